@@ -1,0 +1,65 @@
+"""COCO 2017 under Detectron2's names (a folder `coco` in $DETECTRON2_DATASETS, or in `datasets`), DETR's augmentation."""
+
+from detectron2.config import LazyCall as L
+from detectron2.evaluation import COCOEvaluator
+from torchvision.transforms import v2
+
+from hdetr_d2.data import (
+    DetrMapper,
+    RandomShortSide,
+    ResizeOrCrop,
+    build_test_loader,
+    build_train_loader,
+)
+
+data = dict(
+    train=dict(name="coco_2017_train", json=None, images=None),  # json None: known by its name
+    val=dict(name="coco_2017_val", json=None, images=None),
+    num_classes=None,  # written from the json
+    class_names=None,  # written from the json
+    keep_empty=False,  # True: train on images without objects too
+    generate=None,  # a node that writes the data set before it is read
+)
+
+dataloader = dict(
+    train=L(build_train_loader)(
+        dataset="${data.train.name}",
+        mapper=L(DetrMapper)(
+            augmentations=[
+                L(v2.RandomHorizontalFlip)(p=0.5),
+                L(ResizeOrCrop)(
+                    sides=[480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800],
+                    max_size=1333,
+                    medium_sides=[400, 500, 600],
+                    crop=[384, 600],
+                ),
+            ],
+            is_train=True,
+            with_masks=False,
+            copy_paste=None,
+            seed="${train.seed}",
+        ),
+        total_batch_size=16,  # of one optimizer step: all processes and micro-batches together
+        num_workers=4,
+        seed="${train.seed}",
+        keep_empty="${data.keep_empty}",
+        accumulate="${train.accumulate}",
+        on_bad_image="stop",  # or skip: take the next good image, with a warning and a count
+        aspect_grouping=True,
+    ),
+    test=L(build_test_loader)(
+        dataset="${data.val.name}",
+        mapper=L(DetrMapper)(
+            augmentations=[L(RandomShortSide)(sides=[800], max_size=1333)],
+            is_train=False,
+        ),
+        num_workers=4,
+        batch_size=1,
+        on_bad_image="stop",
+    ),
+    evaluator=L(COCOEvaluator)(
+        dataset_name="${data.val.name}",
+        output_dir="${train.output_dir}/inference",
+        max_dets_per_image=100,
+    ),
+)

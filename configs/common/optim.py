@@ -1,0 +1,22 @@
+"""AdamW as the Deformable-DETR family uses it; the rules say which parameters learn at another rate."""
+
+from detectron2.config import LazyCall as L
+from torch.optim import AdamW
+
+from hdetr_d2.engine.optim import param_groups
+
+optimizer = L(AdamW)(
+    # The model is handed over when it is built. Weight decay is on every parameter, norms and biases too.
+    params=L(param_groups)(
+        lr="${..lr}",
+        weight_decay="${..weight_decay}",
+        rules=[
+            dict(pattern=r"^backbone\.", lr_scale=0.1),
+            dict(pattern=r"reference_points|sampling_offsets", lr_scale=0.1),
+        ],
+    ),
+    lr=2e-4,
+    weight_decay=1e-4,
+    betas=(0.9, 0.999),
+    fused=True,  # also what lets a CUDA step skip a bad update without waiting for the device
+)

@@ -1,0 +1,23 @@
+"""How long, where and how precisely to train: every option of the training loop, with its default."""
+
+train = dict(
+    output_dir="output",
+    init_checkpoint="",  # weights to start from; empty: what the backbone's own option says
+    device="auto",  # auto, cpu, cuda, cuda:1
+    seed=42,
+    deterministic=False,  # forbid operations whose result differs from run to run
+    epochs=12,
+    max_iter=None,  # None: epochs x iterations_per_epoch; a number wins over epochs
+    iterations_per_epoch=None,  # written when the size of the data set is known
+    accumulate=1,  # micro-batches of one optimizer step
+    amp=dict(enabled=False, dtype="bfloat16"),  # bfloat16 or float16; float16 needs CUDA
+    clip_grad_norm=0.1,  # None: no clipping
+    max_bad_steps=20,  # as many non-finite steps in a row end the run; each of them is skipped
+    ema=dict(enabled=False, decay=0.9998),
+    checkpoint=dict(period_epochs=1, keep=3, best_metric="bbox/AP"),
+    eval_period_epochs=1,  # 0: only at the end
+    log_period=20,
+    wandb=dict(enabled=False, project=None, name=None),
+    ddp=dict(),  # options of DistributedDataParallel
+    resume_with_changes=False,  # let --resume go on although model, optimizer, schedule or data differ
+)

@@ -1,0 +1,18 @@
+"""Two-stage Deformable-DETR R50, 50 epochs.
+
+Paper:     Deformable DETR, https://arxiv.org/abs/2010.04159
+Command:   python train_net.py --config-file configs/deformable_detr/deformable_detr_two_stage_r50_50ep.py --num-gpus 8
+Hours:     not measured
+Published: AP 46.9 (COCO val2017)
+Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
+"""
+
+from ..common.data.coco import data, dataloader
+from ..common.models.deformable_detr_two_stage import model
+from ..common.optim import optimizer
+from ..common.schedule import lr_multiplier
+from ..common.train import train
+
+train.output_dir = "output/deformable_detr_two_stage_r50_50ep"
+train.epochs = 50
+lr_multiplier.milestones = [40]

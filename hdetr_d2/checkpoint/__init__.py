@@ -1,0 +1,13 @@
+"""Saving and loading, so that neither a kill nor a wrong file goes unnoticed."""
+
+from hdetr_d2.checkpoint.checkpointer import Checkpointer
+from hdetr_d2.checkpoint.files import read_checkpoint, write_durably
+from hdetr_d2.checkpoint.weights import evaluated_weights, load_for_inference
+
+__all__ = [
+    "Checkpointer",
+    "evaluated_weights",
+    "load_for_inference",
+    "read_checkpoint",
+    "write_durably",
+]

@@ -1,0 +1,125 @@
+"""Detectron2's checkpointer, made safe: against a kill while it writes, and against files that do not fit."""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+from torch import Tensor, nn
+
+from hdetr_d2.checkpoint.files import read_checkpoint, require_plain, write_durably
+from hdetr_d2.checkpoint.weights import evaluated_weights, put_weights
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+class Checkpointer(DetectionCheckpointer):
+    """Saves and loads a model with the state of its training.
+
+    A file is a dict: `model` (names to tensors), one entry for each of the checkpointables (`optimizer`,
+    `ema`, ...) and `metadata`, plain Python: class names, the config as YAML, the number of iterations
+    done, the best metric. `last_checkpoint` in the same folder names the file to resume from.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        save_dir: str = "",
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        save_to_disk: bool | None = None,
+        **checkpointables: Any,
+    ) -> None:
+        """
+        Args:
+            metadata: what every file of this run says about itself.
+            save_to_disk: None means in the main process only.
+            checkpointables: objects with `state_dict` and `load_state_dict`.
+        """
+        super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
+        self.metadata = dict(metadata or {})
+
+    def save(self, name: str, **metadata: Any) -> None:
+        """Write `<name>.pth` with everything that a resume needs, then name it in `last_checkpoint`.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        states = {key: item.state_dict() for key, item in self.checkpointables.items()}
+        if self._write(name, {"model": self.model.state_dict(), **states}, metadata):
+            self.tag_last_checkpoint(f"{name}.pth")
+
+    def save_weights(self, name: str, weights: Mapping[str, Tensor], **metadata: Any) -> None:
+        """Write `<name>.pth` with `weights` alone as its model: not to resume from, so it is not tagged."""
+        self._write(name, {"model": dict(weights)}, metadata)
+
+    def _write(self, name: str, content: dict[str, Any], metadata: Mapping[str, Any]) -> bool:
+        """Whether this process is the one that writes."""
+        if not self.save_dir or not self.save_to_disk:
+            return False
+        content["metadata"] = self.metadata | metadata
+        require_plain(content, "checkpoint")
+        path = Path(self.save_dir) / f"{name}.pth"
+        logger.info("Saving checkpoint to %s", path)
+        write_durably(path, lambda file: torch.save(content, file))
+        return True
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Name the file to resume from; the file itself must be there, whole, before this is called."""
+        path = Path(self.save_dir) / "last_checkpoint"
+        write_durably(path, lambda file: file.write(last_filename_basename.encode()))
+
+    def get_checkpoint_file(self) -> str:
+        """The file that `last_checkpoint` names.
+
+        Raises:
+            UserError: it names a file that is not there.
+        """
+        path = super().get_checkpoint_file()
+        if not os.path.isfile(path):
+            raise UserError(
+                f"{self.save_dir}/last_checkpoint names {os.path.basename(path)!r}, which is not there: "
+                "write the name of a checkpoint of this folder into it, or delete it"
+            )
+        return path
+
+    def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
+        """Load a file; an empty path loads nothing.
+
+        Args:
+            checkpointables: None resumes: everything must be there and fit. An empty list only starts
+                from the weights (the averaged ones if the file has them), and the class head alone, which
+                the model names in `class_head_keys()`, keeps its initial values where it does not fit.
+
+        Returns:
+            The file's `metadata`; empty if it has none.
+
+        Raises:
+            UserError: the file cannot be read, or something in it does not fit; all of it is listed.
+        """
+        if not path:
+            return {}
+        checkpoint = read_checkpoint(path)
+        if checkpointables == []:
+            head = getattr(self.model, "class_head_keys", set)()
+            put_weights(self.model, evaluated_weights(checkpoint), path, may_differ=head)
+        else:
+            put_weights(self.model, checkpoint["model"], path)
+        for key in self.checkpointables if checkpointables is None else checkpointables:
+            self._load_state(key, checkpoint, path)
+        return checkpoint.get("metadata", {})
+
+    def _load_state(self, key: str, checkpoint: Mapping[str, Any], path: str) -> None:
+        if key not in checkpoint:
+            raise UserError(
+                f"{path} holds no state of the {key}, so the run cannot be resumed from it; "
+                f"start a new one with train.init_checkpoint={path}"
+            )
+        try:
+            self.checkpointables[key].load_state_dict(checkpoint[key])
+        except (ValueError, RuntimeError, KeyError) as error:
+            raise UserError(f"{path}: the state of the {key} does not fit: {error}") from error

@@ -1,0 +1,93 @@
+"""Files that are either whole or not there, and checkpoints that hold data and no code."""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from detectron2.utils.file_io import PathManager
+from torch import Tensor
+
+from hdetr_d2.errors import UserError
+
+SCALARS = (bool, int, float, str, bytes, type(None))
+
+
+def write_durably(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill `path`; whenever the process is killed, `path` has its old or its new content, whole.
+
+    Raises:
+        UserError: the folder cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    # Always the same name: what a killed run left behind is overwritten by the next one.
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename in `folder` survive a power failure, where the system knows how."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def require_plain(value: Any, where: str) -> None:
+    """Raises TypeError, naming the place, if `value` holds anything but tensors and plain Python.
+
+    The types must be exact: a NumPy float is a `float` as well, and no safe loader reads it.
+    """
+    if type(value) in (dict, OrderedDict):
+        for key, item in value.items():
+            require_plain(key, f"a key of {where}")
+            require_plain(item, f"{where}[{key!r}]")
+    elif type(value) in (list, tuple):
+        for index, item in enumerate(value):
+            require_plain(item, f"{where}[{index}]")
+    elif type(value) not in SCALARS and not isinstance(value, Tensor):
+        raise TypeError(f"{where} is a {type(value).__name__}: only tensors and plain Python are saved")
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint on the CPU, at least its `model`: a mapping of names to tensors.
+
+    A file that holds nothing but such a mapping is taken for a model. Code in the file is never run.
+
+    Raises:
+        UserError: no such file, a truncated one, or one that holds something else.
+    """
+    local = PathManager.get_local_path(str(path))
+    if not os.path.isfile(local):
+        raise UserError(f"checkpoint {path} does not exist")
+    try:
+        content = torch.load(local, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
+    except Exception as error:  # every layer of the format fails in its own way
+        raise UserError(
+            f"{path} is not a readable checkpoint: it is truncated, or no PyTorch file, or holds "
+            "objects other than tensors and plain Python"
+        ) from error
+    if isinstance(content, dict) and "model" not in content:
+        content = {"model": content}
+    if not isinstance(content, dict) or not _is_state_dict(content["model"]):
+        raise UserError(f"{path} holds no model weights")
+    return content
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(v, Tensor) for v in value.values())

@@ -1,0 +1,108 @@
+"""Putting weights into a model, with every key that does not fit told by name."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from hdetr_d2.checkpoint.files import read_checkpoint
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+EMA_PREFIX = "module."
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """The keys in which weights and model disagree; each entry of `reshaped` is the key with both shapes."""
+
+    missing: list[str]
+    unexpected: list[str]
+    reshaped: dict[str, str]
+
+    @classmethod
+    def between(cls, weights: Mapping[str, Tensor], model: nn.Module) -> "Misfit":
+        state = model.state_dict()
+        return cls(
+            missing=sorted(state.keys() - weights.keys()),
+            unexpected=sorted(weights.keys() - state.keys()),
+            reshaped={
+                key: f"{key}: {tuple(weights[key].shape)} in the file, {tuple(state[key].shape)} in the model"
+                for key in sorted(state.keys() & weights.keys())
+                if weights[key].shape != state[key].shape
+            },
+        )
+
+    def part(self, prefixes: Iterable[str], *, inside: bool) -> "Misfit":
+        """The keys that are (or are not) one of `prefixes` or below one of them."""
+        chosen = tuple(prefixes)
+
+        def keep(key: str) -> bool:
+            below = any(key == p or key.startswith(p.rstrip(".") + ".") for p in chosen)
+            return below == inside
+
+        return Misfit(
+            missing=[key for key in self.missing if keep(key)],
+            unexpected=[key for key in self.unexpected if keep(key)],
+            reshaped={key: text for key, text in self.reshaped.items() if keep(key)},
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.reshaped)
+
+    def __str__(self) -> str:
+        kinds = {
+            "missing in the file": self.missing,
+            "unknown to the model": self.unexpected,
+            "of another shape": list(self.reshaped.values()),
+        }
+        return "; ".join(f"{len(keys)} {kind} ({', '.join(keys)})" for kind, keys in kinds.items() if keys)
+
+
+def put_weights(
+    model: nn.Module, weights: Mapping[str, Tensor], source: str | Path, *, may_differ: Iterable[str] = ()
+) -> None:
+    """Load `weights` into `model`.
+
+    Args:
+        source: where they come from, for the messages.
+        may_differ: prefixes of the keys that keep the model's own values where they do not fit; each
+            of these is logged.
+
+    Raises:
+        UserError: any other key is missing, unknown or of another shape; all of them are listed.
+    """
+    prefixes = tuple(may_differ)
+    misfit = Misfit.between(weights, model)
+    wrong = misfit.part(prefixes, inside=False)
+    if wrong:
+        raise UserError(f"the weights of {source} do not fit the model: {wrong}")
+    skipped = misfit.part(prefixes, inside=True)
+    if skipped:
+        logger.warning("%s: the class head keeps its initial values: %s", source, skipped)
+    fitting = {key: value for key, value in weights.items() if key not in skipped.reshaped}
+    model.load_state_dict(fitting, strict=False)
+
+
+def evaluated_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights that evaluation used: the moving average where the run kept one, else the model's."""
+    average = checkpoint.get("ema")
+    if average is None:
+        return checkpoint["model"]
+    return {
+        key.removeprefix(EMA_PREFIX): value for key, value in average.items() if key.startswith(EMA_PREFIX)
+    }
+
+
+def load_for_inference(model: nn.Module, path: str | Path) -> dict[str, Any]:
+    """Load the weights that evaluation would use; returns the file's metadata (empty for a bare model).
+
+    Raises:
+        UserError: the file cannot be read, or any key does not fit.
+    """
+    checkpoint = read_checkpoint(path)
+    put_weights(model, evaluated_weights(checkpoint), path)
+    return checkpoint.get("metadata", {})

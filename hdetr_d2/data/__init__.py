@@ -1,0 +1,30 @@
+"""Data sets: registration, the training stream, the mapper and its augmentations."""
+
+from hdetr_d2.data.copy_paste import CopyPaste
+from hdetr_d2.data.images import BadImageError, read_image
+from hdetr_d2.data.loader import build_test_loader, build_train_loader
+from hdetr_d2.data.mapper import DetrMapper
+from hdetr_d2.data.registration import DatasetInfo, register_datasets
+from hdetr_d2.data.sampler import iterations_per_epoch
+from hdetr_d2.data.transforms import (
+    ColorJitter,
+    LargeScaleJitter,
+    RandomShortSide,
+    ResizeOrCrop,
+)
+
+__all__ = [
+    "BadImageError",
+    "ColorJitter",
+    "CopyPaste",
+    "DatasetInfo",
+    "DetrMapper",
+    "LargeScaleJitter",
+    "RandomShortSide",
+    "ResizeOrCrop",
+    "build_test_loader",
+    "build_train_loader",
+    "iterations_per_epoch",
+    "read_image",
+    "register_datasets",
+]

@@ -1,0 +1,137 @@
+"""A full look at a data set: what registration checks, and every image file, class and crowd of objects."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from rich.table import Table
+
+from hdetr_d2.data.coco_json import CocoJson, Problem, find_problems, read_coco_json
+from hdetr_d2.data.images import BadImageError, check_size, read_image
+
+# COCO's limits between small, medium and large objects, in pixels of area.
+SMALL, LARGE = 32**2, 96**2
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check_data` found: the problems, and (name, value) rows and (class, objects, images) rows to print."""
+
+    problems: list[Problem]
+    summary: list[tuple[str, str]]
+    classes: list[tuple[str, int, int]]
+
+    @property
+    def num_errors(self) -> int:
+        return sum(problem.is_error for problem in self.problems)
+
+
+def check_data(
+    json_file: str, images: str, *, num_queries: int = 300, top_k: int = 100, num_threads: int = 4
+) -> Report:
+    """Check a COCO json and its images; every file is decoded.
+
+    Args:
+        json_file, images: the data set.
+        num_queries: of the model: an image with more objects cannot be learnt completely.
+        top_k: detections kept of an image: more objects than that cannot all be found.
+        num_threads: that decode images.
+
+    Raises:
+        UserError: the json cannot be read at all.
+    """
+    coco = read_coco_json(json_file)
+    problems = [
+        *find_problems(coco),
+        *_evaluation_gaps(coco),
+        *_file_problems(coco, images, num_threads),
+        *_count_problems(coco, num_queries, top_k),
+    ]
+    return Report(problems, _summary(coco, problems), _class_rows(coco))
+
+
+def tables(report: Report) -> list[Table]:
+    """The report's numbers as tables for a terminal."""
+    summary = Table("", "count", title="Data set")
+    for row in report.summary:
+        summary.add_row(*row)
+    classes = Table("class", "objects", "images", title="Classes")
+    for name, objects, images in report.classes:
+        classes.add_row(name, str(objects), str(images))
+    return [summary, classes]
+
+
+def _objects(coco: CocoJson) -> list[dict]:
+    return [a for a in coco.annotations if not a.get("iscrowd", 0)]
+
+
+def _evaluation_gaps(coco: CocoJson) -> Iterator[Problem]:
+    for key in ("area", "iscrowd"):
+        if count := sum(key not in annotation for annotation in coco.annotations):
+            text = f"{coco.path}: {count} annotations have no {key!r}: it can be trained on"
+            text += ", but COCO's evaluation needs it"
+            yield Problem(f"annotations without {key}", text, is_error=False)
+
+
+def _file_problems(coco: CocoJson, folder: str, num_threads: int) -> Iterator[Problem]:
+    def look(image: dict) -> str | None:
+        path = os.path.join(folder, image["file_name"])
+        try:
+            check_size(path, read_image(path), image.get("width"), image.get("height"))
+        except BadImageError as error:
+            return str(error)
+        return None
+
+    named = [image for image in coco.images if image.get("file_name")]
+    with ThreadPoolExecutor(num_threads) as pool:
+        for image, fault in zip(named, pool.map(look, named), strict=True):
+            if fault:
+                text = f"{coco.path}: image {image.get('id')}: {fault}"
+                yield Problem("image files that are missing or wrong", text)
+
+
+def _count_problems(coco: CocoJson, num_queries: int, top_k: int) -> Iterator[Problem]:
+    counts = Counter(a.get("image_id") for a in _objects(coco))
+    for image_id, count in counts.items():
+        for limit, name in ((num_queries, "queries"), (top_k, "detections kept of an image")):
+            if count > limit:
+                text = f"{coco.path}: image {image_id} has {count} objects, but there are only {limit} {name}"
+                yield Problem(f"more objects than {name}", text, is_error=False)
+    for image in coco.images:
+        if image.get("id") not in counts:
+            text = f"{coco.path}: image {image.get('id')} has no object"
+            yield Problem("image without objects", text, is_error=False)
+
+
+def _summary(coco: CocoJson, problems: list[Problem]) -> list[tuple[str, str]]:
+    objects = _objects(coco)
+    per_image = Counter(a.get("image_id") for a in objects)
+    counts = [per_image[image.get("id")] for image in coco.images] or [0]
+    areas = np.array([a["area"] for a in objects if "area" in a])
+    num_small, num_large = int((areas < SMALL).sum()), int((areas > LARGE).sum())
+    sizes = f"{num_small} / {len(areas) - num_small - num_large} / {num_large}"
+    num_errors = sum(problem.is_error for problem in problems)
+    kinds = Counter(problem.kind for problem in problems)
+    return [
+        ("images", str(len(coco.images))),
+        ("images without objects", str(sum(count == 0 for count in counts))),
+        ("objects", str(len(objects))),
+        ("crowds", str(len(coco.annotations) - len(objects))),
+        ("objects of an image: mean, most", f"{np.mean(counts):.1f}, {max(counts)}"),
+        ("small / medium / large objects", sizes),
+        ("errors", str(num_errors)),
+        ("warnings", str(len(problems) - num_errors)),
+        *((f"  {kind}", str(count)) for kind, count in sorted(kinds.items())),
+    ]
+
+
+def _class_rows(coco: CocoJson) -> list[tuple[str, int, int]]:
+    objects = Counter(a.get("category_id") for a in _objects(coco))
+    pairs = {(a.get("category_id"), a.get("image_id")) for a in _objects(coco)}
+    images = Counter(category_id for category_id, _ in pairs)
+    return [
+        (str(c.get("name")), objects[c.get("id")], images[c.get("id")]) for c in coco.categories
+    ]

@@ -1,0 +1,103 @@
+"""Simple copy-paste: objects of one image, cut out along their masks, put on another one."""
+
+from typing import TypedDict
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.ops import masks_to_boxes
+
+
+class Sample(TypedDict, total=False):
+    """One image on its way through the augmentations."""
+
+    image: tv_tensors.Image  # uint8 [3, H, W]
+    boxes: tv_tensors.BoundingBoxes  # float [n, 4] xyxy in pixels
+    labels: Tensor  # int64 [n]
+    masks: tv_tensors.Mask  # bool [n, H, W], only where masks are asked for
+
+
+def select(sample: Sample, keep: Tensor) -> Sample:
+    """The sample with only the objects for which `keep` bool [n] is true."""
+    chosen: Sample = {
+        "image": sample["image"],
+        "boxes": tv_tensors.wrap(sample["boxes"][keep], like=sample["boxes"]),
+        "labels": sample["labels"][keep],
+    }
+    if "masks" in sample:
+        chosen["masks"] = tv_tensors.wrap(sample["masks"][keep], like=sample["masks"])
+    return chosen
+
+
+class CopyPaste:
+    """Pastes a random subset of another image's objects; what they hide is cut from the masks and boxes beneath."""
+
+    def __init__(self, *, p: float = 0.5, p_object: float = 0.5, min_visible: float = 0.1) -> None:
+        """
+        Args:
+            p: how often anything is pasted.
+            p_object: probability of each object of the other image to be pasted.
+            min_visible: an object beneath stays if at least this share of its mask is still seen.
+        """
+        self.p = p
+        self.p_object = p_object
+        self.min_visible = min_visible
+
+    def __call__(self, sample: Sample, other: Sample) -> Sample:
+        """Paste from `other` onto `sample`; the images lie over each other at their top left corners."""
+        if float(torch.rand(())) >= self.p:
+            return sample
+        other = select(other, torch.rand(len(other["labels"])) < self.p_object)
+        masks, pixels = _on_canvas(other, sample["image"].shape[-2:])
+        covering = masks.any(0)  # [H, W]
+        there = masks.flatten(1).any(1)
+        hidden = self._hide(sample, covering)
+        image = torch.where(covering, pixels, sample["image"].as_subclass(Tensor))
+        all_masks = torch.cat([hidden["masks"].as_subclass(Tensor), masks[there]])
+        boxes = torch.cat([hidden["boxes"].as_subclass(Tensor), tight_boxes(masks[there])])
+        return {
+            "image": tv_tensors.Image(image),
+            "boxes": tv_tensors.wrap(boxes, like=sample["boxes"]),
+            "labels": torch.cat([hidden["labels"], other["labels"][there]]),
+            "masks": tv_tensors.Mask(all_masks),
+        }
+
+    def _hide(self, sample: Sample, covering: Tensor) -> Sample:
+        """Cut `covering` bool [H, W] out of the objects; only boxes that lost pixels are drawn anew."""
+        before = sample["masks"].as_subclass(Tensor)
+        after = before & ~covering
+        areas, left = before.flatten(1).sum(1), after.flatten(1).sum(1)
+        visible = (left > 0) & (left >= self.min_visible * areas)
+        cut = visible & (left < areas)
+        boxes = sample["boxes"].as_subclass(Tensor).clone()
+        boxes[cut] = tight_boxes(after[cut])
+        changed: Sample = {
+            "image": sample["image"],
+            "boxes": tv_tensors.wrap(boxes, like=sample["boxes"]),
+            "labels": sample["labels"],
+            "masks": tv_tensors.Mask(after),
+        }
+        return select(changed, visible)
+
+
+def tight_boxes(masks: Tensor) -> Tensor:
+    """Boxes around masks.
+
+    Args:
+        masks: bool [n, H, W], none of them empty.
+
+    Returns:
+        float [n, 4] xyxy; the right and bottom edges lie behind the last pixel.
+    """
+    return masks_to_boxes(masks).float() + torch.tensor([0.0, 0.0, 1.0, 1.0])
+
+
+def _on_canvas(other: Sample, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Masks bool [n, H, W] and pixels [3, H, W] of `other`, cut or filled with nothing to `size`."""
+    masks, image = other["masks"].as_subclass(Tensor), other["image"].as_subclass(Tensor)
+    height, width = (min(a, b) for a, b in zip(size, image.shape[-2:], strict=True))
+    canvas = masks.new_zeros((len(masks), *size))
+    pixels = image.new_zeros((3, *size))
+    canvas[:, :height, :width] = masks[:, :height, :width]
+    pixels[:, :height, :width] = image[:, :height, :width]
+    return canvas, pixels

@@ -1,0 +1,269 @@
+"""Loaders: an endless, resumable stream for training, and every image once for evaluation."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.data import (
+    DatasetFromList,
+    build_detection_test_loader,
+    get_detection_dataset_dicts,
+)
+from torch.utils.data import DataLoader, Dataset
+
+from hdetr_d2.data.images import BadImageError
+from hdetr_d2.data.mapper import DetrMapper, stream_seed
+from hdetr_d2.data.sampler import StreamSampler
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+POLICIES = ("stop", "skip")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a worker hands over instead of a sample: an exception would come out with the worker's traceback."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A training sample and what had to be left out on the way."""
+
+    sample: dict[str, Any]
+    skipped: tuple[str, ...]
+
+    def pin_memory(self) -> "Mapped":
+        """What torch's loader asks of an object it does not know."""
+        image = self.sample["image"].pin_memory()
+        return Mapped({**self.sample, "image": image}, self.skipped)
+
+
+class TrainDataset(Dataset):
+    """Maps (index, position in the stream) to a mapped sample; the same pair always gives the same sample."""
+
+    def __init__(self, *, dicts: list[dict], mapper: DetrMapper, seed: int, skip_bad: bool) -> None:
+        """
+        Args:
+            dicts: the data set.
+            mapper: called with (entry, position, partner entry or None).
+            seed: of the choice of partners for copy-paste.
+            skip_bad: put the next good image in the place of one that cannot be read.
+        """
+        # Pickled in one array: workers share it instead of copying millions of small objects.
+        self.entries = DatasetFromList(dicts, serialize=True)
+        self.mapper = mapper
+        self.seed = seed
+        self.tries = len(dicts) if skip_bad else 1
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, key: tuple[int, int]) -> Mapped | Failure:
+        skipped: list[str] = []
+        for offset in range(self.tries):
+            try:
+                return Mapped(self._map(*key, offset), tuple(skipped))
+            except BadImageError as error:
+                skipped.append(str(error))
+            except UserError as error:
+                return Failure(str(error))
+        return Failure(skipped[0])
+
+    def _map(self, index: int, position: int, offset: int) -> dict[str, Any]:
+        entry = self.entries[(index + offset) % len(self)]
+        partner = None
+        if self.mapper.copy_paste is not None:
+            drawn = stream_seed(self.seed, position, purpose=1)
+            partner = self.entries[(drawn + offset) % len(self)]
+        return self.mapper(entry, position, partner)
+
+
+class TrainLoader:
+    """Endless micro-batches (list of input dicts) of this process.
+
+    Attributes:
+        counts: "skipped_images" and "dropped_boxes" so far.
+    """
+
+    def __init__(self, dataset: TrainDataset, sampler: StreamSampler, num_workers: int) -> None:
+        self.dataset = dataset
+        self.sampler = sampler
+        self.num_workers = num_workers
+        self.counts: Counter[str] = Counter(skipped_images=0, dropped_boxes=0)
+        self._reported: set[str] = set()
+
+    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        loader = DataLoader(
+            self.dataset,
+            batch_sampler=self.sampler,
+            num_workers=self.num_workers,
+            collate_fn=_as_list,
+            pin_memory=torch.cuda.is_available(),
+            # Its own generator: the workers' base seed must not come out of the training's random state.
+            generator=torch.Generator(),
+        )
+        for batch in loader:
+            yield [self._unpack(result) for result in batch]
+
+    def _unpack(self, result: Mapped | Failure) -> dict[str, Any]:
+        if isinstance(result, Failure):
+            raise UserError(result.message)
+        for message in result.skipped:
+            self.counts["skipped_images"] += 1
+            if message not in self._reported:
+                self._reported.add(message)
+                logger.warning(f"skipped: {message}")
+        self.counts["dropped_boxes"] += result.sample.pop("dropped_boxes", 0)
+        return result.sample
+
+
+def build_train_loader(
+    *,
+    dataset: str,
+    mapper: DetrMapper,
+    total_batch_size: int,
+    num_workers: int = 4,
+    seed: int = 0,
+    keep_empty: bool = False,
+    accumulate: int = 1,
+    start_iteration: int = 0,
+    on_bad_image: str = "stop",
+    aspect_grouping: bool = True,
+) -> TrainLoader:
+    """The training stream of this process.
+
+    Order and augmentation are functions of (seed, position in the stream), whatever the number of workers and processes.
+
+    Args:
+        dataset: registered name.
+        mapper: see `DetrMapper`.
+        total_batch_size: images of one optimizer step over all processes and micro-batches.
+        num_workers: loading processes; 0 = load in this one.
+        seed: of order and partners (the mapper has its own, of the augmentation).
+        keep_empty: keep images without objects.
+        accumulate: micro-batches of one step; the loader gives one at a time.
+        start_iteration: steps already done; the stream goes on behind them.
+        on_bad_image: "stop", or "skip" to take the next good image instead, with a warning and a count.
+        aspect_grouping: portrait and landscape images in batches of their own.
+
+    Raises:
+        UserError: no image is left, a policy or batch size that cannot be. While iterating: an unreadable image.
+    """
+    _check_policy(on_bad_image)
+    dicts = dataset_dicts(dataset, keep_empty=keep_empty)
+    portrait = np.array([d.get("height", 0) > d.get("width", 0) for d in dicts])
+    sampler = StreamSampler(
+        portrait=portrait if aspect_grouping else np.zeros(len(dicts), dtype=bool),
+        total_batch_size=total_batch_size,
+        seed=seed,
+        accumulate=accumulate,
+        start_iteration=start_iteration,
+    )
+    skip_bad = on_bad_image == "skip"
+    train_dataset = TrainDataset(dicts=dicts, mapper=mapper, seed=seed, skip_bad=skip_bad)
+    return TrainLoader(train_dataset, sampler, num_workers)
+
+
+def dataset_dicts(dataset: str, *, keep_empty: bool) -> list[dict]:
+    """The entries of a data set: with `keep_empty` all, else those with an object that is no crowd.
+
+    Raises:
+        UserError: none is left.
+    """
+    try:
+        return get_detection_dataset_dicts(dataset, filter_empty=not keep_empty)
+    except AssertionError as error:
+        raise UserError(f"data set {dataset!r} cannot be used: {error}") from None
+
+
+class EvaluationLoader:
+    """Batches of Detectron2's test loader without the images that could not be read.
+
+    Attributes:
+        counts: "skipped_images" so far.
+    """
+
+    def __init__(self, loader: DataLoader, *, skip_bad: bool) -> None:
+        self.loader = loader
+        self.skip_bad = skip_bad
+        self.counts: Counter[str] = Counter(skipped_images=0)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        # Starting a torch loader draws a seed, which must not come out of the training's random state.
+        with torch.random.fork_rng(devices=[]):
+            batches = iter(self.loader)
+        for batch in batches:
+            if good := [result for result in batch if not self._is_bad(result)]:
+                yield good
+
+    def _is_bad(self, result: dict[str, Any] | Failure) -> bool:
+        if not isinstance(result, Failure):
+            return False
+        if not self.skip_bad:
+            raise UserError(result.message)
+        self.counts["skipped_images"] += 1
+        logger.warning(f"skipped (its objects count as missed): {result.message}")
+        return True
+
+
+def build_test_loader(
+    *,
+    dataset: str,
+    mapper: Callable[[dict], dict[str, Any]],
+    num_workers: int = 4,
+    batch_size: int = 1,
+    on_bad_image: str = "stop",
+) -> EvaluationLoader:
+    """Every image of a data set once over all processes, in order, with or without objects.
+
+    Args:
+        dataset: registered name.
+        mapper: see `DetrMapper`, with is_train=False.
+        num_workers: loading processes.
+        batch_size: images of a batch of this process.
+        on_bad_image: "stop", or "skip" to leave an unreadable image out, so that it has no detections.
+
+    Raises:
+        UserError: the data set is empty, or such a policy does not exist. While iterating: an unreadable image.
+    """
+    _check_policy(on_bad_image)
+    loader = build_detection_test_loader(
+        dataset_dicts(dataset, keep_empty=True),
+        mapper=_Guarded(mapper),
+        batch_size=batch_size,
+        num_workers=num_workers,
+    )
+    return EvaluationLoader(loader, skip_bad=on_bad_image == "skip")
+
+
+class _Guarded:
+    """A mapper that returns its trouble with an image (None would make Detectron2 take another image instead)."""
+
+    def __init__(self, mapper: Callable[[dict], dict[str, Any]]) -> None:
+        self.mapper = mapper
+
+    def __call__(self, dataset_dict: dict) -> dict[str, Any] | Failure:
+        try:
+            return self.mapper(dataset_dict)
+        except BadImageError as error:
+            return Failure(str(error))
+
+
+def _as_list(batch: list[Any]) -> list[Any]:
+    """The batch as it is: images differ in size, so nothing is stacked."""
+    return batch
+
+
+def _check_policy(on_bad_image: str) -> None:
+    if on_bad_image not in POLICIES:
+        raise UserError(f"on_bad_image must be one of {', '.join(POLICIES)}, not {on_bad_image!r}")

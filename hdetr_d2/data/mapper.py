@@ -1,0 +1,146 @@
+"""From an entry of a data set to what the model eats."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pycocotools.mask as mask_utils
+import torch
+from detectron2.structures import BitMasks, Boxes, BoxMode, Instances
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from hdetr_d2.data.copy_paste import CopyPaste, Sample, select
+from hdetr_d2.data.images import check_size, read_image
+from hdetr_d2.errors import UserError
+
+
+class DetrMapper:
+    """Reads an image, augments it with its objects, and returns Detectron2's input dict.
+
+    Random numbers depend on (seed, position in the stream) only, and the caller's random state stays as it is.
+    """
+
+    def __init__(
+        self,
+        *,
+        augmentations: Sequence[v2.Transform] = (),
+        is_train: bool = True,
+        with_masks: bool = False,
+        copy_paste: CopyPaste | None = None,
+        seed: int = 0,
+    ) -> None:
+        """
+        Args:
+            augmentations: applied in this order to image, boxes and masks.
+            is_train: give `instances`; without it annotations are ignored.
+            with_masks: give `gt_masks` too; every object then needs a segmentation.
+            copy_paste: pastes objects of a second image; that second image is then passed to the call.
+            seed: of the augmentation.
+        """
+        if copy_paste is not None and not with_masks:
+            raise ValueError("copy_paste cuts objects out along their masks: set with_masks=True")
+        self.augmentations = v2.Compose([*augmentations, v2.ClampBoundingBoxes(), _keep_visible])
+        self.is_train = is_train
+        self.with_masks = with_masks
+        self.copy_paste = copy_paste
+        self.seed = seed
+
+    def __call__(
+        self, dataset_dict: dict, position: int = 0, partner: dict | None = None
+    ) -> dict[str, object]:
+        """Map one entry.
+
+        Args:
+            dataset_dict: Detectron2's: file_name, annotations, ...; height and width are checked if present.
+            position: in the stream; the same one gives the same augmentation.
+            partner: the entry of another image, whose objects `copy_paste` may take.
+
+        Returns:
+            The entry without its annotations, with "image": uint8 [3, H, W] RGB, "height" and "width" of the file; and
+            in training "instances": gt_boxes (xyxy in pixels of "image"), gt_classes [n], gt_masks (with_masks),
+            and "dropped_boxes": how many boxes of the entry had no area.
+
+        Raises:
+            BadImageError: the image cannot be read or has another size than the data set says.
+            UserError: an object has no segmentation although masks are asked for.
+        """
+        sample, dropped = self._read(dataset_dict)
+        height, width = sample["image"].shape[-2:]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(self.seed, position))
+            augmented = self.augmentations(sample)
+            if self.copy_paste is not None and partner is not None:
+                other = self.augmentations(self._read(partner)[0])
+                augmented = self.copy_paste(augmented, other)
+        mapped = {k: v for k, v in dataset_dict.items() if k != "annotations"}
+        mapped["height"], mapped["width"] = height, width
+        mapped["image"] = augmented["image"].as_subclass(Tensor).contiguous()
+        if self.is_train:
+            mapped["instances"] = _instances(augmented)
+            mapped["dropped_boxes"] = dropped
+        return mapped
+
+    def _read(self, dataset_dict: dict) -> tuple[Sample, int]:
+        path = dataset_dict["file_name"]
+        image = read_image(path)
+        height, width = image.shape[:2]
+        if "width" in dataset_dict and "height" in dataset_dict:
+            check_size(path, image, dataset_dict["width"], dataset_dict["height"])
+        sample: Sample = {"image": tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))}
+        annotations = dataset_dict.get("annotations", []) if self.is_train else []
+        objects = [a for a in annotations if not a.get("iscrowd", 0)]
+        corners = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in objects]
+        boxes = torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)
+        boxes = boxes.clamp(torch.zeros(4), torch.tensor([width, height, width, height]))
+        solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        objects = [a for a, keep in zip(objects, solid.tolist(), strict=True) if keep]
+        labels = [a["category_id"] for a in objects]
+        sample["boxes"] = tv_tensors.BoundingBoxes(
+            boxes[solid], format="XYXY", canvas_size=(height, width)
+        )
+        sample["labels"] = torch.tensor(labels, dtype=torch.int64)
+        if self.with_masks:
+            masks = [_bitmap(a, height, width, dataset_dict) for a in objects]
+            stacked = np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool)
+            sample["masks"] = tv_tensors.Mask(torch.from_numpy(stacked))
+        return sample, len(solid) - len(objects)
+
+
+def stream_seed(seed: int, position: int, purpose: int = 0) -> int:
+    """A 63-bit seed for one draw of the stream: other positions and purposes give unrelated ones."""
+    state = np.random.SeedSequence([seed, position, purpose]).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))
+
+
+def _bitmap(annotation: dict, height: int, width: int, dataset_dict: dict) -> np.ndarray:
+    """The object's mask as bool [height, width]."""
+    segmentation = annotation.get("segmentation")
+    if not segmentation:
+        raise UserError(
+            f"{dataset_dict['file_name']} (image {dataset_dict.get('image_id')}) has an object "
+            "without a segmentation, but masks are asked for"
+        )
+    if isinstance(segmentation, list):
+        segmentation = mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width))
+    elif isinstance(segmentation["counts"], list):
+        segmentation = mask_utils.frPyObjects(segmentation, height, width)
+    return mask_utils.decode(segmentation).astype(bool)
+
+
+def _keep_visible(sample: Sample) -> Sample:
+    """Leave out objects of which the augmentation left less than a pixel, or no pixel of the mask."""
+    sides = sample["boxes"][:, 2:] - sample["boxes"][:, :2]
+    visible = (sides.as_subclass(Tensor) >= 1).all(1)
+    if "masks" in sample:
+        visible &= sample["masks"].as_subclass(Tensor).flatten(1).any(1)
+    return select(sample, visible)
+
+
+def _instances(sample: Sample) -> Instances:
+    instances = Instances(tuple(sample["image"].shape[-2:]))
+    instances.gt_boxes = Boxes(sample["boxes"].as_subclass(Tensor))
+    instances.gt_classes = sample["labels"]
+    if "masks" in sample:
+        instances.gt_masks = BitMasks(sample["masks"].as_subclass(Tensor))
+    return instances

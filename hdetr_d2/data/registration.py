@@ -1,0 +1,203 @@
+"""From a config's `data` section to registered data sets that have been looked at."""
+
+import difflib
+import logging
+import os
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data.datasets import register_coco_instances
+
+from hdetr_d2.data.coco_json import CocoJson, Problem, find_problems, read_coco_json
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+# So many images are looked for at the start; none of them there means a wrong folder.
+LOOKED_FOR = 100
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What the rest of a config depends on: class names in the order of the labels, training images after filtering."""
+
+    class_names: list[str]
+    num_train_images: int
+
+
+@dataclass(frozen=True)
+class _Split:
+    name: str
+    class_names: list[str]
+    category_ids: list[int] | None  # None: not from a COCO json
+    num_images: int
+    num_usable: int  # images with an object that is no crowd
+
+
+def register_datasets(data: Mapping) -> DatasetInfo:
+    """Register the training and the validation data, and make sure that training can start on them.
+
+    Args:
+        data: `train` and `val`, each with `name`, `json`, `images` (json None: the name is registered already);
+            `keep_empty`: count images without objects too; `generate`: None, or a node whose `_target_` is called with
+            its other keys before anything is read.
+
+    Raises:
+        UserError: one sentence about the first thing that is wrong.
+    """
+    if data.get("generate") is not None:
+        _generate(data["generate"])
+    train = _open_split(data["train"], "data.train", for_evaluation=False)
+    val = _open_split(data["val"], "data.val", for_evaluation=True)
+    _check_same_classes(train, val)
+    count = train.num_images if data.get("keep_empty", False) else train.num_usable
+    if count == 0:
+        raise UserError(
+            f"no image of {train.name!r} is left to train on: of {train.num_images} images "
+            f"{train.num_usable} have an object that is not a crowd (data.keep_empty=True keeps all)"
+        )
+    if val.num_images == 0:
+        raise UserError(f"data set {val.name!r} has no images to evaluate on")
+    return DatasetInfo(train.class_names, count)
+
+
+def _generate(node: Mapping) -> None:
+    target = node["_target_"]
+    function = pkgutil.resolve_name(target) if isinstance(target, str) else target
+    function(**{key: value for key, value in node.items() if key != "_target_"})
+
+
+def _open_split(spec: Mapping, option: str, *, for_evaluation: bool) -> _Split:
+    name, json_file, images = spec["name"], spec.get("json"), spec.get("images")
+    if json_file is None:
+        return _open_registered(name, option, for_evaluation=for_evaluation)
+    if images is None:
+        raise UserError(f"{option}.json is given, but {option}.images (the folder) is not")
+    json_file, images = os.path.expanduser(json_file), os.path.expanduser(images)
+    _check_not_taken(name, json_file, images, option)
+    coco = _checked_json(json_file, images, for_evaluation=for_evaluation)
+    ids = sorted(category["id"] for category in coco.categories)
+    labels = {category_id: label for label, category_id in enumerate(ids)}
+    known = MetadataCatalog.get(name).get("thing_classes")
+    if known is not None and list(known) != coco.class_names():
+        raise UserError(
+            f"{json_file} has other categories than the data set {name!r} that was read before; "
+            f"give it another {option}.name"
+        )
+    if name not in DatasetCatalog.list():
+        metadata = {
+            "thing_classes": coco.class_names(),
+            "thing_dataset_id_to_contiguous_id": labels,
+        }
+        register_coco_instances(name, metadata, json_file, images)
+    return _split_of_json(name, coco)
+
+
+def _split_of_json(name: str, coco: CocoJson) -> _Split:
+    ids = sorted(category["id"] for category in coco.categories)
+    return _Split(name, coco.class_names(), ids, len(coco.images), len(coco.usable_images()))
+
+
+def _check_not_taken(name: str, json_file: str, images: str, option: str) -> None:
+    if name not in DatasetCatalog.list():
+        return
+    metadata = MetadataCatalog.get(name)
+    known = [metadata.get("json_file"), metadata.get("image_root")]
+    if [os.path.abspath(path or "") for path in known] != [
+        os.path.abspath(path) for path in (json_file, images)
+    ]:
+        raise UserError(
+            f"the name {name!r} is taken by {known[0]} with {known[1]}; give {json_file} another {option}.name"
+        )
+
+
+def _open_registered(name: str, option: str, *, for_evaluation: bool) -> _Split:
+    if name not in DatasetCatalog.list():
+        near = difflib.get_close_matches(name, DatasetCatalog.list(), n=3, cutoff=0.5)
+        hint = f"; the nearest names: {', '.join(near)}" if near else ""
+        raise UserError(
+            f"{option}.name: unknown data set {name!r}{hint}; for a COCO json of your own give "
+            f"{option}.json and {option}.images"
+        )
+    metadata = MetadataCatalog.get(name)
+    if metadata.get("json_file") is None:
+        return _split_of_dicts(name)
+    coco = _checked_json(
+        metadata.json_file,
+        metadata.image_root,
+        for_evaluation=for_evaluation,
+        is_lvis=metadata.get("evaluator_type") == "lvis",
+    )
+    known = metadata.get("thing_classes")
+    if known is not None and len(known) != len(coco.categories):
+        raise UserError(
+            f"{metadata.json_file} has {len(coco.categories)} categories, but the data set "
+            f"{name!r} has {len(known)}"
+        )
+    return _split_of_json(name, coco)
+
+
+def _split_of_dicts(name: str) -> _Split:
+    """A data set that is registered by a function of the user's."""
+    class_names = MetadataCatalog.get(name).get("thing_classes")
+    if class_names is None:
+        raise UserError(f"data set {name!r} has no thing_classes in its metadata")
+    dicts = DatasetCatalog.get(name)
+    for entry in dicts:
+        for annotation in entry.get("annotations", []):
+            if not 0 <= annotation["category_id"] < len(class_names):
+                raise UserError(
+                    f"data set {name!r}: image {entry.get('image_id')} has the label "
+                    f"{annotation['category_id']}, outside [0, {len(class_names)})"
+                )
+    usable = sum(any(not a.get("iscrowd", 0) for a in d.get("annotations", [])) for d in dicts)
+    return _Split(name, list(class_names), None, len(dicts), usable)
+
+
+def _checked_json(
+    path: str, folder: str, *, for_evaluation: bool, is_lvis: bool = False
+) -> CocoJson:
+    """Read a json, stop at its first error, and log the rest by kind with a count."""
+    coco = read_coco_json(path)
+    problems = list(find_problems(coco, for_evaluation=for_evaluation, is_lvis=is_lvis))
+    errors = [problem for problem in problems if problem.is_error]
+    if errors:
+        more = f" (and {len(errors) - 1} more; tools/check_data.py lists them)" if errors[1:] else ""
+        raise UserError(errors[0].text + more)
+    _log_by_kind(problems)
+    # LVIS's files lie in folders that its json names only by their address.
+    _check_images(folder, [] if is_lvis else [image["file_name"] for image in coco.images], path)
+    return coco
+
+
+def _log_by_kind(problems: list[Problem]) -> None:
+    kinds: dict[str, list[str]] = {}
+    for problem in problems:
+        kinds.setdefault(problem.kind, []).append(problem.text)
+    for kind, texts in kinds.items():
+        logger.warning(f"{len(texts)} x {kind}; the first: {texts[0]}")
+
+
+def _check_images(folder: str, names: list[str], path: str) -> None:
+    if not os.path.isdir(folder):
+        raise UserError(f"the image folder {folder} does not exist (for {path})")
+    wanted = [os.path.join(folder, name) for name in names[:LOOKED_FOR]]
+    if wanted and not any(os.path.exists(file) for file in wanted):
+        raise UserError(f"the images of {path} are not in {folder}: {wanted[0]} does not exist")
+
+
+def _check_same_classes(train: _Split, val: _Split) -> None:
+    if train.class_names != val.class_names:
+        only_train = sorted(set(train.class_names) - set(val.class_names))
+        only_val = sorted(set(val.class_names) - set(train.class_names))
+        raise UserError(
+            f"the data sets {train.name!r} and {val.name!r} must have the same categories: "
+            f"only in the first {only_train}, only in the second {only_val}"
+        )
+    if None not in (train.category_ids, val.category_ids) and train.category_ids != val.category_ids:
+        raise UserError(
+            f"the data sets {train.name!r} and {val.name!r} have the same class names under other "
+            f"category ids: {train.category_ids} and {val.category_ids}"
+        )

@@ -1,0 +1,103 @@
+"""Which images make up a step: a stream that is a function of (seed, position) alone."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from detectron2.utils import comm
+from torch.utils.data import Sampler
+
+from hdetr_d2.errors import UserError
+
+
+def iterations_per_epoch(num_images: int, total_batch_size: int) -> int:
+    """Steps of one epoch: what does not fill a batch is left for the next permutation; at least 1."""
+    return max(1, num_images // total_batch_size)
+
+
+def epoch_batches(
+    portrait: np.ndarray, total_batch_size: int, *, seed: int, epoch: int
+) -> np.ndarray:
+    """The batches of one epoch, drawn from (seed, epoch).
+
+    A batch holds images of one orientation as long as there are enough of them, so that little is padded; the
+    leftovers of both share the last ones. Fewer images than a batch are repeated to fill it.
+
+    Args:
+        portrait: bool [n], images that are higher than wide.
+        total_batch_size: T.
+
+    Returns:
+        int64 [iterations_per_epoch(n, T), T] indices of images.
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(portrait))
+    if len(order) < total_batch_size:
+        return np.resize(order, (1, total_batch_size))
+    wide, high = order[~portrait[order]], order[portrait[order]]
+    whole = [len(group) // total_batch_size * total_batch_size for group in (wide, high)]
+    rest = random.permutation(np.concatenate([wide[whole[0] :], high[whole[1] :]]))
+    batches = np.concatenate([wide[: whole[0]], high[: whole[1]], rest])
+    count = iterations_per_epoch(len(order), total_batch_size)
+    batches = batches[: count * total_batch_size].reshape(count, total_batch_size)
+    return random.permutation(batches, axis=0)
+
+
+class StreamSampler(Sampler[list[tuple[int, int]]]):
+    """Endless micro-batches of (index of the image, position in the stream) for one process.
+
+    Step i of the stream holds the positions i * T .. (i + 1) * T - 1, whatever the number of processes and
+    micro-batches: they only cut it into slices. It starts at any step; at most one epoch is drawn for that.
+    """
+
+    def __init__(
+        self,
+        *,
+        portrait: np.ndarray,
+        total_batch_size: int,
+        seed: int,
+        accumulate: int = 1,
+        start_iteration: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> None:
+        """
+        Args:
+            portrait: bool [n]: images that are higher than wide; all False for no grouping by aspect ratio.
+            total_batch_size: images of one optimizer step, over all processes and micro-batches.
+            seed: of the permutations.
+            accumulate: micro-batches of one step.
+            start_iteration: steps that are already done.
+            rank, world_size: this process and their number; taken from the process group when not given.
+
+        Raises:
+            UserError: a step cannot be cut into equal micro-batches.
+        """
+        self.portrait = np.asarray(portrait, dtype=bool)
+        self.total_batch_size = total_batch_size
+        self.seed = seed
+        self.accumulate = accumulate
+        self.start_iteration = start_iteration
+        self.rank = comm.get_rank() if rank is None else rank
+        self.world_size = comm.get_world_size() if world_size is None else world_size
+        parts = self.world_size * accumulate
+        if total_batch_size < 1 or total_batch_size % parts:
+            raise UserError(
+                f"a total batch of {total_batch_size} images cannot be shared equally by "
+                f"{self.world_size} processes with {accumulate} micro-batches each"
+            )
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        size = self.total_batch_size
+        count = iterations_per_epoch(len(self.portrait), size)
+        iteration = self.start_iteration
+        while True:
+            batches = epoch_batches(self.portrait, size, seed=self.seed, epoch=iteration // count)
+            for indices in batches[iteration % count :]:
+                positions = np.arange(iteration * size, (iteration + 1) * size)
+                step = np.stack([indices, positions], axis=1)
+                # Micro-batch a of process r is slice a * world_size + r.
+                for part in np.split(step, self.world_size * self.accumulate)[
+                    self.rank :: self.world_size
+                ]:
+                    yield [(int(index), int(position)) for index, position in part]
+                iteration += 1

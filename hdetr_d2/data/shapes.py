@@ -1,0 +1,268 @@
+"""The "shapes" data set: geometric shapes on noisy backgrounds, drawn from a seed, as PNG and COCO json.
+
+The class is the shape, never the colour. Objects overlap; boxes and masks are those of the visible part.
+
+    python -m hdetr_d2.data.shapes --root datasets/shapes
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import math
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pycocotools.mask as mask_utils
+from PIL import Image, ImageDraw
+
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+# Raised whenever the same numbers begin to give other pictures.
+VERSION = 1
+SPECIFICATION = "specification.json"
+SPLITS = ("train", "val")
+# An object stays recognisable while this share of it is seen.
+MIN_VISIBLE = 0.5
+EMPTY_IMAGES = 0.05
+
+
+@dataclass(frozen=True)
+class Specification:
+    """Everything that the pictures depend on."""
+
+    num_train: int
+    num_val: int
+    image_size: int
+    num_classes: int
+    max_objects: int
+    seed: int
+    version: int = VERSION
+
+
+def _regular(corners: int, inner: float = 1.0) -> np.ndarray:
+    """Points [n, 2] of a polygon in the unit circle; `inner` < 1 adds a corner at that radius between any two."""
+    count = corners if inner == 1 else 2 * corners
+    angles = np.arange(count) * 2 * math.pi / count
+    radii = np.where(np.arange(count) % 2, inner, 1.0) if inner < 1 else np.ones(count)
+    return np.stack([radii * np.sin(angles), -radii * np.cos(angles)], axis=1)
+
+
+def _cross(arm: float = 0.32) -> np.ndarray:
+    quarter = np.array([(-arm, -1), (arm, -1), (arm, -arm)])
+    turns = [np.array([[c, s], [-s, c]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))]
+    return np.concatenate([quarter @ turn for turn in turns])
+
+
+# Name -> outline in the unit circle, and the radius of a round hole in it.
+SHAPES: dict[str, tuple[np.ndarray, float]] = {
+    "circle": (_regular(40), 0.0),
+    "square": (_regular(4), 0.0),
+    "triangle": (_regular(3), 0.0),
+    "cross": (_cross(), 0.0),
+    "ring": (_regular(40), 0.6),
+    "star": (_regular(5, inner=0.42), 0.0),
+}
+
+
+def generate_shapes(
+    *,
+    root: str | os.PathLike,
+    num_train: int = 1000,
+    num_val: int = 200,
+    image_size: int = 128,
+    num_classes: int = 4,
+    max_objects: int = 8,
+    seed: int = 0,
+) -> None:
+    """Write the data set; nothing is done if `root` already holds the same one.
+
+    `root` gets `train/`, `val/` (PNG) and `annotations/train.json`, `annotations/val.json`. It appears in one piece, so
+    that several processes may call this at once and a killed one leaves nothing half-written behind.
+
+    Args:
+        root: the folder.
+        num_train, num_val: images.
+        image_size: their side in pixels.
+        num_classes: the first so many of circle, square, triangle, cross, ring and star.
+        max_objects: of one image; one image in twenty has none.
+        seed: of everything.
+
+    Raises:
+        UserError: too many classes, or a `root` that is something else or cannot be written.
+    """
+    root = os.path.abspath(os.path.expanduser(root))
+    if not 1 <= num_classes <= len(SHAPES):
+        raise UserError(f"shapes has 1 to {len(SHAPES)} classes, not {num_classes}")
+    wanted = Specification(num_train, num_val, image_size, num_classes, max_objects, seed)
+    if _is_there(root, wanted):
+        return
+    logger.info(f"Generating {num_train} + {num_val} images of shapes in {root}")
+    try:
+        os.makedirs(os.path.dirname(root), exist_ok=True)
+        draft = tempfile.mkdtemp(prefix=f".{os.path.basename(root)}-", dir=os.path.dirname(root))
+    except OSError as error:
+        raise UserError(f"cannot write the shapes data set to {root}: {error.strerror}") from None
+    try:
+        for number, split in enumerate(SPLITS):
+            _write_split(draft, split, number, wanted)
+        with open(os.path.join(draft, SPECIFICATION), "w", encoding="utf-8") as file:
+            json.dump(asdict(wanted), file)
+        os.chmod(draft, 0o755)  # mkdtemp's folders are private
+        _put_in_place(draft, root, wanted)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _is_there(root: str, wanted: Specification) -> bool:
+    """Whether `root` holds the wanted data set; anything but an older one of ours must not be replaced."""
+    try:
+        with open(os.path.join(root, SPECIFICATION), encoding="utf-8") as file:
+            return json.load(file) == asdict(wanted)
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.isfile(root) or (os.path.isdir(root) and os.listdir(root)):
+            raise UserError(f"{root} exists and is not a shapes data set; choose another") from None
+    return False
+
+
+def _put_in_place(draft: str, root: str, wanted: Specification) -> None:
+    if os.path.isdir(root) and not _is_there(root, wanted):
+        old = tempfile.mkdtemp(prefix=f".{os.path.basename(root)}-", dir=os.path.dirname(root))
+        # Another process may have moved it away already.
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(root, old)
+        shutil.rmtree(old)
+    try:
+        os.rename(draft, root)
+    except OSError:
+        if not _is_there(root, wanted):  # else another process was faster
+            raise
+
+
+def _write_split(draft: str, split: str, number: int, spec: Specification) -> None:
+    os.makedirs(os.path.join(draft, split))
+    os.makedirs(os.path.join(draft, "annotations"), exist_ok=True)
+    names = list(SHAPES)[: spec.num_classes]
+    images, annotations = [], []
+    for i in range(spec.num_train if split == "train" else spec.num_val):
+        # One generator an image: asking for more images does not change the first ones.
+        picture, objects = draw_image(spec, np.random.default_rng([spec.seed, number, i]))
+        name = f"{i:06d}.png"
+        Image.fromarray(picture).save(os.path.join(draft, split, name), compress_level=1)
+        side = spec.image_size
+        images.append({"id": i + 1, "file_name": name, "width": side, "height": side})
+        for label, mask in objects:
+            found = {"id": len(annotations) + 1, "image_id": i + 1, "category_id": label + 1}
+            annotations.append({**found, **_describe(mask), "iscrowd": 0})
+    content = {
+        "info": {"description": "generated shapes", **asdict(spec)},
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": i + 1, "name": name} for i, name in enumerate(names)],
+    }
+    with open(os.path.join(draft, "annotations", f"{split}.json"), "w", encoding="utf-8") as file:
+        json.dump(content, file)
+
+
+def _describe(mask: np.ndarray) -> dict:
+    """Box, area and RLE of a mask bool [H, W]."""
+    rle = mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {
+        "bbox": [float(v) for v in mask_utils.toBbox(rle)],
+        "area": float(mask.sum()),
+        "segmentation": {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")},
+    }
+
+
+def draw_image(
+    spec: Specification, random: np.random.Generator
+) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
+    """One picture.
+
+    Returns:
+        uint8 [S, S, 3], and of each object its label and its visible part, bool [S, S].
+    """
+    picture = _background(spec.image_size, random)
+    count = 0 if random.random() < EMPTY_IMAGES else int(random.integers(1, spec.max_objects + 1))
+    objects: list[tuple[int, np.ndarray]] = []
+    full_areas: list[int] = []
+    for _ in range(count):
+        label = int(random.integers(spec.num_classes))
+        mask = _draw_shape(list(SHAPES.values())[label], spec.image_size, random)
+        left = [seen & ~mask for _, seen in objects]
+        hides = any(
+            part.sum() < MIN_VISIBLE * area for part, area in zip(left, full_areas, strict=True)
+        )
+        # A shape that would hide another one is left out: the number of objects is random anyway.
+        if hides or not mask.any():
+            continue
+        objects = [(other, part) for (other, _), part in zip(objects, left, strict=True)]
+        objects.append((label, mask))
+        full_areas.append(int(mask.sum()))
+        _paint(picture, mask, random)
+    return picture.clip(0, 255).astype(np.uint8), objects
+
+
+def _background(side: int, random: np.random.Generator) -> np.ndarray:
+    """A blurred random pattern with grain, float [S, S, 3]."""
+    coarse = random.uniform(50, 205, 3) + random.uniform(-45, 45, (5, 5, 3))
+    small = Image.fromarray(coarse.clip(0, 255).astype(np.uint8))
+    smooth = np.asarray(small.resize((side, side), Image.Resampling.BICUBIC), dtype=np.float32)
+    return smooth + random.normal(0, 8, (side, side, 1)).astype(np.float32)
+
+
+def _draw_shape(
+    shape: tuple[np.ndarray, float], side: int, random: np.random.Generator
+) -> np.ndarray:
+    """The shape at a random place, size and angle, bool [S, S]; all of it lies within the picture."""
+    outline, hole = shape
+    # Most objects are of a quarter to a half of the picture; one in six is small.
+    low, high = (0.045, 0.075) if random.random() < 1 / 6 else (0.08, 0.22)
+    radius = max(3.0, side * random.uniform(low, high))
+    angle = random.uniform(0, 2 * math.pi)
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    centre = random.uniform(min(radius, side / 2), max(side - radius, side / 2), 2)
+    canvas = Image.new("1", (side, side))
+    draw = ImageDraw.Draw(canvas)
+    draw.polygon([tuple(point) for point in outline @ turn * radius + centre], fill=1)
+    if hole:
+        box = [*(centre - hole * radius), *(centre + hole * radius)]
+        draw.ellipse(box, fill=0)
+    return np.array(canvas)
+
+
+def _paint(picture: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> None:
+    """Fill `mask` of `picture` float [S, S, 3] with a colour that stands out from what is there."""
+    there = picture[mask].mean(0)
+    colours = random.uniform(0, 255, (6, 3))
+    colour = colours[np.abs(colours - there).sum(1).argmax()]
+    picture[mask] = colour + random.normal(0, 8, (int(mask.sum()), 1))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Write the generated shapes data set.")
+    parser.add_argument("--root", default="datasets/shapes", help="folder (datasets/shapes)")
+    for option, value in (
+        ("num-train", 1000),
+        ("num-val", 200),
+        ("image-size", 128),
+        ("num-classes", 4),
+        ("max-objects", 8),
+        ("seed", 0),
+    ):
+        parser.add_argument(f"--{option}", type=int, default=value, help=f"({value})")
+    options = parser.parse_args(arguments)
+    try:
+        generate_shapes(**vars(options))
+    except UserError as error:
+        parser.exit(2, f"{error}\n")
+    print(f"The shapes data set is in {options.root}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""What torchvision.transforms.v2 lacks for training detection transformers.
+
+Everything here works on `torchvision.tv_tensors` and mixes with v2's own transforms; random numbers come from torch's
+default generator only. Constructors take plain numbers, so that a config can hold them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+COCO_SIDES = tuple(range(480, 801, 32))
+# The grey that large-scale jitter is padded with: close to the mean that the model subtracts.
+PADDING = 114
+
+
+def _integer(low: int, high: int) -> int:
+    """A random integer in [low, high]."""
+    return int(torch.randint(low, high + 1, ()))
+
+
+class RandomShortSide(v2.Transform):
+    """Resize the shorter side to one of several lengths, keeping the aspect ratio.
+
+    v2.RandomShortestSize truncates: it misses the wanted side by a pixel, and thin images end with a side of 0.
+    """
+
+    def __init__(self, sides: Sequence[int] = COCO_SIDES, max_size: int | None = 1333) -> None:
+        """
+        Args:
+            sides: lengths in pixels to draw from; a single one is always used.
+            max_size: the longer side is at most this long, and the shorter one shrinks with it.
+        """
+        super().__init__()
+        self.sides = tuple(sides)
+        self.max_size = max_size
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        height, width = v2.query_size(flat_inputs)
+        side = self.sides[_integer(0, len(self.sides) - 1)]
+        scale = side / min(height, width)
+        if self.max_size is not None:
+            scale = min(scale, self.max_size / max(height, width))
+        return {"size": [max(1, round(height * scale)), max(1, round(width * scale))]}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return F.resize(inpt, params["size"], antialias=True)
+
+
+class RandomSizeCrop(v2.Transform):
+    """Crop a window whose sides are drawn independently; a side is never longer than the image's."""
+
+    def __init__(self, min_size: int = 384, max_size: int = 600) -> None:
+        """
+        Args:
+            min_size, max_size: range of a side in pixels, both included.
+        """
+        super().__init__()
+        self.min_size = min_size
+        self.max_size = max_size
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        sides = v2.query_size(flat_inputs)
+        height, width = (
+            _integer(min(self.min_size, side), min(self.max_size, side)) for side in sides
+        )
+        top, left = _integer(0, sides[0] - height), _integer(0, sides[1] - width)
+        return {"top": top, "left": left, "height": height, "width": width}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return F.crop(inpt, **params)
+
+
+class ResizeOrCrop(v2.RandomChoice):
+    """DETR's policy: resize, or (half of the time) resize to a medium size, crop, and resize."""
+
+    def __init__(
+        self,
+        sides: Sequence[int] = COCO_SIDES,
+        max_size: int | None = 1333,
+        medium_sides: Sequence[int] = (400, 500, 600),
+        crop: Sequence[int] = (384, 600),
+    ) -> None:
+        """
+        Args:
+            sides, max_size: of the final image, as in `RandomShortSide`.
+            medium_sides: lengths of the shorter side before the crop.
+            crop: range of the sides of the crop.
+        """
+        resize = RandomShortSide(sides, max_size)
+        medium = RandomShortSide(medium_sides, None)
+        super().__init__([resize, v2.Compose([medium, RandomSizeCrop(*crop), resize])])
+
+
+class RandomScale(v2.Transform):
+    """Resize so that the image fits a square of `size` times a random factor, keeping the aspect ratio."""
+
+    def __init__(self, size: int, scale: Sequence[float] = (0.1, 2.0)) -> None:
+        super().__init__()
+        self.size = size
+        self.scale = tuple(scale)
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        height, width = v2.query_size(flat_inputs)
+        low, high = self.scale
+        factor = low + float(torch.rand(())) * (high - low)
+        factor *= self.size / max(height, width)
+        return {"size": [max(1, round(height * factor)), max(1, round(width * factor))]}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return F.resize(inpt, params["size"], antialias=True)
+
+
+class CropOrPad(v2.Transform):
+    """Bring an image to a square: a random window of what is too long, grey at the right and bottom of the rest."""
+
+    def __init__(self, size: int, padding: int = PADDING) -> None:
+        super().__init__()
+        self.size = size
+        self.padding = padding
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        sides = v2.query_size(flat_inputs)
+        height, width = (min(side, self.size) for side in sides)
+        top, left = _integer(0, sides[0] - height), _integer(0, sides[1] - width)
+        return {"top": top, "left": left, "height": height, "width": width}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        cropped = F.crop(inpt, **params)
+        edges = [0, 0, self.size - params["width"], self.size - params["height"]]
+        is_picture = not isinstance(inpt, tv_tensors.Mask)
+        return F.pad(cropped, edges, fill=self.padding if is_picture else 0)
+
+
+class LargeScaleJitter(v2.Compose):
+    """Scale by a random factor, then crop or pad to a square of `size` pixels."""
+
+    def __init__(self, size: int = 1024, scale: Sequence[float] = (0.1, 2.0)) -> None:
+        super().__init__([RandomScale(size, scale), CropOrPad(size)])
+
+
+class ColorJitter(v2.RandomApply):
+    """Brightness, contrast, saturation and hue, each by a random amount, with probability `p`."""
+
+    def __init__(
+        self,
+        brightness: float = 0.2,
+        contrast: float = 0.2,
+        saturation: float = 0.2,
+        hue: float = 0.02,
+        p: float = 0.5,
+    ) -> None:
+        super().__init__([v2.ColorJitter(brightness, contrast, saturation, hue)], p=p)

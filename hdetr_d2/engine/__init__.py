@@ -1,0 +1,1 @@
+"""Training and evaluation: the config is read here and nowhere else."""

@@ -1,0 +1,86 @@
+"""What may differ between a run and its resumption."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig
+
+from hdetr_d2.engine.config import plain_config
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+# These decide what is learned from what, and how.
+DECISIVE = (
+    "data",
+    "dataloader.train",
+    "lr_multiplier",
+    "model",
+    "optimizer",
+    "train.amp",
+    "train.clip_grad_norm",
+    "train.ema",
+    "train.iterations_per_epoch",
+    "train.seed",
+)
+# A data set may have moved (its classes and size are compared), and reading is not learning.
+FREE = (
+    "data.generate",
+    "data.train_images",
+    "data.train_json",
+    "data.val_images",
+    "data.val_json",
+    "data.val_name",
+    "dataloader.train.num_workers",
+)
+# Both are followed: the learning rate is a function of iteration / max_iter.
+FOLLOWED = ("train.epochs", "train.max_iter")
+
+
+def compare_configs(old: str, new: DictConfig) -> None:
+    """Hold the config of the checkpoint (YAML) against the one that is to go on.
+
+    A longer or shorter training is taken up with a warning. Differences in model, optimizer, schedule or
+    data are an error, or a warning under `train.resume_with_changes=true`. The rest is free.
+
+    Raises:
+        UserError: decisive options differ; all of them are listed.
+    """
+    changes = dict(differences(yaml.safe_load(old), plain_config(new)))
+    for key in FOLLOWED:
+        if key in changes:
+            logger.warning(
+                "Resuming with another %s: %s; the learning rate follows iteration / max_iter",
+                key,
+                changes[key],
+            )
+    decisive = [
+        f"{key}: {change}"
+        for key, change in changes.items()
+        if _below(key, DECISIVE) and not _below(key, FREE)
+    ]
+    if not decisive:
+        return
+    listing = "; ".join(decisive)
+    if not new.train.resume_with_changes:
+        raise UserError(
+            f"--resume with another config than the run began with ({listing}): give the same options, set "
+            "train.resume_with_changes=true, or start a new run in another train.output_dir"
+        )
+    logger.warning("Resuming with changes: %s", listing)
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted path and `old -> new` of every option in which two plain configs differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [*old, *(key for key in new if key not in old)]:
+            below = f"{path}.{key}" if path else str(key)
+            yield from differences(old.get(key, "(none)"), new.get(key, "(none)"), below)
+    elif old != new:
+        yield path, f"{old} -> {new}"
+
+
+def _below(key: str, prefixes: tuple[str, ...]) -> bool:
+    return any(key == prefix or key.startswith(f"{prefix}.") for prefix in prefixes)

@@ -1,0 +1,74 @@
+"""Where, and how precisely, to compute."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from hdetr_d2.errors import UserError
+
+AMP_TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
+    """The device that `train.device` means: `auto` is CUDA where there is one, else the CPU.
+
+    Args:
+        local_rank: number of this process on its machine; `cuda` without a number is that device.
+
+    Raises:
+        UserError: an unknown name, or a CUDA device that is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"train.device={name} is no device: auto, cpu, cuda or cuda:0") from error
+    if device.type != "cuda":
+        return device
+    if not torch.cuda.is_available():
+        raise UserError(
+            f"train.device={name}, but CUDA is not available here: set train.device=cpu (or auto)"
+        )
+    index = local_rank if device.index is None else device.index
+    if index >= torch.cuda.device_count():
+        raise UserError(f"CUDA device {index} is asked for, but there are {torch.cuda.device_count()}")
+    return torch.device("cuda", index)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The floating-point type of the forward pass on a kind of device; None is float32 throughout."""
+
+    device_type: str
+    dtype: torch.dtype | None = None
+
+    @classmethod
+    def choose(cls, *, enabled: bool, dtype: str, device: torch.device) -> "Precision":
+        """What `train.amp` means on `device`.
+
+        Raises:
+            UserError: an unknown type, or float16 without CUDA.
+        """
+        if dtype not in AMP_TYPES:
+            raise UserError(f"train.amp.dtype={dtype} is none of {', '.join(AMP_TYPES)}")
+        if not enabled:
+            return cls(device.type)
+        if dtype == "float16" and device.type != "cuda":
+            raise UserError(
+                f"train.amp.dtype=float16 needs CUDA, and the device is {device.type}: use bfloat16"
+            )
+        return cls(device.type, AMP_TYPES[dtype])
+
+    @property
+    def scales_loss(self) -> bool:
+        """Whether gradients would underflow without a scaled loss."""
+        return self.dtype is torch.float16
+
+    def autocast(self) -> AbstractContextManager:
+        return torch.autocast(self.device_type, dtype=self.dtype, enabled=self.dtype is not None)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """What keeps a gradient that is not finite from the weights, and scales the loss in float16."""
+        return torch.amp.GradScaler(self.device_type, init_scale=2.0**16 if self.scales_loss else 1.0)

@@ -1,0 +1,150 @@
+"""What happens around the steps of a training."""
+
+import logging
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from detectron2.engine import HookBase
+from detectron2.evaluation.testing import flatten_results_dict
+from fvcore.common.param_scheduler import ParamScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from hdetr_d2.checkpoint import Checkpointer
+
+logger = logging.getLogger(__name__)
+
+BEST = "model_best"
+
+
+class ProgressHook(HookBase):
+    """Tells the model before every step how much of the training is done, in [0, 1)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """
+        Args:
+            model: with `set_progress(done)`; without DistributedDataParallel, which would hide it.
+        """
+        self.model = model
+
+    def before_step(self) -> None:
+        self.model.set_progress(self.trainer.iter / self.trainer.max_iter)
+
+
+class LearningRateHook(HookBase):
+    """Sets the rate of every parameter group to its own base rate times a multiplier of the progress."""
+
+    def __init__(self, optimizer: Optimizer, multiplier: ParamScheduler) -> None:
+        """
+        Args:
+            optimizer: as built: its present rates are the base rates.
+            multiplier: called with iteration / max_iter. No state to save: it follows from the iteration.
+        """
+        self.optimizer = optimizer
+        self.multiplier = multiplier
+        self.base = [group["lr"] for group in optimizer.param_groups]
+        self.shown = optimizer.defaults["lr"]
+
+    def before_step(self) -> None:
+        factor = self.multiplier(self.trainer.iter / self.trainer.max_iter)
+        for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
+            group["lr"] = base * factor
+        self.trainer.storage.put_scalar("lr", self.shown * factor, smoothing_hint=False)
+
+
+class CheckpointHook(HookBase):
+    """Saves every `period` iterations and at the end, and deletes all but the last `keep` periodic files."""
+
+    def __init__(self, checkpointer: Checkpointer, *, period: int, keep: int) -> None:
+        self.checkpointer = checkpointer
+        self.period = period
+        self.keep = keep
+        self._files: list[Path] = []
+
+    def before_train(self) -> None:
+        if self.checkpointer.save_to_disk:
+            # Those of the run that goes on here; what another run left in the folder is not ours to delete.
+            self._files = periodic_files(self.checkpointer.save_dir, self.trainer.start_iter)
+
+    def after_step(self) -> None:
+        done = self.trainer.iter + 1
+        if done == self.trainer.max_iter:
+            self.checkpointer.save("model_final", iteration=done)
+        elif done % self.period == 0:
+            name = f"model_{done:07d}"
+            self.checkpointer.save(name, iteration=done)
+            self._remember(Path(self.checkpointer.save_dir) / f"{name}.pth")
+
+    def _remember(self, path: Path) -> None:
+        # The new file is whole, on the disk and named in last_checkpoint by now.
+        self._files = [*(file for file in self._files if file != path), path]
+        while self.checkpointer.save_to_disk and len(self._files) > self.keep:
+            self._files.pop(0).unlink(missing_ok=True)
+
+
+def periodic_files(folder: str, iteration: int) -> list[Path]:
+    """The periodic checkpoints in `folder` up to `iteration`, oldest first."""
+    matches = (re.fullmatch(r"model_(\d{7,})\.pth", path.name) for path in Path(folder).iterdir())
+    numbers = sorted(int(match[1]) for match in matches if match)
+    return [Path(folder) / f"model_{number:07d}.pth" for number in numbers if number <= iteration]
+
+
+class EvaluationHook(HookBase):
+    """Evaluates every `period` iterations (0: never) and at the end, and keeps the best weights.
+
+    The results go to the storage as `bbox/AP`, .... The weights with the highest `best_metric` so far are in
+    `model_best.pth`, whose metadata hold that number: it is where a resumed run finds it.
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[[], Mapping[str, Any]],
+        *,
+        period: int,
+        checkpointer: Checkpointer,
+        weights: Callable[[], Mapping[str, Tensor]],
+        best_metric: str,
+        best: float | None = None,
+    ) -> None:
+        """
+        Args:
+            evaluate: returns results as Detectron2's evaluators do; empty but in the main process.
+            weights: the weights that are evaluated, at the time of the call.
+            best: the highest metric before this start.
+        """
+        self.evaluate = evaluate
+        self.period = period
+        self.checkpointer = checkpointer
+        self.weights = weights
+        self.best_metric = best_metric
+        self.best = -math.inf if best is None else best
+
+    def after_step(self) -> None:
+        done = self.trainer.iter + 1
+        if done == self.trainer.max_iter or (self.period and done % self.period == 0):
+            results = flatten_results_dict(self.evaluate())
+            for name, value in results.items():
+                self.trainer.storage.put_scalar(name, float(value), smoothing_hint=False)
+            if results:
+                self._keep_best(results, done)
+
+    def _keep_best(self, results: Mapping[str, float], done: int) -> None:
+        if self.best_metric not in results:
+            logger.warning(
+                "No %s among the results (%s), so no %s.pth: see train.checkpoint.best_metric",
+                self.best_metric,
+                ", ".join(results),
+                BEST,
+            )
+            return
+        value = float(results[self.best_metric])
+        if not value > self.best:  # also when it is NaN, as without any detection
+            logger.info("%s = %.4f, the best remains %.4f", self.best_metric, value, self.best)
+            return
+        logger.info("%s = %.4f is the best so far", self.best_metric, value)
+        self.best = value
+        self.checkpointer.metadata["best_metric"] = value
+        self.checkpointer.save_weights(BEST, self.weights(), iteration=done)

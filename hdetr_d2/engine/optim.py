@@ -1,0 +1,65 @@
+"""Which parameter learns at which rate."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from hdetr_d2.errors import UserError
+
+RULE_KEYS = {"pattern", "lr_scale", "weight_decay"}
+
+
+def param_groups(
+    model: nn.Module, *, lr: float, weight_decay: float, rules: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """The parameter groups of an optimizer, the frozen parameters left out.
+
+    Args:
+        lr, weight_decay: what holds for every parameter that no rule names, norms and biases included.
+        rules: mappings of `pattern` (a regular expression, searched for in the parameter's name) and
+            `lr_scale` (a factor on `lr`), `weight_decay`, or both. The first rule that matches decides.
+
+    Raises:
+        UserError: a rule matches no parameter at all or has an unknown key, or everything is frozen.
+    """
+    rules = [_checked(rule) for rule in rules]
+    names = [name for name, _ in model.named_parameters()]
+    for rule in rules:
+        if not any(re.search(rule["pattern"], name) for name in names):
+            raise UserError(
+                f"optimizer.params.rules: the pattern {rule['pattern']!r} matches no parameter of the model"
+            )
+    members = defaultdict(list)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            members[_first_match(rules, name)].append(parameter)
+    if not members:
+        raise UserError("every parameter of the model is frozen: there is nothing to train")
+    return [
+        {
+            "params": members[index],
+            "lr": lr * rule.get("lr_scale", 1.0),
+            "weight_decay": rule.get("weight_decay", weight_decay),
+        }
+        for index, rule in enumerate([*rules, {}])
+        if index in members
+    ]
+
+
+def _checked(rule: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(rule) - RULE_KEYS)
+    if unknown or "pattern" not in rule:
+        raise UserError(
+            f"optimizer.params.rules: {dict(rule)} needs the key 'pattern' and may have "
+            f"{sorted(RULE_KEYS - {'pattern'})}"
+        )
+    return dict(rule)
+
+
+def _first_match(rules: Sequence[Mapping[str, Any]], name: str) -> int:
+    """Index of the first rule that names the parameter; `len(rules)` if none does."""
+    matches = (index for index, rule in enumerate(rules) if re.search(rule["pattern"], name))
+    return next(matches, len(rules))

@@ -1,0 +1,32 @@
+"""LVIS's metrics with today's numpy."""
+
+from typing import Any
+
+from detectron2.evaluation import LVISEvaluator as _LVISEvaluator
+
+from hdetr_d2.evaluation.lvis_shim import import_lvis
+
+
+class LVISEvaluator(_LVISEvaluator):
+    """Detectron2's evaluator of LVIS, with the same arguments.
+
+    The `lvis` package is made to run before it is asked for, and what cannot be computed (the AP
+    of rare classes in a data set without any) is nan, as in the COCO evaluator, and not -100.
+
+    Raises:
+        UserError: the `lvis` package is not installed.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        import_lvis()
+        super().__init__(*args, **kwargs)
+
+    def evaluate(self) -> dict[str, dict[str, float]] | None:
+        results = super().evaluate()
+        if results is None:
+            return None
+        return {task: _without_negatives(scores) for task, scores in results.items()}
+
+
+def _without_negatives(scores: dict[str, float]) -> dict[str, float]:
+    return {name: score if score >= 0 else float("nan") for name, score in scores.items()}

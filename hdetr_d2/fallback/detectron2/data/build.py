@@ -1,0 +1,125 @@
+"""From names of data sets to a list of dicts and to a loader for inference."""
+
+import logging
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from detectron2._subset import absent
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ._tables import many_rows
+from .catalog import DatasetCatalog, MetadataCatalog
+from .common import DatasetFromList, MapDataset
+from .detection_utils import check_metadata_consistency
+from .samplers import InferenceSampler
+
+__all__ = [
+    "build_detection_test_loader",
+    "get_detection_dataset_dicts",
+    "print_instances_class_histogram",
+]
+__getattr__ = absent(__name__)
+
+logger = logging.getLogger(__name__)
+
+
+def trivial_batch_collator(batch: list[Any]) -> list[Any]:
+    """The batch as it is: images differ in size, so nothing is stacked."""
+    return batch
+
+
+def filter_images_with_only_crowd_annotations(dataset_dicts: list[dict]) -> list[dict]:
+    """The images that have at least one annotation which is not a crowd."""
+    kept = [d for d in dataset_dicts if any(not a.get("iscrowd", 0) for a in d["annotations"])]
+    logger.info(
+        f"Removed {len(dataset_dicts) - len(kept)} images with no usable annotations. "
+        f"{len(kept)} images left."
+    )
+    return kept
+
+
+def print_instances_class_histogram(dataset_dicts: list[dict], class_names: Sequence[str]) -> None:
+    """Log how many instances each class has; crowds are not counted.
+
+    Raises:
+        AssertionError: a category id outside [0, number of classes).
+    """
+    labels = [
+        a["category_id"] for d in dataset_dicts for a in d["annotations"] if not a.get("iscrowd", 0)
+    ]
+    for label in (min(labels, default=0), max(labels, default=0)):
+        assert 0 <= label < max(len(class_names), 1), (
+            f"Got an invalid category_id={label} for a dataset of {len(class_names)} classes"
+        )
+    counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=len(class_names))
+    rows = [*zip(class_names, counts.tolist(), strict=False), ("total", len(labels))]
+    table = many_rows(rows, ("category", "#instances"))
+    logger.info(f"Distribution of instances among all {len(class_names)} categories:\n{table}")
+
+
+def get_detection_dataset_dicts(
+    names: str | Sequence[str], filter_empty: bool = True, *, check_consistency: bool = True
+) -> list[dict]:
+    """The elements of one or several data sets in one list.
+
+    Args:
+        names: registered names.
+        filter_empty: leave out images without annotations, and with nothing but crowds.
+        check_consistency: data sets that are put together must have the same class names.
+
+    Raises:
+        KeyError: an unknown name.
+        AssertionError: an empty data set, or nothing left after filtering.
+        ValueError: the class names differ.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    assert names, "No dataset was named."
+    loaded = [DatasetCatalog.get(name) for name in names]
+    for name, dicts in zip(names, loaded, strict=True):
+        assert len(dicts), f"Dataset '{name}' is empty!"
+    dataset_dicts = list(chain.from_iterable(loaded))
+
+    has_instances = "annotations" in dataset_dicts[0]
+    if filter_empty and has_instances:
+        dataset_dicts = filter_images_with_only_crowd_annotations(dataset_dicts)
+    assert dataset_dicts, f"No valid data found in {','.join(names)}."
+    class_names = MetadataCatalog.get(names[0]).get("thing_classes")
+    # A data set need not name its classes; then there is nothing to compare.
+    if check_consistency and has_instances and class_names is not None:
+        check_metadata_consistency("thing_classes", names)
+        print_instances_class_histogram(dataset_dicts, class_names)
+    return dataset_dicts
+
+
+def build_detection_test_loader(
+    dataset: list[Any] | Dataset,
+    *,
+    mapper: Callable[[dict], Any] | None,
+    sampler: Sampler | None = None,
+    batch_size: int = 1,
+    num_workers: int = 0,
+    collate_fn: Callable[[list[Any]], Any] | None = None,
+) -> DataLoader:
+    """A loader that gives every element once over all processes, in order.
+
+    Args:
+        dataset: a list of dicts, or a torch data set.
+        mapper: what is done to each element; None = nothing.
+        sampler: `InferenceSampler` when not given.
+        batch_size: images of one batch of this process.
+        num_workers: loading processes; 0 = load in this one.
+        collate_fn: a batch is the list of its elements when not given.
+    """
+    if isinstance(dataset, list):
+        dataset = DatasetFromList(dataset, copy=False)
+    if mapper is not None:
+        dataset = MapDataset(dataset, mapper)
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=InferenceSampler(len(dataset)) if sampler is None else sampler,
+        num_workers=num_workers,
+        collate_fn=collate_fn or trivial_batch_collator,
+    )

@@ -1,0 +1,85 @@
+"""The two global registries: what a data set contains, and what is known about it."""
+
+from collections import UserDict
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+__all__ = ["DatasetCatalog", "Metadata", "MetadataCatalog"]
+
+
+class _Catalog(UserDict):
+    def list(self) -> list[str]:
+        """The registered names, in the order of registration."""
+        return list(self.data)
+
+    def remove(self, name: str) -> None:
+        self.pop(name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__.lstrip('_')}({', '.join(self.data)})"
+
+
+class _DatasetCatalog(_Catalog):
+    """Name -> function without arguments that returns the data set as a list of dicts."""
+
+    def register(self, name: str, func: Callable[[], Any]) -> None:
+        """Raises AssertionError when `func` cannot be called or the name is taken."""
+        assert callable(func), f"Dataset '{name}' needs a function that loads it, got {func!r}."
+        assert name not in self, f"Dataset '{name}' is already registered!"
+        self[name] = func
+
+    def get(self, name: str) -> Any:
+        """Load the data set; raises KeyError with the registered names for an unknown one."""
+        if name not in self:
+            known = ", ".join(self.data)
+            raise KeyError(f"Dataset '{name}' is not registered! Available datasets are: {known}")
+        return self[name]()
+
+
+class Metadata(SimpleNamespace):
+    """What is known about one data set, as attributes: each may be set once, or again alike."""
+
+    name = "N/A"
+
+    def __getattr__(self, key: str) -> Any:
+        known = ", ".join(self.__dict__) or "none"
+        raise AttributeError(
+            f"Attribute '{key}' does not exist in the metadata of dataset '{self.name}'. "
+            f"Available keys are: {known}."
+        )
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        """Raises AssertionError when the attribute already has another value."""
+        # Two readers of one data set that disagree about its classes would otherwise go unseen.
+        old = self.__dict__.get(key, value)
+        assert old == value, (
+            f"Attribute '{key}' in the metadata of '{self.name}' cannot be set to a different "
+            f"value!\n{old} != {value}"
+        )
+        super().__setattr__(key, value)
+
+    def set(self, **attributes: Any) -> "Metadata":
+        for key, value in attributes.items():
+            setattr(self, key, value)
+        return self
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return getattr(self, key, default)
+
+    def as_dict(self) -> dict[str, Any]:
+        """A copy that can be changed without changing the metadata."""
+        return dict(self.__dict__)
+
+
+class _MetadataCatalog(_Catalog):
+    """Name -> Metadata; the same object for the same name for as long as the program runs."""
+
+    def get(self, name: str) -> Metadata:
+        """The metadata of `name`, created empty when there is none yet."""
+        assert name, "The metadata of a dataset without a name was asked for."
+        return self.data.setdefault(name, Metadata(name=name))
+
+
+DatasetCatalog = _DatasetCatalog()
+MetadataCatalog = _MetadataCatalog()

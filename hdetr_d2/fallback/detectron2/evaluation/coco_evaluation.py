@@ -1,0 +1,235 @@
+"""COCO's average precision of boxes and masks, by pycocotools."""
+
+import contextlib
+import io
+import json
+import logging
+import os
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import pycocotools.mask as mask_utils
+import torch
+from detectron2._subset import absent
+from detectron2.data import MetadataCatalog
+from detectron2.data._tables import many_rows
+from detectron2.structures import BoxMode, Instances
+from detectron2.utils import comm
+from detectron2.utils.file_io import PathManager
+from detectron2.utils.logger import create_small_table
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from .evaluator import DatasetEvaluator
+
+__getattr__ = absent(__name__)
+
+logger = logging.getLogger(__name__)
+
+# What is looked up in the precisions: IoU threshold (None = the mean of all) and object size.
+_METRICS = {
+    "AP": (None, "all"),
+    "AP50": (0.50, "all"),
+    "AP75": (0.75, "all"),
+    "APs": (None, "small"),
+    "APm": (None, "medium"),
+    "APl": (None, "large"),
+}
+
+
+class COCOEvaluator(DatasetEvaluator):
+    """AP of boxes and, where there are any, of masks, in percent; nan = cannot be computed."""
+
+    def __init__(
+        self,
+        dataset_name: str,
+        tasks: Sequence[str] | None = None,
+        distributed: bool = True,
+        output_dir: str | None = None,
+        *,
+        max_dets_per_image: int | None = None,
+        use_fast_impl: bool = True,
+    ) -> None:
+        """
+        Args:
+            dataset_name: its metadata must have `json_file`, the annotations.
+            tasks: of "bbox" and "segm"; None = what the predictions have.
+            distributed: bring the predictions of all processes to the first one.
+            output_dir: where `coco_instances_results.json` goes; None = nowhere.
+            max_dets_per_image: so many best predictions of an image count; None = 100.
+            use_fast_impl: has no effect: pycocotools is always what computes.
+
+        Raises:
+            ValueError: the data set has no COCO json.
+        """
+        self._metadata = MetadataCatalog.get(dataset_name)
+        if not hasattr(self._metadata, "json_file"):
+            raise ValueError(f"The metadata of dataset '{dataset_name}' has no COCO 'json_file'.")
+        self._tasks = tasks
+        self._distributed = distributed
+        self._output_dir = output_dir
+        self._max_dets = [1, 10, max_dets_per_image or 100]
+        with _silence():
+            self._truth = COCO(PathManager.get_local_path(os.fspath(self._metadata.json_file)))
+        self.reset()
+
+    def reset(self) -> None:
+        self._predictions: list[list[dict]] = []
+
+    def process(self, inputs: list[dict], outputs: list[dict]) -> None:
+        """
+        Args:
+            inputs: dicts with image_id.
+            outputs: dicts with "instances": Instances with pred_boxes (xyxy in pixels of the
+                original image), scores, pred_classes and optionally pred_masks.
+        """
+        for input_, output in zip(inputs, outputs, strict=False):
+            if "instances" in output:
+                instances = output["instances"].to(torch.device("cpu"))
+                self._predictions.append(instances_to_coco_json(instances, input_["image_id"]))
+
+    def evaluate(self, img_ids: Sequence[int] | None = None) -> dict[str, dict[str, float]]:
+        """
+        Args:
+            img_ids: evaluate on these images only.
+
+        Returns:
+            task -> {"AP", "AP50", "AP75", "APs", "APm", "APl", and with several classes
+            "AP-<class>"}; {} on other processes than the first, when no image was processed, and
+            when the json has no annotations (then the predictions are only written).
+        """
+        gathered = gather_predictions(self._predictions, self._distributed)
+        if gathered is None:
+            return {}
+        if not gathered:
+            logger.warning("[COCOEvaluator] Did not receive valid predictions.")
+            return {}
+        predictions = to_dataset_ids(list(chain.from_iterable(gathered)), self._metadata)
+        if self._output_dir:
+            write_json(predictions, self._output_dir, "coco_instances_results.json")
+        if "annotations" not in self._truth.dataset:
+            logger.info("Annotations are not available for evaluation.")
+            return {}
+        tasks = self._tasks or tasks_of(predictions)
+        return {task: self._evaluate_task(task, predictions, img_ids) for task in sorted(tasks)}
+
+    def _evaluate_task(
+        self, task: str, predictions: list[dict], img_ids: Sequence[int] | None
+    ) -> dict[str, float]:
+        assert task in ("bbox", "segm"), f"Got unknown task: {task}!"
+        if not predictions:  # pycocotools cannot read an empty list
+            logger.warning("No predictions from the model!")
+            return dict.fromkeys(_METRICS, float("nan"))
+        with _silence():
+            found = self._truth.loadRes(for_task(predictions, task))
+            run = COCOeval(self._truth, found, task)
+            run.params.maxDets = self._max_dets
+            if img_ids is not None:
+                run.params.imgIds = list(img_ids)
+            run.evaluate()
+            run.accumulate()
+        results = {name: _mean_precision(run, *which) for name, which in _METRICS.items()}
+        logger.info(f"Evaluation results for {task}: \n" + create_small_table(results))
+        return {**results, **self._per_class(run, task)}
+
+    def _per_class(self, run: COCOeval, task: str) -> dict[str, float]:
+        names = self._metadata.get("thing_classes") or []
+        if len(names) <= 1:
+            return {}
+        assert len(names) == len(run.params.catIds), (
+            f"{len(names)} class names for {len(run.params.catIds)} categories of the json"
+        )
+        rows = [(name, _mean_precision(run, category=i)) for i, name in enumerate(names)]
+        logger.info(f"Per-category {task} AP: \n" + many_rows(rows, ("category", "AP")))
+        return {f"AP-{name}": ap for name, ap in rows}
+
+
+def _mean_precision(
+    run: COCOeval, iou: float | None = None, area: str = "all", category: int | None = None
+) -> float:
+    """Percent, for the largest number of predictions of an image; nan = nothing to find."""
+    precision = run.eval["precision"][..., run.params.areaRngLbl.index(area), -1]  # [T, R, K]
+    if iou is not None:
+        precision = precision[np.isclose(run.params.iouThrs, iou)]
+    if category is not None:
+        precision = precision[..., category]
+    known = precision[precision > -1]
+    return float(known.mean() * 100) if known.size else float("nan")
+
+
+def instances_to_coco_json(instances: Instances, img_id: int) -> list[dict]:
+    """Predictions of one image as COCO results: boxes xywh, masks as RLE with text counts.
+
+    Args:
+        instances: pred_boxes, scores, pred_classes [, pred_masks: Tensor[n, H, W]] on the CPU.
+        img_id: goes into every result.
+    """
+    if len(instances) == 0:
+        return []
+    boxes = BoxMode.convert(
+        instances.pred_boxes.tensor.detach(), BoxMode.XYXY_ABS, BoxMode.XYWH_ABS
+    )
+    columns = zip(
+        instances.pred_classes.tolist(), boxes.tolist(), instances.scores.tolist(), strict=True
+    )
+    results = [
+        {"image_id": img_id, "category_id": label, "bbox": box, "score": score}
+        for label, box, score in columns
+    ]
+    if instances.has("pred_masks"):
+        # As soon as possible: the masks of a whole data set would not fit into memory.
+        for result, mask in zip(results, instances.pred_masks, strict=True):
+            rle = mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8))
+            result["segmentation"] = {**rle, "counts": rle["counts"].decode("ascii")}
+    return results
+
+
+def gather_predictions(predictions: list, distributed: bool) -> list | None:
+    """The predictions of all processes; None on any but the first."""
+    if not distributed:
+        return predictions
+    comm.synchronize()
+    gathered = comm.gather(predictions, dst=0)
+    return list(chain.from_iterable(gathered)) if comm.is_main_process() else None
+
+
+def to_dataset_ids(predictions: list[dict], metadata: object) -> list[dict]:
+    """Copies of the predictions with the category ids of the json; without a known mapping as
+    they are.
+
+    Raises:
+        AssertionError: a class that the data set does not have.
+    """
+    if not hasattr(metadata, "thing_dataset_id_to_contiguous_id"):
+        return [dict(p) for p in predictions]
+    ids = {i: category_id for category_id, i in metadata.thing_dataset_id_to_contiguous_id.items()}
+    for p in predictions:
+        assert p["category_id"] in ids, (
+            f"A prediction has class={p['category_id']}, but the dataset only has {len(ids)} "
+            f"classes and predicted class id should be in [0, {len(ids) - 1}]."
+        )
+    return [{**p, "category_id": ids[p["category_id"]]} for p in predictions]
+
+
+def tasks_of(predictions: list[dict]) -> list[str]:
+    return ["bbox", "segm"] if any("segmentation" in p for p in predictions) else ["bbox"]
+
+
+def for_task(predictions: list[dict], task: str) -> list[dict]:
+    """Copies that an evaluation may write into; for masks without boxes, for otherwise the size of
+    an object would be measured by its box."""
+    left_out = "bbox" if task == "segm" else "segmentation"
+    return [{k: v for k, v in p.items() if k != left_out} for p in predictions]
+
+
+def write_json(predictions: list[dict], output_dir: str, name: str) -> None:
+    PathManager.mkdirs(output_dir)
+    path = os.path.join(output_dir, name)
+    logger.info(f"Saving results to {path}")
+    with PathManager.open(path, "w") as f:
+        json.dump(predictions, f)
+
+
+def _silence() -> contextlib.AbstractContextManager:
+    return contextlib.redirect_stdout(io.StringIO())

@@ -1,0 +1,134 @@
+"""Talking to the other processes of a training; everything works with a single process, too."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from detectron2._subset import absent
+from torch import Tensor
+
+__all__ = [
+    "all_gather",
+    "create_local_process_group",
+    "gather",
+    "get_local_process_group",
+    "get_local_rank",
+    "get_local_size",
+    "get_rank",
+    "get_world_size",
+    "is_main_process",
+    "reduce_dict",
+    "shared_random_seed",
+    "synchronize",
+]
+
+__getattr__ = absent(__name__)
+
+_local_group: dist.ProcessGroup | None = None
+
+
+def _distributed() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def get_world_size() -> int:
+    return dist.get_world_size() if _distributed() else 1
+
+
+def get_rank() -> int:
+    return dist.get_rank() if _distributed() else 0
+
+
+def is_main_process() -> bool:
+    return get_rank() == 0
+
+
+@lru_cache
+def create_local_process_group(num_workers_per_machine: int) -> None:
+    """Make the group of the processes on this machine; all processes call it together, once."""
+    global _local_group
+    assert get_world_size() % num_workers_per_machine == 0
+    for first in range(0, get_world_size(), num_workers_per_machine):
+        ranks = list(range(first, first + num_workers_per_machine))
+        group = dist.new_group(ranks)  # a collective call: also for the groups of other machines
+        if isinstance(group, dist.ProcessGroup):
+            _local_group = group
+
+
+def get_local_process_group() -> dist.ProcessGroup:
+    """The processes on this machine."""
+    assert _local_group is not None, "call comm.create_local_process_group after init_process_group"
+    return _local_group
+
+
+def get_local_rank() -> int:
+    """The rank among the processes on this machine."""
+    return dist.get_rank(get_local_process_group()) if _distributed() else 0
+
+
+def get_local_size() -> int:
+    """The number of processes on this machine."""
+    return dist.get_world_size(get_local_process_group()) if _distributed() else 1
+
+
+def synchronize() -> None:
+    """Wait until every process is here."""
+    if get_world_size() == 1:
+        return
+    on_gpu = dist.get_backend() == dist.Backend.NCCL
+    dist.barrier(device_ids=[torch.cuda.current_device()] if on_gpu else None)
+
+
+@lru_cache
+def _cpu_group() -> Any:
+    """All processes, through a backend that takes pickled objects without the GPU."""
+    if dist.get_backend() == dist.Backend.NCCL:
+        return dist.new_group(backend="gloo")
+    return dist.group.WORLD
+
+
+def all_gather(data: Any, group: dist.ProcessGroup | None = None) -> list[Any]:
+    """`data` (anything that pickles) of every process, by rank, in every process."""
+    if get_world_size() == 1:
+        return [data]
+    group = group or _cpu_group()
+    collected: list[Any] = [None] * dist.get_world_size(group)
+    dist.all_gather_object(collected, data, group=group)
+    return collected
+
+
+def gather(data: Any, dst: int = 0, group: dist.ProcessGroup | None = None) -> list[Any]:
+    """Like `all_gather`, in process `dst` only; an empty list elsewhere."""
+    if get_world_size() == 1:
+        return [data]
+    group = group or _cpu_group()
+    if dist.get_rank(group) != dst:
+        dist.gather_object(data, None, dst=dst, group=group)
+        return []
+    collected: list[Any] = [None] * dist.get_world_size(group)
+    dist.gather_object(data, collected, dst=dst, group=group)
+    return collected
+
+
+def shared_random_seed() -> int:
+    """A random number, the same in every process; all processes call it together."""
+    return all_gather(int(np.random.randint(2**31)))[0]
+
+
+def reduce_dict(input_dict: dict[str, Tensor], average: bool = True) -> dict[str, Tensor]:
+    """The values averaged, or summed, over the processes; right in the main process only.
+
+    Args:
+        input_dict: scalar tensors, under the same keys in every process.
+    """
+    if get_world_size() == 1:
+        return input_dict
+    names = sorted(input_dict)  # the processes may have filled their dicts in different order
+    with torch.no_grad():
+        values = torch.stack([input_dict[name] for name in names])
+        dist.reduce(values, dst=0)
+        if average and is_main_process():
+            values /= get_world_size()
+    return dict(zip(names, values, strict=True))

@@ -1,0 +1,268 @@
+"""Numbers and pictures of a training: gathered in an EventStorage, taken out by writers."""
+
+import datetime
+import json
+import logging
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import torch
+from detectron2._subset import absent
+from detectron2.utils.file_io import PathManager
+from fvcore.common.history_buffer import HistoryBuffer
+
+__all__ = [
+    "CommonMetricPrinter",
+    "EventStorage",
+    "EventWriter",
+    "JSONWriter",
+    "TensorboardXWriter",
+    "get_event_storage",
+    "has_event_storage",
+]
+
+__getattr__ = absent(__name__)
+
+_storages: list["EventStorage"] = []
+
+
+def get_event_storage() -> "EventStorage":
+    """The storage of the innermost `with EventStorage()`."""
+    assert _storages, "get_event_storage() works inside `with EventStorage()` only"
+    return _storages[-1]
+
+
+def has_event_storage() -> bool:
+    return bool(_storages)
+
+
+class EventStorage:
+    """Scalars, each with its history, and pictures, all at the current iteration."""
+
+    def __init__(self, start_iter: int = 0) -> None:
+        self.iter = start_iter
+        self._histories: dict[str, HistoryBuffer] = {}
+        self._latest: dict[str, tuple[float, int]] = {}
+        self._hints: dict[str, bool] = {}
+        self._images: list[tuple[str, Any, int]] = []
+        self._scope = ""
+
+    @property
+    def iter(self) -> int:
+        """The current iteration; a trainer sets it."""
+        return self._iter
+
+    @iter.setter
+    def iter(self, value: int) -> None:
+        self._iter = int(value)
+
+    def step(self) -> None:
+        """On to the next iteration, for whoever has no trainer that does it."""
+        self._iter += 1
+
+    def __enter__(self) -> "EventStorage":
+        _storages.append(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert _storages[-1] is self
+        _storages.pop()
+
+    @contextmanager
+    def name_scope(self, name: str) -> Iterator[None]:
+        """Names put inside begin with `name` and a slash."""
+        outer, self._scope = self._scope, name.rstrip("/") + "/"
+        try:
+            yield
+        finally:
+            self._scope = outer
+
+    def put_scalar(
+        self, name: str, value: Any, smoothing_hint: bool = True, cur_iter: int | None = None
+    ) -> None:
+        """Add a number.
+
+        Args:
+            smoothing_hint: is it noisy, so that writers show a median? The same for all of a name.
+            cur_iter: the iteration it belongs to, if not the current one.
+        """
+        name = self._scope + name
+        at = self._iter if cur_iter is None else cur_iter
+        hint = self._hints.setdefault(name, smoothing_hint)
+        assert hint == smoothing_hint, f"{name} was put with another smoothing_hint before"
+        self._histories.setdefault(name, HistoryBuffer()).update(float(value), at)
+        self._latest[name] = (float(value), at)
+
+    def put_scalars(
+        self, *, smoothing_hint: bool = True, cur_iter: int | None = None, **scalars: Any
+    ) -> None:
+        """Add several numbers."""
+        for name, value in scalars.items():
+            self.put_scalar(name, value, smoothing_hint=smoothing_hint, cur_iter=cur_iter)
+
+    def put_image(self, img_name: str, img_tensor: Any) -> None:
+        """Add an RGB picture [3, H, W]: uint8, or float in 0 .. 1."""
+        self._images.append((img_name, img_tensor, self._iter))
+
+    def take_images(self) -> list[tuple[str, Any, int]]:
+        """Name, picture and iteration of the pictures since the last call."""
+        images, self._images = self._images, []
+        return images
+
+    def history(self, name: str) -> HistoryBuffer:
+        """All values of a scalar.
+
+        Raises:
+            KeyError: it was never put.
+        """
+        if name not in self._histories:
+            raise KeyError(f"no scalar {name!r} was put")
+        return self._histories[name]
+
+    def histories(self) -> dict[str, HistoryBuffer]:
+        return self._histories
+
+    def smoothing_hints(self) -> dict[str, bool]:
+        return self._hints
+
+    def latest(self) -> dict[str, tuple[float, int]]:
+        """The last value of every scalar, and its iteration."""
+        return self._latest
+
+    def latest_with_smoothing_hint(self, window_size: int = 20) -> dict[str, tuple[float, int]]:
+        """`latest`, with the median of the last `window_size` iterations for the noisy ones."""
+        return {
+            name: (self.median(name, window_size) if self._hints[name] else value, at)
+            for name, (value, at) in self._latest.items()
+        }
+
+    def count_samples(self, name: str, window_size: int = 20) -> int:
+        """How many values a scalar got in the `window_size` iterations up to its last one."""
+        values = self._histories[name].values()
+        first = values[-1][1] - window_size + 1
+        return sum(1 for _, at in values if at >= first)
+
+    def median(self, name: str, window_size: int = 20) -> float:
+        """The median over the last `window_size` iterations."""
+        return self._histories[name].median(self.count_samples(name, window_size))
+
+
+class EventWriter:
+    """Takes what it wants out of the current storage, now and then."""
+
+    def write(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """No more will come."""
+
+
+class JSONWriter(EventWriter):
+    """One line of JSON for every iteration that has new scalars, appended to a file."""
+
+    def __init__(self, json_file: str, window_size: int = 20) -> None:
+        self._file = PathManager.open(json_file, "a")
+        self._window_size = window_size
+        self._last_write = -1
+
+    def write(self) -> None:
+        rows: dict[int, dict[str, float]] = defaultdict(dict)
+        scalars = get_event_storage().latest_with_smoothing_hint(self._window_size)
+        for name, (value, at) in scalars.items():
+            if at > self._last_write:
+                rows[at][name] = value
+        for at, row in rows.items():
+            self._file.write(json.dumps({**row, "iteration": at}, sort_keys=True) + "\n")
+        self._last_write = max(rows, default=self._last_write)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class TensorboardXWriter(EventWriter):
+    """Scalars and pictures to a TensorBoard event file."""
+
+    def __init__(self, log_dir: str, window_size: int = 20, **kwargs: Any) -> None:
+        """`kwargs` go to `torch.utils.tensorboard.SummaryWriter`."""
+        self._arguments = {"log_dir": log_dir, **kwargs}
+        self._window_size = window_size
+        self._last_write = -1
+
+    @cached_property
+    def _writer(self) -> Any:
+        # Importing TensorBoard takes seconds, and not every process writes.
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(**self._arguments)
+
+    def write(self) -> None:
+        storage = get_event_storage()
+        scalars = storage.latest_with_smoothing_hint(self._window_size)
+        fresh = {name: scalar for name, scalar in scalars.items() if scalar[1] > self._last_write}
+        for name, (value, at) in fresh.items():
+            self._writer.add_scalar(name, value, at)
+        self._last_write = max((at for _, at in fresh.values()), default=self._last_write)
+        for name, image, at in storage.take_images():
+            self._writer.add_image(name, image, at)
+
+    def close(self) -> None:
+        if "_writer" in self.__dict__:
+            self._writer.close()
+
+
+class CommonMetricPrinter(EventWriter):
+    """One log line with ETA, iteration, losses, times, learning rate and GPU memory."""
+
+    def __init__(self, max_iter: int | None = None, window_size: int = 20) -> None:
+        """Without `max_iter` there is no ETA."""
+        self.logger = logging.getLogger(__name__)
+        self._max_iter = max_iter
+        self._window_size = window_size
+        self._last_write: tuple[int, float] | None = None
+
+    def write(self) -> None:
+        storage = get_event_storage()
+        if storage.iter == self._max_iter:  # after the end of the training
+            return
+        self.logger.info("  ".join([" " + self._eta(storage), *self._parts(storage)]).strip(" "))
+
+    def _parts(self, storage: EventStorage) -> Iterator[str]:
+        histories = storage.histories()
+        yield f"iter: {storage.iter}"
+        for mark in ("loss", "[metric]"):
+            for name in [name for name in histories if mark in name]:
+                yield f"{name}: {storage.median(name, self._window_size):.4g}"
+        if "time" in histories:
+            yield f"time: {histories['time'].global_avg():.4f}"
+            yield f"last_time: {histories['time'].latest():.4f}"
+        if "data_time" in histories:
+            samples = storage.count_samples("data_time", self._window_size)
+            yield f"data_time: {histories['data_time'].avg(samples):.4f}"
+            yield f"last_data_time: {histories['data_time'].latest():.4f}"
+        yield f"lr: {histories['lr'].latest():.5g}" if "lr" in histories else "lr: N/A"
+        if torch.cuda.is_available():
+            yield f"max_mem: {torch.cuda.max_memory_allocated() / 2**20:.0f}M"
+
+    def _eta(self, storage: EventStorage) -> str:
+        seconds = self._seconds_per_iteration(storage)
+        if self._max_iter is None or seconds is None:
+            return ""
+        eta = seconds * (self._max_iter - storage.iter - 1)
+        storage.put_scalar("eta_seconds", eta, smoothing_hint=False)
+        return f"eta: {datetime.timedelta(seconds=int(eta))}"
+
+    def _seconds_per_iteration(self, storage: EventStorage) -> float | None:
+        if "time" in storage.histories():
+            return storage.history("time").median(1000)
+        # Nobody measures the iterations: take the time between two lines.
+        before, self._last_write = self._last_write, (storage.iter, time.perf_counter())
+        if before is None or storage.iter == before[0]:
+            return None
+        return (self._last_write[1] - before[1]) / (storage.iter - before[0])

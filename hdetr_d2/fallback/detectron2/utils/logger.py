@@ -1,0 +1,158 @@
+"""Loggers for the terminal and the log file, and messages that do not repeat themselves."""
+
+import atexit
+import logging
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import IO, Any
+
+from detectron2._subset import absent
+from detectron2.utils.file_io import PathManager
+from tabulate import tabulate
+from termcolor import colored
+
+__all__ = [
+    "create_small_table",
+    "log_every_n",
+    "log_every_n_seconds",
+    "log_first_n",
+    "setup_logger",
+]
+
+__getattr__ = absent(__name__)
+
+_PLAIN = "[%(asctime)s] %(name)s %(levelname)s: %(message)s"
+_DATE = "%m/%d %H:%M:%S"
+
+
+class _TerminalFormatter(logging.Formatter):
+    """Green prefix with an abbreviated name; warnings and errors are marked in red."""
+
+    def __init__(self, name: str, abbreviation: str) -> None:
+        prefix = colored("[%(asctime)s %(name)s]: ", "green")
+        super().__init__(prefix + "%(message)s", datefmt=_DATE)
+        self._name = name + "."
+        self._short = abbreviation + "." if abbreviation else ""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        # The other handlers get the same record: change a copy.
+        shown = logging.makeLogRecord(record.__dict__)
+        shown.name = record.name.replace(self._name, self._short)
+        text = super().formatMessage(shown)
+        if record.levelno < logging.WARNING:
+            return text
+        word = "WARNING" if record.levelno == logging.WARNING else "ERROR"
+        return f"{colored(word, 'red', attrs=['bold'])} {text}"
+
+
+@cache  # a second call with the same arguments must not log every line twice
+def setup_logger(
+    output: str | None = None,
+    distributed_rank: int = 0,
+    *,
+    color: bool = True,
+    name: str = "detectron2",
+    abbrev_name: str | None = None,
+    enable_propagation: bool = False,
+    configure_stdout: bool = True,
+) -> logging.Logger:
+    """Let the logger `name` write to the terminal (main process only) and to a file.
+
+    Args:
+        output: a .txt or .log file, or a folder for `log.txt`; None for no file. Other processes
+            have their own, ending in ".rank<n>".
+        abbrev_name: what stands for `name` in the terminal; by default "d2" for detectron2.
+        enable_propagation: also give the messages to the parent loggers.
+        configure_stdout: write to the terminal.
+    """
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = enable_propagation
+    plain = logging.Formatter(_PLAIN, datefmt=_DATE)
+    if configure_stdout and distributed_rank == 0:
+        if abbrev_name is None:
+            abbrev_name = "d2" if name == "detectron2" else name
+        formatter = _TerminalFormatter(name, abbrev_name) if color else plain
+        _add_handler(logger, sys.stdout, formatter)
+    if output is not None:
+        path = output if output.endswith((".txt", ".log")) else os.path.join(output, "log.txt")
+        path += f".rank{distributed_rank}" if distributed_rank else ""
+        PathManager.mkdirs(os.path.dirname(path))
+        _add_handler(logger, _log_file(path), plain)
+    return logger
+
+
+def _add_handler(logger: logging.Logger, stream: Any, formatter: logging.Formatter) -> None:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
+
+
+@cache  # loggers that share a file share the stream, so that their lines keep their order
+def _log_file(path: str) -> IO[str]:
+    file = PathManager.open(path, "a")
+    atexit.register(file.close)
+    return file
+
+
+_counts: Counter[tuple[object, ...]] = Counter()
+_last_times: dict[tuple[object, ...], float] = {}
+
+
+def _caller() -> tuple[str, tuple[object, ...]]:
+    """Module name and place of the code that called into this file."""
+    frame = sys._getframe(2)
+    name = frame.f_globals["__name__"]
+    place = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+    return ("detectron2" if name == "__main__" else name), place
+
+
+def log_first_n(
+    lvl: int, msg: str, n: int = 1, *, name: str | None = None, key: str | Sequence[str] = "caller"
+) -> None:
+    """Log only the first `n` times.
+
+    Args:
+        name: the logger; by default the caller's module.
+        key: what makes two messages the same: "caller", "message", or both.
+    """
+    keys = (key,) if isinstance(key, str) else tuple(key)
+    assert keys, "key is empty"
+    module, place = _caller()
+    identity = (place if "caller" in keys else ()) + ((msg,) if "message" in keys else ())
+    _counts[identity] += 1
+    if _counts[identity] <= n:
+        logging.getLogger(name or module).log(lvl, msg)
+
+
+def log_every_n(lvl: int, msg: str, n: int = 1, *, name: str | None = None) -> None:
+    """Log the first and then every n-th time that this line is reached."""
+    module, place = _caller()
+    _counts[place] += 1
+    if (_counts[place] - 1) % n == 0:
+        logging.getLogger(name or module).log(lvl, msg)
+
+
+def log_every_n_seconds(lvl: int, msg: str, n: float = 1, *, name: str | None = None) -> None:
+    """Log unless this line has logged in the last `n` seconds."""
+    module, place = _caller()
+    now = time.monotonic()
+    if now - _last_times.get(place, float("-inf")) >= n:
+        _last_times[place] = now
+        logging.getLogger(name or module).log(lvl, msg)
+
+
+def create_small_table(small_dict: Mapping[str, Any]) -> str:
+    """A table of one row, with the keys for headers."""
+    return tabulate(
+        [list(small_dict.values())],
+        headers=list(small_dict),
+        tablefmt="pipe",
+        floatfmt=".3f",
+        stralign="center",
+        numalign="center",
+    )

@@ -1,0 +1,125 @@
+"""From a checkpoint and image files to boxes, a COCO json and drawn pictures."""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from hdetr_d2.data.images import BadImageError, read_image
+from hdetr_d2.errors import UserError
+from hdetr_d2.inference.predictor import Predictor
+from hdetr_d2.inference.results import Result, coco_content, coco_results
+from hdetr_d2.visualization import Shapes, draw_shapes
+
+logger = logging.getLogger(__name__)
+ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+Source = str | Path
+
+
+def predict(
+    checkpoint: Source,
+    images: Source | Sequence[Source],
+    *,
+    output: Source | None = None,
+    score_threshold: float = 0.5,
+    device: str = "auto",
+    batch_size: int = 1,
+) -> list[Result]:
+    """Find objects in images with a trained model.
+
+    Args:
+        checkpoint: a .pth file that `train_net.py` wrote; it knows its model and class names.
+        images: a file, a folder (with its subfolders), or a list of these.
+        output: folder for `predictions.json` (a COCO json) and `pictures/`; None writes nothing.
+        score_threshold: detections below it are left out.
+        device: "auto", "cpu", "cuda", "cuda:1", ...
+        batch_size: images of one forward pass.
+
+    Returns:
+        The detections of all images (see `Result`), best first within an image. `image_id` counts
+        from 1 in the order of `find_images`.
+
+    Raises:
+        UserError: no image can be read, or the checkpoint or device cannot be used. One broken
+            image among others is named in the log and left out.
+    """
+    paths = find_images(images)
+    predictor = Predictor.from_checkpoint(checkpoint, device)
+    writer = None if output is None else _Writer(Path(output), predictor.class_names, paths)
+    results: list[Result] = []
+    problems: list[BadImageError] = []
+    detections = tqdm(predictor(paths, batch_size), total=len(paths), unit="image", disable=None)
+    for image_id, (path, shapes) in enumerate(detections, start=1):
+        if isinstance(shapes, BadImageError):
+            problems.append(shapes)
+            logger.warning("Left out: %s", shapes)
+            continue
+        found = shapes.above(score_threshold)
+        names = predictor.class_names
+        results += coco_results(found, names, image_id=image_id, file_name=str(path))
+        if writer is not None:
+            writer.draw(image_id, path, found)
+    if len(problems) == len(paths):
+        raise problems[0]
+    if writer is not None:
+        writer.finish(results)
+    return results
+
+
+def find_images(sources: Source | Sequence[Source]) -> list[Path]:
+    """Every image file that is named, or lies in or below a named folder; those of a folder sorted.
+
+    Raises:
+        UserError: a source that does not exist, or no image at all.
+    """
+    listed = [sources] if isinstance(sources, str | Path) else list(sources)
+    found: dict[Path, None] = {}
+    for source in map(Path, listed):
+        if source.is_dir():
+            found |= dict.fromkeys(_images_below(source))
+        elif source.is_file():
+            found[source] = None
+        else:
+            raise UserError(f"{source} does not exist")
+    if not found:
+        raise UserError(
+            f"no images ({', '.join(sorted(ENDINGS))}) in {', '.join(map(str, listed))}"
+        )
+    return list(found)
+
+
+def _images_below(folder: Path) -> Iterable[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+
+
+class _Writer:
+    """Fills the output folder: `pictures/` as the images go by, `predictions.json` at the end."""
+
+    def __init__(self, folder: Path, class_names: Sequence[str], paths: Sequence[Path]) -> None:
+        self.folder = folder
+        self.class_names = class_names
+        self.images: list[dict] = []
+        # Pictures keep their places below the folder that all images share: no two have one name.
+        self.root = Path(os.path.commonpath([path.resolve().parent for path in paths]))
+        try:
+            (folder / "pictures").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+
+    def draw(self, image_id: int, path: Path, shapes: Shapes) -> None:
+        image = Image.fromarray(read_image(path))
+        target = self.folder / "pictures" / path.resolve().relative_to(self.root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draw_shapes(image, shapes, self.class_names).save(target)
+        size = {"width": image.width, "height": image.height}
+        self.images.append({"id": image_id, "file_name": str(path), **size})
+
+    def finish(self, results: Sequence[Result]) -> None:
+        content = coco_content(self.images, results, self.class_names)
+        target = self.folder / "predictions.json"
+        target.write_text(json.dumps(content), encoding="utf-8")
+        logger.info("%d detections in %d images: %s", len(results), len(self.images), target)

@@ -1,0 +1,63 @@
+"""Detections as plain data in COCO's format."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pycocotools.mask as mask_utils
+
+from hdetr_d2.visualization import Shapes
+
+Result: TypeAlias = dict[str, Any]
+"""One detection: `image_id`, `file_name`, `category_id`, `category_name`, `score`, `bbox` [x, y,
+width, height] in pixels of the upright image, and `segmentation` (RLE) if there are masks."""
+
+
+def coco_results(
+    shapes: Shapes, class_names: Sequence[str], *, image_id: int, file_name: str
+) -> list[Result]:
+    """The detections of one image; category ids count from 1 in the order of the class names.
+
+    Args:
+        shapes: with scores.
+    """
+    assert shapes.scores is not None, "detections have scores"
+    results: list[Result] = []
+    for i, (label, score) in enumerate(
+        zip(shapes.classes.tolist(), shapes.scores.tolist(), strict=True)
+    ):
+        left, top, right, bottom = shapes.boxes[i].tolist()
+        result: Result = {
+            "image_id": image_id,
+            "file_name": file_name,
+            "category_id": label + 1,
+            "category_name": class_names[label],
+            "score": score,
+            "bbox": [left, top, right - left, bottom - top],
+        }
+        if shapes.masks is not None:
+            result["segmentation"] = _rle(shapes.masks[i].numpy())
+        results.append(result)
+    return results
+
+
+def coco_content(
+    images: Sequence[Mapping[str, Any]], results: Sequence[Result], class_names: Sequence[str]
+) -> dict[str, list]:
+    """A whole COCO json, which annotation tools and pycocotools open.
+
+    Args:
+        images: COCO's image entries: id, file_name, width, height.
+        results: of these images.
+    """
+    annotations = [
+        {"id": number, "iscrowd": 0, "area": result["bbox"][2] * result["bbox"][3], **result}
+        for number, result in enumerate(results, start=1)
+    ]
+    categories = [{"id": number, "name": name} for number, name in enumerate(class_names, start=1)]
+    return {"images": list(images), "annotations": annotations, "categories": categories}
+
+
+def _rle(mask: np.ndarray) -> dict[str, Any]:
+    encoded = mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}

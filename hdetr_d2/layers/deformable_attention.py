@@ -1,0 +1,95 @@
+"""The attention module of Deformable DETR (https://arxiv.org/abs/2010.04159) around the op."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..ops import ms_deform_attn
+from ..utils.device import to_device
+
+
+class DeformableAttention(nn.Module):
+    """Each query samples `num_points` places of every level, near its reference.
+
+    Args:
+        dim: channels C of queries and values, a multiple of `num_heads`.
+        num_heads: attention heads M.
+        num_levels: feature levels L.
+        num_points: samples P of a head on a level.
+    """
+
+    def __init__(self, *, dim: int, num_heads: int, num_levels: int, num_points: int) -> None:
+        super().__init__()
+        if dim % num_heads:
+            raise ValueError(f"{dim} channels cannot be divided among {num_heads} attention heads.")
+        self.num_heads = num_heads
+        self.num_levels = num_levels
+        self.num_points = num_points
+        samples = num_heads * num_levels * num_points
+        self.sampling_offsets = nn.Linear(dim, 2 * samples)
+        self.attention_weights = nn.Linear(dim, samples)
+        self.value_proj = nn.Linear(dim, dim)
+        self.output_proj = nn.Linear(dim, dim)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The head m looks in the direction 2 pi m / M at first, its point p at the distance p + 1 cells."""
+        angle = 2 * math.pi * torch.arange(self.num_heads, dtype=torch.float32) / self.num_heads
+        direction = torch.stack([angle.cos(), angle.sin()], -1)
+        direction = direction / direction.abs().amax(-1, keepdim=True)  # onto the unit square
+        distance = torch.arange(1, self.num_points + 1, dtype=torch.float32)
+        offsets = direction[:, None, None] * distance[:, None]  # [M, 1, P, 2]
+        with torch.no_grad():
+            bias = offsets.expand(-1, self.num_levels, -1, -1).reshape(-1)
+            self.sampling_offsets.bias.copy_(bias)
+        for layer in (self.sampling_offsets, self.attention_weights):
+            nn.init.zeros_(layer.weight)
+        nn.init.zeros_(self.attention_weights.bias)
+        for layer in (self.value_proj, self.output_proj):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self,
+        query: Tensor,
+        reference: Tensor,
+        tokens: Tensor,
+        shapes: Sequence[tuple[int, int]],
+        padding: Tensor,
+    ) -> Tensor:
+        """Attends from `query` to `tokens`.
+
+        Args:
+            query: `Tensor[B, Q, C]` with its position added.
+            reference: `Tensor[B, Q, L, 2]` points or `Tensor[B, Q, L, 4]` cxcywh boxes, in [0, 1] of the
+                padded level.
+            tokens: `Tensor[B, S, C]`, the levels one after the other.
+            shapes: (H, W) of each level.
+            padding: `Tensor[B, S]` bool; padded tokens count as zeros.
+
+        Returns:
+            `Tensor[B, Q, C]`.
+        """
+        batch, queries, _ = query.shape
+        value = self.value_proj(tokens).masked_fill(padding[..., None], 0.0)
+        value = value.view(batch, tokens.shape[1], self.num_heads, -1)
+        samples = (batch, queries, self.num_heads, self.num_levels, self.num_points)
+        offsets = self.sampling_offsets(query).view(*samples, 2)
+        weights = self.attention_weights(query).view(*samples[:3], -1)
+        weights = F.softmax(weights, -1).view(samples)
+        locations = self._locations(reference, offsets, shapes)
+        return self.output_proj(ms_deform_attn(value, shapes, locations, weights))
+
+    def _locations(
+        self, reference: Tensor, offsets: Tensor, shapes: Sequence[tuple[int, int]]
+    ) -> Tensor:
+        """`Tensor[B, Q, M, L, P, 2]` float32: offsets are cells of a level, or parts of a reference box."""
+        offsets = offsets.float()
+        centre = reference[:, :, None, :, None, :2]
+        if reference.shape[-1] == 2:
+            sizes = to_device([(w, h) for h, w in shapes], offsets)  # [L, 2]
+            return centre + offsets / sizes[:, None]
+        return centre + offsets / self.num_points * reference[:, :, None, :, None, 2:] * 0.5

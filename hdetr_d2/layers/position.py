@@ -1,0 +1,54 @@
+"""Sine position encodings (Attention Is All You Need, https://arxiv.org/abs/1706.03762, in the form of DETR)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def sine_embedding(coordinates: Tensor, num_feats: int, temperature: float = 10000.0) -> Tensor:
+    """Sines and cosines of each coordinate, sine and cosine of a frequency side by side.
+
+    Args:
+        coordinates: `Tensor[..., N]` in radians.
+        num_feats: features of one coordinate, even.
+        temperature: ratio of the longest to the shortest wave.
+
+    Returns:
+        `Tensor[..., N * num_feats]` float32, the coordinates one after the other.
+    """
+    exponent = (
+        torch.arange(0, num_feats, 2, dtype=torch.float32, device=coordinates.device) / num_feats
+    )
+    angle = coordinates.float()[..., None] / temperature**exponent  # [..., N, num_feats / 2]
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(-3)
+
+
+class SinePositionEncoding(nn.Module):
+    """Encodes the cells of a feature map, y first, by their place in the unpadded part of the image.
+
+    Args:
+        dim: channels of the encoding, half of them for each axis; a multiple of 4.
+        temperature: see `sine_embedding`.
+        offset: added to the 1-based cell index: -0.5 is the cell's centre (Deformable-DETR), 0 DETR's choice.
+    """
+
+    def __init__(
+        self, *, dim: int, temperature: float = 10000.0, offset: float = -0.5
+    ) -> None:
+        super().__init__()
+        if dim % 4:
+            raise ValueError(f"A sine position encoding needs a multiple of 4 channels, not {dim}.")
+        self.dim = dim
+        self.temperature = temperature
+        self.offset = offset
+
+    def forward(self, padding: Tensor) -> Tensor:
+        """`Tensor[B, H, W]` bool, True where padded, to `Tensor[B, H, W, dim]`."""
+        inside = (~padding).float()
+        y, x = inside.cumsum(1), inside.cumsum(2)
+        y = (y + self.offset) / (y[:, -1:, :] + 1e-6)
+        x = (x + self.offset) / (x[:, :, -1:] + 1e-6)
+        return sine_embedding(
+            2 * math.pi * torch.stack([y, x], -1), self.dim // 2, self.temperature
+        )

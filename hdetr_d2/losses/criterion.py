@@ -1,0 +1,92 @@
+"""The set criterion: all layers of a group at once, on the dense assignment."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..layers import box_cxcywh_to_xyxy, generalized_box_iou
+from ..structures import Assignment, Output
+from .class_losses import ClassLoss
+
+_NEUTRAL = 0.5
+"""All four numbers of the box that stands on both sides where a query has no target."""
+
+
+class Criterion(nn.Module):
+    """Class, L1 and GIoU losses (DETR, https://arxiv.org/abs/2005.12872) of one query group.
+
+    Args:
+        class_loss: the loss of the logits.
+        weights: of the losses "class", "bbox" and "giou".
+    """
+
+    def __init__(self, *, class_loss: ClassLoss, weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.class_loss = class_loss
+        if set(weights) != {"class", "bbox", "giou"}:
+            raise ValueError(f"criterion.weights must name ['bbox', 'class', 'giou'], not {sorted(weights)}.")
+        self.weights = dict(weights)
+
+    def forward(self, output: Output, assignment: Assignment, num_targets: Tensor) -> dict[str, Tensor]:
+        """Weighted losses of a group by name: `loss_class`, then the group, then the layer (none for the last).
+
+        Args:
+            output: of a group with L layers.
+            assignment: `Tensor[L, B, Q]`.
+            num_targets: 0-d, ground truths of the whole step, averaged over processes.
+        """
+        # Layer by layer: a tensor made of host numbers would make a GPU wait.
+        each_layer = [num_targets * each for each in output.assigner.targets_each()]
+        normaliser = torch.stack(each_layer).clamp(min=1)
+        matched = Matched(output, assignment)
+        sums = {
+            "class": self.loss_class(matched),
+            "bbox": self.loss_bbox(matched),
+            "giou": self.loss_giou(matched),
+        }
+        losses = {}
+        for kind, per_layer in sums.items():
+            weighted = per_layer * (output.weight * self.weights[kind]) / normaliser
+            losses.update(_named(f"loss_{kind}", output.name, weighted))
+        return losses
+
+    def loss_class(self, matched: "Matched") -> Tensor:
+        """`Tensor[L]`: the class loss, summed."""
+        return self.class_loss(matched.logits, matched.labels)
+
+    def loss_bbox(self, matched: "Matched") -> Tensor:
+        """`Tensor[L]`: L1 distance of the normalised cxcywh, summed over matched queries."""
+        return (matched.boxes - matched.target_boxes).abs().sum((1, 2, 3))
+
+    def loss_giou(self, matched: "Matched") -> Tensor:
+        """`Tensor[L]`: 1 - GIoU, summed over matched queries."""
+        boxes, target = box_cxcywh_to_xyxy(matched.boxes), box_cxcywh_to_xyxy(matched.target_boxes)
+        return (1 - generalized_box_iou(boxes, target)).sum((1, 2))
+
+
+class Matched:
+    """Predictions beside what they must learn, dense over all queries.
+
+    A query without a target has the same neutral box on both sides: its box losses are exactly zero and so are
+    their gradients, whatever it predicted.
+    """
+
+    def __init__(self, output: Output, assignment: Assignment) -> None:
+        predictions, targets, layers = output.predictions, output.targets, len(assignment)
+        has_target = (assignment >= 0)[..., None]
+        index = assignment.clamp(min=0)
+        labels = targets.labels[None].expand(layers, -1, -1).gather(2, index)
+        boxes = targets.boxes[None].expand(layers, -1, -1, -1)
+        boxes = boxes.gather(2, index[..., None].expand(-1, -1, -1, 4))
+        self.logits = predictions.logits
+        self.labels = torch.where(assignment >= 0, labels, assignment)  # [L, B, Q]
+        self.boxes = torch.where(has_target, predictions.boxes.float(), _NEUTRAL)
+        self.target_boxes = torch.where(has_target, boxes, _NEUTRAL)
+
+
+def _named(name: str, group: str, per_layer: Tensor) -> dict[str, Tensor]:
+    """`loss_class`, `loss_class_one2many_0`, `loss_class_enc`: one 0-d tensor a layer."""
+    name = f"{name}_{group}" if group else name
+    *earlier, last = per_layer.unbind()
+    return {**{f"{name}_{layer}": value for layer, value in enumerate(earlier)}, name: last}

@@ -1,0 +1,77 @@
+"""What takes the place of a backbone's BatchNorm."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """A BatchNorm with constant statistics and weights, which keep their names in a state dict.
+
+    It takes over the activation that some of timm's BatchNorm layers carry.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        if norm.running_mean is None or norm.running_var is None:
+            raise ValueError("A BatchNorm without running statistics cannot be frozen.")
+        mean = norm.running_mean
+        values = {
+            "weight": norm.weight if norm.affine else torch.ones_like(mean),
+            "bias": norm.bias if norm.affine else torch.zeros_like(mean),
+            "running_mean": mean,
+            "running_var": norm.running_var,
+        }
+        for name, value in values.items():
+            self.register_buffer(name, value.detach().clone())
+        self.eps = norm.eps
+        self.drop = getattr(norm, "drop", nn.Identity())
+        self.act = getattr(norm, "act", nn.Identity())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`Tensor[B, C, H, W]` to the same, in the dtype of `x`."""
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        shift = self.bias - self.running_mean * scale
+        # In one operation that keeps nothing of the size of x for the backward pass. Statistics are
+        # float32: without the cast a 16-bit activation would grow to 32 bits here.
+        scale, shift = (t.to(x.dtype)[:, None, None] for t in (scale, shift))
+        return self.act(self.drop(torch.addcmul(shift, x, scale)))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object) -> None:
+        # A BatchNorm that was trained counts its batches; frozen, it has no use for the number.
+        state_dict.pop(f"{prefix}num_batches_tracked", None)
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[arg-type]
+
+    def extra_repr(self) -> str:
+        return f"{len(self.weight)}, eps={self.eps}"
+
+
+def group_norm(norm: nn.BatchNorm2d) -> nn.Module:
+    """A GroupNorm of up to 32 groups that starts with the weights of `norm` (zeros stay zeros)."""
+    new = nn.GroupNorm(math.gcd(32, norm.num_features), norm.num_features)
+    if norm.affine:
+        new.load_state_dict({"weight": norm.weight.detach(), "bias": norm.bias.detach()})
+    return nn.Sequential(new, norm.drop, norm.act) if hasattr(norm, "act") else new
+
+
+def batch_norms(root: nn.Module) -> set[nn.BatchNorm2d]:
+    """Every BatchNorm below `root`."""
+    return {module for module in root.modules() if isinstance(module, nn.BatchNorm2d)}
+
+
+def replace(
+    root: nn.Module, old: set[nn.BatchNorm2d], new: Callable[[nn.BatchNorm2d], nn.Module]
+) -> None:
+    """Puts `new(module)` in the place of every module of `old` below `root`."""
+    for name, child in root.named_children():
+        if isinstance(child, nn.BatchNorm2d) and child in old:
+            setattr(root, name, new(child))
+        else:
+            replace(child, old, new)

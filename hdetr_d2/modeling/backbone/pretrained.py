@@ -1,0 +1,171 @@
+"""Weights that a backbone starts from: timm's, or those of a local file."""
+
+import logging
+import pickle
+import ssl
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import huggingface_hub
+import safetensors
+import safetensors.torch
+import timm
+import torch
+from torch import Tensor, nn
+
+from ...errors import UserError
+
+logger = logging.getLogger(__name__)
+
+_HEAD = ("fc.", "head.", "classifier.")
+_WRAPPERS = ("model", "state_dict", "model_state_dict")
+_HUB_TIMEOUT = 5.0  # seconds; huggingface_hub's own retries take most of a minute
+_skipped: ContextVar[bool] = ContextVar("hdetr_d2_without_pretrained", default=False)
+
+
+@contextmanager
+def without_pretrained() -> Iterator[None]:
+    """Within it no backbone reads or downloads weights: a checkpoint with all of them follows."""
+    token = _skipped.set(True)
+    try:
+        yield
+    finally:
+        _skipped.reset(token)
+
+
+def pretrained_skipped() -> bool:
+    """Whether the caller is inside `without_pretrained`."""
+    return _skipped.get()
+
+
+def published_weights(name: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The state dict of timm's pretrained classifier, from its cache or downloaded.
+
+    Raises:
+        UserError: they cannot be had, or do not fit the options.
+    """
+    mend = "set backbone.pretrained to a local file of weights or to false"
+    try:
+        with nullcontext() if _hub_answers() else _hub_offline():
+            return timm.create_model(name, pretrained=True, **options).state_dict()
+    except OSError as error:
+        raise UserError(f"The weights of {name} cannot be downloaded: {mend}.") from error
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].rstrip(".:")
+        raise UserError(f"timm has no weights that fit {name} ({reason}): {mend}.") from error
+
+
+def weights_from_file(path: str | Path, reference: nn.Module) -> dict[str, Tensor]:
+    """The state dict of a `.safetensors` or torch file, in the names that timm gives to the model.
+
+    Args:
+        path: the file, in timm's names or others that timm converts (torchvision's ResNets have the
+            same).
+        reference: timm's classifier, whose weights may be on the meta device.
+
+    Raises:
+        UserError: no such file, or one that holds no weights.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"backbone.pretrained: there is no file {path}.")
+    state = _read(path)
+    for key in _WRAPPERS:
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    values = state.values() if isinstance(state, Mapping) else [state]
+    if not all(isinstance(value, Tensor) for value in values) or isinstance(state, Tensor):
+        raise UserError(f"backbone.pretrained: {path} does not hold a state dict.")
+    # timm keeps the conversion of other projects' names beside each model.
+    convert = getattr(sys.modules[type(reference).__module__], "checkpoint_filter_fn", None)
+    return dict(convert(dict(state), reference) if convert else state)
+
+
+def load(
+    net: nn.Module,
+    names: Mapping[str, str],
+    weights: Mapping[str, Tensor],
+    known: set[str],
+    source: str,
+) -> None:
+    """Copies a classifier's weights into `net`; all of the net must be there, and nothing unknown.
+
+    Args:
+        net: the feature extractor.
+        names: key of the net -> key of the classifier.
+        weights: the classifier's state dict.
+        known: the keys of timm's own classifier, some of which `net` has no use for.
+        source: where the weights are from, for the sentences.
+
+    Raises:
+        UserError: keys that are missing, unmatched or of another shape, all of them listed.
+    """
+    head = sorted(key for key in weights if key.startswith(_HEAD))
+    if head:
+        logger.info("%s: the classifier head is left out (%s)", source, ", ".join(head))
+    own = net.state_dict()
+    # Files from before the counter existed lack it, and nothing reads it.
+    missing = {
+        key
+        for key in names.values()
+        if key not in weights and not key.endswith("num_batches_tracked")
+    }
+    shapes = {
+        key
+        for own_key, key in names.items()
+        if key in weights and weights[key].shape != own[own_key].shape
+    }
+    problems = {
+        "missing": missing,
+        "unmatched": set(weights) - known - set(head),
+        "of another shape": shapes,
+    }
+    if any(problems.values()):
+        lists = "; ".join(
+            f"{what}: {', '.join(sorted(keys))}" for what, keys in problems.items() if keys
+        )
+        raise UserError(f"{source} does not fit the backbone ({lists}).")
+    net.load_state_dict({own_key: weights.get(key, own[own_key]) for own_key, key in names.items()})
+
+
+def _read(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, safetensors.SafetensorError) as error:
+        raise UserError(f"backbone.pretrained: {path} cannot be read as plain weights.") from error
+
+
+def _hub_answers() -> bool:
+    """False when the hub cannot be reached; True as well where trying would not tell."""
+    constants = huggingface_hub.constants
+    if constants.HF_HUB_OFFLINE:
+        return True
+    try:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=_HUB_TIMEOUT).close()
+    except HTTPError:
+        return True
+    except URLError as error:
+        # The hub's own client may know a certificate that this one does not.
+        return isinstance(error.reason, ssl.SSLError)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _hub_offline() -> Iterator[None]:
+    """Within it the hub's files come from its cache, or fail at once."""
+    constants = huggingface_hub.constants
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before

@@ -1,0 +1,87 @@
+"""The stages of a timm model, and how its feature extractor names what its classifier has."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from ...errors import UserError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A feature map that a timm model can return.
+
+    index: its place in `out_indices`. module: whose output it is, in the classifier's names. level:
+    n of its name `res{n}`.
+    """
+
+    index: int
+    module: str
+    channels: int
+    stride: int
+    level: int
+
+
+def find_stages(classifier: nn.Module) -> dict[str, Stage]:
+    """Every feature map of a timm classifier by name, the finest first.
+
+    The name is `res{n}` for stride 2^n, and the next free n where a map is no coarser than the one
+    before it.
+    """
+    stages: dict[str, Stage] = {}
+    level = -1
+    info = getattr(classifier.feature_info, "info", classifier.feature_info)
+    for index, entry in enumerate(info):  # type: ignore[arg-type]
+        level = max(int(math.log2(entry["reduction"])), level + 1)
+        stages[f"res{level}"] = Stage(
+            index, entry["module"], entry["num_chs"], entry["reduction"], level
+        )
+    return stages
+
+
+def classifier_name(name: str, classifier: nn.Module) -> str:
+    """The name within timm's classifier of a module or weight of its feature extractor.
+
+    Extractors either hold the whole model as one child, or the model's children, with those of a
+    Sequential joined to its name by an underscore (`layers.0` is `layers_0`).
+    """
+    head, dot, rest = name.partition(".")
+    if not head or hasattr(classifier, head):
+        return name
+    for container, _ in classifier.named_children():
+        if head.startswith(f"{container}_"):
+            return f"{container}.{head.removeprefix(container + '_')}{dot}{rest}"
+    return rest
+
+
+def modules_up_to(
+    level: int, net: nn.Module, classifier: nn.Module, stages: Mapping[str, Stage]
+) -> list[nn.Module]:
+    """The stem of the extractor `net` and its stages up to `res{level}`; nothing for level 0.
+
+    Raises:
+        UserError: the extractor is not made of the stages that the classifier names.
+    """
+    if not level:
+        return []
+    # timm registers modules in the order in which they run: what freezes is how this list begins.
+    modules = [
+        (f"{classifier_name(key, classifier)}.", module) for key, module in net.named_modules()
+    ]
+    spans = [
+        [place for place, (name, _) in enumerate(modules) if name.startswith(f"{stage.module}.")]
+        for stage in stages.values()
+    ]
+    if not spans[0]:
+        raise UserError(
+            f"backbone.frozen={level}: the stages of {type(classifier).__name__} are not modules."
+        )
+    reached = [
+        span
+        for span, stage in zip(spans, stages.values(), strict=True)
+        if span and stage.level <= level
+    ]
+    end = reached[-1][-1] + 1 if reached else spans[0][0]
+    return [module for _, module in modules[:end]]

@@ -1,0 +1,217 @@
+"""Any feature extractor of timm as a Detectron2 backbone."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import timm
+import torch
+import torch.nn.functional as F
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import Backbone
+from torch import Tensor, nn
+
+from ...errors import UserError
+from . import pretrained as weights
+from .norm import FrozenBatchNorm2d, batch_norms, group_norm, replace
+from .stages import Stage, classifier_name, find_stages, modules_up_to
+
+Norm = Literal["frozen_bn", "bn", "gn"]
+
+# What models with windows or position embeddings must be told to take images of any size. Without
+# always_partition a Swin's last stage would lose its shift.
+_SWIN = {"strict_img_size": False, "always_partition": True}
+_ANY_SIZE: dict[str, dict[str, Any]] = {
+    "swin_transformer": _SWIN,
+    "swin_transformer_v2": _SWIN,
+    "vision_transformer": {"dynamic_img_size": True},
+}
+# Their strided layers have no padding and would cut off what does not fill a cell, or fail on it.
+_WHOLE_CELLS = {"convnext", "densenet", "hrnet", "vgg"}
+
+
+class TimmBackbone(Backbone):
+    """A timm model cut down to its feature maps, named `res{n}` by their stride 2^n as in
+    Detectron2.
+
+    A dilated stage keeps the name it has without dilation (`res5` of a DC5 model has stride 16);
+    maps of one stride, as in a plain ViT, count on. Layers after the last map in use do not exist.
+    Maps of a Swin get the LayerNorm that detectors give them (`norms.res2` ...), with weights of
+    its own.
+
+    Args:
+        name: a timm model, with or without the tag of its weights.
+        out_features: names of the maps to return.
+        pretrained: True for timm's weights, a path for those of a file, False for random ones.
+        frozen: 0 trains everything, 1 freezes the stem, n > 1 the stem and the stages up to
+            `res{n}`.
+        norm: "frozen_bn" makes every BatchNorm a constant, "bn" keeps them trainable, "gn" puts
+            GroupNorm in their place (for training from scratch); None for a model without
+            BatchNorm. The BatchNorm of a frozen stage is a constant in any case.
+        output_stride: 16 dilates the last stage instead of striding (DC5), for models that can.
+        drop_path_rate: stochastic depth, for models that have it.
+        checkpointing: recompute activations in the backward pass to save memory.
+        in_chans: channels of the images.
+        options: further arguments of the timm model.
+
+    Raises:
+        UserError: an unknown model or feature map, arguments the model does not take, weights that
+            cannot be had or do not fit, and freezing random weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        out_features: Sequence[str] = ("res3", "res4", "res5"),
+        pretrained: bool | str = True,
+        frozen: int = 0,
+        norm: Norm | None = None,
+        output_stride: int = 32,
+        drop_path_rate: float = 0.0,
+        checkpointing: bool = False,
+        in_chans: int = 3,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        _check_plan(pretrained, frozen, norm)
+        family = _family(name)
+        options = {**_ANY_SIZE.get(family, {}), **(options or {}), "in_chans": in_chans}
+        # Models without dilation or stochastic depth do not know these arguments.
+        options |= {"output_stride": output_stride} if output_stride != 32 else {}
+        options |= {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
+        classifier = _meta_classifier(name, options)
+        stages = find_stages(classifier)
+        chosen = _choose(stages, out_features, name)
+        indices = tuple(stage.index for stage in chosen.values())
+        self.net = timm.create_model(name, features_only=True, out_indices=indices, **options)
+        if pretrained and not weights.pretrained_skipped():
+            _load(self.net, classifier, name, pretrained, options)
+        _freeze(self.net, modules_up_to(frozen, self.net, classifier, stages))
+        _replace_norms(self.net, norm, name)
+        if checkpointing:
+            _checkpoint_activations(self.net)
+        self.cell = _cell(family, classifier, chosen)
+        self.shapes = {
+            key: ShapeSpec(channels=stage.channels, stride=stage.stride)
+            for key, stage in chosen.items()
+        }
+        widths = {key: stage.channels for key, stage in chosen.items() if family.startswith("swin")}
+        self.norms = nn.ModuleDict({key: nn.LayerNorm(width) for key, width in widths.items()})
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """`Tensor[B, 3, H, W]` to `{name: Tensor[B, C, H / stride, W / stride]}`, the finest first.
+
+        Images for a model with patches are padded with zeros to whole patches, at the right and
+        below.
+        """
+        height, width = self.cell
+        x = F.pad(x, (0, -x.shape[-1] % width, 0, -x.shape[-2] % height))
+        channels_last = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
+        maps = {}
+        for name, feature in zip(self.shapes, self.net(x), strict=True):
+            if name in self.norms:
+                feature = self.norms[name](feature)
+            maps[name] = feature.permute(0, 3, 1, 2) if channels_last else feature
+        return maps
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        """Channels and stride of each map of `forward`."""
+        return dict(self.shapes)
+
+
+def _check_plan(pretrained: bool | str, frozen: int, norm: str | None) -> None:
+    """Raises UserError for wishes that contradict each other, whatever the model."""
+    if norm not in (None, "frozen_bn", "bn", "gn"):
+        raise UserError(f"backbone.norm must be frozen_bn, bn, gn or null, not {norm!r}.")
+    random = not pretrained and not weights.pretrained_skipped()
+    if random and (frozen or norm == "frozen_bn"):
+        raise UserError(
+            f"backbone.pretrained=false with backbone.frozen={frozen} and backbone.norm={norm} would "
+            "freeze random weights: give weights, or set backbone.frozen=0 and norm to bn or gn."
+        )
+    if norm == "gn" and (pretrained or frozen):
+        raise UserError(
+            "backbone.norm=gn is for training from scratch: it needs pretrained=false and frozen=0."
+        )
+
+
+def _family(name: str) -> str:
+    """The module of timm that defines the model."""
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        raise UserError(
+            f"timm has no model {name!r}" + (f"; near it are {', '.join(near)}." if near else ".")
+        )
+    return timm.model_entrypoint(name).__module__.rpartition(".")[2]
+
+
+def _meta_classifier(name: str, options: Mapping[str, Any]) -> nn.Module:
+    """The whole model without memory: what maps it has and how its weights are called."""
+    try:
+        with torch.device("meta"):
+            return timm.create_model(name, pretrained=False, **options)
+    except (TypeError, NotImplementedError) as error:
+        raise UserError(f"timm cannot build {name} with {dict(options)}: {error}.") from error
+
+
+def _choose(stages: Mapping[str, Stage], wanted: Sequence[str], name: str) -> dict[str, Stage]:
+    unknown = sorted(set(wanted) - set(stages))
+    if unknown or not wanted:
+        raise UserError(
+            f"backbone.out_features is {list(wanted)}, but {name} has the maps {', '.join(stages)}."
+        )
+    return {key: stage for key, stage in stages.items() if key in wanted}
+
+
+def _cell(family: str, classifier: nn.Module, chosen: Mapping[str, Stage]) -> tuple[int, int]:
+    """Height and width in pixels that the sides of an image must be multiples of."""
+    if family in _WHOLE_CELLS:
+        return (max(stage.stride for stage in chosen.values()),) * 2
+    height, width = getattr(getattr(classifier, "patch_embed", None), "patch_size", (1, 1))
+    return height, width
+
+
+def _load(
+    net: nn.Module,
+    classifier: nn.Module,
+    name: str,
+    pretrained: bool | str,
+    options: Mapping[str, Any],
+) -> None:
+    if isinstance(pretrained, str):
+        source, state = pretrained, weights.weights_from_file(pretrained, classifier)
+    else:
+        source, state = f"timm's {name}", weights.published_weights(name, options)
+    names = {key: classifier_name(key, classifier) for key in net.state_dict()}
+    weights.load(net, names, state, known=set(classifier.state_dict()), source=source)
+
+
+def _freeze(net: nn.Module, modules: Sequence[nn.Module]) -> None:
+    for module in modules:
+        for parameter in module.parameters(recurse=False):
+            parameter.requires_grad_(False)
+    # Statistics that go on moving would undo what freezing the weights is for.
+    replace(net, batch_norms(net).intersection(modules), FrozenBatchNorm2d)
+
+
+def _replace_norms(net: nn.Module, norm: Norm | None, name: str) -> None:
+    trainable = batch_norms(net)
+    if (
+        norm
+        and not trainable
+        and not any(isinstance(module, FrozenBatchNorm2d) for module in net.modules())
+    ):
+        raise UserError(
+            f"backbone.norm={norm} is about BatchNorm, and {name} has none: set backbone.norm=null."
+        )
+    if norm in ("frozen_bn", "gn"):
+        replace(net, trainable, FrozenBatchNorm2d if norm == "frozen_bn" else group_norm)
+
+
+def _checkpoint_activations(net: nn.Module) -> None:
+    # An extractor that holds the whole model leaves it to the model.
+    owner = net if hasattr(net, "set_grad_checkpointing") else getattr(net, "model", None)
+    if not hasattr(owner, "set_grad_checkpointing"):
+        raise UserError(f"backbone.checkpointing: timm has none for {type(net).__name__}.")
+    owner.set_grad_checkpointing(True)

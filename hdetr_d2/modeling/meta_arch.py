@@ -1,0 +1,162 @@
+"""The detector around every architecture and scheme of this project."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from detectron2.modeling import META_ARCH_REGISTRY, Backbone
+
+from ..losses import Criterion
+from ..matching import HungarianMatcher
+from ..schemes.base import Context, Scheme, check_together
+from ..structures import Assignment, Match, Memory, Output, Predictions, Queries, QueryGroup, Targets
+from ..utils.distributed import mean_over_processes
+from ..utils.timing import section
+from .postprocessing import to_original_size, top_detections
+from .preprocessing import Preprocessing
+from .transformer import QuerySelection
+
+PROPOSALS = "enc"
+"""Name of the group of encoder proposals, which skips the decoder."""
+
+
+@META_ARCH_REGISTRY.register()
+class DETR(nn.Module):
+    """A detection transformer: backbone, neck, encoder, query selection, decoder, losses.
+
+    Args:
+        preprocessing: pads and normalises the images.
+        backbone: a Detectron2 backbone.
+        neck: its feature maps to the list of maps that the encoder takes.
+        encoder: maps and padding to `Memory`.
+        query_selection: memory to queries.
+        decoder: query groups and memory to `Predictions`; has `num_layers` and `refine`.
+        matcher: assigns targets to queries.
+        criterion: the losses of a group.
+        num_classes: foreground classes.
+        schemes: what training adds.
+        num_select: detections of an image.
+
+    Raises:
+        ValueError: parts that do not go together.
+    """
+
+    def __init__(
+        self,
+        *,
+        preprocessing: Preprocessing,
+        backbone: Backbone,
+        neck: nn.Module,
+        encoder: nn.Module,
+        query_selection: QuerySelection,
+        decoder: nn.Module,
+        matcher: HungarianMatcher,
+        criterion: Criterion,
+        num_classes: int,
+        schemes: Sequence[Scheme] = (),
+        num_select: int = 100,
+    ) -> None:
+        super().__init__()
+        check_together(schemes)
+        if query_selection.two_stage and not decoder.refine:
+            raise ValueError("Two-stage queries need decoder.refine: a proposal is a box that the layers go on moving.")
+        self.preprocessing = preprocessing
+        self.backbone = backbone
+        self.neck = neck
+        self.encoder = encoder
+        self.query_selection = query_selection
+        self.decoder = decoder
+        self.matcher = matcher
+        self.criterion = criterion
+        self.num_classes = num_classes
+        self.num_select = num_select
+        self.schemes = nn.ModuleList(schemes)
+        self.scheme_slots = nn.ModuleDict(
+            {scheme.name: query_selection.make_slots(scheme.slots()) for scheme in schemes if scheme.slots()}
+        )
+        self.progress = 0.0
+
+    @property
+    def device(self) -> torch.device:
+        return self.preprocessing.mean.device
+
+    def set_progress(self, done: float) -> None:
+        """Tells the schemes which part of the training is done, in [0, 1]."""
+        self.progress = done
+        for scheme in self.schemes:
+            scheme.at_progress(done)
+
+    def class_head_keys(self) -> list[str]:
+        """The parameters that depend on the classes of the data: a new data set may start them anew."""
+        return [name for name, _ in self.named_parameters() if ".class_heads." in name]
+
+    def forward(
+        self, batched_inputs: Sequence[dict], num_targets: Tensor | None = None
+    ) -> dict[str, Tensor] | list[dict]:
+        """Losses in training, detections in evaluation.
+
+        Args:
+            batched_inputs: Detectron2's dicts: "image" `Tensor[3, H, W]` RGB, 0 to 255; "height" and "width" of the
+                original image; in training "instances" with `gt_boxes` and `gt_classes`.
+            num_targets: 0-d, the ground truths of the whole optimizer step, averaged over processes; by
+                default those of this batch.
+
+        Returns:
+            In training the weighted losses by name; else for each image {"instances": Instances} with
+            `pred_boxes` (xyxy in pixels of the original image), `scores` and `pred_classes`.
+        """
+        images = self.preprocessing([item["image"] for item in batched_inputs])
+        features = self.neck(self.backbone(images.tensor))
+        memory = self.encoder(features, images.padding)
+        if self.training:
+            targets = Targets.from_inputs(batched_inputs, self.num_classes, self.device)
+            return self._losses(memory, targets, num_targets)
+        predictions = self._detect(memory)
+        scores = self.criterion.class_loss.scores(predictions.logits[-1].float())
+        detections = top_detections(scores, predictions.boxes[-1], images.sizes, self.num_select)
+        return to_original_size(detections, batched_inputs)
+
+    def _detect(self, memory: Memory) -> Predictions:
+        main = self._main_group(self.query_selection(memory).main)
+        return self.decoder([main], memory)[0]
+
+    def _losses(self, memory: Memory, targets: Targets, num_targets: Tensor | None) -> dict[str, Tensor]:
+        if num_targets is None:
+            num_targets = mean_over_processes(targets.counts.sum().float())
+        selection = self.query_selection(memory, list(self.scheme_slots.values()))
+        main = self._main_group(selection.main)
+        slots = dict(zip(self.scheme_slots, selection.extra, strict=True))
+        groups, losses = [main], {}
+        for scheme in self.schemes:
+            added = scheme.contribute(
+                Context(targets, memory, main, slots.get(scheme.name), self.decoder.num_layers, self.progress)
+            )
+            groups += added.groups
+            losses |= added.losses
+        outputs = [
+            Output(group.name, predictions, targets, group.assigner, group.weight)
+            for group, predictions in zip(groups, self.decoder(groups, memory), strict=True)
+        ]
+        if selection.proposals is not None:
+            outputs.append(Output(PROPOSALS, selection.proposals, targets.class_agnostic(), Match((1,))))
+        with section("match"):
+            assignments = self._assign(outputs)
+        with section("loss"):
+            for output, assignment in zip(outputs, assignments, strict=True):
+                losses |= self.criterion(output, assignment, num_targets)
+        return losses
+
+    def _assign(self, outputs: Sequence[Output]) -> list[Assignment]:
+        """The assignment of each output: all that need matching in one call, the others know theirs."""
+        matched = iter(self.matcher([o for o in outputs if isinstance(o.assigner, Match)]))
+        return [next(matched) if isinstance(o.assigner, Match) else o.assigner.assignment for o in outputs]
+
+    def _main_group(self, queries: Queries) -> QueryGroup:
+        layers = self.decoder.num_layers
+        setter = next((scheme for scheme in self.schemes if scheme.sets_capacity), Scheme())
+        capacity = tuple(setter.capacity(layer, layers, self.progress) for layer in range(layers))
+        weight = 1.0
+        for scheme in self.schemes:
+            weight *= scheme.main_weight()
+        return QueryGroup("", queries, Match(capacity), weight)

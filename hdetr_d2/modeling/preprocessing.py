@@ -1,0 +1,53 @@
+"""From a batch of images to one padded tensor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..utils.device import to_device
+
+
+@dataclass
+class ImageBatch:
+    """tensor: `Tensor[B, 3, H, W]`, normalised, zeros where padded. padding: `Tensor[B, H, W]` bool. sizes: (H, W) without it."""
+
+    tensor: Tensor
+    padding: Tensor
+    sizes: list[tuple[int, int]]
+
+
+class Preprocessing(nn.Module):
+    """Pads images at the bottom and right and normalises them on the device.
+
+    Args:
+        pixel_mean: of the three channels (RGB), on the scale of the images (0 to 255).
+        pixel_std: likewise.
+        size_divisibility: the padded height and width are multiples of it.
+    """
+
+    def __init__(self, *, pixel_mean: Sequence[float], pixel_std: Sequence[float], size_divisibility: int = 1) -> None:
+        super().__init__()
+        self.size_divisibility = max(1, size_divisibility)
+        self.register_buffer("mean", torch.tensor(tuple(pixel_mean)).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(tuple(pixel_std)).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Sequence[Tensor]) -> ImageBatch:
+        """Takes `Tensor[3, H_i, W_i]` each, uint8 or float, RGB on the scale of the mean."""
+        sizes = [(image.shape[-2], image.shape[-1]) for image in images]
+        height, width = (self._round_up(max(side)) for side in zip(*sizes, strict=True))
+        # Padded where the loader left them, so that the batch travels once, in its small dtype.
+        batch = images[0].new_zeros(len(images), images[0].shape[0], height, width)
+        for row, image in zip(batch, images, strict=True):
+            row[:, : image.shape[-2], : image.shape[-1]] = image
+        batch = batch.to(self.mean.device, non_blocking=True)
+        limits = to_device(sizes, torch.arange(1, device=batch.device))
+        rows = torch.arange(height, device=batch.device) >= limits[:, :1]
+        columns = torch.arange(width, device=batch.device) >= limits[:, 1:]
+        padding = rows[:, :, None] | columns[:, None, :]
+        tensor = ((batch - self.mean) / self.std).masked_fill(padding[:, None], 0.0)
+        return ImageBatch(tensor, padding, sizes)
+
+    def _round_up(self, side: int) -> int:
+        return -(-side // self.size_divisibility) * self.size_divisibility

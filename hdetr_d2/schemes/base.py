@@ -1,0 +1,73 @@
+"""The contract of a training scheme."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from ..structures import Memory, QueryGroup, Queries, Targets
+
+
+@dataclass
+class Context:
+    """What a scheme may look at when it adds to a training step.
+
+    targets: the ground truth. memory: the encoder's output. main: the main group. slots: the queries that the
+    selection made for this scheme's `slots()`, None without. num_layers: decoder layers. progress: done
+    part of the training, in [0, 1].
+    """
+
+    targets: Targets
+    memory: Memory
+    main: QueryGroup
+    slots: Queries | None
+    num_layers: int
+    progress: float
+
+
+@dataclass
+class Contribution:
+    """Query groups for the decoder, and losses of the scheme's own heads."""
+
+    groups: list[QueryGroup] = field(default_factory=list)
+    losses: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Scheme(nn.Module):
+    """A training scheme. The model asks it in training only; every method does nothing by default.
+
+    name: names the scheme's groups in the losses and its learned slots in a checkpoint.
+    sets_capacity: whether `capacity` answers anything; only one scheme of a model may.
+    """
+
+    name: str = ""
+    sets_capacity: bool = False
+
+    def slots(self) -> int:
+        """How many more queries it wants from the query selection, after those of the main group."""
+        return 0
+
+    def contribute(self, context: Context) -> Contribution:
+        """The groups and losses it adds to this step."""
+        return Contribution()
+
+    def capacity(self, layer: int, num_layers: int, progress: float) -> int:
+        """How many main queries a target may take in `layer` of `num_layers`."""
+        return 1
+
+    def main_weight(self) -> float:
+        """A factor of all losses of the main group."""
+        return 1.0
+
+    def at_progress(self, done: float) -> None:
+        """Told by the trainer before every step: the done part of the training, in [0, 1]."""
+
+
+def check_together(schemes: Sequence[Scheme]) -> None:
+    """Raises ValueError for schemes that contradict each other."""
+    names = [scheme.name for scheme in schemes if scheme.name]
+    if len(names) != len(set(names)):
+        raise ValueError(f"Schemes of one model need different names, not {names}.")
+    setters = [type(scheme).__name__ for scheme in schemes if scheme.sets_capacity]
+    if len(setters) > 1:
+        raise ValueError(f"Only one scheme may say how many queries a target takes, not {' and '.join(setters)}.")

@@ -1,0 +1,190 @@
+"""The words of this project as types. Shapes: L layers, B images, Q queries, G targets, K classes, C channels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from detectron2.structures import Instances
+
+from .errors import UserError
+
+BACKGROUND = -1
+"""In an `Assignment`: the query has no target and learns to be background."""
+
+NO_LOSS = -2
+"""In an `Assignment`: the query is padding and has no loss at all."""
+
+Assignment: TypeAlias = Tensor
+"""`Tensor[L, B, Q]` int64: for each query the index of its target, or `BACKGROUND`, or `NO_LOSS`."""
+
+
+@dataclass
+class Targets:
+    """The ground truth of a batch, padded to the image with the most objects (at least 1).
+
+    labels: `Tensor[B, G]` int64. boxes: `Tensor[B, G, 4]` cxcywh in [0, 1] of the image without padding.
+    valid: `Tensor[B, G]` bool, the real ones come first.
+    """
+
+    labels: Tensor
+    boxes: Tensor
+    valid: Tensor
+
+    @property
+    def counts(self) -> Tensor:
+        """`Tensor[B]` int64: objects of each image."""
+        return self.valid.sum(1)
+
+    def class_agnostic(self) -> "Targets":
+        """The same targets with every label 0, as two-stage proposals are trained."""
+        return Targets(torch.zeros_like(self.labels), self.boxes, self.valid)
+
+    @classmethod
+    def from_inputs(
+        cls, batched_inputs: Sequence[dict], num_classes: int, device: torch.device
+    ) -> "Targets":
+        """Targets from Detectron2's training inputs (`instances` with `gt_boxes`, `gt_classes`).
+
+        The tensors are checked and padded where the loader left them and travel to `device` once.
+
+        Raises:
+            UserError: an input without instances, a label outside [0, num_classes), a box that is not
+                finite or has no area; the sentence names the image.
+        """
+        per_image = [_target_tensors(item, num_classes) for item in batched_inputs]
+        most = max(1, *(len(labels) for labels, _ in per_image))
+        counts = torch.tensor([len(labels) for labels, _ in per_image])
+        labels = torch.stack([_pad_rows(labels, most) for labels, _ in per_image])
+        boxes = torch.stack([_pad_rows(boxes, most) for _, boxes in per_image])
+        valid = torch.arange(most) < counts[:, None]
+        return cls(
+            *(t.to(device, non_blocking=True) for t in (labels, boxes, valid.to(labels.device)))
+        )
+
+
+def _pad_rows(rows: Tensor, length: int) -> Tensor:
+    return torch.cat([rows, rows.new_zeros(length - len(rows), *rows.shape[1:])])
+
+
+def _target_tensors(item: dict, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Labels and normalised cxcywh boxes of one input, checked."""
+    where = f"image {item.get('image_id', '?')} ({item.get('file_name', 'no file name')})"
+    if "instances" not in item:
+        raise UserError(f"{where} has no 'instances', which training needs.")
+    instances: Instances = item["instances"]
+    height, width = instances.image_size
+    labels, xyxy = instances.gt_classes, instances.gt_boxes.tensor.float()
+    # A check reads values on the host: it is free for a loader's tensors and left out for others.
+    if labels.device.type == "cpu":
+        _check_target(labels, xyxy, num_classes, where)
+    x0, y0, x1, y1 = (xyxy / xyxy.new_tensor([width, height, width, height])).unbind(-1)
+    boxes = torch.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], -1)
+    return labels, boxes
+
+
+def _check_target(labels: Tensor, xyxy: Tensor, num_classes: int, where: str) -> None:
+    outside = (labels < 0) | (labels >= num_classes)
+    if outside.any():
+        raise UserError(
+            f"{where} has the label {labels[outside][0].item()}, but the model knows the classes "
+            f"0 to {num_classes - 1}: check data.num_classes and the annotation file."
+        )
+    broken = ~torch.isfinite(xyxy).all(1) | (xyxy[:, 2:] <= xyxy[:, :2]).any(1)
+    if broken.any():
+        raise UserError(
+            f"{where} has the box {xyxy[broken][0].tolist()} (x0, y0, x1, y1), which is not finite or has no area."
+        )
+
+
+@dataclass
+class Memory:
+    """What the encoder leaves for the decoder: all levels flattened one after the other.
+
+    tokens: `Tensor[B, S, C]`. padding: `Tensor[B, S]` bool, True in the padded part. shapes: (H, W) of each
+    level, on the host. valid_ratios: `Tensor[B, L, 2]`, the share (x, y) of a level that the image fills.
+    """
+
+    tokens: Tensor
+    padding: Tensor
+    shapes: tuple[tuple[int, int], ...]
+    valid_ratios: Tensor
+
+
+@dataclass
+class Queries:
+    """What the query selection makes: decoder input that has no task yet.
+
+    content: `Tensor[B, Q, C]`. position: `Tensor[B, Q, C]`. reference: `Tensor[B, Q, 2 or 4]` in [0, 1], (cx, cy) or cxcywh.
+    """
+
+    content: Tensor
+    position: Tensor
+    reference: Tensor
+
+
+@dataclass
+class Match:
+    """An assigner: Hungarian matching in which a target may take `capacity[l]` queries in layer l."""
+
+    capacity: tuple[int, ...]
+
+    def targets_each(self) -> tuple[int, ...]:
+        """How often a ground truth counts in the normaliser of each layer."""
+        return self.capacity
+
+
+@dataclass
+class Given:
+    """An assigner that already knows its answer (denoising, positive queries of another head).
+
+    assignment: `Tensor[L, B, Q]`. repeats: how often a ground truth counts in the normaliser.
+    """
+
+    assignment: Assignment
+    repeats: int
+
+    def targets_each(self) -> tuple[int, ...]:
+        return (self.repeats,) * self.assignment.shape[0]
+
+
+@dataclass
+class QueryGroup:
+    """A named set of queries that goes through the decoder and sees only itself.
+
+    name: the suffix of its losses, "" for the main group. queries: the decoder's input. assigner: how the
+    queries find their targets. weight: of all of its losses.
+    """
+
+    name: str
+    queries: Queries
+    assigner: Match | Given
+    weight: float = 1.0
+
+
+@dataclass
+class Predictions:
+    """What a group predicts, all layers stacked.
+
+    logits: `Tensor[L, B, Q, K]`. boxes: `Tensor[L, B, Q, 4]` cxcywh in [0, 1].
+    """
+
+    logits: Tensor
+    boxes: Tensor
+
+
+@dataclass
+class Output:
+    """The predictions of one group beside what they learn; matcher and criterion read nothing else.
+
+    name: the suffix of the losses, "" for the main group. predictions: of the group. targets: the ground
+    truth, the same boxes for every group of a step. assigner, weight: as in `QueryGroup`.
+    """
+
+    name: str
+    predictions: Predictions
+    targets: Targets
+    assigner: Match | Given
+    weight: float = 1.0

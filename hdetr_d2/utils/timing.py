@@ -1,0 +1,68 @@
+"""Where the time of a training step goes, without making the device wait."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar, Token
+
+import torch
+
+_active: ContextVar["StepTimer | None"] = ContextVar("hdetr_d2_step_timer", default=None)
+
+
+class StepTimer:
+    """Collects the time of named sections while it is active (`with timer:`).
+
+    On a CUDA device a section is a pair of events, whose distance is read in `pop` only: no section
+    synchronises. Elsewhere it is the host's clock.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self._cuda = torch.device(device).type == "cuda"
+        self._spans: dict[str, list] = defaultdict(list)
+        self._token: Token | None = None
+
+    def __enter__(self) -> "StepTimer":
+        self._token = _active.set(self)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._token is not None:
+            _active.reset(self._token)
+
+    @contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        start = self._now()
+        try:
+            yield
+        finally:
+            self._spans[name].append((start, self._now()))
+
+    def pop(self) -> dict[str, float]:
+        """Mean seconds of each section since the last call. Waits for the device's last event."""
+        means = {
+            name: sum(map(self._elapsed, spans)) / len(spans) for name, spans in self._spans.items()
+        }
+        self._spans.clear()
+        return means
+
+    def _now(self) -> "float | torch.cuda.Event":
+        if not self._cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def _elapsed(self, span: tuple) -> float:
+        start, end = span
+        if not self._cuda:
+            return end - start
+        end.synchronize()
+        return start.elapsed_time(end) / 1000
+
+
+def section(name: str) -> AbstractContextManager[None]:
+    """Times the block as `name` in the active `StepTimer`; does nothing when there is none."""
+    timer = _active.get()
+    return nullcontext() if timer is None else timer.section(name)

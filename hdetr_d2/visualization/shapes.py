@@ -1,0 +1,113 @@
+"""Boxes and masks drawn on an image, with class names and scores."""
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+Color = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The objects of one image, in its pixels.
+
+    Attributes:
+        boxes: `Tensor[N, 4]`, xyxy.
+        classes: `Tensor[N]` int64, indices of class names.
+        scores: `Tensor[N]` in [0, 1], or None for ground truth.
+        masks: `Tensor[N, H, W]` bool, or None.
+    """
+
+    boxes: Tensor
+    classes: Tensor
+    scores: Tensor | None = None
+    masks: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def above(self, threshold: float) -> "Shapes":
+        """Those with a score of at least `threshold`; all of them when there are no scores."""
+        if self.scores is None:
+            return self
+        keep = self.scores >= threshold
+        masks = None if self.masks is None else self.masks[keep]
+        return Shapes(self.boxes[keep], self.classes[keep], self.scores[keep], masks)
+
+
+def class_color(index: int) -> Color:
+    """A colour that stays with its class; neighbours are far apart on the colour circle."""
+    golden = 0.61803398875
+    red, green, blue = colorsys.hsv_to_rgb((0.02 + index * golden) % 1.0, 0.85, 0.95)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def draw_shapes(
+    image: Image.Image, shapes: Shapes, class_names: Sequence[str], *, zoom: float = 1.0
+) -> Image.Image:
+    """A copy of the image with its objects on it: masks below, then boxes, then names with scores.
+
+    Args:
+        image: any PIL mode.
+        shapes: objects in the pixels of `image`.
+        class_names: names by class index; a class beyond the list is written as its number.
+        zoom: the picture is made this much larger, while lines and letters stay sharp.
+    """
+    size = max(1, round(image.width * zoom)), max(1, round(image.height * zoom))
+    picture = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    _fill_masks(picture, shapes)
+    pen = ImageDraw.Draw(picture)
+    width = max(2, round(min(size) / 250))
+    font = ImageFont.load_default(max(11, round(min(size) / 36)))
+    # The largest first, so that a small object inside a large one keeps its frame and its name.
+    boxes = shapes.boxes.detach().float().cpu() * zoom
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    for i in torch.argsort(areas, descending=True).tolist():
+        color = class_color(int(shapes.classes[i]))
+        corners = boxes[i].tolist()
+        _frame(pen, corners, color, width)
+        _tag(pen, corners, _caption(shapes, i, class_names), color, font, size)
+    return picture
+
+
+def _fill_masks(picture: Image.Image, shapes: Shapes) -> None:
+    if shapes.masks is None:
+        return
+    for mask, label in zip(shapes.masks.cpu(), shapes.classes.tolist(), strict=True):
+        stencil = Image.fromarray(mask.numpy().astype("uint8") * 110).resize(picture.size)
+        picture.paste(class_color(label), mask=stencil)
+
+
+def _caption(shapes: Shapes, i: int, class_names: Sequence[str]) -> str:
+    label = int(shapes.classes[i])
+    name = class_names[label] if label < len(class_names) else str(label)
+    return name if shapes.scores is None else f"{name} {float(shapes.scores[i]):.2f}"
+
+
+def _frame(pen: ImageDraw.ImageDraw, corners: list[float], color: Color, width: int) -> None:
+    left, top, right, bottom = corners
+    if right >= left and bottom >= top:
+        pen.rectangle(corners, outline=color, width=width)
+
+
+def _tag(
+    pen: ImageDraw.ImageDraw,
+    corners: list[float],
+    text: str,
+    color: Color,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+    size: tuple[int, int],
+) -> None:
+    """The name on a coloured ground: above the box, or inside where the picture ends."""
+    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+    width, height = right - left + 4, bottom - top + 4
+    x = min(max(0.0, corners[0]), max(0, size[0] - width))
+    y = corners[1] - height if corners[1] >= height else max(0.0, corners[1])
+    y = min(y, max(0, size[1] - height))
+    pen.rectangle((x, y, x + width, y + height), fill=color)
+    dark = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140
+    pen.text((x + 2 - left, y + 2 - top), text, fill="black" if dark else "white", font=font)

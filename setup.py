@@ -1,0 +1,82 @@
+"""Packaging. What stands at the root of the clone and belongs to the package is mapped into it:
+
+`configs/` becomes `hdetr_d2.configs` and `projects/<name>/` becomes `hdetr_d2.projects.<name>`, so
+that the relative imports of the configs climb as many folders in a clone as in a wheel.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_namespace_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+NOT_PACKAGES = ["__pycache__", "*.__pycache__", "tests", "tests.*", "*.tests", "*.tests.*"]
+
+REQUIREMENTS = [
+    "torch>=2.10",
+    "torchvision>=0.25",
+    "timm>=1.0.15",
+    "huggingface-hub>=0.25",
+    "safetensors>=0.4",
+    "fvcore>=0.1.5.post20221221",
+    "iopath>=0.1.9",
+    "omegaconf>=2.3",
+    "hydra-core>=1.3",
+    "pycocotools>=2.0.7",
+    "numpy>=1.26",
+    "scipy>=1.11",
+    "pillow>=10.0",
+    "matplotlib>=3.8",
+    "tensorboard>=2.15",
+    "cloudpickle>=2.2",
+    "pyyaml>=6.0",
+    "tabulate>=0.9",
+    "rich>=13.0",
+    "termcolor>=2.3",
+    "tqdm>=4.65",
+]
+EXTRAS = {
+    "lvis": ["lvis>=0.5.3"],
+    "wandb": ["wandb>=0.16"],
+    # What checks the code is pinned exactly: the same code passes on every machine and in CI.
+    "dev": ["lvis>=0.5.3", "pytest==9.2.0", "ruff==0.17.5", "mypy==2.4.1"],
+}
+
+
+def mapped(folder: str, package: str) -> dict[str, str]:
+    """The packages below a folder of the clone: their installed names -> their folders."""
+    if not (ROOT / folder).is_dir():
+        return {}
+    found = find_namespace_packages(str(ROOT / folder), exclude=NOT_PACKAGES)
+    return {f"{package}.{name}": f"{folder}/{name.replace('.', '/')}" for name in found}
+
+
+def package_map() -> dict[str, str]:
+    """Every installed package -> its folder in the clone, relative to the root."""
+    packages = {"hdetr_d2": "hdetr_d2", "hdetr_d2.configs": "configs"}
+    packages |= mapped("hdetr_d2", "hdetr_d2") | mapped("configs", "hdetr_d2.configs")
+    return packages | mapped("projects", "hdetr_d2.projects")
+
+
+def version() -> str:
+    """Read, not imported: the package cannot be imported before its requirements are there."""
+    source = (ROOT / "hdetr_d2" / "__init__.py").read_text(encoding="utf-8")
+    return re.findall(r'^__version__ = "(.+)"$', source, flags=re.MULTILINE)[0]
+
+
+if __name__ == "__main__":
+    PACKAGES = package_map()
+    setup(
+        name="hdetr_d2",
+        version=version(),
+        description="Detection transformers and their training schemes, as a Detectron2 project",
+        long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+        long_description_content_type="text/markdown",
+        license="Apache-2.0",
+        license_files=["LICENSE"],
+        python_requires=">=3.10",
+        packages=sorted(PACKAGES),
+        package_dir=PACKAGES,
+        install_requires=REQUIREMENTS,
+        extras_require=EXTRAS,
+    )

@@ -1,0 +1,56 @@
+"""Parameter names of the published Deformable-DETR family as names of this project."""
+
+import re
+
+import torch
+from torch import Tensor
+
+_RULES = [
+    (r"^backbone\.0\.body\.", "backbone.net."),
+    (r"^input_proj\.", "neck.projections."),
+    (r"^transformer\.level_embed$", "encoder.level_embed"),
+    (r"^transformer\.encoder\.layers\.(\d+)\.self_attn\.", r"encoder.layers.\1.attention."),
+    (r"^transformer\.encoder\.layers\.(\d+)\.norm1\.", r"encoder.layers.\1.norm."),
+    (r"^transformer\.encoder\.layers\.(\d+)\.norm2\.", r"encoder.layers.\1.feed_forward.norm."),
+    (r"^transformer\.encoder\.layers\.(\d+)\.linear", r"encoder.layers.\1.feed_forward.linear"),
+    (r"^transformer\.decoder\.layers\.(\d+)\.cross_attn\.", r"decoder.layers.\1.cross_attention."),
+    (r"^transformer\.decoder\.layers\.(\d+)\.self_attn\.in_proj_", r"decoder.layers.\1.self_attention.in_proj."),
+    (r"^transformer\.decoder\.layers\.(\d+)\.self_attn\.", r"decoder.layers.\1.self_attention."),
+    (r"^transformer\.decoder\.layers\.(\d+)\.norm1\.", r"decoder.layers.\1.cross_norm."),
+    (r"^transformer\.decoder\.layers\.(\d+)\.norm2\.", r"decoder.layers.\1.self_norm."),
+    (r"^transformer\.decoder\.layers\.(\d+)\.norm3\.", r"decoder.layers.\1.feed_forward.norm."),
+    (r"^transformer\.decoder\.layers\.(\d+)\.linear", r"decoder.layers.\1.feed_forward.linear"),
+    (r"^transformer\.enc_output\.", "query_selection.proposal_proj."),
+    (r"^transformer\.enc_output_norm\.", "query_selection.proposal_norm."),
+    (r"^transformer\.pos_trans\.", "query_selection.position_proj."),
+    (r"^transformer\.pos_trans_norm\.", "query_selection.position_norm."),
+    (r"^query_embed\.weight$", "query_selection.slots.table"),
+]
+
+
+def rename(state: dict[str, Tensor], decoder_layers: int) -> dict[str, Tensor]:
+    """The weights under this project's names. Heads that a reference lists twice are kept once."""
+    renamed = {}
+    for name, value in state.items():
+        if name.startswith("transformer.decoder.") and "_embed." in name:
+            continue  # the same storage as the heads of the detector itself
+        renamed[_rename(name, decoder_layers)] = value
+    return renamed
+
+
+def _rename(name: str, decoder_layers: int) -> str:
+    head = re.match(r"^(class|bbox)_embed\.(\d+)\.(.*)$", name)
+    if head:
+        kind, layer, rest = head[1], int(head[2]), head[3]
+        owner, layer = ("query_selection", 0) if layer == decoder_layers else ("decoder", layer)
+        # An MLP here counts its activations as layers too.
+        rest = re.sub(r"^layers\.(\d+)", lambda m: str(2 * int(m[1])), rest)
+        return f"{owner}.heads.{'class' if kind == 'class' else 'box'}_heads.{layer}.{rest}"
+    for pattern, replacement in _RULES:
+        if re.match(pattern, name):
+            return re.sub(pattern, replacement, name)
+    return name
+
+
+def total_norm(gradients: list[Tensor]) -> float:
+    return torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients])).item()

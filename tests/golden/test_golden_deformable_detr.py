@@ -1,0 +1,81 @@
+"""Deformable-DETR++ against recorded outputs of the published implementation: detections, losses, gradients."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import hdetr_d2  # noqa: F401
+from detectron2.config import LazyConfig, instantiate
+from detectron2.structures import Boxes, Instances
+from hdetr_d2.modeling.backbone import without_pretrained
+from hdetr_d2.modeling.postprocessing import top_detections
+
+sys.path.insert(0, str(Path(__file__).parent))
+import golden  # noqa: E402
+from reference_names import rename, total_norm  # noqa: E402
+
+CONFIG = Path(__file__).parents[2] / "configs" / "common" / "models" / "deformable_detr_pp.py"
+
+
+@pytest.fixture(scope="module")
+def case():
+    return golden.load("def_pp")
+
+
+@pytest.fixture(scope="module")
+def model(case):
+    cfg = LazyConfig.load(str(CONFIG))
+    args = case.args
+    cfg.data = {"num_classes": 91}
+    cfg.model.encoder.update(num_layers=args["enc_layers"], feedforward_dim=args["dim_feedforward"])
+    cfg.model.decoder.num_layers = args["dec_layers"]
+    cfg.model.query_selection.num_queries = args["num_queries_one2one"]
+    with without_pretrained():
+        model = instantiate(cfg.model)
+    state = rename(case.state_dict(), decoder_layers=args["dec_layers"])
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    assert not missing
+    assert all(name.endswith("num_batches_tracked") or ".fc." in name for name in unexpected)
+    return model
+
+
+def inputs(case):
+    """Detectron2's training inputs; an image's own size is that of the fed image."""
+    batch = []
+    for index, (image, target) in enumerate(zip(case.images, case.targets, strict=True)):
+        height, width = image.shape[-2:]
+        centre, size = target["boxes"].split(2, -1)
+        xyxy = torch.cat([centre - size / 2, centre + size / 2], -1)
+        xyxy = xyxy * torch.tensor([width, height, width, height])
+        instances = Instances((height, width), gt_boxes=Boxes(xyxy), gt_classes=target["labels"])
+        batch.append({"image": image, "instances": instances, "image_id": index})
+    return batch
+
+
+def test_every_loss_and_the_gradient_norm(case, model):
+    losses = model.train()(inputs(case))
+    expected = {name.replace("loss_ce", "loss_class"): value for name, value in case.weighted_losses.items()}
+    assert set(losses) == set(expected)
+    for name, value in expected.items():
+        assert losses[name].item() == pytest.approx(value, rel=1e-3), name
+    model.zero_grad()
+    sum(losses.values()).backward()
+    gradients = [p.grad for p in model.parameters() if p.requires_grad]
+    assert total_norm(gradients) == pytest.approx(case.total_grad_norm, rel=1e-2)
+
+
+def test_the_detections(case, model):
+    batch = inputs(case)
+    with torch.no_grad():
+        images = model.eval().preprocessing([item["image"] for item in batch])
+        memory = model.encoder(model.neck(model.backbone(images.tensor)), images.padding)
+        predictions = model._detect(memory)
+    scores = model.criterion.class_loss.scores(predictions.logits[-1])
+    for found, expected in zip(
+        top_detections(scores, predictions.boxes[-1], images.sizes, 100), case.detections, strict=True
+    ):
+        torch.testing.assert_close(found.scores, expected["scores"], rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(found.pred_classes, expected["labels"])
+        torch.testing.assert_close(found.pred_boxes.tensor, expected["boxes"], rtol=1e-3, atol=1e-2)

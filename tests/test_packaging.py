@@ -1,0 +1,99 @@
+"""What is installed, under which name, and with which requirements."""
+
+import ast
+import importlib.util
+import os
+import re
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SETUP = runpy.run_path(str(ROOT / "setup.py"))
+# Modules that are not called as the distribution that brings them.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "lvis",  # tried, and done without
+    "huggingface_hub": "huggingface-hub",
+    "hydra": "hydra-core",
+    "yaml": "pyyaml",
+}
+
+
+def clone(folder: Path, *files: str) -> dict:
+    """A small clone with our setup.py and empty files; returns what its setup.py defines."""
+    shutil.copy(ROOT / "setup.py", folder)
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    return runpy.run_path(str(folder / "setup.py"))
+
+
+def test_every_folder_of_the_package_is_installed_from_where_it_is() -> None:
+    packages = SETUP["package_map"]()
+    folders = {path.parent for path in (ROOT / "hdetr_d2").rglob("*.py")}
+    folders |= {path.parent for path in (ROOT / "configs").rglob("*.py")}
+    assert folders <= {ROOT / folder for folder in packages.values()}
+    assert packages["hdetr_d2.configs.common"] == "configs/common"
+    assert all(name.split(".")[0] == "hdetr_d2" for name in packages)
+    assert all((ROOT / folder).is_dir() for folder in packages.values())
+
+
+def test_a_project_is_installed_below_the_package_without_its_tests(tmp_path: Path) -> None:
+    files = ("hdetr_d2/__init__.py", "configs/a.py", "tests/test_a.py", "tools/b.py")
+    project = ("__init__.py", "model.py", "configs/c.py", "tests/test_c.py")
+    setup = clone(tmp_path, *files, *(f"projects/demo/{file}" for file in project))
+    assert setup["package_map"]() == {
+        "hdetr_d2": "hdetr_d2",
+        "hdetr_d2.configs": "configs",
+        "hdetr_d2.projects.demo": "projects/demo",
+        "hdetr_d2.projects.demo.configs": "projects/demo/configs",
+    }
+
+
+@pytest.mark.parametrize("is_clone", [True, False])
+def test_projects_of_a_clone_are_found_and_those_of_strangers_not(
+    tmp_path: Path, is_clone: bool
+) -> None:
+    clone(tmp_path, "hdetr_d2/projects/__init__.py", "projects/demo/__init__.py")
+    package = tmp_path / "hdetr_d2" / "projects"
+    shutil.copy(ROOT / "hdetr_d2" / "projects" / "__init__.py", package)
+    if not is_clone:
+        (tmp_path / "setup.py").unlink()
+    spec = importlib.util.spec_from_file_location(
+        "some_projects", package / "__init__.py", submodule_search_locations=[str(package)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (str(tmp_path / "projects") in module.__path__) is is_clone
+
+
+def test_every_import_of_the_package_is_a_requirement() -> None:
+    lines = SETUP["REQUIREMENTS"] + SETUP["EXTRAS"]["lvis"] + SETUP["EXTRAS"]["wandb"]
+    required = {re.split(r"[<>=]", line)[0] for line in lines}
+    imported = set()
+    for path in (ROOT / "hdetr_d2").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                imported.add(node.module.split(".")[0])
+    imported -= {*sys.stdlib_module_names, "hdetr_d2", "detectron2"}
+    assert {DISTRIBUTIONS.get(name, name) for name in imported} <= required
+
+
+def test_what_checks_the_code_is_pinned() -> None:
+    for tool in ("pytest", "ruff", "mypy"):
+        assert any(re.fullmatch(rf"{tool}==[\d.]+", line) for line in SETUP["EXTRAS"]["dev"])
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    ci = ROOT / ".ci" / "run"
+    assert os.access(ci, os.X_OK)
+    assert "make test" in ci.read_text(encoding="utf-8")
+    assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")

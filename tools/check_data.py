@@ -1,0 +1,44 @@
+#!/usr/bin/env python
+"""Check a COCO-format data set before training on it: one line for each problem, then the numbers.
+
+python tools/check_data.py annotations/train.json images/ --num-queries 300 --top-k 100
+
+The exit status is 1 if there are errors (training would stop or be wrong), 2 if the json cannot be read at all.
+"""
+
+import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from hdetr_d2.data.check import check_data, tables
+from hdetr_d2.errors import UserError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the report; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("json", help="annotations in COCO's format")
+    parser.add_argument("images", help="folder of the images")
+    parser.add_argument("--num-queries", type=int, default=300, help="of the model (300)")
+    parser.add_argument("--top-k", type=int, default=100, help="detections kept of an image (100)")
+    options = parser.parse_args(arguments)
+    try:
+        report = check_data(
+            options.json, options.images, num_queries=options.num_queries, top_k=options.top_k
+        )
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for problem in report.problems:
+        print(f"{'error' if problem.is_error else 'warning'}: {problem.text}")
+    console = Console()
+    for table in tables(report):
+        console.print(table)
+    return 1 if report.num_errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+#!/usr/bin/env python
+"""Draw validation images with their true and their predicted objects side by side.
+
+python tools/contact_sheet.py output/quickstart
+"""
+
+import hdetr_d2  # noqa: F401  (first: it decides which detectron2 is imported)
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.data import DatasetCatalog
+from detectron2.structures import BoxMode
+from detectron2.utils.logger import setup_logger
+from PIL import Image
+
+from hdetr_d2.data import register_datasets
+from hdetr_d2.data.images import read_image
+from hdetr_d2.engine.config import load_config
+from hdetr_d2.errors import UserError
+from hdetr_d2.inference import Predictor
+from hdetr_d2.visualization import Example, Shapes, contact_sheet
+
+
+def build_parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("run", type=Path, help="output folder of a training")
+    parser.add_argument("--checkpoint", type=Path, help="default: RUN/model_final.pth")
+    parser.add_argument("--output", type=Path, help="default: RUN/contact_sheet.png")
+    parser.add_argument("--images", type=int, default=12, help="how many, spread over the data set")
+    parser.add_argument("--score-threshold", type=float, default=0.5)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    return parser
+
+
+def true_shapes(entry: Mapping[str, Any]) -> Shapes:
+    """The objects of a data set entry, without crowds."""
+    objects = [item for item in entry.get("annotations", []) if not item.get("iscrowd", 0)]
+    corners = [BoxMode.convert(o["bbox"], o["bbox_mode"], BoxMode.XYXY_ABS) for o in objects]
+    classes = torch.tensor([o["category_id"] for o in objects], dtype=torch.int64)
+    return Shapes(torch.tensor(corners, dtype=torch.float32).reshape(-1, 4), classes)
+
+
+def examples(
+    entries: Sequence[Mapping[str, Any]], predictor: Predictor, threshold: float
+) -> list[Example]:
+    found = predictor(Path(entry["file_name"]) for entry in entries)
+    result = []
+    for entry, (path, shapes) in zip(entries, found, strict=True):
+        if isinstance(shapes, UserError):
+            raise shapes
+        image = Image.fromarray(read_image(path))
+        result.append(Example(path.name, image, true_shapes(entry), shapes.above(threshold)))
+    return result
+
+
+def main() -> None:
+    parser = build_parser()
+    args = parser.parse_args()
+    setup_logger(name="hdetr_d2")
+    try:
+        predictor = Predictor.from_checkpoint(
+            args.checkpoint or args.run / "model_final.pth", args.device
+        )
+        cfg = load_config(str(args.run / "config.yaml"))
+        register_datasets(cfg.data)
+        entries = DatasetCatalog.get(cfg.data.val_name)
+        entries = entries[:: max(1, len(entries) // args.images)][: args.images]
+        pairs = examples(entries, predictor, args.score_threshold)
+    except UserError as error:
+        parser.exit(2, f"error: {error}\n")
+    picture = args.output or args.run / "contact_sheet.png"
+    contact_sheet(pairs, predictor.class_names).save(picture)
+    print(f"Contact sheet: {picture}")
+
+
+if __name__ == "__main__":
+    main()

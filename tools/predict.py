@@ -1,0 +1,46 @@
+#!/usr/bin/env python
+"""Find objects in images with a trained model: a COCO json and pictures with boxes.
+
+python tools/predict.py output/quickstart/model_final.pth photo.jpg folder/ --output found
+"""
+
+import hdetr_d2  # first: it decides which detectron2 is imported
+
+import argparse
+
+from detectron2.utils.logger import setup_logger
+
+from hdetr_d2.errors import UserError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("checkpoint", help="a .pth file that train_net.py wrote")
+    parser.add_argument("images", nargs="+", help="image files, or folders of them")
+    parser.add_argument("--output", default="predictions", help="folder for the json and pictures")
+    parser.add_argument("--score-threshold", type=float, default=0.5)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    parser.add_argument("--batch-size", type=int, default=1, help="images of one forward pass")
+    return parser
+
+
+def main() -> None:
+    parser = build_parser()
+    args = parser.parse_args()
+    setup_logger(name="hdetr_d2")
+    try:
+        hdetr_d2.predict(
+            args.checkpoint,
+            args.images,
+            output=args.output,
+            score_threshold=args.score_threshold,
+            device=args.device,
+            batch_size=args.batch_size,
+        )
+    except UserError as error:
+        parser.exit(2, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()
