@@ -6,7 +6,7 @@ import sys
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 VARIABLE = "HDETR_D2_DETECTRON2"
 INSTALL = "pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2"
@@ -27,7 +27,7 @@ def _kind(spec: ModuleSpec | None) -> Kind | None:
     return "fallback" if STAND_IN in Path(spec.origin).resolve().parents else "real"
 
 
-def _refuse(wish: str, loaded: Kind | None) -> None:
+def _refuse(wish: str, loaded: Kind | None) -> NoReturn:
     """Raises ImportError: what is in `sys.modules` cannot be exchanged any more."""
     module = sys.modules["detectron2"]
     place = getattr(module, "__file__", None) or list(module.__path__)

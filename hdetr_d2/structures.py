@@ -1,15 +1,16 @@
-"""The words of this project as types. Shapes: L layers, B images, Q queries, G targets, K classes, C channels."""
+"""The words of this project as types. Shapes: L layers, B images, Q queries, G targets, K classes,
+C channels.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
+from detectron2.structures import Instances
 from torch import Tensor
 
-from detectron2.structures import Instances
-
-from .errors import UserError
+from hdetr_d2.errors import UserError
 
 BACKGROUND = -1
 """In an `Assignment`: the query has no target and learns to be background."""
@@ -18,15 +19,15 @@ NO_LOSS = -2
 """In an `Assignment`: the query is padding and has no loss at all."""
 
 Assignment: TypeAlias = Tensor
-"""`Tensor[L, B, Q]` int64: for each query the index of its target, or `BACKGROUND`, or `NO_LOSS`."""
+"""`Tensor[L, B, Q]` int64: for each query the index of its target, `BACKGROUND` or `NO_LOSS`."""
 
 
 @dataclass
 class Targets:
     """The ground truth of a batch, padded to the image with the most objects (at least 1).
 
-    labels: `Tensor[B, G]` int64. boxes: `Tensor[B, G, 4]` cxcywh in [0, 1] of the image without padding.
-    valid: `Tensor[B, G]` bool, the real ones come first.
+    labels: `Tensor[B, G]` int64. boxes: `Tensor[B, G, 4]` cxcywh in [0, 1] of the image without
+    padding. valid: `Tensor[B, G]` bool, the real ones come first.
     """
 
     labels: Tensor
@@ -51,11 +52,11 @@ class Targets:
         The tensors are checked and padded where the loader left them and travel to `device` once.
 
         Raises:
-            UserError: an input without instances, a label outside [0, num_classes), a box that is not
-                finite or has no area; the sentence names the image.
+            UserError: an input without instances, a label outside [0, num_classes), a box that is
+                not finite or has no area; the sentence names the image.
         """
         per_image = [_target_tensors(item, num_classes) for item in batched_inputs]
-        most = max(1, *(len(labels) for labels, _ in per_image))
+        most = max([1, *(len(labels) for labels, _ in per_image)])
         counts = torch.tensor([len(labels) for labels, _ in per_image])
         labels = torch.stack([_pad_rows(labels, most) for labels, _ in per_image])
         boxes = torch.stack([_pad_rows(boxes, most) for _, boxes in per_image])
@@ -95,7 +96,8 @@ def _check_target(labels: Tensor, xyxy: Tensor, num_classes: int, where: str) ->
     broken = ~torch.isfinite(xyxy).all(1) | (xyxy[:, 2:] <= xyxy[:, :2]).any(1)
     if broken.any():
         raise UserError(
-            f"{where} has the box {xyxy[broken][0].tolist()} (x0, y0, x1, y1), which is not finite or has no area."
+            f"{where} has the box {xyxy[broken][0].tolist()} (x0, y0, x1, y1), "
+            "which is not finite or has no area."
         )
 
 
@@ -103,8 +105,9 @@ def _check_target(labels: Tensor, xyxy: Tensor, num_classes: int, where: str) ->
 class Memory:
     """What the encoder leaves for the decoder: all levels flattened one after the other.
 
-    tokens: `Tensor[B, S, C]`. padding: `Tensor[B, S]` bool, True in the padded part. shapes: (H, W) of each
-    level, on the host. valid_ratios: `Tensor[B, L, 2]`, the share (x, y) of a level that the image fills.
+    tokens: `Tensor[B, S, C]`. padding: `Tensor[B, S]` bool, True in the padded part. shapes: (H, W)
+    of each level, on the host. valid_ratios: `Tensor[B, L, 2]`, the share (x, y) of a level that
+    the image fills.
     """
 
     tokens: Tensor
@@ -117,7 +120,8 @@ class Memory:
 class Queries:
     """What the query selection makes: decoder input that has no task yet.
 
-    content: `Tensor[B, Q, C]`. position: `Tensor[B, Q, C]`. reference: `Tensor[B, Q, 2 or 4]` in [0, 1], (cx, cy) or cxcywh.
+    content: `Tensor[B, Q, C]`. position: `Tensor[B, Q, C]`. reference: `Tensor[B, Q, 2 or 4]` in
+    [0, 1], (cx, cy) or cxcywh.
     """
 
     content: Tensor
@@ -127,7 +131,7 @@ class Queries:
 
 @dataclass
 class Match:
-    """An assigner: Hungarian matching in which a target may take `capacity[l]` queries in layer l."""
+    """An assigner: Hungarian matching; in layer l a target may take `capacity[l]` queries."""
 
     capacity: tuple[int, ...]
 
@@ -154,8 +158,8 @@ class Given:
 class QueryGroup:
     """A named set of queries that goes through the decoder and sees only itself.
 
-    name: the suffix of its losses, "" for the main group. queries: the decoder's input. assigner: how the
-    queries find their targets. weight: of all of its losses.
+    name: the suffix of its losses, "" for the main group. queries: the decoder's input. assigner:
+    how the queries find their targets. weight: of all of its losses.
     """
 
     name: str
@@ -179,8 +183,8 @@ class Predictions:
 class Output:
     """The predictions of one group beside what they learn; matcher and criterion read nothing else.
 
-    name: the suffix of the losses, "" for the main group. predictions: of the group. targets: the ground
-    truth, the same boxes for every group of a step. assigner, weight: as in `QueryGroup`.
+    name: the suffix of the losses, "" for the main group. predictions: of the group. targets: the
+    ground truth, the same boxes for every group of a step. assigner, weight: as in `QueryGroup`.
     """
 
     name: str

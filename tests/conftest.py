@@ -3,11 +3,17 @@
 import hdetr_d2  # noqa: F401  (decides which detectron2 the tests import)
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from detectron2.config import LazyConfig, instantiate
+from detectron2.structures import Boxes, Instances
+from omegaconf import DictConfig, OmegaConf
+
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 # Many threads on tiny tensors cost more than they give.
 torch.set_num_threads(1)
@@ -29,3 +35,87 @@ def restore_random_state() -> Iterator[None]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("needs_cuda") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
+
+
+def shrink_config(cfg: DictConfig) -> DictConfig:
+    """A recipe with every size cut down, so that a step takes a fraction of a second. Nothing else
+    changes.
+    """
+    model = cfg.model
+    model.backbone.update(name="resnet10t", pretrained=False, frozen=0, norm="gn")
+    model.neck.update(in_shapes=[128, 256, 512], out_channels=32)
+    model.encoder.update(num_heads=4, num_layers=1, feedforward_dim=48)
+    model.decoder.num_layers = 3
+    model.query_selection.num_queries = 12
+    return cfg
+
+
+@pytest.fixture(scope="session")
+def shrink() -> Callable[[DictConfig], DictConfig]:
+    return shrink_config
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Callable[..., DictConfig]:
+    """A config (by default Deformable-DETR++ alone) with small sizes:
+    `tiny_config("common/models/x.py", num_classes=3)`.
+    """
+
+    def load(path: str = "common/models/deformable_detr_pp.py", num_classes: int = 3) -> DictConfig:
+        cfg = shrink_config(LazyConfig.load(str(CONFIGS / path)))
+        cfg.setdefault("data", {})
+        cfg.data.num_classes = num_classes
+        return cfg
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_config) -> Callable[..., torch.nn.Module]:
+    """A model of `tiny_config` with the same random weights every time."""
+
+    def build(
+        path: str = "common/models/deformable_detr_pp.py", **changes: object
+    ) -> torch.nn.Module:
+        cfg = tiny_config(path)
+        for key, value in changes.items():
+            # A double underscore stands for a dot.
+            OmegaConf.update(cfg.model, key.replace("__", "."), value)
+        torch.manual_seed(0)
+        return instantiate(cfg.model)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def make_batch() -> Callable[..., list[dict]]:
+    """Detectron2 inputs with so many random objects in each image: `make_batch([2, 0], size=(64,
+    96))`.
+    """
+
+    def make(
+        counts: list[int], size: tuple[int, int] = (64, 96), num_classes: int = 3
+    ) -> list[dict]:
+        rng = torch.Generator().manual_seed(sum(counts))
+        height, width = size
+        batch = []
+        for index, count in enumerate(counts):
+            corner = torch.rand(count, 2, generator=rng) * 0.5
+            side = 0.1 + torch.rand(count, 2, generator=rng) * 0.4
+            boxes = torch.cat([corner, corner + side], 1) * torch.tensor([width, height] * 2)
+            instances = Instances(size)
+            instances.gt_boxes = Boxes(boxes)
+            instances.gt_classes = torch.randint(num_classes, (count,), generator=rng)
+            image = torch.randint(256, (3, height, width), generator=rng, dtype=torch.uint8)
+            batch.append(
+                dict(
+                    image=image,
+                    instances=instances,
+                    height=2 * height,
+                    width=2 * width,
+                    image_id=index,
+                )
+            )
+        return batch
+
+    return make

@@ -3,7 +3,8 @@
 
 python tools/check_data.py annotations/train.json images/ --num-queries 300 --top-k 100
 
-The exit status is 1 if there are errors (training would stop or be wrong), 2 if the json cannot be read at all.
+The exit status is 1 if there are errors (training would stop or be wrong), 2 if the json cannot be
+read at all.
 """
 
 import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)

@@ -68,7 +68,7 @@ def main() -> None:
         )
         cfg = load_config(str(args.run / "config.yaml"))
         register_datasets(cfg.data)
-        entries = DatasetCatalog.get(cfg.data.val_name)
+        entries = DatasetCatalog.get(cfg.dataloader.test.dataset)
         entries = entries[:: max(1, len(entries) // args.images)][: args.images]
         pairs = examples(entries, predictor, args.score_threshold)
     except UserError as error:

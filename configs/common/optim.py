@@ -1,4 +1,4 @@
-"""AdamW as the Deformable-DETR family uses it; the rules say which parameters learn at another rate."""
+"""AdamW as the Deformable-DETR family uses it; rules say what learns at another rate."""
 
 from detectron2.config import LazyCall as L
 from torch.optim import AdamW
@@ -6,7 +6,7 @@ from torch.optim import AdamW
 from hdetr_d2.engine.optim import param_groups
 
 optimizer = L(AdamW)(
-    # The model is handed over when it is built. Weight decay is on every parameter, norms and biases too.
+    # The model is handed over when it is built. Weight decay is on norms and biases, too.
     params=L(param_groups)(
         lr="${..lr}",
         weight_decay="${..weight_decay}",

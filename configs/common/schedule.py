@@ -1,4 +1,4 @@
-"""Learning-rate multipliers. Epochs are counted on the way from 0 to `train.epochs`, however many iterations that is."""
+"""Learning-rate multipliers, with milestones in epochs on the way to `train.epochs`."""
 
 from detectron2.config import LazyCall as L
 

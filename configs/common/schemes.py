@@ -1,4 +1,6 @@
-"""Training schemes, one node each with the values of its paper; a recipe lists the ones it wants in `model.schemes`."""
+"""Training schemes, one node each with the values of its paper; a recipe lists the ones it wants in
+`model.schemes`.
+"""
 
 from detectron2.config import LazyCall as L
 

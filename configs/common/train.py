@@ -1,4 +1,4 @@
-"""How long, where and how precisely to train: every option of the training loop, with its default."""
+"""How long, where and how precisely to train: the options of the training loop."""
 
 train = dict(
     output_dir="output",
@@ -19,5 +19,5 @@ train = dict(
     log_period=20,
     wandb=dict(enabled=False, project=None, name=None),
     ddp=dict(),  # options of DistributedDataParallel
-    resume_with_changes=False,  # let --resume go on although model, optimizer, schedule or data differ
+    resume_with_changes=False,  # True: --resume goes on although model, schedule or data differ
 )

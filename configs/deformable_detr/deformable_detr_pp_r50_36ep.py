@@ -1,7 +1,8 @@
 """Deformable-DETR++ R50, 36 epochs.
 
 Paper:     H-DETR (its baseline), https://arxiv.org/abs/2207.13080
-Command:   python train_net.py --config-file configs/deformable_detr/deformable_detr_pp_r50_36ep.py --num-gpus 8
+Command:   python train_net.py --config-file configs/deformable_detr/deformable_detr_pp_r50_36ep.py
+--num-gpus 8
 Hours:     39 (65 minutes an epoch in the paper)
 Published: AP 49.0 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md

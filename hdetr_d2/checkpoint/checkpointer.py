@@ -1,4 +1,4 @@
-"""Detectron2's checkpointer, made safe: against a kill while it writes, and against files that do not fit."""
+"""Detectron2's checkpointer, made safe against a kill while it writes and files that do not fit."""
 
 import logging
 import os
@@ -20,9 +20,10 @@ logger = logging.getLogger(__name__)
 class Checkpointer(DetectionCheckpointer):
     """Saves and loads a model with the state of its training.
 
-    A file is a dict: `model` (names to tensors), one entry for each of the checkpointables (`optimizer`,
-    `ema`, ...) and `metadata`, plain Python: class names, the config as YAML, the number of iterations
-    done, the best metric. `last_checkpoint` in the same folder names the file to resume from.
+    A file is a dict: `model` (names to tensors), one entry for each of the checkpointables, as
+    `optimizer` and `ema`, and `metadata`, plain Python: class names, the config as YAML, the number
+    of iterations done, the best metric. `last_checkpoint` in the same folder names the file to
+    resume from.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Checkpointer(DetectionCheckpointer):
         self.metadata = dict(metadata or {})
 
     def save(self, name: str, **metadata: Any) -> None:
-        """Write `<name>.pth` with everything that a resume needs, then name it in `last_checkpoint`.
+        """Write `<name>.pth` with all that a resume needs, then name it in `last_checkpoint`.
 
         Raises:
             UserError: the file cannot be written.
@@ -54,14 +55,14 @@ class Checkpointer(DetectionCheckpointer):
             self.tag_last_checkpoint(f"{name}.pth")
 
     def save_weights(self, name: str, weights: Mapping[str, Tensor], **metadata: Any) -> None:
-        """Write `<name>.pth` with `weights` alone as its model: not to resume from, so it is not tagged."""
+        """Write `<name>.pth` with a model alone: not to resume from, so it is not tagged."""
         self._write(name, {"model": dict(weights)}, metadata)
 
     def _write(self, name: str, content: dict[str, Any], metadata: Mapping[str, Any]) -> bool:
         """Whether this process is the one that writes."""
         if not self.save_dir or not self.save_to_disk:
             return False
-        content["metadata"] = self.metadata | metadata
+        content["metadata"] = {**self.metadata, **metadata}
         require_plain(content, "checkpoint")
         path = Path(self.save_dir) / f"{name}.pth"
         logger.info("Saving checkpoint to %s", path)
@@ -69,7 +70,7 @@ class Checkpointer(DetectionCheckpointer):
         return True
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
-        """Name the file to resume from; the file itself must be there, whole, before this is called."""
+        """Name the file to resume from, which must be there, whole, before this is called."""
         path = Path(self.save_dir) / "last_checkpoint"
         write_durably(path, lambda file: file.write(last_filename_basename.encode()))
 
@@ -82,8 +83,8 @@ class Checkpointer(DetectionCheckpointer):
         path = super().get_checkpoint_file()
         if not os.path.isfile(path):
             raise UserError(
-                f"{self.save_dir}/last_checkpoint names {os.path.basename(path)!r}, which is not there: "
-                "write the name of a checkpoint of this folder into it, or delete it"
+                f"{self.save_dir}/last_checkpoint names {os.path.basename(path)!r}, which is not "
+                "there: write the name of a checkpoint of this folder into it, or delete it"
             )
         return path
 
@@ -91,21 +92,22 @@ class Checkpointer(DetectionCheckpointer):
         """Load a file; an empty path loads nothing.
 
         Args:
-            checkpointables: None resumes: everything must be there and fit. An empty list only starts
-                from the weights (the averaged ones if the file has them), and the class head alone, which
-                the model names in `class_head_keys()`, keeps its initial values where it does not fit.
+            checkpointables: None resumes: everything must be there and fit. An empty list only
+                starts from the weights (the averaged ones if the file has them), and the class head
+                alone, which the model names in `class_head_keys()`, keeps its initial values where
+                it does not fit.
 
         Returns:
             The file's `metadata`; empty if it has none.
 
         Raises:
-            UserError: the file cannot be read, or something in it does not fit; all of it is listed.
+            UserError: the file cannot be read, or keys that do not fit, all of them listed.
         """
         if not path:
             return {}
         checkpoint = read_checkpoint(path)
         if checkpointables == []:
-            head = getattr(self.model, "class_head_keys", set)()
+            head = self.model.class_head_keys()
             put_weights(self.model, evaluated_weights(checkpoint), path, may_differ=head)
         else:
             put_weights(self.model, checkpoint["model"], path)

@@ -16,7 +16,7 @@ SCALARS = (bool, int, float, str, bytes, type(None))
 
 
 def write_durably(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill `path`; whenever the process is killed, `path` has its old or its new content, whole.
+    """Let `write` fill `path`; a kill at any moment leaves its old or its new content, whole.
 
     Raises:
         UserError: the folder cannot be written to, or the disk is full.
@@ -59,22 +59,29 @@ def require_plain(value: Any, where: str) -> None:
         for index, item in enumerate(value):
             require_plain(item, f"{where}[{index}]")
     elif type(value) not in SCALARS and not isinstance(value, Tensor):
-        raise TypeError(f"{where} is a {type(value).__name__}: only tensors and plain Python are saved")
+        raise TypeError(
+            f"{where} is a {type(value).__name__}: only tensors and plain Python are saved"
+        )
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, *, only_look: bool = False) -> dict[str, Any]:
     """The content of a checkpoint on the CPU, at least its `model`: a mapping of names to tensors.
 
-    A file that holds nothing but such a mapping is taken for a model. Code in the file is never run.
+    A file that holds nothing but such a mapping is taken for a model. No code in it is run.
+
+    Args:
+        only_look: leave the tensors in the file (they are mapped), for a look at the metadata.
 
     Raises:
         UserError: no such file, a truncated one, or one that holds something else.
     """
-    local = PathManager.get_local_path(str(path))
-    if not os.path.isfile(local):
-        raise UserError(f"checkpoint {path} does not exist")
     try:
-        content = torch.load(local, map_location="cpu", weights_only=True)
+        local = PathManager.get_local_path(str(path))
+        if not os.path.isfile(local):
+            raise UserError(f"checkpoint {path} does not exist")
+        content = torch.load(local, map_location="cpu", weights_only=True, mmap=only_look or None)
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
     except Exception as error:  # every layer of the format fails in its own way
@@ -90,4 +97,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def _is_state_dict(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value) and all(isinstance(v, Tensor) for v in value.values())
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(v, Tensor) for v in value.values())
+    )

@@ -17,7 +17,7 @@ EMA_PREFIX = "module."
 
 @dataclass(frozen=True)
 class Misfit:
-    """The keys in which weights and model disagree; each entry of `reshaped` is the key with both shapes."""
+    """The keys in which weights and model disagree; `reshaped` maps to a text with both shapes."""
 
     missing: list[str]
     unexpected: list[str]
@@ -26,13 +26,17 @@ class Misfit:
     @classmethod
     def between(cls, weights: Mapping[str, Tensor], model: nn.Module) -> "Misfit":
         state = model.state_dict()
+        shapes = {
+            key: (tuple(weights[key].shape), tuple(state[key].shape))
+            for key in sorted(state.keys() & weights.keys())
+        }
         return cls(
             missing=sorted(state.keys() - weights.keys()),
             unexpected=sorted(weights.keys() - state.keys()),
             reshaped={
-                key: f"{key}: {tuple(weights[key].shape)} in the file, {tuple(state[key].shape)} in the model"
-                for key in sorted(state.keys() & weights.keys())
-                if weights[key].shape != state[key].shape
+                key: f"{key}: {theirs} in the file, {ours} in the model"
+                for key, (theirs, ours) in shapes.items()
+                if theirs != ours
             },
         )
 
@@ -59,18 +63,24 @@ class Misfit:
             "unknown to the model": self.unexpected,
             "of another shape": list(self.reshaped.values()),
         }
-        return "; ".join(f"{len(keys)} {kind} ({', '.join(keys)})" for kind, keys in kinds.items() if keys)
+        return "; ".join(
+            f"{len(keys)} {kind} ({', '.join(keys)})" for kind, keys in kinds.items() if keys
+        )
 
 
 def put_weights(
-    model: nn.Module, weights: Mapping[str, Tensor], source: str | Path, *, may_differ: Iterable[str] = ()
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    source: str | Path,
+    *,
+    may_differ: Iterable[str] = (),
 ) -> None:
     """Load `weights` into `model`.
 
     Args:
         source: where they come from, for the messages.
-        may_differ: prefixes of the keys that keep the model's own values where they do not fit; each
-            of these is logged.
+        may_differ: prefixes of the keys that keep the model's own values where they do not fit;
+            each of these is logged.
 
     Raises:
         UserError: any other key is missing, unknown or of another shape; all of them are listed.
@@ -88,17 +98,22 @@ def put_weights(
 
 
 def evaluated_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights that evaluation used: the moving average where the run kept one, else the model's."""
+    """The weights that evaluation used: the moving average if there is one, else the model's."""
     average = checkpoint.get("ema")
     if average is None:
         return checkpoint["model"]
     return {
-        key.removeprefix(EMA_PREFIX): value for key, value in average.items() if key.startswith(EMA_PREFIX)
+        key.removeprefix(EMA_PREFIX): value
+        for key, value in average.items()
+        if key.startswith(EMA_PREFIX)
     }
 
 
 def load_for_inference(model: nn.Module, path: str | Path) -> dict[str, Any]:
-    """Load the weights that evaluation would use; returns the file's metadata (empty for a bare model).
+    """Load the weights that evaluation would use.
+
+    Returns:
+        The file's metadata; empty for a bare model.
 
     Raises:
         UserError: the file cannot be read, or any key does not fit.

@@ -1,4 +1,4 @@
-"""A full look at a data set: what registration checks, and every image file, class and crowd of objects."""
+"""A full look at a data set: what registration checks, and every image file and class."""
 
 import os
 from collections import Counter
@@ -18,7 +18,7 @@ SMALL, LARGE = 32**2, 96**2
 
 @dataclass(frozen=True)
 class Report:
-    """What `check_data` found: the problems, and (name, value) rows and (class, objects, images) rows to print."""
+    """What `check_data` found: problems, (name, value) rows and (class, objects, images) rows."""
 
     problems: list[Problem]
     summary: list[tuple[str, str]]
@@ -80,7 +80,7 @@ def _file_problems(coco: CocoJson, folder: str, num_threads: int) -> Iterator[Pr
     def look(image: dict) -> str | None:
         path = os.path.join(folder, image["file_name"])
         try:
-            check_size(path, read_image(path), image.get("width"), image.get("height"))
+            check_size(path, read_image(path), image.get("width", 0), image.get("height", 0))
         except BadImageError as error:
             return str(error)
         return None
@@ -98,7 +98,8 @@ def _count_problems(coco: CocoJson, num_queries: int, top_k: int) -> Iterator[Pr
     for image_id, count in counts.items():
         for limit, name in ((num_queries, "queries"), (top_k, "detections kept of an image")):
             if count > limit:
-                text = f"{coco.path}: image {image_id} has {count} objects, but there are only {limit} {name}"
+                text = f"image {image_id} has {count} objects, but there are only {limit} {name}"
+                text = f"{coco.path}: {text}"
                 yield Problem(f"more objects than {name}", text, is_error=False)
     for image in coco.images:
         if image.get("id") not in counts:

@@ -18,7 +18,7 @@ SLACK = 0.05
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault of a data set: its kind (a few words to count by), the sentence, and whether training must not start."""
+    """One fault of a data set: a few words to count it by, a sentence, whether it stops us."""
 
     kind: str
     text: str
@@ -39,7 +39,7 @@ class CocoJson:
         return [c["name"] for c in sorted(self.categories, key=lambda c: c["id"])]
 
     def usable_images(self) -> set:
-        """Ids of the images that training keeps: at least one object that is neither a crowd nor without any shape."""
+        """Ids of the images that training keeps: those with an object that is not a crowd."""
         known = {image["id"] for image in self.images}
         usable = (a for a in self.annotations if not a.get("iscrowd", 0) and has_shape(a))
         return known & {a["image_id"] for a in usable}
@@ -49,7 +49,7 @@ def read_coco_json(path: str | os.PathLike) -> CocoJson:
     """Read a COCO json.
 
     Raises:
-        UserError: the file is missing, is no JSON (with line and column), or lacks one of COCO's three lists.
+        UserError: the file is missing, is no JSON (line and column are told), or lacks a list.
     """
     path = os.fspath(path)
     try:
@@ -64,16 +64,15 @@ def read_coco_json(path: str | os.PathLike) -> CocoJson:
         raise UserError(f"{path} is not valid JSON: {error.msg} ({where})") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not valid JSON: it is not text in UTF-8") from None
-    lists = {}
     for section in SECTIONS:
-        lists[section] = content.get(section) if isinstance(content, dict) else None
-        if not isinstance(lists[section], list) or not all(isinstance(e, dict) for e in lists[section]):
+        entries = content.get(section) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise UserError(f"{path} is not in COCO format: it has no list {section!r} of objects")
-    return CocoJson(path, **lists)
+    return CocoJson(path, *(content[section] for section in SECTIONS))
 
 
 def has_shape(annotation: dict) -> bool:
-    """False for an annotation whose polygons all have fewer than three points: Detectron2 leaves it out."""
+    """False if all polygons have fewer than three points: Detectron2 leaves such an object out."""
     segmentation = annotation.get("segmentation")
     if not segmentation or not isinstance(segmentation, list):
         return True
@@ -145,7 +144,7 @@ def _category_problems(coco: CocoJson) -> Iterator[Problem]:
 
 def _annotation_problems(coco: CocoJson) -> Iterator[Problem]:
     images = {image.get("id") for image in coco.images}
-    categories = {category.get("id") for category in coco.categories}
+    categories = {category["id"] for category in coco.categories if "id" in category}
     for annotation in coco.annotations:
         missing = [k for k in ("id", "image_id", "category_id", "bbox") if k not in annotation]
         if missing:
@@ -157,8 +156,8 @@ def _annotation_problems(coco: CocoJson) -> Iterator[Problem]:
             yield Problem("unknown image", text)
         if annotation["category_id"] not in categories:
             known = f"{min(categories)}..{max(categories)}" if categories else "none"
-            text = f"has category_id {annotation['category_id']}, which is not in 'categories' ({known})"
-            yield Problem("unknown category", f"{describe(coco, annotation)} {text}")
+            text = f"{describe(coco, annotation)} has category_id {annotation['category_id']}"
+            yield Problem("unknown category", f"{text}, which is not in 'categories' ({known})")
     for value in _repeated(a["id"] for a in coco.annotations if "id" in a):
         text = f"{coco.path}: annotation id {value} is used more than once"
         yield Problem("repeated annotation id", text)
@@ -190,7 +189,7 @@ def _box_problems(coco: CocoJson, annotations: list[dict], images: dict) -> Iter
     cases = (
         (wrong, "not four finite numbers", True),
         (inverted, "negative width or height", True),
-        (empty, "no area inside its image", False),
+        (empty, "no area inside its image, so it is left out", False),
         (leaving & ~empty & ~inverted & ~wrong, "leaves its image", False),
     )
     for found, fault, is_error in cases:
@@ -200,9 +199,9 @@ def _box_problems(coco: CocoJson, annotations: list[dict], images: dict) -> Iter
 
 
 def guess_box_format(boxes: np.ndarray, sizes: np.ndarray) -> str | None:
-    """Which other format the boxes of a data set seem to have; None if they can be x, y, width, height.
+    """Which other format the boxes of a data set seem to have; None if COCO's is possible.
 
-    A single odd box proves nothing: more than one in ten must leave its image, and all must fit the other format.
+    An odd box proves nothing: over a tenth must leave their images, and all fit the other format.
 
     Args:
         boxes: [N, 4] finite numbers as they stand in the json.
@@ -236,7 +235,7 @@ def _segmentation_problems(
             yield Problem("broken segmentation", text)
         elif not has_shape(annotation):
             text = f"{describe(coco, annotation)} has no polygon of at least three points"
-            yield Problem("segmentation without area", text, is_error=False)
+            yield Problem("left out: no polygon with an area", text, is_error=False)
 
 
 def _segmentation_fault(segmentation: object, size: list) -> str | None:

@@ -30,7 +30,7 @@ def select(sample: Sample, keep: Tensor) -> Sample:
 
 
 class CopyPaste:
-    """Pastes a random subset of another image's objects; what they hide is cut from the masks and boxes beneath."""
+    """Pastes some objects of another image; what they hide is cut from masks and boxes beneath."""
 
     def __init__(self, *, p: float = 0.5, p_object: float = 0.5, min_visible: float = 0.1) -> None:
         """
@@ -44,7 +44,7 @@ class CopyPaste:
         self.min_visible = min_visible
 
     def __call__(self, sample: Sample, other: Sample) -> Sample:
-        """Paste from `other` onto `sample`; the images lie over each other at their top left corners."""
+        """Paste from `other` onto `sample`, with their top left corners upon each other."""
         if float(torch.rand(())) >= self.p:
             return sample
         other = select(other, torch.rand(len(other["labels"])) < self.p_object)
@@ -63,7 +63,7 @@ class CopyPaste:
         }
 
     def _hide(self, sample: Sample, covering: Tensor) -> Sample:
-        """Cut `covering` bool [H, W] out of the objects; only boxes that lost pixels are drawn anew."""
+        """Cut `covering` bool [H, W] out of the masks; only boxes of cut ones are drawn anew."""
         before = sample["masks"].as_subclass(Tensor)
         after = before & ~covering
         areas, left = before.flatten(1).sum(1), after.flatten(1).sum(1)
@@ -93,7 +93,7 @@ def tight_boxes(masks: Tensor) -> Tensor:
 
 
 def _on_canvas(other: Sample, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Masks bool [n, H, W] and pixels [3, H, W] of `other`, cut or filled with nothing to `size`."""
+    """Masks bool [n, H, W] and pixels [3, H, W] of `other`, cut or filled with 0 to `size`."""
     masks, image = other["masks"].as_subclass(Tensor), other["image"].as_subclass(Tensor)
     height, width = (min(a, b) for a, b in zip(size, image.shape[-2:], strict=True))
     canvas = masks.new_zeros((len(masks), *size))

@@ -27,7 +27,7 @@ POLICIES = ("stop", "skip")
 
 @dataclass(frozen=True)
 class Failure:
-    """What a worker hands over instead of a sample: an exception would come out with the worker's traceback."""
+    """What a worker hands over instead of raising, which would come out with its traceback."""
 
     message: str
 
@@ -46,7 +46,7 @@ class Mapped:
 
 
 class TrainDataset(Dataset):
-    """Maps (index, position in the stream) to a mapped sample; the same pair always gives the same sample."""
+    """Maps (index, position in the stream) to a sample; the same pair gives the same sample."""
 
     def __init__(self, *, dicts: list[dict], mapper: DetrMapper, seed: int, skip_bad: bool) -> None:
         """
@@ -106,7 +106,7 @@ class TrainLoader:
             num_workers=self.num_workers,
             collate_fn=_as_list,
             pin_memory=torch.cuda.is_available(),
-            # Its own generator: the workers' base seed must not come out of the training's random state.
+            # Its own generator: the workers' seeds must not come out of the training's state.
             generator=torch.Generator(),
         )
         for batch in loader:
@@ -139,7 +139,8 @@ def build_train_loader(
 ) -> TrainLoader:
     """The training stream of this process.
 
-    Order and augmentation are functions of (seed, position in the stream), whatever the number of workers and processes.
+    Order and augmentation are functions of (seed, position in the stream), whatever the number of
+    workers and processes.
 
     Args:
         dataset: registered name.
@@ -150,11 +151,12 @@ def build_train_loader(
         keep_empty: keep images without objects.
         accumulate: micro-batches of one step; the loader gives one at a time.
         start_iteration: steps already done; the stream goes on behind them.
-        on_bad_image: "stop", or "skip" to take the next good image instead, with a warning and a count.
+        on_bad_image: "stop", or "skip": take the next good image, with a warning and a count.
         aspect_grouping: portrait and landscape images in batches of their own.
 
     Raises:
-        UserError: no image is left, a policy or batch size that cannot be. While iterating: an unreadable image.
+        UserError: nothing to train on, an unknown policy, a batch that cannot be shared; while
+            iterating, an unreadable image.
     """
     _check_policy(on_bad_image)
     dicts = dataset_dicts(dataset, keep_empty=keep_empty)
@@ -199,7 +201,7 @@ class EvaluationLoader:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
-        # Starting a torch loader draws a seed, which must not come out of the training's random state.
+        # Starting a torch loader draws a seed, which must not come out of the training's state.
         with torch.random.fork_rng(devices=[]):
             batches = iter(self.loader)
         for batch in batches:
@@ -231,10 +233,10 @@ def build_test_loader(
         mapper: see `DetrMapper`, with is_train=False.
         num_workers: loading processes.
         batch_size: images of a batch of this process.
-        on_bad_image: "stop", or "skip" to leave an unreadable image out, so that it has no detections.
+        on_bad_image: "stop", or "skip": leave the image out, so that its objects count as missed.
 
     Raises:
-        UserError: the data set is empty, or such a policy does not exist. While iterating: an unreadable image.
+        UserError: the data set is empty, an unknown policy; while iterating, an unreadable image.
     """
     _check_policy(on_bad_image)
     loader = build_detection_test_loader(
@@ -247,7 +249,7 @@ def build_test_loader(
 
 
 class _Guarded:
-    """A mapper that returns its trouble with an image (None would make Detectron2 take another image instead)."""
+    """A mapper that returns a Failure; at None, Detectron2 would take another image instead."""
 
     def __init__(self, mapper: Callable[[dict], dict[str, Any]]) -> None:
         self.mapper = mapper

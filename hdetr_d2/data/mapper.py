@@ -18,7 +18,7 @@ from hdetr_d2.errors import UserError
 class DetrMapper:
     """Reads an image, augments it with its objects, and returns Detectron2's input dict.
 
-    Random numbers depend on (seed, position in the stream) only, and the caller's random state stays as it is.
+    Random numbers come from (seed, position in the stream); the caller's random state stays.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class DetrMapper:
             augmentations: applied in this order to image, boxes and masks.
             is_train: give `instances`; without it annotations are ignored.
             with_masks: give `gt_masks` too; every object then needs a segmentation.
-            copy_paste: pastes objects of a second image; that second image is then passed to the call.
+            copy_paste: pastes objects of a second image, which the call is then given.
             seed: of the augmentation.
         """
         if copy_paste is not None and not with_masks:
@@ -52,14 +52,15 @@ class DetrMapper:
         """Map one entry.
 
         Args:
-            dataset_dict: Detectron2's: file_name, annotations, ...; height and width are checked if present.
+            dataset_dict: Detectron2's; height and width are checked where it has them.
             position: in the stream; the same one gives the same augmentation.
             partner: the entry of another image, whose objects `copy_paste` may take.
 
         Returns:
-            The entry without its annotations, with "image": uint8 [3, H, W] RGB, "height" and "width" of the file; and
-            in training "instances": gt_boxes (xyxy in pixels of "image"), gt_classes [n], gt_masks (with_masks),
-            and "dropped_boxes": how many boxes of the entry had no area.
+            The entry without its annotations, with "image": uint8 [3, H, W] RGB, "height" and
+            "width" of the file; and in training "instances": gt_boxes (xyxy in pixels of "image"),
+            gt_classes [n], gt_masks (with_masks), and "dropped_boxes": how many boxes of the entry
+            had no area.
 
         Raises:
             BadImageError: the image cannot be read or has another size than the data set says.
@@ -108,7 +109,7 @@ class DetrMapper:
 
 
 def stream_seed(seed: int, position: int, purpose: int = 0) -> int:
-    """A 63-bit seed for one draw of the stream: other positions and purposes give unrelated ones."""
+    """A 63-bit seed for one draw; other positions and purposes give unrelated ones."""
     state = np.random.SeedSequence([seed, position, purpose]).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))
 
@@ -129,7 +130,7 @@ def _bitmap(annotation: dict, height: int, width: int, dataset_dict: dict) -> np
 
 
 def _keep_visible(sample: Sample) -> Sample:
-    """Leave out objects of which the augmentation left less than a pixel, or no pixel of the mask."""
+    """Leave out objects with less than a pixel of the box, or none of the mask, in the picture."""
     sides = sample["boxes"][:, 2:] - sample["boxes"][:, :2]
     visible = (sides.as_subclass(Tensor) >= 1).all(1)
     if "masks" in sample:

@@ -21,7 +21,7 @@ LOOKED_FOR = 100
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What the rest of a config depends on: class names in the order of the labels, training images after filtering."""
+    """Class names in the order of the labels, and the training images left after filtering."""
 
     class_names: list[str]
     num_train_images: int
@@ -40,23 +40,23 @@ def register_datasets(data: Mapping) -> DatasetInfo:
     """Register the training and the validation data, and make sure that training can start on them.
 
     Args:
-        data: `train` and `val`, each with `name`, `json`, `images` (json None: the name is registered already);
-            `keep_empty`: count images without objects too; `generate`: None, or a node whose `_target_` is called with
-            its other keys before anything is read.
+        data: `train_name`, `train_json`, `train_images` and the same for `val` (json None: the name
+            is registered already); `keep_empty`: count images without objects too; `generate`:
+            None, or a node whose `_target_` is called with its other keys before anything is read.
 
     Raises:
         UserError: one sentence about the first thing that is wrong.
     """
     if data.get("generate") is not None:
         _generate(data["generate"])
-    train = _open_split(data["train"], "data.train", for_evaluation=False)
-    val = _open_split(data["val"], "data.val", for_evaluation=True)
+    train = _open_split(data, "train", for_evaluation=False)
+    val = _open_split(data, "val", for_evaluation=True)
     _check_same_classes(train, val)
     count = train.num_images if data.get("keep_empty", False) else train.num_usable
     if count == 0:
         raise UserError(
             f"no image of {train.name!r} is left to train on: of {train.num_images} images "
-            f"{train.num_usable} have an object that is not a crowd (data.keep_empty=True keeps all)"
+            f"{train.num_usable} have an object that is no crowd (data.keep_empty=True keeps all)"
         )
     if val.num_images == 0:
         raise UserError(f"data set {val.name!r} has no images to evaluate on")
@@ -69,12 +69,13 @@ def _generate(node: Mapping) -> None:
     function(**{key: value for key, value in node.items() if key != "_target_"})
 
 
-def _open_split(spec: Mapping, option: str, *, for_evaluation: bool) -> _Split:
-    name, json_file, images = spec["name"], spec.get("json"), spec.get("images")
+def _open_split(data: Mapping, split: str, *, for_evaluation: bool) -> _Split:
+    name, option = data[f"{split}_name"], f"data.{split}"
+    json_file, images = data.get(f"{split}_json"), data.get(f"{split}_images")
     if json_file is None:
         return _open_registered(name, option, for_evaluation=for_evaluation)
     if images is None:
-        raise UserError(f"{option}.json is given, but {option}.images (the folder) is not")
+        raise UserError(f"{option}_json is given, but {option}_images (the folder) is not")
     json_file, images = os.path.expanduser(json_file), os.path.expanduser(images)
     _check_not_taken(name, json_file, images, option)
     coco = _checked_json(json_file, images, for_evaluation=for_evaluation)
@@ -84,7 +85,7 @@ def _open_split(spec: Mapping, option: str, *, for_evaluation: bool) -> _Split:
     if known is not None and list(known) != coco.class_names():
         raise UserError(
             f"{json_file} has other categories than the data set {name!r} that was read before; "
-            f"give it another {option}.name"
+            f"give it another {option}_name"
         )
     if name not in DatasetCatalog.list():
         metadata = {
@@ -109,7 +110,8 @@ def _check_not_taken(name: str, json_file: str, images: str, option: str) -> Non
         os.path.abspath(path) for path in (json_file, images)
     ]:
         raise UserError(
-            f"the name {name!r} is taken by {known[0]} with {known[1]}; give {json_file} another {option}.name"
+            f"the name {name!r} is taken by {known[0]} with {known[1]}; give {json_file} "
+            f"another {option}_name"
         )
 
 
@@ -118,23 +120,22 @@ def _open_registered(name: str, option: str, *, for_evaluation: bool) -> _Split:
         near = difflib.get_close_matches(name, DatasetCatalog.list(), n=3, cutoff=0.5)
         hint = f"; the nearest names: {', '.join(near)}" if near else ""
         raise UserError(
-            f"{option}.name: unknown data set {name!r}{hint}; for a COCO json of your own give "
-            f"{option}.json and {option}.images"
+            f"{option}_name: unknown data set {name!r}{hint}; for a COCO json of your own give "
+            f"{option}_json and {option}_images"
         )
     metadata = MetadataCatalog.get(name)
     if metadata.get("json_file") is None:
         return _split_of_dicts(name)
+    is_lvis = metadata.get("evaluator_type") == "lvis"
     coco = _checked_json(
-        metadata.json_file,
-        metadata.image_root,
-        for_evaluation=for_evaluation,
-        is_lvis=metadata.get("evaluator_type") == "lvis",
+        metadata.json_file, metadata.image_root, for_evaluation=for_evaluation, is_lvis=is_lvis
     )
-    known = metadata.get("thing_classes")
-    if known is not None and len(known) != len(coco.categories):
+    known, names = list(metadata.get("thing_classes", [])), coco.class_names()
+    # LVIS's names are synonyms, of which Detectron2 and the json may pick different ones.
+    if known and (len(known) != len(names) if is_lvis else known != names):
         raise UserError(
-            f"{metadata.json_file} has {len(coco.categories)} categories, but the data set "
-            f"{name!r} has {len(known)}"
+            f"{metadata.json_file} has {len(names)} categories ({', '.join(names[:3])}, ...), "
+            f"which are not the {len(known)} classes of the data set {name!r}"
         )
     return _split_of_json(name, coco)
 
@@ -164,7 +165,9 @@ def _checked_json(
     problems = list(find_problems(coco, for_evaluation=for_evaluation, is_lvis=is_lvis))
     errors = [problem for problem in problems if problem.is_error]
     if errors:
-        more = f" (and {len(errors) - 1} more; tools/check_data.py lists them)" if errors[1:] else ""
+        more = (
+            f" (and {len(errors) - 1} more; tools/check_data.py lists them)" if errors[1:] else ""
+        )
         raise UserError(errors[0].text + more)
     _log_by_kind(problems)
     # LVIS's files lie in folders that its json names only by their address.
@@ -196,7 +199,10 @@ def _check_same_classes(train: _Split, val: _Split) -> None:
             f"the data sets {train.name!r} and {val.name!r} must have the same categories: "
             f"only in the first {only_train}, only in the second {only_val}"
         )
-    if None not in (train.category_ids, val.category_ids) and train.category_ids != val.category_ids:
+    if (
+        None not in (train.category_ids, val.category_ids)
+        and train.category_ids != val.category_ids
+    ):
         raise UserError(
             f"the data sets {train.name!r} and {val.name!r} have the same class names under other "
             f"category ids: {train.category_ids} and {val.category_ids}"

@@ -10,7 +10,7 @@ from hdetr_d2.errors import UserError
 
 
 def iterations_per_epoch(num_images: int, total_batch_size: int) -> int:
-    """Steps of one epoch: what does not fill a batch is left for the next permutation; at least 1."""
+    """Steps of one epoch, at least 1; what does not fill a batch waits for another epoch."""
     return max(1, num_images // total_batch_size)
 
 
@@ -19,8 +19,9 @@ def epoch_batches(
 ) -> np.ndarray:
     """The batches of one epoch, drawn from (seed, epoch).
 
-    A batch holds images of one orientation as long as there are enough of them, so that little is padded; the
-    leftovers of both share the last ones. Fewer images than a batch are repeated to fill it.
+    A batch holds images of one orientation as long as there are enough of them, so that little is
+    padded; the leftovers of both share the last ones. Fewer images than a batch are repeated to
+    fill it.
 
     Args:
         portrait: bool [n], images that are higher than wide.
@@ -45,8 +46,9 @@ def epoch_batches(
 class StreamSampler(Sampler[list[tuple[int, int]]]):
     """Endless micro-batches of (index of the image, position in the stream) for one process.
 
-    Step i of the stream holds the positions i * T .. (i + 1) * T - 1, whatever the number of processes and
-    micro-batches: they only cut it into slices. It starts at any step; at most one epoch is drawn for that.
+    Step i of the stream holds the positions i * T .. (i + 1) * T - 1, whatever the number of
+    processes and micro-batches: they only cut it into slices. It starts at any step; at most one
+    epoch is drawn for that.
     """
 
     def __init__(
@@ -62,12 +64,12 @@ class StreamSampler(Sampler[list[tuple[int, int]]]):
     ) -> None:
         """
         Args:
-            portrait: bool [n]: images that are higher than wide; all False for no grouping by aspect ratio.
+            portrait: bool [n], images that are higher than wide; all False: no grouping.
             total_batch_size: images of one optimizer step, over all processes and micro-batches.
             seed: of the permutations.
             accumulate: micro-batches of one step.
             start_iteration: steps that are already done.
-            rank, world_size: this process and their number; taken from the process group when not given.
+            rank, world_size: this process and their number; None: those of the process group.
 
         Raises:
             UserError: a step cannot be cut into equal micro-batches.

@@ -1,6 +1,6 @@
-"""The "shapes" data set: geometric shapes on noisy backgrounds, drawn from a seed, as PNG and COCO json.
+"""The "shapes" data set: geometric shapes on noisy backgrounds, from a seed, in COCO's format.
 
-The class is the shape, never the colour. Objects overlap; boxes and masks are those of the visible part.
+The class is the shape, never the colour. Objects overlap; boxes and masks show the visible part.
 
     python -m hdetr_d2.data.shapes --root datasets/shapes
 """
@@ -46,7 +46,7 @@ class Specification:
 
 
 def _regular(corners: int, inner: float = 1.0) -> np.ndarray:
-    """Points [n, 2] of a polygon in the unit circle; `inner` < 1 adds a corner at that radius between any two."""
+    """Points [n, 2] of a polygon in the unit circle; `inner` < 1: a star with that inner radius."""
     count = corners if inner == 1 else 2 * corners
     angles = np.arange(count) * 2 * math.pi / count
     radii = np.where(np.arange(count) % 2, inner, 1.0) if inner < 1 else np.ones(count)
@@ -82,8 +82,9 @@ def generate_shapes(
 ) -> None:
     """Write the data set; nothing is done if `root` already holds the same one.
 
-    `root` gets `train/`, `val/` (PNG) and `annotations/train.json`, `annotations/val.json`. It appears in one piece, so
-    that several processes may call this at once and a killed one leaves nothing half-written behind.
+    `root` gets `train/`, `val/` (PNG) and `annotations/train.json`, `annotations/val.json`. It
+    appears in one piece, so that several processes may call this at once and a killed one leaves
+    nothing half-written behind.
 
     Args:
         root: the folder.
@@ -120,7 +121,7 @@ def generate_shapes(
 
 
 def _is_there(root: str, wanted: Specification) -> bool:
-    """Whether `root` holds the wanted data set; anything but an older one of ours must not be replaced."""
+    """Whether `root` holds the wanted data set; what is none of ours must never be replaced."""
     try:
         with open(os.path.join(root, SPECIFICATION), encoding="utf-8") as file:
             return json.load(file) == asdict(wanted)
@@ -148,7 +149,8 @@ def _write_split(draft: str, split: str, number: int, spec: Specification) -> No
     os.makedirs(os.path.join(draft, split))
     os.makedirs(os.path.join(draft, "annotations"), exist_ok=True)
     names = list(SHAPES)[: spec.num_classes]
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for i in range(spec.num_train if split == "train" else spec.num_val):
         # One generator an image: asking for more images does not change the first ones.
         picture, objects = draw_image(spec, np.random.default_rng([spec.seed, number, i]))
@@ -219,7 +221,7 @@ def _background(side: int, random: np.random.Generator) -> np.ndarray:
 def _draw_shape(
     shape: tuple[np.ndarray, float], side: int, random: np.random.Generator
 ) -> np.ndarray:
-    """The shape at a random place, size and angle, bool [S, S]; all of it lies within the picture."""
+    """The shape at a random place, size and angle, wholly within the picture, bool [S, S]."""
     outline, hole = shape
     # Most objects are of a quarter to a half of the picture; one in six is small.
     low, high = (0.045, 0.075) if random.random() < 1 / 6 else (0.08, 0.22)

@@ -1,7 +1,7 @@
 """What torchvision.transforms.v2 lacks for training detection transformers.
 
-Everything here works on `torchvision.tv_tensors` and mixes with v2's own transforms; random numbers come from torch's
-default generator only. Constructors take plain numbers, so that a config can hold them.
+Everything here works on `torchvision.tv_tensors`, mixes with v2's own transforms, and draws from
+torch's default generator only. Constructors take plain numbers, so that a config can hold them.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def _integer(low: int, high: int) -> int:
 class RandomShortSide(v2.Transform):
     """Resize the shorter side to one of several lengths, keeping the aspect ratio.
 
-    v2.RandomShortestSize truncates: it misses the wanted side by a pixel, and thin images end with a side of 0.
+    v2.RandomShortestSize truncates: it may miss the side by a pixel, and make a thin image vanish.
     """
 
     def __init__(self, sides: Sequence[int] = COCO_SIDES, max_size: int | None = 1333) -> None:
@@ -51,7 +51,7 @@ class RandomShortSide(v2.Transform):
 
 
 class RandomSizeCrop(v2.Transform):
-    """Crop a window whose sides are drawn independently; a side is never longer than the image's."""
+    """Crop a window whose sides are drawn independently, but never longer than the image's."""
 
     def __init__(self, min_size: int = 384, max_size: int = 600) -> None:
         """
@@ -96,7 +96,7 @@ class ResizeOrCrop(v2.RandomChoice):
 
 
 class RandomScale(v2.Transform):
-    """Resize so that the image fits a square of `size` times a random factor, keeping the aspect ratio."""
+    """Fit the image into a square of `size` times a random factor, keeping the aspect ratio."""
 
     def __init__(self, size: int, scale: Sequence[float] = (0.1, 2.0)) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class RandomScale(v2.Transform):
 
 
 class CropOrPad(v2.Transform):
-    """Bring an image to a square: a random window of what is too long, grey at the right and bottom of the rest."""
+    """Make a square: a random window of what is too long, grey right of and below the rest."""
 
     def __init__(self, size: int, padding: int = PADDING) -> None:
         super().__init__()

@@ -42,8 +42,8 @@ FOLLOWED = ("train.epochs", "train.max_iter")
 def compare_configs(old: str, new: DictConfig) -> None:
     """Hold the config of the checkpoint (YAML) against the one that is to go on.
 
-    A longer or shorter training is taken up with a warning. Differences in model, optimizer, schedule or
-    data are an error, or a warning under `train.resume_with_changes=true`. The rest is free.
+    A longer or shorter training is taken up with a warning. Differences in model, optimizer,
+    schedule or data are an error, or a warning under `train.resume_with_changes=true`.
 
     Raises:
         UserError: decisive options differ; all of them are listed.
@@ -66,8 +66,8 @@ def compare_configs(old: str, new: DictConfig) -> None:
     listing = "; ".join(decisive)
     if not new.train.resume_with_changes:
         raise UserError(
-            f"--resume with another config than the run began with ({listing}): give the same options, set "
-            "train.resume_with_changes=true, or start a new run in another train.output_dir"
+            f"--resume with another config than the run began with ({listing}): give the same "
+            "options, set train.resume_with_changes=true, or start anew in another train.output_dir"
         )
     logger.warning("Resuming with changes: %s", listing)
 

@@ -10,9 +10,10 @@ from torch.nn.parallel import DistributedDataParallel
 def distribute(model: nn.Module, **options: Any) -> nn.Module:
     """The model wrapped in DistributedDataParallel; the model itself in a run of one process.
 
-    No `device_ids`, on the CPU or on CUDA: they would only make the wrapper move the inputs, and wait for
-    each of them, where the model moves its own without waiting. Every parameter gets a gradient in every
-    step, also in a process that sees empty images only, so unused parameters are not searched for.
+    No `device_ids`, on the CPU or on CUDA: they would only make the wrapper move the inputs, and
+    wait for each of them, where the model moves its own without waiting. Every parameter gets a
+    gradient in every step, also in a process that sees empty images only, so unused parameters are
+    not searched for.
 
     Args:
         model: on its device.

@@ -33,13 +33,15 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         )
     index = local_rank if device.index is None else device.index
     if index >= torch.cuda.device_count():
-        raise UserError(f"CUDA device {index} is asked for, but there are {torch.cuda.device_count()}")
+        raise UserError(
+            f"CUDA device {index} is asked for, but there are {torch.cuda.device_count()}"
+        )
     return torch.device("cuda", index)
 
 
 @dataclass(frozen=True)
 class Precision:
-    """The floating-point type of the forward pass on a kind of device; None is float32 throughout."""
+    """The floating-point type of the forward pass on a kind of device; None: float32 throughout."""
 
     device_type: str
     dtype: torch.dtype | None = None
@@ -70,5 +72,7 @@ class Precision:
         return torch.autocast(self.device_type, dtype=self.dtype, enabled=self.dtype is not None)
 
     def scaler(self) -> torch.amp.GradScaler:
-        """What keeps a gradient that is not finite from the weights, and scales the loss in float16."""
-        return torch.amp.GradScaler(self.device_type, init_scale=2.0**16 if self.scales_loss else 1.0)
+        """Keeps gradients that are not finite from the weights; scales the loss in float16."""
+        return torch.amp.GradScaler(
+            self.device_type, init_scale=2.0**16 if self.scales_loss else 1.0
+        )

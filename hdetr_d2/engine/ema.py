@@ -12,8 +12,8 @@ from hdetr_d2.errors import UserError
 class ModelEma(AveragedModel):
     """The exponential moving average of a model's parameters and buffers, in `self.module`.
 
-    The first update copies. The decay of update n is min(decay, (1 + n) / (10 + n)), so that the random
-    weights of the start are soon forgotten.
+    The first update copies. The decay of update n is min(decay, (1 + n) / (10 + n)), so that the
+    random weights of the start are soon forgotten.
     """
 
     def __init__(self, model: nn.Module, *, decay: float) -> None:

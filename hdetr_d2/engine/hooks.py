@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from detectron2.engine import HookBase
 from detectron2.evaluation.testing import flatten_results_dict
@@ -28,20 +28,20 @@ class ProgressHook(HookBase):
         Args:
             model: with `set_progress(done)`; without DistributedDataParallel, which would hide it.
         """
-        self.model = model
+        self.set_progress = cast(Callable[[float], None], model.set_progress)
 
     def before_step(self) -> None:
-        self.model.set_progress(self.trainer.iter / self.trainer.max_iter)
+        self.set_progress(self.trainer.iter / self.trainer.max_iter)
 
 
 class LearningRateHook(HookBase):
-    """Sets the rate of every parameter group to its own base rate times a multiplier of the progress."""
+    """Sets the rate of every parameter group: its base rate times a function of the progress."""
 
     def __init__(self, optimizer: Optimizer, multiplier: ParamScheduler) -> None:
         """
         Args:
             optimizer: as built: its present rates are the base rates.
-            multiplier: called with iteration / max_iter. No state to save: it follows from the iteration.
+            multiplier: called with iteration / max_iter; has no state to save.
         """
         self.optimizer = optimizer
         self.multiplier = multiplier
@@ -56,7 +56,7 @@ class LearningRateHook(HookBase):
 
 
 class CheckpointHook(HookBase):
-    """Saves every `period` iterations and at the end, and deletes all but the last `keep` periodic files."""
+    """Saves every `period` iterations and at the end; keeps `keep` of the periodic files."""
 
     def __init__(self, checkpointer: Checkpointer, *, period: int, keep: int) -> None:
         self.checkpointer = checkpointer
@@ -66,7 +66,7 @@ class CheckpointHook(HookBase):
 
     def before_train(self) -> None:
         if self.checkpointer.save_to_disk:
-            # Those of the run that goes on here; what another run left in the folder is not ours to delete.
+            # Those of the run that goes on; what another run left in the folder is not ours.
             self._files = periodic_files(self.checkpointer.save_dir, self.trainer.start_iter)
 
     def after_step(self) -> None:
@@ -95,8 +95,8 @@ def periodic_files(folder: str, iteration: int) -> list[Path]:
 class EvaluationHook(HookBase):
     """Evaluates every `period` iterations (0: never) and at the end, and keeps the best weights.
 
-    The results go to the storage as `bbox/AP`, .... The weights with the highest `best_metric` so far are in
-    `model_best.pth`, whose metadata hold that number: it is where a resumed run finds it.
+    The results go to the storage, as `bbox/AP`. The weights with the highest `best_metric` so far
+    are in `model_best.pth`, and that number is in its metadata, where a resumed run finds it.
     """
 
     def __init__(

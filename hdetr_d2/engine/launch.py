@@ -18,7 +18,14 @@ from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+TORCHRUN_VARIABLES = (
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
 TIMEOUT = timedelta(minutes=30)
 
 
@@ -34,9 +41,9 @@ def launch(
     """Run `main(*args)` in every process of the run, and wait for them.
 
     Under torchrun this process is one of them, and the numbers given here are not used. Otherwise
-    `num_gpus` processes are spawned on this machine, or none if the run has one process in all. Processes
-    on the CPU talk through gloo, and must be asked for with `train.device=cpu`: without it several
-    processes on a machine without CUDA are taken for a mistake.
+    `num_gpus` processes are spawned on this machine, or none if the run has one process in all.
+    Processes on the CPU talk through gloo, and must be asked for with `train.device=cpu`: without
+    it several processes on a machine without CUDA are taken for a mistake.
 
     Args:
         main: a function that a spawned process can import.
@@ -62,8 +69,8 @@ def launch(
     setting = (main, args, device, url, first_rank, world_size, num_gpus, complaints)
     try:
         mp.start_processes(_spawned, setting, nprocs=num_gpus, start_method="spawn")
-    except mp.ProcessException:
-        # One process gives up and takes the others down: what it said is the reason, not how they fell.
+    except (mp.ProcessExitedException, mp.ProcessRaisedException):
+        # One process gives up and takes the others down: what it said is the reason.
         if complaints.empty():
             raise
         raise UserError(complaints.get()) from None
@@ -74,23 +81,27 @@ def _check_numbers(
 ) -> None:
     if num_gpus < 1 or num_machines < 1 or not 0 <= machine_rank < num_machines:
         raise UserError(
-            f"--num-gpus {num_gpus} --num-machines {num_machines} --machine-rank {machine_rank}: counts "
-            "start at 1, and ranks lie in [0, number of machines)"
+            f"--num-gpus {num_gpus} --num-machines {num_machines} --machine-rank {machine_rank}: "
+            "counts start at 1, and ranks lie in [0, number of machines)"
         )
     if num_machines > 1 and dist_url == "auto":
-        raise UserError("several machines need a place to meet: --dist-url tcp://<first machine>:<port>")
+        raise UserError(
+            "several machines need a place to meet: --dist-url tcp://<first machine>:<port>"
+        )
     if num_gpus == 1:
         return
     if device == "auto" and not torch.cuda.is_available():
         raise UserError(
-            f"--num-gpus {num_gpus}, but CUDA is not available here: train.device=cpu runs {num_gpus} "
-            "processes on the CPU"
+            f"--num-gpus {num_gpus}, but CUDA is not available here: train.device=cpu runs "
+            f"{num_gpus} processes on the CPU"
         )
     choose_device(device, local_rank=num_gpus - 1)
 
 
 def _run_under_torchrun(main: Callable[..., None], args: tuple, device: str) -> None:
-    rank, world_size, local_rank, local_size = (int(os.environ[name]) for name in TORCHRUN_VARIABLES[:4])
+    rank, world_size, local_rank, local_size = (
+        int(os.environ[name]) for name in TORCHRUN_VARIABLES[:4]
+    )
     logger.info("Started by torchrun: process %d of %d", rank, world_size)
     _join(device, "env://", rank, world_size, local_rank, local_size)
     _run(main, args)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
+from torch.optim import Optimizer
 
 from hdetr_d2.errors import UserError
 
@@ -18,19 +19,22 @@ def param_groups(
     """The parameter groups of an optimizer, the frozen parameters left out.
 
     Args:
-        lr, weight_decay: what holds for every parameter that no rule names, norms and biases included.
-        rules: mappings of `pattern` (a regular expression, searched for in the parameter's name) and
-            `lr_scale` (a factor on `lr`), `weight_decay`, or both. The first rule that matches decides.
+        lr, weight_decay: what holds for every parameter that no rule names, norms and biases
+            included.
+        rules: mappings of `pattern` (a regular expression, searched for in the parameter's name)
+            and `lr_scale` (a factor on `lr`), `weight_decay`, or both. The first rule that matches
+            decides.
 
     Raises:
-        UserError: a rule matches no parameter at all or has an unknown key, or everything is frozen.
+        UserError: a rule matches no parameter at all or has an unknown key, or everything is
+            frozen.
     """
     rules = [_checked(rule) for rule in rules]
     names = [name for name, _ in model.named_parameters()]
     for rule in rules:
         if not any(re.search(rule["pattern"], name) for name in names):
             raise UserError(
-                f"optimizer.params.rules: the pattern {rule['pattern']!r} matches no parameter of the model"
+                f"optimizer.params.rules: no parameter of the model matches {rule['pattern']!r}"
             )
     members = defaultdict(list)
     for name, parameter in model.named_parameters():
@@ -63,3 +67,24 @@ def _first_match(rules: Sequence[Mapping[str, Any]], name: str) -> int:
     """Index of the first rule that names the parameter; `len(rules)` if none does."""
     matches = (index for index, rule in enumerate(rules) if re.search(rule["pattern"], name))
     return next(matches, len(rules))
+
+
+class OptimizerState:
+    """What a checkpoint holds of an optimizer: its averages. Its options come from the config."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.optimizer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises ValueError if the parameter groups differ in number or size."""
+        built = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in self.optimizer.param_groups
+        ]
+        self.optimizer.load_state_dict(state)
+        # What was saved is the rate of that iteration; the schedule starts from the base rate.
+        for group, options in zip(self.optimizer.param_groups, built, strict=True):
+            group.update(options)

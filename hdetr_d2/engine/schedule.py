@@ -12,14 +12,14 @@ from hdetr_d2.errors import UserError
 class EpochSchedule(ParamScheduler):
     """A multiplier of the base learning rate as a function of the epoch, with a linear warm-up.
 
-    Called with `where`, the part of the training that is done, in [0, 1]: iteration / max_iter. It has no
-    state, so a resumed run cannot disagree with one that was never stopped.
+    Called with `where`, the part of the training that is done, in [0, 1]: iteration / max_iter. It
+    has no state, so a resumed run cannot disagree with one that was never stopped.
     """
 
     def __init__(self, *, epochs: float, warmup_epochs: float = 0.0) -> None:
         if not 0 <= warmup_epochs < epochs:
             raise UserError(
-                f"lr_multiplier.warmup_epochs={warmup_epochs} must lie in [0, train.epochs={epochs})"
+                f"lr_multiplier.warmup_epochs={warmup_epochs} must be less than the {epochs} epochs"
             )
         self.epochs = epochs
         self.warmup_epochs = warmup_epochs
@@ -52,8 +52,8 @@ class StepDecay(EpochSchedule):
         late = [milestone for milestone in self.milestones if not 0 < milestone < epochs]
         if late:
             raise UserError(
-                f"lr_multiplier.milestones={list(self.milestones)}: {late[0]} does not lie between 0 and "
-                f"train.epochs={epochs}; set both"
+                f"lr_multiplier.milestones={list(self.milestones)}: {late[0]} does not lie between "
+                f"0 and train.epochs={epochs}; set both"
             )
 
     def decay(self, epoch: float) -> float:

@@ -4,9 +4,11 @@ import logging
 import math
 import random
 import resource
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,10 @@ Batch = list[dict[str, Any]]
 
 
 def seed_step(seed: int, iteration: int, rank: int) -> None:
-    """Make all random state a function of the position in the training, so that a resumed run repeats it."""
-    high, low = (int(word) for word in np.random.SeedSequence([seed, iteration, rank]).generate_state(2))
+    """Make all random state a function of the position: a resumed run then repeats it."""
+    high, low = (
+        int(word) for word in np.random.SeedSequence([seed, iteration, rank]).generate_state(2)
+    )
     torch.manual_seed(high << 32 | low)
     np.random.seed(high)
     random.seed(low)
@@ -39,7 +43,7 @@ def seed_step(seed: int, iteration: int, rank: int) -> None:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a step leaves to be read later: reading it at once would make the host wait for the device."""
+    """What a step leaves to be read later: at once, the host would wait for the device."""
 
     iteration: int
     names: list[str]
@@ -48,13 +52,13 @@ class StepRecord:
 
 
 class Trainer(TrainerBase):
-    """Trains a model whose training `forward(batch, num_targets=...)` returns a dict of weighted losses.
+    """Trains a model whose `forward(batch, num_targets=...)` returns a dict of weighted losses.
 
-    A step goes over `accumulate` micro-batches. The losses of each are divided by the ground truths of
-    the whole step (all micro-batches, averaged over the processes), so their sum is the loss of the whole
-    batch. A step with a loss or gradient that is not finite changes no weight; after `max_bad_steps` of
-    them in a row the training ends. On CUDA the step does not wait for the device: metrics are read
-    every `log_period` steps.
+    A step goes over `accumulate` micro-batches. The losses of each are divided by the ground truths
+    of the whole step (all micro-batches, averaged over the processes), so their sum is the loss of
+    the whole batch. A step with a gradient that is not finite changes no weight; after
+    `max_bad_steps` steps in a row with such a gradient or loss the training ends. On CUDA the step
+    does not wait for the device: metrics are read every `log_period` steps.
     """
 
     def __init__(
@@ -113,13 +117,17 @@ class Trainer(TrainerBase):
             losses = self._add_gradients(batches)
             with section("optimizer"):
                 norm = self._update()
-        values = {**losses, "total_loss": sum(losses.values()), "grad_norm": norm}
+        values = {**losses, "total_loss": torch.stack([*losses.values()]).sum(), "grad_norm": norm}
         self._records.append(
             StepRecord(
                 self.iter,
                 list(values),
                 torch.stack([value.float() for value in values.values()]),
-                [item.get("image_id", item.get("file_name")) for batch in batches for item in batch],
+                [
+                    item.get("image_id", item.get("file_name"))
+                    for batch in batches
+                    for item in batch
+                ],
             )
         )
         if self.device.type == "cpu" or self._logs_now():
@@ -164,9 +172,11 @@ class Trainer(TrainerBase):
         return norm.detach()
 
     def _read_records(self) -> None:
-        """Bring the metrics of the steps since the last call to the storage, averaged over processes."""
+        """Put the metrics of the last steps into the storage, averaged over processes."""
         records, self._records = self._records, []
-        values = iter(mean_over_processes(torch.cat([record.values for record in records])).tolist())
+        values = iter(
+            mean_over_processes(torch.cat([record.values for record in records])).tolist()
+        )
         for record in records:
             metrics = {name: next(values) for name in record.names}
             if self._is_good(record, metrics):
@@ -181,13 +191,16 @@ class Trainer(TrainerBase):
             self._bad_steps = 0
             return True
         self._bad_steps += 1
-        wrong = ", ".join(f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value))
+        wrong = ", ".join(
+            f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)
+        )
         if self._bad_steps >= self.max_bad_steps:
             # The metrics are those of all processes, so all of them come here together.
-            images = sum(comm.all_gather(record.image_ids), [])
+            images = list(chain(*comm.all_gather(record.image_ids)))
             raise UserError(
-                f"{self._bad_steps} steps in a row were not finite, the last at iteration {record.iteration} "
-                f"({wrong}) on the images {images}: lower optimizer.lr, or train without amp"
+                f"{self._bad_steps} steps in a row were not finite, the last at iteration "
+                f"{record.iteration} ({wrong}) on the images {images}: lower optimizer.lr, or "
+                "train without amp"
             )
         logger.warning(
             "Iteration %d is not finite (%s), its update is skipped; images of this process: %s",
@@ -202,4 +215,5 @@ def peak_memory(device: torch.device) -> float:
     """Most memory used so far, in MB: allocated on a CUDA device, else resident in this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    unit = 1 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -1,7 +1,7 @@
 """Using a trained model: from a checkpoint and images to boxes, files and pictures."""
 
-from .prediction import predict
-from .predictor import Predictor
-from .results import Result, coco_content, coco_results
+from hdetr_d2.inference.prediction import predict
+from hdetr_d2.inference.predictor import Predictor
+from hdetr_d2.inference.results import Result, coco_content, coco_results
 
 __all__ = ["Predictor", "Result", "coco_content", "coco_results", "predict"]

@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from hdetr_d2.checkpoint import evaluated_weights, put_weights, read_checkpoint
+from hdetr_d2.checkpoint import evaluated_weights, read_checkpoint
+from hdetr_d2.checkpoint.weights import put_weights
 from hdetr_d2.data.images import BadImageError
 from hdetr_d2.engine.device import choose_device
 from hdetr_d2.errors import UserError
@@ -112,7 +113,7 @@ def shapes_of(instances: Instances) -> Shapes:
     return Shapes(boxes, instances.pred_classes, scores, masks)
 
 
-def _nodes(config: str, source: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _nodes(config: str, source: str) -> list[Any]:
     """The nodes of model and input mapper, without interpolations, and safe to instantiate."""
     try:
         resolved = OmegaConf.create(yaml.safe_load(config))
@@ -125,4 +126,4 @@ def _nodes(config: str, source: str) -> tuple[dict[str, Any], dict[str, Any]]:
     except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
         raise UserError(f"the config in {source} cannot be read: {error}") from error
     require_trusted(nodes, source)
-    return nodes[0], nodes[1]
+    return nodes

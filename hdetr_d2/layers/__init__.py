@@ -1,16 +1,16 @@
 """Building blocks of the transformers: attention, position encodings, box functions, MLP."""
 
-from .boxes import (
+from hdetr_d2.layers.boxes import (
     box_cxcywh_to_xyxy,
     generalized_box_iou,
     inverse_sigmoid,
     pairwise_generalized_box_iou,
 )
-from .deformable_attention import DeformableAttention
-from .feed_forward import FeedForward
-from .mlp import MLP
-from .position import SinePositionEncoding, sine_embedding
-from .self_attention import SelfAttention
+from hdetr_d2.layers.deformable_attention import DeformableAttention
+from hdetr_d2.layers.feed_forward import FeedForward
+from hdetr_d2.layers.mlp import MLP
+from hdetr_d2.layers.position import SinePositionEncoding, sine_embedding
+from hdetr_d2.layers.self_attention import SelfAttention
 
 __all__ = [
     "MLP",

@@ -19,7 +19,8 @@ def box_cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
 
 
 def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    """Generalised IoU (https://arxiv.org/abs/1902.09630) of boxes that broadcast against each other.
+    """Generalised IoU (https://arxiv.org/abs/1902.09630) of boxes that broadcast against each
+    other.
 
     Args:
         boxes1: `Tensor[..., 4]` xyxy.

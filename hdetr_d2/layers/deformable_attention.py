@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import ms_deform_attn
-from ..utils.device import to_device
+from hdetr_d2.ops import ms_deform_attn
+from hdetr_d2.utils.device import to_device
 
 
 class DeformableAttention(nn.Module):
@@ -36,7 +36,9 @@ class DeformableAttention(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The head m looks in the direction 2 pi m / M at first, its point p at the distance p + 1 cells."""
+        """The head m looks in the direction 2 pi m / M at first, its point p at the distance p + 1
+        cells.
+        """
         angle = 2 * math.pi * torch.arange(self.num_heads, dtype=torch.float32) / self.num_heads
         direction = torch.stack([angle.cos(), angle.sin()], -1)
         direction = direction / direction.abs().amax(-1, keepdim=True)  # onto the unit square
@@ -64,8 +66,8 @@ class DeformableAttention(nn.Module):
 
         Args:
             query: `Tensor[B, Q, C]` with its position added.
-            reference: `Tensor[B, Q, L, 2]` points or `Tensor[B, Q, L, 4]` cxcywh boxes, in [0, 1] of the
-                padded level.
+            reference: `Tensor[B, Q, L, 2]` points or `Tensor[B, Q, L, 4]` cxcywh boxes, in [0, 1]
+                of the padded level.
             tokens: `Tensor[B, S, C]`, the levels one after the other.
             shapes: (H, W) of each level.
             padding: `Tensor[B, S]` bool; padded tokens count as zeros.
@@ -86,7 +88,9 @@ class DeformableAttention(nn.Module):
     def _locations(
         self, reference: Tensor, offsets: Tensor, shapes: Sequence[tuple[int, int]]
     ) -> Tensor:
-        """`Tensor[B, Q, M, L, P, 2]` float32: offsets are cells of a level, or parts of a reference box."""
+        """`Tensor[B, Q, M, L, P, 2]` float32: offsets are cells of a level, or parts of a reference
+        box.
+        """
         offsets = offsets.float()
         centre = reference[:, :, None, :, None, :2]
         if reference.shape[-1] == 2:

@@ -5,7 +5,9 @@ from torch import Tensor, nn
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with ReLU, residual and LayerNorm (post-norm): `Tensor[..., dim]` to the same."""
+    """Two linear layers with ReLU, residual and LayerNorm (post-norm): `Tensor[..., dim]` to the
+    same.
+    """
 
     def __init__(self, *, dim: int, hidden_dim: int, dropout: float = 0.0) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""Sine position encodings (Attention Is All You Need, https://arxiv.org/abs/1706.03762, in the form of DETR)."""
+"""Sine position encodings (Attention Is All You Need, https://arxiv.org/abs/1706.03762, in the form
+of DETR).
+"""
 
 import math
 
@@ -25,17 +27,17 @@ def sine_embedding(coordinates: Tensor, num_feats: int, temperature: float = 100
 
 
 class SinePositionEncoding(nn.Module):
-    """Encodes the cells of a feature map, y first, by their place in the unpadded part of the image.
+    """Encodes the cells of a feature map, y first, by their place in the unpadded part of the
+    image.
 
     Args:
         dim: channels of the encoding, half of them for each axis; a multiple of 4.
         temperature: see `sine_embedding`.
-        offset: added to the 1-based cell index: -0.5 is the cell's centre (Deformable-DETR), 0 DETR's choice.
+        offset: added to the 1-based cell index: -0.5 is the cell's centre (Deformable-DETR), 0
+            DETR's choice.
     """
 
-    def __init__(
-        self, *, dim: int, temperature: float = 10000.0, offset: float = -0.5
-    ) -> None:
+    def __init__(self, *, dim: int, temperature: float = 10000.0, offset: float = -0.5) -> None:
         super().__init__()
         if dim % 4:
             raise ValueError(f"A sine position encoding needs a multiple of 4 channels, not {dim}.")

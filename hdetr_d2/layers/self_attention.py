@@ -35,8 +35,9 @@ class SelfAttention(nn.Module):
         weight, bias = self.in_proj.weight, self.in_proj.bias
         query, key = F.linear(x + position, weight[: 2 * dim], bias[: 2 * dim]).chunk(2, -1)
         value = F.linear(x, weight[2 * dim :], bias[2 * dim :])
-        heads = (t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for t in (query, key, value))
-        out = F.scaled_dot_product_attention(
-            *heads, dropout_p=self.dropout if self.training else 0.0
+        query, key, value = (
+            t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for t in (query, key, value)
         )
+        dropout = self.dropout if self.training else 0.0
+        out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         return self.out_proj(out.transpose(1, 2).flatten(2))

@@ -1,4 +1,6 @@
-"""What a model learns about classes, in one object: the loss, the matching cost and the scores that fit it."""
+"""What a model learns about classes, in one object: the loss, the matching cost and the scores that
+fit it.
+"""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..structures import NO_LOSS
+from hdetr_d2.structures import NO_LOSS
 
 
 class ClassLoss(nn.Module, ABC):
-    """A classification loss; matcher, criterion, proposal selection and post-processing all ask it."""
+    """A classification loss; matcher, criterion, heads and post-processing all ask it."""
 
     @abstractmethod
     def num_outputs(self, num_classes: int) -> int:
@@ -51,7 +53,8 @@ class ClassLoss(nn.Module, ABC):
 
 
 class FocalLoss(ClassLoss):
-    """Sigmoid focal loss (https://arxiv.org/abs/1708.02002), every class for itself, no background class.
+    """Sigmoid focal loss (https://arxiv.org/abs/1708.02002), every class for itself, no background
+    class.
 
     Args:
         alpha: weight of positives; negatives have 1 - alpha.
@@ -81,10 +84,9 @@ class FocalLoss(ClassLoss):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         logits = logits.float()
-        # Every class as a negative, then the difference where a query has a target: that is far fewer
-        # elements than a dense one-hot target, and it needs no host-side selection.
-        counted = (labels != NO_LOSS).float()
-        negative = (self._negative(logits).sum(-1) * counted).sum((1, 2))
+        # Every class as a negative, then the difference where a query has a target: that is far
+        # fewer elements than a dense one-hot target, and it needs no host-side selection.
+        negative = torch.where(labels != NO_LOSS, self._negative(logits).sum(-1), 0.0).sum((1, 2))
         picked = logits.gather(-1, labels.clamp(min=0)[..., None]).squeeze(-1)
         positive = torch.where(labels >= 0, self._positive(picked) - self._negative(picked), 0.0)
         return negative + positive.sum((1, 2))

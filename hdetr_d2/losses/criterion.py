@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..layers import box_cxcywh_to_xyxy, generalized_box_iou
-from ..structures import Assignment, Output
-from .class_losses import ClassLoss
+from hdetr_d2.layers import box_cxcywh_to_xyxy, generalized_box_iou
+from hdetr_d2.losses.class_losses import ClassLoss
+from hdetr_d2.structures import Assignment, Output
 
 _NEUTRAL = 0.5
 """All four numbers of the box that stands on both sides where a query has no target."""
@@ -25,11 +25,16 @@ class Criterion(nn.Module):
         super().__init__()
         self.class_loss = class_loss
         if set(weights) != {"class", "bbox", "giou"}:
-            raise ValueError(f"criterion.weights must name ['bbox', 'class', 'giou'], not {sorted(weights)}.")
+            raise ValueError(
+                f"criterion.weights must name ['bbox', 'class', 'giou'], not {sorted(weights)}."
+            )
         self.weights = dict(weights)
 
-    def forward(self, output: Output, assignment: Assignment, num_targets: Tensor) -> dict[str, Tensor]:
-        """Weighted losses of a group by name: `loss_class`, then the group, then the layer (none for the last).
+    def forward(
+        self, output: Output, assignment: Assignment, num_targets: Tensor
+    ) -> dict[str, Tensor]:
+        """Weighted losses of a group by name: `loss_class`, then the group, then the layer (none
+        for the last).
 
         Args:
             output: of a group with L layers.
@@ -68,8 +73,8 @@ class Criterion(nn.Module):
 class Matched:
     """Predictions beside what they must learn, dense over all queries.
 
-    A query without a target has the same neutral box on both sides: its box losses are exactly zero and so are
-    their gradients, whatever it predicted.
+    A query without a target has the same neutral box on both sides: its box losses are exactly zero
+    and so are their gradients, whatever it predicted.
     """
 
     def __init__(self, output: Output, assignment: Assignment) -> None:

@@ -1,5 +1,5 @@
 """Which query learns which target."""
 
-from .matcher import HungarianMatcher
+from hdetr_d2.matching.matcher import HungarianMatcher
 
 __all__ = ["HungarianMatcher"]

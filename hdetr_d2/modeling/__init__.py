@@ -1,11 +1,16 @@
 """Backbones, necks, transformers, heads and the meta-architecture that puts them together."""
 
-from .backbone import TimmBackbone
-from .heads import PredictionHeads
-from .meta_arch import DETR
-from .neck import ChannelMapper
-from .preprocessing import Preprocessing
-from .transformer import DeformableDecoder, DeformableEncoder, LearnedQueries, TwoStageQueries
+from hdetr_d2.modeling.backbone import TimmBackbone
+from hdetr_d2.modeling.heads import PredictionHeads
+from hdetr_d2.modeling.meta_arch import DETR
+from hdetr_d2.modeling.neck import ChannelMapper
+from hdetr_d2.modeling.preprocessing import Preprocessing
+from hdetr_d2.modeling.transformer import (
+    DeformableDecoder,
+    DeformableEncoder,
+    LearnedQueries,
+    TwoStageQueries,
+)
 
 __all__ = [
     "DETR",

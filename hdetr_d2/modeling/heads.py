@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ..layers import MLP
-from ..losses import ClassLoss
+from hdetr_d2.layers import MLP
+from hdetr_d2.losses import ClassLoss
 
 
 class PredictionHeads(nn.Module):
@@ -15,9 +15,10 @@ class PredictionHeads(nn.Module):
         num_classes: foreground classes.
         num_layers: layers L that are scored.
         class_loss: says how many logits a class head has and where it starts.
-        shared: one pair of heads for all layers (Deformable-DETR without box refinement), else one pair each.
-        size_bias: first bias of width and height on the first box head; -2 makes boxes start at a tenth of
-            the image where the reference has no size.
+        shared: one pair of heads for all layers (Deformable-DETR without box refinement), else one
+            pair each.
+        size_bias: first bias of width and height on the first box head; -2 makes boxes start at a
+            tenth of the image where the reference has no size.
     """
 
     def __init__(
@@ -33,16 +34,20 @@ class PredictionHeads(nn.Module):
         super().__init__()
         pairs = 1 if shared else num_layers
         outputs = class_loss.num_outputs(num_classes)
-        self.class_heads = nn.ModuleList(nn.Linear(dim, outputs) for _ in range(pairs))
-        self.box_heads = nn.ModuleList(MLP(dim, dim, 4, 3) for _ in range(pairs))
-        for class_head, box_head in zip(self.class_heads, self.box_heads, strict=True):
+        class_heads = [nn.Linear(dim, outputs) for _ in range(pairs)]
+        box_heads = [MLP(dim, dim, 4, 3) for _ in range(pairs)]
+        for class_head, box_head in zip(class_heads, box_heads, strict=True):
             class_loss.init_bias(class_head.bias)
-            nn.init.zeros_(box_head[-1].weight)
-            nn.init.zeros_(box_head[-1].bias)
+            nn.init.zeros_(box_head.last.weight)
+            nn.init.zeros_(box_head.last.bias)
         with torch.no_grad():
-            self.box_heads[0][-1].bias[2:] = size_bias
+            box_heads[0].last.bias[2:] = size_bias
+        self.class_heads = nn.ModuleList(class_heads)
+        self.box_heads = nn.ModuleList(box_heads)
 
     def forward(self, layer: int, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits `Tensor[B, Q, K]` and box deltas `Tensor[B, Q, 4]` (before the sigmoid) of `Tensor[B, Q, C]`."""
+        """Logits `Tensor[B, Q, K]` and box deltas `Tensor[B, Q, 4]` (before the sigmoid) of
+        `Tensor[B, Q, C]`.
+        """
         pair = min(layer, len(self.class_heads) - 1)
         return self.class_heads[pair](states), self.box_heads[pair](states)

@@ -3,19 +3,28 @@
 from collections.abc import Sequence
 
 import torch
+from detectron2.modeling import META_ARCH_REGISTRY, Backbone
 from torch import Tensor, nn
 
-from detectron2.modeling import META_ARCH_REGISTRY, Backbone
-
-from ..losses import Criterion
-from ..matching import HungarianMatcher
-from ..schemes.base import Context, Scheme, check_together
-from ..structures import Assignment, Match, Memory, Output, Predictions, Queries, QueryGroup, Targets
-from ..utils.distributed import mean_over_processes
-from ..utils.timing import section
-from .postprocessing import to_original_size, top_detections
-from .preprocessing import Preprocessing
-from .transformer import QuerySelection
+from hdetr_d2.losses import Criterion
+from hdetr_d2.matching import HungarianMatcher
+from hdetr_d2.modeling.neck import ChannelMapper
+from hdetr_d2.modeling.postprocessing import to_original_size, top_detections
+from hdetr_d2.modeling.preprocessing import Preprocessing
+from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
+from hdetr_d2.schemes.base import Context, Scheme, check_together
+from hdetr_d2.structures import (
+    Assignment,
+    Match,
+    Memory,
+    Output,
+    Predictions,
+    Queries,
+    QueryGroup,
+    Targets,
+)
+from hdetr_d2.utils.distributed import mean_over_processes
+from hdetr_d2.utils.timing import section
 
 PROPOSALS = "enc"
 """Name of the group of encoder proposals, which skips the decoder."""
@@ -28,7 +37,8 @@ class DETR(nn.Module):
     Args:
         preprocessing: pads and normalises the images.
         backbone: a Detectron2 backbone.
-        neck: its feature maps to the list of maps that the encoder takes.
+        neck: its feature maps to the list of maps that the encoder takes; has `in_channels` by
+            feature name.
         encoder: maps and padding to `Memory`.
         query_selection: memory to queries.
         decoder: query groups and memory to `Predictions`; has `num_layers` and `refine`.
@@ -47,10 +57,10 @@ class DETR(nn.Module):
         *,
         preprocessing: Preprocessing,
         backbone: Backbone,
-        neck: nn.Module,
-        encoder: nn.Module,
+        neck: ChannelMapper,
+        encoder: Encoder,
         query_selection: QuerySelection,
-        decoder: nn.Module,
+        decoder: Decoder,
         matcher: HungarianMatcher,
         criterion: Criterion,
         num_classes: int,
@@ -59,8 +69,11 @@ class DETR(nn.Module):
     ) -> None:
         super().__init__()
         check_together(schemes)
+        _check_features(backbone, neck)
         if query_selection.two_stage and not decoder.refine:
-            raise ValueError("Two-stage queries need decoder.refine: a proposal is a box that the layers go on moving.")
+            raise ValueError(
+                "Two-stage queries need decoder.refine: a proposal is a box that layers move on."
+            )
         self.preprocessing = preprocessing
         self.backbone = backbone
         self.neck = neck
@@ -71,9 +84,13 @@ class DETR(nn.Module):
         self.criterion = criterion
         self.num_classes = num_classes
         self.num_select = num_select
-        self.schemes = nn.ModuleList(schemes)
+        self.schemes: Sequence[Scheme] = nn.ModuleList(schemes)  # type: ignore[assignment]
         self.scheme_slots = nn.ModuleDict(
-            {scheme.name: query_selection.make_slots(scheme.slots()) for scheme in schemes if scheme.slots()}
+            {
+                scheme.name: query_selection.make_slots(scheme.slots())
+                for scheme in schemes
+                if scheme.slots()
+            }
         )
         self.progress = 0.0
 
@@ -88,7 +105,7 @@ class DETR(nn.Module):
             scheme.at_progress(done)
 
     def class_head_keys(self) -> list[str]:
-        """The parameters that depend on the classes of the data: a new data set may start them anew."""
+        """The parameters that depend on the classes of the data."""
         return [name for name, _ in self.named_parameters() if ".class_heads." in name]
 
     def forward(
@@ -97,14 +114,15 @@ class DETR(nn.Module):
         """Losses in training, detections in evaluation.
 
         Args:
-            batched_inputs: Detectron2's dicts: "image" `Tensor[3, H, W]` RGB, 0 to 255; "height" and "width" of the
-                original image; in training "instances" with `gt_boxes` and `gt_classes`.
-            num_targets: 0-d, the ground truths of the whole optimizer step, averaged over processes; by
-                default those of this batch.
+            batched_inputs: Detectron2's dicts: "image" `Tensor[3, H, W]` RGB, 0 to 255; "height"
+                and "width" of the original image; in training "instances" with `gt_boxes` and
+                `gt_classes`.
+            num_targets: 0-d, the ground truths of the whole optimizer step, averaged over
+                processes; by default those of this batch.
 
         Returns:
-            In training the weighted losses by name; else for each image {"instances": Instances} with
-            `pred_boxes` (xyxy in pixels of the original image), `scores` and `pred_classes`.
+            In training the weighted losses by name; else for each image {"instances": Instances}
+            with `pred_boxes` (xyxy in pixels of the original image), `scores` and `pred_classes`.
         """
         images = self.preprocessing([item["image"] for item in batched_inputs])
         features = self.neck(self.backbone(images.tensor))
@@ -121,16 +139,25 @@ class DETR(nn.Module):
         main = self._main_group(self.query_selection(memory).main)
         return self.decoder([main], memory)[0]
 
-    def _losses(self, memory: Memory, targets: Targets, num_targets: Tensor | None) -> dict[str, Tensor]:
+    def _losses(
+        self, memory: Memory, targets: Targets, num_targets: Tensor | None
+    ) -> dict[str, Tensor]:
         if num_targets is None:
             num_targets = mean_over_processes(targets.counts.sum().float())
         selection = self.query_selection(memory, list(self.scheme_slots.values()))
         main = self._main_group(selection.main)
         slots = dict(zip(self.scheme_slots, selection.extra, strict=True))
-        groups, losses = [main], {}
+        groups, losses = [main], dict[str, Tensor]()
         for scheme in self.schemes:
             added = scheme.contribute(
-                Context(targets, memory, main, slots.get(scheme.name), self.decoder.num_layers, self.progress)
+                Context(
+                    targets,
+                    memory,
+                    main,
+                    slots.get(scheme.name),
+                    self.decoder.num_layers,
+                    self.progress,
+                )
             )
             groups += added.groups
             losses |= added.losses
@@ -139,7 +166,9 @@ class DETR(nn.Module):
             for group, predictions in zip(groups, self.decoder(groups, memory), strict=True)
         ]
         if selection.proposals is not None:
-            outputs.append(Output(PROPOSALS, selection.proposals, targets.class_agnostic(), Match((1,))))
+            outputs.append(
+                Output(PROPOSALS, selection.proposals, targets.class_agnostic(), Match((1,)))
+            )
         with section("match"):
             assignments = self._assign(outputs)
         with section("loss"):
@@ -148,9 +177,14 @@ class DETR(nn.Module):
         return losses
 
     def _assign(self, outputs: Sequence[Output]) -> list[Assignment]:
-        """The assignment of each output: all that need matching in one call, the others know theirs."""
+        """The assignment of each output: all that need matching in one call, the others know
+        theirs.
+        """
         matched = iter(self.matcher([o for o in outputs if isinstance(o.assigner, Match)]))
-        return [next(matched) if isinstance(o.assigner, Match) else o.assigner.assignment for o in outputs]
+        return [
+            next(matched) if isinstance(o.assigner, Match) else o.assigner.assignment
+            for o in outputs
+        ]
 
     def _main_group(self, queries: Queries) -> QueryGroup:
         layers = self.decoder.num_layers
@@ -160,3 +194,13 @@ class DETR(nn.Module):
         for scheme in self.schemes:
             weight *= scheme.main_weight()
         return QueryGroup("", queries, Match(capacity), weight)
+
+
+def _check_features(backbone: Backbone, neck: ChannelMapper) -> None:
+    """Raises ValueError unless the backbone gives the feature maps that the neck takes."""
+    given = {name: shape.channels for name, shape in backbone.output_shape().items()}
+    wanted = neck.in_channels
+    if any(given.get(name) != channels for name, channels in wanted.items()):
+        raise ValueError(
+            f"The neck takes features with the channels {wanted}, but the backbone gives {given}."
+        )

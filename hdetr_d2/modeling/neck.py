@@ -1,6 +1,7 @@
 """From the backbone's features to the levels of the transformer."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
@@ -42,16 +43,15 @@ class ChannelMapper(nn.Module):
         self.in_features = tuple(in_features)
         self.num_levels = num_levels
         channels = _channels(in_shapes, self.in_features)
+        self.in_channels = dict(zip(self.in_features, channels, strict=True))
         convs = [nn.Conv2d(dim, out_channels, kernel_size=1) for dim in channels]
         for dim in ([channels[-1]] + [out_channels] * num_levels)[: num_levels - len(channels)]:
             convs.append(nn.Conv2d(dim, out_channels, kernel_size=3, stride=2, padding=1))
+        for conv in convs:
+            weight, bias = conv.parameters()
+            nn.init.xavier_uniform_(weight)
+            nn.init.zeros_(bias)
         self.projections = nn.ModuleList(_with_norm(conv, norm_groups) for conv in convs)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        for conv, *_ in self.projections:
-            nn.init.xavier_uniform_(conv.weight)
-            nn.init.zeros_(conv.bias)
 
     def forward(self, features: Mapping[str, Tensor]) -> list[Tensor]:
         """`{name: Tensor[B, C_in, H, W]}` to a `Tensor[B, C, H_l, W_l]` a level, finest first."""
@@ -78,7 +78,7 @@ def _channels(
         raise ValueError(
             f"neck.in_features has {unknown}, but the backbone gives {sorted(in_shapes)}."
         )
-    return [in_shapes[name].channels for name in names]
+    return [cast(int, in_shapes[name].channels) for name in names]
 
 
 def _with_norm(conv: nn.Conv2d, groups: int | None) -> nn.Sequential:

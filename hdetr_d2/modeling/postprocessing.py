@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, Instances
+from torch import Tensor
 
-from ..layers import box_cxcywh_to_xyxy
-from ..utils.device import to_device
+from hdetr_d2.layers import box_cxcywh_to_xyxy
+from hdetr_d2.utils.device import to_device
 
 
 def top_detections(
@@ -40,10 +39,14 @@ def top_detections(
 
 
 def to_original_size(detections: Sequence[Instances], batched_inputs: Sequence[dict]) -> list[dict]:
-    """Detectron2's outputs: boxes scaled to each input's "height" and "width", clipped, the empty ones left out."""
+    """Detectron2's outputs: boxes scaled to each input's "height" and "width", clipped, the empty
+    ones left out.
+    """
     outputs = []
     for instances, item in zip(detections, batched_inputs, strict=True):
         height, width = instances.image_size
-        scaled = detector_postprocess(instances, item.get("height", height), item.get("width", width))
+        scaled = detector_postprocess(
+            instances, item.get("height", height), item.get("width", width)
+        )
         outputs.append({"instances": scaled})
     return outputs

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..utils.device import to_device
+from hdetr_d2.utils.device import to_device
 
 
 @dataclass
 class ImageBatch:
-    """tensor: `Tensor[B, 3, H, W]`, normalised, zeros where padded. padding: `Tensor[B, H, W]` bool. sizes: (H, W) without it."""
+    """tensor: `Tensor[B, 3, H, W]`, normalised, zeros where padded. padding: `Tensor[B, H, W]`
+    bool. sizes: (H, W) without it.
+    """
 
     tensor: Tensor
     padding: Tensor
@@ -27,10 +29,17 @@ class Preprocessing(nn.Module):
         size_divisibility: the padded height and width are multiples of it.
     """
 
-    def __init__(self, *, pixel_mean: Sequence[float], pixel_std: Sequence[float], size_divisibility: int = 1) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, *, pixel_mean: Sequence[float], pixel_std: Sequence[float], size_divisibility: int = 1
+    ) -> None:
         super().__init__()
         self.size_divisibility = max(1, size_divisibility)
-        self.register_buffer("mean", torch.tensor(tuple(pixel_mean)).view(-1, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor(tuple(pixel_mean)).view(-1, 1, 1), persistent=False
+        )
         self.register_buffer("std", torch.tensor(tuple(pixel_std)).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Sequence[Tensor]) -> ImageBatch:

@@ -1,7 +1,7 @@
-"""The operators as Python functions. This package imports torch and nothing else of the project, so that
-another Detectron2 project can take it alone."""
+"""The operators as Python functions. This package imports torch and nothing else of the project, so
+that another Detectron2 project can take it alone."""
 
-from .batched_assignment import batched_assignment
-from .ms_deform_attn import ms_deform_attn
+from hdetr_d2.ops.batched_assignment import batched_assignment
+from hdetr_d2.ops.ms_deform_attn import ms_deform_attn
 
 __all__ = ["batched_assignment", "ms_deform_attn"]

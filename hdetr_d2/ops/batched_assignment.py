@@ -8,8 +8,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-# Beyond this a cost says "never", like inf and nan: sums of such costs would leave float32.
-_LARGEST_COST = 1e30
+# Beyond this a cost says "never", like inf and nan: sums of such costs would leave float32. The
+# float32 nearest to 1e30 is a little more, and counts as 1e30.
+_LARGEST_COST = float(np.float32(1e30))
 
 
 @overload
@@ -90,7 +91,7 @@ def _check_counts(counts: np.ndarray, shape: torch.Size, problems: int) -> None:
     if problems and (counts.min() < 0 or counts.max() > shape[1]):
         image = int(((counts < 0) | (counts > shape[1])).argmax())
         raise ValueError(
-            f"num_targets[{image}] is {counts[image]}, but a cost {tuple(shape)} has {shape[1]} rows."
+            f"num_targets[{image}] is {counts[image]}, but a cost {tuple(shape)} has {shape[1]}."
         )
 
 

@@ -1,4 +1,4 @@
-"""Multi-scale deformable attention (Deformable DETR, https://arxiv.org/abs/2010.04159, equation 3)."""
+"""Multi-scale deformable attention (https://arxiv.org/abs/2010.04159, equation 3)."""
 
 from collections.abc import Sequence
 
@@ -18,8 +18,8 @@ def ms_deform_attn(
     Args:
         value: `Tensor[B, S, M, D]`, the levels one after the other, M heads of D channels.
         spatial_shapes: (H, W) of each of the L levels, on the host; their areas sum to S.
-        sampling_locations: `Tensor[B, Q, M, L, P, 2]`, (x, y) with the level's image at [0, 1]; what lies
-            outside samples zeros.
+        sampling_locations: `Tensor[B, Q, M, L, P, 2]`, (x, y) with the level's image at [0, 1];
+            what lies outside samples zeros.
         attention_weights: `Tensor[B, Q, M, L, P]`.
 
     Returns:
@@ -56,9 +56,9 @@ def _check(
 ) -> None:
     if value.dim() != 4 or sampling_locations.dim() != 6 or attention_weights.dim() != 5:
         raise ValueError(
-            "ms_deform_attn takes value [B, S, M, D], sampling_locations [B, Q, M, L, P, 2] and attention_weights "
-            f"[B, Q, M, L, P], not {tuple(value.shape)}, {tuple(sampling_locations.shape)} and "
-            f"{tuple(attention_weights.shape)}."
+            "ms_deform_attn takes value [B, S, M, D], sampling_locations [B, Q, M, L, P, 2] and "
+            f"attention_weights [B, Q, M, L, P], not {tuple(value.shape)}, "
+            f"{tuple(sampling_locations.shape)} and {tuple(attention_weights.shape)}."
         )
     batch, tokens, heads, _ = value.shape
     area = sum(h * w for h, w in spatial_shapes)
@@ -75,7 +75,7 @@ def _check(
     )
     if tuple(sampling_locations.shape) != (*wanted, 2) or tuple(attention_weights.shape) != wanted:
         raise ValueError(
-            f"For value {tuple(value.shape)} and {len(spatial_shapes)} levels, sampling_locations must be "
-            f"{(*wanted, 2)} and attention_weights {wanted}, not {tuple(sampling_locations.shape)} and "
-            f"{tuple(attention_weights.shape)}."
+            f"For value {tuple(value.shape)} and {len(spatial_shapes)} levels, sampling_locations "
+            f"must be {(*wanted, 2)} and attention_weights {wanted}, not "
+            f"{tuple(sampling_locations.shape)} and {tuple(attention_weights.shape)}."
         )

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from ..structures import Memory, QueryGroup, Queries, Targets
+from hdetr_d2.structures import Memory, Queries, QueryGroup, Targets
 
 
 @dataclass
 class Context:
     """What a scheme may look at when it adds to a training step.
 
-    targets: the ground truth. memory: the encoder's output. main: the main group. slots: the queries that the
-    selection made for this scheme's `slots()`, None without. num_layers: decoder layers. progress: done
-    part of the training, in [0, 1].
+    targets: the ground truth. memory: the encoder's output. main: the main group. slots: the
+    queries that the selection made for this scheme's `slots()`, None without. num_layers: decoder
+    layers. progress: done part of the training, in [0, 1].
     """
 
     targets: Targets
@@ -44,7 +44,7 @@ class Scheme(nn.Module):
     sets_capacity: bool = False
 
     def slots(self) -> int:
-        """How many more queries it wants from the query selection, after those of the main group."""
+        """How many more queries it wants from the query selection, behind the main ones."""
         return 0
 
     def contribute(self, context: Context) -> Contribution:
@@ -70,4 +70,6 @@ def check_together(schemes: Sequence[Scheme]) -> None:
         raise ValueError(f"Schemes of one model need different names, not {names}.")
     setters = [type(scheme).__name__ for scheme in schemes if scheme.sets_capacity]
     if len(setters) > 1:
-        raise ValueError(f"Only one scheme may say how many queries a target takes, not {' and '.join(setters)}.")
+        raise ValueError(
+            f"Only one scheme may say how many queries a target takes, not {' and '.join(setters)}."
+        )

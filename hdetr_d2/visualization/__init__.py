@@ -1,8 +1,8 @@
 """Pictures of boxes and masks, contact sheets of a validation set, and curves of a training run."""
 
-from .contact_sheet import Example, contact_sheet
-from .plots import plot_metrics, read_metrics
-from .shapes import Shapes, class_color, draw_shapes
+from hdetr_d2.visualization.contact_sheet import Example, contact_sheet
+from hdetr_d2.visualization.plots import plot_metrics, read_metrics
+from hdetr_d2.visualization.shapes import Shapes, class_color, draw_shapes
 
 __all__ = [
     "Example",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .shapes import Shapes, class_color, draw_shapes
+from hdetr_d2.visualization.shapes import Shapes, class_color, draw_shapes
 
 MARGIN = 10
 CAPTION = 20

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..errors import UserError
+from hdetr_d2.errors import UserError
 
 Row = Mapping[str, float]
 Curve = tuple[list[float], list[float]]
@@ -63,7 +63,7 @@ def plot_metrics(metrics: str | Path, output: str | Path) -> Path:
     _plot_total(total, rows)
     _plot_terms(terms, rows)
     _plot_precision(precision, rows)
-    _plot_one(rate, rows, "lr", "learning rate")
+    _plot_rate(rate, rows)
     for axes in (precision, rate):
         axes.set_xlabel("iteration")
     for axes in (total, terms, precision, rate):
@@ -90,9 +90,9 @@ def _smooth(values: Sequence[float], keep: float = 0.8) -> list[float]:
     return smoothed
 
 
-def _plot_one(axes: Axes, rows: Sequence[Row], key: str, title: str) -> None:
-    axes.set_title(title)
-    axes.plot(*_curve(rows, key), color="tab:purple")
+def _plot_rate(axes: Axes, rows: Sequence[Row]) -> None:
+    axes.set_title("learning rate")
+    axes.plot(*_curve(rows, "lr"), color="tab:purple")
     axes.set_ylim(bottom=0)
 
 
@@ -117,7 +117,7 @@ def _plot_terms(axes: Axes, rows: Sequence[Row]) -> None:
             iterations, _smooth(values), style, color=LOSS_COLORS.get(loss, "grey"), label=name
         )
     if names:
-        axes.set_yscale("log")
+        axes.set_ylim(bottom=0)
         axes.legend(fontsize="small", ncols=1 + len(names) // 7)
 
 
@@ -128,14 +128,14 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _plot_precision(axes: Axes, rows: Sequence[Row]) -> None:
-    axes.set_title("validation")
-    axes.set_ylim(0, 100)
+    axes.set_title("validation AP (of 100)")
     keys = sorted({key for row in rows for key in row if re.search(r"(^|/)AP(50)?$", key)})
     for key in keys:
         iterations, values = _curve(rows, key)
         # Evaluations are few: the dots say when they were made.
         axes.plot(iterations, values, marker="o", markersize=4, label=f"{key}: {values[-1]:.1f}")
     if keys:
+        axes.set_ylim(bottom=0)
         axes.legend(loc="best", fontsize="small")
     else:
         axes.text(0.5, 0.5, "no evaluation yet", ha="center", transform=axes.transAxes)

@@ -206,7 +206,8 @@ class TestLoadPython:
     def test_load_rel(self, files):
         folder = files(
             odd__base="x = dict(v=1)",
-            main="from detectron2.config import LazyConfig\nx = LazyConfig.load_rel('odd/base.py', 'x')",
+            main="from detectron2.config import LazyConfig\n"
+            "x = LazyConfig.load_rel('odd/base.py', 'x')\n",
         )
         assert LazyConfig.load(str(folder / "main.py")).x.v == 1
 
@@ -288,9 +289,10 @@ class TestSave:
 
     def test_saves_a_loaded_python_config(self, files):
         folder = files(
-            a="from detectron2.config import LazyCall as L\nfrom detectron2.solver import LRMultiplier\n"
-            "from fvcore.common.param_scheduler import CosineParamScheduler\n"
-            "sched = L(LRMultiplier)(multiplier=L(CosineParamScheduler)(start_value=1, end_value=0))\n"
+            a="from detectron2.config import LazyCall as L\n"
+            "from detectron2.solver import LRMultiplier\n"
+            "from fvcore.common.param_scheduler import LinearParamScheduler as Linear\n"
+            "sched = L(LRMultiplier)(multiplier=L(Linear)(start_value=1, end_value=0))\n"
         )
         again = self.round_trip(LazyConfig.load(str(folder / "a.py")), folder)
         assert again.sched._target_ == "detectron2.solver.LRMultiplier"

@@ -93,13 +93,13 @@ def test_a_data_set_is_loaded_when_it_is_asked_for(name: str) -> None:
 
 def test_a_name_is_registered_once(name: str) -> None:
     DatasetCatalog.register(name, list)
-    with pytest.raises(AssertionError, match="already registered"):
+    with pytest.raises(AssertionError, match="already"):
         DatasetCatalog.register(name, list)
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
     DatasetCatalog.register(name, list)
-    with pytest.raises(KeyError, match=f"'no_such' is not registered.*{name}"):
+    with pytest.raises(KeyError, match=f"no_such.*{name}"):
         DatasetCatalog.get("no_such")
 
 
@@ -109,7 +109,7 @@ def test_metadata_keep_their_values(name: str) -> None:
     assert MetadataCatalog.get(name) is meta
     assert meta.set(thing_classes=["a"], json_file="x.json") is meta
     meta.thing_classes = ["a"]
-    with pytest.raises(AssertionError, match="thing_classes.*different value"):
+    with pytest.raises(AssertionError, match=r"thing_classes[\s\S]*\['b'\]"):
         meta.thing_classes = ["b"]
     assert meta.thing_classes == ["a"]
     assert meta.get("thing_colors") is None
@@ -169,10 +169,10 @@ def test_coco_leaves_out_what_has_no_shape_and_no_image(tmp_path: Path, name: st
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"id": 2}, AssertionError, "not unique"),
-        ({"category_id": 5}, KeyError, "category_id=5.*not exist"),
+        ({"id": 2}, AssertionError, "unique"),
+        ({"category_id": 5}, KeyError, "category_id=5"),
         ({"bbox": []}, ValueError, "image 10 .*empty 'bbox'"),
-        ({"ignore": 1}, AssertionError, "ignore.*not supported"),
+        ({"ignore": 1}, AssertionError, "ignore"),
     ],
 )
 def test_faulty_coco_annotations(
@@ -263,7 +263,7 @@ def test_lvis_annotations(tmp_path: Path, name: str) -> None:
 
 
 def test_images_with_nothing_but_crowds_are_left_out() -> None:
-    images = [
+    images: list[dict] = [
         {"annotations": []},
         {"annotations": [{"iscrowd": 1}]},
         {"annotations": [{"iscrowd": 1}, {"iscrowd": 0}]},
@@ -280,7 +280,7 @@ def test_dicts_of_several_data_sets(tmp_path: Path, name: str) -> None:
     DatasetCatalog.register(f"{name}_other", lambda: kept[:1])
     assert len(get_detection_dataset_dicts([name, name], filter_empty=False)) == 6
     MetadataCatalog.get(f"{name}_other").thing_classes = ["three", "eight"]
-    with pytest.raises(ValueError, match="different metadata 'thing_classes'"):
+    with pytest.raises(ValueError, match="thing_classes"):
         get_detection_dataset_dicts([name, f"{name}_other"])
 
 
@@ -288,7 +288,7 @@ def test_nothing_to_train_on(name: str) -> None:
     with pytest.raises(KeyError, match="no_such"):
         get_detection_dataset_dicts("no_such")
     DatasetCatalog.register(name, lambda: [{"annotations": []}])
-    with pytest.raises(AssertionError, match=f"No valid data found in {name}"):
+    with pytest.raises(AssertionError, match=name):
         get_detection_dataset_dicts(name)
     DatasetCatalog.register(f"{name}_other", list)
     with pytest.raises(AssertionError, match=f"{name}_other.*empty"):

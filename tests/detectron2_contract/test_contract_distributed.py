@@ -1,5 +1,7 @@
 """`launch`, and what is to be the same on two processes as on one."""
 
+import hdetr_d2
+
 import json
 import os
 import subprocess
@@ -7,8 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-import hdetr_d2
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 # What is found is right, and one of five objects, in image 3, is missed: precision 1 up to recall

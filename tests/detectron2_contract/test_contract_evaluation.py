@@ -107,7 +107,9 @@ def feed(evaluator: DatasetEvaluator, rows: list[tuple], masks: bool = False) ->
     for image in (1, 2):
         mine = [row for row in rows if row[0] == image]
         evaluator.process([{"image_id": image}], [{"instances": instances(mine, masks)}])
-    return evaluator.evaluate()
+    results = evaluator.evaluate()
+    assert results is not None
+    return results
 
 
 def plain(json_file: str, task: str, max_dets: int = 100) -> COCOeval:
@@ -307,10 +309,19 @@ def test_inference_context(training: bool) -> None:
     assert model.training is training
 
 
+class Lines(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
 def test_results_for_a_table() -> None:
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())
+    handler = Lines()
     logger = logging.getLogger("detectron2.evaluation.testing")
     level = logger.level
     logger.addHandler(handler)
@@ -320,7 +331,7 @@ def test_results_for_a_table() -> None:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
-    assert lines == [
+    assert handler.lines == [
         "copypaste: Task: bbox",
         "copypaste: AP,AP50",
         "copypaste: 12.3457,20.0000",

@@ -63,7 +63,7 @@ def test_none_is_passed_over_and_others_are_refused() -> None:
     trainer = Silent()
     trainer.register_hooks([None])
     with pytest.raises(AssertionError):
-        trainer.register_hooks(["hook"])
+        trainer.register_hooks(["hook"])  # type: ignore[list-item]
 
 
 def test_after_train_follows_an_error() -> None:
@@ -203,7 +203,7 @@ def test_writers_write_periodically_and_in_the_end() -> None:
     run(record, hooks.PeriodicWriter([Counting(calls)], period=2), stop=5)
     assert " ".join(calls) == "0 1 write 2 3 write 4 write write close"
     with pytest.raises(AssertionError):
-        hooks.PeriodicWriter(["writer"])
+        hooks.PeriodicWriter(["writer"])  # type: ignore[list-item]
 
 
 def test_results_of_the_last_evaluation_are_written(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def registered(tmp_path: Path) -> Iterator[Path]:
     MetadataCatalog.pop(NAME)
 
 
-def feed(evaluator: LVISEvaluator, rows: list[tuple], masks: bool) -> dict | None:
+def feed(evaluator: LVISEvaluator, rows: list[tuple], masks: bool) -> dict:
     evaluator.reset()
     for image in (1, 2):
         mine = [row for row in rows if row[0] == image]
@@ -88,7 +88,9 @@ def feed(evaluator: LVISEvaluator, rows: list[tuple], masks: bool) -> dict | Non
             for mask, (_, _, (x1, y1, x2, y2), _) in zip(found.pred_masks, mine, strict=True):
                 mask[int(y1) : int(y2), int(x1) : int(x2)] = True
         evaluator.process([{"image_id": image}], [{"instances": found}])
-    return evaluator.evaluate()
+    results = evaluator.evaluate()
+    assert results is not None
+    return results
 
 
 @pytest.mark.parametrize("masks", [False, True])

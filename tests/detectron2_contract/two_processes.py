@@ -1,4 +1,4 @@
-"""What two processes do together; run by test_contract_distributed.py, which reads the json left here.
+"""What two processes do together; test_contract_distributed.py runs it and reads facts.json.
 
 Usage: two_processes.py FOLDER, with the annotations of the data set in FOLDER/truth.json.
 """
@@ -64,7 +64,8 @@ def evaluate() -> dict:
 
 def train() -> dict:
     """The processes have data 1 and 3: losses are shown, and gradients taken, in the mean."""
-    model = create_ddp_model(Loss(), device_ids=None)
+    loss = Loss()
+    model = create_ddp_model(loss, device_ids=None)
     data = [1.0 + 2 * comm.get_rank()]
     trainer = SimpleTrainer(model, data, torch.optim.SGD(model.parameters(), lr=0.1))
     evaluated: list[int] = []
@@ -72,7 +73,7 @@ def train() -> dict:
     trainer.train(0, 1)
     latest = {name: value for name, (value, _) in trainer.storage.latest().items()}
     return {
-        "weights": comm.all_gather(model.module.weight.item()),
+        "weights": comm.all_gather(loss.weight.item()),
         "losses": [latest.get(name) for name in ("loss_a", "loss_b", "total_loss")],
         "evaluated": comm.all_gather(evaluated),
     }

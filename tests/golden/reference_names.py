@@ -14,7 +14,10 @@ _RULES = [
     (r"^transformer\.encoder\.layers\.(\d+)\.norm2\.", r"encoder.layers.\1.feed_forward.norm."),
     (r"^transformer\.encoder\.layers\.(\d+)\.linear", r"encoder.layers.\1.feed_forward.linear"),
     (r"^transformer\.decoder\.layers\.(\d+)\.cross_attn\.", r"decoder.layers.\1.cross_attention."),
-    (r"^transformer\.decoder\.layers\.(\d+)\.self_attn\.in_proj_", r"decoder.layers.\1.self_attention.in_proj."),
+    (
+        r"^transformer\.decoder\.layers\.(\d+)\.self_attn\.in_proj_",
+        r"decoder.layers.\1.self_attention.in_proj.",
+    ),
     (r"^transformer\.decoder\.layers\.(\d+)\.self_attn\.", r"decoder.layers.\1.self_attention."),
     (r"^transformer\.decoder\.layers\.(\d+)\.norm1\.", r"decoder.layers.\1.cross_norm."),
     (r"^transformer\.decoder\.layers\.(\d+)\.norm2\.", r"decoder.layers.\1.self_norm."),

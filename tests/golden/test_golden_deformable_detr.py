@@ -1,20 +1,23 @@
-"""Deformable-DETR++ against recorded outputs of the published implementation: detections, losses, gradients."""
+"""Deformable-DETR++ against recorded outputs of the published implementation: detections, losses,
+gradients.
+"""
+
+import hdetr_d2  # noqa: F401
 
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-
-import hdetr_d2  # noqa: F401
 from detectron2.config import LazyConfig, instantiate
 from detectron2.structures import Boxes, Instances
+
 from hdetr_d2.modeling.backbone import without_pretrained
 from hdetr_d2.modeling.postprocessing import top_detections
 
 sys.path.insert(0, str(Path(__file__).parent))
-import golden  # noqa: E402
-from reference_names import rename, total_norm  # noqa: E402
+import golden
+from reference_names import rename, total_norm
 
 CONFIG = Path(__file__).parents[2] / "configs" / "common" / "models" / "deformable_detr_pp.py"
 
@@ -56,7 +59,9 @@ def inputs(case):
 
 def test_every_loss_and_the_gradient_norm(case, model):
     losses = model.train()(inputs(case))
-    expected = {name.replace("loss_ce", "loss_class"): value for name, value in case.weighted_losses.items()}
+    expected = {
+        name.replace("loss_ce", "loss_class"): value for name, value in case.weighted_losses.items()
+    }
     assert set(losses) == set(expected)
     for name, value in expected.items():
         assert losses[name].item() == pytest.approx(value, rel=1e-3), name
@@ -74,7 +79,9 @@ def test_the_detections(case, model):
         predictions = model._detect(memory)
     scores = model.criterion.class_loss.scores(predictions.logits[-1])
     for found, expected in zip(
-        top_detections(scores, predictions.boxes[-1], images.sizes, 100), case.detections, strict=True
+        top_detections(scores, predictions.boxes[-1], images.sizes, 100),
+        case.detections,
+        strict=True,
     ):
         torch.testing.assert_close(found.scores, expected["scores"], rtol=1e-3, atol=1e-6)
         torch.testing.assert_close(found.pred_classes, expected["labels"])

@@ -1,4 +1,7 @@
-"""COCO 2017 under Detectron2's names (a folder `coco` in $DETECTRON2_DATASETS, or in `datasets`), DETR's augmentation."""
+"""COCO 2017 with DETR's augmentation.
+
+Detectron2 looks for it in $DETECTRON2_DATASETS/coco, or in datasets/coco.
+"""
 
 from detectron2.config import LazyCall as L
 from detectron2.evaluation import COCOEvaluator
@@ -13,8 +16,12 @@ from hdetr_d2.data import (
 )
 
 data = dict(
-    train=dict(name="coco_2017_train", json=None, images=None),  # json None: known by its name
-    val=dict(name="coco_2017_val", json=None, images=None),
+    train_name="coco_2017_train",
+    train_json=None,  # with a json and an image folder, the name is a new data set's
+    train_images=None,
+    val_name="coco_2017_val",
+    val_json=None,
+    val_images=None,
     num_classes=None,  # written from the json
     class_names=None,  # written from the json
     keep_empty=False,  # True: train on images without objects too
@@ -23,7 +30,7 @@ data = dict(
 
 dataloader = dict(
     train=L(build_train_loader)(
-        dataset="${data.train.name}",
+        dataset="${data.train_name}",
         mapper=L(DetrMapper)(
             augmentations=[
                 L(v2.RandomHorizontalFlip)(p=0.5),
@@ -48,7 +55,7 @@ dataloader = dict(
         aspect_grouping=True,
     ),
     test=L(build_test_loader)(
-        dataset="${data.val.name}",
+        dataset="${data.val_name}",
         mapper=L(DetrMapper)(
             augmentations=[L(RandomShortSide)(sides=[800], max_size=1333)],
             is_train=False,
@@ -58,7 +65,7 @@ dataloader = dict(
         on_bad_image="stop",
     ),
     evaluator=L(COCOEvaluator)(
-        dataset_name="${data.val.name}",
+        dataset_name="${data.val_name}",
         output_dir="${train.output_dir}/inference",
         max_dets_per_image=100,
     ),

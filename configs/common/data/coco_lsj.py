@@ -1,4 +1,4 @@
-"""COCO 2017 with large-scale jitter: images scaled by 0.1 to 2.0 and cropped or padded to a square."""
+"""COCO 2017 with large-scale jitter: scaled by 0.1 to 2.0, cropped or padded to a square."""
 
 from detectron2.config import LazyCall as L
 from torchvision.transforms import v2
@@ -6,6 +6,8 @@ from torchvision.transforms import v2
 from hdetr_d2.data import LargeScaleJitter
 
 from .coco import data, dataloader
+
+__all__ = ["data", "dataloader"]
 
 dataloader.train.mapper.augmentations = [
     L(v2.RandomHorizontalFlip)(p=0.5),

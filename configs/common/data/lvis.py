@@ -1,4 +1,4 @@
-"""LVIS v1 under Detectron2's names (folders `lvis` and `coco` next to each other); 300 detections of an image count."""
+"""LVIS v1: annotations in datasets/lvis, COCO's images in datasets/coco; 300 detections count."""
 
 from detectron2.config import LazyCall as L
 
@@ -6,11 +6,12 @@ from hdetr_d2.evaluation import LVISEvaluator
 
 from .coco import data, dataloader
 
-data.train.name = "lvis_v1_train"
-data.val.name = "lvis_v1_val"
+__all__ = ["data", "dataloader"]
+
+data.update(train_name="lvis_v1_train", val_name="lvis_v1_val")
 
 dataloader.evaluator = L(LVISEvaluator)(
-    dataset_name="${data.val.name}",
+    dataset_name="${data.val_name}",
     output_dir="${train.output_dir}/inference",
     max_dets_per_image=300,
 )

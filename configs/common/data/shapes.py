@@ -7,6 +7,8 @@ from hdetr_d2.data.shapes import generate_shapes
 
 from .coco import data, dataloader
 
+__all__ = ["data", "dataloader"]
+
 data.generate = L(generate_shapes)(
     root="datasets/shapes",
     num_train=1000,
@@ -17,11 +19,9 @@ data.generate = L(generate_shapes)(
     seed=0,  # not the seed of the training: runs with other seeds see the same data
 )
 for split in ("train", "val"):
-    data[split].update(
-        name=f"shapes_{split}",
-        json="${data.generate.root}/annotations/" + f"{split}.json",
-        images="${data.generate.root}/" + split,
-    )
+    data[f"{split}_name"] = f"shapes_{split}"
+    data[f"{split}_json"] = "${data.generate.root}/annotations/" + f"{split}.json"
+    data[f"{split}_images"] = "${data.generate.root}/" + split
 
 # All images have one size and need no resizing.
 dataloader.train.mapper.augmentations = [L(v2.RandomHorizontalFlip)(p=0.5)]

@@ -1,4 +1,6 @@
-"""Deformable-DETR (https://arxiv.org/abs/2010.04159), single-stage, R50. Sizes stand in the neck and the encoder."""
+"""Deformable-DETR (https://arxiv.org/abs/2010.04159), single-stage, R50. Sizes stand in the neck
+and the encoder.
+"""
 
 from detectron2.config import LazyCall as L
 
@@ -71,7 +73,8 @@ model = L(DETR)(
         class_cost="${model.criterion.class_loss}", weights={"class": 2.0, "bbox": 5.0, "giou": 2.0}
     ),
     criterion=L(Criterion)(
-        class_loss=L(FocalLoss)(alpha=0.25, gamma=2.0), weights={"class": 2.0, "bbox": 5.0, "giou": 2.0}
+        class_loss=L(FocalLoss)(alpha=0.25, gamma=2.0),
+        weights={"class": 2.0, "bbox": 5.0, "giou": 2.0},
     ),
     num_classes="${data.num_classes}",
     schemes=[L(OneToOne)()],

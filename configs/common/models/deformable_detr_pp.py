@@ -1,5 +1,5 @@
-"""Deformable-DETR++ (H-DETR, https://arxiv.org/abs/2207.13080, section 4): two-stage with mixed query selection,
-look forward twice and no dropout."""
+"""Deformable-DETR++ (H-DETR, https://arxiv.org/abs/2207.13080, section 4): two-stage with mixed
+query selection, look forward twice and no dropout."""
 
 from .deformable_detr_two_stage import model
 

@@ -1,4 +1,6 @@
-"""Deformable-DETR with iterative box refinement: every layer has heads of its own and moves the boxes on."""
+"""Deformable-DETR with iterative box refinement: every layer has heads of its own and moves the
+boxes on.
+"""
 
 from .deformable_detr import model
 

@@ -1,7 +1,7 @@
 """Backbones from timm behind Detectron2's interface."""
 
-from .norm import FrozenBatchNorm2d
-from .pretrained import without_pretrained
-from .timm_backbone import TimmBackbone
+from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d
+from hdetr_d2.modeling.backbone.pretrained import without_pretrained
+from hdetr_d2.modeling.backbone.timm_backbone import TimmBackbone
 
 __all__ = ["FrozenBatchNorm2d", "TimmBackbone", "without_pretrained"]

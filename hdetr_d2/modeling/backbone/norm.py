@@ -47,7 +47,7 @@ class FrozenBatchNorm2d(nn.Module):
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object) -> None:
         # A BatchNorm that was trained counts its batches; frozen, it has no use for the number.
         state_dict.pop(f"{prefix}num_batches_tracked", None)
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
         return f"{len(self.weight)}, eps={self.eps}"
@@ -58,7 +58,8 @@ def group_norm(norm: nn.BatchNorm2d) -> nn.Module:
     new = nn.GroupNorm(math.gcd(32, norm.num_features), norm.num_features)
     if norm.affine:
         new.load_state_dict({"weight": norm.weight.detach(), "bias": norm.bias.detach()})
-    return nn.Sequential(new, norm.drop, norm.act) if hasattr(norm, "act") else new
+    carried = [child for _, child in norm.named_children()]  # an activation, in some of timm's
+    return nn.Sequential(new, *carried) if carried else new
 
 
 def batch_norms(root: nn.Module) -> set[nn.BatchNorm2d]:

@@ -19,7 +19,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from ...errors import UserError
+from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
 

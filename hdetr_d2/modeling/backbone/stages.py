@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ...errors import UserError
+from hdetr_d2.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling import Backbone
 from torch import Tensor, nn
 
-from ...errors import UserError
-from . import pretrained as weights
-from .norm import FrozenBatchNorm2d, batch_norms, group_norm, replace
-from .stages import Stage, classifier_name, find_stages, modules_up_to
+from hdetr_d2.errors import UserError
+from hdetr_d2.modeling.backbone import pretrained as weights
+from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d, batch_norms, group_norm, replace
+from hdetr_d2.modeling.backbone.stages import Stage, classifier_name, find_stages, modules_up_to
 
 Norm = Literal["frozen_bn", "bn", "gn"]
 
@@ -31,8 +31,7 @@ _WHOLE_CELLS = {"convnext", "densenet", "hrnet", "vgg"}
 
 
 class TimmBackbone(Backbone):
-    """A timm model cut down to its feature maps, named `res{n}` by their stride 2^n as in
-    Detectron2.
+    """A timm model cut down to its feature maps, named `res{n}` by their stride 2^n.
 
     A dilated stage keeps the name it has without dilation (`res5` of a DC5 model has stride 16);
     maps of one stride, as in a plain ViT, count on. Layers after the last map in use do not exist.
@@ -49,7 +48,8 @@ class TimmBackbone(Backbone):
             GroupNorm in their place (for training from scratch); None for a model without
             BatchNorm. The BatchNorm of a frozen stage is a constant in any case.
         output_stride: 16 dilates the last stage instead of striding (DC5), for models that can.
-        drop_path_rate: stochastic depth, for models that have it.
+        drop_path_rate: stochastic depth, for models that have it; None for what timm gives the
+            model (0.1 for a Swin).
         checkpointing: recompute activations in the backward pass to save memory.
         in_chans: channels of the images.
         options: further arguments of the timm model.
@@ -68,7 +68,7 @@ class TimmBackbone(Backbone):
         frozen: int = 0,
         norm: Norm | None = None,
         output_stride: int = 32,
-        drop_path_rate: float = 0.0,
+        drop_path_rate: float | None = None,
         checkpointing: bool = False,
         in_chans: int = 3,
         options: Mapping[str, Any] | None = None,
@@ -76,10 +76,10 @@ class TimmBackbone(Backbone):
         super().__init__()
         _check_plan(pretrained, frozen, norm)
         family = _family(name)
-        options = {**_ANY_SIZE.get(family, {}), **(options or {}), "in_chans": in_chans}
+        options = {**_ANY_SIZE.get(family, {}), "in_chans": in_chans, **_plain(options or {})}
         # Models without dilation or stochastic depth do not know these arguments.
         options |= {"output_stride": output_stride} if output_stride != 32 else {}
-        options |= {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
+        options |= {} if drop_path_rate is None else {"drop_path_rate": drop_path_rate}
         classifier = _meta_classifier(name, options)
         stages = find_stages(classifier)
         chosen = _choose(stages, out_features, name)
@@ -127,13 +127,21 @@ def _check_plan(pretrained: bool | str, frozen: int, norm: str | None) -> None:
     random = not pretrained and not weights.pretrained_skipped()
     if random and (frozen or norm == "frozen_bn"):
         raise UserError(
-            f"backbone.pretrained=false with backbone.frozen={frozen} and backbone.norm={norm} would "
+            f"backbone.pretrained=false with backbone.frozen={frozen}, backbone.norm={norm} would "
             "freeze random weights: give weights, or set backbone.frozen=0 and norm to bn or gn."
         )
     if norm == "gn" and (pretrained or frozen):
         raise UserError(
             "backbone.norm=gn is for training from scratch: it needs pretrained=false and frozen=0."
         )
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with tuples for a config's lists: timm compares some of them with tuples."""
+    return {
+        key: tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+        for key, value in options.items()
+    }
 
 
 def _family(name: str) -> str:
@@ -197,11 +205,8 @@ def _freeze(net: nn.Module, modules: Sequence[nn.Module]) -> None:
 
 def _replace_norms(net: nn.Module, norm: Norm | None, name: str) -> None:
     trainable = batch_norms(net)
-    if (
-        norm
-        and not trainable
-        and not any(isinstance(module, FrozenBatchNorm2d) for module in net.modules())
-    ):
+    frozen = any(isinstance(module, FrozenBatchNorm2d) for module in net.modules())
+    if norm and not (trainable or frozen):
         raise UserError(
             f"backbone.norm={norm} is about BatchNorm, and {name} has none: set backbone.norm=null."
         )
@@ -211,7 +216,8 @@ def _replace_norms(net: nn.Module, norm: Norm | None, name: str) -> None:
 
 def _checkpoint_activations(net: nn.Module) -> None:
     # An extractor that holds the whole model leaves it to the model.
-    owner = net if hasattr(net, "set_grad_checkpointing") else getattr(net, "model", None)
-    if not hasattr(owner, "set_grad_checkpointing"):
-        raise UserError(f"backbone.checkpointing: timm has none for {type(net).__name__}.")
-    owner.set_grad_checkpointing(True)
+    for owner in (net, getattr(net, "model", None)):
+        if switch := getattr(owner, "set_grad_checkpointing", None):
+            switch(True)
+            return
+    raise UserError(f"backbone.checkpointing: timm has none for {type(net).__name__}.")

@@ -1,7 +1,22 @@
 """Encoders, decoders and query selections."""
 
-from .deformable_decoder import DeformableDecoder
-from .deformable_encoder import DeformableEncoder
-from .query_selection import LearnedQueries, QuerySelection, Selection, TwoStageQueries
+from hdetr_d2.modeling.transformer.base import Decoder, Encoder
+from hdetr_d2.modeling.transformer.deformable_decoder import DeformableDecoder
+from hdetr_d2.modeling.transformer.deformable_encoder import DeformableEncoder
+from hdetr_d2.modeling.transformer.query_selection import (
+    LearnedQueries,
+    QuerySelection,
+    Selection,
+    TwoStageQueries,
+)
 
-__all__ = ["DeformableDecoder", "DeformableEncoder", "LearnedQueries", "QuerySelection", "Selection", "TwoStageQueries"]
+__all__ = [
+    "Decoder",
+    "Encoder",
+    "DeformableDecoder",
+    "DeformableEncoder",
+    "LearnedQueries",
+    "QuerySelection",
+    "Selection",
+    "TwoStageQueries",
+]

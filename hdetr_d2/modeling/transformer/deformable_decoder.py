@@ -1,4 +1,6 @@
-"""The decoder of Deformable DETR (https://arxiv.org/abs/2010.04159), over all query groups in one pass."""
+"""The decoder of Deformable DETR (https://arxiv.org/abs/2010.04159), over all query groups in one
+pass.
+"""
 
 from collections.abc import Sequence
 
@@ -6,17 +8,27 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...layers import DeformableAttention, FeedForward, SelfAttention, inverse_sigmoid
-from ...structures import Memory, Predictions, QueryGroup
-from ..heads import PredictionHeads
-from .deformable_encoder import reset_linear
+from hdetr_d2.layers import DeformableAttention, FeedForward, SelfAttention, inverse_sigmoid
+from hdetr_d2.modeling.heads import PredictionHeads
+from hdetr_d2.modeling.transformer.base import Decoder
+from hdetr_d2.modeling.transformer.deformable_encoder import reset_linear
+from hdetr_d2.structures import Memory, Predictions, QueryGroup
 
 
 class DeformableDecoderLayer(nn.Module):
-    """Self-attention inside each group, deformable attention to the memory, feed-forward; all post-norm."""
+    """Self-attention inside each group, deformable attention to the memory, feed-forward; all
+    post-norm.
+    """
 
     def __init__(
-        self, *, dim: int, num_heads: int, num_levels: int, num_points: int, feedforward_dim: int, dropout: float
+        self,
+        *,
+        dim: int,
+        num_heads: int,
+        num_levels: int,
+        num_points: int,
+        feedforward_dim: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.self_attention = SelfAttention(dim=dim, num_heads=num_heads, dropout=dropout)
@@ -31,15 +43,17 @@ class DeformableDecoderLayer(nn.Module):
     def forward(
         self, x: Tensor, position: Tensor, sizes: Sequence[int], reference: Tensor, memory: Memory
     ) -> Tensor:
-        """`x` and `position` `Tensor[B, Q, C]` hold groups of the given sizes one after the other."""
+        """`x` and `position`, `Tensor[B, Q, C]`, hold groups of `sizes` queries each."""
         groups = zip(x.split(sizes, 1), position.split(sizes, 1), strict=True)
         update = torch.cat([self.self_attention(*group) for group in groups], 1)
         x = self.self_norm(x + self.dropout(update))
-        update = self.cross_attention(x + position, reference, memory.tokens, memory.shapes, memory.padding)
+        update = self.cross_attention(
+            x + position, reference, memory.tokens, memory.shapes, memory.padding
+        )
         return self.feed_forward(self.cross_norm(x + self.dropout(update)))
 
 
-class DeformableDecoder(nn.Module):
+class DeformableDecoder(Decoder):
     """Query groups and memory to predictions of every layer.
 
     Args:
@@ -48,8 +62,10 @@ class DeformableDecoder(nn.Module):
         num_layers: decoder layers.
         feedforward_dim: hidden channels of a layer's feed-forward half.
         heads: class and box heads.
-        refine: iterative box refinement: a layer looks around the (detached) boxes of the layer before.
-        look_forward_twice: the boxes of a layer also train the layer before (DINO, https://arxiv.org/abs/2203.03605).
+        refine: iterative box refinement: a layer looks around the (detached) boxes of the layer
+            before.
+        look_forward_twice: the boxes of a layer also train the layer before (DINO,
+            https://arxiv.org/abs/2203.03605).
         dropout: of every residual branch and of the self-attention weights.
         checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
     """
@@ -71,7 +87,11 @@ class DeformableDecoder(nn.Module):
     ) -> None:
         super().__init__()
         if look_forward_twice and not refine:
-            raise ValueError("decoder.look_forward_twice needs decoder.refine: without refinement no layer has boxes of its own.")
+            raise ValueError(
+                "decoder.look_forward_twice needs decoder.refine: "
+                "without refinement no layer has boxes of its own."
+            )
+        self.num_layers = num_layers
         self.heads = heads
         self.refine = refine
         self.look_forward_twice = look_forward_twice
@@ -88,11 +108,7 @@ class DeformableDecoder(nn.Module):
             for _ in range(num_layers)
         )
         for layer in self.layers:
-            reset_linear(layer.feed_forward)
-
-    @property
-    def num_layers(self) -> int:
-        return len(self.layers)
+            reset_linear(layer.get_submodule("feed_forward"))
 
     def forward(self, groups: Sequence[QueryGroup], memory: Memory) -> list[Predictions]:
         """Predictions of each group."""
@@ -101,11 +117,17 @@ class DeformableDecoder(nn.Module):
         x = torch.cat([q.content for q in queries], 1)
         position = torch.cat([q.position for q in queries], 1)
         reference = torch.cat([q.reference for q in queries], 1)
-        origin = reference  # what a layer's box head adds to: the reference, or its un-detached form
+        origin = (
+            reference  # what a layer's box head adds to: the reference, or its un-detached form
+        )
         logits, boxes = [], []
         for index, layer in enumerate(self.layers):
             inputs = (x, position, sizes, _on_levels(reference, memory.valid_ratios), memory)
-            x = checkpoint(layer, *inputs, use_reentrant=False) if self._recompute else layer(*inputs)
+            x = (
+                checkpoint(layer, *inputs, use_reentrant=False)
+                if self._recompute
+                else layer(*inputs)
+            )
             layer_logits, delta = self.heads(index, x)
             logits.append(layer_logits)
             boxes.append(_move(origin, delta))
@@ -113,7 +135,9 @@ class DeformableDecoder(nn.Module):
                 refined = _move(reference, delta) if self.look_forward_twice else boxes[-1]
                 reference = refined.detach()
                 origin = refined if self.look_forward_twice else reference
-        parts = zip(torch.stack(logits).split(sizes, 2), torch.stack(boxes).split(sizes, 2), strict=True)
+        parts = zip(
+            torch.stack(logits).split(sizes, 2), torch.stack(boxes).split(sizes, 2), strict=True
+        )
         return [Predictions(*part) for part in parts]
 
     @property
@@ -122,13 +146,19 @@ class DeformableDecoder(nn.Module):
 
 
 def _on_levels(reference: Tensor, valid_ratios: Tensor) -> Tensor:
-    """References of the image, `Tensor[B, Q, 2 or 4]`, on the padded levels: `Tensor[B, Q, L, 2 or 4]`."""
-    scale = valid_ratios if reference.shape[-1] == 2 else torch.cat([valid_ratios, valid_ratios], -1)
+    """References of the image, `Tensor[B, Q, 2 or 4]`, on the padded levels: `Tensor[B, Q, L, 2 or
+    4]`.
+    """
+    scale = (
+        valid_ratios if reference.shape[-1] == 2 else torch.cat([valid_ratios, valid_ratios], -1)
+    )
     return reference[:, :, None] * scale[:, None]
 
 
 def _move(reference: Tensor, delta: Tensor) -> Tensor:
-    """The box `Tensor[B, Q, 4]` at `delta` from a reference; one of 2 numbers has a place and no size."""
+    """The box `Tensor[B, Q, 4]` at `delta` from a reference; one of 2 numbers has a place and no
+    size.
+    """
     logit = inverse_sigmoid(reference)
     if reference.shape[-1] == 2:
         logit = nn.functional.pad(logit, (0, 2))

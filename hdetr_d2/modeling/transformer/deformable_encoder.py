@@ -7,15 +7,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...layers import DeformableAttention, FeedForward, SinePositionEncoding
-from ...structures import Memory
+from hdetr_d2.layers import DeformableAttention, FeedForward, SinePositionEncoding
+from hdetr_d2.modeling.transformer.base import Encoder
+from hdetr_d2.structures import Memory
 
 
 class DeformableEncoderLayer(nn.Module):
     """Deformable self-attention over all levels, then the feed-forward half; both post-norm."""
 
     def __init__(
-        self, *, dim: int, num_heads: int, num_levels: int, num_points: int, feedforward_dim: int, dropout: float
+        self,
+        *,
+        dim: int,
+        num_heads: int,
+        num_levels: int,
+        num_points: int,
+        feedforward_dim: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.attention = DeformableAttention(
@@ -26,13 +34,18 @@ class DeformableEncoderLayer(nn.Module):
         self.feed_forward = FeedForward(dim=dim, hidden_dim=feedforward_dim, dropout=dropout)
 
     def forward(
-        self, x: Tensor, position: Tensor, reference: Tensor, shapes: Sequence[tuple[int, int]], padding: Tensor
+        self,
+        x: Tensor,
+        position: Tensor,
+        reference: Tensor,
+        shapes: Sequence[tuple[int, int]],
+        padding: Tensor,
     ) -> Tensor:
         update = self.attention(x + position, reference, x, shapes, padding)
         return self.feed_forward(self.norm(x + self.dropout(update)))
 
 
-class DeformableEncoder(nn.Module):
+class DeformableEncoder(Encoder):
     """Feature maps to `Memory`.
 
     Args:
@@ -74,14 +87,20 @@ class DeformableEncoder(nn.Module):
             for _ in range(num_layers)
         )
         for layer in self.layers:
-            reset_linear(layer.feed_forward)
+            reset_linear(layer.get_submodule("feed_forward"))
 
     def forward(self, features: Sequence[Tensor], padding: Tensor) -> Memory:
-        """Encodes L maps `Tensor[B, C, H_l, W_l]` of images whose `padding` is `Tensor[B, H, W]` bool."""
+        """Encodes L maps `Tensor[B, C, H_l, W_l]` of images whose `padding` is `Tensor[B, H, W]`
+        bool.
+        """
         shapes = tuple((f.shape[-2], f.shape[-1]) for f in features)
         masks = [level_padding(padding, shape) for shape in shapes]
         position = torch.cat(
-            [self.position(mask).flatten(1, 2) + embed for mask, embed in zip(masks, self.level_embed, strict=True)], 1
+            [
+                self.position(mask).flatten(1, 2) + embed
+                for mask, embed in zip(masks, self.level_embed, strict=True)
+            ],
+            1,
         )
         x = torch.cat([f.flatten(2).transpose(1, 2) for f in features], 1)  # [B, S, C]
         flat_padding = torch.cat([mask.flatten(1) for mask in masks], 1)
@@ -89,7 +108,11 @@ class DeformableEncoder(nn.Module):
         reference = cell_centres(shapes, valid_ratios)[:, :, None] * valid_ratios[:, None]
         for layer in self.layers:
             inputs = (x, position, reference, shapes, flat_padding)
-            x = checkpoint(layer, *inputs, use_reentrant=False) if self._recompute else layer(*inputs)
+            x = (
+                checkpoint(layer, *inputs, use_reentrant=False)
+                if self._recompute
+                else layer(*inputs)
+            )
         return Memory(x, flat_padding, shapes, valid_ratios)
 
     @property
@@ -98,7 +121,7 @@ class DeformableEncoder(nn.Module):
 
 
 def reset_linear(module: nn.Module) -> None:
-    """Xavier-uniform weights for every linear layer of a transformer; biases keep PyTorch's start."""
+    """Xavier-uniform weights for every linear layer; biases keep PyTorch's start."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
@@ -116,7 +139,9 @@ def valid_ratio(padding: Tensor) -> Tensor:
 
 
 def cell_centres(shapes: Sequence[tuple[int, int]], valid_ratios: Tensor) -> Tensor:
-    """`Tensor[B, S, 2]`: (x, y) of every cell's centre, 1 being the end of the unpadded part of its level."""
+    """`Tensor[B, S, 2]`: (x, y) of every cell's centre, 1 being the end of the unpadded part of its
+    level.
+    """
     levels = []
     for level, (height, width) in enumerate(shapes):
         y = (torch.arange(height, device=valid_ratios.device, dtype=torch.float32) + 0.5) / height

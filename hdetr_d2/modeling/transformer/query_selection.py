@@ -1,32 +1,38 @@
 """Where the decoder's queries come from: learned tables, or the encoder's best proposals."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import math
-
 import torch
 from torch import Tensor, nn
 
-from ...layers import sine_embedding
-from ...structures import Memory, Predictions, Queries
-from ..heads import PredictionHeads
-from .deformable_encoder import cell_centres
+from hdetr_d2.layers import sine_embedding
+from hdetr_d2.modeling.heads import PredictionHeads
+from hdetr_d2.modeling.transformer.deformable_encoder import cell_centres
+from hdetr_d2.structures import Memory, Predictions, Queries
 
 
 class Slots(nn.Module):
-    """The learned part of `num` queries: a table `Tensor[num, dim]`, or nothing (`dim` 0) but their number."""
+    """The learned part of `num` queries, `table` `Tensor[num, dim]`; with `dim` 0 it is their
+    number alone.
+    """
+
+    table: Tensor
 
     def __init__(self, num: int, dim: int) -> None:
         super().__init__()
         self.num = num
-        self.table = nn.Parameter(torch.randn(num, dim)) if dim else None
+        if dim:
+            self.table = nn.Parameter(torch.randn(num, dim))
 
 
 @dataclass
 class Selection:
-    """The queries of the main group, those of the extra slots, and the scored proposals (two-stage, training)."""
+    """The queries of the main group, those of the extra slots, and the scored proposals (two-stage,
+    training).
+    """
 
     main: Queries
     extra: list[Queries]
@@ -34,7 +40,9 @@ class Selection:
 
 
 class QuerySelection(nn.Module, ABC):
-    """Makes queries from the memory. `two_stage`: whether it scores proposals, which then have losses."""
+    """Makes queries from the memory. `two_stage`: whether it scores proposals, which then have
+    losses.
+    """
 
     two_stage: bool = False
 
@@ -48,7 +56,8 @@ class QuerySelection(nn.Module, ABC):
 
 
 class LearnedQueries(QuerySelection):
-    """Single-stage: a learned position and content for every query, its reference a function of the position.
+    """Single-stage: a learned position and content for every query, its reference a function of the
+    position.
 
     Args:
         num_queries: of the main group.
@@ -85,13 +94,15 @@ class TwoStageQueries(QuerySelection):
         num_queries: of the main group.
         dim: channels C.
         heads: a class and a box head for the proposals.
-        mixed_selection: the content of a query is learned and only its position comes from the proposal
-            (DINO, https://arxiv.org/abs/2203.03605); else both come from the proposal.
+        mixed_selection: the content of a query is learned and only its position comes from the
+            proposal (DINO, https://arxiv.org/abs/2203.03605); else both come from the proposal.
     """
 
     two_stage = True
 
-    def __init__(self, *, num_queries: int, dim: int, heads: PredictionHeads, mixed_selection: bool = False) -> None:
+    def __init__(
+        self, *, num_queries: int, dim: int, heads: PredictionHeads, mixed_selection: bool = False
+    ) -> None:
         super().__init__()
         self.dim = dim
         self.mixed_selection = mixed_selection
@@ -99,7 +110,8 @@ class TwoStageQueries(QuerySelection):
         self.slots = self.make_slots(num_queries)
         self.proposal_proj = nn.Linear(dim, dim)
         self.proposal_norm = nn.LayerNorm(dim)
-        # With mixed selection the second half of these outputs is unused, as in the published weights.
+        # With mixed selection the second half of these outputs is unused, as in the published
+        # weights.
         self.position_proj = nn.Linear(2 * dim, 2 * dim)
         self.position_norm = nn.LayerNorm(2 * dim)
         for layer in (self.proposal_proj, self.position_proj):
@@ -117,16 +129,24 @@ class TwoStageQueries(QuerySelection):
         best = logits[..., 0].topk(min(sum(wanted), logits.shape[1]), dim=1).indices
         picked = unactivated.detach().gather(1, best[..., None].expand(-1, -1, 4))
         parts = picked.split(_clip(wanted, picked.shape[1]), 1)
-        main, *others = (self._queries(s, part) for s, part in zip((self.slots, *extra), parts, strict=True))
+        main, *others = (
+            self._queries(s, part) for s, part in zip((self.slots, *extra), parts, strict=True)
+        )
         return Selection(main, others, Predictions(logits[None], unactivated.sigmoid()[None]))
 
     def _candidates(self, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Projected tokens `Tensor[B, S, C]` and the logits of their anchor boxes `Tensor[B, S, 4]`."""
+        """Projected tokens `Tensor[B, S, C]` and the logits of their anchor boxes `Tensor[B, S,
+        4]`.
+        """
         centres = cell_centres(memory.shapes, memory.valid_ratios)
-        sizes = [torch.full((h * w, 2), 0.05 * 2.0**level) for level, (h, w) in enumerate(memory.shapes)]
+        sizes = [
+            torch.full((h * w, 2), 0.05 * 2.0**level) for level, (h, w) in enumerate(memory.shapes)
+        ]
         sides = torch.cat(sizes).to(centres.device, non_blocking=True).expand_as(centres)
         anchors = torch.cat([centres, sides], -1)
-        usable = ((anchors > 0.01) & (anchors < 0.99)).all(-1, keepdim=True) & ~memory.padding[..., None]
+        usable = ((anchors > 0.01) & (anchors < 0.99)).all(-1, keepdim=True) & ~memory.padding[
+            ..., None
+        ]
         anchors = torch.log(anchors / (1 - anchors)).masked_fill(~usable, float("inf"))
         tokens = memory.tokens.masked_fill(~usable, 0.0)
         return self.proposal_norm(self.proposal_proj(tokens)), anchors
@@ -135,14 +155,16 @@ class TwoStageQueries(QuerySelection):
         reference = unactivated.sigmoid()
         embedding = sine_embedding(2 * math.pi * reference, self.dim // 2)  # [B, Q, 2 * C]
         position, content = self.position_norm(self.position_proj(embedding)).chunk(2, -1)
-        if slots.table is not None:
+        if self.mixed_selection:
             content = slots.table[: reference.shape[1]].expand(len(reference), -1, -1)
         return Queries(content, position, reference)
 
 
 def _clip(wanted: Sequence[int], available: int) -> list[int]:
-    """Sizes of the parts when there are fewer proposals than wanted: the first parts are served first."""
-    sizes = []
+    """Sizes of the parts when there are fewer proposals than wanted: the first parts are served
+    first.
+    """
+    sizes: list[int] = []
     for size in wanted:
         sizes.append(min(size, available - sum(sizes)))
     return sizes

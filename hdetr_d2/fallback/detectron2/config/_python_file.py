@@ -27,7 +27,7 @@ def run_config(filename: str) -> dict[str, Any]:
     try:
         code = compile(source, filename, "exec")
     except SyntaxError as error:
-        raise SyntaxError(f"Config file {filename}, line {error.lineno}: {error.msg}") from error
+        raise SyntaxError(f"{filename}, line {error.lineno}: {error.msg}") from error
     # A frame takes `__import__` from its own builtins: no other module ever sees ours.
     names = {
         "__file__": filename,

@@ -127,7 +127,7 @@ def _read(filename: str) -> Any:
     if filename.endswith(".py"):
         return run_config(filename)
     if not filename.endswith((".yaml", ".yml")):
-        raise ValueError(f"Config file {filename} has to be a .py or .yaml file")
+        raise ValueError(f"{filename}: a config is a .py, .yaml or .yml file")
     with PathManager.open(filename) as file:
         return OmegaConf.create(yaml.safe_load(file), flags={"allow_objects": True})
 

@@ -34,8 +34,8 @@ def filter_images_with_only_crowd_annotations(dataset_dicts: list[dict]) -> list
     """The images that have at least one annotation which is not a crowd."""
     kept = [d for d in dataset_dicts if any(not a.get("iscrowd", 0) for a in d["annotations"])]
     logger.info(
-        f"Removed {len(dataset_dicts) - len(kept)} images with no usable annotations. "
-        f"{len(kept)} images left."
+        f"{len(kept)} of {len(dataset_dicts)} images have an object that is not a crowd; the "
+        "others are left out."
     )
     return kept
 
@@ -51,12 +51,12 @@ def print_instances_class_histogram(dataset_dicts: list[dict], class_names: Sequ
     ]
     for label in (min(labels, default=0), max(labels, default=0)):
         assert 0 <= label < max(len(class_names), 1), (
-            f"Got an invalid category_id={label} for a dataset of {len(class_names)} classes"
+            f"An annotation has category_id={label}, but there are {len(class_names)} classes."
         )
     counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=len(class_names))
     rows = [*zip(class_names, counts.tolist(), strict=False), ("total", len(labels))]
     table = many_rows(rows, ("category", "#instances"))
-    logger.info(f"Distribution of instances among all {len(class_names)} categories:\n{table}")
+    logger.info(f"Instances of each of the {len(class_names)} classes:\n{table}")
 
 
 def get_detection_dataset_dicts(
@@ -78,26 +78,26 @@ def get_detection_dataset_dicts(
     assert names, "No dataset was named."
     loaded = [DatasetCatalog.get(name) for name in names]
     for name, dicts in zip(names, loaded, strict=True):
-        assert len(dicts), f"Dataset '{name}' is empty!"
-    dataset_dicts = list(chain.from_iterable(loaded))
+        assert len(dicts), f"There is no image in dataset '{name}': it is empty."
+    images = list(chain.from_iterable(loaded))
 
-    has_instances = "annotations" in dataset_dicts[0]
-    if filter_empty and has_instances:
-        dataset_dicts = filter_images_with_only_crowd_annotations(dataset_dicts)
-    assert dataset_dicts, f"No valid data found in {','.join(names)}."
+    annotated = "annotations" in images[0]
+    if annotated and filter_empty:
+        images = filter_images_with_only_crowd_annotations(images)
+    assert images, f"No image is left of {', '.join(names)}."
     class_names = MetadataCatalog.get(names[0]).get("thing_classes")
     # A data set need not name its classes; then there is nothing to compare.
-    if check_consistency and has_instances and class_names is not None:
+    if annotated and check_consistency and class_names is not None:
         check_metadata_consistency("thing_classes", names)
-        print_instances_class_histogram(dataset_dicts, class_names)
-    return dataset_dicts
+        print_instances_class_histogram(images, class_names)
+    return images
 
 
 def build_detection_test_loader(
     dataset: list[Any] | Dataset,
     *,
     mapper: Callable[[dict], Any] | None,
-    sampler: Sampler | None = None,
+    sampler: Sampler | Sequence[int] | None = None,
     batch_size: int = 1,
     num_workers: int = 0,
     collate_fn: Callable[[list[Any]], Any] | None = None,
@@ -112,14 +112,13 @@ def build_detection_test_loader(
         num_workers: loading processes; 0 = load in this one.
         collate_fn: a batch is the list of its elements when not given.
     """
-    if isinstance(dataset, list):
-        dataset = DatasetFromList(dataset, copy=False)
+    elements: Any = DatasetFromList(dataset, copy=False) if isinstance(dataset, list) else dataset
     if mapper is not None:
-        dataset = MapDataset(dataset, mapper)
+        elements = MapDataset(elements, mapper)
     return DataLoader(
-        dataset,
+        elements,
         batch_size=batch_size,
-        sampler=InferenceSampler(len(dataset)) if sampler is None else sampler,
+        sampler=InferenceSampler(len(elements)) if sampler is None else sampler,
         num_workers=num_workers,
         collate_fn=collate_fn or trivial_batch_collator,
     )

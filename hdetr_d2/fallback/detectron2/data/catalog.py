@@ -25,15 +25,16 @@ class _DatasetCatalog(_Catalog):
 
     def register(self, name: str, func: Callable[[], Any]) -> None:
         """Raises AssertionError when `func` cannot be called or the name is taken."""
-        assert callable(func), f"Dataset '{name}' needs a function that loads it, got {func!r}."
-        assert name not in self, f"Dataset '{name}' is already registered!"
+        assert callable(func), f"To load dataset '{name}' takes a function, not {func!r}."
+        assert name not in self, f"There already is a dataset '{name}'."
         self[name] = func
 
-    def get(self, name: str) -> Any:
+    # A catalog gives no default, unlike a dict.
+    def get(self, name: str) -> Any:  # type: ignore[override]
         """Load the data set; raises KeyError with the registered names for an unknown one."""
         if name not in self:
             known = ", ".join(self.data)
-            raise KeyError(f"Dataset '{name}' is not registered! Available datasets are: {known}")
+            raise KeyError(f"There is no dataset '{name}'. Known are: {known}")
         return self[name]()
 
 
@@ -45,8 +46,7 @@ class Metadata(SimpleNamespace):
     def __getattr__(self, key: str) -> Any:
         known = ", ".join(self.__dict__) or "none"
         raise AttributeError(
-            f"Attribute '{key}' does not exist in the metadata of dataset '{self.name}'. "
-            f"Available keys are: {known}."
+            f"Nothing is known about '{key}' of dataset '{self.name}', only about: {known}."
         )
 
     def __setattr__(self, key: str, value: Any) -> None:
@@ -54,8 +54,7 @@ class Metadata(SimpleNamespace):
         # Two readers of one data set that disagree about its classes would otherwise go unseen.
         old = self.__dict__.get(key, value)
         assert old == value, (
-            f"Attribute '{key}' in the metadata of '{self.name}' cannot be set to a different "
-            f"value!\n{old} != {value}"
+            f"'{key}' of dataset '{self.name}' is known to be {old}, and cannot become {value}."
         )
         super().__setattr__(key, value)
 
@@ -75,7 +74,7 @@ class Metadata(SimpleNamespace):
 class _MetadataCatalog(_Catalog):
     """Name -> Metadata; the same object for the same name for as long as the program runs."""
 
-    def get(self, name: str) -> Metadata:
+    def get(self, name: str) -> Metadata:  # type: ignore[override]
         """The metadata of `name`, created empty when there is none yet."""
         assert name, "The metadata of a dataset without a name was asked for."
         return self.data.setdefault(name, Metadata(name=name))

@@ -33,7 +33,7 @@ class _Serialized:
     def __getitem__(self, index: int) -> Any:
         end = self._ends[index]  # raises IndexError past the end
         start = self._ends[index - 1] if index else 0
-        return pickle.loads(memoryview(self._bytes[start:end]))
+        return pickle.loads(self._bytes[start:end].data)
 
 
 class DatasetFromList(Dataset):
@@ -61,10 +61,10 @@ class DatasetFromList(Dataset):
 class MapDataset(Dataset):
     """A data set seen through a function, as a mapper; lambdas survive the way to a worker."""
 
-    def __init__(self, dataset: Dataset, map_func: Callable[[Any], Any]) -> None:
+    def __init__(self, dataset: Any, map_func: Callable[[Any], Any]) -> None:
         """
         Args:
-            dataset: with `__len__` and `__getitem__`.
+            dataset: anything with `__len__` and `__getitem__`.
             map_func: may return None to refuse an element; a random other one takes its place.
         """
         self._dataset = dataset

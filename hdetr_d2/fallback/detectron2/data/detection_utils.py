@@ -47,9 +47,8 @@ def check_image_size(dataset_dict: dict, image: np.ndarray) -> None:
     expected = dataset_dict.setdefault("width", width), dataset_dict.setdefault("height", height)
     if (width, height) != expected:
         raise SizeMismatchError(
-            f"Mismatched image shape for image {dataset_dict.get('file_name', '')}: got "
-            f"{(width, height)}, expect {expected}. Please check the width/height in your "
-            "annotation."
+            f"Image {dataset_dict.get('file_name', '')} has width and height {(width, height)}, "
+            f"but its annotation says {expected}."
         )
 
 
@@ -61,6 +60,5 @@ def check_metadata_consistency(key: str, dataset_names: Sequence[str]) -> None:
         value = getattr(MetadataCatalog.get(name), key)
         if value != expected:
             raise ValueError(
-                f"Datasets have different metadata '{key}'! '{first}' has {expected}, "
-                f"'{name}' has {value}."
+                f"'{key}' of dataset '{first}' is {expected}, but that of '{name}' is {value}."
             )

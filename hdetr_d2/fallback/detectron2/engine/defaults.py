@@ -99,15 +99,15 @@ def default_setup(cfg: DictConfig, args: argparse.Namespace) -> None:
         PathManager.mkdirs(output_dir)
     setup_logger(output_dir, distributed_rank=rank, name="fvcore")
     logger = setup_logger(output_dir, distributed_rank=rank)
-    logger.info(f"Rank of current process: {rank}. World size: {comm.get_world_size()}")
-    logger.info("Environment info:\n" + collect_env_info())
-    logger.info(f"Command line arguments: {args}")
+    logger.info(f"This is process {rank} of {comm.get_world_size()}")
+    logger.info("Environment:\n" + collect_env_info())
+    logger.info(f"Arguments: {args}")
     if config_file := getattr(args, "config_file", ""):
-        logger.info(f"Contents of {config_file}:\n{Path(config_file).read_text()}")
+        logger.info(f"The config {config_file}:\n{Path(config_file).read_text()}")
     if is_main and output_dir:
         path = os.path.join(output_dir, "config.yaml")
         LazyConfig.save(cfg, path)
-        logger.info(f"Full config saved to {path}")
+        logger.info(f"The whole config is in {path}")
 
     seed = OmegaConf.select(cfg, "train.seed", default=-1)
     seed_all_rng(None if seed < 0 else seed + rank)

@@ -55,7 +55,7 @@ def launch(
     if dist_url == "auto":
         assert num_machines == 1, "dist_url=auto is for one machine only."
         dist_url = f"tcp://127.0.0.1:{_free_port()}"
-    if num_machines > 1 and dist_url.startswith("file://"):
+    if num_machines > 1 and (dist_url or "").startswith("file://"):
         logger.warning("file:// is not reliable between machines; prefer tcp://")
     first_rank = machine_rank * num_gpus_per_machine
     mp.start_processes(
@@ -97,7 +97,7 @@ def _worker(
             timeout=timeout,
         )
     except Exception:
-        logger.error(f"Process group URL: {dist_url}")
+        logger.error(f"The processes could not meet at {dist_url}")
         raise
     comm.create_local_process_group(local_size)
     if has_gpu:

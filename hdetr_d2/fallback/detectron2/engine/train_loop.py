@@ -46,6 +46,8 @@ class HookBase:
         """What `load_state_dict` needs; a hook with an empty one is not saved."""
         return {}
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
+
 
 class TrainerBase:
     """A loop over iterations with hooks; what a step does is up to `run_step`.
@@ -76,7 +78,7 @@ class TrainerBase:
 
     def train(self, start_iter: int, max_iter: int) -> None:
         """Run iterations start_iter ... max_iter - 1."""
-        logger.info(f"Starting training from iteration {start_iter}")
+        logger.info(f"Training iterations {start_iter} to {max_iter - 1}")
         self.iter = self.start_iter = start_iter
         self.max_iter = max_iter
         with EventStorage(start_iter) as self.storage:
@@ -89,7 +91,7 @@ class TrainerBase:
                 # Hooks tell a finished training from a broken one by this.
                 self.iter += 1
             except Exception:
-                logger.exception("Exception during training:")
+                logger.exception(f"The training broke off at iteration {self.iter}:")
                 raise
             finally:
                 self.after_train()
@@ -132,7 +134,7 @@ class TrainerBase:
         for name, state in state_dict.get("hooks", {}).items():
             hook = next((h for h in self._hooks if type(h).__qualname__ == name), None)
             if hook is None:
-                logger.warning(f"Cannot find the hook '{name}', its state_dict is ignored.")
+                logger.warning(f"The state of a hook {name} is left out: there is no such hook.")
             else:
                 hook.load_state_dict(state)
 
@@ -182,7 +184,7 @@ class SimpleTrainer(TrainerBase):
 
     def run_step(self) -> None:
         """Raises AssertionError when somebody left the model in eval mode."""
-        assert self.model.training, f"[{type(self).__name__}] model was changed to eval mode!"
+        assert self.model.training, "The model is in eval mode: who has left it so?"
         start = time.perf_counter()
         data = next(self._data_loader_iter)
         data_time = time.perf_counter() - start
@@ -226,11 +228,12 @@ class SimpleTrainer(TrainerBase):
         total = sum(means.values())
         if not np.isfinite(total):
             raise FloatingPointError(
-                f"Loss became infinite or NaN at iteration={cur_iter}!\nloss_dict = {means}"
+                f"The loss of iteration {cur_iter} is not finite: {total}, the sum of {means}."
             )
         storage.put_scalar(f"{prefix}total_loss", total, cur_iter=cur_iter)
         if len(means) > 1:
-            storage.put_scalars(cur_iter=cur_iter, **means)
+            for name, mean in means.items():
+                storage.put_scalar(name, mean, cur_iter=cur_iter)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "optimizer": self.optimizer.state_dict()}

@@ -103,13 +103,13 @@ class COCOEvaluator(DatasetEvaluator):
         if gathered is None:
             return {}
         if not gathered:
-            logger.warning("[COCOEvaluator] Did not receive valid predictions.")
+            logger.warning("There is nothing to evaluate: no image was processed.")
             return {}
         predictions = to_dataset_ids(list(chain.from_iterable(gathered)), self._metadata)
         if self._output_dir:
             write_json(predictions, self._output_dir, "coco_instances_results.json")
         if "annotations" not in self._truth.dataset:
-            logger.info("Annotations are not available for evaluation.")
+            logger.info("The json has no annotations to compare with.")
             return {}
         tasks = self._tasks or tasks_of(predictions)
         return {task: self._evaluate_task(task, predictions, img_ids) for task in sorted(tasks)}
@@ -117,9 +117,9 @@ class COCOEvaluator(DatasetEvaluator):
     def _evaluate_task(
         self, task: str, predictions: list[dict], img_ids: Sequence[int] | None
     ) -> dict[str, float]:
-        assert task in ("bbox", "segm"), f"Got unknown task: {task}!"
+        assert task in ("bbox", "segm"), f"The tasks are bbox and segm, not {task}."
         if not predictions:  # pycocotools cannot read an empty list
-            logger.warning("No predictions from the model!")
+            logger.warning("The model has found nothing at all.")
             return dict.fromkeys(_METRICS, float("nan"))
         with _silence():
             found = self._truth.loadRes(for_task(predictions, task))
@@ -130,7 +130,7 @@ class COCOEvaluator(DatasetEvaluator):
             run.evaluate()
             run.accumulate()
         results = {name: _mean_precision(run, *which) for name, which in _METRICS.items()}
-        logger.info(f"Evaluation results for {task}: \n" + create_small_table(results))
+        logger.info(f"Results for {task}:\n" + create_small_table(results))
         return {**results, **self._per_class(run, task)}
 
     def _per_class(self, run: COCOeval, task: str) -> dict[str, float]:
@@ -141,7 +141,7 @@ class COCOEvaluator(DatasetEvaluator):
             f"{len(names)} class names for {len(run.params.catIds)} categories of the json"
         )
         rows = [(name, _mean_precision(run, category=i)) for i, name in enumerate(names)]
-        logger.info(f"Per-category {task} AP: \n" + many_rows(rows, ("category", "AP")))
+        logger.info(f"AP ({task}) of each class:\n" + many_rows(rows, ("category", "AP")))
         return {f"AP-{name}": ap for name, ap in rows}
 
 
@@ -206,8 +206,8 @@ def to_dataset_ids(predictions: list[dict], metadata: object) -> list[dict]:
     ids = {i: category_id for category_id, i in metadata.thing_dataset_id_to_contiguous_id.items()}
     for p in predictions:
         assert p["category_id"] in ids, (
-            f"A prediction has class={p['category_id']}, but the dataset only has {len(ids)} "
-            f"classes and predicted class id should be in [0, {len(ids) - 1}]."
+            f"The model has predicted class={p['category_id']}, but the data set has the classes "
+            f"[0, {len(ids) - 1}]."
         )
     return [{**p, "category_id": ids[p["category_id"]]} for p in predictions]
 
@@ -226,7 +226,7 @@ def for_task(predictions: list[dict], task: str) -> list[dict]:
 def write_json(predictions: list[dict], output_dir: str, name: str) -> None:
     PathManager.mkdirs(output_dir)
     path = os.path.join(output_dir, name)
-    logger.info(f"Saving results to {path}")
+    logger.info(f"Writing {len(predictions)} predictions to {path}")
     with PathManager.open(path, "w") as f:
         json.dump(predictions, f)
 

@@ -4,7 +4,7 @@ import datetime
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableSequence, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -26,7 +26,7 @@ class DatasetEvaluator:
     def reset(self) -> None:
         """Forget everything: a new round begins."""
 
-    def process(self, inputs: list[dict], outputs: list[dict]) -> None:
+    def process(self, inputs: list[Any], outputs: list[Any]) -> None:
         """Take a batch; the two lists go together element by element."""
 
     def evaluate(self) -> dict[str, Any] | None:
@@ -43,7 +43,7 @@ class DatasetEvaluators(DatasetEvaluator):
         for evaluator in self._evaluators:
             evaluator.reset()
 
-    def process(self, inputs: list[dict], outputs: list[dict]) -> None:
+    def process(self, inputs: list[Any], outputs: list[Any]) -> None:
         for evaluator in self._evaluators:
             evaluator.process(inputs, outputs)
 
@@ -54,7 +54,7 @@ class DatasetEvaluators(DatasetEvaluator):
             results = evaluator.evaluate()
             if comm.is_main_process() and results is not None:
                 twice = together.keys() & results.keys()
-                assert not twice, f"Different evaluators produce results with the same key {twice}"
+                assert not twice, f"Two evaluators have the same key for their results: {twice}"
                 together.update(results)
         return together
 
@@ -92,26 +92,23 @@ class _Stopwatch:
     def progress(self) -> str:
         each = (time.perf_counter() - self.start) / max(self.counted, 1)
         eta = datetime.timedelta(seconds=int(each * (self.total - self.done)))
-        parts = ". ".join(f"{part}: {self.mean(part):.4f} s/iter" for part in self._seconds)
-        return (
-            f"Inference done {self.done}/{self.total}. {parts}. Total: {each:.4f} s/iter. ETA={eta}"
-        )
+        parts = ", ".join(f"{part} {self.mean(part):.4f}" for part in self._seconds)
+        return f"{self.done} of {self.total} batches, {each:.4f} s each ({parts}), eta: {eta}"
 
     def summary(self) -> str:
         seconds = time.perf_counter() - self.start
         return (
-            f"Total inference time: {datetime.timedelta(seconds=seconds)} "
-            f"({seconds / max(self.counted, 1):.6f} s / iter per device, on "
-            f"{comm.get_world_size()} devices), of it in the model "
-            f"{self.mean('Inference'):.6f} s / iter"
+            f"Inference took {datetime.timedelta(seconds=int(seconds))}: "
+            f"{seconds / max(self.counted, 1):.4f} s for a batch, of it "
+            f"{self.mean('model'):.4f} s in the model, on {comm.get_world_size()} processes"
         )
 
 
 def inference_on_dataset(
     model: Callable[[Any], Any],
-    data_loader: DataLoader,
+    data_loader: DataLoader | Sequence[Any],
     evaluator: DatasetEvaluator | MutableSequence[DatasetEvaluator] | None,
-    callbacks: dict[str, Callable[[], None]] | None = None,
+    callbacks: Mapping[str, Callable[[], Any]] | None = None,
 ) -> dict[str, Any]:
     """Run the model over all batches without gradients, a module in eval mode, and evaluate.
 
@@ -131,7 +128,7 @@ def inference_on_dataset(
     def call(name: str) -> None:
         (callbacks or {}).get(name, lambda: None)()
 
-    logger.info(f"Start inference on {len(data_loader)} batches")
+    logger.info(f"Evaluating {len(data_loader)} batches")
     with ExitStack() as stack:
         if isinstance(model, nn.Module):
             stack.enter_context(inference_context(model))
@@ -139,17 +136,17 @@ def inference_on_dataset(
         watch = _Stopwatch(len(data_loader))
         call("on_start")
         for inputs in data_loader:
-            watch.lap("Dataloading")
+            watch.lap("data")
             call("before_inference")
             outputs = model(inputs)
             call("after_inference")
             if torch.cuda.is_available():
                 torch.cuda.synchronize()  # else the time of the model would be the evaluator's
-            watch.lap("Inference")
+            watch.lap("model")
             evaluator.process(inputs, outputs)
-            watch.lap("Eval")
+            watch.lap("evaluator")
             watch.finish_iteration()
-            if watch.done > 2 * watch.warmup or watch.mean("Inference") > 5:
+            if watch.done > 2 * watch.warmup or watch.mean("model") > 5:
                 log_every_n_seconds(logging.INFO, watch.progress(), n=5)
         call("on_end")
     logger.info(watch.summary())

@@ -87,13 +87,13 @@ class LVISEvaluator(DatasetEvaluator):
         if gathered is None:
             return None
         if not gathered:
-            logger.warning("[LVISEvaluator] Did not receive valid predictions.")
+            logger.warning("There is nothing to evaluate: no image was processed.")
             return {}
         predictions = self._to_dataset_ids(list(chain.from_iterable(gathered)))
         if self._output_dir:
             write_json(predictions, self._output_dir, "lvis_instances_results.json")
         if not self._truth.get_ann_ids():
-            logger.info("Annotations are not available for evaluation.")
+            logger.info("The json has no annotations to compare with.")
             return {}
         tasks = self._tasks or tasks_of(predictions)
         return {task: self._evaluate_task(task, predictions) for task in sorted(tasks)}
@@ -107,12 +107,12 @@ class LVISEvaluator(DatasetEvaluator):
         from lvis import LVISEval, LVISResults
 
         if not predictions:
-            logger.warning("No predictions from the model!")
+            logger.warning("The model has found nothing at all.")
             return dict.fromkeys(_METRICS, float("nan"))
         with contextlib.redirect_stdout(io.StringIO()):
             found = LVISResults(self._truth, for_task(predictions, task), max_dets=self._max_dets)
             run = LVISEval(self._truth, found, task)
             run.run()
         results = {name: float(run.get_results()[name] * 100) for name in _METRICS}
-        logger.info(f"Evaluation results for {task}: \n" + create_small_table(results))
+        logger.info(f"Results for {task}:\n" + create_small_table(results))
         return results

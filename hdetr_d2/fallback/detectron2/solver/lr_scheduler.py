@@ -74,6 +74,6 @@ class LRMultiplier(LRScheduler):
         """Without the schedule: it has no state, and a resumed run may have another one."""
         return {"base_lrs": self.base_lrs, "last_epoch": self.last_epoch}
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[Any]:
         factor = self._multiplier(self.last_epoch / self._max_iter)
         return [base * factor for base in self.base_lrs]

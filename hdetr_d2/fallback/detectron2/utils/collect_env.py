@@ -16,7 +16,6 @@ __all__ = ["collect_env_info"]
 __getattr__ = absent(__name__)
 
 _PACKAGES = (
-    "torch",
     "torchvision",
     "numpy",
     "fvcore",
@@ -41,6 +40,6 @@ def _rows() -> Iterator[tuple[str, str]]:
             yield package, version(package)
         except PackageNotFoundError:
             yield package, "not installed"
-    yield "CUDA of torch", str(torch.version.cuda)
+    yield "torch", f"{torch.__version__} (CUDA {torch.version.cuda})"
     for index in range(torch.cuda.device_count()):
         yield f"GPU {index}", torch.cuda.get_device_name(index)

@@ -1,7 +1,7 @@
 """Talking to the other processes of a training; everything works with a single process, too."""
 
-from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -26,7 +26,8 @@ __all__ = [
 
 __getattr__ = absent(__name__)
 
-_local_group: dist.ProcessGroup | None = None
+# Weak: destroy_process_group ends the life of a group, and a new one may be made after it.
+_groups: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
 def _distributed() -> bool:
@@ -45,22 +46,20 @@ def is_main_process() -> bool:
     return get_rank() == 0
 
 
-@lru_cache
 def create_local_process_group(num_workers_per_machine: int) -> None:
-    """Make the group of the processes on this machine; all processes call it together, once."""
-    global _local_group
+    """Make the group of the processes on this machine; all processes call it together."""
     assert get_world_size() % num_workers_per_machine == 0
     for first in range(0, get_world_size(), num_workers_per_machine):
         ranks = list(range(first, first + num_workers_per_machine))
         group = dist.new_group(ranks)  # a collective call: also for the groups of other machines
         if isinstance(group, dist.ProcessGroup):
-            _local_group = group
+            _groups["local"] = group
 
 
 def get_local_process_group() -> dist.ProcessGroup:
     """The processes on this machine."""
-    assert _local_group is not None, "call comm.create_local_process_group after init_process_group"
-    return _local_group
+    assert "local" in _groups, "call comm.create_local_process_group after init_process_group"
+    return _groups["local"]
 
 
 def get_local_rank() -> int:
@@ -81,12 +80,13 @@ def synchronize() -> None:
     dist.barrier(device_ids=[torch.cuda.current_device()] if on_gpu else None)
 
 
-@lru_cache
-def _cpu_group() -> Any:
+def _cpu_group() -> dist.ProcessGroup | None:
     """All processes, through a backend that takes pickled objects without the GPU."""
-    if dist.get_backend() == dist.Backend.NCCL:
-        return dist.new_group(backend="gloo")
-    return dist.group.WORLD
+    if dist.get_backend() != dist.Backend.NCCL:
+        return None  # torch's own default
+    if "cpu" not in _groups:
+        _groups["cpu"] = dist.new_group(backend="gloo")
+    return _groups["cpu"]
 
 
 def all_gather(data: Any, group: dist.ProcessGroup | None = None) -> list[Any]:

@@ -17,7 +17,7 @@ def seed_all_rng(seed: int | None = None) -> None:
     """Seed the generators of Python, numpy and torch, without a seed from the system's entropy."""
     if seed is None:
         seed = int.from_bytes(os.urandom(4), "big")
-        logging.getLogger(__name__).info(f"Using a generated random seed {seed}")
+        logging.getLogger(__name__).info(f"no seed was given: drew {seed}")
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)  # the GPUs' generators included

@@ -109,7 +109,7 @@ class EventStorage:
         """Add an RGB picture [3, H, W]: uint8, or float in 0 .. 1."""
         self._images.append((img_name, img_tensor, self._iter))
 
-    def take_images(self) -> list[tuple[str, Any, int]]:
+    def _take_images(self) -> list[tuple[str, Any, int]]:
         """Name, picture and iteration of the pictures since the last call."""
         images, self._images = self._images, []
         return images
@@ -137,7 +137,7 @@ class EventStorage:
     def latest_with_smoothing_hint(self, window_size: int = 20) -> dict[str, tuple[float, int]]:
         """`latest`, with the median of the last `window_size` iterations for the noisy ones."""
         return {
-            name: (self.median(name, window_size) if self._hints[name] else value, at)
+            name: (self._median(name, window_size) if self._hints[name] else value, at)
             for name, (value, at) in self._latest.items()
         }
 
@@ -147,7 +147,7 @@ class EventStorage:
         first = values[-1][1] - window_size + 1
         return sum(1 for _, at in values if at >= first)
 
-    def median(self, name: str, window_size: int = 20) -> float:
+    def _median(self, name: str, window_size: int = 20) -> float:
         """The median over the last `window_size` iterations."""
         return self._histories[name].median(self.count_samples(name, window_size))
 
@@ -209,7 +209,7 @@ class TensorboardXWriter(EventWriter):
         for name, (value, at) in fresh.items():
             self._writer.add_scalar(name, value, at)
         self._last_write = max((at for _, at in fresh.values()), default=self._last_write)
-        for name, image, at in storage.take_images():
+        for name, image, at in storage._take_images():
             self._writer.add_image(name, image, at)
 
     def close(self) -> None:
@@ -238,7 +238,7 @@ class CommonMetricPrinter(EventWriter):
         yield f"iter: {storage.iter}"
         for mark in ("loss", "[metric]"):
             for name in [name for name in histories if mark in name]:
-                yield f"{name}: {storage.median(name, self._window_size):.4g}"
+                yield f"{name}: {storage._median(name, self._window_size):.4g}"
         if "time" in histories:
             yield f"time: {histories['time'].global_avg():.4f}"
             yield f"last_time: {histories['time'].latest():.4f}"

@@ -34,5 +34,5 @@ def _get_coco_instances_meta() -> dict:
 def _get_builtin_metadata(dataset_name: str) -> dict:
     """The metadata of a family of data sets; "coco" is the only one here."""
     if dataset_name != "coco":
-        raise KeyError(f"No built-in metadata for dataset {dataset_name}")
+        raise KeyError(f"'{dataset_name}' is not among the data sets that are known here: coco.")
     return _get_coco_instances_meta()

@@ -36,9 +36,8 @@ def register_coco_instances(
     """
     if name not in DatasetCatalog:
         DatasetCatalog.register(name, lambda: load_coco_json(json_file, image_root, name))
-    MetadataCatalog.get(name).set(
-        json_file=json_file, image_root=image_root, evaluator_type="coco", **metadata
-    )
+    known = {"json_file": json_file, "image_root": image_root, "evaluator_type": "coco"}
+    MetadataCatalog.get(name).set(**known, **metadata)
 
 
 def load_coco_json(
@@ -85,11 +84,11 @@ def load_coco_json(
         }
         for image_id, image in sorted(images.items())
     ]
-    logger.info(f"Loaded {len(dataset_dicts)} images in COCO format from {json_file}")
+    logger.info(f"Read {len(dataset_dicts)} images from {json_file}")
     if reader.without_shape:
         logger.warning(
-            f"Filtered out {reader.without_shape} instances without valid segmentation in "
-            f"{json_file}: a polygon needs at least 3 points."
+            f"{reader.without_shape} annotations of {json_file} are left out: none of their "
+            "polygons has 3 points."
         )
     return dataset_dicts
 
@@ -100,11 +99,11 @@ def _by_image(
     known = [a for a in annotations if a["image_id"] in images]
     if len(known) < len(annotations):
         logger.warning(
-            f"{json_file} contains {len(annotations)} annotations, but only {len(known)} of them "
-            "match to images in the file."
+            f"{len(annotations) - len(known)} annotations of {json_file} are left out: their image "
+            "is not in the file."
         )
     assert len({a["id"] for a in known}) == len(known), (
-        f"Annotation ids in '{json_file}' are not unique!"
+        f"Two annotations of '{json_file}' have the same id: ids must be unique."
     )
     grouped = defaultdict(list)
     for annotation in known:
@@ -152,7 +151,7 @@ class _AnnotationReader:
         assert not annotation.get("ignore", 0), f'"ignore" is not supported: {where} has it.'
         found = {key: annotation[key] for key in self.keys if key in annotation}
         if "bbox" in found and len(found["bbox"]) == 0:
-            raise ValueError(f"{where} contains an empty 'bbox' value! This is not COCO's format.")
+            raise ValueError(f"{where} has an empty 'bbox'.")
         if segmentation := annotation.get("segmentation"):
             shape = _shape(segmentation)
             if not shape:
@@ -163,8 +162,8 @@ class _AnnotationReader:
         if self.ids is not None:
             if found["category_id"] not in self.ids:
                 raise KeyError(
-                    f"{where} has category_id={found['category_id']}, but this id does not exist "
-                    "in 'categories' of the json file."
+                    f"{where} has category_id={found['category_id']}, which is not among the "
+                    "categories of the json."
                 )
             found["category_id"] = self.ids[found["category_id"]]
         return found

@@ -28,9 +28,8 @@ def register_lvis_instances(name: str, metadata: dict, json_file: str, image_roo
             a slash.
     """
     DatasetCatalog.register(name, lambda: load_lvis_json(json_file, image_root, name))
-    MetadataCatalog.get(name).set(
-        json_file=json_file, image_root=image_root, evaluator_type="lvis", **metadata
-    )
+    known = {"json_file": json_file, "image_root": image_root, "evaluator_type": "lvis"}
+    MetadataCatalog.get(name).set(**known, **metadata)
 
 
 def load_lvis_json(
@@ -62,11 +61,11 @@ def load_lvis_json(
     for annotation in content["annotations"]:
         grouped[annotation["image_id"]].append(annotation)
     assert len({a["id"] for a in content["annotations"]}) == len(content["annotations"]), (
-        f"Annotation ids in '{json_file}' are not unique"
+        f"Two annotations of '{json_file}' have the same id: ids must be unique."
     )
     keys = extra_annotation_keys or ()
     images = sorted(content["images"], key=lambda image: image["id"])
-    logger.info(f"Loaded {len(images)} images in the LVIS format from {json_file}")
+    logger.info(f"Read {len(images)} images from {json_file}")
     return [
         {
             # The split is part of the address only: LVIS val takes images from COCO train too.
@@ -89,7 +88,7 @@ def get_lvis_instances_meta(dataset_name: str) -> dict:
         ValueError: no data set with an LVIS json is registered under this name.
     """
     if "json_file" not in MetadataCatalog.get(dataset_name).as_dict():
-        raise ValueError(f"No built-in metadata for dataset {dataset_name}")
+        raise ValueError(f"No LVIS json is registered as '{dataset_name}'.")
     return _meta(_read(MetadataCatalog.get(dataset_name).json_file))
 
 
@@ -109,7 +108,7 @@ def _annotation(annotation: dict, extra_keys: Sequence[str]) -> dict:
     polygons = annotation["segmentation"]
     valid = [p for p in polygons if len(p) >= 6 and len(p) % 2 == 0]
     assert len(valid) == len(polygons) > 0, (
-        f"Annotation {annotation['id']} contains an invalid polygon with < 3 points"
+        f"Annotation {annotation['id']} has no polygon, or one with < 3 points."
     )
     return {
         "bbox": annotation["bbox"],

@@ -1,0 +1,76 @@
+"""The training script: its arguments, and what every process does with them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from detectron2.engine import default_argument_parser
+
+from hdetr_d2.engine.config import config_text, load_config
+from hdetr_d2.engine.evaluate import do_eval
+from hdetr_d2.engine.launch import launch
+from hdetr_d2.engine.resolve import resolve_config
+from hdetr_d2.engine.setup import start_logging, start_run
+from hdetr_d2.engine.train import do_train
+from hdetr_d2.errors import UserError
+
+EXAMPLES = """
+examples:
+  train:            %(prog)s --config-file CONFIG train.output_dir=output/mine optimizer.lr=1e-4
+  go on:            %(prog)s --config-file CONFIG --resume train.output_dir=output/mine
+  evaluate:         %(prog)s --config-file CONFIG --eval-only train.init_checkpoint=FILE
+  8 GPUs:           %(prog)s --config-file CONFIG --num-gpus 8
+  2 on the CPU:     %(prog)s --config-file CONFIG --num-gpus 2 train.device=cpu
+  with torchrun:    torchrun --nproc-per-node 8 %(prog)s --config-file CONFIG
+"""
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """Detectron2's arguments, and --print-config."""
+    parser = default_argument_parser(epilog=EXAMPLES)
+    parser.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print the config with the overrides as YAML, and stop",
+    )
+    parser.set_defaults(dist_url="auto")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script.
+
+    Returns:
+        The exit status: 0, or 2 after one line on stderr that says what to mend.
+    """
+    args = argument_parser().parse_args(argv)
+    try:
+        cfg = load_config(args.config_file, args.opts)
+        if args.print_config:
+            print(config_text(cfg), end="")
+            return 0
+        launch(
+            run,
+            args,
+            device=cfg.train.device,
+            num_gpus=args.num_gpus,
+            num_machines=args.num_machines,
+            machine_rank=args.machine_rank,
+            dist_url=args.dist_url,
+        )
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train or evaluate, as one of the processes of the run."""
+    cfg = load_config(args.config_file, args.opts)
+    start_logging(cfg.train.output_dir)
+    resolve_config(cfg)
+    start_run(cfg, args)
+    if args.eval_only:
+        do_eval(cfg)
+    else:
+        do_train(cfg, resume=args.resume)

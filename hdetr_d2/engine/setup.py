@@ -1,0 +1,60 @@
+"""What a process does before it builds anything: log, random state, precision of the machine."""
+
+import argparse
+import logging
+import os
+import random
+import sys
+
+import numpy as np
+import torch
+from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
+from omegaconf import DictConfig
+
+from hdetr_d2._detectron2 import describe
+from hdetr_d2.engine.config import save_config
+from hdetr_d2.engine.device import choose_device
+from hdetr_d2.engine.resolve import prepare_output
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def start_logging(folder: str) -> None:
+    """Let this project, Detectron2 and fvcore write to the console and to `folder`/log.txt.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    prepare_output(folder)
+    for name in ("hdetr_d2", "detectron2", "fvcore"):
+        colored = sys.stdout.isatty()
+        log = setup_logger(folder, comm.get_rank(), name=name, abbrev_name=name, color=colored)
+        for handler in log.handlers:
+            handler.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for a UserError: the end of the run tells it, in one line and without a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], UserError))
+
+
+def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:
+    """Say what runs where, save the resolved config, and fix the random state of the weights."""
+    device = choose_device(cfg.train.device, comm.get_local_rank())
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
+    logger.info("%s; torch %s; %d processes, this one on %s (%s)", describe(), torch.__version__,
+                comm.get_world_size(), device, name)  # fmt: skip
+    logger.info("Arguments: %s", vars(args))
+    if comm.is_main_process():
+        path = os.path.join(cfg.train.output_dir, "config.yaml")
+        save_config(cfg, path)
+        logger.info("The resolved config is in %s", path)
+    torch.manual_seed(cfg.train.seed)
+    np.random.seed(cfg.train.seed)
+    random.seed(cfg.train.seed)
+    if cfg.train.deterministic:
+        # cuBLAS reads this when CUDA starts.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)

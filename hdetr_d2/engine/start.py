@@ -1,0 +1,74 @@
+"""From where a training starts: another run's weights, its own last checkpoint, or nothing."""
+
+import logging
+import os
+import secrets
+
+from omegaconf import DictConfig
+
+from hdetr_d2.checkpoint import Checkpointer, read_checkpoint
+from hdetr_d2.engine.compare import compare_configs
+from hdetr_d2.engine.hooks import BEST
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+RUN_METADATA = {"iteration", "config", "run"}
+
+
+def has_run(folder: str) -> bool:
+    """Whether there is a run in `folder` that could be resumed."""
+    return os.path.isfile(os.path.join(folder, "last_checkpoint"))
+
+
+def starting_point(cfg: DictConfig, checkpointer: Checkpointer, *, resume: bool) -> int:
+    """Load what there is to start from, and say which.
+
+    Returns:
+        The number of iterations already done.
+
+    Raises:
+        UserError: it cannot be read or does not fit, or the run was another one.
+    """
+    folder, weights = cfg.train.output_dir, cfg.train.init_checkpoint
+    if has_run(folder):
+        if resume:
+            return _resume(cfg, checkpointer)
+        logger.warning(
+            "%s holds an earlier run, which this one overwrites; --resume would go on", folder
+        )
+    elif resume:
+        logger.warning("Nothing to resume: %s holds no last_checkpoint", folder)
+    checkpointer.metadata["run"] = secrets.token_hex(8)
+    source = checkpointer.load(weights, checkpointables=[])
+    origin = f"weights {weights}" if weights else "the model's initial weights"
+    logger.info("Fresh start from %s", origin)
+    names = list(source.get("class_names", cfg.data.class_names))
+    if names != list(cfg.data.class_names):
+        logger.warning("%s was trained on other classes: %s", weights, ", ".join(names))
+    return 0
+
+
+def _resume(cfg: DictConfig, checkpointer: Checkpointer) -> int:
+    path = checkpointer.get_checkpoint_file()
+    metadata = read_checkpoint(path, only_look=True).get("metadata", {})
+    if not metadata.keys() >= RUN_METADATA:
+        raise UserError(f"{path} was not written by a training of this project: nothing to resume")
+    # Before the weights: a line about options says more than a list of keys that do not fit.
+    compare_configs(metadata["config"], cfg)
+    checkpointer.load(path)
+    checkpointer.metadata["run"] = metadata["run"]
+    best = best_metric(cfg.train.output_dir, metadata["run"])
+    if best is not None:
+        checkpointer.metadata["best_metric"] = best
+    logger.info("Resumed at iteration %d from %s", metadata["iteration"], path)
+    return metadata["iteration"]
+
+
+def best_metric(folder: str, run: str) -> float | None:
+    """The metric of `model_best.pth` in `folder`; None if there is none of this run."""
+    path = os.path.join(folder, f"{BEST}.pth")
+    if not os.path.isfile(path):
+        return None
+    metadata = read_checkpoint(path, only_look=True).get("metadata", {})
+    return metadata.get("best_metric") if metadata.get("run") == run else None

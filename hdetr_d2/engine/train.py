@@ -1,0 +1,138 @@
+"""A whole training, as a resolved config describes it."""
+
+import logging
+from typing import Any
+
+from detectron2.engine import HookBase, hooks
+from detectron2.utils import comm
+from omegaconf import DictConfig
+from torch import nn
+from torch.optim import Optimizer
+
+from hdetr_d2.checkpoint import Checkpointer
+from hdetr_d2.engine.build import build, build_model, build_optimizer, build_train_loader
+from hdetr_d2.engine.config import config_text, plain_config
+from hdetr_d2.engine.ddp import distribute
+from hdetr_d2.engine.device import Precision, choose_device
+from hdetr_d2.engine.ema import ModelEma
+from hdetr_d2.engine.evaluate import evaluate
+from hdetr_d2.engine.hooks import CheckpointHook, EvaluationHook, LearningRateHook, ProgressHook
+from hdetr_d2.engine.optim import OptimizerState
+from hdetr_d2.engine.start import has_run, starting_point
+from hdetr_d2.engine.trainer import Trainer
+from hdetr_d2.engine.writers import build_writers
+
+logger = logging.getLogger(__name__)
+
+
+def do_train(cfg: DictConfig, *, resume: bool) -> None:
+    """Train as the resolved config says.
+
+    Args:
+        resume: go on with the run in `train.output_dir`, if there is one.
+
+    Raises:
+        UserError: anything the user can mend.
+    """
+    device = choose_device(cfg.train.device, comm.get_local_rank())
+    amp = cfg.train.amp
+    precision = Precision.choose(enabled=amp.enabled, dtype=amp.dtype, device=device)
+    goes_on = resume and has_run(cfg.train.output_dir)
+    model = build_model(cfg, weights_follow=goes_on or bool(cfg.train.init_checkpoint))
+    optimizer = build_optimizer(cfg.optimizer, model)
+    ema = ModelEma(model, decay=cfg.train.ema.decay) if cfg.train.ema.enabled else None
+    scaler = precision.scaler()
+    states: dict[str, Any] = {"optimizer": OptimizerState(optimizer)}
+    if ema is not None:
+        states["ema"] = ema
+    if precision.scales_loss:
+        states["scaler"] = scaler
+    metadata = {"class_names": list(cfg.data.class_names), "config": config_text(cfg)}
+    checkpointer = Checkpointer(model, cfg.train.output_dir, metadata=metadata, **states)
+    start = starting_point(cfg, checkpointer, resume=resume)
+    trainer = Trainer(
+        model=distribute(model, **cfg.train.ddp),
+        make_loader=lambda iteration: build_train_loader(cfg, iteration),
+        optimizer=optimizer,
+        scaler=scaler,
+        precision=precision,
+        device=device,
+        seed=cfg.train.seed,
+        accumulate=cfg.train.accumulate,
+        clip_grad_norm=cfg.train.clip_grad_norm,
+        max_bad_steps=cfg.train.max_bad_steps,
+        log_period=cfg.train.log_period,
+        ema=ema,
+    )
+    evaluated = model if ema is None else ema.module
+    log_plan(cfg)
+    if start >= cfg.train.max_iter:
+        logger.warning("All %d iterations are done; a larger train.epochs would go on", start)
+        evaluate(cfg, evaluated)
+        return
+    trainer.register_hooks(build_hooks(cfg, model, evaluated, optimizer, checkpointer, start))
+    trainer.train(start, cfg.train.max_iter)
+
+
+def build_hooks(
+    cfg: DictConfig,
+    model: nn.Module,
+    evaluated: nn.Module,
+    optimizer: Optimizer,
+    checkpointer: Checkpointer,
+    start: int,
+) -> list[HookBase | None]:
+    """The hooks of a training, in their order.
+
+    Args:
+        evaluated: the model itself, or its moving average.
+        start: iterations already done.
+    """
+    each = cfg.train.iterations_per_epoch
+    options = cfg.train.checkpoint
+    saves_every = max(1, round(options.period_epochs * each))
+    return [
+        hooks.IterationTimer(),
+        ProgressHook(model),
+        LearningRateHook(optimizer, build(cfg, "lr_multiplier")),
+        CheckpointHook(checkpointer, period=saves_every, keep=options.keep),
+        EvaluationHook(
+            lambda: evaluate(cfg, evaluated),
+            period=round(cfg.train.eval_period_epochs * each),
+            checkpointer=checkpointer,
+            weights=evaluated.state_dict,
+            best_metric=options.best_metric,
+            best=checkpointer.metadata.get("best_metric"),
+        ),
+        build_writing(cfg, start) if comm.is_main_process() else None,
+    ]
+
+
+def build_writing(cfg: DictConfig, start: int) -> HookBase:
+    """The hook that writes metrics to the console and to files."""
+    writers = build_writers(
+        folder=cfg.train.output_dir,
+        start_iteration=start,
+        max_iter=cfg.train.max_iter,
+        iterations_per_epoch=cfg.train.iterations_per_epoch,
+        wandb=cfg.train.wandb,
+        config=plain_config(cfg),
+    )
+    return hooks.PeriodicWriter(writers, period=cfg.train.log_period)
+
+
+def log_plan(cfg: DictConfig) -> None:
+    """Say how much is learned from how many images at which rate."""
+    total = cfg.dataloader.train.total_batch_size
+    processes, parts = comm.get_world_size(), cfg.train.accumulate
+    logger.info(
+        "Total batch %d = %d process(es) x %d micro-batch(es) x %d images; base learning rate %g; "
+        "%d iterations, %d in an epoch; losses are divided by the targets of the total batch",
+        total,
+        processes,
+        parts,
+        total // (processes * parts),
+        cfg.optimizer.lr,
+        cfg.train.max_iter,
+        cfg.train.iterations_per_epoch,
+    )

@@ -1,0 +1,149 @@
+"""Where the metrics of a training go: the console, metrics.json, TensorBoard, Weights & Biases."""
+
+import datetime
+import logging
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from detectron2.utils.events import (
+    EventStorage,
+    EventWriter,
+    JSONWriter,
+    TensorboardXWriter,
+    get_event_storage,
+)
+
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+PARTS = ("data", "forward", "match", "loss", "backward", "optimizer")
+
+
+class ConsoleWriter(EventWriter):
+    """One log line: iteration, epoch, time left, losses, rate, times of an iteration, memory.
+
+    Of the losses the total and those of the last layer are shown; the others are in the files.
+    """
+
+    def __init__(self, *, max_iter: int, iterations_per_epoch: int, window: int = 20) -> None:
+        """
+        Args:
+            window: losses are medians over so many iterations.
+        """
+        self.max_iter = max_iter
+        self.iterations_per_epoch = iterations_per_epoch
+        self.window = window
+        self._written = -1
+
+    def write(self) -> None:
+        storage = get_event_storage()
+        latest = storage.latest().get("total_loss")
+        if latest is None or latest[1] <= self._written:
+            return
+        self._written = latest[1]
+        done = self._written + 1
+        logger.info(
+            "iteration %d/%d  epoch %.2f  %s%s  lr %.3g  %s%s",
+            done,
+            self.max_iter,
+            done / self.iterations_per_epoch,
+            self._time_left(storage, self.max_iter - done),
+            self._losses(storage),
+            storage.history("lr").latest(),
+            self._times(storage),
+            f"  memory {storage.history('memory/peak_mb').latest():.0f} MB",
+        )
+
+    def _time_left(self, storage: EventStorage, iterations: int) -> str:
+        # The first iterations are not timed: they are slower than the rest.
+        if "time" not in storage.latest():
+            return ""
+        seconds = storage.history("time").median(1000) * iterations
+        return f"ETA {datetime.timedelta(seconds=int(seconds))}  "
+
+    def _losses(self, storage: EventStorage) -> str:
+        names = [
+            name for name in storage.latest() if re.fullmatch(r"loss_[a-z]+(_[a-z]\w*)?", name)
+        ]
+        return "  ".join(
+            f"{name} {storage.history(name).median(self.window):.4g}"
+            for name in ["total_loss", *names]
+        )
+
+    def _times(self, storage: EventStorage) -> str:
+        latest = storage.latest()
+        parts = [
+            f"{part} {latest[f'time/{part}'][0]:.3f}" for part in PARTS if f"time/{part}" in latest
+        ]
+        whole = (
+            f"{storage.history('time').median(self.window):.3f} s/it " if "time" in latest else ""
+        )
+        return f"{whole}({', '.join(parts)})"
+
+
+class WandbWriter(EventWriter):
+    """Sends the newest value of every scalar to Weights & Biases."""
+
+    def __init__(
+        self, *, project: str | None, name: str | None, config: Mapping[str, Any], folder: str
+    ) -> None:
+        """
+        Raises:
+            UserError: wandb is not installed.
+        """
+        try:
+            import wandb
+        except ImportError as error:
+            raise UserError(
+                "train.wandb.enabled=true needs the package wandb (pip install wandb)"
+            ) from error
+        self._run = wandb.init(project=project, name=name, config=dict(config), dir=folder)
+        self._written = -1
+
+    def write(self) -> None:
+        fresh: dict[int, dict[str, float]] = {}
+        for name, (value, iteration) in get_event_storage().latest().items():
+            if iteration > self._written:
+                fresh.setdefault(iteration, {})[name] = value
+        # Steps must grow, so what came with earlier iterations goes first.
+        for iteration in sorted(fresh):
+            self._run.log(fresh[iteration], step=iteration)
+        self._written = max(fresh, default=self._written)
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def build_writers(
+    *,
+    folder: str,
+    start_iteration: int,
+    max_iter: int,
+    iterations_per_epoch: int,
+    wandb: Mapping[str, Any],
+    config: Mapping[str, Any],
+) -> list[EventWriter]:
+    """The writers of the main process.
+
+    Args:
+        folder: for metrics.json (a resumed run appends to it) and the TensorBoard events.
+        start_iteration: what a killed run sent to TensorBoard from here on is hidden there.
+        wandb: `enabled`, `project` and `name`.
+        config: what Weights & Biases shows as the settings of the run.
+
+    Raises:
+        UserError: wandb is asked for and not installed.
+    """
+    writers: list[EventWriter] = [
+        ConsoleWriter(max_iter=max_iter, iterations_per_epoch=iterations_per_epoch),
+        JSONWriter(os.path.join(folder, "metrics.json")),
+        TensorboardXWriter(folder, purge_step=start_iteration or None),
+    ]
+    if wandb["enabled"]:
+        writers.append(
+            WandbWriter(project=wandb["project"], name=wandb["name"], config=config, folder=folder)
+        )
+    return writers

@@ -1,0 +1,83 @@
+"""Every shipped recipe: found, loaded, saved as plain YAML, loaded back, built small and stepped once."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from detectron2.config import LazyConfig, instantiate
+from omegaconf import OmegaConf
+
+from hdetr_d2.engine.build import build_optimizer
+from hdetr_d2.engine.config import NODES, load_config, save_config
+from hdetr_d2.modeling.backbone import without_pretrained
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+RECIPES = sorted(
+    str(path.relative_to(CONFIGS))
+    for path in CONFIGS.rglob("*.py")
+    if path.relative_to(CONFIGS).parts[0] != "common"
+)
+
+
+@pytest.fixture(params=RECIPES)
+def path(request):
+    return str(CONFIGS / request.param)
+
+
+def test_there_are_recipes():
+    assert {name.split("/")[0] for name in RECIPES} >= {"custom", "deformable_detr", "quickstart"}
+
+
+def test_the_header_tells_what_one_must_know(path):
+    header = Path(path).read_text().split('"""')[1]
+    assert re.search(r"^Paper: +\S", header, re.MULTILINE)
+    assert re.search(r"^Published: +(AP \d\d\.\d|none)", header, re.MULTILINE)
+    if path.endswith("shapes.py"):
+        return
+    relative = Path(path).relative_to(CONFIGS.parent)
+    assert re.search(rf"^Command: +python train_net.py --config-file\s+{relative}\b", header, re.M)
+
+
+def test_a_saved_recipe_gives_the_same_model(path, tmp_path):
+    cfg = load_config(path)
+    assert set(NODES) <= set(cfg)
+    cfg.data.num_classes = 3
+    saved = tmp_path / "config.yaml"
+    save_config(cfg, saved)
+    LazyConfig.save(cfg, str(tmp_path / "by_detectron2.yaml"))
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".yaml", ".yaml"]  # and no pickle
+    for file in tmp_path.iterdir():
+        assert isinstance(yaml.safe_load(file.read_text()), dict)
+    with torch.device("meta"), without_pretrained():
+        models = [instantiate(config.model) for config in (cfg, load_config(str(saved)))]
+    assert str(models[0]) == str(models[1])
+    shapes = [{name: p.shape for name, p in model.state_dict().items()} for model in models]
+    assert shapes[0] == shapes[1]
+
+
+def test_a_step_of_a_small_version(path, shrink, make_batch):
+    cfg = shrink(load_config(path))
+    cfg.data.num_classes = 3
+    torch.manual_seed(0)
+    model = instantiate(cfg.model)
+    optimizer = build_optimizer(cfg.optimizer, model)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    losses = model(make_batch([2, 1]))
+    sum(losses.values()).backward()
+    optimizer.step()
+    changed = [name for name, p in model.named_parameters() if not torch.equal(p, before[name])]
+    assert len(changed) > len(before) / 2
+    assert all(loss.isfinite() for loss in losses.values())
+
+
+def test_the_learning_rate_falls(path):
+    cfg = load_config(path)
+    multiplier = instantiate(cfg.lr_multiplier)
+    assert multiplier(0.5) > multiplier(0.999)
+
+
+@pytest.mark.parametrize("common", sorted((CONFIGS / "common").rglob("*.py")), ids=lambda p: p.stem)
+def test_every_common_part_loads_by_itself(common):
+    assert len(OmegaConf.to_container(LazyConfig.load(str(common)), resolve=False)) > 0

@@ -1,0 +1,207 @@
+"""What is wrong in a COCO json is said in one sentence that names the file and the annotation."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hdetr_d2.data.coco_json import (
+    CocoJson,
+    Problem,
+    find_problems,
+    guess_box_format,
+    read_coco_json,
+)
+from hdetr_d2.errors import UserError
+
+
+def problems(content: dict, **options: bool) -> list[Problem]:
+    return list(find_problems(CocoJson("a.json", **content), **options))
+
+
+def only(content: dict, **options: bool) -> Problem:
+    (problem,) = problems(content, **options)
+    return problem
+
+
+def test_a_sound_json_has_no_problems(coco: dict) -> None:
+    assert problems(coco, for_evaluation=True) == []
+
+
+def test_classes_are_in_the_order_of_their_ids(coco: dict) -> None:
+    assert CocoJson("a.json", **coco).class_names() == ["cat", "dog"]
+
+
+def test_usable_images_have_an_object_that_is_no_crowd(coco: dict) -> None:
+    line = {"image_id": 3, "category_id": 3, "bbox": [0, 0, 5, 1], "segmentation": [[0, 0, 5, 1]]}
+    coco["annotations"].append({"id": 4, **line})
+    assert CocoJson("a.json", **coco).usable_images() == {1}
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.json does not exist"):
+        read_coco_json(tmp_path / "none.json")
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        read_coco_json(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b'{"images": [\n1,]}', "is not valid JSON: .*line 2, column"),
+        (b"", "is not valid JSON: .*line 1, column 1"),
+        (b"\xff\xfe\x00", "it is not text in UTF-8"),
+        (b"[]", "has no list 'images'"),
+        (b'{"images": [], "categories": []}', "has no list 'annotations'"),
+        (b'{"images": [1], "annotations": [], "categories": []}', "no list 'images' of objects"),
+    ],
+)
+def test_a_broken_file_is_one_sentence(text: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "broken.json"
+    path.write_bytes(text)
+    with pytest.raises(UserError, match=rf"broken\.json .*{message}"):
+        read_coco_json(path)
+
+
+@pytest.mark.parametrize(
+    ("box", "fault"),
+    [
+        ([1, 2, math.nan, 4], "not four finite numbers"),
+        ([1, 2, math.inf, 4], "not four finite numbers"),
+        ([1, 2, 3], "not four finite numbers"),
+        ([], "not four finite numbers"),
+        (None, "not four finite numbers"),
+        ([1, 2, "3", 4], "not four finite numbers"),
+        ([20, 20, -5, 5], "negative width or height"),
+    ],
+)
+def test_a_broken_box_is_an_error(box: object, fault: str, coco: dict) -> None:
+    coco["annotations"][1]["bbox"] = box
+    problem = only(coco)
+    assert problem.is_error
+    assert problem.text == f"a.json: annotation 2 of image 1 has bbox {box}: {fault}"
+
+
+@pytest.mark.parametrize("box", [[5, 5, 0, 4], [5, 5, 4, 0], [40, 5, 9, 9], [-20, 5, 9, 9]])
+def test_a_box_without_area_is_only_a_warning(box: list[int], coco: dict) -> None:
+    for i in range(20):  # sound ones, so that the odd one is no sign of another format
+        coco["annotations"].append({**coco["annotations"][0], "id": 10 + i})
+    coco["annotations"][1]["bbox"] = box
+    problem = only(coco)
+    assert not problem.is_error
+    assert "so it is left out" in problem.text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("category_id", 5, "has category_id 5, which is not in 'categories' (3..7)"),
+        ("image_id", 8, "annotation 2 of image 8: no such image"),
+        ("id", 1, "annotation id 1 is used more than once"),
+        ("segmentation", [1, 2, 3, 4, 5, 6], "neither a list of polygons nor an RLE"),
+        ("segmentation", "polygon", "neither a list of polygons nor an RLE"),
+        ("segmentation", {"counts": [1]}, "an RLE without counts or size"),
+        (
+            "segmentation",
+            {"counts": "ab", "size": [40, 30]},
+            "on an image of [height, width] [30, 40]",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named(key: str, value: object, message: str, coco: dict) -> None:
+    coco["annotations"][1][key] = value
+    problem = only(coco)
+    assert problem.is_error
+    assert message in problem.text
+
+
+@pytest.mark.parametrize("key", ["id", "image_id", "category_id", "bbox"])
+def test_a_missing_key_is_named(key: str, coco: dict) -> None:
+    del coco["annotations"][1][key]
+    assert only(coco).text.endswith(f"has no '{key}'")
+
+
+def test_a_line_instead_of_a_polygon_is_a_warning(coco: dict) -> None:
+    coco["annotations"][1]["segmentation"] = [[0, 0, 5, 5]]
+    assert not only(coco).is_error
+
+
+@pytest.mark.parametrize(
+    "segmentation", [None, [], [[0, 0, 5, 0, 5, 5]], {"counts": [1200], "size": [30, 40]}]
+)
+def test_sound_segmentations_pass(segmentation: object, coco: dict) -> None:
+    coco["annotations"][1]["segmentation"] = segmentation
+    assert problems(coco) == []
+
+
+def test_images_and_categories_are_checked(coco: dict) -> None:
+    coco["images"] += [{"id": 1, "width": 0, "height": 5}, {"file_name": "a"}]
+    coco["categories"] += [{"id": 3, "name": "cow"}, {"id": 9}]
+    texts = [problem.text for problem in problems(coco)]
+    assert "a.json: image 1 has no 'file_name'" in texts
+    assert "a.json: image 1 has width 0 and height 5; both must be positive" in texts
+    assert "a.json: image number 4 has no 'id'" in texts
+    assert "a.json: image id 1 is used more than once" in texts
+    assert "a.json: category id 3 is used more than once" in texts
+    assert "a.json: category number 3 needs an 'id' and a 'name'" in texts
+
+
+def test_no_categories_is_said(coco: dict) -> None:
+    coco.update(categories=[], annotations=[])
+    assert only(coco).text == "a.json has no categories"
+
+
+@pytest.mark.parametrize("key", ["area", "iscrowd"])
+def test_evaluation_needs_more_than_training(key: str, coco: dict) -> None:
+    del coco["annotations"][1][key]
+    assert problems(coco) == []
+    assert f"has no '{key}', which COCO's evaluation needs" in only(coco, for_evaluation=True).text
+
+
+def test_lvis_names_its_files_by_address(coco: dict) -> None:
+    for image in coco["images"]:
+        image["coco_url"] = "http://host/train2017/" + image.pop("file_name")
+    for annotation in coco["annotations"]:
+        del annotation["iscrowd"]
+    assert problems(coco, is_lvis=True, for_evaluation=True) == []
+
+
+XYWH = np.array([[10, 10, 20, 20], [60, 40, 30, 50], [50, 70, 40, 20], [80, 80, 15, 10]], float)
+SIZES = np.full((4, 2), 100.0)
+
+
+def test_the_format_of_boxes_is_recognised() -> None:
+    corners = np.concatenate([XYWH[:, :2], XYWH[:, :2] + XYWH[:, 2:]], axis=1)
+    centres = np.concatenate([XYWH[:, :2] + XYWH[:, 2:] / 2, XYWH[:, 2:]], axis=1)
+    assert guess_box_format(XYWH, SIZES) is None
+    assert guess_box_format(corners, SIZES) == "corners (x1, y1, x2, y2)"
+    assert guess_box_format(centres, SIZES) == "centre, width, height"
+    assert guess_box_format(XYWH / 100, SIZES) == "fractions of the image size"
+    assert guess_box_format(XYWH[:0], SIZES[:0]) is None
+
+
+def test_a_few_boxes_beyond_the_edge_are_no_other_format() -> None:
+    boxes = np.tile(XYWH, (10, 1))
+    boxes[3] = [90, 90, 95, 95]
+    assert guess_box_format(boxes, np.full((40, 2), 100.0)) is None
+
+
+def test_the_wrong_format_is_said_once(
+    coco: dict, write: Callable[[dict], tuple[Path, Path]]
+) -> None:
+    for annotation in coco["annotations"]:
+        x, y, w, h = annotation["bbox"]
+        annotation["bbox"] = [x, y, x + w, y + h]
+    path, _ = write(coco)
+    (problem,) = find_problems(read_coco_json(path))
+    assert "the boxes look like corners (x1, y1, x2, y2); COCO's are x, y, width" in problem.text
+
+
+def test_nan_in_a_file_is_read_and_found(coco: dict, tmp_path: Path) -> None:
+    coco["annotations"][0]["bbox"][2] = math.nan
+    (tmp_path / "nan.json").write_text(json.dumps(coco))
+    (problem,) = find_problems(read_coco_json(tmp_path / "nan.json"))
+    assert "annotation 1 of image 1 has bbox [2, 3, nan, 10]" in problem.text

@@ -1,0 +1,168 @@
+"""What the model gets, which objects stay, and randomness from (seed, position) alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pycocotools.mask as mask_utils
+import pytest
+import torch
+from detectron2.structures import BoxMode
+from PIL import Image
+from torchvision.transforms import v2
+
+from hdetr_d2.data.copy_paste import CopyPaste
+from hdetr_d2.data.images import BadImageError
+from hdetr_d2.data.mapper import DetrMapper, stream_seed
+from hdetr_d2.data.transforms import RandomShortSide, RandomSizeCrop
+from hdetr_d2.errors import UserError
+
+
+def annotation(box: list[float], label: int = 0, **more: object) -> dict:
+    return {"bbox": box, "bbox_mode": BoxMode.XYWH_ABS, "category_id": label, "iscrowd": 0, **more}
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> dict:
+    """A picture of 40 x 30 with two objects."""
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    objects = [annotation([2, 3, 10, 20], 1), annotation([20, 5, 15, 20], 0)]
+    size = {"height": 30, "width": 40, "image_id": 9}
+    return {"file_name": str(tmp_path / "image.png"), **size, "annotations": objects}
+
+
+def test_the_input_of_the_model(entry: dict) -> None:
+    mapped = DetrMapper(augmentations=[RandomShortSide([60], None)])(entry, 0)
+    assert mapped["image"].shape == (3, 60, 80)
+    assert type(mapped["image"]) is torch.Tensor
+    assert mapped["image"].dtype == torch.uint8
+    assert mapped["image"].is_contiguous()
+    assert (mapped["height"], mapped["width"], mapped["image_id"]) == (30, 40, 9)
+    assert "annotations" not in mapped
+    instances = mapped["instances"]
+    assert instances.image_size == (60, 80)
+    assert instances.gt_boxes.tensor.tolist() == [[4, 6, 24, 46], [40, 10, 70, 50]]
+    assert type(instances.gt_boxes.tensor) is torch.Tensor
+    assert instances.gt_classes.tolist() == [1, 0]
+    assert not instances.has("gt_masks")
+
+
+def test_the_entry_stays_as_it_is(entry: dict) -> None:
+    before = repr(entry)
+    DetrMapper(augmentations=[v2.RandomHorizontalFlip(1.0)])(entry, 0)
+    assert repr(entry) == before
+
+
+def test_inference_has_no_instances(entry: dict) -> None:
+    mapped = DetrMapper(is_train=False)(entry)
+    assert "instances" not in mapped
+    assert "annotations" not in mapped
+
+
+def test_crowds_and_boxes_without_area_are_left_out(entry: dict) -> None:
+    entry["annotations"] += [
+        annotation([0, 0, 5, 5], iscrowd=1),
+        annotation([5, 5, 0, 3]),
+        annotation([50, 5, 4, 4]),  # outside the image
+        annotation([-5, -5, 10, 10], 2),  # partly outside
+    ]
+    mapped = DetrMapper()(entry, 0)
+    assert mapped["dropped_boxes"] == 2
+    assert mapped["instances"].gt_classes.tolist() == [1, 0, 2]
+    assert mapped["instances"].gt_boxes.tensor[2].tolist() == [0, 0, 5, 5]
+
+
+def test_an_image_without_objects(entry: dict) -> None:
+    entry["annotations"] = []
+    instances = DetrMapper(with_masks=True)(entry, 0)["instances"]
+    assert instances.gt_boxes.tensor.shape == (0, 4)
+    assert instances.gt_classes.dtype == torch.int64
+    assert instances.gt_masks.tensor.shape == (0, 30, 40)
+
+
+def test_objects_outside_the_crop_are_left_out_and_the_rest_is_clipped(entry: dict) -> None:
+    mapper = DetrMapper(augmentations=[RandomSizeCrop(6, 6)])
+    seen = [mapper(entry, position)["instances"] for position in range(40)]
+    assert {len(instances) for instances in seen} == {0, 1}
+    boxes = torch.cat([instances.gt_boxes.tensor for instances in seen])
+    assert boxes.min() >= 0
+    assert boxes.max() <= 6
+    assert (boxes[:, 2:] - boxes[:, :2]).min() >= 1
+
+
+def rle(counts_as_list: bool) -> dict:
+    """The upper half of an image of 30 x 40, in a column-wise run-length code."""
+    mask = np.zeros((30, 40), dtype=np.uint8, order="F")
+    mask[:15] = 1
+    if counts_as_list:
+        return {"size": [30, 40], "counts": [0, *([15] * 80)]}
+    code = mask_utils.encode(mask)
+    return {"size": [30, 40], "counts": code["counts"].decode("ascii")}
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [[[0, 0, 40, 0, 40, 15, 0, 15]], rle(counts_as_list=False), rle(counts_as_list=True)],
+    ids=["polygon", "compressed", "uncompressed"],
+)
+def test_masks_from_every_kind_of_segmentation(entry: dict, segmentation: object) -> None:
+    entry["annotations"] = [annotation([0, 0, 40, 15], segmentation=segmentation)]
+    masks = DetrMapper(with_masks=True)(entry, 0)["instances"].gt_masks.tensor
+    assert masks.dtype == torch.bool
+    assert masks[0].sum(1).tolist() == [40] * 15 + [0] * 15
+
+
+def test_masks_are_flipped_with_the_image(entry: dict) -> None:
+    entry["annotations"] = [annotation([0, 0, 10, 30], segmentation=[[0, 0, 10, 0, 10, 30, 0, 30]])]
+    mapper = DetrMapper(augmentations=[v2.RandomHorizontalFlip(1.0)], with_masks=True)
+    instances = mapper(entry, 0)["instances"]
+    assert instances.gt_masks.tensor[0].any(0).tolist() == [False] * 30 + [True] * 10
+    assert instances.gt_boxes.tensor.tolist() == [[30, 0, 40, 30]]
+
+
+def test_a_missing_segmentation_is_named(entry: dict) -> None:
+    with pytest.raises(UserError, match=r"image\.png \(image 9\) has an object without a segment"):
+        DetrMapper(with_masks=True)(entry, 0)
+
+
+def test_another_size_than_stated_is_named(entry: dict) -> None:
+    with pytest.raises(BadImageError, match=r"image\.png is 40 x 30"):
+        DetrMapper()({**entry, "width": 41}, 0)
+
+
+def test_randomness_comes_from_seed_and_position_alone(entry: dict) -> None:
+    def image(seed: int, position: int) -> torch.Tensor:
+        mapper = DetrMapper(augmentations=[RandomSizeCrop(8, 30)], seed=seed)
+        torch.rand(position)  # whatever else was drawn before
+        return mapper(entry, position)["image"]
+
+    assert image(0, 3).equal(image(0, 3))
+    assert not image(0, 3).equal(image(0, 4))
+    assert not image(0, 3).equal(image(1, 3))
+
+
+def test_the_random_state_is_left_alone(entry: dict) -> None:
+    before = torch.get_rng_state()
+    DetrMapper(augmentations=[RandomSizeCrop(8, 30)])(entry, 3)
+    assert torch.get_rng_state().equal(before)
+
+
+def test_seeds_of_the_stream_do_not_collide() -> None:
+    seeds = {stream_seed(s, p, u) for s in range(10) for p in range(100) for u in range(2)}
+    assert len(seeds) == 2000
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_copy_paste_needs_masks() -> None:
+    with pytest.raises(ValueError, match="with_masks"):
+        DetrMapper(copy_paste=CopyPaste())
+
+
+def test_a_partner_gives_its_objects(entry: dict) -> None:
+    square = [[0, 0, 8, 0, 8, 8, 0, 8]]
+    entry["annotations"] = [annotation([0, 0, 8, 8], 1, segmentation=square)]
+    partner = {**entry, "annotations": [annotation([0, 0, 8, 8], 2, segmentation=square)]}
+    pasting = DetrMapper(with_masks=True, copy_paste=CopyPaste(p=1.0, p_object=1.0))
+    # The partner's object covers the only one beneath.
+    assert pasting(entry, 0, partner)["instances"].gt_classes.tolist() == [2]
+    assert pasting(entry, 0)["instances"].gt_classes.tolist() == [1]

@@ -1,0 +1,25 @@
+"""A recipe as the shipped ones are, but small enough to be trained in a test."""
+
+from ...configs.common.data.shapes import data, dataloader
+from ...configs.common.models.deformable_detr_pp import model
+from ...configs.common.optim import optimizer
+from ...configs.common.schedule import lr_multiplier
+from ...configs.common.train import train
+
+data.update(train_name="small_train", val_name="small_val")
+data.generate.update(num_train=9, num_val=3, image_size=64)
+dataloader.train.update(total_batch_size=2, num_workers=0)
+dataloader.test.num_workers = 0
+
+model.backbone.update(
+    name="resnet10t", pretrained=False, frozen=0, norm="gn", out_features=["res3", "res4", "res5"]
+)
+model.neck.update(in_shapes=[128, 256, 512], out_channels=64, num_levels=3)
+model.encoder.update(num_heads=4, num_layers=1, feedforward_dim=64)
+model.decoder.num_layers = 2
+model.query_selection.num_queries = 12
+
+optimizer.lr = 2e-4
+lr_multiplier.milestones = [1]
+train.update(device="cpu", epochs=2)
+train.ema.enabled = True

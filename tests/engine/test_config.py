@@ -1,0 +1,210 @@
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from detectron2.config import LazyConfig, instantiate
+
+from hdetr_d2.engine import resolve
+from hdetr_d2.engine.config import (
+    config_from_text,
+    config_text,
+    load_config,
+    plain_config,
+    save_config,
+)
+from hdetr_d2.engine.resolve import prepare_output, resolve_config
+from hdetr_d2.errors import UserError
+
+COMMON = Path(__file__).resolve().parents[2] / "configs" / "common"
+TEXT = f"""
+from detectron2.config import LazyCall as L, LazyConfig
+from torch import nn
+
+train = LazyConfig.load_rel("{COMMON}/train.py", "train")
+lr_multiplier = LazyConfig.load_rel("{COMMON}/schedule.py", "lr_multiplier")
+optimizer = LazyConfig.load_rel("{COMMON}/optim.py", "optimizer")
+data = dict(train_name="a", num_classes=None, class_names=None)
+dataloader = dict(train=dict(total_batch_size=4, num_workers=2))
+model = L(nn.Linear)(in_features=2, out_features="${{data.num_classes}}")
+train.device = "cpu"
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    (tmp_path / "config.py").write_text(TEXT)
+    return str(tmp_path / "config.py")
+
+
+@pytest.fixture
+def ten_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data set of two classes and ten images, without files."""
+    info = SimpleNamespace(class_names=["cat", "dog"], num_train_images=10)
+    monkeypatch.setattr(resolve, "register_datasets", lambda data: info)
+
+
+def test_overrides_in_hydras_grammar(path: str) -> None:
+    cfg = load_config(
+        path, ["train.epochs=3", "train.amp={enabled: true}", "optimizer.betas=[0.5,0.6]"]
+    )
+    assert (cfg.train.epochs, cfg.train.amp.enabled, cfg.train.amp.dtype) == (3, True, "bfloat16")
+    assert list(cfg.optimizer.betas) == [0.5, 0.6]
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [
+        ("train.epoch=3", "train.epochs"),
+        ("epochs=3", "train.epochs"),
+        ("trian.seed=3", "train.seed"),
+        ("train.amp.enable=true", "train.amp.enabled"),
+        ("train.amp={enable: true}", "train.amp.enabled"),
+        ("optimizer.params.rules.1.lr_scal=1", "optimizer.params.rules.1.lr_scale"),
+        ("train.epochs.x=1", "train.epochs"),
+    ],
+)
+def test_an_unknown_option_is_told_with_the_nearest(path: str, override: str, nearest: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_config(path, [override])
+    assert re.search(rf"^unknown option \S+: did you mean {re.escape(nearest)}\?", str(error.value))
+    assert f"+{override} adds it on purpose" in str(error.value)
+
+
+def test_a_plus_adds_an_option(path: str) -> None:
+    cfg = load_config(path, ["+train.mine=4", "++train.ddp.static_graph=true"])
+    assert (cfg.train.mine, cfg.train.ddp.static_graph) == (4, True)
+
+
+def test_a_list_item_can_be_overridden(path: str) -> None:
+    cfg = load_config(path, ["optimizer.params.rules.0.lr_scale=0.5"])
+    assert cfg.optimizer.params.rules[0].lr_scale == 0.5
+
+
+@pytest.mark.parametrize(
+    "override", ["--resume", "train.epochs", "train.epochs=[1", "~train.epochs", "train.epochs=1,2"]
+)
+def test_what_is_no_override_is_a_sentence(path: str, override: str) -> None:
+    with pytest.raises(UserError, match="overrid"):
+        load_config(path, [override])
+
+
+def test_a_flag_behind_the_overrides_is_told_where_it_belongs(path: str) -> None:
+    with pytest.raises(UserError, match="--resume .* before the overrides"):
+        load_config(path, ["train.epochs=1", "--resume"])
+
+
+def test_files_that_are_no_config(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("train = dict(")
+    (tmp_path / "broken.yaml").write_text("a: [1")
+    (tmp_path / "import.py").write_text("from .nothing import a")
+    (tmp_path / "half.py").write_text("train = dict(max_iter=1)")
+    cases = {
+        "": "--config-file is missing",
+        "none.py": "none.py does not exist",
+        "broken.py": "cannot load config file .*broken.py",
+        "broken.yaml": "cannot load config file .*broken.yaml",
+        "import.py": "cannot load config file .*nothing.py does not exist",
+        "half.py": "is not a training config: it lacks data, dataloader, model",
+    }
+    for name, reason in cases.items():
+        with pytest.raises(UserError, match=reason) as error:
+            load_config(str(tmp_path / name) if name else "")
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("ten_images")
+def test_what_follows_from_the_data_is_written(path: str) -> None:
+    cfg = load_config(path, ["train.epochs=3", "lr_multiplier.milestones=[2]"])
+    resolve_config(cfg)
+    assert list(cfg.data.class_names) == ["cat", "dog"]
+    assert (cfg.data.num_classes, cfg.train.iterations_per_epoch, cfg.train.max_iter) == (2, 2, 6)
+    assert instantiate(cfg.model).weight.shape == (2, 2)
+    assert instantiate(cfg.lr_multiplier)(0.7) == pytest.approx(0.1)
+
+
+@pytest.mark.usefixtures("ten_images")
+def test_a_max_iter_of_the_users_wins(path: str) -> None:
+    cfg = load_config(path, ["train.max_iter=5"])
+    resolve_config(cfg)
+    assert cfg.train.max_iter == 5
+
+
+@pytest.mark.usefixtures("ten_images")
+def test_a_saved_config_follows_new_overrides(path: str, tmp_path: Path) -> None:
+    cfg = load_config(path)
+    resolve_config(cfg)
+    assert cfg.train.max_iter == 24
+    save_config(cfg, tmp_path / "saved.yaml")
+    again = load_config(str(tmp_path / "saved.yaml"), ["train.epochs=2"])
+    resolve_config(again)
+    assert again.train.max_iter == 4
+
+    cfg.train.max_iter = 7
+    save_config(cfg, tmp_path / "own.yaml")
+    assert load_config(str(tmp_path / "own.yaml")).train.max_iter == 7
+
+
+@pytest.mark.usefixtures("ten_images")
+def test_saved_is_plain_yaml_and_builds_the_same(path: str, tmp_path: Path) -> None:
+    cfg = load_config(path)
+    resolve_config(cfg)
+    LazyConfig.save(cfg, str(tmp_path / "lazy.yaml"))
+    save_config(cfg, tmp_path / "ours.yaml")
+    assert sorted(p.name for p in tmp_path.glob("*.y*")) == ["lazy.yaml", "ours.yaml"]
+    for name in ("lazy.yaml", "ours.yaml"):
+        plain = yaml.safe_load((tmp_path / name).read_text())
+        assert plain["model"]["out_features"] == "${data.num_classes}"
+        again = load_config(str(tmp_path / name))
+        assert plain_config(again) == plain_config(load_config(str(tmp_path / "ours.yaml")))
+        torch.manual_seed(0)
+        built = instantiate(again.model).weight
+        torch.manual_seed(0)
+        assert torch.equal(built, instantiate(cfg.model).weight)
+    assert config_from_text(config_text(cfg)).model.in_features == 2
+
+
+def test_an_object_in_a_config_is_a_sentence(path: str) -> None:
+    cfg = load_config(path)
+    cfg.train.seed = torch.float32
+    with pytest.raises(UserError, match=r"config option train.seed is a dtype"):
+        config_text(cfg)
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("train.epochs=0", "train.epochs=0 must be a positive number"),
+        ("train.epochs=many", "train.epochs=many must be a positive number"),
+        ("train.log_period=null", "train.log_period=None must be a positive number"),
+        ("train.max_iter=1.5", "train.max_iter=1.5 must be a positive whole number"),
+        ("train.seed=-1", "train.seed=-1 must be a whole number"),
+        ("train.accumulate=3", r"total_batch_size=4 cannot be divided .* multiple of 3"),
+        ("train.amp={enabled: true, dtype: float16}", "float16 needs CUDA"),
+        ("train.ema={enabled: true, decay: 2}", "train.ema.decay=2"),
+        ("train.device=tpu9", "train.device=tpu9 is no device"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_a_sentence(path: str, override: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        resolve_config(load_config(path, [override]))
+
+
+def test_an_error_of_the_data_comes_out_as_it_is(path: str, monkeypatch: Any) -> None:
+    def fail(data: Any) -> None:
+        raise UserError("train.json does not exist")
+
+    monkeypatch.setattr(resolve, "register_datasets", fail)
+    with pytest.raises(UserError, match=r"^train.json does not exist$"):
+        resolve_config(load_config(path))
+
+
+def test_an_output_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    prepare_output(str(tmp_path / "a" / "b"))
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match=r"cannot write to train.output_dir=.*file"):
+            prepare_output(str(folder))

@@ -1,0 +1,57 @@
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).with_name("two_processes.py")
+# The package need not be installed: the clone is enough.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "OMP_NUM_THREADS": "1"}
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def whole(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The gradients of the whole batch in one process."""
+    path = tmp_path_factory.mktemp("gradients") / "whole.pth"
+    script.step(str(path))
+    return path
+
+
+def assert_same_gradients(one: Path, other: Path) -> None:
+    expected, got = torch.load(one), torch.load(other)
+    assert expected.keys() == got.keys()
+    for name, gradient in expected.items():
+        assert gradient is not None, name
+        distance = (got[name] - gradient).norm()
+        assert distance <= 1e-5 * gradient.norm() + 1e-9, f"{name}: {distance}"
+
+
+def test_two_micro_batches_are_the_whole_batch(
+    script: ModuleType, whole: Path, tmp_path: Path
+) -> None:
+    script.step(str(tmp_path / "parts.pth"), accumulate=2)
+    assert_same_gradients(whole, tmp_path / "parts.pth")
+
+
+def test_two_processes_of_which_one_sees_empty_images_are_the_whole_batch(
+    whole: Path, tmp_path: Path
+) -> None:
+    command = [*TORCHRUN, str(SCRIPT), str(tmp_path / "two.pth")]
+    run = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert run.returncode == 0, run.stderr
+    assert_same_gradients(whole, tmp_path / "two.pth")

@@ -1,0 +1,117 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from detectron2.engine import HookBase, TrainerBase
+from torch import nn
+
+from hdetr_d2.checkpoint import Checkpointer, read_checkpoint
+from hdetr_d2.engine.hooks import CheckpointHook, EvaluationHook, LearningRateHook, ProgressHook
+from hdetr_d2.engine.schedule import StepDecay
+
+
+class Loop(TrainerBase):
+    """Iterations without a step."""
+
+    def run_step(self) -> None: ...
+
+
+def run(*hooks: HookBase, start: int = 0, end: int = 10) -> Loop:
+    loop = Loop()
+    loop.register_hooks(list(hooks))
+    loop.train(start, end)
+    return loop
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_progress_is_right_from_the_first_step_of_a_resumed_run() -> None:
+    model = nn.Module()
+    seen: list[float] = []
+    model.set_progress = seen.append
+    run(ProgressHook(model), start=7)
+    assert seen == [0.7, 0.8, 0.9]
+
+
+def test_every_group_follows_its_own_base_rate() -> None:
+    groups = [{"params": [nn.Parameter(torch.ones(1))], "lr": lr} for lr in (2.0, 0.2)]
+    optimizer = torch.optim.SGD(groups, lr=2.0)
+    hook = LearningRateHook(optimizer, StepDecay(epochs=10, milestones=[8]))
+    loop = run(hook)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.2, 0.02])
+    shown = [value for value, _ in loop.storage.history("lr").values()]
+    assert shown == pytest.approx([2.0] * 8 + [0.2] * 2)
+
+
+def test_the_last_checkpoints_are_kept_and_the_end_has_its_own(tmp_path: Path) -> None:
+    checkpointer = Checkpointer(nn.Linear(1, 1), str(tmp_path))
+    run(CheckpointHook(checkpointer, period=2, keep=2))
+    names = ["last_checkpoint", "model_0000006.pth", "model_0000008.pth", "model_final.pth"]
+    assert files(tmp_path) == names
+    assert (tmp_path / "last_checkpoint").read_text() == "model_final.pth"
+    assert read_checkpoint(tmp_path / "model_final.pth")["metadata"] == {"iteration": 10}
+
+
+def test_a_resumed_run_deletes_its_own_old_ones_only(tmp_path: Path) -> None:
+    for name in ("model_0000002.pth", "model_0000004.pth", "model_0000090.pth", "model_x.pth"):
+        (tmp_path / name).touch()
+    checkpointer = Checkpointer(nn.Linear(1, 1), str(tmp_path))
+    run(CheckpointHook(checkpointer, period=2, keep=1), start=4, end=7)
+    assert files(tmp_path) == [
+        "last_checkpoint",
+        "model_0000006.pth",
+        "model_0000090.pth",
+        "model_final.pth",
+        "model_x.pth",
+    ]
+
+
+def test_other_processes_save_and_delete_nothing(tmp_path: Path) -> None:
+    (tmp_path / "model_0000002.pth").touch()
+    checkpointer = Checkpointer(nn.Linear(1, 1), str(tmp_path), save_to_disk=False)
+    run(CheckpointHook(checkpointer, period=1, keep=1))
+    assert files(tmp_path) == ["model_0000002.pth"]
+
+
+def evaluation(folder: Path, scores: list[float], **options: Any) -> EvaluationHook:
+    """A hook whose evaluations give `scores`, one after the other; its model counts them."""
+    model = nn.Linear(1, 1)
+    nn.init.zeros_(model.weight)
+    remaining = iter(scores)
+
+    def evaluate() -> dict[str, dict[str, float]]:
+        with torch.no_grad():
+            model.weight += 1
+        return {"bbox": {"AP": next(remaining)}}
+
+    arguments = {
+        "period": 2,
+        "checkpointer": Checkpointer(model, str(folder)),
+        "weights": model.state_dict,
+        "best_metric": "bbox/AP",
+    }
+    return EvaluationHook(evaluate, **(arguments | options))
+
+
+def test_the_best_weights_are_kept_with_their_metric(tmp_path: Path) -> None:
+    loop = run(evaluation(tmp_path, [math.nan, 3.0, 5.0, 4.0, 5.0]))
+    assert files(tmp_path) == ["model_best.pth"]
+    best = read_checkpoint(tmp_path / "model_best.pth")
+    assert best["metadata"] == {"best_metric": 5.0, "iteration": 6}
+    assert best["model"]["weight"].item() == 3.0
+    assert loop.storage.latest()["bbox/AP"] == (5.0, 9)
+
+
+def test_a_resumed_run_knows_the_best_so_far(tmp_path: Path) -> None:
+    run(evaluation(tmp_path, [4.0, 4.5], best=5.0, period=0), start=8, end=10)
+    assert files(tmp_path) == []
+
+
+def test_a_metric_that_is_not_there_is_told(tmp_path: Path, caplog: Any) -> None:
+    run(evaluation(tmp_path, [4.0], best_metric="segm/AP", period=0))
+    assert "No segm/AP among the results (bbox/AP)" in caplog.text
+    assert files(tmp_path) == []

@@ -1,0 +1,205 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from hdetr_d2.checkpoint import read_checkpoint
+from hdetr_d2.engine.main import main
+
+CONFIG = str(Path(__file__).with_name("small_recipe.py"))
+
+pytestmark = pytest.mark.usefixtures("quiet_loggers")
+Run = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("shapes"))
+
+
+def arguments(shapes: str, output: Path, *more: str) -> list[str]:
+    """Flags first, as the script wants them, then overrides."""
+    given = ["--config-file", CONFIG, *(text for text in more if text.startswith("--"))]
+    given += [f"data.generate.root={shapes}/data", f"train.output_dir={output}"]
+    return given + [text for text in more if not text.startswith("--")]
+
+
+@pytest.fixture
+def train(shapes: str, tmp_path: Path) -> Run:
+    """Run the script with the recipe; returns the exit status."""
+    return lambda *more: main(arguments(shapes, tmp_path / "out", *more))
+
+
+@pytest.fixture(scope="module")
+def finished(shapes: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of a training that ran from its first to its last iteration."""
+    output = tmp_path_factory.mktemp("finished")
+    assert main(arguments(shapes, output)) == 0
+    return output
+
+
+def half(finished: Path, output: Path) -> int:
+    """Make `output` what a run that was killed after its first epoch leaves; returns iterations."""
+    epoch = yaml.safe_load((finished / "config.yaml").read_text())["train"]["iterations_per_epoch"]
+    name = f"model_{epoch:07d}.pth"
+    output.mkdir()
+    shutil.copy(finished / name, output / name)
+    (output / "last_checkpoint").write_text(name)
+    return epoch
+
+
+def error_of(capsys: pytest.CaptureFixture) -> str:
+    """The one line that was written to stderr."""
+    text = capsys.readouterr().err
+    assert text.startswith("error: "), text
+    assert text.count("\n") == 1, text
+    return text
+
+
+def same(one: Any, two: Any) -> bool:
+    """Whether two nested states are equal to the last bit."""
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(map(same, one, two))
+    return torch.equal(one, two) if isinstance(one, torch.Tensor) else one == two
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_run_is_the_same_to_the_bit(
+    finished: Path, train: Run, tmp_path: Path, workers: int
+) -> None:
+    epoch = half(finished, tmp_path / "out")
+    assert train("--resume", f"dataloader.train.num_workers={workers}") == 0
+    one, two = (read_checkpoint(path / "model_final.pth") for path in (finished, tmp_path / "out"))
+    for part in ("model", "ema", "optimizer"):
+        assert same(one[part], two[part]), part
+    assert one["metadata"]["iteration"] == two["metadata"]["iteration"] == 2 * epoch
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert f"Resumed at iteration {epoch} from {tmp_path}/out/model_{epoch:07d}.pth" in log
+
+
+def test_a_run_leaves_everything_behind(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    files = {"config.yaml", "log.txt", "metrics.json", "model_best.pth", "model_final.pth"}
+    assert files | {"last_checkpoint"} <= names
+    assert list(finished.glob("events.out.tfevents.*"))
+    metadata = read_checkpoint(finished / "model_final.pth")["metadata"]
+    assert metadata["class_names"] == ["circle", "square", "triangle", "cross"]
+    assert yaml.safe_load(metadata["config"])["data"]["num_classes"] == 4
+    assert "optimizer" not in read_checkpoint(finished / "model_best.pth")
+    log = (finished / "log.txt").read_text()
+    assert "Fresh start from the model's initial weights" in log
+    assert "Total batch 2 = 1 process(es) x 1 micro-batch(es) x 2 images" in log
+    assert "base learning rate 0.0002" in log
+    rows = [json.loads(line) for line in (finished / "metrics.json").read_text().splitlines()]
+    last = {key for row in rows for key in row}
+    assert {"total_loss", "lr", "bbox/AP", "time/match", "time/loss", "memory/peak_mb"} <= last
+
+
+def test_nothing_to_resume_says_so_and_starts(train: Run, tmp_path: Path) -> None:
+    assert train("--resume", "train.max_iter=1", "train.amp.enabled=true") == 0
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert f"Nothing to resume: {tmp_path}/out holds no last_checkpoint" in log
+    assert "Fresh start" in log
+    assert "train.max_iter=1 is set" in log
+
+
+def test_a_longer_run_goes_on_and_a_finished_one_is_evaluated(
+    finished: Path, train: Run, tmp_path: Path
+) -> None:
+    epoch = half(finished, tmp_path / "out")
+    shutil.copy(finished / "model_final.pth", tmp_path / "out")
+    (tmp_path / "out" / "last_checkpoint").write_text("model_final.pth")
+    assert train("--resume") == 0
+    assert f"All {2 * epoch} iterations are done" in (tmp_path / "out" / "log.txt").read_text()
+    assert train("--resume", f"train.max_iter={2 * epoch + 1}") == 0
+    final = read_checkpoint(tmp_path / "out" / "model_final.pth")
+    assert final["metadata"]["iteration"] == 2 * epoch + 1
+
+
+def test_evaluation_alone(finished: Path, train: Run, tmp_path: Path, capsys: Any) -> None:
+    assert train("--eval-only", f"train.init_checkpoint={finished}/model_best.pth") == 0
+    assert "copypaste: AP,AP50" in (tmp_path / "out" / "log.txt").read_text()
+    assert train("--eval-only") == 2
+    assert "--eval-only needs weights: set train.init_checkpoint" in error_of(capsys)
+
+
+def test_a_new_data_set_starts_from_old_weights(
+    finished: Path, train: Run, tmp_path: Path, shapes: str
+) -> None:
+    more = [f"data.generate.root={shapes}/two", "data.generate.num_classes=2"]
+    names = ["data.train_name=two_train", "data.val_name=two_val"]
+    weights = f"train.init_checkpoint={finished}/model_final.pth"
+    assert train(weights, "train.max_iter=1", *more, *names) == 0
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert f"Fresh start from weights {finished}/model_final.pth" in log
+    assert "the class head keeps its initial values" in log
+    assert "was trained on other classes: circle, square, triangle, cross" in log
+
+
+def test_the_config_is_printed_as_it_can_be_loaded(train: Run, capsys: Any, tmp_path: Path) -> None:
+    assert train("--print-config", "train.seed=7") == 0
+    assert yaml.safe_load(capsys.readouterr().out)["train"]["seed"] == 7
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("train.epoch=3", "unknown option train.epoch: did you mean train.epochs?"),
+        ("train.device=cuda", "CUDA is not available here"),
+        ("train.init_checkpoint=none.pth", "checkpoint none.pth does not exist"),
+        ("lr_multiplier.milestones=[5]", "5 does not lie between 0 and train.epochs=2"),
+        ("+model.colour=red", "model: "),
+        ("+optimizer.colour=red", "optimizer: "),
+        ("optimizer.lr=-1", "optimizer: Invalid learning rate"),
+        ("train.accumulate=4", "must be a multiple of 4"),
+        ("data.train_json=none.json", "none.json does not exist"),
+        ("data.generate=null", "config option data.train_json: "),
+        ("dataloader.train.mapper=${nowhere}", "dataloader.train.mapper: Interpolation key"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(
+    train: Run, capsys: Any, monkeypatch: Any, option: str, reason: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert train(option) == 2
+    assert reason in error_of(capsys)
+
+
+def test_weights_of_another_model_are_one_sentence(finished: Path, train: Run, capsys: Any) -> None:
+    weights = f"train.init_checkpoint={finished}/model_final.pth"
+    assert train(weights, "model.query_selection.num_queries=13") == 2
+    assert "(12, 64) in the file, (13, 64) in the model" in error_of(capsys)
+
+
+def test_another_config_at_resume_is_one_sentence(
+    finished: Path, train: Run, tmp_path: Path, capsys: Any
+) -> None:
+    half(finished, tmp_path / "out")
+    assert train("--resume", "optimizer.lr=1e-3") == 2
+    assert "--resume with another config than the run began with (optimizer.lr: 0.0002" in (
+        error_of(capsys)
+    )
+
+
+def test_an_output_folder_that_is_a_file_is_one_sentence(
+    train: Run, tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / "out").touch()
+    assert train() == 2
+    assert "cannot write to train.output_dir=" in error_of(capsys)
+
+
+def test_steps_that_are_never_finite_end_in_one_sentence(
+    train: Run, capsys: Any, tmp_path: Path
+) -> None:
+    assert train("optimizer.lr=1e30", "train.max_bad_steps=2", "train.clip_grad_norm=null") == 2
+    assert "2 steps in a row were not finite" in error_of(capsys)
+    assert "Traceback" not in (tmp_path / "out" / "log.txt").read_text()

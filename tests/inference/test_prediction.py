@@ -1,0 +1,105 @@
+import hdetr_d2
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.config import LazyConfig, instantiate
+from PIL import Image
+
+from hdetr_d2.engine.config import config_text
+from hdetr_d2.errors import UserError
+from hdetr_d2.inference.prediction import find_images
+
+CONFIG = Path(__file__).resolve().parents[2] / "configs/quickstart/deformable_detr_shapes.py"
+NAMES = ["cat", "dog", "cow"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The quickstart model as it is before training, saved as training saves it."""
+    cfg = LazyConfig.load(str(CONFIG))
+    cfg.data.num_classes, cfg.data.class_names = len(NAMES), NAMES
+    path = tmp_path_factory.mktemp("run") / "model.pth"
+    metadata = {"config": config_text(cfg), "class_names": NAMES}
+    torch.save({"model": instantiate(cfg.model).state_dict(), "metadata": metadata}, path)
+    return path
+
+
+def images(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 48), (200, 30, 30)).save(folder / name)
+    return folder
+
+
+def test_a_folder_becomes_a_coco_json_and_pictures(checkpoint: Path, tmp_path: Path) -> None:
+    folder = images(tmp_path / "in", "b.png", "a.jpg", "deep/b.png")
+    (folder / "notes.txt").write_text("no image")
+    output = tmp_path / "out"
+    results = hdetr_d2.predict(
+        checkpoint, folder, output=output, score_threshold=0.0, device="cpu", batch_size=2
+    )
+    content = json.loads((output / "predictions.json").read_text())
+    names = ["a.jpg", "b.png", "deep/b.png"]
+    assert [image["file_name"] for image in content["images"]] == [str(folder / n) for n in names]
+    assert [category["name"] for category in content["categories"]] == NAMES
+    assert len(content["annotations"]) == len(results) > 0
+    assert {result["image_id"] for result in results} == {1, 2, 3}
+    assert all(result["category_name"] in NAMES for result in results)
+    for name in names:
+        assert Image.open(output / "pictures" / name).size == (64, 48)
+
+
+def test_a_high_threshold_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    image = images(tmp_path, "a.png") / "a.png"
+    assert hdetr_d2.predict(checkpoint, image, score_threshold=1.1, device="cpu") == []
+    assert list(tmp_path.iterdir()) == [image]
+
+
+def test_a_picture_turned_by_exif_is_predicted_upright(checkpoint: Path, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (64, 48)).save(tmp_path / "turned.jpg", exif=exif)
+    hdetr_d2.predict(checkpoint, tmp_path / "turned.jpg", output=tmp_path / "out", device="cpu")
+    content = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert [content["images"][0][side] for side in ("width", "height")] == [48, 64]
+    assert Image.open(tmp_path / "out" / "pictures" / "turned.jpg").size == (48, 64)
+
+
+def test_one_broken_image_is_left_out_and_only_broken_ones_are_an_error(
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = images(tmp_path, "good.png")
+    (folder / "broken.png").write_bytes(b"no image")
+    results = hdetr_d2.predict(checkpoint, folder, score_threshold=0.0, device="cpu")
+    assert {Path(result["file_name"]).name for result in results} == {"good.png"}
+    assert "broken.png" in caplog.text
+    with pytest.raises(UserError, match="broken.png"):
+        hdetr_d2.predict(checkpoint, folder / "broken.png", device="cpu")
+
+
+def test_sources_are_files_and_folders_without_repetition(tmp_path: Path) -> None:
+    folder = images(tmp_path, "z.png", "sub/a.JPG")
+    assert find_images([folder / "z.png", folder]) == [folder / "z.png", folder / "sub/a.JPG"]
+    assert find_images(str(folder / "z.png")) == [folder / "z.png"]
+
+
+def test_missing_or_empty_sources_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"gone.png does not exist"):
+        find_images(tmp_path / "gone.png")
+    with pytest.raises(UserError, match=r"no images .* in .*"):
+        find_images([tmp_path])
+    with pytest.raises(UserError, match="no images"):
+        find_images([])
+
+
+def test_an_output_that_cannot_be_written_is_named(checkpoint: Path, tmp_path: Path) -> None:
+    image = images(tmp_path, "a.png") / "a.png"
+    with pytest.raises(UserError, match="cannot write to .*a.png"):
+        hdetr_d2.predict(checkpoint, image, output=image, device="cpu")
+
+
+def test_the_function_stays_a_function_after_its_room_is_imported() -> None:
+    assert callable(hdetr_d2.predict)

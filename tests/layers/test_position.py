@@ -1,0 +1,66 @@
+import math
+
+import pytest
+import torch
+
+from hdetr_d2.layers import SinePositionEncoding, sine_embedding
+
+
+def test_sine_embedding_by_hand():
+    # Two frequencies of each coordinate: 1 and 1 / 100^(2/4) = 1/10.
+    embedding = sine_embedding(torch.tensor([2.0, 5.0]), 4, temperature=100.0)
+    expected = []
+    for angle in (2.0, 0.2, 5.0, 0.5):
+        expected += [math.sin(angle), math.cos(angle)]
+    assert embedding.tolist() == pytest.approx(expected, abs=1e-6)
+    assert sine_embedding(torch.zeros(3, 0, 4), 6).shape == (3, 0, 24)
+
+
+def encoding_by_loops(
+    padding: torch.Tensor, dim: int, temperature: float, offset: float
+) -> torch.Tensor:
+    """One cell after the other: y and x count the unpadded cells above and to the left."""
+    images, height, width = padding.shape
+    out = torch.zeros(images, height, width, dim)
+    for image in range(images):
+        inside = (~padding[image]).int()
+        for row in range(height):
+            for column in range(width):
+                y, x = inside[: row + 1, column].sum(), inside[row, : column + 1].sum()
+                rows, columns = inside[:, column].sum(), inside[row].sum()
+                values = []
+                for place, extent in ((y, rows), (x, columns)):
+                    angle = 2 * math.pi * (place.item() + offset) / (extent.item() + 1e-6)
+                    for pair in range(dim // 4):
+                        wave = angle / temperature ** (2 * pair / (dim // 2))
+                        values += [math.sin(wave), math.cos(wave)]
+                out[image, row, column] = torch.tensor(values)
+    return out
+
+
+@pytest.mark.parametrize(("temperature", "offset"), [(10000.0, -0.5), (20.0, 0.0)])
+def test_encoding_against_loops(temperature: float, offset: float):
+    padding = torch.zeros(2, 4, 5, dtype=torch.bool)
+    padding[1, 3:] = True
+    padding[1, :, 2:] = True
+    encoding = SinePositionEncoding(dim=16, temperature=temperature, offset=offset)(padding)
+    expected = encoding_by_loops(padding, 16, temperature, offset)
+    torch.testing.assert_close(encoding[~padding], expected[~padding], atol=1e-5, rtol=0)
+    assert encoding.isfinite().all()
+
+
+def test_a_padded_image_is_encoded_as_it_is_alone():
+    encode = SinePositionEncoding(dim=8)
+    alone = encode(torch.zeros(1, 3, 2, dtype=torch.bool))
+    padding = torch.ones(1, 6, 5, dtype=torch.bool)
+    padding[:, :3, :2] = False
+    torch.testing.assert_close(encode(padding)[:, :3, :2], alone)
+
+
+def test_an_image_of_nothing_but_padding_is_finite():
+    assert SinePositionEncoding(dim=8)(torch.ones(1, 2, 2, dtype=torch.bool)).isfinite().all()
+
+
+def test_channels_must_divide():
+    with pytest.raises(ValueError, match="multiple of 4"):
+        SinePositionEncoding(dim=6)

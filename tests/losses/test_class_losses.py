@@ -1,0 +1,136 @@
+"""The focal loss by hand, against a loop over its definition, and at its limits."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from hdetr_d2.losses import FocalLoss
+from hdetr_d2.structures import BACKGROUND, NO_LOSS
+
+
+def focal_of_one(logit: float, present: bool, alpha: float, gamma: float) -> float:
+    """The definition, for one logit: -alpha_t (1 - p_t)^gamma log p_t."""
+    probability = 1 / (1 + math.exp(-logit))
+    p_t = probability if present else 1 - probability
+    alpha_t = alpha if present else 1 - alpha
+    return -alpha_t * (1 - p_t) ** gamma * math.log(p_t)
+
+
+def focal_by_loops(logits: Tensor, labels: Tensor, alpha: float, gamma: float) -> list[float]:
+    """The loss of each layer, one logit after the other."""
+    sums = []
+    for layer_logits, layer_labels in zip(logits.flatten(1, 2), labels.flatten(1), strict=True):
+        total = 0.0
+        for row, label in zip(layer_logits.tolist(), layer_labels.tolist(), strict=True):
+            if label != NO_LOSS:
+                total += sum(focal_of_one(x, k == label, alpha, gamma) for k, x in enumerate(row))
+        sums.append(total)
+    return sums
+
+
+def test_loss_by_hand():
+    # p = 1/2 everywhere: a positive is 1/4 * 1/4 * ln 2, a negative 3/4 * 1/4 * ln 2.
+    loss = FocalLoss()(torch.zeros(1, 1, 2, 3), torch.tensor([[[1, BACKGROUND]]]))
+    assert loss.tolist() == pytest.approx([(1 / 16 + 5 * 3 / 16) * math.log(2)])
+
+
+def test_cost_by_hand():
+    # The loss as a positive minus the loss as a negative: (1/16 - 3/16) ln 2.
+    cost = FocalLoss().cost(torch.zeros(2, 1, 4, 3), torch.tensor([[2, 0, 1]]))
+    assert cost.shape == (2, 1, 3, 4)
+    torch.testing.assert_close(cost, torch.full_like(cost, -math.log(2) / 8))
+
+
+@pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.6, 1.5), (0.5, 0.0)])
+def test_loss_and_cost_against_loops(alpha: float, gamma: float):
+    focal = FocalLoss(alpha=alpha, gamma=gamma)
+    logits = 3 * torch.randn(2, 3, 5, 4)
+    labels = torch.randint(NO_LOSS, 4, (2, 3, 5))
+    expected = focal_by_loops(logits, labels, alpha, gamma)
+    assert focal(logits, labels).tolist() == pytest.approx(expected, rel=1e-5)
+
+    targets = torch.randint(0, 4, (3, 2))
+    cost = focal.cost(logits, targets)
+    for layer, image, target, query in torch.cartesian_prod(*map(torch.arange, cost.shape)):
+        logit = logits[layer, image, query, targets[image, target]].item()
+        wanted = focal_of_one(logit, True, alpha, gamma) - focal_of_one(logit, False, alpha, gamma)
+        assert cost[layer, image, target, query].item() == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+
+
+def test_cost_takes_each_images_own_labels():
+    logits = torch.zeros(1, 2, 1, 2)
+    logits[..., 1] = 5.0
+    cost = FocalLoss().cost(logits, torch.tensor([[0], [1]]))
+    assert cost[0, 0, 0, 0] > cost[0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("logit", [-200.0, 200.0])
+def test_extreme_logits_have_finite_losses_and_gradients(logit: float):
+    logits = torch.full((1, 1, 2, 2), logit, requires_grad=True)
+    loss = FocalLoss()(logits, torch.tensor([[[0, BACKGROUND]]]))
+    loss.sum().backward()
+    assert loss.isfinite().all()
+    assert logits.grad.isfinite().all()
+    assert FocalLoss().cost(logits, torch.tensor([[0, 1]])).isfinite().all()
+
+
+def test_extreme_losses_are_linear():
+    # log p of a hopeless positive is its logit, not the logarithm of a number rounded to 0.
+    loss = FocalLoss()(torch.tensor([[[[-200.0]]]]), torch.tensor([[[0]]]))
+    assert loss.item() == pytest.approx(0.25 * 200)
+
+
+def test_padding_has_no_loss_whatever_it_predicts():
+    logits = torch.tensor([[[[1.0], [math.nan], [math.inf]]]])
+    labels = torch.tensor([[[0, NO_LOSS, NO_LOSS]]])
+    loss = FocalLoss()(logits, labels)
+    assert loss.item() == pytest.approx(focal_of_one(1.0, True, 0.25, 2.0), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 3), (2, 3, 0), (1, 0, 0)])
+def test_nothing_to_learn(shape: tuple[int, int, int]):
+    logits = torch.zeros(*shape, 4, requires_grad=True)
+    loss = FocalLoss()(logits, torch.zeros(shape, dtype=torch.int64))
+    assert loss.tolist() == [0.0] * shape[0]
+    loss.sum().backward()
+    labels = torch.zeros(shape[1], 2, dtype=torch.int64)
+    assert FocalLoss().cost(logits, labels).shape == (*shape[:2], 2, shape[2])
+
+
+def test_gradients():
+    logits = torch.randn(2, 1, 3, 2, dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([[[0, BACKGROUND, NO_LOSS]], [[1, 1, BACKGROUND]]])
+
+    def in_double(logits: Tensor) -> Tensor:
+        # The loss itself is float32 by contract; its parts keep float64.
+        focal = FocalLoss()
+        positive, negative = focal._positive(logits), focal._negative(logits)
+        hot = torch.nn.functional.one_hot(labels.clamp(min=0), 2).bool() & (labels >= 0)[..., None]
+        per_logit = torch.where(hot, positive, negative) * (labels != NO_LOSS)[..., None]
+        return per_logit.sum((1, 2, 3))
+
+    assert torch.autograd.gradcheck(in_double, logits)
+    (expected,) = torch.autograd.grad(in_double(logits).sum(), logits)
+    (gradient,) = torch.autograd.grad(FocalLoss()(logits, labels).sum(), logits)
+    torch.testing.assert_close(gradient, expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_sixteen_bits_are_summed_in_float32(dtype: torch.dtype):
+    logits = torch.randn(1, 2, 300, 80).to(dtype)
+    labels = torch.randint(BACKGROUND, 80, (1, 2, 300))
+    loss = FocalLoss()(logits, labels)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, FocalLoss()(logits.float(), labels))
+    assert FocalLoss().cost(logits, torch.zeros(2, 1, dtype=torch.int64)).dtype == torch.float32
+
+
+def test_a_new_head_scores_everything_at_the_prior():
+    focal = FocalLoss(prior=0.02)
+    bias = torch.empty(focal.num_outputs(7))
+    focal.init_bias(bias)
+    assert focal.scores(bias).tolist() == pytest.approx([0.02] * 7)
+    FocalLoss().init_bias(bias)
+    assert bias.tolist() == pytest.approx([-math.log(99)] * 7)

@@ -1,0 +1,160 @@
+"""The detector as a whole: every architecture, with and without objects."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hdetr_d2.errors import UserError
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+MODELS = sorted(
+    str(path.relative_to(CONFIGS)) for path in (CONFIGS / "common" / "models").glob("*.py")
+)
+TWO_STAGE = "common/models/deformable_detr_two_stage.py"
+
+
+def gradients(model, batch, **kwargs):
+    model.zero_grad()
+    losses = model.train()(batch, **kwargs)
+    sum(losses.values()).backward()
+    return losses, {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize("path", MODELS)
+@pytest.mark.parametrize("counts", [[3, 1], [2, 0], [0, 0]])
+def test_every_parameter_gets_a_gradient(tiny_model, make_batch, path, counts):
+    losses, grads = gradients(tiny_model(path), make_batch(counts))
+    assert all(loss.isfinite() and loss.dtype == torch.float32 for loss in losses.values())
+    assert [name for name, grad in grads.items() if grad is None] == []
+    assert all(grad.isfinite().all() for grad in grads.values())
+
+
+@pytest.mark.parametrize("path", MODELS)
+def test_loss_names(tiny_model, make_batch, path):
+    model = tiny_model(path)
+    layers = ["_0", "_1", ""] + (["_enc"] if model.query_selection.two_stage else [])
+    expected = {f"loss_{kind}{layer}" for kind in ("class", "bbox", "giou") for layer in layers}
+    assert set(model(make_batch([2, 1]))) == expected
+
+
+def test_without_objects_only_classes_are_learned(tiny_model, make_batch):
+    losses = tiny_model()(make_batch([0, 0]))
+    assert all((loss > 0) == ("class" in name) for name, loss in losses.items())
+
+
+@pytest.mark.parametrize("path", MODELS)
+def test_detections(tiny_model, make_batch, path):
+    model = tiny_model(path, num_select=7).eval()
+    with torch.no_grad():
+        outputs = model(
+            [{k: v for k, v in item.items() if k != "instances"} for item in make_batch([0, 0])]
+        )
+    for output in outputs:
+        found = output["instances"]
+        assert found.image_size == (128, 192)  # the original size, twice the fed one
+        assert len(found) <= 7 and found.pred_classes.max() < 3
+        assert (found.scores[:-1] >= found.scores[1:]).all()
+        assert (found.pred_boxes.tensor[:, 2:] <= torch.tensor([192, 128])).all()
+
+
+def test_the_padding_of_a_batch_is_said_to_the_encoder(tiny_model, make_batch):
+    model = tiny_model()
+    small, large = make_batch([1], size=(64, 64)), make_batch([1], size=(64, 96))
+    images = model.preprocessing([small[0]["image"], large[0]["image"]])
+    assert images.tensor.shape == (2, 3, 64, 96)
+    assert (
+        images.padding[0, :, 64:].all()
+        and not images.padding[0, :, :64].any()
+        and not images.padding[1].any()
+    )
+    assert (images.tensor[0, :, :, 64:] == 0).all()
+
+
+def test_losses_are_divided_by_the_given_number_of_targets(tiny_model, make_batch):
+    model, batch = tiny_model(), make_batch([3, 1])
+    own, given = model(batch), model(batch, num_targets=torch.tensor(8.0))
+    for name in own:
+        torch.testing.assert_close(own[name], 2 * given[name])
+
+
+def test_losses_are_those_of_the_sum_of_micro_batches(tiny_model, make_batch):
+    # GroupNorm and no dropout: images do not know of each other.
+    model, batch, total = tiny_model(), make_batch([3, 1]), torch.tensor(4.0)
+    whole = sum(model(batch).values())
+    parts = sum(sum(model([item], num_targets=total).values()) for item in batch)
+    torch.testing.assert_close(whole, parts, rtol=1e-5, atol=0)
+
+
+def test_activation_checkpointing_changes_nothing(tiny_model, make_batch):
+    batch = make_batch([2, 1])
+    plain = gradients(tiny_model(), batch)
+    saving = gradients(tiny_model(encoder__checkpointing=True, decoder__checkpointing=True), batch)
+    torch.testing.assert_close(plain, saving)
+
+
+@pytest.mark.parametrize("path", MODELS)
+def test_autocast_to_bfloat16(tiny_model, make_batch, path):
+    model, batch = tiny_model(path, encoder__dropout=0.0), make_batch([2, 1])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses, grads = gradients(model, batch)
+    assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
+    assert all(grad.isfinite().all() for grad in grads.values())
+
+
+def test_fewer_tokens_than_queries(tiny_model, make_batch):
+    model = tiny_model(query_selection__num_queries=500)
+    losses, _ = gradients(model, make_batch([2, 1]))
+    assert all(loss.isfinite() for loss in losses.values())
+
+
+def test_a_label_outside_the_classes_is_named(tiny_model, make_batch):
+    batch = make_batch([2, 1])
+    batch[1] |= {"file_name": "cat.jpg", "image_id": 17}
+    batch[1]["instances"].gt_classes[0] = 3
+    with pytest.raises(UserError, match=r"image 17 \(cat.jpg\) has the label 3.*0 to 2"):
+        tiny_model()(batch)
+
+
+@pytest.mark.parametrize("box", [[float("nan"), 0, 5, 5], [9, 0, 5, 5], [1, 1, 1, 5]])
+def test_a_broken_box_is_named(tiny_model, make_batch, box):
+    batch = make_batch([2, 1])
+    batch[0]["instances"].gt_boxes.tensor[1] = torch.tensor(box)
+    with pytest.raises(UserError, match="image 0 .* has the box"):
+        tiny_model()(batch)
+
+
+def test_training_needs_instances(tiny_model, make_batch):
+    batch = make_batch([1])
+    del batch[0]["instances"]
+    with pytest.raises(UserError, match="instances"):
+        tiny_model()(batch)
+
+
+def test_parts_that_contradict_each_other(tiny_model):
+    with pytest.raises(ValueError, match="refine"):
+        tiny_model(TWO_STAGE, decoder__refine=False)
+    with pytest.raises(ValueError, match="look_forward_twice needs"):
+        tiny_model("common/models/deformable_detr.py", decoder__look_forward_twice=True)
+
+
+def test_backbone_and_neck_that_do_not_fit(tiny_model):
+    with pytest.raises(ValueError, match=r"'res5': 2048.*'res5': 512"):
+        tiny_model(neck__in_shapes=[512, 1024, 2048])
+
+
+def test_class_heads_are_what_depends_on_the_data(tiny_model):
+    model = tiny_model()
+    keys = model.class_head_keys()
+    assert set(keys) <= set(model.state_dict())
+    assert {model.state_dict()[key].shape[0] for key in keys} == {3}
+    assert len(keys) == 2 * (3 + 1)  # weight and bias of three layers and of the proposals
+
+
+@pytest.mark.needs_cuda
+def test_training_step_on_a_gpu(tiny_model, make_batch):
+    batch = make_batch([2, 1])
+    on_cpu = tiny_model()(batch)
+    on_gpu = tiny_model().cuda()(batch)
+    for name, loss in on_cpu.items():
+        torch.testing.assert_close(loss, on_gpu[name].cpu(), rtol=1e-3, atol=1e-4)

@@ -1,0 +1,29 @@
+"""From scores and boxes to detections."""
+
+import torch
+
+from hdetr_d2.modeling.postprocessing import to_original_size, top_detections
+
+
+def test_the_best_pairs_of_query_and_class():
+    scores = torch.tensor([[[0.1, 0.9], [0.8, 0.2]]])
+    boxes = torch.tensor([[[0.5, 0.5, 1.0, 1.0], [0.25, 0.5, 0.5, 0.2]]])
+    found = top_detections(scores, boxes, [(10, 20)], 3)[0]
+    torch.testing.assert_close(found.scores, torch.tensor([0.9, 0.8, 0.2]))
+    assert found.pred_classes.tolist() == [1, 0, 1]
+    expected = torch.tensor([[0.0, 0, 20, 10], [0, 4, 10, 6], [0, 4, 10, 6]])
+    torch.testing.assert_close(found.pred_boxes.tensor, expected)
+
+
+def test_fewer_pairs_than_wanted():
+    assert len(top_detections(torch.rand(1, 2, 3), torch.rand(1, 2, 4), [(10, 10)], 100)[0]) == 6
+
+
+def test_original_size_clips_and_drops_empty_boxes():
+    scores = torch.tensor([[[0.9], [0.8]]])
+    boxes = torch.tensor(
+        [[[1.0, 0.5, 0.5, 1.0], [1.5, 0.5, 0.2, 0.2]]]
+    )  # half outside, wholly outside
+    found = top_detections(scores, boxes, [(10, 10)], 5)
+    output = to_original_size(found, [{"height": 20, "width": 40}])[0]["instances"]
+    torch.testing.assert_close(output.pred_boxes.tensor, torch.tensor([[30.0, 0, 40, 20]]))

@@ -1,0 +1,105 @@
+"""Encoder geometry, query selection and the decoder's groups."""
+
+import math
+
+import torch
+
+from hdetr_d2.modeling.transformer.deformable_encoder import (
+    cell_centres,
+    level_padding,
+    valid_ratio,
+)
+from hdetr_d2.structures import Match, Memory, Queries, QueryGroup
+
+
+def memory_of(model, counts, make_batch):
+    batch = make_batch(counts)
+    images = model.preprocessing([item["image"] for item in batch])
+    return model.encoder(model.neck(model.backbone(images.tensor)), images.padding)
+
+
+def random_group(name, queries, dim=32, batch=2):
+    return QueryGroup(
+        name,
+        Queries(
+            torch.randn(batch, queries, dim),
+            torch.randn(batch, queries, dim),
+            torch.rand(batch, queries, 4),
+        ),
+        Match((1, 1, 1)),
+    )
+
+
+def test_padding_and_ratios_of_a_level():
+    padding = torch.zeros(1, 8, 8, dtype=torch.bool)
+    padding[:, 6:] = True  # two of eight rows
+    padding[:, :, 4:] = True  # half of the columns
+    level = level_padding(padding, (4, 4))
+    assert level[0].tolist() == [[False, False, True, True]] * 3 + [[True] * 4]
+    assert valid_ratio(level).tolist() == [[0.5, 0.75]]
+
+
+def test_cell_centres_count_from_the_unpadded_part():
+    centres = cell_centres([(1, 2), (2, 1)], torch.tensor([[[0.5, 1.0], [1.0, 1.0]]]))
+    assert centres.tolist() == [[[0.5, 0.5], [1.5, 0.5], [0.5, 0.25], [0.5, 0.75]]]
+
+
+def test_groups_do_not_see_each_other(tiny_model, make_batch):
+    model = tiny_model().eval()
+    memory = memory_of(model, [1, 1], make_batch)
+    one, other = random_group("", 5), random_group("other", 7)
+    alone = model.decoder([one], memory)[0]
+    together, second = model.decoder([one, other], memory)
+    assert together.logits.shape == (3, 2, 5, 3) and second.boxes.shape == (3, 2, 7, 4)
+    torch.testing.assert_close(alone.logits, together.logits)
+    torch.testing.assert_close(alone.boxes, together.boxes)
+
+
+def test_look_forward_twice_changes_gradients_and_not_boxes(tiny_model, make_batch):
+    plain, twice = tiny_model(decoder__look_forward_twice=False), tiny_model()
+    group = random_group("", 5)
+    boxes, grads = [], []
+    for model in (plain, twice):
+        predictions = model.decoder([group], memory_of(model, [1, 1], make_batch))[0]
+        predictions.boxes[1].sum().backward()
+        boxes.append(predictions.boxes)
+        grads.append(model.decoder.heads.box_heads[0][-1].weight.grad)
+    torch.testing.assert_close(*boxes)
+    assert (grads[0] == 0).all()  # the boxes of layer 1 do not reach the box head of layer 0 ...
+    assert grads[1].abs().sum() > 0  # ... unless one looks forward twice
+
+
+def test_two_stage_takes_the_best_proposals_in_order(tiny_model, make_batch):
+    model = tiny_model()
+    memory = memory_of(model, [1, 1], make_batch)
+    selection = model.query_selection(memory, [model.query_selection.make_slots(4)])
+    scores = selection.proposals.logits[0, ..., 0]
+    best = scores.topk(16, dim=1).indices[..., None].expand(-1, -1, 4)
+    boxes = selection.proposals.boxes[0].gather(1, best)
+    torch.testing.assert_close(
+        torch.cat([selection.main.reference, selection.extra[0].reference], 1), boxes
+    )
+    assert not selection.main.reference.requires_grad
+
+
+def test_proposals_outside_the_image_become_the_whole_box(tiny_model):
+    model = tiny_model()
+    padding = torch.tensor([[False, True]])
+    memory = Memory(torch.randn(1, 2, 32), padding, ((1, 2),), torch.tensor([[[0.5, 1.0]]]))
+    _, anchors = model.query_selection._candidates(memory)
+    torch.testing.assert_close(anchors[0, 0].sigmoid(), torch.tensor([0.5, 0.5, 0.05, 0.05]))
+    assert (anchors[0, 1] == math.inf).all()
+
+
+def test_single_stage_references_are_learned_points(tiny_model, make_batch):
+    model = tiny_model("common/models/deformable_detr.py").eval()
+    selection = model.query_selection(memory_of(model, [1, 1], make_batch))
+    assert selection.main.reference.shape == (2, 12, 2) and selection.proposals is None
+    first = model.decoder(
+        [QueryGroup("", selection.main, Match((1,) * 3))], memory_of(model, [1, 1], make_batch)
+    )[0]
+    # A new model predicts boxes at its reference points, of a size near sigmoid(-2).
+    torch.testing.assert_close(first.boxes[0, ..., :2], selection.main.reference, rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        first.boxes[..., 2:], torch.full((3, 2, 12, 2), 1 / (1 + math.exp(2)))
+    )

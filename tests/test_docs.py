@@ -1,0 +1,57 @@
+"""The pages name files that exist, and options that the configs have."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from hdetr_d2.engine.config import load_config
+from hdetr_d2.engine.main import argument_parser
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+RECIPE = "configs/deformable_detr/deformable_detr_pp_r50_12ep.py"
+
+
+def page_name(path: Path) -> str:
+    return path.name
+
+
+def training_commands(page: Path) -> list[list[str]]:
+    """The arguments of every complete `train_net.py` command in the page's shell blocks."""
+    commands = []
+    for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if "train_net.py" in words and "[key=value" not in words:
+                arguments = words[words.index("train_net.py") + 1 :]
+                commands.append([RECIPE if word == "CONFIG" else word for word in arguments])
+    return commands
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_named_scripts_and_configs_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    paths = set(re.findall(r"\b((?:configs|tools|tests)/[\w/*]+\.py)\b", text))
+    assert [path for path in paths if not list(ROOT.glob(path))] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_training_commands_name_options_that_exist(
+    page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    for arguments in training_commands(page):
+        parsed = argument_parser().parse_args(arguments)
+        load_config(parsed.config_file, parsed.opts)
+
+
+def test_the_training_page_has_commands() -> None:
+    assert len(training_commands(ROOT / "docs" / "TRAINING.md")) >= 6

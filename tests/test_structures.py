@@ -1,0 +1,75 @@
+import math
+
+import pytest
+import torch
+from detectron2.structures import Boxes, Instances
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.structures import Given, Match, Targets
+
+CPU = torch.device("cpu")
+
+
+def make_input(
+    boxes: list[list[float]], labels: list[int], size: tuple[int, int] = (100, 200)
+) -> dict:
+    instances = Instances(size)
+    instances.gt_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
+    instances.gt_classes = torch.tensor(labels, dtype=torch.int64)
+    return {"instances": instances, "image_id": 17, "file_name": "street.jpg"}
+
+
+def test_boxes_are_centres_and_sizes_of_their_own_image():
+    inputs = [
+        make_input([[20, 10, 60, 50]], [2], size=(100, 200)),
+        make_input([[0, 0, 50, 50], [10, 20, 20, 40]], [0, 1], size=(50, 50)),
+    ]
+    targets = Targets.from_inputs(inputs, 3, CPU)
+    assert targets.labels.tolist() == [[2, 0], [0, 1]]
+    assert targets.valid.tolist() == [[True, False], [True, True]]
+    assert targets.counts.tolist() == [1, 2]
+    expected = [[[0.2, 0.3, 0.2, 0.4], [0.0] * 4], [[0.5, 0.5, 1.0, 1.0], [0.3, 0.6, 0.2, 0.4]]]
+    torch.testing.assert_close(targets.boxes, torch.tensor(expected))
+
+
+def test_images_without_objects():
+    targets = Targets.from_inputs([make_input([], []), make_input([], [])], 3, CPU)
+    assert targets.labels.shape == (2, 1)
+    assert targets.boxes.shape == (2, 1, 4)
+    assert targets.counts.tolist() == [0, 0]
+    mixed = Targets.from_inputs([make_input([], []), make_input([[0, 0, 1, 1]], [1])], 3, CPU)
+    assert mixed.counts.tolist() == [0, 1]
+
+
+def test_class_agnostic_targets_keep_everything_but_labels():
+    targets = Targets.from_inputs([make_input([[0, 0, 1, 1]], [2])], 3, CPU)
+    agnostic = targets.class_agnostic()
+    assert agnostic.labels.tolist() == [[0]]
+    assert targets.labels.tolist() == [[2]]
+    assert torch.equal(agnostic.boxes, targets.boxes)
+    assert torch.equal(agnostic.valid, targets.valid)
+
+
+@pytest.mark.parametrize(("label", "num_classes"), [(3, 3), (-1, 3), (80, 80)])
+def test_a_label_outside_the_classes_names_the_image(label: int, num_classes: int):
+    with pytest.raises(UserError, match=rf"image 17 \(street.jpg\) has the label {label}"):
+        Targets.from_inputs([make_input([[0, 0, 1, 1]], [label])], num_classes, CPU)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [[5, 5, 5, 9], [5, 9, 8, 9], [8, 5, 5, 9], [math.nan, 0, 1, 1], [0, 0, math.inf, 1]],
+)
+def test_a_broken_box_names_the_image(box: list[float]):
+    with pytest.raises(UserError, match=r"image 17 \(street.jpg\) has the box"):
+        Targets.from_inputs([make_input([[0, 0, 1, 1], box], [0, 0])], 3, CPU)
+
+
+def test_inputs_without_instances():
+    with pytest.raises(UserError, match=r"image 3 \(no file name\) has no 'instances'"):
+        Targets.from_inputs([{"image_id": 3}], 3, CPU)
+
+
+def test_how_often_a_target_counts():
+    assert Match((6, 6, 1)).targets_each() == (6, 6, 1)
+    assert Given(torch.zeros(4, 2, 10, dtype=torch.int64), 5).targets_each() == (5, 5, 5, 5)
