@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", type=Path, help="default: RUN/model_final.pth")
     parser.add_argument("--output", type=Path, help="default: RUN/contact_sheet.png")
     parser.add_argument("--images", type=int, default=12, help="how many, spread over the data set")
-    parser.add_argument("--score-threshold", type=float, default=0.5)
+    parser.add_argument("--score-threshold", type=float, default=0.3)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     return parser
 

@@ -1,8 +1,8 @@
 """Two-stage Deformable-DETR R50, 12 epochs.
 
 Paper:     H-DETR (its baseline), https://arxiv.org/abs/2207.13080
-Command:   python train_net.py --config-file
-configs/deformable_detr/deformable_detr_two_stage_r50_12ep.py --num-gpus 8
+Command:   python train_net.py --num-gpus 8
+           --config-file configs/deformable_detr/deformable_detr_two_stage_r50_12ep.py
 Hours:     not measured
 Published: AP 43.7 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md

@@ -1,8 +1,8 @@
 """Two-stage Deformable-DETR R50, 50 epochs.
 
 Paper:     Deformable DETR, https://arxiv.org/abs/2010.04159
-Command:   python train_net.py --config-file
-configs/deformable_detr/deformable_detr_two_stage_r50_50ep.py --num-gpus 8
+Command:   python train_net.py --num-gpus 8
+           --config-file configs/deformable_detr/deformable_detr_two_stage_r50_50ep.py
 Hours:     not measured
 Published: AP 46.9 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md

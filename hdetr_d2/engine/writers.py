@@ -61,7 +61,7 @@ class ConsoleWriter(EventWriter):
         # The first iterations are not timed: they are slower than the rest.
         if "time" not in storage.latest():
             return ""
-        seconds = storage.history("time").median(1000) * iterations
+        seconds = storage.history("time").avg(1000) * iterations
         return f"ETA {datetime.timedelta(seconds=int(seconds))}  "
 
     def _losses(self, storage: EventStorage) -> str:
@@ -75,13 +75,12 @@ class ConsoleWriter(EventWriter):
 
     def _times(self, storage: EventStorage) -> str:
         latest = storage.latest()
-        parts = [
-            f"{part} {latest[f'time/{part}'][0]:.3f}" for part in PARTS if f"time/{part}" in latest
-        ]
-        whole = (
-            f"{storage.history('time').median(self.window):.3f} s/it " if "time" in latest else ""
-        )
-        return f"{whole}({', '.join(parts)})"
+        timed = (part for part in PARTS if f"time/{part}" in latest)
+        parts = ", ".join(f"{part} {latest[f'time/{part}'][0]:.3f}" for part in timed)
+        if "time" not in latest:
+            return f"({parts})"
+        # The mean: on CUDA most steps return early, and one in a while waits for all of them.
+        return f"{storage.history('time').avg(self.window):.3f} s/it ({parts})"
 
 
 class WandbWriter(EventWriter):

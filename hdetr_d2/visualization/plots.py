@@ -80,7 +80,7 @@ def _curve(rows: Iterable[Row], key: str) -> Curve:
     return [x for x, _ in points], [y for _, y in points]
 
 
-def _smooth(values: Sequence[float], keep: float = 0.8) -> list[float]:
+def _smooth(values: Sequence[float], keep: float = 0.5) -> list[float]:
     """Running mean that forgets; its start is not pulled towards zero."""
     smoothed, level, weight = [], 0.0, 0.0
     for value in values:

@@ -1,6 +1,7 @@
 """Boxes and masks drawn on an image, with class names and scores."""
 
 import colorsys
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -99,15 +100,15 @@ def _tag(
     corners: list[float],
     text: str,
     color: Color,
-    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+    font: ImageFont.FreeTypeFont,
     size: tuple[int, int],
 ) -> None:
     """The name on a coloured ground: above the box, or inside where the picture ends."""
-    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
-    width, height = right - left + 4, bottom - top + 4
+    width = math.ceil(pen.textlength(text, font=font)) + 4
+    height = sum(font.getmetrics()) + 1
     x = min(max(0.0, corners[0]), max(0, size[0] - width))
     y = corners[1] - height if corners[1] >= height else max(0.0, corners[1])
     y = min(y, max(0, size[1] - height))
     pen.rectangle((x, y, x + width, y + height), fill=color)
     dark = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140
-    pen.text((x + 2 - left, y + 2 - top), text, fill="black" if dark else "white", font=font)
+    pen.text((x + 2, y), text, fill="black" if dark else "white", font=font)

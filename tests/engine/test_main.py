@@ -1,5 +1,10 @@
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +89,25 @@ def test_a_resumed_run_is_the_same_to_the_bit(
     assert f"Resumed at iteration {epoch} from {tmp_path}/out/model_{epoch:07d}.pth" in log
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_a_killed_training_goes_on(shapes: str, train: Run, tmp_path: Path) -> None:
+    often = ["train.checkpoint.period_epochs=0.25", "train.checkpoint.keep=2"]
+    script = str(Path(__file__).resolve().parents[2] / "train_net.py")
+    given = arguments(shapes, tmp_path / "out", "train.max_iter=100000", *often)
+    process = subprocess.Popen([sys.executable, script, *given], stdout=subprocess.DEVNULL)
+    last = tmp_path / "out" / "last_checkpoint"
+    while process.poll() is None and not (last.exists() and last.read_text() > "model_0000003"):
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    done = int(last.read_text()[6:13])
+    assert train("--resume", f"train.max_iter={done + 1}", *often) == 0
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert f"Resumed at iteration {done} from" in log
+    assert f"another train.max_iter: 100000 -> {done + 1}" in log
+    assert last.read_text() == "model_final.pth"
+
+
 def test_a_run_leaves_everything_behind(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     files = {"config.yaml", "log.txt", "metrics.json", "model_best.pth", "model_final.pth"}
@@ -160,7 +184,7 @@ def test_the_config_is_printed_as_it_can_be_loaded(train: Run, capsys: Any, tmp_
         ("+optimizer.colour=red", "optimizer: "),
         ("optimizer.lr=-1", "optimizer: Invalid learning rate"),
         ("train.accumulate=4", "must be a multiple of 4"),
-        ("data.train_json=none.json", "none.json does not exist"),
+        ("data.train_json=none.json data.train_name=unread", "none.json does not exist"),
         ("data.generate=null", "config option data.train_json: "),
         ("dataloader.train.mapper=${nowhere}", "dataloader.train.mapper: Interpolation key"),
     ],
@@ -169,7 +193,7 @@ def test_a_wrong_option_is_one_sentence(
     train: Run, capsys: Any, monkeypatch: Any, option: str, reason: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert train(option) == 2
+    assert train(*option.split()) == 2
     assert reason in error_of(capsys)
 
 
