@@ -18,8 +18,7 @@ ROOMS = {
     "ops": set(),
     "structures": set(),
     "layers": {"ops"},
-    # A class loss brings its own matching cost, so the matcher knows what a class loss is.
-    "matching": {"ops", "layers", "structures", "losses.class_losses"},
+    "matching": {"ops", "layers", "structures"},
     "losses": {"layers", "structures"},
     "schemes": {"structures", "matching", "losses", "layers"},
     "modeling": MODEL - {"ops"},

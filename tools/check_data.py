@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.json, options.images, num_queries=options.num_queries, top_k=options.top_k
         )
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     for problem in report.problems:
         print(f"{'error' if problem.is_error else 'warning'}: {problem.text}")

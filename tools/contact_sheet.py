@@ -61,6 +61,8 @@ def examples(
 def main() -> None:
     parser = build_parser()
     args = parser.parse_args()
+    if args.images < 1:
+        parser.error(f"--images {args.images} must be at least 1")
     setup_logger(name="hdetr_d2")
     try:
         predictor = Predictor.from_checkpoint(
@@ -71,10 +73,10 @@ def main() -> None:
         entries = DatasetCatalog.get(cfg.dataloader.test.dataset)
         entries = entries[:: max(1, len(entries) // args.images)][: args.images]
         pairs = examples(entries, predictor, args.score_threshold)
-    except UserError as error:
+        picture = args.output or args.run / "contact_sheet.png"
+        contact_sheet(pairs, predictor.class_names).save(picture)
+    except (UserError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
-    picture = args.output or args.run / "contact_sheet.png"
-    contact_sheet(pairs, predictor.class_names).save(picture)
     print(f"Contact sheet: {picture}")
 
 

@@ -19,7 +19,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         picture = plot_metrics(args.run / "metrics.json", args.output or args.run / "curves.png")
-    except UserError as error:
+    except (UserError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
     print(f"Curves: {picture}")
 

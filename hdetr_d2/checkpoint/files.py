@@ -89,6 +89,8 @@ def read_checkpoint(path: str | Path, *, only_look: bool = False) -> dict[str, A
             f"{path} is not a readable checkpoint: it is truncated, or no PyTorch file, or holds "
             "objects other than tensors and plain Python"
         ) from error
+    if isinstance(content, dict) and not isinstance(content.get("metadata", {}), dict):
+        del content["metadata"]  # another program's
     if isinstance(content, dict) and "model" not in content:
         content = {"model": content}
     if not isinstance(content, dict) or not _is_state_dict(content["model"]):

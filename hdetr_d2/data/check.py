@@ -45,6 +45,7 @@ def check_data(
     """
     coco = read_coco_json(json_file)
     problems = [
+        *_no_images(coco),
         *find_problems(coco),
         *_evaluation_gaps(coco),
         *_file_problems(coco, images, num_threads),
@@ -68,9 +69,14 @@ def _objects(coco: CocoJson) -> list[dict]:
     return [a for a in coco.annotations if not a.get("iscrowd", 0)]
 
 
+def _no_images(coco: CocoJson) -> Iterator[Problem]:
+    if not coco.images:
+        yield Problem("no images", f"{coco.path} has no images")
+
+
 def _evaluation_gaps(coco: CocoJson) -> Iterator[Problem]:
     for key in ("area", "iscrowd"):
-        if count := sum(key not in annotation for annotation in coco.annotations):
+        if count := sum(not isinstance(a.get(key), int | float) for a in coco.annotations):
             text = f"{coco.path}: {count} annotations have no {key!r}: it can be trained on"
             text += ", but COCO's evaluation needs it"
             yield Problem(f"annotations without {key}", text, is_error=False)
@@ -85,7 +91,7 @@ def _file_problems(coco: CocoJson, folder: str, num_threads: int) -> Iterator[Pr
             return str(error)
         return None
 
-    named = [image for image in coco.images if image.get("file_name")]
+    named = [image for image in coco.images if isinstance(image.get("file_name"), str)]
     with ThreadPoolExecutor(num_threads) as pool:
         for image, fault in zip(named, pool.map(look, named), strict=True):
             if fault:
@@ -111,7 +117,7 @@ def _summary(coco: CocoJson, problems: list[Problem]) -> list[tuple[str, str]]:
     objects = _objects(coco)
     per_image = Counter(a.get("image_id") for a in objects)
     counts = [per_image[image.get("id")] for image in coco.images] or [0]
-    areas = np.array([a["area"] for a in objects if "area" in a])
+    areas = np.array([a["area"] for a in objects if isinstance(a.get("area"), int | float)])
     num_small, num_large = int((areas < SMALL).sum()), int((areas > LARGE).sum())
     sizes = f"{num_small} / {len(areas) - num_small - num_large} / {num_large}"
     num_errors = sum(problem.is_error for problem in problems)

@@ -12,6 +12,7 @@ import numpy as np
 from hdetr_d2.errors import UserError
 
 SECTIONS = ("images", "annotations", "categories")
+IDS = {"images": ("id",), "annotations": ("id", "image_id", "category_id"), "categories": ("id",)}
 # Share of a side by which a box may leave its image before it counts as a sign of another format.
 SLACK = 0.05
 
@@ -38,18 +39,19 @@ class CocoJson:
         """Names in the order of the category ids, which is the order of the labels 0..K-1."""
         return [c["name"] for c in sorted(self.categories, key=lambda c: c["id"])]
 
-    def usable_images(self) -> set:
-        """Ids of the images that training keeps: those with an object that is not a crowd."""
+    def objects_per_image(self) -> Counter:
+        """How many objects that are no crowds an image has, for the images that have any."""
         known = {image["id"] for image in self.images}
         usable = (a for a in self.annotations if not a.get("iscrowd", 0) and has_shape(a))
-        return known & {a["image_id"] for a in usable}
+        return Counter(a["image_id"] for a in usable if a["image_id"] in known)
 
 
 def read_coco_json(path: str | os.PathLike) -> CocoJson:
     """Read a COCO json.
 
     Raises:
-        UserError: the file is missing, is no JSON (line and column are told), or lacks a list.
+        UserError: the file is missing, is no JSON (line and column are told), lacks a list, or has
+            ids that cannot be compared.
     """
     path = os.fspath(path)
     try:
@@ -68,7 +70,18 @@ def read_coco_json(path: str | os.PathLike) -> CocoJson:
         entries = content.get(section) if isinstance(content, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise UserError(f"{path} is not in COCO format: it has no list {section!r} of objects")
+        for key in IDS[section]:
+            _check_ids(path, section, key, [entry[key] for entry in entries if key in entry])
     return CocoJson(path, *(content[section] for section in SECTIONS))
+
+
+def _check_ids(path: str, section: str, key: str, values: list) -> None:
+    kind = str if values and isinstance(values[0], str) else int | float
+    if odd := [value for value in values if not isinstance(value, kind)]:
+        raise UserError(
+            f"{path} is not in COCO format: {key!r} of {section!r} must be all numbers or all "
+            f"words, and {odd[0]!r} is none of these or not like the others"
+        )
 
 
 def has_shape(annotation: dict) -> bool:
@@ -119,8 +132,10 @@ def _image_problems(coco: CocoJson, name_key: str) -> Iterator[Problem]:
         if "id" not in image:
             yield Problem("image without id", f"{coco.path}: image number {i} has no 'id'")
             continue
-        if not image.get(name_key):
+        name = image.get(name_key)
+        if not name or not isinstance(name, str):
             text = f"{coco.path}: image {image['id']} has no {name_key!r}"
+            text += f" but {name!r}" if name else ""
             yield Problem(f"image without {name_key}", text)
         if not _is_sized(image):
             size = f"width {image.get('width')} and height {image.get('height')}"
@@ -134,7 +149,7 @@ def _category_problems(coco: CocoJson) -> Iterator[Problem]:
     if not coco.categories:
         yield Problem("no categories", f"{coco.path} has no categories")
     for i, category in enumerate(coco.categories):
-        if "id" not in category or "name" not in category:
+        if "id" not in category or not isinstance(category.get("name"), str):
             text = f"{coco.path}: category number {i} needs an 'id' and a 'name'"
             yield Problem("incomplete category", text)
     for value in _repeated(category.get("id") for category in coco.categories):
@@ -240,9 +255,10 @@ def _segmentation_problems(
 
 def _segmentation_fault(segmentation: object, size: list) -> str | None:
     if isinstance(segmentation, dict):
-        if not isinstance(segmentation.get("counts"), list | str) or "size" not in segmentation:
+        counts = segmentation.get("counts")
+        if not isinstance(counts, list | str) or not isinstance(segmentation.get("size"), list):
             return "an RLE without counts or size"
-        if list(segmentation["size"]) != size:
+        if segmentation["size"] != size:
             return f"an RLE of size {segmentation['size']} on an image of [height, width] {size}"
         return None
     if not isinstance(segmentation, list) or not all(isinstance(p, list) for p in segmentation):
@@ -253,6 +269,6 @@ def _segmentation_fault(segmentation: object, size: list) -> str | None:
 def _evaluation_problems(coco: CocoJson) -> Iterator[Problem]:
     for annotation in coco.annotations:
         for key, advice in (("area", "width x height of the box"), ("iscrowd", "0")):
-            if key not in annotation:
+            if not isinstance(annotation.get(key), int | float):
                 text = f"{describe(coco, annotation)} has no {key!r}, which COCO's evaluation needs"
                 yield Problem(f"annotation without {key}", f"{text} (add {advice})")

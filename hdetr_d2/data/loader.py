@@ -204,9 +204,12 @@ class EvaluationLoader:
         # Starting a torch loader draws a seed, which must not come out of the training's state.
         with torch.random.fork_rng(devices=[]):
             batches = iter(self.loader)
+        before = self.counts["skipped_images"]
         for batch in batches:
             if good := [result for result in batch if not self._is_bad(result)]:
                 yield good
+        if skipped := self.counts["skipped_images"] - before:
+            logger.warning(f"{skipped} images were skipped in this evaluation")
 
     def _is_bad(self, result: dict[str, Any] | Failure) -> bool:
         if not isinstance(result, Failure):

@@ -40,6 +40,8 @@ class DetrMapper:
         """
         if copy_paste is not None and not with_masks:
             raise ValueError("copy_paste cuts objects out along their masks: set with_masks=True")
+        if odd := [item for item in augmentations if not callable(item)]:
+            raise ValueError(f"augmentations must be transforms, not {odd[0]!r}")
         self.augmentations = v2.Compose([*augmentations, v2.ClampBoundingBoxes(), _keep_visible])
         self.is_train = is_train
         self.with_masks = with_masks

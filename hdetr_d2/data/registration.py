@@ -11,6 +11,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 
 from hdetr_d2.data.coco_json import CocoJson, Problem, find_problems, read_coco_json
+from hdetr_d2.data.lvis_shim import import_lvis
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -21,10 +22,13 @@ LOOKED_FOR = 100
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Class names in the order of the labels, and the training images left after filtering."""
+    """Class names in the order of the labels, and the training images left after filtering; None
+    where the training data were not looked at. `most_objects`: of one training image.
+    """
 
     class_names: list[str]
-    num_train_images: int
+    num_train_images: int | None
+    most_objects: int | None = None
 
 
 @dataclass(frozen=True)
@@ -34,23 +38,29 @@ class _Split:
     category_ids: list[int] | None  # None: not from a COCO json
     num_images: int
     num_usable: int  # images with an object that is no crowd
+    most_objects: int  # of one image, crowds left out
 
 
-def register_datasets(data: Mapping) -> DatasetInfo:
+def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInfo:
     """Register the training and the validation data, and make sure that training can start on them.
 
     Args:
         data: `train_name`, `train_json`, `train_images` and the same for `val` (json None: the name
             is registered already); `keep_empty`: count images without objects too; `generate`:
             None, or a node whose `_target_` is called with its other keys before anything is read.
+        for_training: else only the validation data are needed, and the others are left alone.
 
     Raises:
         UserError: one sentence about the first thing that is wrong.
     """
     if data.get("generate") is not None:
         _generate(data["generate"])
-    train = _open_split(data, "train", for_evaluation=False)
     val = _open_split(data, "val", for_evaluation=True)
+    if val.num_images == 0:
+        raise UserError(f"data set {val.name!r} has no images to evaluate on")
+    if not for_training:
+        return DatasetInfo(val.class_names, None)
+    train = _open_split(data, "train", for_evaluation=False)
     _check_same_classes(train, val)
     count = train.num_images if data.get("keep_empty", False) else train.num_usable
     if count == 0:
@@ -58,9 +68,7 @@ def register_datasets(data: Mapping) -> DatasetInfo:
             f"no image of {train.name!r} is left to train on: of {train.num_images} images "
             f"{train.num_usable} have an object that is no crowd (data.keep_empty=True keeps all)"
         )
-    if val.num_images == 0:
-        raise UserError(f"data set {val.name!r} has no images to evaluate on")
-    return DatasetInfo(train.class_names, count)
+    return DatasetInfo(train.class_names, count, train.most_objects)
 
 
 def _generate(node: Mapping) -> None:
@@ -72,6 +80,9 @@ def _generate(node: Mapping) -> None:
 def _open_split(data: Mapping, split: str, *, for_evaluation: bool) -> _Split:
     name, option = data[f"{split}_name"], f"data.{split}"
     json_file, images = data.get(f"{split}_json"), data.get(f"{split}_images")
+    for key, value in (("name", name), ("json", json_file or ""), ("images", images or "")):
+        if not isinstance(value, str):
+            raise UserError(f"{option}_{key}={value} must be a text")
     if json_file is None:
         return _open_registered(name, option, for_evaluation=for_evaluation)
     if images is None:
@@ -98,7 +109,9 @@ def _open_split(data: Mapping, split: str, *, for_evaluation: bool) -> _Split:
 
 def _split_of_json(name: str, coco: CocoJson) -> _Split:
     ids = sorted(category["id"] for category in coco.categories)
-    return _Split(name, coco.class_names(), ids, len(coco.images), len(coco.usable_images()))
+    per_image = coco.objects_per_image()
+    most = max(per_image.values(), default=0)
+    return _Split(name, coco.class_names(), ids, len(coco.images), len(per_image), most)
 
 
 def _check_not_taken(name: str, json_file: str, images: str, option: str) -> None:
@@ -127,6 +140,8 @@ def _open_registered(name: str, option: str, *, for_evaluation: bool) -> _Split:
     if metadata.get("json_file") is None:
         return _split_of_dicts(name)
     is_lvis = metadata.get("evaluator_type") == "lvis"
+    if is_lvis:
+        import_lvis()  # Detectron2's reader of LVIS imports the package as it comes
     coco = _checked_json(
         metadata.json_file, metadata.image_root, for_evaluation=for_evaluation, is_lvis=is_lvis
     )
@@ -153,8 +168,9 @@ def _split_of_dicts(name: str) -> _Split:
                     f"data set {name!r}: image {entry.get('image_id')} has the label "
                     f"{annotation['category_id']}, outside [0, {len(class_names)})"
                 )
-    usable = sum(any(not a.get("iscrowd", 0) for a in d.get("annotations", [])) for d in dicts)
-    return _Split(name, list(class_names), None, len(dicts), usable)
+    counts = [sum(not a.get("iscrowd", 0) for a in d.get("annotations", [])) for d in dicts]
+    usable, most = sum(count > 0 for count in counts), max(counts, default=0)
+    return _Split(name, list(class_names), None, len(dicts), usable, most)
 
 
 def _checked_json(

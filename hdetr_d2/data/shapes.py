@@ -30,6 +30,7 @@ SPLITS = ("train", "val")
 # An object stays recognisable while this share of it is seen.
 MIN_VISIBLE = 0.5
 EMPTY_IMAGES = 0.05
+MAX_TILT = math.radians(20)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def _cross(arm: float = 0.32) -> np.ndarray:
 # Name -> outline in the unit circle, and the radius of a round hole in it.
 SHAPES: dict[str, tuple[np.ndarray, float]] = {
     "circle": (_regular(40), 0.0),
-    "square": (_regular(4), 0.0),
+    "square": (np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) / math.sqrt(2), 0.0),
     "triangle": (_regular(3), 0.0),
     "cross": (_cross(), 0.0),
     "ring": (_regular(40), 0.6),
@@ -212,7 +213,7 @@ def draw_image(
 
 def _background(side: int, random: np.random.Generator) -> np.ndarray:
     """A blurred random pattern with grain, float [S, S, 3]."""
-    coarse = random.uniform(50, 205, 3) + random.uniform(-45, 45, (5, 5, 3))
+    coarse = random.uniform(50, 205, 3) + random.uniform(-30, 30, (5, 5, 3))
     small = Image.fromarray(coarse.clip(0, 255).astype(np.uint8))
     smooth = np.asarray(small.resize((side, side), Image.Resampling.BICUBIC), dtype=np.float32)
     return smooth + random.normal(0, 8, (side, side, 1)).astype(np.float32)
@@ -221,12 +222,12 @@ def _background(side: int, random: np.random.Generator) -> np.ndarray:
 def _draw_shape(
     shape: tuple[np.ndarray, float], side: int, random: np.random.Generator
 ) -> np.ndarray:
-    """The shape at a random place, size and angle, wholly within the picture, bool [S, S]."""
+    """The shape at a random place, size and tilt, wholly within the picture, bool [S, S]."""
     outline, hole = shape
     # Most objects are of a quarter to a half of the picture; one in six is small.
     low, high = (0.045, 0.075) if random.random() < 1 / 6 else (0.08, 0.22)
     radius = max(3.0, side * random.uniform(low, high))
-    angle = random.uniform(0, 2 * math.pi)
+    angle = random.uniform(-MAX_TILT, MAX_TILT)
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     centre = random.uniform(min(radius, side / 2), max(side - radius, side / 2), 2)
     canvas = Image.new("1", (side, side))

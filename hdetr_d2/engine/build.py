@@ -1,11 +1,12 @@
 """The parts of a training, built from the nodes of a config."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from detectron2.config import instantiate
 from detectron2.utils import comm
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
@@ -14,16 +15,23 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone import without_pretrained
 
 
+@contextmanager
+def options_of(name: str) -> Iterator[None]:
+    """Turns what a constructor says about its arguments into a UserError about the node `name`."""
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, ImportError) as error:
+        raise UserError(f"{name}: {' '.join(str(error).split())}") from error
+
+
 def build(cfg: DictConfig, name: str) -> Any:
-    """What the node `name` of the config describes.
+    """What the node `name` of the config describes, as `model` or `dataloader.test`.
 
     Raises:
         UserError: its options do not go together.
     """
-    try:
-        return instantiate(cfg[name])
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{name}: {' '.join(str(error).split())}") from error
+    with options_of(name):
+        return instantiate(OmegaConf.select(cfg, name))
 
 
 def build_model(cfg: DictConfig, *, weights_follow: bool) -> nn.Module:
@@ -43,20 +51,23 @@ def build_optimizer(node: DictConfig, model: nn.Module) -> Optimizer:
     Raises:
         UserError: an option is unknown or out of range.
     """
-    params = instantiate({**node.params, "model": model})
     options = {
         # Optimizers save their options, and a checkpoint holds plain Python only.
         key: tuple(value) if isinstance(value, ListConfig) else value
         for key, value in node.items()
         if key != "params"
     }
-    try:
+    with options_of("optimizer"):
+        params = instantiate({**node.params, "model": model})
         return instantiate({**options, "params": params})
-    except (TypeError, ValueError) as error:
-        raise UserError(f"optimizer: {error}") from error
 
 
 def build_train_loader(cfg: DictConfig, iteration: int) -> Any:
-    """The training stream of this process, behind `iteration` steps."""
+    """The training stream of this process, behind `iteration` steps.
+
+    Raises:
+        UserError: its options do not go together.
+    """
     position = {"accumulate": cfg.train.accumulate, "start_iteration": iteration}
-    return instantiate({**cfg.dataloader.train, **position})
+    with options_of("dataloader.train"):
+        return instantiate({**cfg.dataloader.train, **position})

@@ -21,6 +21,18 @@ from hdetr_d2.errors import UserError
 
 NODES = ("data", "dataloader", "model", "optimizer", "lr_multiplier", "train")
 
+# What reading a file, and running the few statements of a config, can raise.
+CONFIG_ERRORS = (
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    yaml.YAMLError,
+)
+
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The config file `path` (.py or .yaml) with `key=value` overrides in Hydra's grammar.
@@ -49,10 +61,13 @@ def _load(path: str) -> DictConfig:
     if not os.path.isfile(path):
         raise UserError(f"config file {path} does not exist")
     try:
-        return LazyConfig.load(path)
-    except (SyntaxError, ImportError, ValueError, yaml.YAMLError) as error:
+        cfg = LazyConfig.load(path)
+    except CONFIG_ERRORS as error:
         reason = " ".join(str(error.__cause__ or error).split())
         raise UserError(f"cannot load config file {path}: {reason}") from error
+    if not isinstance(cfg, DictConfig) or cfg._is_none():  # an empty YAML file is a None
+        raise UserError(f"{path} is not a training config: it has no options")
+    return cfg
 
 
 def _forget_derived(cfg: DictConfig) -> None:
@@ -65,7 +80,7 @@ def _forget_derived(cfg: DictConfig) -> None:
 
 def count_iterations(epochs: float, each: int) -> int:
     """How many iterations are in `epochs` of `each` iterations; a begun one counts."""
-    return math.ceil(epochs * each)
+    return math.ceil(round(epochs * each, 6))  # 1.1 * 10 is a little more than 11
 
 
 def _check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
@@ -82,6 +97,24 @@ def _check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
                     f"unknown option {name}: did you mean {_nearest(name, known)}? "
                     f"(+{text.lstrip('+~')} adds it on purpose)"
                 )
+        if not override.is_delete():
+            _check_kind(cfg, key, value)
+
+
+def _check_kind(cfg: DictConfig, key: str, value: Any) -> None:
+    """A group of options stays a group, a list a list, and a number does not become a word."""
+    old: Any = OmegaConf.to_container(cfg, resolve=False)
+    for part in key.split("."):
+        old = old[int(part)] if isinstance(old, list) else old[part]
+    if isinstance(value, str) and value.startswith("${"):
+        return
+    if isinstance(old, Mapping) and not isinstance(value, Mapping):
+        if value is not None or "_target_" not in old:
+            raise UserError(f"{key}={value}, but {key} is a group of options: {', '.join(old)}")
+    elif isinstance(old, list) and not isinstance(value, list | None):
+        raise UserError(f"{key}={value}, but {key} is a list: {key}=[{value}]")
+    elif isinstance(old, int | float) and not isinstance(old, bool) and isinstance(value, str):
+        raise UserError(f"{key}={value} must be a number")
 
 
 def _parse_override(text: str) -> Override:

@@ -10,11 +10,12 @@ from hdetr_d2.errors import UserError
 AMP_TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def choose_device(name: str, local_rank: int = 0) -> torch.device:
-    """The device that `train.device` means: `auto` is CUDA where there is one, else the CPU.
+def choose_device(name: str, local_rank: int = 0, *, option: str = "train.device") -> torch.device:
+    """The device that an option means: `auto` is CUDA where there is one, else the CPU.
 
     Args:
         local_rank: number of this process on its machine; `cuda` without a number is that device.
+        option: what the user knows the name by.
 
     Raises:
         UserError: an unknown name, or a CUDA device that is not there.
@@ -23,13 +24,15 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"train.device={name} is no device: auto, cpu, cuda or cuda:0") from error
-    if device.type != "cuda":
+    except (RuntimeError, TypeError):
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UserError(f"{option}={name} is no device: auto, cpu, cuda or cuda:0")
+    if device.type == "cpu":
         return device
     if not torch.cuda.is_available():
         raise UserError(
-            f"train.device={name}, but CUDA is not available here: set train.device=cpu (or auto)"
+            f"{option}={name}, but CUDA is not available here: set {option}=cpu (or auto)"
         )
     index = local_rank if device.index is None else device.index
     if index >= torch.cuda.device_count():

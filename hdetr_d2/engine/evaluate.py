@@ -3,14 +3,13 @@
 import logging
 from typing import Any
 
-from detectron2.config import instantiate
 from detectron2.evaluation import inference_on_dataset, print_csv_format
 from detectron2.utils import comm
 from omegaconf import DictConfig
 from torch import nn
 
 from hdetr_d2.checkpoint import Checkpointer, load_for_inference
-from hdetr_d2.engine.build import build_model
+from hdetr_d2.engine.build import build, build_model
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.start import has_run
 from hdetr_d2.errors import UserError
@@ -38,21 +37,25 @@ def do_eval(cfg: DictConfig) -> dict[str, Any]:
     metadata = load_for_inference(model, path)
     iterations = metadata.get("iteration", "an unknown number of")
     logger.info("Evaluating %s, the weights after %s iterations", path, iterations)
-    return evaluate(cfg, model)
+    return Evaluation(cfg)(model)
 
 
-def evaluate(cfg: DictConfig, model: nn.Module) -> dict[str, Any]:
-    """Evaluate a model as it is on `dataloader.test`.
+class Evaluation:
+    """Evaluates models as they are on `dataloader.test`, as often as it is called."""
 
-    Returns:
-        The results as Detectron2's evaluators give them, in the main process; {} in the others.
-    """
-    device = next(model.parameters()).device
-    amp = cfg.train.amp
-    precision = Precision.choose(enabled=amp.enabled, dtype=amp.dtype, device=device)
-    loader, evaluator = instantiate(cfg.dataloader.test), instantiate(cfg.dataloader.evaluator)
-    with precision.autocast():
-        results = inference_on_dataset(model, loader, evaluator)
-    if comm.is_main_process():
-        print_csv_format(results)
-    return results or {}
+    def __init__(self, cfg: DictConfig) -> None:
+        """Raises UserError if the options of loader or evaluator do not go together."""
+        self.amp = cfg.train.amp
+        self.loader = build(cfg, "dataloader.test")
+        self.evaluator = build(cfg, "dataloader.evaluator")
+
+    def __call__(self, model: nn.Module) -> dict[str, Any]:
+        """The results as Detectron2's evaluators give them, in the main process; {} in others."""
+        device = next(model.parameters()).device
+        precision = Precision.choose(enabled=self.amp.enabled, dtype=self.amp.dtype, device=device)
+        with precision.autocast():
+            results = inference_on_dataset(model, self.loader, self.evaluator)
+        self.evaluator.reset()  # the predictions would stay in memory until the next time
+        if comm.is_main_process():
+            print_csv_format(results)
+        return results or {}

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
     """Train or evaluate, as one of the processes of the run."""
     cfg = load_config(args.config_file, args.opts)
     start_logging(cfg.train.output_dir)
-    resolve_config(cfg)
+    resolve_config(cfg, for_training=not args.eval_only)
     start_run(cfg, args)
     if args.eval_only:
         do_eval(cfg)

@@ -1,6 +1,7 @@
 """From the options of a config to one in which every number is known and possible here."""
 
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -13,25 +14,93 @@ from omegaconf.errors import OmegaConfBaseException
 from hdetr_d2.data import iterations_per_epoch, register_datasets
 from hdetr_d2.engine.config import count_iterations
 from hdetr_d2.engine.device import Precision, choose_device
+from hdetr_d2.engine.limits import warn_of_limits
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 
-def resolve_config(cfg: DictConfig) -> None:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return _is_number(value) and isinstance(value, int)
+
+
+# Options, what their values must be, and that in words.
+RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (
+        (
+            "train.amp.enabled",
+            "train.deterministic",
+            "train.ema.enabled",
+            "train.resume_with_changes",
+            "train.wandb.enabled",
+            "data.keep_empty",
+        ),
+        lambda value: value is None or isinstance(value, bool),
+        "true or false",
+    ),
+    (
+        (
+            "train.accumulate",
+            "train.log_period",
+            "train.max_bad_steps",
+            "train.checkpoint.keep",
+            "dataloader.train.total_batch_size",
+        ),
+        lambda value: _is_whole(value) and value > 0,
+        "a positive whole number",
+    ),
+    (
+        ("train.epochs", "train.checkpoint.period_epochs"),
+        lambda value: _is_number(value) and value > 0,
+        "a positive number",
+    ),
+    (
+        ("train.eval_period_epochs",),
+        lambda value: _is_number(value) and value >= 0,
+        "a number that is not negative",
+    ),
+    (
+        ("train.clip_grad_norm",),
+        lambda value: value is None or (_is_number(value) and value > 0),
+        "a positive number, or null",
+    ),
+    (
+        ("train.seed",),
+        lambda value: _is_whole(value) and value >= 0,
+        "a whole number that is not negative",
+    ),
+    (
+        ("train.max_iter",),
+        lambda value: value is None or (_is_whole(value) and value > 0),
+        "a positive whole number, or null",
+    ),
+)
+
+
+def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     """Register the data sets, then write what follows from them: the rest interpolates from there.
 
     Writes `data.num_classes`, `data.class_names`, `train.iterations_per_epoch` and, unless the user
     has set it, `train.max_iter`. Every process calls this.
+
+    Args:
+        for_training: else the training data may be absent, and the length of a training is open.
 
     Raises:
         UserError: a data set cannot be read, or options contradict each other or this machine.
     """
     _check_interpolations(cfg)
     check_options(cfg)
-    info = first_on_each_machine(lambda: register_datasets(cfg.data))
+    info = first_on_each_machine(lambda: register_datasets(cfg.data, for_training=for_training))
     cfg.data.class_names = list(info.class_names)
     cfg.data.num_classes = len(info.class_names)
+    warn_of_limits(cfg, info.most_objects)
+    if info.num_train_images is None:
+        return
     batch = cfg.dataloader.train.total_batch_size
     cfg.train.iterations_per_epoch = iterations_per_epoch(info.num_train_images, batch)
     if cfg.train.max_iter is None:
@@ -69,27 +138,16 @@ def first_on_each_machine(function: Callable[[], Any]) -> Any:
 
 def check_options(cfg: DictConfig) -> None:
     """Raises UserError if an option makes no sense by itself, with others, or on this machine."""
+    for names, fits, rule in RULES:
+        for name in names:
+            value = OmegaConf.select(cfg, name)
+            if not fits(value):
+                raise UserError(f"{name}={value} must be {rule}")
     train = cfg.train
-    device = choose_device(train.device, comm.get_local_rank())
-    Precision.choose(enabled=train.amp.enabled, dtype=train.amp.dtype, device=device)
-    for name in (
-        "train.epochs",
-        "train.accumulate",
-        "train.log_period",
-        "train.max_bad_steps",
-        "train.checkpoint.period_epochs",
-        "train.checkpoint.keep",
-        "dataloader.train.total_batch_size",
-    ):
-        value = OmegaConf.select(cfg, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise UserError(f"{name}={value} must be a positive number")
-    if not isinstance(train.seed, int) or train.seed < 0:
-        raise UserError(f"train.seed={train.seed} must be a whole number that is not negative")
-    if train.max_iter is not None and (not isinstance(train.max_iter, int) or train.max_iter <= 0):
-        raise UserError(f"train.max_iter={train.max_iter} must be a positive whole number, or null")
     if train.ema.enabled and not 0 < train.ema.decay < 1:
         raise UserError(f"train.ema.decay={train.ema.decay} must lie between 0 and 1")
+    device = choose_device(train.device, comm.get_local_rank())
+    Precision.choose(enabled=train.amp.enabled, dtype=train.amp.dtype, device=device)
     _check_batch(cfg.dataloader.train.total_batch_size, comm.get_world_size(), train.accumulate)
 
 
@@ -104,6 +162,8 @@ def _check_batch(total: int, processes: int, accumulate: int) -> None:
 
 def prepare_output(folder: str) -> None:
     """Make the output folder; raises UserError if nothing can be written there."""
+    if not folder or not isinstance(folder, str):
+        raise UserError(f"train.output_dir={folder} must be the path of a folder")
     try:
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -11,11 +11,11 @@ from torch.optim import Optimizer
 
 from hdetr_d2.checkpoint import Checkpointer
 from hdetr_d2.engine.build import build, build_model, build_optimizer, build_train_loader
-from hdetr_d2.engine.config import config_text, plain_config
+from hdetr_d2.engine.config import config_text, count_iterations, plain_config
 from hdetr_d2.engine.ddp import distribute
 from hdetr_d2.engine.device import Precision, choose_device
 from hdetr_d2.engine.ema import ModelEma
-from hdetr_d2.engine.evaluate import evaluate
+from hdetr_d2.engine.evaluate import Evaluation
 from hdetr_d2.engine.hooks import CheckpointHook, EvaluationHook, LearningRateHook, ProgressHook
 from hdetr_d2.engine.optim import OptimizerState
 from hdetr_d2.engine.start import has_run, starting_point
@@ -50,6 +50,8 @@ def do_train(cfg: DictConfig, *, resume: bool) -> None:
     metadata = {"class_names": list(cfg.data.class_names), "config": config_text(cfg)}
     checkpointer = Checkpointer(model, cfg.train.output_dir, metadata=metadata, **states)
     start = starting_point(cfg, checkpointer, resume=resume)
+    # Now, since what is wrong with it would else come out after the first epochs.
+    evaluation = Evaluation(cfg)
     trainer = Trainer(
         model=distribute(model, **cfg.train.ddp),
         make_loader=lambda iteration: build_train_loader(cfg, iteration),
@@ -68,9 +70,11 @@ def do_train(cfg: DictConfig, *, resume: bool) -> None:
     log_plan(cfg)
     if start >= cfg.train.max_iter:
         logger.warning("All %d iterations are done; a larger train.epochs would go on", start)
-        evaluate(cfg, evaluated)
+        evaluation(evaluated)
         return
-    trainer.register_hooks(build_hooks(cfg, model, evaluated, optimizer, checkpointer, start))
+    trainer.register_hooks(
+        build_hooks(cfg, model, evaluated, evaluation, optimizer, checkpointer, start)
+    )
     trainer.train(start, cfg.train.max_iter)
 
 
@@ -78,6 +82,7 @@ def build_hooks(
     cfg: DictConfig,
     model: nn.Module,
     evaluated: nn.Module,
+    evaluation: Evaluation,
     optimizer: Optimizer,
     checkpointer: Checkpointer,
     start: int,
@@ -90,15 +95,18 @@ def build_hooks(
     """
     each = cfg.train.iterations_per_epoch
     options = cfg.train.checkpoint
-    saves_every = max(1, round(options.period_epochs * each))
     return [
         hooks.IterationTimer(),
         ProgressHook(model),
         LearningRateHook(optimizer, build(cfg, "lr_multiplier")),
-        CheckpointHook(checkpointer, period=saves_every, keep=options.keep),
+        CheckpointHook(
+            checkpointer,
+            period=count_iterations(options.period_epochs, each),
+            keep=options.keep,
+        ),
         EvaluationHook(
-            lambda: evaluate(cfg, evaluated),
-            period=round(cfg.train.eval_period_epochs * each),
+            lambda: evaluation(evaluated),
+            period=count_iterations(cfg.train.eval_period_epochs, each),
             checkpointer=checkpointer,
             weights=evaluated.state_dict,
             best_metric=options.best_metric,

@@ -80,7 +80,8 @@ class Trainer(TrainerBase):
         """
         Args:
             model: on `device`, in DistributedDataParallel or not.
-            make_loader: from the number of steps already done to the micro-batches of this process.
+            make_loader: from the number of steps already done to the micro-batches of this process;
+                what it counts in a dict `counts` is logged.
             scaler: of the loss; `Precision.scaler()`.
             clip_grad_norm: largest norm of the whole gradient; None does not clip.
         """
@@ -100,12 +101,15 @@ class Trainer(TrainerBase):
         self.timer = StepTimer(device)
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self._batches: Iterator[Batch] = iter(())
+        self._data_counts: Mapping[str, int] = {}
         self._records: list[StepRecord] = []
         self._bad_steps = 0
 
     def before_train(self) -> None:
         self.model.train()
-        self._batches = iter(self.make_loader(self.start_iter))
+        loader = self.make_loader(self.start_iter)
+        self._data_counts = getattr(loader, "counts", {})
+        self._batches = iter(loader)
         super().before_train()
 
     def run_step(self) -> None:
@@ -184,6 +188,8 @@ class Trainer(TrainerBase):
                     self.storage.put_scalar(name, value, cur_iter=record.iteration)
         for name, seconds in self.timer.pop().items():
             self.storage.put_scalar(f"time/{name}", seconds)
+        for name, count in self._data_counts.items():
+            self.storage.put_scalar(f"data/{name}", count, smoothing_hint=False)
         self.storage.put_scalar("memory/peak_mb", peak_memory(self.device), smoothing_hint=False)
 
     def _is_good(self, record: StepRecord, metrics: Mapping[str, float]) -> bool:

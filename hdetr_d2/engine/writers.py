@@ -66,7 +66,7 @@ class ConsoleWriter(EventWriter):
 
     def _losses(self, storage: EventStorage) -> str:
         names = [
-            name for name in storage.latest() if re.fullmatch(r"loss_[a-z]+(_[a-z]\w*)?", name)
+            name for name in storage.latest() if re.fullmatch(r"loss_[a-z]+(_\w*[a-z])?", name)
         ]
         return "  ".join(
             f"{name} {storage.history(name).median(self.window):.4g}"

@@ -4,7 +4,7 @@ from typing import Any
 
 from detectron2.evaluation import LVISEvaluator as _LVISEvaluator
 
-from hdetr_d2.evaluation.lvis_shim import import_lvis
+from hdetr_d2.data.lvis_shim import import_lvis
 
 
 class LVISEvaluator(_LVISEvaluator):

@@ -47,6 +47,8 @@ def predict(
         UserError: no image can be read, or the checkpoint or device cannot be used. One broken
             image among others is named in the log and left out.
     """
+    if batch_size < 1:
+        raise UserError(f"batch_size={batch_size} must be at least 1")
     paths = find_images(images)
     predictor = Predictor.from_checkpoint(checkpoint, device)
     writer = None if output is None else _Writer(Path(output), predictor.class_names, paths)

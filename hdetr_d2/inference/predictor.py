@@ -60,12 +60,16 @@ class Predictor:
                 "prediction needs a checkpoint that train_net.py wrote"
             )
         model_node, mapper_node = _nodes(metadata["config"], str(checkpoint))
-        with without_pretrained():
-            model = instantiate(model_node)
+        try:
+            with without_pretrained():
+                model, mapper = instantiate(model_node), instantiate(mapper_node)
+        except (TypeError, ValueError, ImportError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"the model in {checkpoint} cannot be built here: {reason}") from error
         put_weights(model, evaluated_weights(content), checkpoint)
         return cls(
-            model=model.to(choose_device(device)),
-            mapper=instantiate(mapper_node),
+            model=model.to(choose_device(device, option="device")),
+            mapper=mapper,
             class_names=metadata["class_names"],
         )
 
@@ -124,6 +128,7 @@ def _nodes(config: str, source: str) -> list[Any]:
             for key in ("model", "dataloader.test.mapper")
         ]
     except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
-        raise UserError(f"the config in {source} cannot be read: {error}") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"the config in {source} cannot be read: {reason}") from error
     require_trusted(nodes, source)
     return nodes

@@ -47,7 +47,10 @@ class PredictionHeads(nn.Module):
 
     def forward(self, layer: int, states: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `Tensor[B, Q, K]` and box deltas `Tensor[B, Q, 4]` (before the sigmoid) of
-        `Tensor[B, Q, C]`.
+        `Tensor[B, Q, C]`, in the dtype of the weights also under autocast.
         """
         pair = min(layer, len(self.class_heads) - 1)
-        return self.class_heads[pair](states), self.box_heads[pair](states)
+        # 16 bits would round boxes by whole pixels, and make many scores equal.
+        with torch.autocast(states.device.type, enabled=False):
+            states = states.to(next(self.parameters()).dtype)
+            return self.class_heads[pair](states), self.box_heads[pair](states)

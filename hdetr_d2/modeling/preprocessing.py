@@ -46,11 +46,11 @@ class Preprocessing(nn.Module):
         """Takes `Tensor[3, H_i, W_i]` each, uint8 or float, RGB on the scale of the mean."""
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
         height, width = (self._round_up(max(side)) for side in zip(*sizes, strict=True))
-        # Padded where the loader left them, so that the batch travels once, in its small dtype.
-        batch = images[0].new_zeros(len(images), images[0].shape[0], height, width)
+        # Padded on the device: pinned images travel without a wait, and in their small dtype.
+        shape = (len(images), images[0].shape[0], height, width)
+        batch = images[0].new_zeros(shape, device=self.mean.device)
         for row, image in zip(batch, images, strict=True):
-            row[:, : image.shape[-2], : image.shape[-1]] = image
-        batch = batch.to(self.mean.device, non_blocking=True)
+            row[:, : image.shape[-2], : image.shape[-1]].copy_(image, non_blocking=True)
         limits = to_device(sizes, torch.arange(1, device=batch.device))
         rows = torch.arange(height, device=batch.device) >= limits[:, :1]
         columns = torch.arange(width, device=batch.device) >= limits[:, 1:]

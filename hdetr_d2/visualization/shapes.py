@@ -64,6 +64,7 @@ def draw_shapes(
     pen = ImageDraw.Draw(picture)
     width = max(2, round(min(size) / 250))
     font = ImageFont.load_default(max(11, round(min(size) / 36)))
+    assert isinstance(font, ImageFont.FreeTypeFont), "Pillow scales its font when a size is given"
     # The largest first, so that a small object inside a large one keeps its frame and its name.
     boxes = shapes.boxes.detach().float().cpu() * zoom
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

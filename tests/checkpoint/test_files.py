@@ -67,6 +67,12 @@ def test_a_look_at_the_metadata_reads_the_same(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / "m.pth", only_look=True)["metadata"] == {"a": 1}
 
 
+@pytest.mark.parametrize("metadata", [None, "text", [1]])
+def test_metadata_of_another_kind_are_left_out(tmp_path: Path, metadata: object) -> None:
+    torch.save({"model": {"w": torch.ones(2)}, "metadata": metadata}, tmp_path / "m.pth")
+    assert read_checkpoint(tmp_path / "m.pth").keys() == {"model"}
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

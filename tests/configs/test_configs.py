@@ -1,4 +1,4 @@
-"""Every shipped recipe: found, loaded, saved as plain YAML, loaded back, built small and stepped once."""
+"""Every shipped recipe: found, loaded, saved as plain YAML, loaded back, built, stepped once."""
 
 import re
 from pathlib import Path

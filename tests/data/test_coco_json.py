@@ -38,7 +38,7 @@ def test_classes_are_in_the_order_of_their_ids(coco: dict) -> None:
 def test_usable_images_have_an_object_that_is_no_crowd(coco: dict) -> None:
     line = {"image_id": 3, "category_id": 3, "bbox": [0, 0, 5, 1], "segmentation": [[0, 0, 5, 1]]}
     coco["annotations"].append({"id": 4, **line})
-    assert CocoJson("a.json", **coco).usable_images() == {1}
+    assert CocoJson("a.json", **coco).objects_per_image() == {1: 2}
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -57,6 +57,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (b"[]", "has no list 'images'"),
         (b'{"images": [], "categories": []}', "has no list 'annotations'"),
         (b'{"images": [1], "annotations": [], "categories": []}', "no list 'images' of objects"),
+        (
+            b'{"images": [{"id": [1]}], "annotations": [], "categories": []}',
+            "'id' of 'images' must",
+        ),
+        (
+            b'{"images": [], "annotations": [], "categories": [{"id": 1}, {"id": "x"}]}',
+            "'id' of 'categories' must be all numbers or all words, and 'x' is none of these",
+        ),
     ],
 )
 def test_a_broken_file_is_one_sentence(text: bytes, message: str, tmp_path: Path) -> None:

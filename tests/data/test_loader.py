@@ -208,8 +208,11 @@ def evaluate(folder: Path) -> Callable[[str, int], list[list[int]]]:
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_evaluation_stops_or_leaves_a_bad_image_out(
-    num_workers: int, evaluate: Callable[[str, int], list[list[int]]]
+    num_workers: int,
+    evaluate: Callable[[str, int], list[list[int]]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with pytest.raises(UserError, match=r"5\.png cannot be read"):
         evaluate("stop", num_workers)
     assert evaluate("skip", num_workers) == [[0], [1], [2], [3], [4], [6], [7], [8]]
+    assert caplog.messages[-1] == "1 images were skipped in this evaluation"

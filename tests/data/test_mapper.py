@@ -153,6 +153,11 @@ def test_seeds_of_the_stream_do_not_collide() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
+def test_an_augmentation_that_is_none_is_named() -> None:
+    with pytest.raises(ValueError, match="augmentations must be transforms, not 5"):
+        DetrMapper(augmentations=[v2.RandomHorizontalFlip(), 5])
+
+
 def test_copy_paste_needs_masks() -> None:
     with pytest.raises(ValueError, match="with_masks"):
         DetrMapper(copy_paste=CopyPaste())

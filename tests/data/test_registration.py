@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,12 +43,21 @@ def use(data: dict, write: Write, coco: dict, split: str = "train") -> None:
 
 
 def test_classes_and_count_come_from_the_json(data: dict) -> None:
-    assert register_datasets(data) == DatasetInfo(["cat", "dog"], 1)
+    assert register_datasets(data) == DatasetInfo(["cat", "dog"], 1, most_objects=2)
     assert register_datasets({**data, "keep_empty": True}).num_train_images == 3
 
 
+def test_evaluation_needs_the_validation_data_only(data: dict) -> None:
+    data["train_json"] += ".missing"
+    assert register_datasets(data, for_training=False) == DatasetInfo(["cat", "dog"], None)
+    with pytest.raises(UserError, match=r"\.missing does not exist"):
+        register_datasets(data)
+
+
 def test_a_config_node_is_as_good_as_a_dict(data: dict) -> None:
-    assert register_datasets(OmegaConf.create(data)) == DatasetInfo(["cat", "dog"], 1)
+    assert register_datasets(OmegaConf.create(data)) == DatasetInfo(
+        ["cat", "dog"], 1, most_objects=2
+    )
 
 
 @pytest.mark.parametrize("keep_empty", [False, True])
@@ -108,7 +118,7 @@ def test_a_known_name_must_have_the_classes_that_belong_to_it(data: dict) -> Non
         register_datasets(data)
 
 
-def test_lvis_has_its_own_keys(data: dict, coco: dict, write: Write, tmp_path: Path) -> None:
+def test_lvis_has_its_own_keys(coco: dict, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     json_file, images = write(coco, name="lvis")
     for image in coco["images"]:
         image["coco_url"] = "http://host/train2017/" + image.pop("file_name")
@@ -117,7 +127,11 @@ def test_lvis_has_its_own_keys(data: dict, coco: dict, write: Write, tmp_path: P
     metadata = MetadataCatalog.get("lvis_like").set(evaluator_type="lvis", image_root=str(images))
     metadata.set(json_file=str(json_file), thing_classes=["kitty", "dog"])
     both = {"train_name": "lvis_like", "val_name": "lvis_like"}
-    assert register_datasets(both) == DatasetInfo(["cat", "dog"], 1)
+    assert register_datasets(both) == DatasetInfo(["cat", "dog"], 1, most_objects=2)
+    # Detectron2 itself would import the package when it reads the data, too late for a sentence.
+    monkeypatch.setitem(sys.modules, "lvis", None)
+    with pytest.raises(UserError, match="pip install lvis"):
+        register_datasets(both)
 
 
 def test_a_data_set_of_the_users_own(data: dict) -> None:
@@ -127,7 +141,7 @@ def test_a_data_set_of_the_users_own(data: dict) -> None:
     with pytest.raises(UserError, match="'own' has no thing_classes"):
         register_datasets(data)
     MetadataCatalog.get("own").thing_classes = ["cat", "dog"]
-    assert register_datasets(data).num_train_images == 1
+    assert register_datasets(data) == DatasetInfo(["cat", "dog"], 1, most_objects=1)
     entries[0]["annotations"][0]["category_id"] = 2
     with pytest.raises(UserError, match=r"image 0 has the label 2, outside \[0, 2\)"):
         register_datasets(data)
@@ -141,13 +155,12 @@ def test_missing_files_are_named(data: dict) -> None:
     data["train_images"] = folder + "x"
     with pytest.raises(UserError, match="the image folder .*x does not exist"):
         register_datasets(data)
+    with pytest.raises(UserError, match=r"data\.jsonx does not exist"):
+        register_datasets({**data, "train_json": data["train_json"] + "x"})
     shutil.rmtree(folder)
     Path(folder).mkdir()
     data["train_images"] = folder
     with pytest.raises(UserError, match=r"are not in .*1\.png does not exist"):
-        register_datasets(data)
-    data["train_json"] += "x"
-    with pytest.raises(UserError, match=r"data\.jsonx does not exist"):
         register_datasets(data)
 
 

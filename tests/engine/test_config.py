@@ -1,6 +1,5 @@
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,10 +7,12 @@ import torch
 import yaml
 from detectron2.config import LazyConfig, instantiate
 
+from hdetr_d2.data import DatasetInfo
 from hdetr_d2.engine import resolve
 from hdetr_d2.engine.config import (
     config_from_text,
     config_text,
+    count_iterations,
     load_config,
     plain_config,
     save_config,
@@ -43,8 +44,8 @@ def path(tmp_path: Path) -> str:
 @pytest.fixture
 def ten_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set of two classes and ten images, without files."""
-    info = SimpleNamespace(class_names=["cat", "dog"], num_train_images=10)
-    monkeypatch.setattr(resolve, "register_datasets", lambda data: info)
+    info = DatasetInfo(["cat", "dog"], num_train_images=10, most_objects=3)
+    monkeypatch.setattr(resolve, "register_datasets", lambda data, for_training: info)
 
 
 def test_overrides_in_hydras_grammar(path: str) -> None:
@@ -72,6 +73,48 @@ def test_an_unknown_option_is_told_with_the_nearest(path: str, override: str, ne
         load_config(path, [override])
     assert re.search(rf"^unknown option \S+: did you mean {re.escape(nearest)}\?", str(error.value))
     assert f"+{override} adds it on purpose" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        (
+            "odd.py",
+            "x = unknown",
+            "cannot load config file .*odd.py: name 'unknown' is not defined",
+        ),
+        ("odd.py", "x = {}['y']", "cannot load config file .*odd.py: 'y'"),
+        ("odd.yaml", "", "odd.yaml"),
+        ("odd.yaml", "[1, 2]", "odd.yaml is not a training config"),
+    ],
+)
+def test_a_file_that_is_no_config_is_a_sentence(
+    tmp_path: Path, name: str, text: str, reason: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=reason):
+        load_config(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("train.amp=true", "train.amp is a group of options: enabled, dtype"),
+        ("train=5", "train is a group of options: "),
+        ("train.ema=null", "train.ema is a group of options"),
+        ("optimizer.params.rules=5", r"rules is a list: optimizer.params.rules=\[5\]"),
+        ("optimizer.lr=fast", "optimizer.lr=fast must be a number"),
+    ],
+)
+def test_an_option_keeps_its_kind(path: str, override: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        load_config(path, [override])
+
+
+def test_a_part_may_be_left_out_or_point_elsewhere(path: str) -> None:
+    cfg = load_config(path, ["model=null", "optimizer.lr=${train.seed}"])
+    assert cfg.model is None
+    assert cfg.optimizer.lr == cfg.train.seed
 
 
 def test_a_plus_adds_an_option(path: str) -> None:
@@ -126,6 +169,13 @@ def test_what_follows_from_the_data_is_written(path: str) -> None:
     assert instantiate(cfg.lr_multiplier)(0.7) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(
+    ("epochs", "iterations"), [(12, 120), (1.1, 11), (0.55, 6), (0.01, 1), (0, 0)]
+)
+def test_a_begun_iteration_counts(epochs: float, iterations: int) -> None:
+    assert count_iterations(epochs, 10) == iterations
+
+
 @pytest.mark.usefixtures("ten_images")
 def test_a_max_iter_of_the_users_wins(path: str) -> None:
     cfg = load_config(path, ["train.max_iter=5"])
@@ -178,8 +228,12 @@ def test_an_object_in_a_config_is_a_sentence(path: str) -> None:
     ("override", "reason"),
     [
         ("train.epochs=0", "train.epochs=0 must be a positive number"),
-        ("train.epochs=many", "train.epochs=many must be a positive number"),
-        ("train.log_period=null", "train.log_period=None must be a positive number"),
+        ("train.epochs=many", "train.epochs=many must be a number"),
+        ("train.log_period=null", "train.log_period=None must be a positive whole number"),
+        ("train.log_period=1.5", "train.log_period=1.5 must be a positive whole number"),
+        ("train.clip_grad_norm=-1", "train.clip_grad_norm=-1 must be a positive number, or null"),
+        ("train.eval_period_epochs=-1", "must be a number that is not negative"),
+        ("train.amp.enabled=perhaps", "train.amp.enabled=perhaps must be true or false"),
         ("train.max_iter=1.5", "train.max_iter=1.5 must be a positive whole number"),
         ("train.seed=-1", "train.seed=-1 must be a whole number"),
         ("train.accumulate=3", r"total_batch_size=4 cannot be divided .* multiple of 3"),
@@ -194,7 +248,7 @@ def test_an_option_that_makes_no_sense_is_a_sentence(path: str, override: str, r
 
 
 def test_an_error_of_the_data_comes_out_as_it_is(path: str, monkeypatch: Any) -> None:
-    def fail(data: Any) -> None:
+    def fail(data: Any, for_training: bool) -> None:
         raise UserError("train.json does not exist")
 
     monkeypatch.setattr(resolve, "register_datasets", fail)

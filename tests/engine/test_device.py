@@ -29,6 +29,12 @@ def test_an_unknown_device_is_a_sentence() -> None:
         choose_device("gpu")
 
 
+@pytest.mark.parametrize("name", ["mps", "meta", "", 1.5])
+def test_only_cpu_and_cuda_are_devices(name: str) -> None:
+    with pytest.raises(UserError, match=rf"^device={name} is no device: auto, cpu, cuda"):
+        choose_device(name, option="device")
+
+
 def test_precision_of_the_options() -> None:
     off = Precision.choose(enabled=False, dtype="float16", device=CPU)
     assert (off.dtype, off.scales_loss) == (None, False)

@@ -192,6 +192,18 @@ def test_metrics_of_every_step(make_trainer: Any, tmp_path: Path) -> None:
     assert len(trainer.storage.history("total_loss").values()) == 3
 
 
+def test_what_the_loader_counts_is_a_metric(make_trainer: Any, make_stream: Any) -> None:
+    class Counting:
+        counts = {"skipped_images": 3}
+
+        def __iter__(self) -> Any:
+            return make_stream(6, 1)(0)
+
+    trainer = make_trainer(make_loader=lambda iteration: Counting())
+    trainer.train(0, 1)
+    assert trainer.storage.history("data/skipped_images").latest() == 3
+
+
 def test_on_a_device_that_runs_ahead_metrics_wait_for_the_log(make_trainer: Any) -> None:
     trainer = make_trainer(log_period=3)
     trainer.device = torch.device("meta")  # only its type is asked

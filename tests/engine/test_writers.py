@@ -19,6 +19,7 @@ def fill(storage: EventStorage, iteration: int, loss: float) -> None:
     storage.put_scalar("loss_class", loss)
     storage.put_scalar("loss_class_0", 10.0)
     storage.put_scalar("loss_class_enc", loss)
+    storage.put_scalar("loss_class_one2many_0", 10.0)
     storage.put_scalar("total_loss", 3 * loss)
     storage.put_scalar("time/data", 0.25)
     storage.put_scalar("time/match", 0.125)

@@ -52,6 +52,11 @@ def test_a_folder_becomes_a_coco_json_and_pictures(checkpoint: Path, tmp_path: P
         assert Image.open(output / "pictures" / name).size == (64, 48)
 
 
+def test_a_batch_of_nothing_is_a_sentence(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="batch_size=0 must be at least 1"):
+        hdetr_d2.predict(checkpoint, images(tmp_path, "a.png"), batch_size=0)
+
+
 def test_a_high_threshold_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
     image = images(tmp_path, "a.png") / "a.png"
     assert hdetr_d2.predict(checkpoint, image, score_threshold=1.1, device="cpu") == []

@@ -66,6 +66,7 @@ def test_averaged_weights_are_preferred(tmp_path: Path) -> None:
         ({"dataloader": CONFIG["dataloader"]}, "cannot be read"),
         (CONFIG | {"model": {"_target_": "torch.nn.Linear", "in_features": "${none}"}}, "none"),
         (CONFIG | {"size": 5}, "do not fit the model"),
+        (CONFIG | {"size": "x"}, "cannot be built here"),
     ],
 )
 def test_a_config_that_cannot_be_used_is_said(tmp_path: Path, config: dict, sentence: str) -> None:

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from hdetr_d2.modeling.transformer.deformable_encoder import (
+from hdetr_d2.modeling.transformer.geometry import (
     cell_centres,
     level_padding,
     valid_ratio,

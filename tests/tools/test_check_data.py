@@ -103,7 +103,20 @@ def test_an_unreadable_json_is_one_line(root: Path, capsys: pytest.CaptureFixtur
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_json_without_images(root: Path) -> None:
+def test_a_json_without_images(root: Path, capsys: pytest.CaptureFixture) -> None:
     empty = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}
     (root / "annotations" / "train.json").write_text(json.dumps(empty))
-    assert run(root) == 0
+    assert run(root) == 1
+    assert "train.json has no images" in capsys.readouterr().out
+
+
+def test_words_where_numbers_belong(root: Path, capsys: pytest.CaptureFixture) -> None:
+    path = root / "annotations" / "train.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["area"] = "big"
+    content["images"][0]["file_name"] = 5
+    path.write_text(json.dumps(content))
+    assert run(root) == 1
+    printed = capsys.readouterr().out
+    assert "1 annotations have no 'area'" in printed
+    assert "has no 'file_name' but 5" in printed

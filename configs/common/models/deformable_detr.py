@@ -25,7 +25,7 @@ model = L(DETR)(
         pixel_std=[58.395, 57.12, 57.375],
     ),
     backbone=L(TimmBackbone)(
-        name="resnet50",
+        name="resnet50.tv_in1k",  # torchvision's weights, as in the papers; timm's default differs
         out_features=["res3", "res4", "res5"],
         pretrained=True,
         frozen=2,  # stem and first stage

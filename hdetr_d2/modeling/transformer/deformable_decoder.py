@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from hdetr_d2.layers import DeformableAttention, FeedForward, SelfAttention, inverse_sigmoid
 from hdetr_d2.modeling.heads import PredictionHeads
-from hdetr_d2.modeling.transformer.base import Decoder
-from hdetr_d2.modeling.transformer.deformable_encoder import reset_linear
+from hdetr_d2.modeling.transformer.base import Decoder, reset_linear, run_layer
 from hdetr_d2.structures import Memory, Predictions, QueryGroup
 
 
@@ -123,11 +121,7 @@ class DeformableDecoder(Decoder):
         logits, boxes = [], []
         for index, layer in enumerate(self.layers):
             inputs = (x, position, sizes, _on_levels(reference, memory.valid_ratios), memory)
-            x = (
-                checkpoint(layer, *inputs, use_reentrant=False)
-                if self._recompute
-                else layer(*inputs)
-            )
+            x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
             layer_logits, delta = self.heads(index, x)
             logits.append(layer_logits)
             boxes.append(_move(origin, delta))
@@ -139,10 +133,6 @@ class DeformableDecoder(Decoder):
             torch.stack(logits).split(sizes, 2), torch.stack(boxes).split(sizes, 2), strict=True
         )
         return [Predictions(*part) for part in parts]
-
-    @property
-    def _recompute(self) -> bool:
-        return self.checkpointing and self.training
 
 
 def _on_levels(reference: Tensor, valid_ratios: Tensor) -> Tensor:
@@ -162,4 +152,4 @@ def _move(reference: Tensor, delta: Tensor) -> Tensor:
     logit = inverse_sigmoid(reference)
     if reference.shape[-1] == 2:
         logit = nn.functional.pad(logit, (0, 2))
-    return (delta.float() + logit).sigmoid()
+    return (delta + logit).sigmoid()

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from hdetr_d2.layers import DeformableAttention, FeedForward, SinePositionEncoding
-from hdetr_d2.modeling.transformer.base import Encoder
+from hdetr_d2.modeling.transformer.base import Encoder, reset_linear, run_layer
+from hdetr_d2.modeling.transformer.geometry import cell_centres, level_padding, valid_ratio
 from hdetr_d2.structures import Memory
 
 
@@ -108,44 +107,5 @@ class DeformableEncoder(Encoder):
         reference = cell_centres(shapes, valid_ratios)[:, :, None] * valid_ratios[:, None]
         for layer in self.layers:
             inputs = (x, position, reference, shapes, flat_padding)
-            x = (
-                checkpoint(layer, *inputs, use_reentrant=False)
-                if self._recompute
-                else layer(*inputs)
-            )
+            x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
         return Memory(x, flat_padding, shapes, valid_ratios)
-
-    @property
-    def _recompute(self) -> bool:
-        return self.checkpointing and self.training
-
-
-def reset_linear(module: nn.Module) -> None:
-    """Xavier-uniform weights for every linear layer; biases keep PyTorch's start."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-
-
-def level_padding(padding: Tensor, shape: tuple[int, int]) -> Tensor:
-    """The padding `Tensor[B, H, W]` bool at the resolution of a level, nearest neighbour."""
-    return F.interpolate(padding[:, None].float(), size=shape)[:, 0].bool()
-
-
-def valid_ratio(padding: Tensor) -> Tensor:
-    """`Tensor[B, 2]`: the shares (x, y) of a level `Tensor[B, H, W]` that are not padded."""
-    inside = (~padding).float()
-    return torch.stack([inside[:, 0].mean(1), inside[:, :, 0].mean(1)], -1)
-
-
-def cell_centres(shapes: Sequence[tuple[int, int]], valid_ratios: Tensor) -> Tensor:
-    """`Tensor[B, S, 2]`: (x, y) of every cell's centre, 1 being the end of the unpadded part of its
-    level.
-    """
-    levels = []
-    for level, (height, width) in enumerate(shapes):
-        y = (torch.arange(height, device=valid_ratios.device, dtype=torch.float32) + 0.5) / height
-        x = (torch.arange(width, device=valid_ratios.device, dtype=torch.float32) + 0.5) / width
-        grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).flatten(0, 1)  # [H * W, 2]
-        levels.append(grid[None] / valid_ratios[:, level, None])
-    return torch.cat(levels, 1)

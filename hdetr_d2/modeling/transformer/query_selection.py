@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hdetr_d2.layers import sine_embedding
 from hdetr_d2.modeling.heads import PredictionHeads
-from hdetr_d2.modeling.transformer.deformable_encoder import cell_centres
+from hdetr_d2.modeling.transformer.geometry import cell_centres
 from hdetr_d2.structures import Memory, Predictions, Queries
 
 
@@ -30,9 +30,7 @@ class Slots(nn.Module):
 
 @dataclass
 class Selection:
-    """The queries of the main group, those of the extra slots, and the scored proposals (two-stage,
-    training).
-    """
+    """The queries of the main group, those of the extra slots, and the proposals (two-stage)."""
 
     main: Queries
     extra: list[Queries]
@@ -123,7 +121,7 @@ class TwoStageQueries(QuerySelection):
     def forward(self, memory: Memory, extra: Sequence[Slots] = ()) -> Selection:
         states, anchors = self._candidates(memory)
         logits, delta = self.heads(0, states)
-        unactivated = delta.float() + anchors
+        unactivated = delta + anchors
         wanted = [self.slots.num, *(slots.num for slots in extra)]
         # Channel 0 stands for "object": the proposals are trained with every label 0.
         best = logits[..., 0].topk(min(sum(wanted), logits.shape[1]), dim=1).indices
@@ -139,11 +137,11 @@ class TwoStageQueries(QuerySelection):
         4]`.
         """
         centres = cell_centres(memory.shapes, memory.valid_ratios)
-        sizes = [
-            torch.full((h * w, 2), 0.05 * 2.0**level) for level, (h, w) in enumerate(memory.shapes)
+        sides = [
+            torch.full((h * w, 2), 0.05 * 2.0**level, device=centres.device)
+            for level, (h, w) in enumerate(memory.shapes)
         ]
-        sides = torch.cat(sizes).to(centres.device, non_blocking=True).expand_as(centres)
-        anchors = torch.cat([centres, sides], -1)
+        anchors = torch.cat([centres, torch.cat(sides).expand_as(centres)], -1)
         usable = ((anchors > 0.01) & (anchors < 0.99)).all(-1, keepdim=True) & ~memory.padding[
             ..., None
         ]

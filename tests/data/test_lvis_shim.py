@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy
 import pytest
 
+from hdetr_d2.data.lvis_shim import import_lvis
 from hdetr_d2.errors import UserError
-from hdetr_d2.evaluation import import_lvis
 
 ROOT = Path(hdetr_d2.__file__).parents[1]
 
 WITHOUT_CV2 = """
 import logging, sys
 sys.modules["cv2"] = None
-from hdetr_d2.evaluation.lvis_shim import import_lvis
+from hdetr_d2.data.lvis_shim import import_lvis
 lvis = import_lvis()
 assert sys.modules["cv2"] is None
 assert logging.getLogger().handlers == []
@@ -33,7 +33,7 @@ class Nothing:
         if name == "cv2":
             raise ModuleNotFoundError("No module named 'cv2'", name="cv2")
 sys.meta_path.insert(0, Nothing())
-from hdetr_d2.evaluation.lvis_shim import import_lvis
+from hdetr_d2.data.lvis_shim import import_lvis
 import_lvis()
 assert "cv2" not in sys.modules
 """

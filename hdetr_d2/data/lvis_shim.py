@@ -36,7 +36,7 @@ def import_lvis() -> ModuleType:
             import lvis.eval
     except ImportError as error:
         raise UserError(
-            f"LVIS evaluation needs the lvis package (pip install lvis), but: {error}."
+            f"LVIS data need the lvis package (pip install lvis), but: {error}."
         ) from error
     if not hasattr(lvis.eval.np, "float"):
         lvis.eval.np = _NumpyWithFloat("numpy")

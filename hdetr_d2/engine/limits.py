@@ -1,0 +1,45 @@
+"""Whether the limits of a model leave room for the objects of its data."""
+
+import logging
+
+from omegaconf import DictConfig, OmegaConf
+
+logger = logging.getLogger(__name__)
+
+
+def warn_of_limits(cfg: DictConfig, most_objects: int | None) -> None:
+    """Log a warning for every limit that is narrower than what must go through it.
+
+    Args:
+        cfg: with `data.num_classes`; an option that is not there, or no number, sets no limit.
+        most_objects: of one training image; None where the training data were not looked at.
+    """
+    queries = _number(cfg, "model.query_selection.num_queries")
+    kept = _number(cfg, "model.num_select")
+    counted = _number(cfg, "dataloader.evaluator.max_dets_per_image")
+    if queries and most_objects and most_objects > queries:
+        logger.warning(
+            "A training image has %d objects, but model.query_selection.num_queries=%d: not all "
+            "objects of such an image are learned",
+            most_objects,
+            queries,
+        )
+    if queries and kept and queries * cfg.data.num_classes < kept:
+        logger.warning(
+            "%d queries with %d class(es) give fewer detections than model.num_select=%d",
+            queries,
+            cfg.data.num_classes,
+            kept,
+        )
+    if kept and counted and kept < counted:
+        logger.warning(
+            "model.num_select=%d keeps fewer detections of an image than the evaluation counts "
+            "(dataloader.evaluator.max_dets_per_image=%d)",
+            kept,
+            counted,
+        )
+
+
+def _number(cfg: DictConfig, key: str) -> int | None:
+    value = OmegaConf.select(cfg, key)
+    return value if isinstance(value, int) else None

@@ -1,0 +1,21 @@
+import torch
+
+from hdetr_d2.losses import FocalLoss
+from hdetr_d2.modeling import PredictionHeads
+
+
+def test_predictions_keep_their_precision_under_autocast() -> None:
+    heads = PredictionHeads(dim=8, num_classes=3, num_layers=2, class_loss=FocalLoss())
+    states = torch.randn(2, 5, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        predictions = heads(1, states.bfloat16())
+    assert [p.shape for p in predictions] == [(2, 5, 3), (2, 5, 4)]
+    torch.testing.assert_close(predictions, heads(1, states.bfloat16().float()))
+
+
+def test_only_the_first_box_head_starts_with_a_size() -> None:
+    heads = PredictionHeads(
+        dim=8, num_classes=3, num_layers=2, class_loss=FocalLoss(), size_bias=-2.0
+    )
+    deltas = [heads(layer, torch.randn(1, 1, 8))[1].flatten().tolist() for layer in (0, 1)]
+    assert deltas == [[0.0, 0.0, -2.0, -2.0], [0.0, 0.0, 0.0, 0.0]]
