@@ -92,10 +92,13 @@ class TrainLoader:
         counts: "skipped_images" and "dropped_boxes" so far.
     """
 
-    def __init__(self, dataset: TrainDataset, sampler: StreamSampler, num_workers: int) -> None:
+    def __init__(
+        self, dataset: TrainDataset, sampler: StreamSampler, num_workers: int, pin_memory: bool
+    ) -> None:
         self.dataset = dataset
         self.sampler = sampler
         self.num_workers = num_workers
+        self.pin_memory = pin_memory
         self.counts: Counter[str] = Counter(skipped_images=0, dropped_boxes=0)
         self._reported: set[str] = set()
 
@@ -105,7 +108,7 @@ class TrainLoader:
             batch_sampler=self.sampler,
             num_workers=self.num_workers,
             collate_fn=_as_list,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self.pin_memory,
             # Its own generator: the workers' seeds must not come out of the training's state.
             generator=torch.Generator(),
         )
@@ -136,6 +139,7 @@ def build_train_loader(
     start_iteration: int = 0,
     on_bad_image: str = "stop",
     aspect_grouping: bool = True,
+    pin_memory: bool = False,
 ) -> TrainLoader:
     """The training stream of this process.
 
@@ -153,6 +157,7 @@ def build_train_loader(
         start_iteration: steps already done; the stream goes on behind them.
         on_bad_image: "stop", or "skip": take the next good image, with a warning and a count.
         aspect_grouping: portrait and landscape images in batches of their own.
+        pin_memory: images in page-locked memory, from which a CUDA device copies without a wait.
 
     Raises:
         UserError: nothing to train on, an unknown policy, a batch that cannot be shared; while
@@ -170,7 +175,7 @@ def build_train_loader(
     )
     skip_bad = on_bad_image == "skip"
     train_dataset = TrainDataset(dicts=dicts, mapper=mapper, seed=seed, skip_bad=skip_bad)
-    return TrainLoader(train_dataset, sampler, num_workers)
+    return TrainLoader(train_dataset, sampler, num_workers, pin_memory)
 
 
 def dataset_dicts(dataset: str, *, keep_empty: bool) -> list[dict]:

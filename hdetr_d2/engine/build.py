@@ -68,6 +68,11 @@ def build_train_loader(cfg: DictConfig, iteration: int) -> Any:
     Raises:
         UserError: its options do not go together.
     """
-    position = {"accumulate": cfg.train.accumulate, "start_iteration": iteration}
+    device = choose_device(cfg.train.device, comm.get_local_rank())
+    given = {
+        "accumulate": cfg.train.accumulate,
+        "start_iteration": iteration,
+        "pin_memory": device.type == "cuda",
+    }
     with options_of("dataloader.train"):
-        return instantiate({**cfg.dataloader.train, **position})
+        return instantiate({**cfg.dataloader.train, **given})

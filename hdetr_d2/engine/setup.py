@@ -57,4 +57,6 @@ def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:
     if cfg.train.deterministic:
         # cuBLAS reads this when CUDA starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
+        # On CUDA some operations have no deterministic form (the backward pass of sampling): torch
+        # names each of them in a warning.
+        torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")

@@ -80,7 +80,7 @@ def test_processes_join_to_the_same_steps(folder: Path) -> None:
         sampler = StreamSampler(
             portrait=whole.sampler.portrait, total_batch_size=4, seed=3, rank=rank, world_size=2
         )
-        parts.append(list(islice(TrainLoader(whole.dataset, sampler, 0), 3)))
+        parts.append(list(islice(TrainLoader(whole.dataset, sampler, 0, False), 3)))
     for step, first, second in zip(whole, *parts, strict=False):
         joined = first + second
         assert [d["image_id"] for d in joined] == [d["image_id"] for d in step]
