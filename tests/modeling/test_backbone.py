@@ -317,7 +317,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_offline_it_says_one_sentence(offline: None):
     with pytest.raises(
-        UserError, match="resnet10t cannot be downloaded: set backbone.pretrained to"
+        UserError, match="resnet10t cannot be downloaded: set model.backbone.pretrained to"
     ):
         make(pretrained=True)
     assert huggingface_hub.constants.HF_HUB_OFFLINE is False

@@ -138,6 +138,11 @@ def test_parts_that_contradict_each_other(tiny_model):
         tiny_model("common/models/deformable_detr.py", decoder__look_forward_twice=True)
 
 
+def test_a_model_needs_queries(tiny_model):
+    with pytest.raises(ValueError, match="num_queries=0"):
+        tiny_model(query_selection__num_queries=0)
+
+
 def test_backbone_and_neck_that_do_not_fit(tiny_model):
     with pytest.raises(ValueError, match=r"'res5': 2048.*'res5': 512"):
         tiny_model(neck__in_shapes=[512, 1024, 2048])

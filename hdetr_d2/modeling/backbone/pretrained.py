@@ -50,7 +50,7 @@ def published_weights(name: str, options: Mapping[str, Any]) -> dict[str, Tensor
     Raises:
         UserError: they cannot be had, or do not fit the options.
     """
-    mend = "set backbone.pretrained to a local file of weights or to false"
+    mend = "set model.backbone.pretrained to a local file of weights or to false"
     try:
         with nullcontext() if _hub_answers() else _hub_offline():
             return timm.create_model(name, pretrained=True, **options).state_dict()
@@ -74,14 +74,14 @@ def weights_from_file(path: str | Path, reference: nn.Module) -> dict[str, Tenso
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"backbone.pretrained: there is no file {path}.")
+        raise UserError(f"model.backbone.pretrained: there is no file {path}.")
     state = _read(path)
     for key in _WRAPPERS:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
     values = state.values() if isinstance(state, Mapping) else [state]
     if not all(isinstance(value, Tensor) for value in values) or isinstance(state, Tensor):
-        raise UserError(f"backbone.pretrained: {path} does not hold a state dict.")
+        raise UserError(f"model.backbone.pretrained: {path} does not hold a state dict.")
     # timm keeps the conversion of other projects' names beside each model.
     convert = getattr(sys.modules[type(reference).__module__], "checkpoint_filter_fn", None)
     return dict(convert(dict(state), reference) if convert else state)
@@ -140,7 +140,9 @@ def _read(path: Path) -> Any:
             return safetensors.torch.load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, safetensors.SafetensorError) as error:
-        raise UserError(f"backbone.pretrained: {path} cannot be read as plain weights.") from error
+        raise UserError(
+            f"model.backbone.pretrained: {path} cannot be read as plain weights."
+        ) from error
 
 
 def _hub_answers() -> bool:

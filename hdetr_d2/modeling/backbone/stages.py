@@ -76,7 +76,8 @@ def modules_up_to(
     ]
     if not spans[0]:
         raise UserError(
-            f"backbone.frozen={level}: the stages of {type(classifier).__name__} are not modules."
+            f"model.backbone.frozen={level}: the stages of {type(classifier).__name__} are not "
+            "modules."
         )
     reached = [
         span

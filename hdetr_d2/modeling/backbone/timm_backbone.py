@@ -123,16 +123,17 @@ class TimmBackbone(Backbone):
 def _check_plan(pretrained: bool | str, frozen: int, norm: str | None) -> None:
     """Raises UserError for wishes that contradict each other, whatever the model."""
     if norm not in (None, "frozen_bn", "bn", "gn"):
-        raise UserError(f"backbone.norm must be frozen_bn, bn, gn or null, not {norm!r}.")
+        raise UserError(f"model.backbone.norm must be frozen_bn, bn, gn or null, not {norm!r}.")
     random = not pretrained and not weights.pretrained_skipped()
     if random and (frozen or norm == "frozen_bn"):
         raise UserError(
-            f"backbone.pretrained=false with backbone.frozen={frozen}, backbone.norm={norm} would "
-            "freeze random weights: give weights, or set backbone.frozen=0 and norm to bn or gn."
+            f"model.backbone.pretrained=false with frozen={frozen}, norm={norm} would freeze "
+            "random weights: give weights, or set model.backbone.frozen=0 and norm to bn or gn."
         )
     if norm == "gn" and (pretrained or frozen):
         raise UserError(
-            "backbone.norm=gn is for training from scratch: it needs pretrained=false and frozen=0."
+            "model.backbone.norm=gn is for training from scratch: it needs pretrained=false and "
+            "frozen=0."
         )
 
 
@@ -167,7 +168,8 @@ def _choose(stages: Mapping[str, Stage], wanted: Sequence[str], name: str) -> di
     unknown = sorted(set(wanted) - set(stages))
     if unknown or not wanted:
         raise UserError(
-            f"backbone.out_features is {list(wanted)}, but {name} has the maps {', '.join(stages)}."
+            f"model.backbone.out_features is {list(wanted)}, but {name} has the maps "
+            f"{', '.join(stages)}."
         )
     return {key: stage for key, stage in stages.items() if key in wanted}
 
@@ -208,7 +210,7 @@ def _replace_norms(net: nn.Module, norm: Norm | None, name: str) -> None:
     frozen = any(isinstance(module, FrozenBatchNorm2d) for module in net.modules())
     if norm and not (trainable or frozen):
         raise UserError(
-            f"backbone.norm={norm} is about BatchNorm, and {name} has none: set backbone.norm=null."
+            f"model.backbone.norm={norm} is about BatchNorm, and {name} has none: set it to null."
         )
     if norm in ("frozen_bn", "gn"):
         replace(net, trainable, FrozenBatchNorm2d if norm == "frozen_bn" else group_norm)
@@ -220,4 +222,4 @@ def _checkpoint_activations(net: nn.Module) -> None:
         if switch := getattr(owner, "set_grad_checkpointing", None):
             switch(True)
             return
-    raise UserError(f"backbone.checkpointing: timm has none for {type(net).__name__}.")
+    raise UserError(f"model.backbone.checkpointing: timm has none for {type(net).__name__}.")

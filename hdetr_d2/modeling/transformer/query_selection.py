@@ -23,6 +23,8 @@ class Slots(nn.Module):
 
     def __init__(self, num: int, dim: int) -> None:
         super().__init__()
+        if num < 1:
+            raise ValueError(f"query_selection.num_queries={num} must be at least 1.")
         self.num = num
         if dim:
             self.table = nn.Parameter(torch.randn(num, dim))
