@@ -44,7 +44,8 @@ def shrink_config(cfg: DictConfig) -> DictConfig:
     model = cfg.model
     model.backbone.update(name="resnet10t", pretrained=False, frozen=0, norm="gn")
     model.neck.update(in_shapes=[128, 256, 512], out_channels=32)
-    model.encoder.update(num_heads=4, num_layers=1, feedforward_dim=48)
+    model.encoder.sizes.update(num_heads=4, feedforward_dim=48)
+    model.encoder.num_layers = 1
     model.decoder.num_layers = 3
     model.query_selection.num_queries = 12
     return cfg

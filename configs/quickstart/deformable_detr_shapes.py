@@ -16,7 +16,8 @@ from ..common.train import train
 # A backbone from scratch: GroupNorm, because batch statistics of a few small images are noise.
 model.backbone.update(name="resnet10t", pretrained=False, frozen=0, norm="gn")
 model.neck.update(in_shapes=[128, 256, 512], out_channels=128, num_levels=3)
-model.encoder.update(num_heads=4, num_layers=1, feedforward_dim=256)
+model.encoder.sizes.update(num_heads=4, feedforward_dim=256)
+model.encoder.num_layers = 1
 model.decoder.num_layers = 2
 model.query_selection.num_queries = 40
 

@@ -15,6 +15,8 @@ class FeedForward(nn.Module):
         self.linear2 = nn.Linear(hidden_dim, dim)
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(dim)
+        for layer in (self.linear1, self.linear2):
+            nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         update = self.linear2(self.dropout(F.relu(self.linear1(x))))

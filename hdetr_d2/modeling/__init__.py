@@ -8,6 +8,7 @@ from hdetr_d2.modeling.preprocessing import Preprocessing
 from hdetr_d2.modeling.transformer import (
     DeformableDecoder,
     DeformableEncoder,
+    LayerSizes,
     LearnedQueries,
     TwoStageQueries,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "ChannelMapper",
     "DeformableDecoder",
     "DeformableEncoder",
+    "LayerSizes",
     "LearnedQueries",
     "PredictionHeads",
     "Preprocessing",

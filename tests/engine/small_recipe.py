@@ -15,7 +15,8 @@ model.backbone.update(
     name="resnet10t", pretrained=False, frozen=0, norm="gn", out_features=["res3", "res4", "res5"]
 )
 model.neck.update(in_shapes=[128, 256, 512], out_channels=64, num_levels=3)
-model.encoder.update(num_heads=4, num_layers=1, feedforward_dim=64)
+model.encoder.sizes.update(num_heads=4, feedforward_dim=64)
+model.encoder.num_layers = 1
 model.decoder.num_layers = 2
 model.query_selection.num_queries = 12
 

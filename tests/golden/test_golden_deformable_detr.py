@@ -32,7 +32,8 @@ def model(case):
     cfg = LazyConfig.load(str(CONFIG))
     args = case.args
     cfg.data = {"num_classes": 91}
-    cfg.model.encoder.update(num_layers=args["enc_layers"], feedforward_dim=args["dim_feedforward"])
+    cfg.model.encoder.num_layers = args["enc_layers"]
+    cfg.model.encoder.sizes.feedforward_dim = args["dim_feedforward"]
     cfg.model.decoder.num_layers = args["dec_layers"]
     cfg.model.query_selection.num_queries = args["num_queries_one2one"]
     with without_pretrained():

@@ -95,7 +95,7 @@ def test_activation_checkpointing_changes_nothing(tiny_model, make_batch):
 
 @pytest.mark.parametrize("path", MODELS)
 def test_autocast_to_bfloat16(tiny_model, make_batch, path):
-    model, batch = tiny_model(path, encoder__dropout=0.0), make_batch([2, 1])
+    model, batch = tiny_model(path, encoder__sizes__dropout=0.0), make_batch([2, 1])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         losses, grads = gradients(model, batch)
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())

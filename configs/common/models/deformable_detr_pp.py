@@ -5,5 +5,4 @@ from .deformable_detr_two_stage import model
 
 model.query_selection.mixed_selection = True
 model.decoder.look_forward_twice = True
-model.encoder.dropout = 0.0
-model.encoder.feedforward_dim = 2048
+model.encoder.sizes.update(dropout=0.0, feedforward_dim=2048)

@@ -9,12 +9,14 @@ from hdetr_d2.modeling.transformer.query_selection import (
     Selection,
     TwoStageQueries,
 )
+from hdetr_d2.modeling.transformer.sizes import LayerSizes
 
 __all__ = [
     "Decoder",
     "Encoder",
     "DeformableDecoder",
     "DeformableEncoder",
+    "LayerSizes",
     "LearnedQueries",
     "QuerySelection",
     "Selection",

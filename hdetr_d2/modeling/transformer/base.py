@@ -10,13 +10,6 @@ from torch.utils.checkpoint import checkpoint
 from hdetr_d2.structures import Memory, Predictions, QueryGroup
 
 
-def reset_linear(module: nn.Module) -> None:
-    """Xavier-uniform weights for every linear layer; biases keep PyTorch's start."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-
-
 def run_layer(layer: nn.Module, *inputs: Any, checkpointing: bool) -> Tensor:
     """The output of a layer; with `checkpointing` its activations are recomputed in the backward
     pass of a training step instead of being kept.

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import DeformableAttention, FeedForward, SelfAttention, inverse_sigmoid
+from hdetr_d2.layers import SelfAttention, inverse_sigmoid
 from hdetr_d2.modeling.heads import PredictionHeads
-from hdetr_d2.modeling.transformer.base import Decoder, reset_linear, run_layer
+from hdetr_d2.modeling.transformer.base import Decoder, run_layer
+from hdetr_d2.modeling.transformer.sizes import LayerSizes
 from hdetr_d2.structures import Memory, Predictions, QueryGroup
 
 
@@ -18,31 +19,22 @@ class DeformableDecoderLayer(nn.Module):
     post-norm.
     """
 
-    def __init__(
-        self,
-        *,
-        dim: int,
-        num_heads: int,
-        num_levels: int,
-        num_points: int,
-        feedforward_dim: int,
-        dropout: float,
-    ) -> None:
+    def __init__(self, sizes: LayerSizes) -> None:
         super().__init__()
-        self.self_attention = SelfAttention(dim=dim, num_heads=num_heads, dropout=dropout)
-        self.self_norm = nn.LayerNorm(dim)
-        self.cross_attention = DeformableAttention(
-            dim=dim, num_heads=num_heads, num_levels=num_levels, num_points=num_points
+        self.self_attention = SelfAttention(
+            dim=sizes.dim, num_heads=sizes.num_heads, dropout=sizes.dropout
         )
-        self.cross_norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
-        self.feed_forward = FeedForward(dim=dim, hidden_dim=feedforward_dim, dropout=dropout)
+        self.self_norm = nn.LayerNorm(sizes.dim)
+        self.cross_attention = sizes.deformable_attention()
+        self.cross_norm = nn.LayerNorm(sizes.dim)
+        self.dropout = nn.Dropout(sizes.dropout)
+        self.feed_forward = sizes.feed_forward()
 
     def forward(
-        self, x: Tensor, position: Tensor, sizes: Sequence[int], reference: Tensor, memory: Memory
+        self, x: Tensor, position: Tensor, lengths: Sequence[int], reference: Tensor, memory: Memory
     ) -> Tensor:
-        """`x` and `position`, `Tensor[B, Q, C]`, hold groups of `sizes` queries each."""
-        groups = zip(x.split(sizes, 1), position.split(sizes, 1), strict=True)
+        """`x` and `position`, `Tensor[B, Q, C]`, hold groups of `lengths` queries each."""
+        groups = zip(x.split(lengths, 1), position.split(lengths, 1), strict=True)
         update = torch.cat([self.self_attention(*group) for group in groups], 1)
         x = self.self_norm(x + self.dropout(update))
         update = self.cross_attention(
@@ -55,32 +47,24 @@ class DeformableDecoder(Decoder):
     """Query groups and memory to predictions of every layer.
 
     Args:
-        dim: channels C.
-        num_heads, num_levels, num_points: of the attentions.
+        sizes: of every layer.
         num_layers: decoder layers.
-        feedforward_dim: hidden channels of a layer's feed-forward half.
         heads: class and box heads.
         refine: iterative box refinement: a layer looks around the (detached) boxes of the layer
             before.
         look_forward_twice: the boxes of a layer also train the layer before (DINO,
             https://arxiv.org/abs/2203.03605).
-        dropout: of every residual branch and of the self-attention weights.
         checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
     """
 
     def __init__(
         self,
         *,
-        dim: int,
-        num_heads: int,
-        num_levels: int,
-        num_points: int,
+        sizes: LayerSizes,
         num_layers: int,
-        feedforward_dim: int,
         heads: PredictionHeads,
         refine: bool = True,
         look_forward_twice: bool = False,
-        dropout: float = 0.0,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -94,24 +78,12 @@ class DeformableDecoder(Decoder):
         self.refine = refine
         self.look_forward_twice = look_forward_twice
         self.checkpointing = checkpointing
-        self.layers = nn.ModuleList(
-            DeformableDecoderLayer(
-                dim=dim,
-                num_heads=num_heads,
-                num_levels=num_levels,
-                num_points=num_points,
-                feedforward_dim=feedforward_dim,
-                dropout=dropout,
-            )
-            for _ in range(num_layers)
-        )
-        for layer in self.layers:
-            reset_linear(layer.get_submodule("feed_forward"))
+        self.layers = nn.ModuleList(DeformableDecoderLayer(sizes) for _ in range(num_layers))
 
     def forward(self, groups: Sequence[QueryGroup], memory: Memory) -> list[Predictions]:
         """Predictions of each group."""
         queries = [group.queries for group in groups]
-        sizes = [q.content.shape[1] for q in queries]
+        lengths = [q.content.shape[1] for q in queries]
         x = torch.cat([q.content for q in queries], 1)
         position = torch.cat([q.position for q in queries], 1)
         reference = torch.cat([q.reference for q in queries], 1)
@@ -120,7 +92,7 @@ class DeformableDecoder(Decoder):
         )
         logits, boxes = [], []
         for index, layer in enumerate(self.layers):
-            inputs = (x, position, sizes, _on_levels(reference, memory.valid_ratios), memory)
+            inputs = (x, position, lengths, _on_levels(reference, memory.valid_ratios), memory)
             x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
             layer_logits, delta = self.heads(index, x)
             logits.append(layer_logits)
@@ -130,7 +102,7 @@ class DeformableDecoder(Decoder):
                 reference = refined.detach()
                 origin = refined if self.look_forward_twice else reference
         parts = zip(
-            torch.stack(logits).split(sizes, 2), torch.stack(boxes).split(sizes, 2), strict=True
+            torch.stack(logits).split(lengths, 2), torch.stack(boxes).split(lengths, 2), strict=True
         )
         return [Predictions(*part) for part in parts]
 

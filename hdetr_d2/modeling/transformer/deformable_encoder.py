@@ -5,32 +5,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import DeformableAttention, FeedForward, SinePositionEncoding
-from hdetr_d2.modeling.transformer.base import Encoder, reset_linear, run_layer
+from hdetr_d2.layers import SinePositionEncoding
+from hdetr_d2.modeling.transformer.base import Encoder, run_layer
 from hdetr_d2.modeling.transformer.geometry import cell_centres, level_padding, valid_ratio
+from hdetr_d2.modeling.transformer.sizes import LayerSizes
 from hdetr_d2.structures import Memory
 
 
 class DeformableEncoderLayer(nn.Module):
     """Deformable self-attention over all levels, then the feed-forward half; both post-norm."""
 
-    def __init__(
-        self,
-        *,
-        dim: int,
-        num_heads: int,
-        num_levels: int,
-        num_points: int,
-        feedforward_dim: int,
-        dropout: float,
-    ) -> None:
+    def __init__(self, sizes: LayerSizes) -> None:
         super().__init__()
-        self.attention = DeformableAttention(
-            dim=dim, num_heads=num_heads, num_levels=num_levels, num_points=num_points
-        )
-        self.dropout = nn.Dropout(dropout)
-        self.norm = nn.LayerNorm(dim)
-        self.feed_forward = FeedForward(dim=dim, hidden_dim=feedforward_dim, dropout=dropout)
+        self.attention = sizes.deformable_attention()
+        self.dropout = nn.Dropout(sizes.dropout)
+        self.norm = nn.LayerNorm(sizes.dim)
+        self.feed_forward = sizes.feed_forward()
 
     def forward(
         self,
@@ -48,45 +38,25 @@ class DeformableEncoder(Encoder):
     """Feature maps to `Memory`.
 
     Args:
-        dim: channels C of the features.
-        num_heads, num_levels, num_points: of the deformable attention.
+        sizes: of every layer.
         num_layers: encoder layers.
-        feedforward_dim: hidden channels of a layer's feed-forward half.
         position: encodes the cells of a level.
-        dropout: of every residual branch.
         checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
     """
 
     def __init__(
         self,
         *,
-        dim: int,
-        num_heads: int,
-        num_levels: int,
-        num_points: int,
+        sizes: LayerSizes,
         num_layers: int,
-        feedforward_dim: int,
         position: SinePositionEncoding,
-        dropout: float = 0.0,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.position = position
         self.checkpointing = checkpointing
-        self.level_embed = nn.Parameter(torch.randn(num_levels, dim))
-        self.layers = nn.ModuleList(
-            DeformableEncoderLayer(
-                dim=dim,
-                num_heads=num_heads,
-                num_levels=num_levels,
-                num_points=num_points,
-                feedforward_dim=feedforward_dim,
-                dropout=dropout,
-            )
-            for _ in range(num_layers)
-        )
-        for layer in self.layers:
-            reset_linear(layer.get_submodule("feed_forward"))
+        self.level_embed = nn.Parameter(torch.randn(sizes.num_levels, sizes.dim))
+        self.layers = nn.ModuleList(DeformableEncoderLayer(sizes) for _ in range(num_layers))
 
     def forward(self, features: Sequence[Tensor], padding: Tensor) -> Memory:
         """Encodes L maps `Tensor[B, C, H_l, W_l]` of images whose `padding` is `Tensor[B, H, W]`
