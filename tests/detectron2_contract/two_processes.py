@@ -6,10 +6,12 @@ Usage: two_processes.py FOLDER, with the annotations of the data set in FOLDER/t
 import hdetr_d2  # noqa: F401
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from detectron2.data import DatasetCatalog, build_detection_test_loader
 from detectron2.data.datasets import register_coco_instances
 from detectron2.data.samplers import InferenceSampler
@@ -89,6 +91,10 @@ def main(folder: Path) -> None:
     }
     if comm.is_main_process():
         (folder / "facts.json").write_text(json.dumps(facts))
+    # gloo's threads may abort a process that ends on its own while its groups are still there.
+    comm.synchronize()
+    dist.destroy_process_group()
+    os._exit(0)
 
 
 if __name__ == "__main__":
