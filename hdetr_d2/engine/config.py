@@ -197,8 +197,3 @@ def save_config(cfg: DictConfig, path: str | Path) -> None:
     """Write `config_text`, whole or not at all."""
     text = config_text(cfg)
     write_durably(path, lambda file: file.write(text.encode()))
-
-
-def config_from_text(text: str) -> DictConfig:
-    """The config that `config_text` wrote, as the metadata of a checkpoint hold it."""
-    return OmegaConf.create(yaml.safe_load(text), flags={"allow_objects": True})

@@ -144,8 +144,6 @@ def check_options(cfg: DictConfig) -> None:
             if not fits(value):
                 raise UserError(f"{name}={value} must be {rule}")
     train = cfg.train
-    if train.ema.enabled and not 0 < train.ema.decay < 1:
-        raise UserError(f"train.ema.decay={train.ema.decay} must lie between 0 and 1")
     device = choose_device(train.device, comm.get_local_rank())
     Precision.choose(enabled=train.amp.enabled, dtype=train.amp.dtype, device=device)
     _check_batch(cfg.dataloader.train.total_batch_size, comm.get_world_size(), train.accumulate)

@@ -3,7 +3,6 @@
 import datetime
 import logging
 import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from detectron2.utils.events import (
 )
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.losses import is_of_last_layer
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +65,7 @@ class ConsoleWriter(EventWriter):
         return f"ETA {datetime.timedelta(seconds=int(seconds))}  "
 
     def _losses(self, storage: EventStorage) -> str:
-        names = [
-            name for name in storage.latest() if re.fullmatch(r"loss_[a-z]+(_\w*[a-z])?", name)
-        ]
+        names = filter(is_of_last_layer, storage.latest())
         return "  ".join(
             f"{name} {storage.history(name).median(self.window):.4g}"
             for name in ["total_loss", *names]

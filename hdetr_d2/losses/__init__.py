@@ -1,6 +1,6 @@
 """Class losses and the criterion."""
 
 from hdetr_d2.losses.class_losses import ClassLoss, FocalLoss
-from hdetr_d2.losses.criterion import Criterion
+from hdetr_d2.losses.criterion import Criterion, is_of_last_layer
 
-__all__ = ["ClassLoss", "Criterion", "FocalLoss"]
+__all__ = ["ClassLoss", "Criterion", "FocalLoss", "is_of_last_layer"]

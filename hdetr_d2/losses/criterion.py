@@ -1,5 +1,6 @@
 """The set criterion: all layers of a group at once, on the dense assignment."""
 
+import re
 from collections.abc import Mapping
 
 import torch
@@ -88,6 +89,11 @@ class Matched:
         self.labels = torch.where(assignment >= 0, labels, assignment)  # [L, B, Q]
         self.boxes = torch.where(has_target, predictions.boxes.float(), _NEUTRAL)
         self.target_boxes = torch.where(has_target, boxes, _NEUTRAL)
+
+
+def is_of_last_layer(name: str) -> bool:
+    """Whether `name` is that of a loss of a group's last layer, of all that the criterion gives."""
+    return re.fullmatch(r"loss_\w+", name) is not None and re.search(r"_\d+$", name) is None
 
 
 def _named(name: str, group: str, per_layer: Tensor) -> dict[str, Tensor]:

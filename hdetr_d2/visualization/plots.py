@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.losses import is_of_last_layer
 
 Row = Mapping[str, float]
 Curve = tuple[list[float], list[float]]
@@ -106,7 +107,7 @@ def _plot_total(axes: Axes, rows: Sequence[Row]) -> None:
 def _plot_terms(axes: Axes, rows: Sequence[Row]) -> None:
     """Losses of the last layer of every group: colour by loss, line style by group."""
     keys = {key for row in rows for key in row}
-    names = sorted(key for key in keys if re.fullmatch(r"loss_[a-z]+(_\w*[a-z])?", key))
+    names = sorted(filter(is_of_last_layer, keys))
     groups = sorted({_split(name)[1] for name in names})
     axes.set_title("loss terms, last layer (weighted)")
     for name in names:

@@ -10,7 +10,6 @@ from detectron2.config import LazyConfig, instantiate
 from hdetr_d2.data import DatasetInfo
 from hdetr_d2.engine import resolve
 from hdetr_d2.engine.config import (
-    config_from_text,
     config_text,
     count_iterations,
     load_config,
@@ -214,7 +213,7 @@ def test_saved_is_plain_yaml_and_builds_the_same(path: str, tmp_path: Path) -> N
         built = instantiate(again.model).weight
         torch.manual_seed(0)
         assert torch.equal(built, instantiate(cfg.model).weight)
-    assert config_from_text(config_text(cfg)).model.in_features == 2
+    assert yaml.safe_load(config_text(cfg))["model"]["in_features"] == 2
 
 
 def test_an_object_in_a_config_is_a_sentence(path: str) -> None:
@@ -238,7 +237,6 @@ def test_an_object_in_a_config_is_a_sentence(path: str) -> None:
         ("train.seed=-1", "train.seed=-1 must be a whole number"),
         ("train.accumulate=3", r"total_batch_size=4 cannot be divided .* multiple of 3"),
         ("train.amp={enabled: true, dtype: float16}", "float16 needs CUDA"),
-        ("train.ema={enabled: true, decay: 2}", "train.ema.decay=2"),
         ("train.device=tpu9", "train.device=tpu9 is no device"),
     ],
 )

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_convert, generalized_box_iou
 
-from hdetr_d2.losses import Criterion, FocalLoss
+from hdetr_d2.losses import Criterion, FocalLoss, is_of_last_layer
 from hdetr_d2.structures import (
     BACKGROUND,
     NO_LOSS,
@@ -199,3 +199,10 @@ def test_sixteen_bit_predictions_have_float32_losses():
 def test_weights_must_name_every_loss(weights: dict[str, float]):
     with pytest.raises(ValueError, match="must name"):
         make_criterion(weights)
+
+
+def test_the_losses_of_the_last_layer_are_known_by_their_names() -> None:
+    last = ["loss_class", "loss_giou_enc", "loss_bbox_one2many", "loss_class_aux1"]
+    assert [is_of_last_layer(name) for name in last] == [True] * 4
+    others = ["loss_class_0", "loss_bbox_one2many_10", "total_loss", "time/loss", "lr"]
+    assert [is_of_last_layer(name) for name in others] == [False] * 5
