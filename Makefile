@@ -1,4 +1,4 @@
-# Every target brings its own set-up: a virtual environment in .venv, renewed when the requirements change.
+# Every target brings its own set-up: a virtual environment in .venv, renewed when the requirements or the kernels change.
 PYTHON ?= python3
 SEED ?= 42
 CONFIG ?= configs/quickstart/deformable_detr_shapes.py
@@ -8,14 +8,25 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint format clean
+CXX_SOURCES = $(wildcard csrc/*.h csrc/*.cpp csrc/*.cu csrc/*.cuh tests/csrc/*.cpp tests/csrc/*/*.h tests/csrc/*/*.cpp)
+KERNELS = $(RUN) setup.py --quiet build_ext --inplace
+
+.PHONY: setup kernels demo test doctor lint format wheel clean
 
 setup: $(READY)
 
-$(READY): setup.py pyproject.toml
+# The kernels are built with the PyTorch that the first installation brings.
+$(READY): setup.py pyproject.toml $(wildcard csrc/*)
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --editable '.[dev]'
+	HDETR_D2_SKIP_EXT=1 $(RUN) -m pip install --editable '.[dev]'
+	$(KERNELS)
 	touch $@
+
+kernels: $(READY)
+	$(KERNELS)
+
+doctor: $(READY)
+	$(RUN) -m hdetr_d2.doctor
 
 demo: $(READY)
 	$(RUN) train_net.py --config-file $(CONFIG) train.seed=$(SEED) train.output_dir=$(OUTPUT)
@@ -27,12 +38,19 @@ test: $(READY)
 
 lint: $(READY)
 	$(RUN) -m ruff format --check .
+	$(VENV)/bin/clang-format --dry-run --Werror $(CXX_SOURCES)
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy hdetr_d2
 
 format: $(READY)
 	$(RUN) -m ruff format .
+	$(VENV)/bin/clang-format -i $(CXX_SOURCES)
 	$(RUN) -m ruff check --fix .
 
+# For all GPUs, wherever it is made; PyPI has the nvcc of the CUDA that PyTorch brings.
+wheel: $(READY)
+	test -n "$$CUDA_HOME" || command -v nvcc || $(RUN) -m pip install 'cuda-toolkit[nvcc,cccl]'
+	HDETR_D2_FORCE_EXT=1 FORCE_CUDA=1 $(RUN) -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache hdetr_d2/_C.* hdetr_d2/_C_cuda.* hdetr_d2/_build.json

@@ -1,10 +1,13 @@
 """Packaging. What stands at the root of the clone and belongs to the package is mapped into it:
 
 `configs/` becomes `hdetr_d2.configs` and `projects/<name>/` becomes `hdetr_d2.projects.<name>`, so
-that the relative imports of the configs climb as many folders in a clone as in a wheel.
+that the relative imports of the configs climb as many folders in a clone as in a wheel. How the
+kernels are compiled is told in `csrc/build_kernels.py`.
 """
 
+import os
 import re
+import runpy
 from pathlib import Path
 
 from setuptools import find_namespace_packages, setup
@@ -12,8 +15,9 @@ from setuptools import find_namespace_packages, setup
 ROOT = Path(__file__).resolve().parent
 NOT_PACKAGES = ["__pycache__", "*.__pycache__", "tests", "tests.*", "*.tests", "*.tests.*"]
 
+TORCH = "torch>=2.10"
 REQUIREMENTS = [
-    "torch>=2.10",
+    TORCH,
     "torchvision>=0.25",
     "timm>=1.0.15",
     "huggingface-hub>=0.25",
@@ -39,7 +43,14 @@ EXTRAS = {
     "lvis": ["lvis>=0.5.3"],
     "wandb": ["wandb>=0.16"],
     # What checks the code is pinned exactly: the same code passes on every machine and in CI.
-    "dev": ["lvis>=0.5.3", "pytest==9.2.0", "ruff==0.17.5", "mypy==2.4.1"],
+    "dev": [
+        "lvis>=0.5.3",
+        "pytest==9.2.0",
+        "ruff==0.17.5",
+        "mypy==2.4.1",
+        "clang-format==23.1.5",
+        "setuptools>=77",
+    ],
 }
 
 
@@ -66,6 +77,7 @@ def version() -> str:
 
 if __name__ == "__main__":
     PACKAGES = package_map()
+    KERNELS = runpy.run_path(str(ROOT / "csrc" / "build_kernels.py"))
     setup(
         name="hdetr_d2",
         version=version(),
@@ -79,4 +91,8 @@ if __name__ == "__main__":
         package_dir=PACKAGES,
         install_requires=REQUIREMENTS,
         extras_require=EXTRAS,
+        # An isolated build is given PyTorch where there is something to build with it.
+        setup_requires=[TORCH] if KERNELS["needs_torch"](os.environ) else [],
+        ext_modules=KERNELS["extensions"](),
+        cmdclass={"build_ext": KERNELS["BuildKernels"], "bdist_wheel": KERNELS["Wheel"]},
     )

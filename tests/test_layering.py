@@ -28,6 +28,7 @@ ROOMS = {
     "visualization": MODEL | {"data", "checkpoint"},
     "engine": TOP,
     "inference": TOP,
+    "doctor": {"ops", "__version__"},
     "__init__": {"inference"},
     "projects": set(),
     "fallback": set(),

@@ -88,8 +88,21 @@ def test_every_import_of_the_package_is_a_requirement() -> None:
 
 
 def test_what_checks_the_code_is_pinned() -> None:
-    for tool in ("pytest", "ruff", "mypy"):
+    for tool in ("pytest", "ruff", "mypy", "clang-format"):
         assert any(re.fullmatch(rf"{tool}==[\d.]+", line) for line in SETUP["EXTRAS"]["dev"])
+
+
+def test_the_sources_of_the_kernels_travel_and_what_is_built_here_does_not() -> None:
+    manifest = (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
+    assert "graft csrc" in manifest
+    assert {"*.so", "_build.json"} <= set(manifest[-1].split())
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {"*.so", "/hdetr_d2/_build.json"} <= set(ignored)
+
+
+def test_ci_compiles_the_cuda_kernels_for_one_architecture() -> None:
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert re.search(r"FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST=\d+\.\d .*make kernels", ci)
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

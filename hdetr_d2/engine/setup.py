@@ -57,6 +57,7 @@ def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:
     if cfg.train.deterministic:
         # cuBLAS reads this when CUDA starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        # On CUDA some operations have no deterministic form (the backward pass of sampling): torch
-        # names each of them in a warning.
+        # The kernels of this project obey. On CUDA some operations of PyTorch have no deterministic
+        # form (cumulative sums; the backward pass of grid_sample, which stands in for kernels that
+        # are not built): torch names each of them in a warning.
         torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")

@@ -77,10 +77,10 @@ class DeformableAttention(nn.Module):
         """
         batch, queries, _ = query.shape
         value = self.value_proj(tokens).masked_fill(padding[..., None], 0.0)
-        value = value.view(batch, tokens.shape[1], self.num_heads, -1)
+        value = value.unflatten(-1, (self.num_heads, -1))
         samples = (batch, queries, self.num_heads, self.num_levels, self.num_points)
         offsets = self.sampling_offsets(query).view(*samples, 2)
-        weights = self.attention_weights(query).view(*samples[:3], -1)
+        weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1))
         weights = F.softmax(weights, -1).view(samples)
         locations = self._locations(reference, offsets, shapes)
         return self.output_proj(ms_deform_attn(value, shapes, locations, weights))

@@ -89,7 +89,7 @@ def _check(costs: Sequence[Tensor], num_targets: Tensor) -> None:
 
 def _check_counts(counts: np.ndarray, shape: torch.Size, problems: int) -> None:
     if problems and (counts.min() < 0 or counts.max() > shape[1]):
-        image = int(((counts < 0) | (counts > shape[1])).argmax())
+        image = int(np.argmax((counts < 0) | (counts > shape[1])))
         raise ValueError(
             f"num_targets[{image}] is {counts[image]}, but a cost {tuple(shape)} has {shape[1]}."
         )

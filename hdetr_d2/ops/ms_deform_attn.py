@@ -1,10 +1,23 @@
 """Multi-scale deformable attention (https://arxiv.org/abs/2010.04159, equation 3)."""
 
+import functools
+import warnings
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from hdetr_d2.ops.extension import is_defined, why_no_kernel
+from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
+from hdetr_d2.ops.ms_deform_attn_rules import autocast_value, exact_arguments, register
+
+_KERNEL_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+# The levels reach a CUDA kernel as its parameter, which has room for so many.
+_MOST_LEVELS_ON_CUDA = 64
+
+if is_defined("ms_deform_attn"):
+    _RULES = register()
 
 
 def ms_deform_attn(
@@ -15,67 +28,120 @@ def ms_deform_attn(
 ) -> Tensor:
     """Weighted sum of values that are sampled bilinearly at a few points of every level.
 
+    Runs in compiled kernels where they are built for the device, else, after one warning, in
+    PyTorch's own operations (`ms_deform_attn_reference`). Sums are in float32, or in float64 for
+    float64 values. Under autocast `value` is cast to the autocast dtype, the locations never are.
+
     Args:
         value: `Tensor[B, S, M, D]`, the levels one after the other, M heads of D channels.
         spatial_shapes: (H, W) of each of the L levels, on the host; their areas sum to S.
         sampling_locations: `Tensor[B, Q, M, L, P, 2]`, (x, y) with the level's image at [0, 1];
-            what lies outside samples zeros.
-        attention_weights: `Tensor[B, Q, M, L, P]`.
+            what lies outside samples zeros, what is NaN or infinite makes its output NaN. Taken in
+            float32, or in float64 for float64 values.
+        attention_weights: `Tensor[B, Q, M, L, P]`. Taken in the dtype of `value` if they have it,
+            else like the locations.
 
     Returns:
         `Tensor[B, Q, M * D]` in the dtype of `value`.
 
     Raises:
-        ValueError: shapes that do not fit each other.
+        ValueError: shapes or devices that do not fit each other.
+        TypeError: tensors that are not floating, level sizes that are not integers on the host.
     """
-    _check(value, spatial_shapes, sampling_locations, attention_weights)
-    batch, _, heads, channels = value.shape
-    queries = sampling_locations.shape[1]
-    if batch * queries == 0:
-        return value.new_zeros(batch, queries, heads * channels)
-    grids = 2 * sampling_locations - 1
-    sampled = []
-    for level, part in enumerate(value.split([h * w for h, w in spatial_shapes], dim=1)):
-        height, width = spatial_shapes[level]
-        image = part.permute(0, 2, 3, 1).reshape(batch * heads, channels, height, width)
-        grid = grids[:, :, :, level].transpose(1, 2).flatten(0, 1)  # [B*M, Q, P, 2]
-        # Locations keep their precision: in 16 bits a sample would often land in another cell.
-        common = torch.promote_types(image.dtype, grid.dtype)
-        sampled.append(F.grid_sample(image.to(common), grid.to(common), align_corners=False))
-    weights = attention_weights.transpose(1, 2).reshape(batch * heads, 1, queries, -1)
-    points = torch.cat(sampled, dim=-1)  # [B*M, D, Q, L*P]
-    out = (points * weights).sum(-1)  # [B*M, D, Q]
-    return out.view(batch, heads * channels, queries).transpose(1, 2).to(value.dtype)
+    _check_tensors(value, sampling_locations, attention_weights)
+    sizes = _flat_sizes(spatial_shapes, value.shape[1])
+    _check_shapes(value, len(sizes) // 2, sampling_locations, attention_weights)
+    if _use_kernels(value.device, value.dtype, len(sizes) // 2):
+        locations, weights = exact_arguments(value, sampling_locations, attention_weights)
+        return torch.ops.hdetr_d2.ms_deform_attn(value, sizes, locations, weights)
+    value = autocast_value(value)
+    locations, weights = exact_arguments(value, sampling_locations, attention_weights)
+    return ms_deform_attn_reference(value, spatial_shapes, locations, weights)
 
 
-def _check(
-    value: Tensor,
-    spatial_shapes: Sequence[tuple[int, int]],
-    sampling_locations: Tensor,
-    attention_weights: Tensor,
-) -> None:
+@torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
+def _use_kernels(device: torch.device, dtype: torch.dtype, levels: int) -> bool:
+    reason = why_no_kernels(device, dtype, levels)
+    if reason:
+        _warn_once(reason)
+    return not reason
+
+
+@functools.cache
+def why_no_kernels(device: torch.device, dtype: torch.dtype, levels: int) -> str:
+    """One sentence on why the kernels do not take such arguments; empty if they do."""
+    if dtype not in _KERNEL_DTYPES:
+        return f"The kernels do not take values of {dtype}."
+    if device.type == "cuda" and levels > _MOST_LEVELS_ON_CUDA:
+        return f"The CUDA kernels take {_MOST_LEVELS_ON_CUDA} levels at most, not {levels}."
+    return why_no_kernel("ms_deform_attn", device)
+
+
+@functools.cache
+def _warn_once(reason: str) -> None:
+    warnings.warn(
+        f"ms_deform_attn runs in PyTorch's own operations, much slower: {reason} "
+        "`python -m hdetr_d2.doctor` tells what is built and why.",
+        stacklevel=4,
+    )
+
+
+def _check_tensors(value: Tensor, sampling_locations: Tensor, attention_weights: Tensor) -> None:
+    named = dict(
+        value=value, sampling_locations=sampling_locations, attention_weights=attention_weights
+    )
+    for name, tensor in named.items():
+        if not tensor.is_floating_point():
+            raise TypeError(f"{name} must be floating, not {tensor.dtype}.")
+        if tensor.device != value.device:
+            raise ValueError(f"{name} is on {tensor.device}, but value on {value.device}.")
     if value.dim() != 4 or sampling_locations.dim() != 6 or attention_weights.dim() != 5:
         raise ValueError(
             "ms_deform_attn takes value [B, S, M, D], sampling_locations [B, Q, M, L, P, 2] and "
             f"attention_weights [B, Q, M, L, P], not {tuple(value.shape)}, "
             f"{tuple(sampling_locations.shape)} and {tuple(attention_weights.shape)}."
         )
-    batch, tokens, heads, _ = value.shape
-    area = sum(h * w for h, w in spatial_shapes)
-    if area != tokens:
-        raise ValueError(
-            f"The levels {list(spatial_shapes)} have {area} cells together, but value has {tokens}."
+
+
+def _flat_sizes(spatial_shapes: Sequence[tuple[int, int]], tokens: int) -> list[int]:
+    """h0, w0, h1, w1, ..., as the schema has them."""
+    if isinstance(spatial_shapes, Tensor):
+        raise TypeError(
+            "spatial_shapes must be (H, W) of each level as integers on the host, not a tensor: "
+            "hdetr_d2.ops.drop_in takes one."
         )
-    wanted = (
-        batch,
-        sampling_locations.shape[1],
-        heads,
-        len(spatial_shapes),
-        sampling_locations.shape[4],
-    )
+    sizes = [size for shape in spatial_shapes for size in shape]
+    # A comparison would bind a graph to the sizes it is traced with; there the kernel compares.
+    if not torch.compiler.is_compiling():
+        _check_sizes(spatial_shapes, sizes, tokens)
+    return sizes
+
+
+def _check_sizes(
+    spatial_shapes: Sequence[tuple[int, int]], sizes: Sequence[int], tokens: int
+) -> None:
+    if any(isinstance(size, torch.SymInt) for size in sizes):
+        return
+    levels = [tuple(shape) for shape in spatial_shapes]
+    if not all(isinstance(size, Integral) for size in sizes):
+        raise TypeError(f"spatial_shapes must hold integers, not {levels}.")
+    if not levels or any(len(level) != 2 for level in levels) or min(sizes) < 1:
+        raise ValueError(
+            f"spatial_shapes must be (H, W), at least (1, 1), of one level or more, not {levels}."
+        )
+    area = sum(height * width for height, width in levels)
+    if area != tokens:
+        raise ValueError(f"The levels {levels} have {area} cells together, but value has {tokens}.")
+
+
+def _check_shapes(
+    value: Tensor, levels: int, sampling_locations: Tensor, attention_weights: Tensor
+) -> None:
+    batch, _, heads, _ = value.shape
+    wanted = (batch, sampling_locations.shape[1], heads, levels, sampling_locations.shape[4])
     if tuple(sampling_locations.shape) != (*wanted, 2) or tuple(attention_weights.shape) != wanted:
         raise ValueError(
-            f"For value {tuple(value.shape)} and {len(spatial_shapes)} levels, sampling_locations "
-            f"must be {(*wanted, 2)} and attention_weights {wanted}, not "
+            f"For value {tuple(value.shape)} and {levels} levels, sampling_locations must be "
+            f"{(*wanted, 2)} and attention_weights {wanted}, not "
             f"{tuple(sampling_locations.shape)} and {tuple(attention_weights.shape)}."
         )

@@ -1,0 +1,115 @@
+"""Several ways to compute the same thing, timed against each other in one process.
+
+A side is one of those ways: a function without arguments that allocates its own output.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+Side = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of one call, each the best of all rounds.
+
+    Args:
+        warm: in a loop of calls of this side alone, so that the caches hold what it uses.
+        cold: when every call follows one of each other side.
+    """
+
+    warm: float
+    cold: float
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Args:
+        rounds: in each of them every side has one warm loop.
+        loop_seconds: about as long as a warm loop lasts (it has two calls at least).
+    """
+
+    rounds: int
+    loop_seconds: float = 0.3
+
+
+class Clock(Protocol):
+    def seconds(self, side: Side, calls: int) -> float:
+        """How long so many calls of the side take together."""
+
+
+class HostClock:
+    """For sides that are done when they return."""
+
+    def seconds(self, side: Side, calls: int) -> float:
+        start = time.perf_counter()
+        for _ in range(calls):
+            side()
+        return time.perf_counter() - start
+
+
+class CudaClock:
+    """Time on the device, by events around the calls.
+
+    The device is held until the host has queued the calls, so that what it costs to launch them is
+    not in the figures of small cases. The queue of launches is short, hence portions.
+    """
+
+    portion = 16
+    held_cycles = 20_000_000  # about 10 ms
+
+    def seconds(self, side: Side, calls: int) -> float:
+        whole, rest = divmod(calls, self.portion)
+        portions = [self.portion] * whole + [rest] * bool(rest)
+        return sum(self._portion_seconds(side, calls) for calls in portions)
+
+    def _portion_seconds(self, side: Side, calls: int) -> float:
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize()
+        torch.cuda._sleep(self.held_cycles)
+        start.record()
+        for _ in range(calls):
+            side()
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) / 1e3
+
+
+def clock_for(device: str) -> Clock:
+    return CudaClock() if device == "cuda" else HostClock()
+
+
+def compare(sides: Mapping[str, Side], clock: Clock, effort: Effort) -> dict[str, Times]:
+    """The times of every side, by its name. `clock` is that of the device they run on."""
+    calls = {name: _calls(side, clock, effort.loop_seconds) for name, side in sides.items()}
+    warm, cold = (dict.fromkeys(sides, math.inf) for _ in range(2))
+    for _ in range(effort.rounds):
+        for name, side in sides.items():
+            side()  # brings into the caches what the other sides drove out
+            warm[name] = min(warm[name], clock.seconds(side, calls[name]) / calls[name])
+    for _ in range(effort.rounds * min(calls.values())):
+        for name, side in sides.items():
+            cold[name] = min(cold[name], clock.seconds(side, 1))
+    return {name: Times(warm[name], cold[name]) for name in sides}
+
+
+def peak_bytes(side: Side) -> int:
+    """What one call allocates at most on the CUDA device, beyond what is there before it."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    side()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def _calls(side: Side, clock: Clock, loop_seconds: float) -> int:
+    side()  # the first call may compile, or read files
+    return max(2, math.ceil(loop_seconds / clock.seconds(side, 1)))

@@ -1,0 +1,48 @@
+// Kernels compiled for several instruction sets in one binary, and the choice among them.
+//
+// GCC compiles a function for what its `target` attribute names, with everything that is inlined
+// into it. Elsewhere the instruction set is the one that the compiler is called for.
+#pragma once
+
+#include <cstdlib>
+#include <cstring>
+
+namespace hdetr {
+
+enum class InstructionSet { kBaseline, kAvx2, kAvx512 };
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define HDETR_AVX2 __attribute__((target("avx2,fma")))
+#define HDETR_AVX512 __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")))
+#else
+#define HDETR_AVX2
+#define HDETR_AVX512
+#endif
+
+inline InstructionSet processor_instruction_set() {
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  if (avx2) return avx512 ? InstructionSet::kAvx512 : InstructionSet::kAvx2;
+#elif defined(__AVX512F__)
+  return InstructionSet::kAvx512;
+#elif defined(__AVX2__)
+  return InstructionSet::kAvx2;
+#endif
+  return InstructionSet::kBaseline;
+}
+
+// The widest that the processor has. PyTorch's own variable can name a narrower one.
+inline InstructionSet chosen_instruction_set() {
+  static const InstructionSet chosen = [] {
+    const InstructionSet widest = processor_instruction_set();
+    const char* const wish = std::getenv("ATEN_CPU_CAPABILITY");
+    if (wish == nullptr || widest == InstructionSet::kBaseline) return widest;
+    if (std::strcmp(wish, "default") == 0) return InstructionSet::kBaseline;
+    return std::strcmp(wish, "avx2") == 0 ? InstructionSet::kAvx2 : widest;
+  }();
+  return chosen;
+}
+
+}  // namespace hdetr

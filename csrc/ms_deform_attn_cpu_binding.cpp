@@ -1,0 +1,115 @@
+// The ops in PyTorch's dispatcher: their schemas, and their kernels for the CPU.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <tuple>
+#include <vector>
+
+#include "ms_deform_attn_checks.h"
+#include "ms_deform_attn_cpu.h"
+
+namespace hdetr {
+namespace {
+
+Type type_of(const Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case ScalarType::Double:
+      return Type::kDouble;
+    case ScalarType::BFloat16:
+      return Type::kBFloat16;
+    case ScalarType::Half:
+      return Type::kHalf;
+    default:
+      return Type::kFloat;
+  }
+}
+
+ConstArray array_of(const Tensor& tensor) { return {tensor.const_data_ptr(), type_of(tensor)}; }
+
+Array mutable_array_of(Tensor& tensor) { return {tensor.mutable_data_ptr(), type_of(tensor)}; }
+
+template <class Arguments>
+void run_in_parallel(const Arguments& arguments) {
+  torch::stable::parallel_for(0, count_tasks(arguments), 1, [&](int64_t first, int64_t last) {
+    run_tasks(arguments, first, last);
+  });
+}
+
+template <class Real>
+void forward(const Sizes& sizes, const std::vector<int64_t>& shapes, const Tensor& value,
+             const Tensor& locations, const Tensor& weights, Tensor& output) {
+  const std::vector<Level<Real>> levels = make_levels<Real>(shapes);
+  run_in_parallel(ForwardArguments<Real>{sizes, levels.data(), array_of(value),
+                                         static_cast<const Real*>(locations.const_data_ptr()),
+                                         array_of(weights), mutable_array_of(output)});
+}
+
+Tensor ms_deform_attn(Tensor value, std::vector<int64_t> shapes, Tensor locations, Tensor weights) {
+  const Sizes sizes = check_arguments(value, shapes, locations, weights);
+  value = torch::stable::contiguous(value);
+  locations = torch::stable::contiguous(locations);
+  weights = torch::stable::contiguous(weights);
+  Tensor output =
+      torch::stable::new_empty(value, {sizes.batch, sizes.queries, sizes.heads * sizes.channels});
+  const bool wide = value.scalar_type() == ScalarType::Double;
+  (wide ? forward<double> : forward<float>)(sizes, shapes, value, locations, weights, output);
+  return output;
+}
+
+template <class Real>
+void backward(const Sizes& sizes, const std::vector<int64_t>& shapes, const Tensor& grad_output,
+              const Tensor& value, const Tensor& locations, const Tensor& weights,
+              Tensor& grad_value, Tensor& grad_locations, Tensor& grad_weights) {
+  const std::vector<Level<Real>> levels = make_levels<Real>(shapes);
+  run_in_parallel(BackwardArguments<Real>{
+      sizes, levels.data(), array_of(grad_output), array_of(value),
+      static_cast<const Real*>(locations.const_data_ptr()), array_of(weights),
+      mutable_array_of(grad_value), static_cast<Real*>(grad_locations.mutable_data_ptr()),
+      mutable_array_of(grad_weights)});
+}
+
+// On the CPU the order of the additions is always the same.
+std::tuple<Tensor, Tensor, Tensor> ms_deform_attn_backward(Tensor grad_output, Tensor value,
+                                                           std::vector<int64_t> shapes,
+                                                           Tensor locations, Tensor weights,
+                                                           bool /*deterministic*/) {
+  const Sizes sizes = check_arguments(value, shapes, locations, weights);
+  check_grad_output(grad_output, value, sizes);
+  grad_output = torch::stable::contiguous(grad_output);
+  value = torch::stable::contiguous(value);
+  locations = torch::stable::contiguous(locations);
+  weights = torch::stable::contiguous(weights);
+  Tensor grad_value = torch::stable::new_zeros(value, value.sizes());
+  Tensor grad_locations = torch::stable::new_empty(locations, locations.sizes());
+  Tensor grad_weights = torch::stable::new_empty(weights, weights.sizes());
+  const bool wide = value.scalar_type() == ScalarType::Double;
+  (wide ? backward<double> : backward<float>)(sizes, shapes, grad_output, value, locations, weights,
+                                              grad_value, grad_locations, grad_weights);
+  return {grad_value, grad_locations, grad_weights};
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_FRAGMENT(hdetr_d2, m) {
+  m.def(
+      "ms_deform_attn(Tensor value, SymInt[] spatial_shapes, Tensor sampling_locations, "
+      "Tensor attention_weights) -> Tensor");
+  m.def(
+      "ms_deform_attn_backward(Tensor grad_output, Tensor value, SymInt[] spatial_shapes, "
+      "Tensor sampling_locations, Tensor attention_weights, bool deterministic) -> "
+      "(Tensor, Tensor, Tensor)");
+  m.def("cpu_vector_bits() -> int");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(hdetr_d2, CPU, m) {
+  m.impl("ms_deform_attn", TORCH_BOX(&ms_deform_attn));
+  m.impl("ms_deform_attn_backward", TORCH_BOX(&ms_deform_attn_backward));
+}
+
+// Bits of the vectors that the CPU kernels use on this processor.
+STABLE_TORCH_LIBRARY_IMPL(hdetr_d2, CompositeExplicitAutograd, m) {
+  m.impl("cpu_vector_bits", TORCH_BOX(&vector_bits));
+}
+
+}  // namespace hdetr

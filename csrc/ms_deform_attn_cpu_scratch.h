@@ -1,0 +1,118 @@
+// How a run of tasks of ms_deform_attn_cpu.h reads the values, and the memory that it works in.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <type_traits>
+
+#include "ms_deform_attn_cpu.h"
+
+namespace hdetr {
+
+constexpr int64_t kBlockPoints = 256;   // sampling points of a block on one level: fit in L1
+constexpr int64_t kBlockQueries = 64;   // queries of a block, at most
+constexpr int64_t kPlaneQueries = 512;  // queries of a task that copies a plane
+constexpr int64_t kDirectQueries = 32;  // queries of a task that does not
+constexpr std::size_t kCacheLine = 64;  // and the widest vector
+
+inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How a run of tasks reads the values of a head: where they stand, or from a copy of its own.
+//
+// In a copy, the plane, the cells of one head are neighbours, 16-bit numbers are already converted
+// and the channels are filled up to whole vectors. It pays when there are many queries.
+struct Layout {
+  bool direct;
+  int64_t channels;  // of a row, filled up
+  int64_t stride;    // from cell to cell
+
+  template <class Real>
+  static Layout choose(const Sizes& sizes, Type type, int lanes) {
+    constexpr Type kNative = sizeof(Real) == 4 ? Type::kFloat : Type::kDouble;
+    const int64_t stride = sizes.heads * sizes.channels;
+    const bool few = sizes.queries < sizes.cells / 4;
+    const bool whole = sizes.channels % lanes == 0;
+    const bool near = sizes.cells * stride <= INT32_MAX;  // offsets have 32 bits
+    if (few && whole && near && type == kNative) return {true, sizes.channels, stride};
+    const int64_t filled = divide_up(sizes.channels, lanes) * lanes;
+    return {false, filled, filled};
+  }
+};
+
+inline int64_t block_queries(const Sizes& sizes) {
+  return std::clamp<int64_t>(kBlockPoints / std::max<int64_t>(sizes.points, 1), 1, kBlockQueries);
+}
+
+template <class Element>
+class Buffer {
+ public:
+  explicit Buffer(int64_t size)
+      : data_(static_cast<Element*>(
+            ::operator new(size * sizeof(Element), std::align_val_t(kCacheLine)))) {}
+  Element* get() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(Element* data) const { ::operator delete(data, std::align_val_t(kCacheLine)); }
+  };
+  std::unique_ptr<Element[], Free> data_;
+};
+
+// The memory that a run of tasks works in. What is per point holds one block on one level.
+template <class Real>
+struct Scratch {
+  using Offset = std::conditional_t<sizeof(Real) == 4, int32_t, int64_t>;
+
+  Scratch(const Sizes& sizes, const Layout& layout, int64_t planes)
+      : points(divide_up(block_queries(sizes) * sizes.points, 16) * 16),
+        reals(points * (3 + 2 * kCorners) + block_queries(sizes) * layout.channels),
+        offsets(points * kCorners),
+        cells(layout.direct ? 0 : planes * sizes.cells * layout.channels) {
+    x = reals.get();
+    y = x + points;
+    weight = y + points;
+    share = weight + points;
+    dots = share + kCorners * points;
+    rows = dots + kCorners * points;
+    offset = offsets.get();
+    plane = cells.get();
+    std::fill(x, rows, Real(0));  // the last pack of a block may be a part of one
+  }
+
+  int64_t points;
+  Buffer<Real> reals;
+  Buffer<Offset> offsets;
+  Buffer<Real> cells;
+  Real *x, *y, *weight;  // [points]
+  Real* share;           // [corners, points], weighted
+  Real* dots;            // [points, corners]
+  Real* rows;            // [queries, channels], the output or its gradient
+  Offset* offset;        // [corners, points], in a plane; negative where nothing is sampled
+  Real* plane;
+};
+
+// One head of one image: where its first elements stand in the arrays.
+struct Head {
+  const Sizes& sizes;
+  int64_t image, head;
+
+  HDETR_INLINE int64_t cell(int64_t s) const {
+    return ((image * sizes.cells + s) * sizes.heads + head) * sizes.channels;
+  }
+  HDETR_INLINE int64_t row(int64_t query) const {
+    return ((image * sizes.queries + query) * sizes.heads + head) * sizes.channels;
+  }
+  HDETR_INLINE int64_t point(int64_t query, int64_t level) const {
+    const int64_t pair = (image * sizes.queries + query) * sizes.heads + head;
+    return (pair * sizes.levels + level) * sizes.points;
+  }
+};
+
+// Queries [first, first + count).
+struct Block {
+  int64_t first, count;
+};
+
+}  // namespace hdetr

@@ -1,0 +1,226 @@
+// What the forward and the backward kernel have in common: how the work is dealt out, and how lanes
+// share the samples that they locate.
+//
+// A pair of a query and a head is the work of a team of 1 to 32 lanes of one warp. Each lane owns a
+// vector of channels, which it loads with one instruction; each of the first lanes locates one
+// sample of a round and hands it to the others by warp shuffles. Every lane of a warp takes part in
+// every shuffle, also those without a channel or a query.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <type_traits>
+
+#include "ms_deform_attn.h"
+#include "ms_deform_attn_cuda.h"
+
+namespace hdetr::cuda {
+
+constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = 0xffffffffu;
+
+// ---- numbers
+
+// The type of coordinates and sums that goes with values of type T.
+template <class T>
+using RealFor = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+// Not conversions by the language: those of 16-bit types can be switched off by macros.
+__device__ __forceinline__ float to_real(float x) { return x; }
+__device__ __forceinline__ double to_real(double x) { return x; }
+__device__ __forceinline__ float to_real(__half x) { return __half2float(x); }
+__device__ __forceinline__ float to_real(__nv_bfloat16 x) { return __bfloat162float(x); }
+
+__device__ __forceinline__ void assign(float& to, float x) { to = x; }
+__device__ __forceinline__ void assign(double& to, double x) { to = x; }
+__device__ __forceinline__ void assign(__half& to, float x) { to = __float2half_rn(x); }
+__device__ __forceinline__ void assign(__nv_bfloat16& to, float x) { to = __float2bfloat16_rn(x); }
+
+template <class T, int kSize>
+struct alignas(sizeof(T) * kSize) Vector {
+  T items[kSize];
+};
+
+template <int kSize, class T>
+__device__ __forceinline__ Vector<T, kSize> load(const T* from) {
+  return *reinterpret_cast<const Vector<T, kSize>*>(from);
+}
+
+template <class T, int kSize>
+__device__ __forceinline__ void load_to(RealFor<T> (&to)[kSize], const T* from) {
+  const Vector<T, kSize> vector = load<kSize>(from);
+#pragma unroll
+  for (int i = 0; i < kSize; ++i) to[i] = to_real(vector.items[i]);
+}
+
+template <class T, int kSize>
+__device__ __forceinline__ void store(T* to, const RealFor<T> (&from)[kSize]) {
+  Vector<T, kSize> vector;
+#pragma unroll
+  for (int i = 0; i < kSize; ++i) assign(vector.items[i], from[i]);
+  *reinterpret_cast<Vector<T, kSize>*>(to) = vector;
+}
+
+// ---- how the work is dealt out
+
+template <int kVectorSize, int kLaneCount>
+struct Team {
+  static constexpr int kVector = kVectorSize;  // channels that a lane loads at once
+  static constexpr int kLanes = kLaneCount;
+  static constexpr int kChannels = kVector * kLanes;
+  // Samples located at a time. More than 8 would only make the unrolled loops longer.
+  static constexpr int kRound = kLanes < 8 ? kLanes : 8;
+
+  static __device__ __forceinline__ int lane() { return threadIdx.x % kLanes; }
+};
+
+// One instruction. From the C++ expression the compiler makes a product of 64 x 64 bits, and with
+// four of these for every sample that shows.
+__device__ __forceinline__ uint64_t wide_product(uint32_t a, uint32_t b) {
+#if defined(__CUDACC__)
+  uint64_t product;
+  asm("mul.wide.u32 %0, %1, %2;" : "=l"(product) : "r"(a), "r"(b));
+  return product;
+#else
+  return uint64_t(a) * b;
+#endif
+}
+
+// The sizes of a problem, as a parameter of the kernels.
+template <class Real>
+struct Layout {
+  int64_t batch, queries;
+  int32_t cells, heads, channels, points;
+  int32_t samples;       // of a pair: levels * points
+  uint32_t cell_stride;  // from a cell to the next: heads * channels
+  bool tiled;
+  Level<Real> levels[kMaxLevels];
+
+  // `first_cell` is a pointer into the first cell of an image.
+  template <class T>
+  __device__ __forceinline__ T* in_cell(T* first_cell, uint32_t cell) const {
+    using Byte = std::conditional_t<std::is_const_v<T>, const char, char>;
+    return reinterpret_cast<T*>(reinterpret_cast<Byte*>(first_cell) +
+                                wide_product(cell, cell_stride * uint32_t(sizeof(T))));
+  }
+
+  __device__ __forceinline__ int64_t query_at(int64_t place) const;
+};
+
+// In bands of eight rows, column by column: the queries of a block are then neighbours in both
+// directions and find the cells that they share in the L1 cache.
+template <class Real>
+__device__ __forceinline__ int64_t Layout<Real>::query_at(int64_t place) const {
+  if (!tiled) return place;
+  int i = 0;
+  while (place >= int64_t(levels[i].start) + levels[i].height * levels[i].width) ++i;
+  const uint32_t start = levels[i].start, height = levels[i].height, width = levels[i].width;
+  const uint32_t band = min(8u, height);
+  const uint32_t within = uint32_t(place) - start;
+  const uint32_t first_row = within / (band * width) * band;
+  const uint32_t rows = min(band, height - first_row);
+  const uint32_t within_band = within - first_row * width;
+  const uint32_t column = within_band / rows;
+  const uint32_t row = first_row + within_band - column * rows;
+  return start + row * width + column;
+}
+
+// The pair of a query and a head that a team works on.
+struct Pair {
+  int64_t index;     // of all B * Q * M pairs
+  int64_t in_value;  // first element of the head in the image's first cell
+  bool exists;       // false beyond the last query: the lanes only take part in the shuffles
+};
+
+// Calls `body(pair)` for all pairs of this thread. Blocks of the x dimension are heads, of y some
+// neighbouring queries, of z images; a dimension that is larger than the grid is walked in strides.
+template <class Team, class Real, class Body>
+__device__ __forceinline__ void for_each_pair(const Layout<Real>& layout, const Body& body) {
+  const int32_t at_once = blockDim.x / Team::kLanes;
+  for (int64_t image = blockIdx.z; image < layout.batch; image += gridDim.z) {
+    const int64_t step = int64_t(gridDim.y) * at_once;
+    for (int64_t first = int64_t(blockIdx.y) * at_once; first < layout.queries; first += step) {
+      const int64_t place = first + threadIdx.x / Team::kLanes;
+      const bool exists = place < layout.queries;
+      const int64_t query = image * layout.queries + (exists ? layout.query_at(place) : 0);
+      const int64_t cell = image * layout.cells;
+      for (int64_t head = blockIdx.x; head < layout.heads; head += gridDim.x) {
+        body(Pair{query * layout.heads + head, (cell * layout.heads + head) * layout.channels,
+                  exists});
+      }
+    }
+  }
+}
+
+// ---- samples
+
+// A sample as its owner located it.
+template <class Real>
+struct Located {
+  Sample<Real> sample;
+  Real weight;
+  int32_t level;
+  bool within;  // false: nothing is sampled
+};
+
+template <class Real, class Weight>
+__device__ __forceinline__ Located<Real> locate(const Layout<Real>& layout, const Pair& pair,
+                                                int32_t index, const Real* locations,
+                                                const Weight* weights) {
+  Located<Real> located{};
+  if (!pair.exists || index >= layout.samples) return located;
+  const int64_t at = pair.index * layout.samples + index;
+  located.level = uint32_t(index) / uint32_t(layout.points);
+  located.weight = to_real(weights[at]);
+  located.sample =
+      hdetr::locate(locations[2 * at], locations[2 * at + 1], layout.levels[located.level]);
+  located.within = located.sample.within();
+  return located;
+}
+
+// What all lanes of a team need of a sample: where its corners are and how much of each it takes.
+template <class Real>
+struct Corners {
+  int32_t cell;           // the top left one, of the image's S; negative: nothing is sampled
+  int32_t steps;          // to the right and, in all but the last bit, downwards
+  Real shares[kCorners];  // times the attention weight
+
+  static __device__ __forceinline__ Corners of(const Layout<Real>& layout,
+                                               const Located<Real>& located) {
+    const Sample<Real>& sample = located.sample;
+    Corners corners{-1, 0, {}};
+    if (!located.within) return corners;
+    corners.cell = layout.levels[located.level].start + sample.cell();
+    corners.steps = 2 * sample.down() + sample.right();
+#pragma unroll
+    for (int i = 0; i < kCorners; ++i) corners.shares[i] = sample.share(i) * located.weight;
+    return corners;
+  }
+
+  // Those that a lane of the same team holds.
+  template <class Team>
+  __device__ __forceinline__ Corners of_lane(int lane) const {
+    Corners corners = *this;
+    if constexpr (Team::kLanes > 1) {
+      corners.cell = __shfl_sync(kAllLanes, cell, lane, Team::kLanes);
+      corners.steps = __shfl_sync(kAllLanes, steps, lane, Team::kLanes);
+#pragma unroll
+      for (int i = 0; i < kCorners; ++i) {
+        corners.shares[i] = __shfl_sync(kAllLanes, shares[i], lane, Team::kLanes);
+      }
+    }
+    return corners;
+  }
+
+  __device__ __forceinline__ bool exist() const { return cell >= 0; }
+
+  __device__ __forceinline__ uint32_t cell_of(int corner) const {
+    const int32_t right = corner == kTopRight || corner == kBottomRight ? steps & 1 : 0;
+    const int32_t down = corner >= kBottomLeft ? steps >> 1 : 0;
+    return cell + right + down;
+  }
+};
+
+}  // namespace hdetr::cuda

@@ -1,0 +1,116 @@
+// The kernels for CUDA in PyTorch's dispatcher. The schemas come with those for the CPU.
+#include <cuda_runtime_api.h>
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
+#include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/macros.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <tuple>
+#include <vector>
+
+#include "ms_deform_attn_checks.h"
+#include "ms_deform_attn_cuda.h"
+
+namespace hdetr::cuda {
+namespace {
+
+Element element_of(const Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case ScalarType::Double:
+      return Element::kFloat64;
+    case ScalarType::Half:
+      return Element::kFloat16;
+    case ScalarType::BFloat16:
+      return Element::kBFloat16;
+    default:
+      return Element::kFloat32;
+  }
+}
+
+// The checked arguments, contiguous as the kernels want them.
+struct Inputs {
+  Tensor value, locations, weights;
+  Problem problem;
+
+  Inputs(const Tensor& any_value, const std::vector<int64_t>& shapes, const Tensor& any_locations,
+         const Tensor& any_weights)
+      : value(torch::stable::contiguous(any_value)),
+        locations(torch::stable::contiguous(any_locations)),
+        weights(torch::stable::contiguous(any_weights)),
+        problem{element_of(value), element_of(weights),
+                check_arguments(value, shapes, locations, weights), shapes} {
+    const Sizes& sizes = problem.sizes;
+    HDETR_CHECK(value.is_cuda(), "value must be on a CUDA device.");
+    HDETR_CHECK(sizes.levels <= kMaxLevels, "the CUDA kernels take ", kMaxLevels,
+                " levels at most, not ", sizes.levels, ".");
+    HDETR_CHECK(sizes.heads * sizes.channels <= kMaxChannels,
+                "the CUDA kernels take 2^28 channels of all heads together at most, not ",
+                sizes.heads * sizes.channels, ".");
+    HDETR_CHECK(sizes.levels * sizes.points <= kMaxPoints,
+                "the CUDA kernels take 2^30 points of all levels together at most, not ",
+                sizes.levels * sizes.points, ".");
+  }
+};
+
+// Work for the device of a tensor, on its current stream.
+class Device {
+ public:
+  explicit Device(const Tensor& tensor) : guard_(tensor.get_device_index()) {
+    void* stream = nullptr;
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
+    stream_ = static_cast<cudaStream_t>(stream);
+  }
+  cudaStream_t stream() const { return stream_; }
+
+ private:
+  torch::stable::accelerator::DeviceGuard guard_;
+  cudaStream_t stream_;
+};
+
+Tensor ms_deform_attn(Tensor value, std::vector<int64_t> shapes, Tensor locations, Tensor weights) {
+  const Inputs inputs(value, shapes, locations, weights);
+  const Sizes& sizes = inputs.problem.sizes;
+  const Device device(inputs.value);
+  Tensor output = torch::stable::new_empty(
+      inputs.value, {sizes.batch, sizes.queries, sizes.heads * sizes.channels});
+  STD_CUDA_CHECK(launch_ms_deform_attn(
+      inputs.problem, launch_shape(inputs.problem, kMaxForwardThreads),
+      inputs.value.const_data_ptr(), inputs.locations.const_data_ptr(),
+      inputs.weights.const_data_ptr(), output.mutable_data_ptr(), device.stream()));
+  return output;
+}
+
+std::tuple<Tensor, Tensor, Tensor> ms_deform_attn_backward(Tensor grad_output, Tensor value,
+                                                           std::vector<int64_t> shapes,
+                                                           Tensor locations, Tensor weights,
+                                                           bool deterministic) {
+  const Inputs inputs(value, shapes, locations, weights);
+  check_grad_output(grad_output, inputs.value, inputs.problem.sizes);
+  grad_output = torch::stable::contiguous(grad_output);
+  const Device device(inputs.value);
+  Tensor grad_value = torch::stable::new_empty(inputs.value, inputs.value.sizes());
+  Tensor grad_locations = torch::stable::new_empty(inputs.locations, inputs.locations.sizes());
+  Tensor grad_weights = torch::stable::new_empty(inputs.weights, inputs.weights.sizes());
+  Tensor workspace = torch::stable::new_empty(
+      inputs.value, {backward_workspace_bytes(inputs.problem, deterministic)}, ScalarType::Byte);
+  const BackwardTensors tensors{
+      grad_output.const_data_ptr(),      inputs.value.const_data_ptr(),
+      inputs.locations.const_data_ptr(), inputs.weights.const_data_ptr(),
+      grad_value.mutable_data_ptr(),     grad_locations.mutable_data_ptr(),
+      grad_weights.mutable_data_ptr(),   workspace.mutable_data_ptr()};
+  STD_CUDA_CHECK(launch_ms_deform_attn_backward(inputs.problem,
+                                                launch_shape(inputs.problem, kMaxBackwardThreads),
+                                                tensors, deterministic, device.stream()));
+  return {grad_value, grad_locations, grad_weights};
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(hdetr_d2, CUDA, m) {
+  m.impl("ms_deform_attn", TORCH_BOX(&ms_deform_attn));
+  m.impl("ms_deform_attn_backward", TORCH_BOX(&ms_deform_attn_backward));
+}
+
+}  // namespace hdetr::cuda

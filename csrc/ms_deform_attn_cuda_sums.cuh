@@ -1,0 +1,157 @@
+// Where the gradient of a value is summed up. Its cells are added to by many lanes at once and in
+// no order, so the kind of sum decides whether a second run gives the same bits:
+// - FloatSums adds floats (or doubles), at the speed of the memory;
+// - FixedSums adds 64-bit integers, for which the order is no matter.
+#pragma once
+
+#include "ms_deform_attn_cuda.cuh"
+
+namespace hdetr::cuda {
+
+// `to` is aligned to 16 bytes.
+__device__ __forceinline__ void add_four(float* to, const float* terms) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  const float4 vector = make_float4(terms[0], terms[1], terms[2], terms[3]);
+  atomicAdd(reinterpret_cast<float4*>(to), vector);
+#else
+#pragma unroll
+  for (int i = 0; i < 4; ++i) atomicAdd(to + i, terms[i]);
+#endif
+}
+
+template <class Real, int kSize>
+__device__ __forceinline__ void add_atomically(Real* to, const Real (&terms)[kSize]) {
+  constexpr bool kByFour = std::is_same_v<Real, float> && kSize % 4 == 0;
+#pragma unroll
+  for (int i = 0; i < kSize; i += kByFour ? 4 : 1) {
+    if constexpr (kByFour) {
+      add_four(to + i, terms + i);
+    } else {
+      atomicAdd(to + i, terms[i]);
+    }
+  }
+}
+
+template <class Real>
+struct FloatSums {
+  using Item = Real;
+  Item* items;  // [B, S, M, D], zeros at first
+
+  __device__ __forceinline__ void open() {}
+  __device__ __forceinline__ void note(const Located<Real>&) const {}
+
+  template <int kSize>
+  __device__ __forceinline__ void add(Item* to, const Real (&terms)[kSize]) const {
+    add_atomically(to, terms);
+  }
+  __device__ __forceinline__ Real read(int64_t index) const { return items[index]; }
+};
+
+// ---- fixed point
+
+// A number's bits without the sign: ordered as the magnitudes are, NaN above infinity.
+template <class Real>
+struct Bits;
+template <>
+struct Bits<float> {
+  using type = unsigned int;
+  static constexpr int kExponentAt = 23, kBias = 127;
+  static __device__ __forceinline__ type of(float x) { return __float_as_uint(x) & 0x7fffffffu; }
+};
+template <>
+struct Bits<double> {
+  using type = unsigned long long;
+  static constexpr int kExponentAt = 52, kBias = 1023;
+  static __device__ __forceinline__ type of(double x) {
+    return static_cast<type>(__double_as_longlong(x)) & 0x7fffffffffffffffull;
+  }
+};
+
+// What is found on the device, for the device. Zeros at first.
+template <class Real>
+struct Extremes {
+  typename Bits<Real>::type gradient, weight;  // the largest of grad_output and of the weights
+  int32_t lost;                                // a sample's location was not finite
+};
+
+// A sum counts in units of 2^-exponent, the smallest with which no sum can overflow: its terms are
+// gradient x weight x share, a share is 1 at most, and no more than Q * P samples can meet in a
+// cell.
+template <class Real>
+struct FixedSums {
+  using Item = unsigned long long;
+  Item* items;  // [B, S, M, D], zeros at first
+  Extremes<Real>* extremes;
+  int32_t log2_terms;  // rounded up
+  Real scale = 0;      // units in 1
+
+  // Before the first use in a kernel.
+  __device__ __forceinline__ void open() { scale = ldexp(Real(1), exponent()); }
+
+  // A plain store: whoever stores here, stores the same.
+  __device__ __forceinline__ void note(const Located<Real>& located) const {
+    if (located.sample.row.lost | located.sample.column.lost) extremes->lost = 1;
+  }
+
+  template <int kSize>
+  __device__ __forceinline__ void add(Item* to, const Real (&terms)[kSize]) const {
+#pragma unroll
+    for (int i = 0; i < kSize; ++i) atomicAdd(to + i, static_cast<Item>(llrint(terms[i] * scale)));
+  }
+
+  // NaN everywhere if anything was not finite, as a loss scaler expects it, or if a term may be
+  // beyond the range of Real.
+  __device__ __forceinline__ Real read(int64_t index) const {
+    if (extremes->lost || !in_range()) return Real(NAN);
+    return Real(static_cast<long long>(items[index])) / scale;
+  }
+
+ private:
+  static constexpr int kLog2Largest = Bits<Real>::kBias + 1;
+
+  // |x| < 2^that; of what is not finite, more than kLog2Largest.
+  static __device__ __forceinline__ int32_t log2_of(typename Bits<Real>::type bits) {
+    return int32_t(bits >> Bits<Real>::kExponentAt) - Bits<Real>::kBias + 1;
+  }
+  __device__ __forceinline__ int32_t log2_of_term() const {
+    return log2_of(extremes->gradient) + log2_of(extremes->weight);
+  }
+  __device__ __forceinline__ bool in_range() const {
+    return max(log2_of(extremes->gradient), log2_of(extremes->weight)) <= kLog2Largest &&
+           log2_of_term() < kLog2Largest;
+  }
+  // At most such that the scale is a normal number.
+  __device__ __forceinline__ int32_t exponent() const {
+    return min(62 - log2_terms - log2_of_term(), kLog2Largest - 2);
+  }
+};
+
+// The largest magnitude of `count` numbers, as bits.
+template <class T>
+__global__ void __launch_bounds__(kMaxBackwardThreads)
+    find_largest(const T* __restrict__ numbers, int64_t count,
+                 typename Bits<RealFor<T>>::type* __restrict__ result) {
+  typename Bits<RealFor<T>>::type bits = 0;
+  for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+       i += int64_t(gridDim.x) * blockDim.x) {
+    bits = max(bits, Bits<RealFor<T>>::of(to_real(numbers[i])));
+  }
+  for (int step = kWarp / 2; step > 0; step /= 2) {
+    bits = max(bits, __shfl_xor_sync(kAllLanes, bits, step));
+  }
+  if (threadIdx.x % kWarp == 0) atomicMax(result, bits);
+}
+
+// ---- from either kind to the type of the gradient
+
+template <class T, class Sums>
+__global__ void __launch_bounds__(kMaxBackwardThreads)
+    read_sums(Sums sums, int64_t count, T* __restrict__ result) {
+  sums.open();
+  for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+       i += int64_t(gridDim.x) * blockDim.x) {
+    assign(result[i], sums.read(i));
+  }
+}
+
+}  // namespace hdetr::cuda

@@ -1,0 +1,40 @@
+"""Every script in benchmarks/ runs; how fast is not asked here."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "benchmarks"
+SCRIPTS = sorted(
+    path for path in FOLDER.glob("*.py") if "\nif __name__ ==" in path.read_text(encoding="utf-8")
+)
+# The package need not be installed: the clone is enough.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_runs_and_writes_its_results(script: Path, device: str, tmp_path: Path) -> None:
+    page = tmp_path / "RESULTS.md"
+    command = [sys.executable, script, "--smoke", "--device", device, "--write", page]
+    # From another folder: the script's own one comes first on the path.
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT)
+    assert run.returncode == 0, run.stderr
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"# Results\n\n## {script.stem}\n\n### ")
+    for part in (f"benchmarks/{script.name} --smoke", "PyTorch", "| ratio"):
+        assert part in text
+        assert part in run.stdout
+    assert "differs from ours" not in text
+
+
+def test_the_pages_name_every_script() -> None:
+    assert SCRIPTS
+    for page in ("README.md", "RESULTS.md"):
+        text = (FOLDER / page).read_text(encoding="utf-8")
+        assert [script.stem for script in SCRIPTS if script.stem not in text] == []

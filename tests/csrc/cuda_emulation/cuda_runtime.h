@@ -1,0 +1,83 @@
+// The part of CUDA's language and runtime that our kernels use, on the CPU.
+#pragma once
+
+#include <math.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "cuda_runtime_api.h"
+#include "emulation.h"
+
+#define __global__
+#define __host__
+#define __device__
+#define __forceinline__ inline __attribute__((always_inline))
+#define __grid_constant__
+#define __launch_bounds__(...)
+
+extern dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+using std::max;
+using std::min;
+
+template <class... Parameters, class... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               const Arguments&... arguments) {
+  emulation::run(config->gridDim, config->blockDim, [&] { kernel(arguments...); });
+  return cudaSuccess;  // as a rule a failure shows later: cudaGetLastError
+}
+
+// ---- numbers
+
+template <class To, class From>
+To emulated_bits(const From& from) {
+  static_assert(sizeof(To) >= sizeof(From));
+  To to{};
+  std::memcpy(&to, &from, sizeof from);
+  return to;
+}
+
+inline unsigned __float_as_uint(float x) { return emulated_bits<unsigned>(x); }
+inline long long __double_as_longlong(double x) { return emulated_bits<long long>(x); }
+
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+
+// ---- atomics: only one fiber runs at a time
+
+inline void atomicAdd(float* to, float term) { *to += term; }
+inline void atomicAdd(double* to, double term) { *to += term; }
+inline void atomicAdd(unsigned long long* to, unsigned long long term) { *to += term; }
+inline void atomicAdd(float4* to, float4 term) {
+  if (reinterpret_cast<uintptr_t>(to) % alignof(float4)) __builtin_trap();
+  *to = {to->x + term.x, to->y + term.y, to->z + term.z, to->w + term.w};
+}
+template <class T>
+void atomicMax(T* to, T number) {
+  *to = max(*to, number);
+}
+
+// ---- shuffles
+
+template <class T>
+T __shfl_sync(unsigned mask, T given, int source, int width = 32) {
+  if (mask != 0xffffffffu) __builtin_trap();
+  const uint64_t taken = emulation::exchange(width, emulated_bits<uint64_t>(given), source, width);
+  T result;
+  std::memcpy(&result, &taken, sizeof result);
+  return result;
+}
+
+template <class T>
+T __shfl_xor_sync(unsigned mask, T given, int flipped) {
+  if (mask != 0xffffffffu) __builtin_trap();
+  const int source = int(threadIdx.x % 32) ^ flipped;
+  const uint64_t taken = emulation::exchange(-flipped, emulated_bits<uint64_t>(given), source, 32);
+  T result;
+  std::memcpy(&result, &taken, sizeof result);
+  return result;
+}

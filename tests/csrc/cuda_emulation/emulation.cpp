@@ -1,0 +1,157 @@
+#include "emulation.h"
+
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "cuda_runtime.h"
+
+dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace emulation {
+namespace {
+
+constexpr int kWarp = 32;
+constexpr size_t kStackBytes = 128 * 1024;
+
+cudaError_t last_error = cudaSuccess;
+std::mt19937_64 random_numbers;
+
+struct Warp {
+  uint64_t given[kWarp], taken[kWarp];
+  int arrived = 0, place = 0;
+  uint64_t rounds = 0;  // exchanges that are done
+};
+
+struct Fiber {
+  ucontext_t context;
+  std::unique_ptr<char[]> stack{new char[kStackBytes]};
+  bool ended;
+  uint64_t waits_for;  // rounds of the warp
+};
+
+struct Block {
+  const std::function<void()>* thread;
+  std::vector<Fiber> fibers;
+  std::vector<Warp> warps;
+  ucontext_t scheduler;
+  size_t current;
+  bool failed;
+};
+Block block;
+
+void give_way() { swapcontext(&block.fibers[block.current].context, &block.scheduler); }
+
+void fail(const char* reason) {
+  std::fprintf(stderr, "emulated kernel: %s (block %u %u %u, thread %zu)\n", reason, blockIdx.x,
+               blockIdx.y, blockIdx.z, block.current);
+  block.failed = true;
+  give_way();
+}
+
+void start() {
+  (*block.thread)();
+  block.fibers[block.current].ended = true;
+  give_way();
+}
+
+// Numbers below `count` in an order drawn at random.
+std::vector<size_t> drawn_order(size_t count) {
+  std::vector<size_t> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), random_numbers);
+  return order;
+}
+
+void run_block(size_t threads) {
+  block.fibers.resize(threads);
+  block.warps.assign(threads / kWarp, Warp{});
+  for (Fiber& fiber : block.fibers) {
+    fiber.ended = false;
+    fiber.waits_for = 0;
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.get();
+    fiber.context.uc_stack.ss_size = kStackBytes;
+    fiber.context.uc_link = nullptr;
+    makecontext(&fiber.context, start, 0);
+  }
+  const std::vector<size_t> order = drawn_order(threads);
+  for (bool goes_on = true; goes_on && !block.failed;) {
+    goes_on = false;
+    for (size_t i : order) {
+      Fiber& fiber = block.fibers[i];
+      if (fiber.ended || block.warps[i / kWarp].rounds < fiber.waits_for) continue;
+      goes_on = true;
+      block.current = i;
+      threadIdx = dim3(unsigned(i), 0, 0);
+      swapcontext(&block.scheduler, &fiber.context);
+      if (block.failed) return;
+    }
+  }
+  for (const Fiber& fiber : block.fibers) {
+    if (fiber.ended) continue;
+    std::fprintf(stderr, "emulated kernel: a lane waits for one that has ended\n");
+    block.failed = true;
+    return;
+  }
+}
+
+}  // namespace
+
+void seed(uint64_t number) { random_numbers.seed(number); }
+
+uint64_t exchange(int place, uint64_t given, int source, int width) {
+  const size_t self = block.current;
+  Warp& warp = block.warps[self / kWarp];
+  const int lane = int(self % kWarp);
+  if (warp.arrived == 0) warp.place = place;
+  if (warp.place != place) fail("the lanes of a warp meet at different places");
+  warp.given[lane] = given;
+  if (++warp.arrived == kWarp) {
+    std::memcpy(warp.taken, warp.given, sizeof warp.taken);
+    warp.arrived = 0;
+    ++warp.rounds;
+  } else {
+    block.fibers[self].waits_for = warp.rounds + 1;
+    give_way();
+  }
+  return warp.taken[lane / width * width + source % width];
+}
+
+void run(const dim3& grid, const dim3& block_size, const std::function<void()>& thread) {
+  const bool valid = block_size.x % kWarp == 0 && block_size.x <= 1024 && block_size.y == 1 &&
+                     block_size.z == 1 && grid.x > 0 && grid.y > 0 && grid.z > 0 &&
+                     grid.y < 65536 && grid.z < 65536;
+  if (!valid) last_error = cudaErrorInvalidConfiguration;
+  if (last_error != cudaSuccess) return;
+  gridDim = grid;
+  blockDim = block_size;
+  block.thread = &thread;
+  block.failed = false;
+  for (size_t i : drawn_order(size_t(grid.x) * grid.y * grid.z)) {
+    blockIdx =
+        dim3(unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y));
+    run_block(block_size.x);
+    if (!block.failed) continue;
+    last_error = cudaErrorLaunchFailure;
+    return;
+  }
+}
+
+}  // namespace emulation
+
+cudaError_t cudaGetLastError() {
+  const cudaError_t error = emulation::last_error;
+  emulation::last_error = cudaSuccess;
+  return error;
+}
+
+cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t) {
+  std::memset(memory, value, bytes);
+  return cudaSuccess;
+}

@@ -1,0 +1,173 @@
+"""The drop-in as other projects would call it: each class and function here calls the operator as
+one of them does.
+"""
+
+import hdetr_d2  # noqa: F401
+
+import gc
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hdetr_d2.ops import drop_in, ms_deform_attn
+
+sys.path.insert(0, str(Path(__file__).parent))
+from attention_inputs import SHAPES, differentiate, random_inputs
+
+pytestmark = pytest.mark.filterwarnings("ignore:ms_deform_attn runs in PyTorch's own operations")
+
+
+class TheirFunction(torch.autograd.Function):
+    """An autograd function around a compiled module, here the drop-in in its place."""
+
+    @staticmethod
+    def forward(ctx, value, shapes, starts, locations, weights, im2col_step):
+        ctx.im2col_step = im2col_step
+        ctx.save_for_backward(value, shapes, starts, locations, weights)
+        return drop_in.ms_deform_attn_forward(
+            value, shapes, starts, locations, weights, im2col_step
+        )
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        value, shapes, starts, locations, weights = ctx.saved_tensors
+        by_value, by_locations, by_weights = drop_in.ms_deform_attn_backward(
+            value, shapes, starts, locations, weights, grad_output, ctx.im2col_step
+        )
+        return by_value, None, None, by_locations, by_weights, None
+
+
+class TheirLayer(nn.Module):
+    """A layer that has the sizes on the host and on the device."""
+
+    def forward(
+        self, value, spatial_shapes, spatial_shapes_list, starts, locations, weights, im2col_step
+    ):
+        raise NotImplementedError
+
+
+@pytest.fixture(autouse=True)
+def forget_shapes() -> Iterator[None]:
+    drop_in._known.clear()
+    yield
+    drop_in._known.clear()
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The tensors of level sizes that were read on the host, in order."""
+    seen: list[Tensor] = []
+    read = drop_in._read
+    monkeypatch.setattr(drop_in, "_read", lambda shapes: seen.append(shapes) or read(shapes))
+    return seen
+
+
+def level_tensors(shapes) -> tuple[Tensor, Tensor]:
+    sizes = torch.tensor(shapes)
+    areas = sizes.prod(1)
+    return sizes, areas.cumsum(0) - areas
+
+
+@pytest.mark.parametrize("apply", [drop_in.MSDeformAttnFunction.apply, TheirFunction.apply])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_the_signature_of_the_autograd_function(apply, dtype):
+    inputs = random_inputs(dtype=dtype)
+    sizes, starts = level_tensors(inputs[1])
+
+    def function(value, shapes, locations, weights):
+        return apply(value, sizes, starts, locations, weights, 64)
+
+    expected = differentiate(ms_deform_attn, *inputs)
+    torch.testing.assert_close(differentiate(function, *inputs), expected, rtol=0, atol=0)
+
+
+def test_gradients_come_in_the_dtypes_of_the_arguments():
+    value, shapes, locations, weights = random_inputs(dtype=torch.float32)
+    sizes, starts = level_tensors(shapes)
+    given = (value.bfloat16(), sizes, starts, locations.bfloat16(), weights.half())
+    gradients = drop_in.ms_deform_attn_backward(*given, torch.ones(2, 5, 6), 64)
+    assert [g.dtype for g in gradients] == [torch.bfloat16, torch.bfloat16, torch.float16]
+
+
+def test_gradients_without_kernels_are_the_same(monkeypatch):
+    value, shapes, locations, weights = random_inputs()
+    sizes, starts = level_tensors(shapes)
+    given = (value, sizes, starts, locations, weights, torch.rand(2, 5, 6, dtype=torch.float64), 64)
+    expected = drop_in.ms_deform_attn_backward(*given)
+    monkeypatch.setattr(drop_in, "why_no_kernels", lambda *arguments: "missing.")
+    with torch.no_grad():  # as in the backward of an autograd function
+        answer = drop_in.ms_deform_attn_backward(*given)
+    torch.testing.assert_close(answer, expected)
+
+
+def test_the_function_for_a_cpu():
+    value, shapes, locations, weights = random_inputs()
+    sizes, _ = level_tensors(shapes)
+    out = drop_in.multi_scale_deformable_attn_pytorch(value, sizes, locations, weights)
+    assert torch.equal(out, ms_deform_attn(value, shapes, locations, weights))
+
+
+def test_the_layer_of_transformers(monkeypatch, reads):
+    layer = TheirLayer()  # built before the line that changes its class
+    monkeypatch.setattr(TheirLayer, "forward", drop_in.transformers_forward)
+    value, shapes, locations, weights = random_inputs()
+    sizes, starts = level_tensors(shapes)
+    out = layer(value, sizes, list(shapes), starts, locations, weights, 64)
+    assert torch.equal(out, ms_deform_attn(value, shapes, locations, weights))
+    assert not reads
+
+
+def test_a_tensor_of_sizes_is_read_once(reads):
+    value, shapes, locations, weights = random_inputs()
+    sizes, starts = level_tensors(shapes)
+    for _ in range(3):
+        drop_in.MSDeformAttnFunction.apply(value, sizes, starts, locations, weights, 64)
+    assert len(reads) == 1
+    same = sizes.clone()  # another object, even if it holds the same
+    drop_in.MSDeformAttnFunction.apply(value, same, starts, locations, weights, 64)
+    assert len(reads) == 2
+
+
+def test_a_backward_pass_reads_nothing(reads):
+    value, shapes, locations, weights = random_inputs()
+    sizes, starts = level_tensors(shapes)
+    value.requires_grad_()
+    TheirFunction.apply(value, sizes, starts, locations, weights, 64).sum().backward()
+    assert len(reads) == 1
+
+
+def test_a_tensor_that_was_written_to_is_read_again(reads):
+    sizes, _ = level_tensors(SHAPES)
+    assert drop_in.host_shapes(sizes) == [(3, 4), (2, 2)]
+    sizes[1, 1] = 5
+    assert drop_in.host_shapes(sizes) == [(3, 4), (2, 5)]
+    assert len(reads) == 2
+
+
+def test_a_tensor_that_is_gone_is_forgotten():
+    sizes, _ = level_tensors(SHAPES)
+    drop_in.host_shapes(sizes)
+    assert len(drop_in._known) == 1
+    del sizes
+    gc.collect()
+    assert len(drop_in._known) == 0
+
+
+def test_in_inference_mode_a_tensor_has_no_version(reads):
+    with torch.inference_mode():
+        sizes, _ = level_tensors(SHAPES)
+        assert drop_in.host_shapes(sizes) == [(3, 4), (2, 2)]
+        sizes[0, 0] = 1
+        assert drop_in.host_shapes(sizes) == [(1, 4), (2, 2)]
+
+
+@pytest.mark.parametrize("sizes", [SHAPES, [[3, 4], [2, 2]], [torch.Size([3, 4]), (2, 2)]])
+def test_sizes_on_the_host_are_taken_as_they_are(sizes, reads):
+    value, shapes, locations, weights = random_inputs()
+    out = drop_in.MSDeformAttnFunction.apply(value, sizes, None, locations, weights)
+    assert torch.equal(out, ms_deform_attn(value, shapes, locations, weights))
+    assert not reads
