@@ -13,6 +13,8 @@
 namespace hdetr {
 
 constexpr int64_t kCellsAhead = 16;  // of the copy of a plane, its values are asked for
+constexpr int64_t kPointsAhead = 4;  // of the sums of a point, the values of its cells
+static_assert(kPointsAhead <= kSparePoints);
 
 template <class Real, int kLanes>
 struct ChannelKernels {
@@ -97,18 +99,33 @@ struct ChannelKernels {
     }
   }
 
+  // Asks for the cells of a point. Beyond the end of a block they are those of an earlier one.
+  template <int kPacks>
+  HDETR_INLINE static void fetch_cells(int64_t point, int64_t c, const Real* plane,
+                                       const Real* grad_plane, const Scratch<Real>& scratch) {
+    for (int corner = 0; corner < kCorners; ++corner) {
+      const int64_t at = scratch.offset[corner * scratch.points + point] + c;
+      for (int k = 0; k < kPacks; ++k) {
+        __builtin_prefetch(plane + at + k * kLanes);
+        __builtin_prefetch(grad_plane + at + k * kLanes, 1);
+      }
+    }
+  }
+
   // Adds to the dot products of the points, and the points' parts to the gradient of the plane.
   template <int kPacks>
-  HDETR_INLINE static void scatter(const Block& block, int64_t points, int64_t channels, int64_t c,
-                                   const Real* plane, Real* grad_plane,
+  HDETR_INLINE static void scatter(const Block& block, int64_t points, const Layout& layout,
+                                   int64_t c, const Real* plane, Real* grad_plane,
                                    const Scratch<Real>& scratch) {
     const int64_t n = scratch.points;
     for (int64_t q = 0; q < block.count; ++q) {
       Wide grad[kPacks];
       for (int k = 0; k < kPacks; ++k) {
-        grad[k] = load<Wide>(scratch.rows + q * channels + c + k * kLanes);
+        grad[k] = load<Wide>(scratch.rows + q * layout.channels + c + k * kLanes);
       }
       for (int64_t i = q * points; i < (q + 1) * points; ++i) {
+        // A plane of its own is in the cache.
+        if (layout.direct) fetch_cells<kPacks>(i + kPointsAhead, c, plane, grad_plane, scratch);
         if (scratch.offset[i] < 0) continue;
         Wide products[kCorners];
         for (int corner = 0; corner < kCorners; ++corner) {

@@ -109,8 +109,8 @@ struct Kernels {
       Points::locate_points(count, level, layout.stride, scratch);
       std::fill(scratch.dots, scratch.dots + count * kCorners, Real(0));
       Channels::over_channels(layout.channels, [&](auto packs, int64_t c) HDETR_INLINE_LAMBDA {
-        Channels::template scatter<packs.value>(block, sizes.points, layout.channels, c,
-                                                plane + start, grad_plane + start, scratch);
+        Channels::template scatter<packs.value>(block, sizes.points, layout, c, plane + start,
+                                                grad_plane + start, scratch);
       });
       Points::differentiate_points(count, level, scratch);
       Points::write_points(scratch, head, block, l, arguments.grad_locations,

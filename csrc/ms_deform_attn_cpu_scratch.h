@@ -13,6 +13,7 @@ namespace hdetr {
 
 constexpr int64_t kBlockPoints = 256;   // sampling points of a block on one level: fit in L1
 constexpr int64_t kBlockQueries = 64;   // queries of a block, at most
+constexpr int64_t kSparePoints = 4;     // room after the points of a block
 constexpr int64_t kPlaneQueries = 512;  // queries of a task that copies a plane
 constexpr int64_t kDirectQueries = 32;  // queries of a task that does not
 constexpr std::size_t kCacheLine = 64;  // and the widest vector
@@ -66,7 +67,7 @@ struct Scratch {
   using Offset = std::conditional_t<sizeof(Real) == 4, int32_t, int64_t>;
 
   Scratch(const Sizes& sizes, const Layout& layout, int64_t planes)
-      : points(divide_up(block_queries(sizes) * sizes.points, 16) * 16),
+      : points(divide_up(block_queries(sizes) * sizes.points + kSparePoints, 16) * 16),
         reals(points * (3 + 2 * kCorners) + block_queries(sizes) * layout.channels),
         offsets(points * kCorners),
         cells(layout.direct ? 0 : planes * sizes.cells * layout.channels) {
@@ -78,7 +79,9 @@ struct Scratch {
     rows = dots + kCorners * points;
     offset = offsets.get();
     plane = cells.get();
-    std::fill(x, rows, Real(0));  // the last pack of a block may be a part of one
+    // The last pack of a block may be a part of one, and cells are asked for ahead of their turn.
+    std::fill(x, rows, Real(0));
+    std::fill(offset, offset + kCorners * points, Offset(0));
   }
 
   int64_t points;
