@@ -1,5 +1,5 @@
-// The CPU kernels on random sizes and hostile numbers, to be compiled with sanitizers. The arguments
-// are the first seed and the one after the last.
+// The CPU kernels on random sizes and hostile numbers, to be compiled with sanitizers. The
+// arguments are the first seed and the one after the last.
 //
 // Every array is exactly as large as the kernels may believe, so that one element too far is seen.
 // Each case runs twice, in one piece and in random pieces, with other garbage in the results
@@ -43,7 +43,8 @@ Real hostile(Random& random) {
   return numbers[draw(random, 0, std::size(numbers) - 1)];
 }
 
-// The arithmetic on single numbers, whose conversions a sanitizer sees, on levels up to the largest.
+// The arithmetic on single numbers, whose conversions a sanitizer sees, on levels up to the
+// largest.
 template <class Real>
 bool stays_within(Random& random) {
   const int32_t width = draw(random, 1, INT32_MAX / draw(random, 1, 1000000));
@@ -82,7 +83,7 @@ Bytes draw_array(Random& random, int64_t count, Type type) {
     const double number = std::normal_distribution<double>()(random);
     const float single = static_cast<float>(number);
     const auto bits = static_cast<uint16_t>(draw(random, 0, UINT16_MAX));
-    const void* from = type == Type::kDouble ? static_cast<const void*>(&number)
+    const void* from = type == Type::kDouble  ? static_cast<const void*>(&number)
                        : type == Type::kFloat ? static_cast<const void*>(&single)
                                               : static_cast<const void*>(&bits);
     std::memcpy(bytes.data() + i * bytes_of(type), from, bytes_of(type));
@@ -106,8 +107,13 @@ Case draw_case(Random& random) {
   }
   // Few queries for the cells, and many, are computed in other ways.
   const int64_t most_queries[] = {4, 90, 90, 600};
-  drawn.sizes = {draw_size(random, 2), cells, draw_size(random, 3), draw_size(random, 70),
-                 draw_size(random, most_queries[draw(random, 0, 3)]), levels, draw_size(random, 9)};
+  drawn.sizes = {draw_size(random, 2),
+                 cells,
+                 draw_size(random, 3),
+                 draw_size(random, 70),
+                 draw_size(random, most_queries[draw(random, 0, 3)]),
+                 levels,
+                 draw_size(random, 9)};
   const Type types[] = {Type::kFloat, Type::kDouble, Type::kBFloat16, Type::kHalf};
   drawn.value = types[draw(random, 0, 3)];
   const Type real = drawn.value == Type::kDouble ? Type::kDouble : Type::kFloat;
@@ -167,8 +173,12 @@ bool check(Random& random, const Case& drawn) {
     const ConstArray value_array{value.data(), drawn.value};
     const ConstArray weight_array{weights.data(), drawn.weights};
     run(random,
-        hdetr::ForwardArguments<Real>{sizes, levels.data(), value_array, locations.data(),
-                                      weight_array, {results.output.data(), drawn.value}},
+        hdetr::ForwardArguments<Real>{sizes,
+                                      levels.data(),
+                                      value_array,
+                                      locations.data(),
+                                      weight_array,
+                                      {results.output.data(), drawn.value}},
         in_pieces);
     run(random,
         hdetr::BackwardArguments<Real>{sizes,
@@ -198,13 +208,12 @@ int main(int count, char** arguments) {
       std::printf("seed %d: a point samples a cell beyond its level\n", seed);
       return 1;
     }
-    const bool same = drawn.value == Type::kDouble ? check<double>(random, drawn)
-                                                   : check<float>(random, drawn);
+    const bool same =
+        drawn.value == Type::kDouble ? check<double>(random, drawn) : check<float>(random, drawn);
     if (!same) {
       const Sizes& s = drawn.sizes;
-      std::printf("seed %d: results differ for B=%d M=%d D=%d Q=%d L=%d P=%d\n", seed,
-                  int(s.batch), int(s.heads), int(s.channels), int(s.queries), int(s.levels),
-                  int(s.points));
+      std::printf("seed %d: results differ for B=%d M=%d D=%d Q=%d L=%d P=%d\n", seed, int(s.batch),
+                  int(s.heads), int(s.channels), int(s.queries), int(s.levels), int(s.points));
       return 1;
     }
   }
