@@ -10,6 +10,7 @@ import re
 import runpy
 from pathlib import Path
 
+import setuptools
 from setuptools import find_namespace_packages, setup
 
 ROOT = Path(__file__).resolve().parent
@@ -75,7 +76,14 @@ def version() -> str:
     return re.findall(r'^__version__ = "(.+)"$', source, flags=re.MULTILINE)[0]
 
 
+def check_setuptools(version: str = setuptools.__version__) -> None:
+    """Stops with a sentence where pip did not bring its own: `--no-build-isolation`."""
+    if int(version.split(".")[0]) < 77:
+        raise SystemExit(f"setuptools {version} is too old: pip install --upgrade 'setuptools>=77'")
+
+
 if __name__ == "__main__":
+    check_setuptools()
     PACKAGES = package_map()
     KERNELS = runpy.run_path(str(ROOT / "csrc" / "build_kernels.py"))
     setup(

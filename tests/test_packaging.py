@@ -105,6 +105,12 @@ def test_ci_compiles_the_cuda_kernels_for_one_architecture() -> None:
     assert re.search(r"FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST=\d+\.\d .*make kernels", ci)
 
 
+def test_an_old_setuptools_is_told_in_one_sentence() -> None:
+    with pytest.raises(SystemExit, match="setuptools 65.5.0 is too old: pip install"):
+        SETUP["check_setuptools"]("65.5.0")
+    SETUP["check_setuptools"]("77.0.1")
+
+
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     ci = ROOT / ".ci" / "run"
     assert os.access(ci, os.X_OK)
