@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "array.h"
+#include "buffer.h"
 #include "ms_deform_attn.h"
 #include "ms_deform_attn_cpu_scratch.h"
 #include "pack.h"

@@ -3,10 +3,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <memory>
-#include <new>
 #include <type_traits>
 
+#include "buffer.h"
 #include "ms_deform_attn_cpu.h"
 
 namespace hdetr {
@@ -16,7 +15,6 @@ constexpr int64_t kBlockQueries = 64;   // queries of a block, at most
 constexpr int64_t kSparePoints = 4;     // room after the points of a block
 constexpr int64_t kPlaneQueries = 512;  // queries of a task that copies a plane
 constexpr int64_t kDirectQueries = 32;  // queries of a task that does not
-constexpr std::size_t kCacheLine = 64;  // and the widest vector
 
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -45,21 +43,6 @@ struct Layout {
 inline int64_t block_queries(const Sizes& sizes) {
   return std::clamp<int64_t>(kBlockPoints / std::max<int64_t>(sizes.points, 1), 1, kBlockQueries);
 }
-
-template <class Element>
-class Buffer {
- public:
-  explicit Buffer(int64_t size)
-      : data_(static_cast<Element*>(
-            ::operator new(size * sizeof(Element), std::align_val_t(kCacheLine)))) {}
-  Element* get() const { return data_.get(); }
-
- private:
-  struct Free {
-    void operator()(Element* data) const { ::operator delete(data, std::align_val_t(kCacheLine)); }
-  };
-  std::unique_ptr<Element[], Free> data_;
-};
 
 // The memory that a run of tasks works in. What is per point holds one block on one level.
 template <class Real>

@@ -4,6 +4,7 @@ here compiles, and nothing fails: what went wrong is kept, to be told when a ker
 import functools
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,3 +136,13 @@ def covers(archs: Sequence[str], capability: tuple[int, int]) -> bool:
         if found[3] != "a" and (same_family or (found[4] and built < capability)):
             return True
     return False
+
+
+@functools.cache
+def warn_of_fallback(op: str, how: str, reason: str) -> None:
+    """Warns, once, that `op` runs `how` ("by SciPy on the host") for a reason."""
+    warnings.warn(
+        f"{op} runs {how}, much slower: {reason} `python -m hdetr_d2.doctor` tells what is built "
+        "and why.",
+        stacklevel=4,
+    )

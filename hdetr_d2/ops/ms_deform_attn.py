@@ -1,14 +1,13 @@
 """Multi-scale deformable attention (https://arxiv.org/abs/2010.04159, equation 3)."""
 
 import functools
-import warnings
 from collections.abc import Sequence
 from numbers import Integral
 
 import torch
 from torch import Tensor
 
-from hdetr_d2.ops.extension import is_defined, why_no_kernel
+from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
 from hdetr_d2.ops.ms_deform_attn_rules import autocast_value, exact_arguments, register
 
@@ -63,7 +62,7 @@ def ms_deform_attn(
 def _use_kernels(device: torch.device, dtype: torch.dtype, levels: int) -> bool:
     reason = why_no_kernels(device, dtype, levels)
     if reason:
-        _warn_once(reason)
+        warn_of_fallback("ms_deform_attn", "in PyTorch's own operations", reason)
     return not reason
 
 
@@ -75,15 +74,6 @@ def why_no_kernels(device: torch.device, dtype: torch.dtype, levels: int) -> str
     if device.type == "cuda" and levels > _MOST_LEVELS_ON_CUDA:
         return f"The CUDA kernels take {_MOST_LEVELS_ON_CUDA} levels at most, not {levels}."
     return why_no_kernel("ms_deform_attn", device)
-
-
-@functools.cache
-def _warn_once(reason: str) -> None:
-    warnings.warn(
-        f"ms_deform_attn runs in PyTorch's own operations, much slower: {reason} "
-        "`python -m hdetr_d2.doctor` tells what is built and why.",
-        stacklevel=4,
-    )
 
 
 def _check_tensors(value: Tensor, sampling_locations: Tensor, attention_weights: Tensor) -> None:

@@ -1,4 +1,5 @@
-"""The CPU kernels under AddressSanitizer and UndefinedBehaviorSanitizer, on random sizes."""
+"""The CPU kernels under AddressSanitizer and UndefinedBehaviorSanitizer, on random sizes; and the
+assignment on large problems, with a certificate."""
 
 import os
 import shlex
@@ -43,13 +44,23 @@ def compiler(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return command
 
 
-@pytest.fixture(scope="module")
-def program(compiler: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("kernels") / "ms_deform_attn_random"
-    sources = [CSRC / "ms_deform_attn_cpu.cpp", HERE / "ms_deform_attn_random.cpp"]
-    done = run([*compiler, *FLAGS, *sources, "-o", output])
+# `<op>_random.cpp` draws problems for the kernels of `<op>_cpu.cpp` and checks what they answer.
+DRIVERS = sorted(path.stem.removesuffix("_random") for path in HERE.glob("*_random.cpp"))
+
+
+def build(command: list[str], op: str, folder: Path) -> Path:
+    output = folder / op
+    sources = [CSRC / f"{op}_cpu.cpp", HERE / f"{op}_random.cpp"]
+    done = run([*command, *sources, "-o", output])
     assert done.returncode == 0, done.stderr
     return output
+
+
+@pytest.fixture(scope="module", params=DRIVERS)
+def program(
+    request: pytest.FixtureRequest, compiler: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return build([*compiler, *FLAGS], request.param, tmp_path_factory.mktemp("kernels"))
 
 
 @pytest.mark.parametrize("capability", ["default", "avx2", "avx512"])
@@ -60,3 +71,29 @@ def test_the_kernels_stay_within_their_arrays(program: Path, capability: str) ->
     done = run([*FIXED_ADDRESSES, program, "0", str(CASES)], **variables)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{CASES} cases" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def assignment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    command = shlex.split(os.environ.get("CXX") or "c++")
+    if not shutil.which(command[0]):
+        pytest.skip(f"there is no C++ compiler ({command[0]})")
+    flags = ["-std=c++17", "-O2", "-Wno-psabi", f"-I{CSRC}"]
+    return build([*command, *flags], "batched_assignment", tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.mark.parametrize(
+    "targets, queries, capacity, lowest, span",
+    [
+        (600, 25_000, 6, 0.0, 1.0),
+        (100, 1500, 6, -1e30, 2e30),
+        (100, 1500, 6, 0.0, 1e-30),
+        (100, 1500, 6, 1e4, 1.0),
+    ],
+)
+def test_a_large_assignment_comes_with_a_certificate(
+    assignment: Path, targets: int, queries: int, capacity: int, lowest: float, span: float
+) -> None:
+    problem = map(str, (targets, queries, capacity, lowest, span))
+    done = run([assignment, "0", "0", *problem])
+    assert done.returncode == 0, done.stdout

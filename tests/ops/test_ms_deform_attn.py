@@ -293,7 +293,7 @@ def test_autocast_leaves_float64():
 @pytest.fixture
 def forget_warnings() -> Iterator[None]:
     """Reasons are asked for once and warned of once: start afresh, and leave nothing behind."""
-    caches = (MODULE.why_no_kernels, MODULE._warn_once)
+    caches = (MODULE.why_no_kernels, extension.warn_of_fallback)
     for cache in caches:
         cache.cache_clear()
     yield

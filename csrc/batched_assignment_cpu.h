@@ -1,0 +1,25 @@
+// Optimal assignment on the CPU: one problem on raw pointers.
+#pragma once
+
+#include <cstdint>
+
+namespace hdetr {
+
+struct AssignmentProblem {
+  const float* costs;  // [targets, queries]
+  int64_t targets, queries, capacity;
+  int64_t* answer;  // [queries]: the target of each, or -1
+};
+
+// For each target and each query, when asked for: a certificate that the answer is the best.
+struct AssignmentDuals {
+  double* targets;
+  double* queries;
+};
+
+void solve_assignment(const AssignmentProblem& problem, const AssignmentDuals* duals = nullptr);
+
+// About how long a solution takes, in units of a tenth of a nanosecond.
+int64_t estimate_work(const AssignmentProblem& problem);
+
+}  // namespace hdetr

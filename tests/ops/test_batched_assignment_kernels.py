@@ -1,0 +1,157 @@
+"""The kernels of the batched assignment against their twin, and PyTorch's own checks of the op."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hdetr_d2.ops import batched_assignment, extension
+from hdetr_d2.ops.batched_assignment_reference import batched_assignment_reference
+
+pytestmark = pytest.mark.skipif(
+    bool(extension.why_no_kernel("batched_assignment", torch.device("cpu"))),
+    reason=extension.why_no_kernel("batched_assignment", torch.device("cpu")) or "built",
+)
+ALLOWED = np.float32(1e30)
+
+
+def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.random(shape)
+
+
+def integers(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.integers(0, 4, shape)
+
+
+def all_equal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.ones(shape)
+
+
+def equal_rows(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.broadcast_to(rng.random((shape[0], 1, shape[2])), shape)
+
+
+def products(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.broadcast_to(np.arange(1, shape[1] + 1)[:, None] * np.arange(1, shape[2] + 1), shape)
+
+
+def huge(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return (2 * rng.random(shape) - 1) * 1e30
+
+
+def tiny(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.random(shape) * 1e-30
+
+
+def far_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.random(shape) + 1e4
+
+
+def half_forbidden(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.where(rng.random(shape) < 0.5, np.inf, rng.random(shape))
+
+
+def nearly_all_forbidden(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    never = rng.choice([np.nan, np.inf, -np.inf, 2e30], shape)
+    return np.where(rng.random(shape) < 0.9, never, rng.random(shape))
+
+
+FAMILIES = [uniform, integers, all_equal, equal_rows, products, huge, tiny, far_from_zero,
+            half_forbidden, nearly_all_forbidden]  # fmt: skip
+
+
+def check_answer(cost: np.ndarray, answer: np.ndarray, twin: np.ndarray, capacity: int) -> None:
+    """As many pairs as the twin makes, none forbidden, no target too often, and as cheap."""
+    queries, best = np.flatnonzero(answer >= 0), np.flatnonzero(twin >= 0)
+    assert len(queries) == len(best)
+    if not len(queries):
+        return
+    chosen = cost[answer[queries], queries]
+    assert (np.abs(chosen) <= ALLOWED).all()
+    assert np.bincount(answer[queries]).max() <= capacity
+    least = cost[twin[best], best].astype(np.float64).sum()
+    largest = np.abs(cost[np.abs(cost) <= ALLOWED]).max()
+    difference = chosen.astype(np.float64).sum() - least
+    assert abs(difference) <= 1e-6 * len(queries) * largest
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_as_good_as_the_twin(family) -> None:
+    rng = np.random.default_rng(FAMILIES.index(family))
+    for most_rows, most_queries in [(4, 6), (9, 30), (30, 120)] * 20:
+        rows, queries = int(rng.integers(1, most_rows)), int(rng.integers(1, most_queries))
+        capacity = int(rng.integers(1, 5))
+        counts = torch.from_numpy(rng.integers(0, rows + 1, 2))
+        cost = torch.from_numpy(family(rng, (4, rows, queries)).astype(np.float32))
+        (answer,) = torch.ops.hdetr_d2.batched_assignment([cost], counts, [capacity])
+        (twin,) = batched_assignment_reference([cost], counts, [capacity])
+        for p in range(len(cost)):
+            matrix = cost[p, : counts[p % 2]].numpy()
+            check_answer(matrix, answer[p].numpy(), twin[p].numpy(), capacity)
+
+
+def test_equal_costs_go_to_the_first_queries() -> None:
+    answer = batched_assignment(torch.zeros(1, 3, 8), torch.tensor([3]), 2)
+    assert answer.tolist() == [[0, 0, 1, 1, 2, 2, -1, -1]]
+
+
+def step(images: int = 2, targets: int = 20) -> tuple[list[Tensor], Tensor, list[int]]:
+    """The problems of a training step with a hybrid branch and encoder proposals, smaller."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(6 * images, 60), (6 * images, 300), (images, 2000)]
+    costs = [torch.rand(p, targets, q, generator=generator) for p, q in sizes]
+    return costs, torch.tensor([targets, targets // 2])[:images], [1, 6, 1]
+
+
+def test_any_number_of_threads_gives_the_same() -> None:
+    costs, counts, capacities = step(targets=100)
+    before = torch.get_num_threads()
+    answers = []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            answers.append(batched_assignment(costs, counts, capacities))
+    finally:
+        torch.set_num_threads(before)
+    for others in answers[1:]:
+        assert all(map(torch.equal, answers[0], others))
+
+
+def test_non_contiguous() -> None:
+    cost = torch.rand(2, 30, 7).transpose(1, 2)
+    counts = torch.tensor([[7, 0], [5, 0]])[:, 0]
+    expected = batched_assignment(cost.contiguous(), counts.contiguous(), 2)
+    assert torch.equal(batched_assignment(cost, counts, 2), expected)
+
+
+def test_opcheck() -> None:
+    costs, counts, capacities = step()
+    torch.library.opcheck(torch.ops.hdetr_d2.batched_assignment, (costs, counts, capacities))
+
+
+def test_a_fake_step_needs_no_numbers() -> None:
+    costs, counts, capacities = step()
+    with torch._subclasses.FakeTensorMode() as mode:
+        fake = [mode.from_tensor(cost) for cost in costs]
+        answers = batched_assignment(fake, mode.from_tensor(counts), capacities)
+    assert [a.shape for a in answers] == [(12, 60), (12, 300), (2, 2000)]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(costs=[torch.zeros(2, 3, 4, dtype=torch.float64)]), "float32"),
+        (dict(costs=[torch.zeros(3, 4)]), r"must be \[P, G, Q\]"),
+        (dict(costs=[torch.zeros(3, 3, 4)]), "3 problems cannot belong to 2 images"),
+        (dict(counts=torch.tensor([1, 4])), r"num_targets\[1\] is 4, but a cost has 3 rows"),
+        (dict(counts=torch.tensor([-1, 1])), r"num_targets\[0\] is -1"),
+        (dict(counts=torch.tensor([1, 1], dtype=torch.int32)), "int64"),
+        (dict(capacities=[0]), "at least 1, not 0"),
+        (dict(capacities=[1, 1]), "2 capacities were given for 1 costs"),
+    ],
+)
+def test_the_op_checks_what_it_is_given(change: dict, message: str) -> None:
+    given = dict(costs=[torch.zeros(2, 3, 4)], counts=torch.tensor([1, 3]), capacities=[1])
+    given |= change
+    with pytest.raises(RuntimeError, match=message):
+        torch.ops.hdetr_d2.batched_assignment(*given.values())
