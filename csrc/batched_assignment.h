@@ -58,12 +58,13 @@ struct GivenCosts {
     }
   };
 
-  HDETR_INLINE double least_of_block(int64_t row, int64_t column, Guard& guard) const {
+  // Of `count` queries, a multiple of eight.
+  HDETR_INLINE double least_of(int64_t row, int64_t column, int64_t count, Guard& guard) const {
     using Floats = Pack<float, 8>;
     using Integers = Pack<int32_t, 8>;
     const float* const from = costs + row * columns + column;
     Floats least = load<Floats>(from);
-    for (int64_t k = 0; k < kBlock; k += 8) {
+    for (int64_t k = 0; k < count; k += 8) {
       const Floats next = load<Floats>(from + k);
       const Integers magnitude = bits_as<Integers>(next) & 0x7fffffff;
       guard.largest = magnitude > guard.largest ? magnitude : guard.largest;
@@ -103,9 +104,9 @@ struct PricedCosts {
     HDETR_INLINE bool allows_all() const { return true; }
   };
 
-  HDETR_INLINE double least_of_block(int64_t row, int64_t column, Guard& guard) const {
+  HDETR_INLINE double least_of(int64_t row, int64_t column, int64_t count, Guard& guard) const {
     double least = kNever;
-    for (int64_t k = 0; k < kBlock; ++k) {
+    for (int64_t k = 0; k < count; ++k) {
       const double cost = look_at(row, column + k, guard);
       least = cost < least ? cost : least;
     }
@@ -198,9 +199,13 @@ class AssignmentSolver {
     int64_t j = 0;
     double* least = m_.least;
     for (; j + kBlock <= queries_; j += kBlock) {
-      *least++ = costs_.least_of_block(target, j, guard);
+      *least++ = costs_.least_of(target, j, kBlock, guard);
     }
     double last = kNever;
+    for (; j + 8 <= queries_; j += 8) {
+      const double cost = costs_.least_of(target, j, 8, guard);
+      last = cost < last ? cost : last;
+    }
     for (; j < queries_; ++j) {
       const double cost = costs_.look_at(target, j, guard);
       last = cost < last ? cost : last;
@@ -229,8 +234,24 @@ class AssignmentSolver {
     }
   };
 
+  // The first of the cheapest queries of a target.
+  HDETR_INLINE int64_t find_one(int64_t target) const {
+    int64_t block = 0;
+    for (int64_t b = 1; b < queries_ / kBlock + 1; ++b) {
+      block = m_.least[b] < m_.least[block] ? b : block;
+    }
+    int64_t query = block * kBlock;
+    while (costs_.template at<double>(target, query) > m_.least[block]) ++query;
+    return query;
+  }
+
   // The `capacity` cheapest queries of a target in order; how many there are.
   HDETR_INLINE int64_t find_cheapest(int64_t target, int64_t* queries, double* costs) const {
+    if (capacity_ == 1) {
+      queries[0] = find_one(target);
+      costs[0] = costs_.template at<double>(target, queries[0]);
+      return 1;
+    }
     const int64_t blocks = queries_ / kBlock + 1;
     Few few{costs, queries, capacity_, 0, kNever};
     for (int64_t b = 0; b < blocks; ++b) few.insert(m_.least[b], b);
