@@ -18,7 +18,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hdetr_d2.ops import extension, ms_deform_attn, ms_deform_attn_reference
+from hdetr_d2.ops import (
+    batched_assignment,
+    batched_assignment_reference,
+    extension,
+    ms_deform_attn,
+    ms_deform_attn_reference,
+)
 from hdetr_d2.ops.extension import Library
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -210,6 +216,25 @@ def check_determinism(device: torch.device) -> Check:
     return Check(f"ms_deform_attn on {device}, deterministic", same, detail)
 
 
+def check_assignment(device: torch.device) -> Check:
+    """As many pairs as the twin makes, as cheap; with a capacity, and with forbidden pairs."""
+    rng = torch.Generator().manual_seed(0)
+    cost = torch.rand(4, 20, 100, generator=rng)
+    cost[2:][torch.rand(2, 20, 100, generator=rng) < 0.5] = torch.inf
+    counts = torch.tensor([20, 7])
+    (wanted,) = batched_assignment_reference([cost], counts, [3])
+    got = batched_assignment(cost.to(device), counts.to(device), 3).cpu()
+    same = torch.equal((got >= 0).sum(-1), (wanted >= 0).sum(-1))
+    error = abs(_total(cost, got) - _total(cost, wanted))
+    detail = f"4 problems, cost differs by {error:.1e}"
+    return Check(f"batched_assignment on {device}", same and error < 1e-4, detail)
+
+
+def _total(cost: Tensor, answer: Tensor) -> float:
+    chosen = cost.gather(1, answer.clamp(min=0)[:, None]).squeeze(1)
+    return float(chosen[answer >= 0].double().sum())
+
+
 def devices_with_kernels() -> Iterator[torch.device]:
     if extension.CPU.loaded:
         yield torch.device("cpu")
@@ -225,6 +250,7 @@ def check_device(device: torch.device) -> Iterator[Check]:
     for dtype in TOLERANCES:
         yield _guarded(f"ms_deform_attn on {device}", check_deformable_attention, device, dtype)
     yield _guarded(f"ms_deform_attn on {device}", check_determinism, device)
+    yield _guarded(f"batched_assignment on {device}", check_assignment, device)
 
 
 def _guarded(name: str, check: Callable[..., Check], *arguments: object) -> Check:

@@ -7,7 +7,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from hdetr_d2.ops.batched_assignment_reference import batched_assignment_reference, check_counts
+from hdetr_d2.ops.batched_assignment_reference import batched_assignment_reference
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 
 if is_defined("batched_assignment"):
@@ -32,8 +32,8 @@ def batched_assignment(
     are made. A pair whose cost is not finite, or larger than 1e30 in size, is forbidden. The answer
     is a function of the costs alone.
 
-    Solved by compiled kernels where they are built for the device, else, after one warning, by
-    SciPy on the host (`batched_assignment_reference`).
+    Solved by compiled kernels, on the host where there are none for the device; where none are
+    built, after one warning, by SciPy (`batched_assignment_reference`).
 
     Args:
         cost: `Tensor[P, G, Q]`, taken in float32, or a list of them with their own P, G and Q.
@@ -55,10 +55,8 @@ def batched_assignment(
     _check(costs, num_targets)
     if not costs:
         return []
-    reason = _why_no_kernel(num_targets.device)
-    if reason:
-        warn_of_fallback("batched_assignment", "by SciPy on the host", reason)
-        answers = batched_assignment_reference(costs, num_targets, capacities)
+    if _why_no_kernel(num_targets.device):
+        answers = _solve_on_host(costs, num_targets, capacities)
     else:
         answers = _solve(costs, num_targets, capacities)
     return answers[0] if isinstance(cost, Tensor) else answers
@@ -70,10 +68,44 @@ def _why_no_kernel(device: torch.device) -> str:
 
 
 def _solve(costs: Sequence[Tensor], num_targets: Tensor, capacities: list[int]) -> list[Tensor]:
-    if type(num_targets) is Tensor and num_targets.device.type == "cpu":  # and no fake one
-        check_counts(num_targets.tolist(), costs)
+    _check_counts(num_targets, costs)
     exact = [cost.detach().float() for cost in costs]
     return torch.ops.hdetr_d2.batched_assignment(exact, num_targets.long(), capacities)
+
+
+def _solve_on_host(
+    costs: Sequence[Tensor], num_targets: Tensor, capacities: list[int]
+) -> list[Tensor]:
+    """Waits for the device once: counts and costs come in one copy."""
+    device = num_targets.device
+    if device.type != "cpu":
+        # Counts are exact in float32 and above.
+        flat = torch.cat([part.detach().float().flatten() for part in (num_targets, *costs)]).cpu()
+        pieces = flat.split([num_targets.numel(), *(cost.numel() for cost in costs)])
+        num_targets = pieces[0].long()
+        costs = [piece.view(cost.shape) for piece, cost in zip(pieces[1:], costs, strict=True)]
+    reason = _why_no_kernel(num_targets.device)
+    if reason:
+        warn_of_fallback("batched_assignment", "by SciPy on the host", reason)
+        _check_counts(num_targets, costs)
+        answers = batched_assignment_reference(costs, num_targets, capacities)
+    else:
+        answers = _solve(costs, num_targets, capacities)
+    return [answer.to(device) for answer in answers]
+
+
+def _check_counts(num_targets: Tensor, costs: Sequence[Tensor]) -> None:
+    """On the host, where that costs nothing; of a fake tensor nothing is known."""
+    if num_targets.device.type != "cpu" or type(num_targets) is not Tensor:
+        return
+    counts = num_targets.tolist()
+    for cost in costs:
+        for image, count in enumerate(counts):
+            if len(cost) and not 0 <= count <= cost.shape[1]:
+                raise ValueError(
+                    f"num_targets[{image}] is {count}, but a cost {tuple(cost.shape)} has "
+                    f"{cost.shape[1]}."
+                )
 
 
 def _capacities(capacity: int | Sequence[int], entries: int) -> list[int]:

@@ -16,45 +16,17 @@ _LARGEST_COST = float(np.float32(1e30))
 def batched_assignment_reference(
     costs: Sequence[Tensor], num_targets: Tensor, capacities: Sequence[int]
 ) -> list[Tensor]:
-    """The same as `batched_assignment` with lists, which are not checked here but for the counts.
+    """The same as `batched_assignment` with lists, which are not checked here.
 
-    Solved in float64 on the host, where everything is copied once.
-
-    Raises:
-        ValueError: an image has more targets than a cost has rows, or fewer than none.
+    Solved in float64 on the host.
     """
-    counts, matrices = _to_host(num_targets, costs)
-    check_counts(counts.tolist(), costs)
+    counts = num_targets.long().cpu().numpy()
     return [
-        torch.from_numpy(_solve_all(matrix, counts, each)).to(cost.device)
-        for cost, matrix, each in zip(costs, matrices, capacities, strict=True)
-    ]
-
-
-def check_counts(counts: Sequence[int], costs: Sequence[Tensor]) -> None:
-    """Raises ValueError if a cost `Tensor[P, G, Q]` has no room for the targets of an image."""
-    for cost in costs:
-        for image, count in enumerate(counts):
-            if len(cost) and not 0 <= count <= cost.shape[1]:
-                raise ValueError(
-                    f"num_targets[{image}] is {count}, but a cost {tuple(cost.shape)} has "
-                    f"{cost.shape[1]}."
-                )
-
-
-def _to_host(num_targets: Tensor, costs: Sequence[Tensor]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The counts and the costs on the host; from another device they come in one copy."""
-    parts = [num_targets, *(cost.detach() for cost in costs)]
-    if num_targets.device.type != "cpu":
-        # Counts are exact in every floating type that is wider than 16 bits.
-        dtype = (
-            torch.float64 if any(part.dtype == torch.float64 for part in parts) else torch.float32
+        torch.from_numpy(_solve_all(cost.detach().double().cpu().numpy(), counts, capacity)).to(
+            cost.device
         )
-        flat = torch.cat([part.reshape(-1).to(dtype) for part in parts]).cpu()
-        pieces = flat.split([part.numel() for part in parts])
-        parts = [piece.view(part.shape) for piece, part in zip(pieces, parts, strict=True)]
-    counts, *matrices = parts
-    return counts.long().numpy(), [matrix.double().numpy() for matrix in matrices]
+        for cost, capacity in zip(costs, capacities, strict=True)
+    ]
 
 
 def _solve_all(cost: np.ndarray, counts: np.ndarray, capacity: int) -> np.ndarray:

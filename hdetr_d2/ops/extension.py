@@ -88,7 +88,8 @@ def why_no_kernel(op: str, device: torch.device) -> str:
     if not _has_kernel(op, device.type):
         # The library with the schemas comes first: without it the other one is of no use.
         missing = why_not(CPU) or (why_not(CUDA) if device.type == "cuda" else "")
-        return missing or f"The compiled library is older than {op}: build it again."
+        none = f"The compiled libraries have no {op} for {device.type} devices"
+        return missing or f"{none}; if they are older than the package, build them again."
     return _capability_gap(device.index or 0) if device.type == "cuda" else ""
 
 

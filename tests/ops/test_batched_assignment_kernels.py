@@ -1,12 +1,15 @@
 """The kernels of the batched assignment against their twin, and PyTorch's own checks of the op."""
 
+import sys
+import warnings
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from hdetr_d2.ops import batched_assignment, extension
-from hdetr_d2.ops.batched_assignment_reference import batched_assignment_reference
+from hdetr_d2.ops import batched_assignment, batched_assignment_reference, extension
 
 pytestmark = pytest.mark.skipif(
     bool(extension.why_no_kernel("batched_assignment", torch.device("cpu"))),
@@ -122,6 +125,27 @@ def test_non_contiguous() -> None:
     counts = torch.tensor([[7, 0], [5, 0]])[:, 0]
     expected = batched_assignment(cost.contiguous(), counts.contiguous(), 2)
     assert torch.equal(batched_assignment(cost, counts, 2), expected)
+
+
+@pytest.fixture
+def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    module = sys.modules[batched_assignment.__module__]
+    monkeypatch.setattr(module, "_why_no_kernel", lambda device: "They are not built.")
+    extension.warn_of_fallback.cache_clear()
+    yield
+    extension.warn_of_fallback.cache_clear()
+
+
+@pytest.mark.filterwarnings("default")
+def test_scipy_answers_without_kernels_after_one_warning(without_kernels) -> None:
+    costs, counts, capacities = step()
+    with pytest.warns(UserWarning, match="by SciPy on the host, much slower: They are not built"):
+        answers = batched_assignment(costs, counts, capacities)
+    twins = batched_assignment_reference(costs, counts, capacities)
+    assert all(map(torch.equal, answers, twins))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        batched_assignment(costs, counts, capacities)
 
 
 def test_opcheck() -> None:

@@ -99,7 +99,8 @@ def test_a_library_older_than_an_operator(monkeypatch):
     monkeypatch.setattr(extension, "CPU", Library("_C", Path("_C.abi3.so"), None))
     for device in (CPU, torch.device("meta")):
         assert why_no_kernel("newer_op", device) == (
-            "The compiled library is older than newer_op: build it again."
+            f"The compiled libraries have no newer_op for {device.type} devices; if they are older "
+            "than the package, build them again."
         )
 
 
