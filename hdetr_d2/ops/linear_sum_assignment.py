@@ -1,0 +1,60 @@
+"""SciPy's `linear_sum_assignment` for many matrices at once."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from hdetr_d2.ops.batched_assignment import batched_assignment
+
+
+def linear_sum_assignment(
+    costs: Sequence[Tensor], maximize: bool = False
+) -> list[tuple[Tensor, Tensor]]:
+    """The cheapest assignment of rows to columns of each matrix, every row and column once at most.
+
+    In place of a loop over `scipy.optimize.linear_sum_assignment`: matrices of one width (of their
+    longer side) are solved in one call of `batched_assignment`. What is forbidden there, a cost
+    that is not finite, is left out here, where SciPy raises. Waits for the device: how many pairs
+    there are is not known before.
+
+    Args:
+        costs: `Tensor[N, M]` each, of any sizes, taken in float32.
+        maximize: look for the dearest instead.
+
+    Returns:
+        For each matrix the rows, ascending, and their columns: int64, on its device.
+
+    Raises:
+        ValueError: what is given is not a matrix.
+    """
+    for cost in costs:
+        if cost.dim() != 2:
+            raise ValueError(f"A cost must be Tensor[N, M], not of shape {tuple(cost.shape)}.")
+    # Targets are the shorter side, which the solver takes its steps over.
+    wide = [cost if cost.shape[0] <= cost.shape[1] else cost.T for cost in costs]
+    by_width = defaultdict(list)
+    for index, cost in enumerate(wide):
+        by_width[cost.shape[1], cost.device].append(index)
+    answers: dict[int, Tensor] = {}
+    for indices in by_width.values():
+        solved = _solve([-wide[i] if maximize else wide[i] for i in indices])
+        answers.update(zip(indices, solved, strict=True))
+    return [_pairs(answers[i], transposed=wide[i] is not cost) for i, cost in enumerate(costs)]
+
+
+def _solve(costs: Sequence[Tensor]) -> Tensor:
+    """Matrices `[G, Q]` of one width: `Tensor[P, Q]`, the row of each column or -1."""
+    counts = torch.tensor([len(cost) for cost in costs], device=costs[0].device)
+    return batched_assignment(pad_sequence(list(costs), batch_first=True), counts)
+
+
+def _pairs(answer: Tensor, transposed: bool) -> tuple[Tensor, Tensor]:
+    columns = (answer >= 0).nonzero().squeeze(1)
+    rows = answer[columns]
+    if transposed:
+        return columns, rows
+    order = rows.argsort()
+    return rows[order], columns[order]
