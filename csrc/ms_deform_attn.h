@@ -1,36 +1,12 @@
 // The arithmetic of one sampling point of multi-scale deformable attention
 // (https://arxiv.org/abs/2010.04159, equation 3), written once for the CPU and for CUDA.
-//
-// A Number is a float or a double, or, on the CPU, a pack of them that holds as many sampling
-// points of one level. Where a condition would stand for one number, a mask stands for a pack, so
-// there is no branch here, and `&` and `|` take the place of `&&` and `||`.
 #pragma once
 
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define HDETR_INLINE __host__ __device__ __forceinline__
-#elif defined(_MSC_VER)
-#define HDETR_INLINE __forceinline
-#else
-// Kernels are compiled for several instruction sets; only what is inlined is compiled with them.
-#define HDETR_INLINE inline __attribute__((always_inline))
-#endif
+#include "number.h"
 
 namespace hdetr {
-
-// What a Number is made of. A pack specialises this.
-template <class Number>
-struct NumberTraits {
-  using Real = Number;
-  using Integer = int32_t;
-  HDETR_INLINE static Integer truncate(Number x) { return static_cast<Integer>(x); }
-  HDETR_INLINE static Number real(Integer i) { return static_cast<Number>(i); }
-};
-template <class Number>
-using RealOf = typename NumberTraits<Number>::Real;
-template <class Number>
-using IntegerOf = typename NumberTraits<Number>::Integer;
 
 // The sizes of a call: value [B, S, M, D], sampling locations [B, Q, M, L, P, 2], attention weights
 // [B, Q, M, L, P], output [B, Q, M * D].

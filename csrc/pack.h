@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "ms_deform_attn.h"
+#include "number.h"
 
 #define HDETR_INLINE_LAMBDA __attribute__((always_inline))
 
@@ -105,7 +105,7 @@ HDETR_INLINE Pack<Real, 4> sums_of_four(const Pack<Real, kLanes> (&packs)[4]) {
       shuffle<Packed, typename Pair::template From<2>>(first, last, lanes));
 }
 
-// A pack of sampling points, for the arithmetic of ms_deform_attn.h.
+// A pack as a Number.
 template <class Lane, int kLanes>
 struct PackTraits {
   using Real = Lane;

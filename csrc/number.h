@@ -1,0 +1,34 @@
+// Numbers that kernels compute with, on the CPU and on CUDA.
+//
+// A Number is a float or a double, or, on the CPU, a pack of them (pack.h), whose lanes are
+// computed side by side. Where a condition would stand for one number, a mask stands for a pack, so
+// code for any Number has no branch, and `&` and `|` take the place of `&&` and `||`.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__CUDACC__)
+#define HDETR_INLINE __host__ __device__ __forceinline__
+#elif defined(_MSC_VER)
+#define HDETR_INLINE __forceinline
+#else
+// Kernels are compiled for several instruction sets; only what is inlined is compiled with them.
+#define HDETR_INLINE inline __attribute__((always_inline))
+#endif
+
+namespace hdetr {
+
+// What a Number is made of. A pack specialises this.
+template <class Number>
+struct NumberTraits {
+  using Real = Number;
+  using Integer = int32_t;
+  HDETR_INLINE static Integer truncate(Number x) { return static_cast<Integer>(x); }
+  HDETR_INLINE static Number real(Integer i) { return static_cast<Number>(i); }
+};
+template <class Number>
+using RealOf = typename NumberTraits<Number>::Real;
+template <class Number>
+using IntegerOf = typename NumberTraits<Number>::Integer;
+
+}  // namespace hdetr
