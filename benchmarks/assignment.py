@@ -15,11 +15,12 @@ import torch
 from assignment_cases import CASES, IMAGES, KINDS, PEERS, Case, Problems, draw
 from report import (
     VERSUS_COLUMNS,
+    add_run_options,
     add_section,
-    add_write_option,
     bullets,
     describe_run,
     heading,
+    parse_run,
     table,
     versus,
 )
@@ -69,15 +70,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["boxes"], help="of costs")
     parser.add_argument("--targets", nargs="+", type=int, default=[7, 30, 100], help="an image has")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=2, help="of PyTorch on the CPU (2)")
-    parser.add_argument("--rounds", type=int, default=5, help="the best of them counts (5)")
-    parser.add_argument("--smoke", action="store_true", help="tiny cases: does it run?")
-    add_write_option(parser)
-    options = parser.parse_args(arguments)
-    if options.device == "cuda" and not torch.cuda.is_available():
-        parser.error("--device cuda: PyTorch sees no CUDA device here.")
-    return options
+    add_run_options(parser)
+    return parse_run(parser, arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -33,11 +33,12 @@ from ms_deform_attn_cases import (
 from ms_deform_attn_peers import DEFORMABLE_DETR, Attention, discover
 from report import (
     VERSUS_COLUMNS,
+    add_run_options,
     add_section,
-    add_write_option,
     bullets,
     describe_run,
     heading,
+    parse_run,
     table,
     versus,
 )
@@ -175,19 +176,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     dtypes = ("float32", "float64", "bfloat16", "float16")
     parser.add_argument("--dtype", choices=dtypes, default="float32", help="of the value (float32)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--batch", type=int, default=1, help="images (1)")
-    parser.add_argument("--threads", type=int, default=2, help="of PyTorch on the CPU (2)")
-    parser.add_argument("--rounds", type=int, default=5, help="the best of them counts (5)")
     parser.add_argument(
         "--deterministic", action="store_true", help="time the deterministic backward, too"
     )
-    parser.add_argument("--smoke", action="store_true", help="tiny cases: does it run?")
-    add_write_option(parser)
-    options = parser.parse_args(arguments)
-    if options.device == "cuda" and not torch.cuda.is_available():
-        parser.error("--device cuda: PyTorch sees no CUDA device here.")
-    return options
+    add_run_options(parser)
+    return parse_run(parser, arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:

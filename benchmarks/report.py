@@ -20,7 +20,12 @@ VERSUS_COLUMNS += ("cold: ours, ms", "cold: peer, ms", "cold: ratio")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
-def add_write_option(parser: argparse.ArgumentParser) -> None:
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """What every benchmark can be told."""
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=int, default=2, help="of PyTorch on the CPU (2)")
+    parser.add_argument("--rounds", type=int, default=5, help="the best of them counts (5)")
+    parser.add_argument("--smoke", action="store_true", help="tiny cases: does it run?")
     parser.add_argument(
         "--write",
         type=Path,
@@ -29,6 +34,16 @@ def add_write_option(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="add the results to this page (benchmarks/RESULTS.md)",
     )
+
+
+def parse_run(
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None
+) -> argparse.Namespace:
+    """The options of a run, whose device is there."""
+    options = parser.parse_args(arguments)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: PyTorch sees no CUDA device here.")
+    return options
 
 
 def describe_run(device: str) -> list[str]:

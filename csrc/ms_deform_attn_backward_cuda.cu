@@ -54,10 +54,7 @@ __device__ __forceinline__ void scatter(const Layout<Real>& layout, const Corner
                                         const Sums& sums, typename Sums::Item* grad_value,
                                         Dots<Real>& dots) {
   Vector<T, kVector> values[kCorners];
-#pragma unroll
-  for (int corner = 0; corner < kCorners; ++corner) {
-    values[corner] = load<kVector>(layout.in_cell(value, corners.cell_of(corner)));
-  }
+  load_corners(layout, corners, value, values);
   // Nothing waits for these sums, which are on their way while the values arrive.
 #pragma unroll
   for (int corner = 0; corner < kCorners; ++corner) {

@@ -10,10 +10,7 @@ template <int kVector, class T, class Real>
 __device__ __forceinline__ void add_sample(const Layout<Real>& layout, const Corners<Real>& corners,
                                            const T* value, Real (&sums)[kVector]) {
   Vector<T, kVector> values[kCorners];
-#pragma unroll
-  for (int corner = 0; corner < kCorners; ++corner) {
-    values[corner] = load<kVector>(layout.in_cell(value, corners.cell_of(corner)));
-  }
+  load_corners(layout, corners, value, values);
 #pragma unroll
   for (int corner = 0; corner < kCorners; ++corner) {
 #pragma unroll

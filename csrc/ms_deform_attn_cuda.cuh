@@ -223,4 +223,15 @@ struct Corners {
   }
 };
 
+// A lane's vector of channels in each corner of a sample.
+template <class T, class Real, int kVector>
+__device__ __forceinline__ void load_corners(const Layout<Real>& layout,
+                                             const Corners<Real>& corners, const T* value,
+                                             Vector<T, kVector> (&values)[kCorners]) {
+#pragma unroll
+  for (int corner = 0; corner < kCorners; ++corner) {
+    values[corner] = load<kVector>(layout.in_cell(value, corners.cell_of(corner)));
+  }
+}
+
 }  // namespace hdetr::cuda

@@ -79,6 +79,8 @@ def _solve_on_host(
     """Waits for the device once: counts and costs come in one copy."""
     device = num_targets.device
     if device.type != "cpu":
+        how = "on the host, which waits for the device"
+        warn_of_fallback("batched_assignment", how, _why_no_kernel(device))
         # Counts are exact in float32 and above.
         flat = torch.cat([part.detach().float().flatten() for part in (num_targets, *costs)]).cpu()
         pieces = flat.split([num_targets.numel(), *(cost.numel() for cost in costs)])
@@ -86,7 +88,7 @@ def _solve_on_host(
         costs = [piece.view(cost.shape) for piece, cost in zip(pieces[1:], costs, strict=True)]
     reason = _why_no_kernel(num_targets.device)
     if reason:
-        warn_of_fallback("batched_assignment", "by SciPy on the host", reason)
+        warn_of_fallback("batched_assignment", "by SciPy on the host, much slower", reason)
         _check_counts(num_targets, costs)
         answers = batched_assignment_reference(costs, num_targets, capacities)
     else:

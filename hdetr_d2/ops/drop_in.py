@@ -41,23 +41,27 @@ def _read(shapes: Tensor) -> list[tuple[int, int]]:
     return [(height, width) for height, width in shapes.tolist()]
 
 
+def ms_deform_attn_forward(
+    value: Tensor,
+    value_spatial_shapes: LevelShapes,
+    value_level_start_index: Tensor | None,
+    sampling_locations: Tensor,
+    attention_weights: Tensor,
+    im2col_step: int | None = None,
+) -> Tensor:
+    """With `ms_deform_attn_backward`, what Deformable-DETR's module `MultiScaleDeformableAttention`
+    has: this file can stand in its place where it was never built.
+    """
+    shapes = host_shapes(value_spatial_shapes)
+    return ms_deform_attn(value, shapes, sampling_locations, attention_weights)
+
+
 class MSDeformAttnFunction:
     """In place of the `torch.autograd.Function` of that name in Deformable-DETR, and of
     `MultiScaleDeformableAttnFunction` in detrex and mmcv.
     """
 
-    @staticmethod
-    def apply(
-        value: Tensor,
-        value_spatial_shapes: LevelShapes,
-        value_level_start_index: Tensor | None,
-        sampling_locations: Tensor,
-        attention_weights: Tensor,
-        im2col_step: int | None = None,
-    ) -> Tensor:
-        """`ms_deform_attn`: `Tensor[B, S, M, D]` and the rest to `Tensor[B, Q, M * D]`."""
-        shapes = host_shapes(value_spatial_shapes)
-        return ms_deform_attn(value, shapes, sampling_locations, attention_weights)
+    apply = staticmethod(ms_deform_attn_forward)
 
 
 def multi_scale_deformable_attn_pytorch(
@@ -85,21 +89,6 @@ def transformers_forward(
     the sizes on the host.
     """
     return ms_deform_attn(value, value_spatial_shapes_list, sampling_locations, attention_weights)
-
-
-def ms_deform_attn_forward(
-    value: Tensor,
-    value_spatial_shapes: LevelShapes,
-    value_level_start_index: Tensor | None,
-    sampling_locations: Tensor,
-    attention_weights: Tensor,
-    im2col_step: int | None = None,
-) -> Tensor:
-    """With `ms_deform_attn_backward`, what Deformable-DETR's module `MultiScaleDeformableAttention`
-    has: this file can stand in its place where it was never built.
-    """
-    shapes = host_shapes(value_spatial_shapes)
-    return ms_deform_attn(value, shapes, sampling_locations, attention_weights)
 
 
 def ms_deform_attn_backward(

@@ -141,9 +141,8 @@ def covers(archs: Sequence[str], capability: tuple[int, int]) -> bool:
 
 @functools.cache
 def warn_of_fallback(op: str, how: str, reason: str) -> None:
-    """Warns, once, that `op` runs `how` ("by SciPy on the host") for a reason."""
+    """Warns, once, that `op` runs `how` ("by SciPy on the host, much slower") for a reason."""
     warnings.warn(
-        f"{op} runs {how}, much slower: {reason} `python -m hdetr_d2.doctor` tells what is built "
-        "and why.",
+        f"{op} runs {how}: {reason} `python -m hdetr_d2.doctor` tells what is built and why.",
         stacklevel=4,
     )
