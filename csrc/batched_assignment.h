@@ -3,20 +3,27 @@
 // A target takes up to `capacity` queries, a query belongs to one target at most. The rows of the
 // cost matrix are the targets, which are few; the columns are the queries. Of all assignments with
 // the most pairs, the cheapest is found. A search for one more query of a target is Dijkstra's
-// algorithm on reduced costs (Jonker and Volgenant, https://doi.org/10.1007/BF02278710), with one
-// change for capacities: a target is scanned once, whichever of its queries it was reached by, and
-// with it all of them are settled. So a search scans every target once at most, where repeated rows
-// would be scanned `capacity` times each.
+// algorithm on reduced costs (Jonker and Volgenant, https://doi.org/10.1007/BF02278710), with two
+// changes. A target is scanned once, whichever of its queries it was reached by, and with it all of
+// them are settled: where repeated rows would be scanned `capacity` times each, a search scans
+// every target once at most. And a scan only looks at queries that have an owner. The others have
+// no price, so the nearest of them is the cheapest, which a short list of each target knows; and
+// what has found an owner keeps having one, so the list only grows shorter.
 //
 // Costs are float32, duals and distances float64: a sum of a few hundred costs is exact there to
 // about 1e-13 of the largest, far less than what the costs themselves were rounded by. Equal sums
 // are decided by the index of the query.
+//
+// A problem is solved by a team of threads: one on the CPU, a warp or a block on CUDA. All of them
+// run the same steps, each on its share of the targets or queries; what they do in common, and how
+// they find the cheapest queries of a target, is the team's.
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
-#include "pack.h"
+#include "number.h"
 
 namespace hdetr {
 
@@ -26,372 +33,340 @@ inline constexpr int64_t kNobody = -1;
 
 HDETR_INLINE bool is_allowed(float cost) { return cost <= kLargestCost && cost >= -kLargestCost; }
 
-inline constexpr int64_t kBlock = 32;  // queries whose least cost is found at once
-
 // Costs of a problem in which every target can have its queries, if every pair is allowed.
 struct GivenCosts {
   const float* costs;
   int64_t columns;
 
-  template <class Number>
-  HDETR_INLINE Number at(int64_t row, int64_t column) const {
-    const float* const from = costs + row * columns + column;
-    if constexpr (std::is_same_v<Number, double>) {
-      return *from;
-    } else {
-      return __builtin_convertvector(load<Pack<float, 4>>(from), Number);
-    }
-  }
-
-  // The largest magnitude of the costs that were looked at. As integers, inf and nan are larger
-  // than any number.
-  struct Guard {
-    Pack<int32_t, 8> largest{};
-    int32_t largest_alone = 0;
-
-    HDETR_INLINE bool allows_all() const {
-      const int32_t limit = bits_as<int32_t>(kLargestCost);
-      bool all = largest_alone <= limit;
-      for (int lane = 0; lane < 8; ++lane) all &= largest[lane] <= limit;
-      return all;
-    }
-  };
-
-  // Of `count` queries, a multiple of eight.
-  HDETR_INLINE double least_of(int64_t row, int64_t column, int64_t count, Guard& guard) const {
-    using Floats = Pack<float, 8>;
-    using Integers = Pack<int32_t, 8>;
-    const float* const from = costs + row * columns + column;
-    Floats least = load<Floats>(from);
-    for (int64_t k = 0; k < count; k += 8) {
-      const Floats next = load<Floats>(from + k);
-      const Integers magnitude = bits_as<Integers>(next) & 0x7fffffff;
-      guard.largest = magnitude > guard.largest ? magnitude : guard.largest;
-      least = next < least ? next : least;
-    }
-    using Half = Pack<float, 4>;
-    constexpr std::make_integer_sequence<int, 4> lanes;
-    const Half low = shuffle<Half, Strided<0, 1>>(least, least, lanes);
-    const Half high = shuffle<Half, Strided<4, 1>>(least, least, lanes);
-    const Half both = low < high ? low : high;
-    const float first = both[0] < both[1] ? both[0] : both[1];
-    const float last = both[2] < both[3] ? both[2] : both[3];
-    return first < last ? first : last;
-  }
-
-  HDETR_INLINE double look_at(int64_t row, int64_t column, Guard& guard) const {
-    const float cost = costs[row * columns + column];
-    const int32_t magnitude = bits_as<int32_t>(cost) & 0x7fffffff;
-    guard.largest_alone = magnitude > guard.largest_alone ? magnitude : guard.largest_alone;
-    return cost;
+  HDETR_INLINE bool allows(int64_t, int64_t) const { return true; }
+  HDETR_INLINE double at(int64_t row, int64_t column) const {
+    return costs[row * columns + column];
   }
 };
 
-// Costs of any other problem, filled up with columns so that every target can have its queries, and
-// with a price on what is forbidden and on those columns that no saving elsewhere can outweigh: the
+// Costs of any other problem: with more columns, so that every target can have its queries, and
+// with a price on those and on what is forbidden that no saving elsewhere can outweigh. The
 // cheapest solution has the most pairs that are allowed.
 struct PricedCosts {
-  const double* costs;
-  int64_t columns;
+  const float* costs;
+  int64_t queries, columns;
+  double lowest, price;
 
-  template <class Number>
-  HDETR_INLINE Number at(int64_t row, int64_t column) const {
-    return load<Number>(costs + row * columns + column);
+  // `lowest` and `highest` are those of the allowed costs. Counted from the lowest, the price, and
+  // with it the rounding, are as small as they can be.
+  HDETR_INLINE static PricedCosts of(const float* costs, int64_t targets, int64_t queries,
+                                     int64_t capacity, double lowest, double highest) {
+    const int64_t wanted = targets * capacity;
+    const int64_t pairs = wanted < queries ? wanted : queries;
+    const double span = highest > lowest ? highest - lowest : 1.0;
+    return {costs, queries, wanted < queries ? queries : wanted, lowest, double(pairs + 1) * span};
   }
 
-  struct Guard {
-    HDETR_INLINE bool allows_all() const { return true; }
-  };
-
-  HDETR_INLINE double least_of(int64_t row, int64_t column, int64_t count, Guard& guard) const {
-    double least = kNever;
-    for (int64_t k = 0; k < count; ++k) {
-      const double cost = look_at(row, column + k, guard);
-      least = cost < least ? cost : least;
-    }
-    return least;
+  HDETR_INLINE bool allows(int64_t row, int64_t column) const {
+    return column < queries && is_allowed(costs[row * queries + column]);
   }
 
-  HDETR_INLINE double look_at(int64_t row, int64_t column, Guard&) const {
-    return at<double>(row, column);
+  HDETR_INLINE double at(int64_t row, int64_t column) const {
+    return allows(row, column) ? costs[row * queries + column] - lowest : price;
   }
 };
 
-// What a solution works in.
+// What a solution works in. A query that has an owner stands in a slot, and stays there.
+template <class Index>
 struct AssignmentMemory {
-  // For each target. `held` has its queries, [targets, capacity].
+  // Of each target. `listed` queries are in its list, of `list_size` numbers; those before `next`
+  // have found an owner.
   double *dual, *distance;
-  int64_t *through, *count, *held, *scanned;
-  // For each query, and the least cost of each block of them.
-  double *price, *reach, *least;
-  int64_t *owner, *from;
+  Index *count, *through, *scanned, *list, *listed, *next;
+  Index list_size;
+  // Of each slot.
+  double *price, *reach;
+  Index *column, *owner, *from;
 };
 
-// As wide as the numbers, and as the memory: a mask of numbers chooses among indices.
-template <class Number>
-using IndexOf = std::conditional_t<std::is_same_v<Number, double>, int64_t, IntegerOf<Number>>;
-
+// A query that a search has reached.
+template <class Index>
 struct Candidate {
   double distance;
-  int64_t query;
+  Index column, slot;
 
   // Of equal ones the first.
   HDETR_INLINE bool operator<(const Candidate& other) const {
-    return distance < other.distance || (distance == other.distance && query < other.query);
+    return distance < other.distance || (distance == other.distance && column < other.column);
   }
 };
-inline constexpr Candidate kNoCandidate{kNever, INT64_MAX};
 
-template <class Costs>
+// A Team has an Index, its Lanes of several numbers at once (a pack, or just double), and
+//   at(target, column)               the cost
+//   for_each(count, body)            body(i) in one thread for each i < count
+//   for_slots(count, body)           body(Number, first, last, step) on a thread's share of the
+//                                    slots, which is always the same; step counts numbers
+//   least(x)                         the least of what the threads have; all wait for it
+//   sync(), leads()                  waits for all; whether it is the first of them
+//   take(column), is_taken(column)   those that have an owner
+//   find_cheapest(target, list)      the cheapest columns in order, at least `capacity`; how many;
+//                                    0 if one of the target's pairs is forbidden and must not be
+//   find_free(target, list)          one or more of the cheapest columns that are not taken
+template <class Team>
 class AssignmentSolver {
  public:
-  HDETR_INLINE AssignmentSolver(const Costs& costs, int64_t targets, int64_t capacity,
-                                const AssignmentMemory& memory)
-      : costs_(costs),
-        targets_(targets),
-        queries_(costs.columns),
-        capacity_(capacity),
-        m_(memory) {}
+  using Index = typename Team::Index;
+  using Memory = AssignmentMemory<Index>;
 
-  // False if a pair is forbidden; then nothing is solved.
-  HDETR_INLINE bool solve() {
-    for (int64_t j = 0; j < queries_; ++j) {
-      m_.owner[j] = kNobody;
-      m_.price[j] = 0;
-    }
-    for (int64_t i = 0; i < targets_; ++i) {
+  HDETR_KERNEL_INLINE AssignmentSolver(Team& team, Index targets, Index capacity,
+                                       const Memory& memory)
+      : team_(team), targets_(targets), capacity_(capacity), m_(memory) {}
+
+  // False if a pair is forbidden and must not be; then nothing is solved.
+  HDETR_KERNEL_INLINE bool solve() {
+    for (Index i = 0; i < targets_; ++i) {
       if (!start(i)) return false;
     }
-    for (int64_t i = 0; i < targets_; ++i) {
-      while (m_.count[i] < capacity_) extend(i);
+    for (Index i = 0; i < targets_; ++i) {
+      for (Index k = m_.count[i]; k < capacity_; ++k) extend(i);
     }
     return true;
   }
 
+  // Slots that are in use.
+  HDETR_KERNEL_INLINE Index size() const { return size_; }
+
  private:
-  using Quad = Pack<double, 4>;
+  using Candidate = hdetr::Candidate<Index>;
+  static constexpr Index kNowhere = -1;
 
   // Gives a target its cheapest queries, up to the first that another one has. What it gives up for
   // those that it gets is their price, and none is dearer to it than its dual: no pair has a
   // negative reduced cost, and those that are made have none.
-  // False if one of its pairs is forbidden.
-  HDETR_INLINE bool start(int64_t target) {
-    if (!look_at_blocks(target)) return false;
-    int64_t* const held = m_.held + target * capacity_;
-    double* const cheapest = m_.reach;  // not in use yet
-    const int64_t found = find_cheapest(target, held, cheapest);
-    int64_t count = 0;
-    while (count < found && m_.owner[held[count]] == kNobody) ++count;
-    const double dual = cheapest[count < found ? count : found - 1];
-    for (int64_t k = 0; k < count; ++k) {
-      m_.owner[held[k]] = target;
-      m_.price[held[k]] = cheapest[k] - dual;
+  HDETR_KERNEL_INLINE bool start(Index target) {
+    Index* const list = m_.list + target * m_.list_size;
+    const Index listed = team_.find_cheapest(target, list);
+    if (listed == 0) return false;
+    Index count = capacity_;
+    team_.for_each(capacity_, [&](Index k) HDETR_INLINE_LAMBDA {
+      if (k < count && team_.is_taken(list[k])) count = k;
+    });
+    count = team_.least(count);
+    const double dual = team_.at(target, list[count < capacity_ ? count : capacity_ - 1]);
+    team_.for_each(count, [&](Index k) HDETR_INLINE_LAMBDA {
+      fill(size_ + k, list[k], target, team_.at(target, list[k]) - dual);
+    });
+    if (team_.leads()) {
+      m_.dual[target] = dual;
+      m_.distance[target] = 0;
+      m_.count[target] = count;
+      m_.listed[target] = listed;
+      m_.next[target] = count;
     }
-    m_.dual[target] = dual;
-    m_.count[target] = count;
+    size_ += count;
+    team_.sync();
     return true;
   }
 
-  // The least cost of every block of queries. False if a pair is forbidden.
-  HDETR_INLINE bool look_at_blocks(int64_t target) {
-    typename Costs::Guard guard;
-    int64_t j = 0;
-    double* least = m_.least;
-    for (; j + kBlock <= queries_; j += kBlock) {
-      *least++ = costs_.least_of(target, j, kBlock, guard);
-    }
-    double last = kNever;
-    for (; j + 8 <= queries_; j += 8) {
-      const double cost = costs_.least_of(target, j, 8, guard);
-      last = cost < last ? cost : last;
-    }
-    for (; j < queries_; ++j) {
-      const double cost = costs_.look_at(target, j, guard);
-      last = cost < last ? cost : last;
-    }
-    *least = last;
-    return guard.allows_all();
-  }
-
-  // The few smallest of the numbers that were inserted, in order; of equal ones the first.
-  struct Few {
-    double* numbers;
-    int64_t* indices;
-    int64_t most, count;
-    double limit;  // nothing dearer is wanted
-
-    HDETR_INLINE void insert(double number, int64_t index) {
-      if (number > limit || (count == most && number == limit)) return;
-      int64_t k = count < most ? count++ : count - 1;
-      for (; k > 0 && numbers[k - 1] > number; --k) {
-        numbers[k] = numbers[k - 1];
-        indices[k] = indices[k - 1];
-      }
-      numbers[k] = number;
-      indices[k] = index;
-      if (count == most) limit = numbers[count - 1];
-    }
-  };
-
-  // The first of the cheapest queries of a target.
-  HDETR_INLINE int64_t find_one(int64_t target) const {
-    int64_t block = 0;
-    for (int64_t b = 1; b < queries_ / kBlock + 1; ++b) {
-      block = m_.least[b] < m_.least[block] ? b : block;
-    }
-    int64_t query = block * kBlock;
-    while (costs_.template at<double>(target, query) > m_.least[block]) ++query;
-    return query;
-  }
-
-  // The `capacity` cheapest queries of a target in order; how many there are.
-  HDETR_INLINE int64_t find_cheapest(int64_t target, int64_t* queries, double* costs) const {
-    if (capacity_ == 1) {
-      queries[0] = find_one(target);
-      costs[0] = costs_.template at<double>(target, queries[0]);
-      return 1;
-    }
-    const int64_t blocks = queries_ / kBlock + 1;
-    Few few{costs, queries, capacity_, 0, kNever};
-    for (int64_t b = 0; b < blocks; ++b) few.insert(m_.least[b], b);
-    // So many blocks hold something as cheap as this: no block that is dearer is worth a look.
-    few.count = 0;
-    for (int64_t b = 0; b < blocks; ++b) {
-      if (m_.least[b] > few.limit) continue;
-      const int64_t end = (b + 1) * kBlock < queries_ ? (b + 1) * kBlock : queries_;
-      for (int64_t j = b * kBlock; j < end; ++j) {
-        few.insert(costs_.template at<double>(target, j), j);
-      }
-    }
-    return few.count;
-  }
-
-  // The nearest queries of a search that are not settled.
-  struct Nearest {
-    Candidate free = kNoCandidate, owned = kNoCandidate;
-  };
-
-  template <class Number>
-  HDETR_INLINE static Candidate least(const Number& distances, const IndexOf<Number>& queries) {
-    Candidate best = kNoCandidate;
-    for (int lane = 0; lane < 4; ++lane) {
-      const Candidate candidate{distances[lane], queries[lane]};
-      if (candidate.distance < kNever && candidate < best) best = candidate;
-    }
-    return best;
-  }
-
-  // Reaches for queries [first, last) from a target at `offset`, which is its distance less its
-  // dual.
-  template <class Number, bool kFirst>
-  HDETR_INLINE void reach_from(int64_t target, double offset, int64_t first, int64_t last,
-                               Nearest& nearest) {
-    using Integer = IndexOf<Number>;
-    constexpr int64_t kStep = sizeof(Number) / sizeof(double);
-    const Number never = Number{} + kNever;
-    const Integer us = Integer{} + target;
-    Number free = never, owned = never;
-    Integer free_query{}, owned_query{}, query{};
-    if constexpr (kStep == 1) {
-      query = first;
-    } else {
-      query = Integer{0, 1, 2, 3} + first;
-    }
-    for (int64_t j = first; j < last; j += kStep, query += kStep) {
-      const Integer owner = load<Integer>(m_.owner + j);
-      Number reach = costs_.template at<Number>(target, j) + offset - load<Number>(m_.price + j);
-      Integer from = us;
-      if constexpr (!kFirst) {
-        const Number before = load<Number>(m_.reach + j);
-        const auto nearer = reach < before;
-        reach = nearer ? reach : before;
-        from = nearer ? us : load<Integer>(m_.from + j);
-      } else {
-        reach = owner == us ? -never : reach;
-      }
-      store(m_.reach + j, reach);
-      store(m_.from + j, from);
-      const auto is_free = owner < Integer{};
-      const Number if_free = is_free ? reach : never;
-      const Number if_owned = is_free ? never : (reach > -never ? reach : never);
-      const auto nearest_free = if_free < free, nearest_owned = if_owned < owned;
-      free = nearest_free ? if_free : free;
-      free_query = nearest_free ? query : free_query;
-      owned = nearest_owned ? if_owned : owned;
-      owned_query = nearest_owned ? query : owned_query;
-    }
-    if constexpr (kStep == 1) {
-      const Candidate f{free, free_query}, o{owned, owned_query};
-      if (free < kNever && f < nearest.free) nearest.free = f;
-      if (owned < kNever && o < nearest.owned) nearest.owned = o;
-    } else {
-      const Candidate f = least<Number>(free, free_query), o = least<Number>(owned, owned_query);
-      if (f < nearest.free) nearest.free = f;
-      if (o < nearest.owned) nearest.owned = o;
-    }
-  }
-
-  template <bool kFirst>
-  HDETR_INLINE Nearest scan(int64_t target, double offset) {
-    Nearest nearest;
-    const int64_t whole = queries_ / 4 * 4;
-    reach_from<Quad, kFirst>(target, offset, 0, whole, nearest);
-    reach_from<double, kFirst>(target, offset, whole, queries_, nearest);
-    return nearest;
+  HDETR_KERNEL_INLINE void fill(Index slot, Index column, Index owner, double price) {
+    m_.column[slot] = column;
+    m_.owner[slot] = owner;
+    m_.price[slot] = price;
+    team_.take(column);
   }
 
   // Finds one more query for a target.
-  HDETR_INLINE void extend(int64_t root) {
-    int64_t scans = 0;
-    m_.distance[root] = 0;
-    m_.scanned[scans++] = root;
-    Nearest nearest = scan<true>(root, -m_.dual[root]);
-    while (nearest.owned.distance < nearest.free.distance) {
-      const int64_t target = m_.owner[nearest.owned.query];
-      m_.distance[target] = nearest.owned.distance;
-      m_.through[target] = nearest.owned.query;
-      m_.scanned[scans++] = target;
-      for (int64_t k = 0; k < m_.count[target]; ++k) {
-        m_.reach[m_.held[target * capacity_ + k]] = -kNever;
+  HDETR_KERNEL_INLINE void extend(Index root) {
+    Index scans = 0, target = root, nearest_from = root;
+    double distance = 0;
+    Candidate free{kNever, 0, kNowhere}, owned{kNever, 0, kNowhere};
+    do {
+      if (team_.leads()) note(scans, target, distance, owned.slot);
+      const double offset = distance - m_.dual[target];
+      const Index place = find_next_free(target);
+      const Index column = m_.list[target * m_.list_size + place];
+      const Candidate offer{team_.at(target, column) + offset, column, kNowhere};
+      if (offer < free) {
+        free = offer;
+        nearest_from = target;
       }
-      nearest = scan<false>(target, m_.distance[target] - m_.dual[target]);
-    }
-    update_duals(scans, nearest.free.distance);
-    augment(root, nearest.free.query);
+      owned = scans++ == 0 ? scan<true>(target, offset) : scan<false>(target, offset);
+      if (team_.leads()) m_.next[target] = place;
+      distance = owned.distance;
+      if (!(distance < free.distance)) break;
+      target = m_.owner[owned.slot];
+    } while (true);
+    team_.sync();
+    update_duals(scans, free.distance);
+    if (team_.leads()) augment(root, nearest_from, free.column);
+    ++size_;
+    team_.sync();
   }
 
-  HDETR_INLINE void update_duals(int64_t scans, double end) {
-    for (int64_t s = 0; s < scans; ++s) {
-      const int64_t target = m_.scanned[s];
-      const double rise = end - m_.distance[target];
-      m_.dual[target] += rise;
-      for (int64_t k = 0; k < m_.count[target]; ++k) {
-        m_.price[m_.held[target * capacity_ + k]] -= rise;
+  HDETR_KERNEL_INLINE void note(Index scans, Index target, double distance, Index through) {
+    m_.scanned[scans] = target;
+    m_.distance[target] = distance;
+    m_.through[target] = through;
+  }
+
+  // The place in its list of a target's cheapest query without an owner.
+  HDETR_KERNEL_INLINE Index find_next_free(Index target) {
+    Index* const list = m_.list + target * m_.list_size;
+    const Index listed = m_.listed[target];
+    Index place = m_.next[target];
+    while (place < listed && team_.is_taken(list[place])) ++place;
+    if (place < listed) return place;
+    team_.sync();  // the list is written to
+    const Index found = team_.find_free(target, list);
+    if (team_.leads()) m_.listed[target] = found;
+    return 0;
+  }
+
+  // Reaches for the queries of others from a target at `offset`, which is its distance less its
+  // dual, and settles its own. Returns the nearest that is not settled.
+  template <bool kFirst>
+  HDETR_KERNEL_INLINE Candidate scan(Index target, double offset) {
+    Candidate nearest{kNever, 0, kNowhere};
+    team_.for_slots(
+        size_, [&](auto number, Index first, Index last, Index step) HDETR_INLINE_LAMBDA {
+          using Number = decltype(number);
+          const Candidate next = reach<Number, kFirst>(target, offset, first, last, step);
+          if (next < nearest) nearest = next;
+        });
+    return team_.least(nearest);
+  }
+
+  // As wide as the numbers: a mask of numbers chooses among indices.
+  template <class Number>
+  using Indices = typename Team::template IndicesOf<Number>;
+
+  template <class Number, bool kFirst>
+  HDETR_KERNEL_INLINE Candidate reach(Index target, double offset, Index first, Index last,
+                                      Index step) const {
+    const Number never = Number{} + kNever;
+    const Indices<Number> us = Indices<Number>{} + target;
+    Number least = never;
+    Indices<Number> column{}, slot{};
+    Indices<Number> place = places<Number>(first);
+    for (Index s = first; s < last; s += step, place += step) {
+      const auto here = read<Indices<Number>>(m_.column + s);
+      const Number cost = picked<Number>(
+          here, [&](Index column) HDETR_INLINE_LAMBDA { return team_.at(target, column); });
+      Number reach = cost + offset - read<Number>(m_.price + s);
+      auto from = us;
+      if constexpr (!kFirst) {
+        const Number before = read<Number>(m_.reach + s);
+        const auto nearer = reach < before;
+        reach = nearer ? reach : before;
+        from = nearer ? us : read<Indices<Number>>(m_.from + s);
       }
+      reach = read<Indices<Number>>(m_.owner + s) == us ? -never : reach;
+      write(m_.reach + s, reach);
+      write(m_.from + s, from);
+      const Number open = reach > -never ? reach : never;
+      const auto nearest = (open < least) | ((open == least) & (here < column));
+      least = nearest ? open : least;
+      column = nearest ? here : column;
+      slot = nearest ? place : slot;
+    }
+    return least_lane(least, column, slot);
+  }
+
+  HDETR_KERNEL_INLINE void update_duals(Index scans, double end) {
+    team_.for_each(scans, [&](Index k) HDETR_INLINE_LAMBDA {
+      const Index target = m_.scanned[k];
+      m_.dual[target] += end - m_.distance[target];
+    });
+    team_.for_slots(size_,
+                    [&](auto number, Index first, Index last, Index step) HDETR_INLINE_LAMBDA {
+                      using Number = decltype(number);
+                      for (Index s = first; s < last; s += step) lower_prices<Number>(s, end);
+                    });
+  }
+
+  template <class Number>
+  HDETR_KERNEL_INLINE void lower_prices(Index slot, double end) {
+    const auto owner = read<Indices<Number>>(m_.owner + slot);
+    const Number distance =
+        picked<Number>(owner, [&](Index i) HDETR_INLINE_LAMBDA { return m_.distance[i]; });
+    const auto settled = read<Number>(m_.reach + slot) == Number{} - kNever;
+    const Number price = read<Number>(m_.price + slot);
+    write(m_.price + slot, settled ? price - (end - distance) : price);
+  }
+
+  // Hands queries on along the path that ends at a free one, which `target` takes.
+  HDETR_KERNEL_INLINE void augment(Index root, Index target, Index column) {
+    fill(size_, column, target, 0);
+    while (target != root) {
+      const Index given = m_.through[target];
+      target = m_.from[given];
+      m_.owner[given] = target;
+    }
+    ++m_.count[root];
+  }
+
+  // ---- one number, or a pack of them
+
+  template <class Number>
+  static constexpr int kLanes = sizeof(Number) / sizeof(double);
+
+  template <class Values, class Element>
+  HDETR_KERNEL_INLINE static Values read(const Element* from) {
+    if constexpr (sizeof(Values) == sizeof(Element)) {
+      return *from;
+    } else {
+      Values values;
+      std::memcpy(&values, from, sizeof values);
+      return values;
     }
   }
 
-  // Hands queries on along the path that ends at a free one.
-  HDETR_INLINE void augment(int64_t root, int64_t query) {
-    while (true) {
-      const int64_t target = m_.from[query];
-      int64_t* const held = m_.held + target * capacity_;
-      m_.owner[query] = target;
-      if (target == root) {
-        held[m_.count[target]++] = query;
-        return;
-      }
-      const int64_t given = m_.through[target];
-      int64_t k = 0;
-      while (held[k] != given) ++k;
-      held[k] = query;
-      query = given;
+  template <class Values, class Element>
+  HDETR_KERNEL_INLINE static void write(Element* to, const Values& values) {
+    if constexpr (sizeof(Values) == sizeof(Element)) {
+      *to = values;
+    } else {
+      std::memcpy(to, &values, sizeof values);
     }
   }
 
-  const Costs costs_;
-  const int64_t targets_, queries_, capacity_;
-  const AssignmentMemory m_;
+  template <class Number>
+  HDETR_KERNEL_INLINE static Indices<Number> places(Index first) {
+    Indices<Number> places{};
+    if constexpr (kLanes<Number> == 1) {
+      places = first;
+    } else {
+      for (int lane = 0; lane < kLanes<Number>; ++lane) places[lane] = first + lane;
+    }
+    return places;
+  }
+
+  // The numbers with these indices, one a lane.
+  template <class Number, class Array>
+  HDETR_KERNEL_INLINE static Number picked(const Indices<Number>& indices, const Array& array) {
+    if constexpr (kLanes<Number> == 1) {
+      return array(indices);
+    } else {
+      Number numbers{};
+      for (int lane = 0; lane < kLanes<Number>; ++lane) numbers[lane] = array(indices[lane]);
+      return numbers;
+    }
+  }
+
+  template <class Number, class Integers>
+  HDETR_KERNEL_INLINE static Candidate least_lane(const Number& distances, const Integers& columns,
+                                                  const Integers& slots) {
+    if constexpr (kLanes<Number> == 1) {
+      return {distances, columns, slots};
+    } else {
+      Candidate best{kNever, 0, kNowhere};
+      for (int lane = 0; lane < kLanes<Number>; ++lane) {
+        const Candidate candidate{distances[lane], columns[lane], slots[lane]};
+        if (candidate < best) best = candidate;
+      }
+      return best;
+    }
+  }
+
+  Team& team_;
+  const Index targets_, capacity_;
+  Index size_ = 0;
+  const Memory m_;
 };
 
 }  // namespace hdetr

@@ -3,18 +3,27 @@
 #include <algorithm>
 
 #include "batched_assignment.h"
+#include "batched_assignment_cpu_team.h"
 #include "buffer.h"
 #include "instruction_set.h"
 
 namespace hdetr {
 namespace {
 
+// How many of the cheapest queries of a target are found at once: the longer a row, the more is it
+// worth to look at it less often.
+int64_t list_size(int64_t capacity, int64_t columns) {
+  return std::min(std::max(capacity, std::min<int64_t>(8, 1 + columns / 1024)), columns);
+}
+
 // Memory for a solution with so many columns.
 class Scratch {
  public:
   Scratch(int64_t targets, int64_t columns, int64_t capacity)
-      : reals_(2 * targets + 2 * columns + columns / kBlock + 1),
-        integers_(3 * targets + targets * capacity + 2 * columns) {
+      : reals_(2 * targets + 2 * targets * capacity + columns / kBlock + 1 +
+               list_size(capacity, columns)),
+        integers_(targets * (5 + list_size(capacity, columns)) + 3 * targets * capacity),
+        taken_(columns) {
     double* real = reals_.get();
     int64_t* integer = integers_.get();
     const auto take = [](auto*& from, int64_t size) {
@@ -24,28 +33,38 @@ class Scratch {
     };
     memory.dual = take(real, targets);
     memory.distance = take(real, targets);
-    memory.price = take(real, columns);
-    memory.reach = take(real, columns);
-    memory.least = take(real, columns / kBlock + 1);
-    memory.through = take(integer, targets);
+    memory.price = take(real, targets * capacity);
+    memory.reach = take(real, targets * capacity);
+    lone.least = take(real, columns / kBlock + 1);
+    lone.cheapest = real;
+    lone.taken = taken_.get();
     memory.count = take(integer, targets);
+    memory.through = take(integer, targets);
     memory.scanned = take(integer, targets);
-    memory.held = take(integer, targets * capacity);
-    memory.owner = take(integer, columns);
-    memory.from = take(integer, columns);
+    memory.listed = take(integer, targets);
+    memory.next = take(integer, targets);
+    memory.column = take(integer, targets * capacity);
+    memory.owner = take(integer, targets * capacity);
+    memory.from = take(integer, targets * capacity);
+    memory.list = integer;
+    memory.list_size = list_size(capacity, columns);
   }
 
-  AssignmentMemory memory;
+  AssignmentMemory<int64_t> memory;
+  LoneMemory lone;
 
  private:
   Buffer<double> reals_;
   Buffer<int64_t> integers_;
+  Buffer<float> taken_;
 };
 
 #define HDETR_SOLVE(Costs, suffix, attribute)                                          \
   attribute bool solve_##suffix(const Costs& costs, int64_t targets, int64_t capacity, \
-                                const AssignmentMemory& m) {                           \
-    return AssignmentSolver<Costs>(costs, targets, capacity, m).solve();               \
+                                const Scratch& scratch) {                              \
+    LoneTeam<Costs> team(costs, capacity, scratch.memory.list_size, scratch.lone);     \
+    AssignmentSolver solver(team, targets, capacity, scratch.memory);                  \
+    return solver.solve();                                                             \
   }
 HDETR_SOLVE(GivenCosts, baseline, )
 HDETR_SOLVE(GivenCosts, avx2, HDETR_AVX2)
@@ -56,32 +75,34 @@ HDETR_SOLVE(PricedCosts, avx512, HDETR_AVX512)
 #undef HDETR_SOLVE
 
 template <class Costs>
-bool solve(const Costs& costs, int64_t targets, int64_t capacity, const AssignmentMemory& memory) {
+bool solve_with(const Costs& costs, int64_t targets, int64_t capacity, const Scratch& scratch) {
   switch (chosen_instruction_set()) {
     case InstructionSet::kAvx512:
-      return solve_avx512(costs, targets, capacity, memory);
+      return solve_avx512(costs, targets, capacity, scratch);
     case InstructionSet::kAvx2:
-      return solve_avx2(costs, targets, capacity, memory);
+      return solve_avx2(costs, targets, capacity, scratch);
     default:
-      return solve_baseline(costs, targets, capacity, memory);
+      return solve_baseline(costs, targets, capacity, scratch);
   }
 }
 
-void copy_duals(const AssignmentProblem& problem, const AssignmentMemory& memory,
-                const AssignmentDuals* duals) {
-  if (duals == nullptr) return;
-  std::copy_n(memory.dual, problem.targets, duals->targets);
-  std::copy_n(memory.price, problem.queries, duals->queries);
-}
-
-// False if the costs are not such that this finds the answer.
-bool solve_given(const AssignmentProblem& problem, int64_t capacity, const AssignmentDuals* duals) {
-  if (problem.targets * capacity > problem.queries) return false;
-  const Scratch scratch(problem.targets, problem.queries, capacity);
-  const GivenCosts costs{problem.costs, problem.queries};
-  if (!solve(costs, problem.targets, capacity, scratch.memory)) return false;
-  std::copy_n(scratch.memory.owner, problem.queries, problem.answer);
-  copy_duals(problem, scratch.memory, duals);
+// Solves the problem with these costs, and writes down the pairs that are allowed. False if that
+// would not be the answer, because a pair is forbidden that the costs do not tell.
+template <class Costs>
+bool solve(const AssignmentProblem& problem, const Costs& costs, int64_t capacity,
+           const AssignmentDuals* duals) {
+  const Scratch scratch(problem.targets, costs.columns, capacity);
+  if (!solve_with(costs, problem.targets, capacity, scratch)) return false;
+  const auto& m = scratch.memory;
+  for (int64_t s = 0; s < problem.targets * capacity; ++s) {
+    if (costs.allows(m.owner[s], m.column[s])) problem.answer[m.column[s]] = m.owner[s];
+  }
+  if (duals == nullptr) return true;
+  std::copy_n(m.dual, problem.targets, duals->targets);
+  std::fill_n(duals->queries, problem.queries, 0.0);
+  for (int64_t s = 0; s < problem.targets * capacity; ++s) {
+    if (m.column[s] < problem.queries) duals->queries[m.column[s]] = m.price[s];
+  }
   return true;
 }
 
@@ -99,43 +120,22 @@ Range allowed_range(const AssignmentProblem& problem) {
   return range;
 }
 
-// Any problem, at the price of a copy of its costs.
-void solve_priced(const AssignmentProblem& problem, int64_t capacity,
-                  const AssignmentDuals* duals) {
-  const int64_t targets = problem.targets, queries = problem.queries;
-  std::fill_n(problem.answer, queries, kNobody);
-  const Range range = allowed_range(problem);
-  if (!(range.lowest <= range.highest)) return;  // no pair is allowed
-  const int64_t columns = std::max(queries, targets * capacity);
-  const double span = range.highest > range.lowest ? range.highest - range.lowest : 1.0;
-  const double price = double(std::min(targets * capacity, queries) + 1) * span;
-  const Buffer<double> priced(targets * columns);
-  std::fill_n(priced.get(), targets * columns, price);
-  for (int64_t i = 0; i < targets; ++i) {
-    for (int64_t j = 0; j < queries; ++j) {
-      const float cost = problem.costs[i * queries + j];
-      // Counted from the lowest, the price and with it the rounding are as small as they can be.
-      if (is_allowed(cost)) priced.get()[i * columns + j] = cost - range.lowest;
-    }
-  }
-  const Scratch scratch(targets, columns, capacity);
-  solve(PricedCosts{priced.get(), columns}, targets, capacity, scratch.memory);
-  for (int64_t j = 0; j < queries; ++j) {
-    const int64_t owner = scratch.memory.owner[j];
-    if (owner != kNobody && is_allowed(problem.costs[owner * queries + j])) {
-      problem.answer[j] = owner;
-    }
-  }
-  copy_duals(problem, scratch.memory, duals);
-}
-
 }  // namespace
 
 void solve_assignment(const AssignmentProblem& problem, const AssignmentDuals* duals) {
   std::fill_n(problem.answer, problem.queries, kNobody);
   if (problem.targets == 0 || problem.queries == 0) return;
   const int64_t capacity = std::min(problem.capacity, problem.queries);
-  if (!solve_given(problem, capacity, duals)) solve_priced(problem, capacity, duals);
+  if (problem.targets * capacity <= problem.queries) {
+    const GivenCosts given{problem.costs, problem.queries};
+    if (solve(problem, given, capacity, duals)) return;
+  }
+  const Range range = allowed_range(problem);
+  if (!(range.lowest <= range.highest)) return;  // no pair is allowed
+  solve(problem,
+        PricedCosts::of(problem.costs, problem.targets, problem.queries, capacity, range.lowest,
+                        range.highest),
+        capacity, duals);
 }
 
 int64_t estimate_work(const AssignmentProblem& problem) {

@@ -7,13 +7,16 @@
 
 #include <cstdint>
 
+// HDETR_INLINE: on the host and in kernels. HDETR_KERNEL_INLINE: in kernels only.
 #if defined(__CUDACC__)
 #define HDETR_INLINE __host__ __device__ __forceinline__
-#elif defined(_MSC_VER)
-#define HDETR_INLINE __forceinline
+#define HDETR_KERNEL_INLINE __device__ __forceinline__
+#define HDETR_INLINE_LAMBDA
 #else
 // Kernels are compiled for several instruction sets; only what is inlined is compiled with them.
 #define HDETR_INLINE inline __attribute__((always_inline))
+#define HDETR_KERNEL_INLINE HDETR_INLINE
+#define HDETR_INLINE_LAMBDA __attribute__((always_inline))
 #endif
 
 namespace hdetr {

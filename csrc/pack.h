@@ -11,8 +11,6 @@
 
 #include "number.h"
 
-#define HDETR_INLINE_LAMBDA __attribute__((always_inline))
-
 namespace hdetr {
 
 template <class Lane, int kLanes>
