@@ -66,6 +66,12 @@ struct PricedCosts {
     return column < queries && is_allowed(costs[row * queries + column]);
   }
 
+  // What the columns of a row are sorted by. Costs that differ can be equal when they are counted
+  // from the lowest.
+  HDETR_INLINE double rank(int64_t row, int64_t column) const {
+    return allows(row, column) ? costs[row * queries + column] : double(kLargestCost) * 2;
+  }
+
   HDETR_INLINE double at(int64_t row, int64_t column) const {
     return allows(row, column) ? costs[row * queries + column] - lowest : price;
   }
@@ -106,7 +112,9 @@ struct Candidate {
 //   take(column), is_taken(column)   those that have an owner
 //   find_cheapest(target, list)      the cheapest columns in order, at least `capacity`; how many;
 //                                    0 if one of the target's pairs is forbidden and must not be
-//   find_free(target, list)          one or more of the cheapest columns that are not taken
+//   find_free(target, list)          one or more of the cheapest columns that are not taken,
+//   written
+//                                    when no thread reads the list any more
 template <class Team>
 class AssignmentSolver {
  public:
@@ -127,9 +135,6 @@ class AssignmentSolver {
     }
     return true;
   }
-
-  // Slots that are in use.
-  HDETR_KERNEL_INLINE Index size() const { return size_; }
 
  private:
   using Candidate = hdetr::Candidate<Index>;
@@ -191,8 +196,8 @@ class AssignmentSolver {
       if (!(distance < free.distance)) break;
       target = m_.owner[owned.slot];
     } while (true);
-    team_.sync();
     update_duals(scans, free.distance);
+    team_.sync();
     if (team_.leads()) augment(root, nearest_from, free.column);
     ++size_;
     team_.sync();
@@ -211,7 +216,6 @@ class AssignmentSolver {
     Index place = m_.next[target];
     while (place < listed && team_.is_taken(list[place])) ++place;
     if (place < listed) return place;
-    team_.sync();  // the list is written to
     const Index found = team_.find_free(target, list);
     if (team_.leads()) m_.listed[target] = found;
     return 0;
@@ -249,13 +253,15 @@ class AssignmentSolver {
           here, [&](Index column) HDETR_INLINE_LAMBDA { return team_.at(target, column); });
       Number reach = cost + offset - read<Number>(m_.price + s);
       auto from = us;
+      const auto owner = read<Indices<Number>>(m_.owner + s);
       if constexpr (!kFirst) {
         const Number before = read<Number>(m_.reach + s);
-        const auto nearer = reach < before;
+        // Rounding must not make a query seem nearer from its owner than it was from elsewhere.
+        const auto nearer = (reach < before) & (owner != us);
         reach = nearer ? reach : before;
         from = nearer ? us : read<Indices<Number>>(m_.from + s);
       }
-      reach = read<Indices<Number>>(m_.owner + s) == us ? -never : reach;
+      reach = owner == us ? -never : reach;
       write(m_.reach + s, reach);
       write(m_.from + s, from);
       const Number open = reach > -never ? reach : never;

@@ -90,7 +90,7 @@ struct Row<PricedCosts, kFree> {
       : priced(priced), target(target), taken(taken) {}
 
   HDETR_INLINE double at(int64_t column) const {
-    return kFree ? priced.at(target, column) + taken[column] : priced.at(target, column);
+    return kFree ? priced.rank(target, column) + taken[column] : priced.rank(target, column);
   }
   HDETR_INLINE double least_of(int64_t column, int64_t count) const {
     double least = kNever;

@@ -50,6 +50,10 @@ def far_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
     return rng.random(shape) + 1e4
 
 
+def of_all_magnitudes(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.random(shape) * 10.0 ** rng.integers(-20, 20, shape)
+
+
 def half_forbidden(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return np.where(rng.random(shape) < 0.5, np.inf, rng.random(shape))
 
@@ -60,7 +64,7 @@ def nearly_all_forbidden(rng: np.random.Generator, shape: tuple[int, ...]) -> np
 
 
 FAMILIES = [uniform, integers, all_equal, equal_rows, products, huge, tiny, far_from_zero,
-            half_forbidden, nearly_all_forbidden]  # fmt: skip
+            of_all_magnitudes, half_forbidden, nearly_all_forbidden]  # fmt: skip
 
 
 def check_answer(cost: np.ndarray, answer: np.ndarray, twin: np.ndarray, capacity: int) -> None:
@@ -91,6 +95,19 @@ def test_as_good_as_the_twin(family) -> None:
         for p in range(len(cost)):
             matrix = cost[p, : counts[p % 2]].numpy()
             check_answer(matrix, answer[p].numpy(), twin[p].numpy(), capacity)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_long_searches(family) -> None:
+    """Hardly more queries than are wanted: targets take them from one another."""
+    rng = np.random.default_rng(FAMILIES.index(family))
+    for rows, queries, capacity in [(40, 40, 1), (30, 64, 2), (25, 100, 4)] * 5:
+        cost = torch.from_numpy(family(rng, (2, rows, queries)).astype(np.float32))
+        counts = torch.tensor([rows, rows])
+        (answer,) = torch.ops.hdetr_d2.batched_assignment([cost], counts, [capacity])
+        (twin,) = batched_assignment_reference([cost], counts, [capacity])
+        for p in range(2):
+            check_answer(cost[p].numpy(), answer[p].numpy(), twin[p].numpy(), capacity)
 
 
 def test_equal_costs_go_to_the_first_queries() -> None:

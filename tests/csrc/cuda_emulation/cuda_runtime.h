@@ -15,6 +15,7 @@
 #define __device__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __grid_constant__
+#define __shared__ static  // one block runs at a time
 #define __launch_bounds__(...)
 
 extern dim3 threadIdx, blockIdx, blockDim, gridDim;
@@ -56,12 +57,16 @@ inline void atomicAdd(float4* to, float4 term) {
   if (reinterpret_cast<uintptr_t>(to) % alignof(float4)) __builtin_trap();
   *to = {to->x + term.x, to->y + term.y, to->z + term.z, to->w + term.w};
 }
+inline void atomicOr(unsigned* to, unsigned bits) { *to |= bits; }
 template <class T>
 void atomicMax(T* to, T number) {
   *to = max(*to, number);
 }
 
-// ---- shuffles
+// ---- barriers and shuffles
+
+inline void __syncthreads() { emulation::wait_for_block(); }
+inline void __syncwarp() { emulation::exchange(emulation::kBarrier, 0, 0, 32); }
 
 template <class T>
 T __shfl_sync(unsigned mask, T given, int source, int width = 32) {

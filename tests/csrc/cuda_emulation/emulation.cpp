@@ -33,6 +33,7 @@ struct Fiber {
   std::unique_ptr<char[]> stack{new char[kStackBytes]};
   bool ended;
   uint64_t waits_for;  // rounds of the warp
+  uint64_t barriers;   // of the block that it waits for
 };
 
 struct Block {
@@ -41,6 +42,8 @@ struct Block {
   std::vector<Warp> warps;
   ucontext_t scheduler;
   size_t current;
+  size_t arrived;     // at the barrier of the block
+  uint64_t barriers;  // that are done
   bool failed;
 };
 Block block;
@@ -71,9 +74,10 @@ std::vector<size_t> drawn_order(size_t count) {
 void run_block(size_t threads) {
   block.fibers.resize(threads);
   block.warps.assign(threads / kWarp, Warp{});
+  block.arrived = block.barriers = 0;
   for (Fiber& fiber : block.fibers) {
     fiber.ended = false;
-    fiber.waits_for = 0;
+    fiber.waits_for = fiber.barriers = 0;
     getcontext(&fiber.context);
     fiber.context.uc_stack.ss_sp = fiber.stack.get();
     fiber.context.uc_stack.ss_size = kStackBytes;
@@ -86,6 +90,7 @@ void run_block(size_t threads) {
     for (size_t i : order) {
       Fiber& fiber = block.fibers[i];
       if (fiber.ended || block.warps[i / kWarp].rounds < fiber.waits_for) continue;
+      if (block.barriers < fiber.barriers) continue;
       goes_on = true;
       block.current = i;
       threadIdx = dim3(unsigned(i), 0, 0);
@@ -95,7 +100,7 @@ void run_block(size_t threads) {
   }
   for (const Fiber& fiber : block.fibers) {
     if (fiber.ended) continue;
-    std::fprintf(stderr, "emulated kernel: a lane waits for one that has ended\n");
+    std::fprintf(stderr, "emulated kernel: a thread waits for one that has ended\n");
     block.failed = true;
     return;
   }
@@ -121,6 +126,16 @@ uint64_t exchange(int place, uint64_t given, int source, int width) {
     give_way();
   }
   return warp.taken[lane / width * width + source % width];
+}
+
+void wait_for_block() {
+  if (++block.arrived == block.fibers.size()) {
+    block.arrived = 0;
+    ++block.barriers;
+  } else {
+    block.fibers[block.current].barriers = block.barriers + 1;
+    give_way();
+  }
 }
 
 void run(const dim3& grid, const dim3& block_size, const std::function<void()>& thread) {

@@ -1,6 +1,6 @@
 // Runs a kernel on the CPU: every thread of a block is a fiber, and the order in which they go on
 // is drawn at random. What a GPU would not survive fails here: lanes of a warp that wait for one
-// another at different places, or for a lane that has ended.
+// another at different places, or threads that wait for one that has ended.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,10 @@ void run(const dim3& grid, const dim3& block, const std::function<void()>& threa
 
 // Waits for the other lanes of the warp, and returns what lane `source` of `width` neighbours gave.
 // `place` is the same for lanes that do the same.
+inline constexpr int kBarrier = 1000;  // a place where nothing is exchanged
 uint64_t exchange(int place, uint64_t given, int source, int width);
+
+// Waits for all threads of the block.
+void wait_for_block();
 
 }  // namespace emulation

@@ -1,0 +1,299 @@
+// Optimal assignment on CUDA, in two kernels: one sorts out the cheapest queries of every target,
+// on all multiprocessors; the other solves every problem, in a block or in a warp.
+#include <algorithm>
+#include <utility>
+
+#include "batched_assignment_cuda.cuh"
+#include "batched_assignment_cuda.h"
+#include "cuda_launch.cuh"
+
+namespace hdetr::cuda {
+namespace {
+
+// Cheapest queries of a target that the first kernel finds, beyond its capacity: a search rarely
+// needs more, and if it does, it looks for them itself.
+constexpr int kSpare = 7;
+// A problem of so many pairs and columns at most is solved by a warp, which waits for nobody.
+constexpr int kWarpPairs = 256, kWarpColumns = 2048;
+// Of a block. What does not fit is in global memory.
+constexpr int64_t kSharedBytes = 44 * 1024;
+
+// ---- the problems, as a parameter of the kernels
+
+struct Entry {
+  AssignmentEntry given;
+  int list_size;
+  int64_t first_problem, first_row;  // of all entries together
+  int64_t solver_bytes;              // of a problem
+  int64_t solver_offset;             // in the workspace; -1: it fits into shared memory
+};
+
+// What the first kernel finds out about a row.
+struct RowFacts {
+  float lowest, highest;  // of the costs that are allowed
+  int forbidden;          // whether there are others
+};
+
+struct Launch {
+  int count;
+  int64_t images;
+  const int64_t* num_targets;
+  RowFacts* facts;  // [all rows]
+  int* lists;       // of entry after entry, [rows, list_size]
+  char* solvers;
+  Entry entries[kMaxEntries];
+};
+
+struct Place {
+  const Entry* entry;
+  int64_t index, list;  // of the problem or row in its entry; where the entry's lists begin
+};
+
+// One of all problems, or of all rows.
+template <int64_t Entry::* kFirst>
+__device__ __forceinline__ Place find(const Launch& launch, int64_t index) {
+  int i = 0;
+  int64_t list = 0;
+  for (; i + 1 < launch.count && launch.entries[i + 1].*kFirst <= index; ++i) {
+    const Entry& entry = launch.entries[i];
+    list += int64_t(entry.given.problems) * entry.given.rows * entry.list_size;
+  }
+  return {&launch.entries[i], index - launch.entries[i].*kFirst, list};
+}
+
+// One problem.
+struct Problem {
+  const float* costs;
+  int targets, queries, capacity;
+
+  __device__ __forceinline__ Problem(const Launch& launch, const Entry& entry, int64_t index) {
+    const AssignmentEntry& given = entry.given;
+    const int64_t count = launch.num_targets[index % launch.images];
+    costs = given.costs + index * given.rows * given.queries;
+    targets = int(max(int64_t{0}, min(count, int64_t{given.rows})));
+    queries = given.queries;
+    capacity = min(given.capacity, given.queries);
+  }
+
+  __device__ __forceinline__ bool has_enough() const {
+    return int64_t(targets) * capacity <= queries;
+  }
+  // With prices if a pair is forbidden, or there are not enough queries.
+  __device__ __forceinline__ PricedCosts costs_between(double lowest, double highest,
+                                                       bool with_prices) const {
+    if (!with_prices) return {costs, queries, queries, 0.0, 0.0};
+    return PricedCosts::of(costs, targets, queries, capacity, lowest, highest);
+  }
+};
+
+// ---- the first kernel
+
+// A block for each row.
+__global__ void __launch_bounds__(kBlockThreads) sort_rows(const __grid_constant__ Launch launch) {
+  __shared__ Exchange exchange;
+  const Place place = find<&Entry::first_row>(launch, blockIdx.x);
+  const Entry& entry = *place.entry;
+  const int row = int(place.index % entry.given.rows);
+  const Problem problem(launch, entry, place.index / entry.given.rows);
+  if (row >= problem.targets || problem.queries == 0) return;
+  BlockThreads threads(exchange);
+  const PricedCosts costs = problem.costs_between(0, 0, !problem.has_enough());
+
+  float lowest = INFINITY, minus_highest = INFINITY;
+  int none_forbidden = 1;
+  for (int column = threads.rank(); column < problem.queries; column += threads.size()) {
+    if (costs.allows(row, column)) {
+      const float cost = problem.costs[int64_t(row) * problem.queries + column];
+      lowest = min(lowest, cost);
+      minus_highest = min(minus_highest, -cost);
+    } else {
+      none_forbidden = 0;
+    }
+  }
+  lowest = threads.least(lowest);
+  minus_highest = threads.least(minus_highest);
+  none_forbidden = threads.least(none_forbidden);
+  if (threads.rank() == 0) {
+    launch.facts[blockIdx.x] = {lowest, -minus_highest, !none_forbidden};
+  }
+
+  int* const list = launch.lists + place.list + place.index * entry.list_size;
+  Key first = 0;
+  for (int k = 0; k < entry.list_size && k < costs.columns; ++k) {
+    const Key key = least_key(threads, costs, row, first, [](int) { return true; });
+    if (threads.rank() == 0) list[k] = column_of(key);
+    first = key + 1;
+  }
+}
+
+// ---- the second kernel
+
+// Numbers of a problem that is solved, cut out of one piece of memory.
+struct Solver {
+  AssignmentMemory<int> memory;
+  unsigned* taken;
+
+  // Returns how many bytes are cut out of `from`, which may be null.
+  __host__ __device__ int64_t cut(char* from, int64_t targets, int64_t pairs, int64_t columns,
+                                  int64_t list_size) {
+    int64_t bytes = 0;
+    const auto take = [&](auto*& array, int64_t size) {
+      array = reinterpret_cast<std::remove_reference_t<decltype(array)>>(from + bytes);
+      bytes += size * int64_t(sizeof *array);
+    };
+    take(memory.dual, targets);
+    take(memory.distance, targets);
+    take(memory.price, pairs);
+    take(memory.reach, pairs);
+    take(memory.count, targets);
+    take(memory.through, targets);
+    take(memory.scanned, targets);
+    take(memory.listed, targets);
+    take(memory.next, targets);
+    take(memory.list, targets * list_size);
+    take(memory.column, pairs);
+    take(memory.owner, pairs);
+    take(memory.from, pairs);
+    take(taken, (columns + kWarp - 1) / kWarp);
+    memory.list_size = int(list_size);
+    return (bytes + 7) / 8 * 8;
+  }
+};
+
+template <class Threads>
+__device__ __forceinline__ void solve(Threads& threads, const Launch& launch, const Place& place,
+                                      const Problem& problem, char* scratch) {
+  const Entry& entry = *place.entry;
+  const int64_t first_row = place.index * entry.given.rows;
+  int64_t* const answer = entry.given.answer + place.index * problem.queries;
+  for (int j = threads.rank(); j < problem.queries; j += threads.size()) answer[j] = kNobody;
+  if (problem.queries == 0) return;
+
+  float lowest = INFINITY, minus_highest = INFINITY;
+  int none_forbidden = 1;
+  for (int i = threads.rank(); i < problem.targets; i += threads.size()) {
+    const RowFacts& facts = launch.facts[entry.first_row + first_row + i];
+    lowest = min(lowest, facts.lowest);
+    minus_highest = min(minus_highest, -facts.highest);
+    none_forbidden = min(none_forbidden, int(!facts.forbidden));
+  }
+  lowest = threads.least(lowest);
+  minus_highest = threads.least(minus_highest);
+  none_forbidden = threads.least(none_forbidden);
+  if (!(lowest <= -minus_highest)) return;  // no target, or no pair that is allowed
+  const PricedCosts costs =
+      problem.costs_between(lowest, -minus_highest, !none_forbidden || !problem.has_enough());
+
+  const int pairs = problem.targets * problem.capacity, columns = int(costs.columns);
+  Solver solver;
+  solver.cut(scratch, problem.targets, pairs, columns, entry.list_size);
+  const int* const lists = launch.lists + place.list + first_row * entry.list_size;
+  const int listed = problem.targets * entry.list_size;
+  for (int k = threads.rank(); k < listed; k += threads.size()) solver.memory.list[k] = lists[k];
+  const int words = (columns + kWarp - 1) / kWarp;
+  for (int k = threads.rank(); k < words; k += threads.size()) solver.taken[k] = 0;
+  threads.sync();
+
+  CudaTeam<Threads> team(threads, costs, solver.taken, min(entry.list_size, columns));
+  AssignmentSolver<CudaTeam<Threads>>(team, problem.targets, problem.capacity, solver.memory)
+      .solve();
+  team.for_each(pairs, [&](int slot) {
+    const int owner = solver.memory.owner[slot], column = solver.memory.column[slot];
+    if (costs.allows(owner, column)) answer[column] = owner;
+  });
+}
+
+// A block for each problem.
+__global__ void __launch_bounds__(kBlockThreads)
+    solve_problems(const __grid_constant__ Launch launch) {
+  __shared__ Exchange exchange;
+  __shared__ double shared[kSharedBytes / sizeof(double)];
+  const Place place = find<&Entry::first_problem>(launch, blockIdx.x);
+  const Problem problem(launch, *place.entry, place.index);
+  char* scratch = reinterpret_cast<char*>(shared);
+  if (place.entry->solver_offset >= 0) {
+    scratch = launch.solvers + place.entry->solver_offset + place.index * place.entry->solver_bytes;
+  }
+  const int64_t pairs = int64_t(problem.targets) * problem.capacity;
+  if (pairs <= kWarpPairs && max(pairs, int64_t{problem.queries}) <= kWarpColumns) {
+    if (threadIdx.x >= kWarp) return;
+    WarpThreads threads;
+    solve(threads, launch, place, problem, scratch);
+  } else {
+    BlockThreads threads(exchange);
+    solve(threads, launch, place, problem, scratch);
+  }
+}
+
+// ---- on the host
+
+int64_t aligned(int64_t bytes) { return (bytes + 255) / 256 * 256; }
+
+// The workspace has the facts, the lists and the memory of those solvers that need some.
+struct Plan {
+  Launch launch{};
+  int64_t problems = 0, rows = 0, lists = 0, solver_bytes = 0;
+
+  explicit Plan(const std::vector<AssignmentEntry>& entries) {
+    launch.count = int(entries.size());
+    std::transform(entries.begin(), entries.end(), launch.entries,
+                   [&](const auto& entry) { return place(entry); });
+  }
+
+  int64_t lists_offset() const { return aligned(rows * int64_t(sizeof(RowFacts))); }
+  int64_t solvers_offset() const { return lists_offset() + aligned(lists * int64_t(sizeof(int))); }
+  int64_t bytes() const { return solvers_offset() + solver_bytes; }
+
+ private:
+  Entry place(const AssignmentEntry& given) {
+    const int64_t capacity = std::min(given.capacity, given.queries);
+    const int64_t pairs = given.rows * capacity, columns = std::max<int64_t>(given.queries, pairs);
+    Entry entry{given, int(std::min(capacity + kSpare, columns)), problems, rows, 0, -1};
+    entry.solver_bytes = Solver{}.cut(nullptr, given.rows, pairs, columns, entry.list_size);
+    if (entry.solver_bytes > kSharedBytes) {
+      entry.solver_offset = solver_bytes;
+      solver_bytes += given.problems * entry.solver_bytes;
+    }
+    problems += given.problems;
+    rows += int64_t(given.problems) * given.rows;
+    lists += int64_t(given.problems) * given.rows * entry.list_size;
+    return entry;
+  }
+};
+
+// The longest problems first: blocks are started in this order.
+std::vector<AssignmentEntry> longest_first(std::vector<AssignmentEntry> entries) {
+  const auto work = [](const AssignmentEntry& entry) {
+    return std::pair{int64_t(entry.rows) * entry.capacity, entry.queries};
+  };
+  std::stable_sort(entries.begin(), entries.end(),
+                   [&](const auto& a, const auto& b) { return work(a) > work(b); });
+  return entries;
+}
+
+}  // namespace
+
+int64_t assignment_workspace_bytes(const std::vector<AssignmentEntry>& entries) {
+  return Plan(longest_first(entries)).bytes();
+}
+
+cudaError_t launch_batched_assignment(const std::vector<AssignmentEntry>& entries,
+                                      const int64_t* num_targets, int64_t images, void* workspace,
+                                      cudaStream_t stream) {
+  Plan plan(longest_first(entries));
+  char* const memory = static_cast<char*>(workspace);
+  plan.launch.images = images;
+  plan.launch.num_targets = num_targets;
+  plan.launch.facts = reinterpret_cast<RowFacts*>(memory);
+  plan.launch.lists = reinterpret_cast<int*>(memory + plan.lists_offset());
+  plan.launch.solvers = memory + plan.solvers_offset();
+  if (plan.rows > 0) {
+    const cudaError_t error =
+        launch(sort_rows, dim3(unsigned(plan.rows)), kBlockThreads, stream, plan.launch);
+    if (error != cudaSuccess) return error;
+  }
+  if (plan.problems == 0) return cudaSuccess;
+  return launch(solve_problems, dim3(unsigned(plan.problems)), kBlockThreads, stream, plan.launch);
+}
+
+}  // namespace hdetr::cuda

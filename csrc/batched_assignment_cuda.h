@@ -1,0 +1,30 @@
+// Optimal assignment on CUDA. All pointers but those to entries are of the device; nothing here
+// waits for the device, and what it needs to know travels as a parameter of the kernels.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace hdetr::cuda {
+
+// Problems of equal size: problem p belongs to image p % B.
+struct AssignmentEntry {
+  const float* costs;  // [problems, rows, queries]
+  int64_t* answer;     // [problems, queries]: the target of each query, or -1
+  int32_t problems, rows, queries, capacity;
+};
+
+// So many go into one launch.
+constexpr size_t kMaxEntries = 32;
+
+// The size of the scratch memory for these entries, kMaxEntries at most.
+int64_t assignment_workspace_bytes(const std::vector<AssignmentEntry>& entries);
+
+// num_targets [images]: as if it were within [0, rows]. `workspace` is aligned to 256.
+cudaError_t launch_batched_assignment(const std::vector<AssignmentEntry>& entries,
+                                      const int64_t* num_targets, int64_t images, void* workspace,
+                                      cudaStream_t stream);
+
+}  // namespace hdetr::cuda
