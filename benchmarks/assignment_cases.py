@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from hdetr_d2.layers import box_cxcywh_to_xyxy, pairwise_generalized_box_iou
+from hdetr_d2.ops import box_cxcywh_to_xyxy, pairwise_generalized_box_iou
 
 LAYERS, IMAGES = 6, 2
 

@@ -1,11 +1,6 @@
-"""Building blocks of the transformers: attention, position encodings, box functions, MLP."""
+"""Building blocks of the transformers: attention, position encodings, MLP."""
 
-from hdetr_d2.layers.boxes import (
-    box_cxcywh_to_xyxy,
-    generalized_box_iou,
-    inverse_sigmoid,
-    pairwise_generalized_box_iou,
-)
+from hdetr_d2.layers.boxes import inverse_sigmoid
 from hdetr_d2.layers.deformable_attention import DeformableAttention
 from hdetr_d2.layers.feed_forward import FeedForward
 from hdetr_d2.layers.mlp import MLP
@@ -18,9 +13,6 @@ __all__ = [
     "FeedForward",
     "SelfAttention",
     "SinePositionEncoding",
-    "box_cxcywh_to_xyxy",
-    "generalized_box_iou",
     "inverse_sigmoid",
-    "pairwise_generalized_box_iou",
     "sine_embedding",
 ]

@@ -6,9 +6,10 @@ import math
 from abc import ABC, abstractmethod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hdetr_d2.ops import ClassCost, FocalCost
+from hdetr_d2.ops.focal import focal_loss
 from hdetr_d2.structures import NO_LOSS
 
 
@@ -27,17 +28,10 @@ class ClassLoss(nn.Module, ABC):
     def scores(self, logits: Tensor) -> Tensor:
         """`Tensor[..., num_outputs]` logits to `Tensor[..., num_classes]` scores in [0, 1]."""
 
+    @property
     @abstractmethod
-    def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Matching cost of every target with every query of its image.
-
-        Args:
-            logits: `Tensor[L, B, Q, num_outputs]`.
-            labels: `Tensor[B, G]`.
-
-        Returns:
-            `Tensor[L, B, G, Q]` float32.
-        """
+    def matching_cost(self) -> ClassCost:
+        """The class cost of a matching whose queries learn by this loss."""
 
     @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -77,10 +71,9 @@ class FocalLoss(ClassLoss):
     def scores(self, logits: Tensor) -> Tensor:
         return logits.sigmoid()
 
-    def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
-        index = labels[None, :, None, :].expand(*logits.shape[:3], -1)
-        picked = logits.float().gather(-1, index).transpose(-1, -2)  # [L, B, G, Q]
-        return self._positive(picked) - self._negative(picked)
+    @property
+    def matching_cost(self) -> FocalCost:
+        return FocalCost(self.alpha, self.gamma)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         logits = logits.float()
@@ -92,8 +85,8 @@ class FocalLoss(ClassLoss):
         return negative + positive.sum((1, 2))
 
     def _positive(self, logits: Tensor) -> Tensor:
-        """Loss of a logit whose class is there, from log-sigmoids: nothing is rounded to log(0)."""
-        return self.alpha * (1 - logits.sigmoid()) ** self.gamma * -F.logsigmoid(logits)
+        """Loss of a logit whose class is there."""
+        return focal_loss(logits, self.alpha, self.gamma)
 
     def _negative(self, logits: Tensor) -> Tensor:
-        return (1 - self.alpha) * logits.sigmoid() ** self.gamma * -F.logsigmoid(-logits)
+        return focal_loss(-logits, 1 - self.alpha, self.gamma)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import box_cxcywh_to_xyxy, generalized_box_iou
 from hdetr_d2.losses.class_losses import ClassLoss
+from hdetr_d2.ops import box_cxcywh_to_xyxy, generalized_box_iou
 from hdetr_d2.structures import Assignment, Output
 
 _NEUTRAL = 0.5

@@ -8,16 +8,15 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import box_cxcywh_to_xyxy, pairwise_generalized_box_iou
-from hdetr_d2.ops import batched_assignment
+from hdetr_d2.ops import ClassCost, CostWeights, batched_assignment, matching_cost
 from hdetr_d2.structures import Assignment, Match, Output, Predictions, Targets
 
 
-class ClassCost(Protocol):
+class HasMatchingCost(Protocol):
     """What the matcher asks of a class loss."""
 
-    def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """`Tensor[L, B, Q, K]` and `Tensor[B, G]` to `Tensor[L, B, G, Q]`."""
+    @property
+    def matching_cost(self) -> ClassCost: ...
 
 
 class HungarianMatcher(nn.Module):
@@ -28,7 +27,7 @@ class HungarianMatcher(nn.Module):
         weights: of the costs "class", "bbox" (L1 of cxcywh) and "giou".
     """
 
-    def __init__(self, *, class_cost: ClassCost, weights: Mapping[str, float]) -> None:
+    def __init__(self, *, class_cost: HasMatchingCost, weights: Mapping[str, float]) -> None:
         super().__init__()
         if set(weights) != {"class", "bbox", "giou"}:
             raise ValueError(
@@ -57,17 +56,16 @@ class HungarianMatcher(nn.Module):
 
     def cost(self, predictions: Predictions, targets: Targets) -> Tensor:
         """The cost of every target with every query of its image: `Tensor[L, B, G, Q]` float32."""
-        with torch.autocast(predictions.boxes.device.type, enabled=False):
-            boxes, target = predictions.boxes.float(), targets.boxes
-            distances = ((boxes[..., None, :, i] - target[..., None, i]).abs() for i in range(4))
-            giou = pairwise_generalized_box_iou(
-                box_cxcywh_to_xyxy(target), box_cxcywh_to_xyxy(boxes)
-            )
-            return (
-                self.weights["class"] * self.class_cost.cost(predictions.logits, targets.labels)
-                + self.weights["bbox"] * sum(distances)
-                - self.weights["giou"] * giou
-            )
+        cost, _ = matching_cost(
+            predictions.logits.flatten(0, 1),
+            predictions.boxes.flatten(0, 1),
+            targets.labels,
+            targets.boxes,
+            targets.counts,
+            class_cost=self.class_cost.matching_cost,
+            weights=CostWeights(*(self.weights[name] for name in ("class", "bbox", "giou"))),
+        )
+        return cost.unflatten(0, predictions.boxes.shape[:2])
 
 
 def _capacity(output: Output) -> tuple[int, ...]:

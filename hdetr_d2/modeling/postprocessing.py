@@ -6,7 +6,7 @@ from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
-from hdetr_d2.layers import box_cxcywh_to_xyxy
+from hdetr_d2.ops import box_cxcywh_to_xyxy
 from hdetr_d2.utils.device import to_device
 
 

@@ -3,14 +3,31 @@ that another Detectron2 project can take it alone."""
 
 from hdetr_d2.ops.batched_assignment import batched_assignment
 from hdetr_d2.ops.batched_assignment_reference import batched_assignment_reference
+from hdetr_d2.ops.boxes import (
+    box_cxcywh_to_xyxy,
+    generalized_box_iou,
+    pairwise_generalized_box_iou,
+)
+from hdetr_d2.ops.costs import ClassCost, CostWeights, FocalCost, SoftmaxCost
 from hdetr_d2.ops.linear_sum_assignment import linear_sum_assignment
+from hdetr_d2.ops.matching_cost import matching_cost
+from hdetr_d2.ops.matching_cost_reference import matching_cost_reference
 from hdetr_d2.ops.ms_deform_attn import ms_deform_attn
 from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
 
 __all__ = [
+    "ClassCost",
+    "CostWeights",
+    "FocalCost",
+    "SoftmaxCost",
     "batched_assignment",
     "batched_assignment_reference",
+    "box_cxcywh_to_xyxy",
+    "generalized_box_iou",
     "linear_sum_assignment",
+    "matching_cost",
+    "matching_cost_reference",
     "ms_deform_attn",
     "ms_deform_attn_reference",
+    "pairwise_generalized_box_iou",
 ]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.losses import FocalLoss
+from hdetr_d2.ops import FocalCost
 from hdetr_d2.structures import BACKGROUND, NO_LOSS
 
 
@@ -36,34 +37,17 @@ def test_loss_by_hand():
     assert loss.tolist() == pytest.approx([(1 / 16 + 5 * 3 / 16) * math.log(2)])
 
 
-def test_cost_by_hand():
-    # The loss as a positive minus the loss as a negative: (1/16 - 3/16) ln 2.
-    cost = FocalLoss().cost(torch.zeros(2, 1, 4, 3), torch.tensor([[2, 0, 1]]))
-    assert cost.shape == (2, 1, 3, 4)
-    torch.testing.assert_close(cost, torch.full_like(cost, -math.log(2) / 8))
-
-
 @pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.6, 1.5), (0.5, 0.0)])
-def test_loss_and_cost_against_loops(alpha: float, gamma: float):
+def test_loss_against_loops(alpha: float, gamma: float):
     focal = FocalLoss(alpha=alpha, gamma=gamma)
     logits = 3 * torch.randn(2, 3, 5, 4)
     labels = torch.randint(NO_LOSS, 4, (2, 3, 5))
     expected = focal_by_loops(logits, labels, alpha, gamma)
     assert focal(logits, labels).tolist() == pytest.approx(expected, rel=1e-5)
 
-    targets = torch.randint(0, 4, (3, 2))
-    cost = focal.cost(logits, targets)
-    for layer, image, target, query in torch.cartesian_prod(*map(torch.arange, cost.shape)):
-        logit = logits[layer, image, query, targets[image, target]].item()
-        wanted = focal_of_one(logit, True, alpha, gamma) - focal_of_one(logit, False, alpha, gamma)
-        assert cost[layer, image, target, query].item() == pytest.approx(wanted, rel=1e-4, abs=1e-6)
 
-
-def test_cost_takes_each_images_own_labels():
-    logits = torch.zeros(1, 2, 1, 2)
-    logits[..., 1] = 5.0
-    cost = FocalLoss().cost(logits, torch.tensor([[0], [1]]))
-    assert cost[0, 0, 0, 0] > cost[0, 1, 0, 0]
+def test_the_matching_cost_has_the_numbers_of_the_loss():
+    assert FocalLoss(alpha=0.6, gamma=1.5).matching_cost == FocalCost(alpha=0.6, gamma=1.5)
 
 
 @pytest.mark.parametrize("logit", [-200.0, 200.0])
@@ -73,7 +57,6 @@ def test_extreme_logits_have_finite_losses_and_gradients(logit: float):
     loss.sum().backward()
     assert loss.isfinite().all()
     assert logits.grad.isfinite().all()
-    assert FocalLoss().cost(logits, torch.tensor([[0, 1]])).isfinite().all()
 
 
 def test_extreme_losses_are_linear():
@@ -95,8 +78,6 @@ def test_nothing_to_learn(shape: tuple[int, int, int]):
     loss = FocalLoss()(logits, torch.zeros(shape, dtype=torch.int64))
     assert loss.tolist() == [0.0] * shape[0]
     loss.sum().backward()
-    labels = torch.zeros(shape[1], 2, dtype=torch.int64)
-    assert FocalLoss().cost(logits, labels).shape == (*shape[:2], 2, shape[2])
 
 
 def test_gradients():
@@ -124,7 +105,6 @@ def test_sixteen_bits_are_summed_in_float32(dtype: torch.dtype):
     loss = FocalLoss()(logits, labels)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, FocalLoss()(logits.float(), labels))
-    assert FocalLoss().cost(logits, torch.zeros(2, 1, dtype=torch.int64)).dtype == torch.float32
 
 
 def test_a_new_head_scores_everything_at_the_prior():

@@ -1,0 +1,55 @@
+"""The matching cost in PyTorch's own operations: the kernels' twin. It answers where there are no
+kernels and for a class cost that they do not know, and tests compare the kernels with it."""
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.ops.autocast import without_autocast
+from hdetr_d2.ops.boxes import box_cxcywh_to_xyxy, pairwise_generalized_box_iou
+from hdetr_d2.ops.costs import ClassCost, CostWeights
+
+
+@torch.no_grad()
+def matching_cost_reference(
+    logits: Tensor,
+    boxes: Tensor,
+    labels: Tensor,
+    target_boxes: Tensor,
+    num_targets: Tensor,
+    *,
+    class_cost: ClassCost,
+    weights: CostWeights,
+) -> tuple[Tensor, Tensor]:
+    """The same as `matching_cost` with the same arguments, which are not checked here.
+
+    It runs on every device, and never makes a tensor larger than the cost or the logits.
+    """
+    layers = len(logits) // max(len(labels), 1)
+    labels, num_targets = labels.repeat(layers, 1), num_targets.repeat(layers)
+    boxes, target_boxes = boxes.float(), target_boxes.float().repeat(layers, 1, 1)
+    is_target = torch.arange(labels.shape[1], device=labels.device) < num_targets[:, None]
+    with without_autocast(logits.device):
+        classes = _class_part(logits, labels, class_cost)
+    distance, giou = _distance(boxes, target_boxes), _giou(boxes, target_boxes)
+    lost = [~part.isfinite() & is_target[..., None] for part in (classes, distance, giou)]
+    nonfinite = torch.stack([each.sum((1, 2)) for each in lost], -1)
+    cost = weights.classes * classes + weights.bbox * distance - weights.giou * giou
+    allowed = cost.isfinite() & is_target[..., None]
+    return torch.where(allowed, cost, torch.inf).contiguous(), nonfinite
+
+
+def _class_part(logits: Tensor, labels: Tensor, class_cost: ClassCost) -> Tensor:
+    """`Tensor[P, G, Q]` float32, infinite for a label that no logit stands for."""
+    known = (labels >= 0) & (labels < logits.shape[-1])
+    cost = class_cost(logits, labels.clamp(0, max(logits.shape[-1] - 1, 0))).float()
+    return torch.where(known[..., None], cost, torch.inf)
+
+
+def _distance(boxes: Tensor, target_boxes: Tensor) -> Tensor:
+    """L1 distance of cxcywh, coordinate by coordinate: no tensor of [P, G, Q, 4] is made."""
+    x, y, w, h = ((target_boxes[..., i, None] - boxes[..., None, :, i]).abs() for i in range(4))
+    return x + y + w + h
+
+
+def _giou(boxes: Tensor, target_boxes: Tensor) -> Tensor:
+    return pairwise_generalized_box_iou(box_cxcywh_to_xyxy(target_boxes), box_cxcywh_to_xyxy(boxes))

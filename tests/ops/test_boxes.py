@@ -1,0 +1,67 @@
+import pytest
+import torch
+import torchvision
+
+from hdetr_d2.ops import (
+    box_cxcywh_to_xyxy,
+    generalized_box_iou,
+    pairwise_generalized_box_iou,
+)
+
+
+def random_boxes(*shape: int) -> torch.Tensor:
+    """xyxy."""
+    start = torch.rand(*shape, 2)
+    return torch.cat([start, start + 0.05 + torch.rand(*shape, 2)], -1)
+
+
+def test_box_conversion():
+    boxes = torch.tensor([[0.5, 0.4, 0.2, 0.6]])
+    assert box_cxcywh_to_xyxy(boxes)[0].tolist() == pytest.approx([0.4, 0.1, 0.6, 0.7])
+    assert box_cxcywh_to_xyxy(torch.zeros(2, 0, 4)).shape == (2, 0, 4)
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ([0.0, 0.0, 2.0, 2.0], 1.0),
+        ([1.0, 0.0, 3.0, 2.0], 1 / 3),  # half of each
+        ([2.0, 0.0, 4.0, 2.0], 0.0),  # side by side
+        ([3.0, 0.0, 4.0, 2.0], -2 / 8),  # a gap of 1 x 2 in a hull of 4 x 2
+        ([0.5, 0.5, 1.0, 1.5], 0.5 / 4),  # inside
+    ],
+)
+def test_generalized_iou_by_hand(box: list[float], expected: float):
+    square = torch.tensor([0.0, 0.0, 2.0, 2.0])
+    assert generalized_box_iou(square, torch.tensor(box)).item() == pytest.approx(
+        expected, abs=1e-6
+    )
+    assert generalized_box_iou(torch.tensor(box), square).item() == pytest.approx(
+        expected, abs=1e-6
+    )
+
+
+def test_pairwise_against_torchvision():
+    one, other = random_boxes(3, 5), random_boxes(3, 7)
+    expected = torch.stack(
+        [torchvision.ops.generalized_box_iou(a, b) for a, b in zip(one, other, strict=True)]
+    )
+    pairwise = pairwise_generalized_box_iou(one, other)
+    torch.testing.assert_close(pairwise, expected)
+    aligned = generalized_box_iou(one, other[:, :5])
+    torch.testing.assert_close(aligned, pairwise[:, :, :5].diagonal(dim1=1, dim2=2))
+    assert pairwise_generalized_box_iou(one[:, :0], other).shape == (3, 0, 7)
+
+
+def test_boxes_without_area_give_finite_gradients():
+    point = torch.tensor([0.3, 0.3, 0.3, 0.3], requires_grad=True)
+    for other in ([0.3, 0.3, 0.3, 0.3], [0.5, 0.3, 0.5, 0.3], [0.1, 0.1, 0.9, 0.9]):
+        value = generalized_box_iou(point, torch.tensor(other))
+        (gradient,) = torch.autograd.grad(value, point)
+        assert value.isfinite()
+        assert gradient.isfinite().all()
+
+
+def test_generalized_iou_gradients():
+    one, other = random_boxes(6).double().requires_grad_(), random_boxes(6).double()
+    assert torch.autograd.gradcheck(lambda boxes: generalized_box_iou(boxes, other), one)
