@@ -1,14 +1,11 @@
 """One optimizer step: data, forward, backward, update; everything around it is a hook's."""
 
-import logging
 import math
 import random
 import resource
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from hdetr_d2.engine import bad_costs
+from hdetr_d2.engine.bad_steps import BadSteps, StepRecord
 from hdetr_d2.engine.ddp import undistributed
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.ema import ModelEma
-from hdetr_d2.errors import UserError
 from hdetr_d2.utils.distributed import mean_over_processes
+from hdetr_d2.utils.observation import Observer
 from hdetr_d2.utils.timing import StepTimer, section
-
-logger = logging.getLogger(__name__)
 
 Batch = list[dict[str, Any]]
 
@@ -41,24 +38,14 @@ def seed_step(seed: int, iteration: int, rank: int) -> None:
     random.seed(low)
 
 
-@dataclass(frozen=True)
-class StepRecord:
-    """What a step leaves to be read later: at once, the host would wait for the device."""
-
-    iteration: int
-    names: list[str]
-    values: Tensor  # float32 [len(names)]
-    image_ids: list[Any]
-
-
 class Trainer(TrainerBase):
     """Trains a model whose `forward(batch, num_targets=...)` returns a dict of weighted losses.
 
     A step goes over `accumulate` micro-batches. The losses of each are divided by the ground truths
     of the whole step (all micro-batches, averaged over the processes), so their sum is the loss of
-    the whole batch. A step with a gradient that is not finite changes no weight; after
-    `max_bad_steps` steps in a row with such a gradient or loss the training ends. On CUDA the step
-    does not wait for the device: metrics are read every `log_period` steps.
+    the whole batch. A step with a gradient or a matching cost that is not finite changes no weight;
+    after `max_bad_steps` steps in a row with such a gradient, cost or loss the training ends. On
+    CUDA the step does not wait for the device: metrics are read every `log_period` steps.
     """
 
     def __init__(
@@ -95,7 +82,6 @@ class Trainer(TrainerBase):
         self.seed = seed
         self.accumulate = accumulate
         self.clip_grad_norm = math.inf if clip_grad_norm is None else clip_grad_norm
-        self.max_bad_steps = max_bad_steps
         self.log_period = log_period
         self.ema = ema
         self.timer = StepTimer(device)
@@ -103,7 +89,7 @@ class Trainer(TrainerBase):
         self._batches: Iterator[Batch] = iter(())
         self._data_counts: Mapping[str, int] = {}
         self._records: list[StepRecord] = []
-        self._bad_steps = 0
+        self._bad_steps = BadSteps(max_bad_steps)
 
     def before_train(self) -> None:
         self.model.train()
@@ -118,20 +104,16 @@ class Trainer(TrainerBase):
         with self.timer:
             with section("data"):
                 batches = [next(self._batches) for _ in range(self.accumulate)]
-            losses = self._add_gradients(batches)
+            metrics, observed = self._add_gradients(batches)
             with section("optimizer"):
-                norm = self._update()
-        values = {**losses, "total_loss": torch.stack([*losses.values()]).sum(), "grad_norm": norm}
+                metrics["grad_norm"] = self._update()
         self._records.append(
             StepRecord(
                 self.iter,
-                list(values),
-                torch.stack([value.float() for value in values.values()]),
-                [
-                    item.get("image_id", item.get("file_name"))
-                    for batch in batches
-                    for item in batch
-                ],
+                list(metrics),
+                torch.stack([value.float() for value in metrics.values()]),
+                [[item.get("image_id", item.get("file_name")) for item in b] for b in batches],
+                observed,
             )
         )
         if self.device.type == "cpu" or self._logs_now():
@@ -141,21 +123,39 @@ class Trainer(TrainerBase):
         done = self.iter + 1
         return done % self.log_period == 0 or done == self.max_iter
 
-    def _add_gradients(self, batches: list[Batch]) -> dict[str, Tensor]:
-        """Forward and backward of all micro-batches; returns the losses of the step, detached."""
+    def _add_gradients(
+        self, batches: list[Batch]
+    ) -> tuple[dict[str, Tensor], list[bad_costs.Observed]]:
+        """Forward and backward of all micro-batches; returns the metrics of the step, detached, and
+        what each micro-batch observed.
+        """
         count = sum(len(item["instances"]) for batch in batches for item in batch)
         num_targets = mean_over_processes(torch.full((), float(count), device=self.device))
         total: dict[str, Tensor] = {}
+        observed = []
         for index, batch in enumerate(batches):
             with self._communication(last=index == len(batches) - 1):
-                with section("forward"), self.precision.autocast():
-                    losses = self.model(batch, num_targets=num_targets)
-                with section("backward"):
-                    self.scaler.scale(sum(losses.values())).backward()
-            for name, loss in losses.items():
-                total[name] = total.get(name, 0) + loss.detach()
+                metrics, seen = self._add_gradient(batch, num_targets)
+            observed.append(seen)
+            for name, value in metrics.items():
+                total[name] = total.get(name, 0) + value
         self.after_backward()
-        return total
+        return total, observed
+
+    def _add_gradient(
+        self, batch: Batch, num_targets: Tensor
+    ) -> tuple[dict[str, Tensor], bad_costs.Observed]:
+        """The same of one micro-batch."""
+        with section("forward"), self.precision.autocast(), Observer() as observer:
+            losses = self.model(batch, num_targets=num_targets)
+        loss = torch.stack([*losses.values()]).sum()
+        counts = bad_costs.count(observer.seen, self.device)
+        with section("backward"):
+            self.scaler.scale(bad_costs.spoil(loss, counts)).backward()
+        # Metrics are averaged over processes, but what is counted is summed.
+        counted = zip(bad_costs.METRICS, counts * comm.get_world_size(), strict=True)
+        metrics = {**losses, "total_loss": loss, **dict(counted)}
+        return {name: value.detach() for name, value in metrics.items()}, observer.seen
 
     def _communication(self, *, last: bool) -> AbstractContextManager:
         """Gradients are exchanged once, with the last micro-batch."""
@@ -183,38 +183,14 @@ class Trainer(TrainerBase):
         )
         for record in records:
             metrics = {name: next(values) for name in record.names}
-            if self._is_good(record, metrics):
-                for name, value in metrics.items():
-                    self.storage.put_scalar(name, value, cur_iter=record.iteration)
+            good = self._bad_steps.is_good(record, metrics)
+            for name in metrics if good else bad_costs.METRICS:
+                self.storage.put_scalar(name, metrics[name], cur_iter=record.iteration)
         for name, seconds in self.timer.pop().items():
             self.storage.put_scalar(f"time/{name}", seconds)
         for name, count in self._data_counts.items():
             self.storage.put_scalar(f"data/{name}", count, smoothing_hint=False)
         self.storage.put_scalar("memory/peak_mb", peak_memory(self.device), smoothing_hint=False)
-
-    def _is_good(self, record: StepRecord, metrics: Mapping[str, float]) -> bool:
-        if math.isfinite(metrics["total_loss"]) and math.isfinite(metrics["grad_norm"]):
-            self._bad_steps = 0
-            return True
-        self._bad_steps += 1
-        wrong = ", ".join(
-            f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)
-        )
-        if self._bad_steps >= self.max_bad_steps:
-            # The metrics are those of all processes, so all of them come here together.
-            images = list(chain(*comm.all_gather(record.image_ids)))
-            raise UserError(
-                f"{self._bad_steps} steps in a row were not finite, the last at iteration "
-                f"{record.iteration} ({wrong}) on the images {images}: lower optimizer.lr, or "
-                "train without amp"
-            )
-        logger.warning(
-            "Iteration %d is not finite (%s), its update is skipped; images of this process: %s",
-            record.iteration,
-            wrong,
-            record.image_ids,
-        )
-        return False
 
 
 def peak_memory(device: torch.device) -> float:

@@ -1,5 +1,5 @@
 """Which query learns which target."""
 
-from hdetr_d2.matching.matcher import HungarianMatcher
+from hdetr_d2.matching.matcher import COST_TERMS, NONFINITE_COSTS, HungarianMatcher
 
-__all__ = ["HungarianMatcher"]
+__all__ = ["COST_TERMS", "NONFINITE_COSTS", "HungarianMatcher"]

@@ -11,6 +11,14 @@ from torch import Tensor, nn
 from hdetr_d2.ops import ClassCost, CostWeights, batched_assignment, matching_cost
 from hdetr_d2.structures import Assignment, Match, Output, Predictions, Targets
 
+COST_TERMS = ("class", "bbox", "giou")
+"""The parts of a matching cost: of the class, L1 of cxcywh, and GIoU."""
+
+NONFINITE_COSTS = "matching/nonfinite"
+"""`NONFINITE_COSTS/<group>` ("main" for the main one) is observed in every call: `Tensor[L, B, 3]`,
+of the pairs of a target and a query, how many have such a `COST_TERMS` that is not finite.
+"""
+
 
 class HasMatchingCost(Protocol):
     """What the matcher asks of a class loss."""

@@ -10,6 +10,7 @@ from detectron2.engine import HookBase
 from detectron2.utils.events import JSONWriter
 from torch import Tensor, nn
 
+from hdetr_d2.engine import bad_costs
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.trainer import seed_step
@@ -185,10 +186,8 @@ def test_metrics_of_every_step(make_trainer: Any, tmp_path: Path) -> None:
     trainer.train(0, 3)
     row = json.loads((tmp_path / "metrics.json").read_text().splitlines()[-1])
     wanted = {"loss_class", "loss_noise", "total_loss", "grad_norm", "memory/peak_mb", "iteration"}
-    assert (
-        wanted | {f"time/{part}" for part in ("data", "forward", "backward", "optimizer")}
-        <= row.keys()
-    )
+    wanted |= {f"time/{part}" for part in ("data", "forward", "backward", "optimizer")}
+    assert wanted | set(bad_costs.METRICS) <= row.keys()
     assert len(trainer.storage.history("total_loss").values()) == 3
 
 
@@ -215,7 +214,8 @@ def test_on_a_device_that_runs_ahead_metrics_wait_for_the_log(make_trainer: Any)
             seen.append(len(history.values()) if history else 0)
 
     trainer.register_hooks([Watch()])
-    trainer._add_gradients = lambda batches: {"loss_a": torch.ones(())}
+    counts = dict.fromkeys(bad_costs.METRICS, torch.zeros(()))
+    trainer._add_gradients = lambda batches: ({"total_loss": torch.ones(()), **counts}, [{}])
     trainer._update = lambda: torch.ones(())
     trainer.train(0, 4)
     assert seen == [0, 0, 3, 4]

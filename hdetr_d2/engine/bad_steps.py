@@ -1,0 +1,85 @@
+"""Steps that were not finite: told one by one, and the end of a training that has too many."""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from detectron2.utils import comm
+from torch import Tensor
+
+from hdetr_d2.engine import bad_costs
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What a step leaves to be read later: at once, the host would wait for the device.
+
+    names, values: its metrics, `Tensor[len(names)]` float32. image_ids, observed: of each
+    micro-batch of this process.
+    """
+
+    iteration: int
+    names: list[str]
+    values: Tensor
+    image_ids: list[list[Any]]
+    observed: list[bad_costs.Observed]
+
+
+class BadSteps:
+    """Looks at every step, in all processes together, and counts the bad ones in a row.
+
+    Args:
+        most: that many end the training.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._in_a_row = 0
+
+    def is_good(self, record: StepRecord, metrics: Mapping[str, float]) -> bool:
+        """Whether loss, gradient and matching costs were finite; warns if not.
+
+        Args:
+            record: of this process.
+            metrics: the same in all processes, so that they go the same way from here.
+
+        Raises:
+            UserError: too many bad steps in a row.
+        """
+        finite = math.isfinite(metrics["total_loss"]) and math.isfinite(metrics["grad_norm"])
+        if finite and not any(metrics[name] for name in bad_costs.METRICS):
+            self._in_a_row = 0
+            return True
+        self._in_a_row += 1
+        what = _what_is_wrong(record, metrics)
+        if self._in_a_row >= self.most:
+            raise UserError(
+                f"{self._in_a_row} steps in a row were not finite, the last at iteration "
+                f"{record.iteration} {what}: lower optimizer.lr, or train without amp"
+            )
+        logger.warning(
+            "Iteration %d is not finite, its update is skipped %s", record.iteration, what
+        )
+        return False
+
+
+def _what_is_wrong(record: StepRecord, metrics: Mapping[str, float]) -> str:
+    """Metrics, costs and images; those of all processes, which must call this together."""
+    wrong = [f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)]
+    pairs = zip(record.observed, record.image_ids, strict=True)
+    places = _of_all([place for pair in pairs for place in bad_costs.find(*pair)])
+    images = _of_all(list(chain(*record.image_ids)))
+    if places:
+        wrong.append(f"matching costs: {bad_costs.in_words(places)}")
+        images = list(dict.fromkeys(image for *_, image in places))
+    return f"({', '.join(wrong)}) on the images {images}"
+
+
+def _of_all(mine: list) -> list:
+    return list(chain(*comm.all_gather(mine)))

@@ -1,0 +1,53 @@
+"""A training in which only the second process has costs that are not finite; test_bad_costs.py runs
+it under torchrun with two processes. Each of them writes what ended it to its own file.
+"""
+
+import hdetr_d2  # noqa: F401
+
+import sys
+from pathlib import Path
+
+import torch
+from detectron2.utils import comm
+from torch import Tensor, nn
+
+from hdetr_d2.engine.ddp import distribute
+from hdetr_d2.engine.device import Precision
+from hdetr_d2.engine.launch import launch
+from hdetr_d2.engine.trainer import Trainer
+from hdetr_d2.errors import UserError
+from hdetr_d2.utils.observation import observe
+
+
+class Observing(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, batch: list[dict], num_targets: Tensor) -> dict[str, Tensor]:
+        bad = torch.tensor([item["image_id"] == 77 for item in batch])
+        observe("matching/nonfinite/main", bad[None, :, None] * torch.tensor([1, 0, 0]))
+        return {"loss_class": self.weight / num_targets.clamp(min=1)}
+
+
+def train(folder: str) -> None:
+    rank, model, precision = comm.get_rank(), Observing(), Precision("cpu")
+    ids = [(5, 6), (77, 7)][rank]
+    trainer = Trainer(
+        model=distribute(model),
+        make_loader=lambda done: iter([[{"image_id": i, "instances": []} for i in ids]] * 3),
+        optimizer=torch.optim.SGD(model.parameters(), lr=1.0),
+        scaler=precision.scaler(),
+        precision=precision,
+        device=torch.device("cpu"),
+        seed=0,
+        max_bad_steps=2,
+    )
+    try:
+        trainer.train(0, 3)
+    except UserError as error:
+        Path(folder, f"{rank}.txt").write_text(f"{model.weight.item()} {error}")
+
+
+if __name__ == "__main__":
+    launch(train, sys.argv[1], device="cpu")
