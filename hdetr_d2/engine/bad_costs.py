@@ -56,7 +56,8 @@ def in_words(places: Iterable[Place]) -> str:
 
 def _group_in_words(group: str, places: list[Place]) -> str:
     found = {term for _, term, _, _ in places}
-    terms = " and ".join(word for term, word in _WORDS.items() if term in found)
+    *others, last = (word for term, word in _WORDS.items() if term in found)
+    terms = f"{', '.join(others)} and {last}" if others else last
     layers = sorted({layer for _, _, layer, _ in places})
     return f"{terms} of {group} in layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}"
 

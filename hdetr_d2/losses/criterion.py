@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from hdetr_d2.losses.class_losses import ClassLoss
 from hdetr_d2.ops import box_cxcywh_to_xyxy, generalized_box_iou
 from hdetr_d2.structures import Assignment, Output
+from hdetr_d2.utils.device import to_device
 
 _NEUTRAL = 0.5
 """All four numbers of the box that stands on both sides where a query has no target."""
@@ -42,9 +43,8 @@ class Criterion(nn.Module):
             assignment: `Tensor[L, B, Q]`.
             num_targets: 0-d, ground truths of the whole step, averaged over processes.
         """
-        # Layer by layer: a tensor made of host numbers would make a GPU wait.
-        each_layer = [num_targets * each for each in output.assigner.targets_each()]
-        normaliser = torch.stack(each_layer).clamp(min=1)
+        each_layer = to_device(output.assigner.targets_each(), num_targets)
+        normaliser = (num_targets * each_layer).clamp(min=1)
         matched = Matched(output, assignment)
         sums = {
             "class": self.loss_class(matched),

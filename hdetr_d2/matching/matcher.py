@@ -2,26 +2,30 @@
 call.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from itertools import groupby, islice
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from hdetr_d2.ops import ClassCost, CostWeights, batched_assignment, matching_cost
-from hdetr_d2.structures import Assignment, Match, Output, Predictions, Targets
+from hdetr_d2.structures import Assignment, Match, Output
+from hdetr_d2.utils.observation import observe
 
 COST_TERMS = ("class", "bbox", "giou")
 """The parts of a matching cost: of the class, L1 of cxcywh, and GIoU."""
 
 NONFINITE_COSTS = "matching/nonfinite"
-"""`NONFINITE_COSTS/<group>` ("main" for the main one) is observed in every call: `Tensor[L, B, 3]`,
-of the pairs of a target and a query, how many have such a `COST_TERMS` that is not finite.
+"""In every call the matcher observes `NONFINITE_COSTS/<group>`, "main" for the main one:
+`Tensor[L, B, 3]`, for how many pairs of a target and a query each of the terms was not finite.
 """
 
 
+@runtime_checkable
 class HasMatchingCost(Protocol):
-    """What the matcher asks of a class loss."""
+    """A class loss, as far as the matcher asks it."""
 
     @property
     def matching_cost(self) -> ClassCost: ...
@@ -31,18 +35,23 @@ class HungarianMatcher(nn.Module):
     """Assigns targets to queries at the least total cost.
 
     Args:
-        class_cost: gives the class cost, usually the class loss of the criterion.
+        class_cost: the class loss of the criterion, which knows the cost that fits it, or any
+            `hdetr_d2.ops.ClassCost`. Finite everywhere: a step with another cost is a bad one. A
+            pair is forbidden by a cost above 1e30.
         weights: of the costs "class", "bbox" (L1 of cxcywh) and "giou".
+
+    Raises:
+        ValueError: weights under other names, or that are no weights.
     """
 
-    def __init__(self, *, class_cost: HasMatchingCost, weights: Mapping[str, float]) -> None:
+    def __init__(
+        self, *, class_cost: ClassCost | HasMatchingCost, weights: Mapping[str, float]
+    ) -> None:
         super().__init__()
-        if set(weights) != {"class", "bbox", "giou"}:
-            raise ValueError(
-                f"matcher.weights must name ['bbox', 'class', 'giou'], not {sorted(weights)}."
-            )
-        self.class_cost = class_cost
-        self.weights = dict(weights)
+        if isinstance(class_cost, HasMatchingCost):
+            class_cost = class_cost.matching_cost
+        self.class_cost: ClassCost = class_cost
+        self.weights = _checked(weights)
 
     @torch.no_grad()
     def forward(self, outputs: Sequence[Output]) -> list[Assignment]:
@@ -53,48 +62,60 @@ class HungarianMatcher(nn.Module):
         """
         if not outputs:
             return []
-        costs, capacities = [], []
+        costs, capacities = list[Tensor](), list[int]()
         for output in outputs:
-            cost = self.cost(output.predictions, output.targets)
-            for part, capacity in _by_capacity(cost, _capacity(output)):
-                costs.append(part.flatten(0, 1))
-                capacities.append(capacity)
+            each, layers = _runs(output)
+            capacities += each
+            costs += [part.flatten(0, 1) for part in self.cost(output).split(layers)]
         solved = iter(batched_assignment(costs, outputs[0].targets.counts, capacities))
         return [_collect(output, solved) for output in outputs]
 
-    def cost(self, predictions: Predictions, targets: Targets) -> Tensor:
-        """The cost of every target with every query of its image: `Tensor[L, B, G, Q]` float32."""
-        cost, _ = matching_cost(
+    def cost(self, output: Output) -> Tensor:
+        """The cost of every target with every query of its image: `Tensor[L, B, G, Q]` float32,
+        infinite where it is not a finite number, which is observed.
+        """
+        predictions, targets = output.predictions, output.targets
+        layers_and_images = predictions.boxes.shape[:2]
+        cost, nonfinite = matching_cost(
             predictions.logits.flatten(0, 1),
             predictions.boxes.flatten(0, 1),
             targets.labels,
             targets.boxes,
             targets.counts,
-            class_cost=self.class_cost.matching_cost,
-            weights=CostWeights(*(self.weights[name] for name in ("class", "bbox", "giou"))),
+            class_cost=self.class_cost,
+            weights=self.weights,
         )
-        return cost.unflatten(0, predictions.boxes.shape[:2])
+        observe(
+            f"{NONFINITE_COSTS}/{output.name or 'main'}", nonfinite.unflatten(0, layers_and_images)
+        )
+        return cost.unflatten(0, layers_and_images)
 
 
-def _capacity(output: Output) -> tuple[int, ...]:
+def _checked(weights: Mapping[str, float]) -> CostWeights:
+    if set(weights) != set(COST_TERMS):
+        raise ValueError(f"matcher.weights must name {sorted(COST_TERMS)}, not {sorted(weights)}.")
+    values = [weights[term] for term in COST_TERMS]
+    if not all(0 <= value < math.inf for value in values) or not any(values):
+        raise ValueError(
+            f"matcher.weights must be at least 0, finite and not all 0, not {dict(weights)}."
+        )
+    return CostWeights(*values)
+
+
+def _runs(output: Output) -> tuple[list[int], list[int]]:
+    """Capacities and numbers of layers of the runs of layers with an equal capacity: one, unless it
+    differs by layer.
+    """
     if not isinstance(output.assigner, Match):
         raise TypeError(
             f"The group {output.name!r} knows its assignment: there is nothing to match."
         )
-    return output.assigner.capacity
-
-
-def _by_capacity(cost: Tensor, capacity: Sequence[int]) -> list[tuple[Tensor, int]]:
-    """The cost `Tensor[L, B, G, Q]` in runs of layers of equal capacity: one, unless it differs by
-    layer.
-    """
-    if len(set(capacity)) == 1:
-        return [(cost, capacity[0])]
-    return [(layer[None], each) for layer, each in zip(cost, capacity, strict=True)]
+    runs = [(each, len(list(layers))) for each, layers in groupby(output.assigner.capacity)]
+    return [each for each, _ in runs], [layers for _, layers in runs]
 
 
 def _collect(output: Output, solved: Iterator[Tensor]) -> Assignment:
     """The next answers put together as the layers of `output`."""
-    capacity = _capacity(output)
-    runs = 1 if len(set(capacity)) == 1 else len(capacity)
-    return torch.cat([next(solved) for _ in range(runs)]).view(output.predictions.boxes.shape[:3])
+    runs, _ = _runs(output)
+    answers = torch.cat(list(islice(solved, len(runs))))
+    return answers.view(output.predictions.boxes.shape[:3])

@@ -114,6 +114,21 @@ def test_too_many_end_the_training_in_one_sentence(
     assert "\n" not in str(error.value)
 
 
+def test_a_detector_names_its_groups_and_the_image(
+    make_trainer: Any, tiny_model: Any, make_batch: Any
+) -> None:
+    batch = [{**item, "image": item["image"].float()} for item in make_batch([2, 1, 1])]
+    batch[1]["image"][:] = math.nan
+    model = tiny_model("common/models/deformable_detr_two_stage.py")
+    trainer = make_trainer(model=model, max_bad_steps=1, make_loader=lambda start: iter([batch]))
+    wanted = (
+        r"loss_class_enc=nan.* matching costs: class, L1 and GIoU of main in layers 0, 1, 2; "
+        r"class, L1 and GIoU of enc in layer 0\) on the images \[1\]: "
+    )
+    with pytest.raises(UserError, match=wanted):
+        trainer.train(0, 1)
+
+
 def test_all_processes_end_together_and_name_the_image_of_one(tmp_path: Path) -> None:
     script = Path(__file__).with_name("two_processes_bad_costs.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]

@@ -12,6 +12,7 @@ from torchvision.ops import box_convert, generalized_box_iou
 from hdetr_d2.losses import FocalLoss
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.structures import BACKGROUND, Match, Output, Predictions, Targets
+from hdetr_d2.utils.observation import Observer
 
 WEIGHTS = {"class": 2.0, "bbox": 5.0, "giou": 2.0}
 
@@ -62,16 +63,16 @@ def test_by_hand():
     output = Output("", Predictions(torch.zeros(1, 1, 3, 1), boxes), targets, Match((1,)))
     only_l1 = make_matcher({"class": 0.0, "bbox": 1.0, "giou": 0.0})
     expected = torch.tensor([[[[0.6, 0.2, 1.0], [1.0, 0.2, 1.0]]]])
-    torch.testing.assert_close(only_l1.cost(output.predictions, targets), expected)
+    torch.testing.assert_close(only_l1.cost(output), expected)
     assert only_l1([output])[0].tolist() == [[[0, 1, BACKGROUND]]]
 
 
-@pytest.mark.parametrize("capacity", [(1, 1), (4, 4), (3, 1)])
+@pytest.mark.parametrize("capacity", [(1, 1), (4, 4), (3, 1), (2, 2, 1)])
 def test_against_single_problems(capacity: tuple[int, ...]):
     targets = make_targets([3, 0, 5])
     output = make_output(targets, capacity, queries=13)
     (assignment,) = make_matcher()([output])
-    assert assignment.shape == (2, 3, 13)
+    assert assignment.shape == (len(capacity), 3, 13)
     assert assignment.dtype == torch.int64
     for layer, each in enumerate(capacity):
         for image, count in enumerate([3, 0, 5]):
@@ -133,11 +134,50 @@ def test_it_is_outside_of_autograd_and_autocast():
     plain = make_matcher()([output])[0]
     with torch.autocast("cpu", torch.bfloat16):
         matcher = make_matcher()
-        assert matcher.cost(output.predictions, targets).dtype == torch.float32
+        assert matcher.cost(output).dtype == torch.float32
         assert torch.equal(plain, matcher([output])[0])
     assert not plain.requires_grad
 
 
 def test_weights_must_name_every_cost():
-    with pytest.raises(ValueError, match="must name"):
+    with pytest.raises(ValueError, match=r"must name \['bbox', 'class', 'giou'\], not \['class',"):
         make_matcher({"class": 1.0, "l1": 5.0, "giou": 2.0})
+
+
+@pytest.mark.parametrize("value", [-1.0, math.inf, math.nan])
+def test_weights_must_be_weights(value: float):
+    with pytest.raises(ValueError, match="at least 0, finite and not all 0"):
+        make_matcher({"class": 1.0, "bbox": value, "giou": 2.0})
+    with pytest.raises(ValueError, match="not all 0"):
+        make_matcher({"class": 0.0, "bbox": 0.0, "giou": 0.0})
+
+
+def no_odd_query(logits: Tensor, labels: Tensor) -> Tensor:
+    """A class cost of one's own: a target dislikes every other query, whatever it says."""
+    cost = torch.tensor([0.0, 1e31]).repeat(logits.shape[1])[: logits.shape[1]]
+    return cost.expand(*labels.shape, -1)
+
+
+def test_a_class_cost_of_ones_own():
+    targets = make_targets([3, 1])
+    output = make_output(targets, (1, 2), queries=9)
+    matcher = HungarianMatcher(class_cost=no_odd_query, weights=WEIGHTS)
+    with Observer() as observer:
+        (assignment,) = matcher([output])
+    assert not (assignment[..., 1::2] >= 0).any()
+    assert (assignment >= 0).sum(-1).tolist() == [[3, 1], [5, 2]]
+    assert not observer.seen["matching/nonfinite/main"].any()
+
+
+def test_every_group_tells_what_was_not_finite():
+    targets = make_targets([2, 1])
+    outputs = [make_output(targets, (1, 1), queries=4), make_output(targets, (3,), queries=6)]
+    outputs[1].name = "one2many"
+    outputs[0].predictions.logits[1, 0, 2:] = math.nan
+    outputs[1].predictions.boxes[0, 1, 5] = math.inf
+    with Observer() as observer:
+        make_matcher()(outputs)
+    assert {name: counts.tolist() for name, counts in observer.seen.items()} == {
+        "matching/nonfinite/main": [[[0, 0, 0], [0, 0, 0]], [[4, 0, 0], [0, 0, 0]]],
+        "matching/nonfinite/one2many": [[[0, 0, 0], [0, 1, 1]]],
+    }
