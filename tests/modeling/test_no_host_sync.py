@@ -1,0 +1,157 @@
+"""Between the batch and the gradients the host never waits for the device: every model and every
+scheme of the configs.
+
+Shown without a device on tensors without values; the kernels, of which only shapes are asked there,
+and the optimizer are part of the test that runs on a GPU. Outside of both is the first part of
+`Targets.from_inputs`: it checks and pads what the loader left on the host.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from detectron2.config import LazyConfig
+from detectron2.engine import HookBase
+from torch._subclasses import FakeTensorMode
+
+from hdetr_d2.engine import bad_costs
+from hdetr_d2.engine.device import Precision
+from hdetr_d2.engine.trainer import Trainer
+from hdetr_d2.matching import HungarianMatcher
+from hdetr_d2.ops.extension import is_defined, why_no_kernel
+from hdetr_d2.structures import Targets
+from hdetr_d2.utils.observation import Observer
+
+sys.path.insert(0, str(Path(__file__).parent))
+from device_waits import WAITS, NoWaits, WaitError
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+PLUS_PLUS = "common/models/deformable_detr_pp.py"
+MODELS = sorted(
+    str(path.relative_to(CONFIGS)) for path in (CONFIGS / "common" / "models").glob("*.py")
+)
+SCHEMES = {
+    name: node
+    for name, node in LazyConfig.load(str(CONFIGS / "common" / "schemes.py")).items()
+    if "_target_" in node
+}
+RECIPES = [(path, None) for path in MODELS] + [(PLUS_PLUS, name) for name in SCHEMES]
+
+
+@pytest.fixture
+def kernels_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operators take their compiled form, also for the devices that this machine lacks."""
+    for op in ("batched_assignment", "ms_deform_attn"):
+        if not is_defined(op):
+            pytest.skip(f"needs the schema of {op}, which is compiled")
+    modules = sys.modules
+    monkeypatch.setattr(modules["hdetr_d2.ops.batched_assignment"], "_why_no_kernel", lambda d: "")
+    monkeypatch.setattr(modules["hdetr_d2.ops.ms_deform_attn"], "why_no_kernels", lambda *a: "")
+
+
+def step(tiny_model: Any, path: str, scheme: str | None, device: str) -> None:
+    """A training step on tensors without values; the backward pass on the host's only, because
+    autograd wants a real device of another kind.
+    """
+    options = {} if scheme is None else {"schemes": [SCHEMES[scheme]]}
+    with torch.device(device):
+        model = tiny_model(path, **options)
+        labels, boxes = torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, 4, 4)
+        targets = Targets(labels, boxes, torch.ones(2, 4, dtype=torch.bool))
+        num_targets = torch.ones(())
+    batch = [{"image": torch.zeros(3, 64, side, dtype=torch.uint8)} for side in (96, 64)]
+    with pytest.MonkeyPatch.context() as patch, NoWaits(), Observer() as observer:
+        patch.setattr(Targets, "from_inputs", lambda *args: targets)
+        losses = model(batch, num_targets=num_targets)
+        loss = torch.stack([*losses.values()]).sum()
+        loss = bad_costs.spoil(loss, bad_costs.count(observer.seen, model.device))
+        if device == "cpu":
+            loss.backward()
+    assert loss.device.type == device
+    given = [p.grad is not None for p in model.parameters() if p.requires_grad]
+    assert all(given) if device == "cpu" else not any(given)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize(("path", "scheme"), RECIPES)
+def test_a_step_without_values(
+    tiny_model: Any, kernels_everywhere: None, path: str, scheme: str | None, device: str
+) -> None:
+    with FakeTensorMode():
+        step(tiny_model, path, scheme, device)
+
+
+PLANTED = {
+    "cpu": lambda x: x.cpu(),
+    "to": lambda x: x.to("cpu", non_blocking=True),
+    "item": lambda x: x.sum().item(),
+    "tolist": lambda x: x.tolist(),
+    "bool": lambda x: bool((x > 0).any()),
+    "nonzero": lambda x: (x > 0).nonzero(),
+    "mask": lambda x: x[x > 0],
+    "masked_select": lambda x: x.masked_select(x > 0),
+    "unique": lambda x: x.unique(),
+    "tensor": lambda x: torch.tensor([1.0, 2.0], device=x.device),
+    "new_tensor": lambda x: x.new_tensor([1.0, 2.0]),
+    "index": lambda x: x[[0, 1]],
+    "index of the host": lambda x: x[torch.zeros(2, dtype=torch.int64)],
+    "copy": lambda x: x.copy_(torch.zeros(3)),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_wait_is_found(name: str) -> None:
+    with FakeTensorMode(), NoWaits(), pytest.raises(WAITS):
+        PLANTED[name](torch.zeros(3, device="cuda"))
+
+
+def test_a_wait_in_a_model_is_found(
+    tiny_model: Any, kernels_everywhere: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = HungarianMatcher.forward
+
+    def on_the_host(matcher: HungarianMatcher, outputs: list) -> list:
+        return [answer.cpu().to(answer.device) for answer in forward(matcher, outputs)]
+
+    monkeypatch.setattr(HungarianMatcher, "forward", on_the_host)
+    with FakeTensorMode(), pytest.raises(WaitError, match="from cuda:0 to cpu waits"):
+        step(tiny_model, PLUS_PLUS, None, "cuda")
+
+
+class Forbid(HookBase):
+    """One step in which PyTorch raises where the host waits; kernels are warm by then."""
+
+    def before_step(self) -> None:
+        torch.cuda.set_sync_debug_mode("error" if self.trainer.iter == 2 else "default")
+
+    def after_step(self) -> None:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize(("path", "scheme"), RECIPES)
+def test_a_step_of_the_trainer_on_a_gpu(
+    tiny_model: Any, make_batch: Any, path: str, scheme: str | None, dtype: torch.dtype | None
+) -> None:
+    device = torch.device("cuda", 0)
+    if reason := why_no_kernel("batched_assignment", device):
+        pytest.skip(reason)
+    options = {} if scheme is None else {"schemes": [SCHEMES[scheme]]}
+    model = tiny_model(path, **options).to(device)
+    batch = [{**item, "image": item["image"].pin_memory()} for item in make_batch([3, 0])]
+    precision = Precision("cuda", dtype)
+    trainer = Trainer(
+        model=model,
+        make_loader=lambda done: iter([batch] * 4),
+        optimizer=torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True),
+        scaler=precision.scaler(),
+        precision=precision,
+        device=device,
+        seed=0,
+        clip_grad_norm=0.1,
+    )
+    trainer.register_hooks([Forbid()])
+    trainer.train(0, 4)
