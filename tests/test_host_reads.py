@@ -14,6 +14,8 @@ FILES += [PACKAGE / "structures.py"]
 READS = {"cpu", "numpy", "item", "tolist", "nonzero", "masked_select", "unique", "new_tensor"}
 READS |= {"synchronize"}
 ALLOWED = {
+    "matching.drop_in.Matcher.forward": "other projects want their answer on the host; documented",
+    "matching.drop_in._pairs": "on the host",
     "ops.batched_assignment._check_counts": "of tensors on the host",
     "ops.batched_assignment._solve_on_host": "where there are no kernels, after a warning",
     "ops.batched_assignment_reference.batched_assignment_reference": "SciPy is on the host",
