@@ -1,0 +1,51 @@
+"""The predictions of a step in the form that other projects have them in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hdetr_d2.structures import Output
+
+Target = Mapping[str, Tensor]
+"""Of an image: labels `Tensor[G]`, boxes `Tensor[G, 4]`."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A group: of each layer logits `Tensor[B, Q, K]` and boxes `Tensor[B, Q, 4]`, all leaves, and
+    what they learn.
+    """
+
+    name: str
+    predictions: list[tuple[Tensor, Tensor]]
+    targets: list[Target]
+    capacity: int
+
+    @classmethod
+    def of(cls, output: Output) -> "Layers":
+        stacked = (output.predictions.logits, output.predictions.boxes)
+        layers = ([each.detach().clone().requires_grad_() for each in part] for part in stacked)
+        truth = zip(output.targets.labels, output.targets.boxes, strict=True)
+        targets: list[Target] = [{"labels": labels, "boxes": boxes} for labels, boxes in truth]
+        capacity = output.assigner.targets_each()[0]
+        return cls(output.name, list(zip(*layers, strict=True)), targets, capacity)
+
+    def repeated_targets(self) -> list[Target]:
+        """Every target once for each query that it takes."""
+        times = self.capacity
+        return [
+            {"labels": target["labels"].repeat(times), "boxes": target["boxes"].repeat(times, 1)}
+            for target in self.targets
+        ]
+
+    def suffixes(self) -> list[str]:
+        """Of the layers, in the names of losses."""
+        return [*(f"_{layer}" for layer in range(len(self.predictions) - 1)), ""]
+
+    def group_suffix(self) -> str:
+        return f"_{self.name}" if self.name else ""
+
+
+def leaves_of(groups: Sequence[Layers]) -> list[Tensor]:
+    return [leaf for group in groups for pair in group.predictions for leaf in pair]

@@ -1,0 +1,76 @@
+"""Matching and losses of a step by the code of H-DETR's authors, from a checkout of it."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from matching_and_loss_cases import CLASSES, PROPOSALS, WEIGHTS
+from matching_and_loss_layers import Layers, leaves_of
+from matching_and_loss_sides import Contender
+from torch import Tensor
+
+from hdetr_d2.structures import Output
+
+
+class _Anything(ModuleType):
+    """A module of which any name can be imported, and nothing used."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+def load_official(checkout: Path) -> Callable[[Sequence[Output]], Contender]:
+    """The matcher and the criterion of a checkout of https://github.com/HDETR/H-Deformable-DETR.
+
+    Raises:
+        ImportError: they are not there.
+    """
+    # The criterion's file imports the model's, too, which have needs of their own.
+    for name in ("models.backbone", "models.deformable_transformer"):
+        sys.modules[name] = _Anything(name)
+    sys.path.insert(0, str(checkout.resolve()))
+    from models.deformable_detr import SetCriterion
+    from models.matcher import HungarianMatcher
+
+    matcher = HungarianMatcher(*(WEIGHTS[kind] for kind in ("class", "bbox", "giou")))
+    criterion = SetCriterion(CLASSES, matcher, {}, ["labels", "boxes", "cardinality"])
+    return lambda outputs: _official(criterion, outputs)
+
+
+def _official(criterion: Callable[..., dict], outputs: Sequence[Output]) -> Contender:
+    """The criterion is called once for each group of the decoder, with the proposals in the first,
+    as its training loop does.
+    """
+    *groups, proposals = (Layers.of(output) for output in outputs)
+    assert proposals.name == PROPOSALS
+    inputs = [_as_dict(group) for group in groups]
+    inputs[0]["enc_outputs"] = _as_dict(proposals)
+    names = _official_names([*groups, proposals])
+
+    def losses() -> dict[str, Tensor]:
+        found = {}
+        for group, predictions in zip(groups, inputs, strict=True):
+            answer = criterion(predictions, group.repeated_targets())
+            found |= {f"{name}{group.group_suffix()}": loss for name, loss in answer.items()}
+        return {name: weight * found[theirs] for theirs, (name, weight) in names.items()}
+
+    return Contender(losses, leaves_of([*groups, proposals]))
+
+
+def _as_dict(group: Layers) -> dict:
+    layers = [{"pred_logits": logits, "pred_boxes": boxes} for logits, boxes in group.predictions]
+    return {**layers[-1], "aux_outputs": layers[:-1]}
+
+
+def _official_names(groups: Sequence[Layers]) -> dict[str, tuple[str, float]]:
+    """The official name of each loss to ours and the weight: there the layer stands first."""
+    return {
+        f"loss_{theirs}{layer}{group.group_suffix()}": (
+            f"loss_{kind}{group.group_suffix()}{layer}",
+            WEIGHTS[kind],
+        )
+        for group in groups
+        for layer in group.suffixes()
+        for kind, theirs in (("class", "ce"), ("bbox", "bbox"), ("giou", "giou"))
+    }

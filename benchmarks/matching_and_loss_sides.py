@@ -1,0 +1,60 @@
+"""A way to compute the losses of a step, and ours."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from matching_and_loss_cases import WEIGHTS
+from torch import Tensor
+from torch.profiler import record_function
+
+from hdetr_d2.losses import Criterion, FocalLoss
+from hdetr_d2.matching import HungarianMatcher
+from hdetr_d2.structures import Output
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to compute the losses of a step, from predictions in the form that it takes.
+
+    losses: gives the weighted ones, by the names of ours. leaves: the predictions.
+    """
+
+    losses: Callable[[], dict[str, Tensor]]
+    leaves: list[Tensor]
+
+    def forward(self) -> Tensor:
+        """The sum of the losses, ready for a backward."""
+        return torch.stack([*self.losses().values()]).sum()
+
+    def forward_and_backward(self) -> tuple[Tensor, ...]:
+        """The gradients of the leaves."""
+        total = self.forward()
+        with record_function("backward"):
+            return torch.autograd.grad(total, self.leaves)
+
+
+def build() -> tuple[HungarianMatcher, Criterion]:
+    class_loss = FocalLoss()
+    return (
+        HungarianMatcher(class_cost=class_loss, weights=WEIGHTS),
+        Criterion(class_loss=class_loss, weights=WEIGHTS),
+    )
+
+
+def ours(outputs: Sequence[Output]) -> Contender:
+    """As the model does it."""
+    matcher, criterion = build()
+
+    def losses() -> dict[str, Tensor]:
+        with record_function("match"):
+            assignments = matcher(outputs)
+        found = {}
+        with record_function("loss"):
+            num_targets = outputs[0].targets.counts.sum().float()
+            for output, assignment in zip(outputs, assignments, strict=True):
+                found |= criterion(output, assignment, num_targets)
+        return found
+
+    predictions = [output.predictions for output in outputs]
+    return Contender(losses, [leaf for each in predictions for leaf in (each.logits, each.boxes)])
