@@ -7,12 +7,6 @@
 
 namespace hdetr {
 
-enum class Type { kFloat, kDouble, kBFloat16, kHalf };
-
-HDETR_INLINE int64_t element_size(Type type) {
-  return type == Type::kDouble ? 8 : type == Type::kFloat ? 4 : 2;
-}
-
 struct Array {
   void* data;
   Type type;

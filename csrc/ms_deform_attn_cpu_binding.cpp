@@ -8,22 +8,10 @@
 
 #include "ms_deform_attn_checks.h"
 #include "ms_deform_attn_cpu.h"
+#include "tensor_elements.h"
 
 namespace hdetr {
 namespace {
-
-Type type_of(const Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case ScalarType::Double:
-      return Type::kDouble;
-    case ScalarType::BFloat16:
-      return Type::kBFloat16;
-    case ScalarType::Half:
-      return Type::kHalf;
-    default:
-      return Type::kFloat;
-  }
-}
 
 ConstArray array_of(const Tensor& tensor) { return {tensor.const_data_ptr(), type_of(tensor)}; }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 // HDETR_INLINE: on the host and in kernels. HDETR_KERNEL_INLINE: in kernels only.
 #if defined(__CUDACC__)
@@ -33,5 +34,32 @@ template <class Number>
 using RealOf = typename NumberTraits<Number>::Real;
 template <class Number>
 using IntegerOf = typename NumberTraits<Number>::Integer;
+
+// What the elements of a tensor are.
+enum class Type { kFloat, kDouble, kHalf, kBFloat16 };
+
+HDETR_INLINE int64_t element_size(Type type) {
+  return type == Type::kDouble ? 8 : type == Type::kFloat ? 4 : 2;
+}
+
+// The same bits as another type.
+template <class To, class From>
+HDETR_INLINE To bits_as(const From& from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  std::memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+template <class Number>
+HDETR_INLINE Number absolute(Number x) {
+  return bits_as<Number>(bits_as<IntegerOf<Number>>(x) & 0x7fffffff);
+}
+
+// Of float32, a truth or a mask.
+template <class Number>
+HDETR_INLINE auto is_finite(Number x) {
+  return (bits_as<IntegerOf<Number>>(x) & 0x7fffffff) < 0x7f800000;
+}
 
 }  // namespace hdetr

@@ -32,13 +32,6 @@ HDETR_INLINE void store(void* to, const Packed& pack) {
   std::memcpy(to, &pack, sizeof pack);
 }
 
-// The same bits as another type.
-template <class To, class From>
-HDETR_INLINE To bits_as(const From& from) {
-  static_assert(sizeof(To) == sizeof(From));
-  return load<To>(&from);
-}
-
 // Lane i of the result is lane `Order::at(i)` of `a` and `b`, one after the other.
 template <class Result, class Order, class Packed, int... kLane>
 HDETR_INLINE Result shuffle(const Packed& a, const Packed& b,
@@ -117,6 +110,8 @@ template <>
 struct NumberTraits<Pack<float, 4>> : PackTraits<float, 4> {};
 template <>
 struct NumberTraits<Pack<float, 8>> : PackTraits<float, 8> {};
+template <>
+struct NumberTraits<Pack<float, 16>> : PackTraits<float, 16> {};
 template <>
 struct NumberTraits<Pack<double, 4>> : PackTraits<double, 4> {};
 

@@ -19,9 +19,14 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.ops import (
+    CostWeights,
+    FocalCost,
+    SoftmaxCost,
     batched_assignment,
     batched_assignment_reference,
     extension,
+    matching_cost,
+    matching_cost_reference,
     ms_deform_attn,
     ms_deform_attn_reference,
 )
@@ -216,6 +221,24 @@ def check_determinism(device: torch.device) -> Check:
     return Check(f"ms_deform_attn on {device}, deterministic", same, detail)
 
 
+def check_matching_cost(device: torch.device) -> Check:
+    """The kernels against their twin on the CPU, with both class costs that they know."""
+    rng = torch.Generator().manual_seed(0)
+    logits, boxes = torch.randn(4, 100, 11, generator=rng), torch.rand(4, 100, 4, generator=rng)
+    labels = torch.randint(11, (2, 20), generator=rng)
+    target_boxes = torch.rand(2, 20, 4, generator=rng)
+    tensors = (logits, boxes, labels, target_boxes, torch.tensor([20, 20]))
+    weights, errors = CostWeights(2.0, 5.0, 2.0), []
+    for form in (FocalCost(), SoftmaxCost()):
+        wanted, _ = matching_cost_reference(*tensors, class_cost=form, weights=weights)
+        moved = (tensor.to(device) for tensor in tensors)
+        got, _ = matching_cost(*moved, class_cost=form, weights=weights)
+        errors.append(_error(got, wanted))
+    worst = max(errors)
+    detail = f"focal and softmax, error {worst:.1e}"
+    return Check(f"matching_cost on {device}", worst <= TOLERANCES[torch.float32], detail)
+
+
 def check_assignment(device: torch.device) -> Check:
     """As many pairs as the twin makes, as cheap; with a capacity, and with forbidden pairs."""
     rng = torch.Generator().manual_seed(0)
@@ -250,6 +273,7 @@ def check_device(device: torch.device) -> Iterator[Check]:
     for dtype in TOLERANCES:
         yield _guarded(f"ms_deform_attn on {device}", check_deformable_attention, device, dtype)
     yield _guarded(f"ms_deform_attn on {device}", check_determinism, device)
+    yield _guarded(f"matching_cost on {device}", check_matching_cost, device)
     yield _guarded(f"batched_assignment on {device}", check_assignment, device)
 
 

@@ -100,7 +100,9 @@ def test_cuda_kernels_cannot_be_loaded_by_a_pytorch_without_cuda(
 def test_the_kernels_pass() -> None:
     for check in doctor.check_device(torch.device("cpu")):
         assert check.passed, str(check)
-        assert re.match(r"PASS  (ms_deform_attn|batched_assignment) on cpu", str(check))
+        assert re.match(
+            r"PASS  (ms_deform_attn|matching_cost|batched_assignment) on cpu", str(check)
+        )
 
 
 @pytest.mark.needs_cuda
@@ -141,7 +143,8 @@ def test_a_kernel_that_raises_fails_and_the_others_are_tried(
     monkeypatch.setattr(extension, "why_no_kernel", lambda op, device: "")
     monkeypatch.setattr(doctor, "ms_deform_attn", raising)
     checks = [*doctor.check_device(torch.device("cpu"))]
-    *broken, assignment = checks
+    *broken, cost, assignment = checks
     assert len(broken) == len(doctor.TOLERANCES) + 1
     assert all(not check.passed and "no kernel image" in check.detail for check in broken)
+    assert cost.passed
     assert assignment.passed

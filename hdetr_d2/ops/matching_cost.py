@@ -1,10 +1,26 @@
 """What it costs to match each target of an image with each of its queries."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from hdetr_d2.ops.costs import ClassCost, CostWeights
+from hdetr_d2.ops.costs import ClassCost, CostWeights, FocalCost, SoftmaxCost
+from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
+from hdetr_d2.ops.matching_cost_checks import check_arguments
 from hdetr_d2.ops.matching_cost_reference import matching_cost_reference
+
+_KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+if is_defined("matching_cost"):
+
+    @torch.library.register_fake("hdetr_d2::matching_cost")
+    def _fake(
+        logits: Tensor, boxes: Tensor, labels: Tensor, *others: object
+    ) -> tuple[Tensor, Tensor]:
+        problems, queries, _ = logits.shape
+        cost = boxes.new_empty(problems, labels.shape[1], queries)
+        return cost, labels.new_empty(problems, 3)
 
 
 def matching_cost(
@@ -19,8 +35,9 @@ def matching_cost(
 ) -> tuple[Tensor, Tensor]:
     """Class cost, L1 distance and minus GIoU of all pairs of an image, weighted and summed.
 
-    Computed in float32, under autocast too, and without a gradient. A class cost of one's own is
-    computed in PyTorch's operations.
+    Computed in float32, under autocast too, and without a gradient; in compiled kernels where they
+    are built for the device, else, after one warning, in PyTorch's own operations
+    (`matching_cost_reference`). Those compute a class cost of one's own, too.
 
     Args:
         logits: `Tensor[P, Q, K]`; problem p belongs to image p % B.
@@ -43,70 +60,50 @@ def matching_cost(
             numbers of targets and labels that cannot be.
         TypeError: logits or boxes that are not floating, labels or counts that are not integers.
     """
-    _check_types(logits, boxes, labels, target_boxes, num_targets)
-    _check_shapes(logits, boxes, labels, target_boxes, num_targets)
-    _check_labels(labels, num_targets, logits.shape[-1])
-    return matching_cost_reference(
-        logits.detach(),
-        boxes.detach(),
-        labels.long(),
-        target_boxes.detach(),
-        num_targets.long(),
-        class_cost=class_cost,
-        weights=weights,
+    check_arguments(logits, boxes, labels, target_boxes, num_targets)
+    boxes, target_boxes = boxes.detach().float(), target_boxes.detach().float()
+    tensors = (logits.detach(), boxes, labels.long(), target_boxes, num_targets.long())
+    form = _form(class_cost)
+    if form is None or not _use_kernels(logits.device):
+        return matching_cost_reference(*tensors, class_cost=class_cost, weights=weights)
+    return _compute(*tensors, form, weights)
+
+
+class _Form(NamedTuple):
+    """A class cost as the kernels know it."""
+
+    number: int
+    alpha: float
+    gamma: float
+
+
+def _form(class_cost: ClassCost) -> _Form | None:
+    """None for one that they do not know; a subclass may compute anything."""
+    if type(class_cost) is FocalCost:
+        return _Form(0, class_cost.alpha, class_cost.gamma)
+    return _Form(1, 0.0, 0.0) if type(class_cost) is SoftmaxCost else None
+
+
+@torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
+def _use_kernels(device: torch.device) -> bool:
+    reason = why_no_kernel("matching_cost", device)
+    if reason:
+        warn_of_fallback("matching_cost", "in PyTorch's own operations, slower", reason)
+    return not reason
+
+
+def _compute(
+    logits: Tensor,
+    boxes: Tensor,
+    labels: Tensor,
+    target_boxes: Tensor,
+    num_targets: Tensor,
+    form: _Form,
+    weights: CostWeights,
+) -> tuple[Tensor, Tensor]:
+    if logits.dtype not in _KERNEL_DTYPES:
+        logits = logits.float()
+    parts = [weights.classes, weights.bbox, weights.giou]
+    return torch.ops.hdetr_d2.matching_cost(
+        logits, boxes, labels, target_boxes, num_targets, *form, parts
     )
-
-
-def _check_types(
-    logits: Tensor, boxes: Tensor, labels: Tensor, target_boxes: Tensor, num_targets: Tensor
-) -> None:
-    floating = dict(logits=logits, boxes=boxes, target_boxes=target_boxes)
-    integers = dict(labels=labels, num_targets=num_targets)
-    for name, tensor in floating.items():
-        if not tensor.is_floating_point():
-            raise TypeError(f"{name} must be floating, not {tensor.dtype}.")
-    for name, tensor in integers.items():
-        if tensor.is_floating_point() or tensor.dtype == torch.bool:
-            raise TypeError(f"{name} must hold integers, not {tensor.dtype}.")
-    for name, tensor in (floating | integers).items():
-        if tensor.device != logits.device:
-            raise ValueError(f"{name} is on {tensor.device}, but logits on {logits.device}.")
-
-
-def _check_shapes(
-    logits: Tensor, boxes: Tensor, labels: Tensor, target_boxes: Tensor, num_targets: Tensor
-) -> None:
-    if logits.dim() != 3 or labels.dim() != 2:
-        raise ValueError(
-            "matching_cost takes logits [P, Q, K] and labels [B, G], not "
-            f"{tuple(logits.shape)} and {tuple(labels.shape)}."
-        )
-    (problems, queries, classes), (images, targets) = logits.shape, labels.shape
-    for name, tensor, wanted in (
-        ("boxes", boxes, (problems, queries, 4)),
-        ("target_boxes", target_boxes, (images, targets, 4)),
-        ("num_targets", num_targets, (images,)),
-    ):
-        if tuple(tensor.shape) != wanted:
-            raise ValueError(
-                f"For logits {tuple(logits.shape)} and labels {tuple(labels.shape)}, {name} must "
-                f"be {wanted}, not {tuple(tensor.shape)}."
-            )
-    if problems % images if images else problems:
-        raise ValueError(f"{problems} problems cannot belong to {images} images in equal parts.")
-    if targets and not classes:
-        raise ValueError(f"Logits without classes cannot be matched with {targets} targets.")
-
-
-def _check_labels(labels: Tensor, num_targets: Tensor, classes: int) -> None:
-    """On the host, where that costs nothing; of a fake tensor nothing is known."""
-    if labels.device.type != "cpu" or type(labels) is not Tensor or torch.compiler.is_compiling():
-        return
-    for image, count in enumerate(num_targets.tolist()):
-        if not 0 <= count <= labels.shape[1]:
-            raise ValueError(f"num_targets[{image}] is {count}, but there are {labels.shape[1]}.")
-        unknown = [each for each in labels[image, :count].tolist() if not 0 <= each < classes]
-        if unknown:
-            raise ValueError(
-                f"Image {image} has the label {unknown[0]}, but logits have {classes} classes."
-            )

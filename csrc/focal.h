@@ -1,0 +1,50 @@
+// The sigmoid focal loss (https://arxiv.org/abs/1708.02002) of one logit, in float32, from
+// log-sigmoids: nothing is rounded to log(0).
+#pragma once
+
+#include "elementary.h"
+#include "number.h"
+
+namespace hdetr {
+
+struct FocalForm {
+  float alpha;  // weight of a positive; a negative has 1 - alpha
+  float gamma;  // at least 0
+};
+
+// What is known of a logit x: the probability p = sigmoid(x), and 1 - p.
+template <class Number>
+struct Probability {
+  Number yes, no;                      // p, 1 - p
+  Number minus_log_yes, minus_log_no;  // -log(p), -log(1 - p)
+
+  HDETR_INLINE static Probability of(Number x) {
+    const Number none{}, one = none + 1.0f;
+    const Number e = exp_of_negative(-absolute(x));
+    const Number likely = one / (one + e), unlikely = e * likely;
+    const Number log = log1p_of_unit(e);
+    const auto negative = x < none;
+    return {negative ? unlikely : likely, negative ? likely : unlikely,
+            (negative ? -x : none) + log, (negative ? none : x) + log};
+  }
+
+  // Of the other answer.
+  HDETR_INLINE Probability operator!() const { return {no, yes, minus_log_no, minus_log_yes}; }
+};
+
+// (1 - p)^gamma
+template <class Number>
+HDETR_INLINE Number focus(const Probability<Number>& p, float gamma) {
+  if (gamma == 2.0f) return p.no * p.no;
+  if (gamma == 0.0f) return Number{} + 1.0f;
+  return exp_of_negative(-gamma * p.minus_log_no);
+}
+
+// alpha (1 - p)^gamma -log(p): the loss of a logit whose class is there. With the other answer and
+// 1 - alpha, that of one whose class is not there.
+template <class Number>
+HDETR_INLINE Number focal_loss(const Probability<Number>& p, float alpha, float gamma) {
+  return alpha * focus(p, gamma) * p.minus_log_yes;
+}
+
+}  // namespace hdetr
