@@ -79,6 +79,12 @@ class SetCriterion:
 """
 
 
+def test_the_profile_names_the_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--smoke", "--profile", "--threads", "1"])
+    printed = capsys.readouterr().out
+    assert all(f" {part} " in printed for part in ("match", "loss", "backward"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty one; what is imported from it is forgotten."""
