@@ -21,7 +21,7 @@ ALLOWED = {
     "ops.batched_assignment_reference.batched_assignment_reference": "SciPy is on the host",
     "ops.drop_in._read": "other projects have level sizes on the device; documented",
     "ops.linear_sum_assignment._pairs": "SciPy's form of an answer; not used in a step",
-    "ops.matching_cost._check_labels": "of tensors on the host",
+    "ops.matching_cost_checks._check_labels": "of tensors on the host",
     "structures._check_target": "of tensors on the host",
     "structures._target_tensors": "of the loader's tensors, on the host",
 }

@@ -40,15 +40,22 @@ SCHEMES = {
 RECIPES = [(path, None) for path in MODELS] + [(PLUS_PLUS, name) for name in SCHEMES]
 
 
+# Operator -> what decides, in its module, whether the kernels are used, and the answer for it.
+KERNELS: dict[str, tuple[str, Any]] = {
+    "batched_assignment": ("_why_no_kernel", ""),
+    "matching_cost": ("_use_kernels", True),
+    "ms_deform_attn": ("why_no_kernels", ""),
+}
+
+
 @pytest.fixture
 def kernels_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """The operators take their compiled form, also for the devices that this machine lacks."""
-    for op in ("batched_assignment", "ms_deform_attn"):
+    for op, (name, answer) in KERNELS.items():
         if not is_defined(op):
             pytest.skip(f"needs the schema of {op}, which is compiled")
-    modules = sys.modules
-    monkeypatch.setattr(modules["hdetr_d2.ops.batched_assignment"], "_why_no_kernel", lambda d: "")
-    monkeypatch.setattr(modules["hdetr_d2.ops.ms_deform_attn"], "why_no_kernels", lambda *a: "")
+        module = sys.modules[f"hdetr_d2.ops.{op}"]  # the package has the function under that name
+        monkeypatch.setattr(module, name, lambda *args, answer=answer: answer)
 
 
 def step(tiny_model: Any, path: str, scheme: str | None, device: str) -> None:
