@@ -7,15 +7,6 @@
 
 namespace hdetr {
 
-struct Array {
-  void* data;
-  Type type;
-};
-struct ConstArray {
-  const void* data;
-  Type type;
-};
-
 template <int kLanes>
 HDETR_INLINE Pack<float, kLanes> from_bfloat16(const Pack<uint16_t, kLanes>& bits) {
   using Bits = Pack<uint32_t, kLanes>;

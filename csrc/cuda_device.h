@@ -1,4 +1,4 @@
-// The device and the stream that a binding works on.
+// The device and the stream that PyTorch works on.
 #pragma once
 
 #include <cuda_runtime_api.h>

@@ -1,9 +1,29 @@
-// How a kernel is launched.
+// On the host: types as template arguments, and the launch of a kernel.
 #pragma once
 
-#include <cuda_runtime.h>
+#include "cuda_number.cuh"
 
 namespace hdetr::cuda {
+
+template <class T>
+struct Tag {
+  using type = T;
+};
+
+template <class Call>
+cudaError_t with_type(Type type, const Call& call) {
+  switch (type) {
+    case Type::kFloat:
+      return call(Tag<float>{});
+    case Type::kDouble:
+      return call(Tag<double>{});
+    case Type::kHalf:
+      return call(Tag<__half>{});
+    case Type::kBFloat16:
+      return call(Tag<__nv_bfloat16>{});
+  }
+  return cudaErrorInvalidValue;
+}
 
 // The only place where kernels are launched; it is a function call and not <<<>>>, so that tests
 // can run the same kernels on the CPU.

@@ -22,6 +22,19 @@ struct MatchingRule {
   float classes, bbox, giou;  // weights
 };
 
+// All arrays are contiguous.
+struct MatchingArguments {
+  MatchingSizes sizes;
+  MatchingRule rule;
+  ConstArray logits;           // [P, Q, K], not of doubles
+  const float* boxes;          // [P, Q, 4] cxcywh
+  const int64_t* labels;       // [B, G]
+  const float* target_boxes;   // [B, G, 4] cxcywh
+  const int64_t* num_targets;  // [B]
+  float* cost;                 // [P, G, Q]
+  int64_t* nonfinite;          // [P, 3], zeros at first
+};
+
 inline constexpr float kNoMatch = __builtin_huge_valf();
 
 template <class Number>

@@ -1,6 +1,8 @@
-// The arguments of the matching cost, checked once for the CPU and for CUDA: a kernel trusts them.
+// The tensors of the matching cost, once for the CPU and for CUDA: checked, as a kernel trusts its
+// arguments, and made into what it takes.
 #pragma once
 
+#include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
 #include <torch/headeronly/util/Exception.h>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "matching_cost.h"
+#include "tensor_elements.h"
 
 namespace hdetr {
 
@@ -77,6 +80,29 @@ inline MatchingRule matching_rule(int64_t form, double alpha, double gamma,
           static_cast<float>(weights[0]),
           static_cast<float>(weights[1]),
           static_cast<float>(weights[2])};
+}
+
+struct MatchingResults {
+  Tensor cost, nonfinite;
+
+  static MatchingResults of(const MatchingTensors& given, const MatchingSizes& sizes) {
+    return {torch::stable::new_empty(given.boxes, {sizes.problems, sizes.targets, sizes.queries}),
+            torch::stable::new_zeros(given.labels, {sizes.problems, 3})};
+  }
+};
+
+inline MatchingArguments matching_arguments(const MatchingTensors& given,
+                                            const MatchingSizes& sizes, const MatchingRule& rule,
+                                            MatchingResults& results) {
+  return {sizes,
+          rule,
+          {given.logits.const_data_ptr(), type_of(given.logits)},
+          elements_of<float>(given.boxes),
+          elements_of<int64_t>(given.labels),
+          elements_of<float>(given.target_boxes),
+          elements_of<int64_t>(given.num_targets),
+          mutable_elements_of<float>(results.cost),
+          mutable_elements_of<int64_t>(results.nonfinite)};
 }
 
 }  // namespace hdetr

@@ -10,7 +10,6 @@
 
 #include "matching_cost_checks.h"
 #include "matching_cost_cpu.h"
-#include "tensor_elements.h"
 
 namespace hdetr {
 namespace {
@@ -31,24 +30,15 @@ std::tuple<Tensor, Tensor> matching_cost(Tensor logits, Tensor boxes, Tensor lab
   const MatchingTensors given(logits, boxes, labels, target_boxes, num_targets);
   const MatchingSizes sizes = check_matching(given);
   check_counts(given.num_targets, sizes);
-  Tensor cost =
-      torch::stable::new_empty(given.boxes, {sizes.problems, sizes.targets, sizes.queries});
-  Tensor nonfinite = torch::stable::new_zeros(given.labels, {sizes.problems, 3});
-  const MatchingArguments arguments{sizes,
-                                    matching_rule(form, alpha, gamma, weights),
-                                    {given.logits.const_data_ptr(), type_of(given.logits)},
-                                    elements_of<float>(given.boxes),
-                                    elements_of<int64_t>(given.labels),
-                                    elements_of<float>(given.target_boxes),
-                                    elements_of<int64_t>(given.num_targets),
-                                    mutable_elements_of<float>(cost),
-                                    mutable_elements_of<int64_t>(nonfinite)};
+  const MatchingRule rule = matching_rule(form, alpha, gamma, weights);
+  MatchingResults results = MatchingResults::of(given, sizes);
+  const MatchingArguments arguments = matching_arguments(given, sizes, rule, results);
   const int64_t tasks = count_tasks(arguments);
   const int64_t pairs = sizes.problems * sizes.queries * sizes.targets;
   const int64_t grain = std::max<int64_t>(1, tasks * kWorthAThread / std::max<int64_t>(1, pairs));
   torch::stable::parallel_for(
       0, tasks, grain, [&](int64_t first, int64_t last) { run_tasks(arguments, first, last); });
-  return {cost, nonfinite};
+  return {results.cost, results.nonfinite};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "array.h"
 #include "matching_cost_cpu.h"
 #include "matching_cost_cpu_scratch.h"
 

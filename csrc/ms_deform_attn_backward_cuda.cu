@@ -146,17 +146,6 @@ int64_t count_weights(const Sizes& s) {
   return s.batch * s.queries * s.heads * s.levels * s.points;
 }
 
-int64_t item_bytes(Element element) {
-  switch (element) {
-    case Element::kFloat32:
-      return 4;
-    case Element::kFloat64:
-      return 8;
-    default:
-      return 2;
-  }
-}
-
 int32_t log2_rounded_up(int64_t number) {
   int32_t log2 = 0;
   while (log2 < 62 && (int64_t(1) << log2) < number) ++log2;
@@ -260,7 +249,7 @@ void sum_in_fixed_point(Steps& steps) {
 int64_t backward_workspace_bytes(const Problem& problem, bool deterministic) {
   const int64_t count = count_value(problem.sizes);
   if (deterministic) return kExtremesBytes + count * int64_t(sizeof(unsigned long long));
-  return item_bytes(problem.value) == 2 ? count * int64_t(sizeof(float)) : 0;
+  return element_size(problem.value) == 2 ? count * int64_t(sizeof(float)) : 0;
 }
 
 cudaError_t launch_ms_deform_attn_backward(const Problem& problem, const LaunchShape& shape,
@@ -268,7 +257,7 @@ cudaError_t launch_ms_deform_attn_backward(const Problem& problem, const LaunchS
                                            cudaStream_t stream) {
   Steps steps(problem, shape, tensors, stream);
   if (has_no_pairs(problem.sizes)) {
-    steps.zero(tensors.grad_value, count_value(problem.sizes) * item_bytes(problem.value));
+    steps.zero(tensors.grad_value, count_value(problem.sizes) * element_size(problem.value));
     return steps.error();
   }
   return with_types(problem, [&](auto value_tag, auto weight_tag) {

@@ -11,8 +11,6 @@
 
 namespace hdetr::cuda {
 
-enum class Element { kFloat32, kFloat64, kFloat16, kBFloat16 };
-
 // The levels are a parameter of the kernels, which has a limit.
 constexpr int64_t kMaxLevels = 64;
 // What the kernels keep in 32 bits; numbers of elements are in 64.
@@ -20,8 +18,8 @@ constexpr int64_t kMaxChannels = 1 << 28;  // of all heads
 constexpr int64_t kMaxPoints = 1 << 30;    // of all levels
 
 struct Problem {
-  Element value;    // of value, output and their gradients
-  Element weights;  // the same, or that of the locations: kFloat64 for kFloat64, else kFloat32
+  Type value;    // of value, output and their gradients
+  Type weights;  // the same, or that of the locations: kDouble for kDouble, else kFloat
   Sizes sizes;
   std::vector<int64_t> shapes;  // height and width of each level
 };

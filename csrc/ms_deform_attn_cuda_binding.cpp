@@ -1,7 +1,5 @@
 // The kernels for CUDA in PyTorch's dispatcher. The schemas come with those for the CPU.
 #include <cuda_runtime_api.h>
-#include <torch/csrc/inductor/aoti_torch/c/shim.h>
-#include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/macros.h>
 #include <torch/csrc/stable/ops.h>
@@ -10,24 +8,13 @@
 #include <tuple>
 #include <vector>
 
+#include "cuda_device.h"
 #include "ms_deform_attn_checks.h"
 #include "ms_deform_attn_cuda.h"
+#include "tensor_elements.h"
 
 namespace hdetr::cuda {
 namespace {
-
-Element element_of(const Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case ScalarType::Double:
-      return Element::kFloat64;
-    case ScalarType::Half:
-      return Element::kFloat16;
-    case ScalarType::BFloat16:
-      return Element::kBFloat16;
-    default:
-      return Element::kFloat32;
-  }
-}
 
 // The checked arguments, contiguous as the kernels want them.
 struct Inputs {
@@ -39,7 +26,7 @@ struct Inputs {
       : value(torch::stable::contiguous(any_value)),
         locations(torch::stable::contiguous(any_locations)),
         weights(torch::stable::contiguous(any_weights)),
-        problem{element_of(value), element_of(weights),
+        problem{type_of(value), type_of(weights),
                 check_arguments(value, shapes, locations, weights), shapes} {
     const Sizes& sizes = problem.sizes;
     HDETR_CHECK(value.is_cuda(), "value must be on a CUDA device.");
@@ -52,21 +39,6 @@ struct Inputs {
                 "the CUDA kernels take 2^30 points of all levels together at most, not ",
                 sizes.levels * sizes.points, ".");
   }
-};
-
-// Work for the device of a tensor, on its current stream.
-class Device {
- public:
-  explicit Device(const Tensor& tensor) : guard_(tensor.get_device_index()) {
-    void* stream = nullptr;
-    TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
-    stream_ = static_cast<cudaStream_t>(stream);
-  }
-  cudaStream_t stream() const { return stream_; }
-
- private:
-  torch::stable::accelerator::DeviceGuard guard_;
-  cudaStream_t stream_;
 };
 
 Tensor ms_deform_attn(Tensor value, std::vector<int64_t> shapes, Tensor locations, Tensor weights) {

@@ -4,34 +4,15 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "cuda_launch.cuh"
 #include "ms_deform_attn_cuda.cuh"
 
 namespace hdetr::cuda {
 
-template <class T>
-struct Tag {
-  using type = T;
-};
-
-template <class Call>
-cudaError_t with_value_type(Element element, const Call& call) {
-  switch (element) {
-    case Element::kFloat32:
-      return call(Tag<float>{});
-    case Element::kFloat64:
-      return call(Tag<double>{});
-    case Element::kFloat16:
-      return call(Tag<__half>{});
-    case Element::kBFloat16:
-      return call(Tag<__nv_bfloat16>{});
-  }
-  return cudaErrorInvalidValue;
-}
-
 // Calls `call(Tag<value type>, Tag<weight type>)`.
 template <class Call>
 cudaError_t with_types(const Problem& problem, const Call& call) {
-  return with_value_type(problem.value, [&](auto value) {
+  return with_type(problem.value, [&](auto value) {
     using T = typename decltype(value)::type;
     if (problem.value == problem.weights) return call(value, value);
     return call(value, Tag<RealFor<T>>{});
@@ -86,19 +67,6 @@ Layout<Real> layout_of(const Problem& problem, const LaunchShape& shape) {
 
 inline bool has_no_pairs(const Sizes& sizes) {
   return sizes.batch == 0 || sizes.queries == 0 || sizes.heads == 0;
-}
-
-// The only place where kernels are launched; it is a function call and not <<<>>>, so that tests
-// can run the same kernels on the CPU.
-template <class... Parameters, class... Arguments>
-cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream,
-                   const Arguments&... arguments) {
-  cudaLaunchConfig_t config{};
-  config.gridDim = grid;
-  config.blockDim = dim3(threads);
-  config.stream = stream;
-  (void)cudaLaunchKernelEx(&config, kernel, arguments...);
-  return cudaGetLastError();  // also clears it: a later launch must not be blamed
 }
 
 // As `for_each_pair` has it.

@@ -42,6 +42,15 @@ HDETR_INLINE int64_t element_size(Type type) {
   return type == Type::kDouble ? 8 : type == Type::kFloat ? 4 : 2;
 }
 
+struct Array {
+  void* data;
+  Type type;
+};
+struct ConstArray {
+  const void* data;
+  Type type;
+};
+
 // The same bits as another type.
 template <class To, class From>
 HDETR_INLINE To bits_as(const From& from) {

@@ -5,11 +5,11 @@
 using namespace hdetr;
 using namespace hdetr::cuda;
 
-// The same fields in test_cuda_kernels_emulated.py.
+// The same fields in test_ms_deform_attn_emulated.py.
 struct EmulatedCall {
   Sizes sizes;
   const int64_t* shapes;
-  int32_t value_type, weight_type;  // of Element
+  int32_t value_type, weight_type;  // of Type
   int32_t threads, tiled, max_blocks;
   int32_t deterministic;
   uint64_t seed;
@@ -18,7 +18,7 @@ struct EmulatedCall {
 namespace {
 
 Problem problem_of(const EmulatedCall& call) {
-  return {Element(call.value_type), Element(call.weight_type), call.sizes,
+  return {Type(call.value_type), Type(call.weight_type), call.sizes,
           std::vector<int64_t>(call.shapes, call.shapes + 2 * call.sizes.levels)};
 }
 

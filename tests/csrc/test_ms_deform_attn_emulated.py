@@ -1,10 +1,10 @@
-"""The CUDA kernels on the CPU: `cuda_emulation` compiles the same files with g++ and runs every
-thread as a fiber."""
+"""The CUDA kernels of multi-scale deformable attention, emulated."""
+
+import hdetr_d2  # noqa: F401
 
 import ctypes
-import shutil
-import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,16 +14,16 @@ from torch import Tensor
 
 from hdetr_d2.ops import ms_deform_attn_reference
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-EMULATION = REPOSITORY / "tests" / "csrc" / "cuda_emulation"
-# As in `enum Element`.
+sys.path.insert(0, str(Path(__file__).parent))
+from guarded import MARGIN, assert_unharmed, guarded
+
+# As in `enum Type`.
 ELEMENTS = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 TYPES = [(t, t) for t in ELEMENTS] + [(t, torch.float32) for t in ELEMENTS[2:]]
-MARGIN = 64  # numbers before and after every tensor, which no kernel may read or write
 
 
 class Call(ctypes.Structure):
-    """The same fields in driver.cpp."""
+    """The same fields in ms_deform_attn_driver.cpp."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("batch", "cells", "heads", "channels")),
@@ -36,18 +36,8 @@ class Call(ctypes.Structure):
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    if shutil.which("g++") is None:
-        pytest.skip("The emulation of the CUDA kernels needs g++.")
-    library = tmp_path_factory.mktemp("cuda_emulation") / "kernels.so"
-    csrc = REPOSITORY / "csrc"
-    sources = [*sorted(csrc.glob("ms_deform_attn*_cuda.cu")), *sorted(EMULATION.glob("*.cpp"))]
-    # Not optimised: it would take longer than all tests that follow.
-    flags = ["-std=c++17", "-O0", "-shared", "-fPIC", "-Wno-unknown-pragmas", "-D__CUDA_ARCH__=900"]
-    folders = [f"-I{EMULATION}", f"-I{csrc}"]
-    command = ["g++", *flags, *folders, "-o", str(library), "-x", "c++", *map(str, sources)]
-    subprocess.run(command, check=True)
-    loaded = ctypes.CDLL(str(library))
+def kernels(emulate: Callable[[str], ctypes.CDLL]) -> ctypes.CDLL:
+    loaded = emulate("ms_deform_attn")
     loaded.workspace_bytes.restype = ctypes.c_int64
     return loaded
 
@@ -115,18 +105,6 @@ def draw(
         normal(*pairs, len(sizes), points).to(weight_type),
         normal(*pairs[:2], heads * channels).to(value_type),
     )
-
-
-def guarded(tensor: Tensor, margin: int = MARGIN) -> Tensor:
-    """The same in the middle of NaNs."""
-    buffer = torch.full((tensor.numel() + 2 * MARGIN,), torch.nan, dtype=tensor.dtype)
-    view = buffer[margin : margin + tensor.numel()].view(tensor.shape)
-    return view.copy_(tensor)
-
-
-def assert_unharmed(view: Tensor) -> None:
-    buffer = view.new_empty(0).set_(view.untyped_storage())
-    assert int(buffer.isnan().sum()) - int(view.isnan().sum()) == 2 * MARGIN
 
 
 def forward(
