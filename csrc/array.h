@@ -75,4 +75,22 @@ HDETR_INLINE void write(const Array& array, int64_t index, const Pack<Real, kLan
   store(static_cast<Real*>(array.data) + index, numbers);
 }
 
+// The first `count` elements from `index` on, fewer than a pack has lanes; the other lanes are 0.
+template <class Real, int kLanes>
+HDETR_INLINE Pack<Real, kLanes> read_some(const ConstArray& array, int64_t index, int64_t count) {
+  const int64_t size = element_size(array.type);
+  char bytes[kLanes * sizeof(Real)] = {};
+  std::memcpy(bytes, static_cast<const char*>(array.data) + index * size, count * size);
+  return read<Real, kLanes>({bytes, array.type}, 0);
+}
+
+template <class Real, int kLanes>
+HDETR_INLINE void write_some(const Array& array, int64_t index, int64_t count,
+                             const Pack<Real, kLanes>& numbers) {
+  const int64_t size = element_size(array.type);
+  char bytes[kLanes * sizeof(Real)];
+  write<Real, kLanes>({bytes, array.type}, 0, numbers);
+  std::memcpy(static_cast<char*>(array.data) + index * size, bytes, count * size);
+}
+
 }  // namespace hdetr

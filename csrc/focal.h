@@ -40,11 +40,36 @@ HDETR_INLINE Number focus(const Probability<Number>& p, float gamma) {
   return exp_of_negative(-gamma * p.minus_log_no);
 }
 
-// alpha (1 - p)^gamma -log(p): the loss of a logit whose class is there. With the other answer and
-// 1 - alpha, that of one whose class is not there.
+// alpha (1 - p)^gamma -log(p)
 template <class Number>
 HDETR_INLINE Number focal_loss(const Probability<Number>& p, float alpha, float gamma) {
   return alpha * focus(p, gamma) * p.minus_log_yes;
+}
+
+// Its derivative by the logit.
+template <class Number>
+HDETR_INLINE Number focal_slope(const Probability<Number>& p, float alpha, float gamma) {
+  return -alpha * focus(p, gamma) * (gamma * p.yes * p.minus_log_yes + p.no);
+}
+
+// The loss of a logit whose class is there, and of one whose class is not.
+template <class Number>
+HDETR_INLINE Number positive_loss(const Probability<Number>& p, const FocalForm& form) {
+  return focal_loss(p, form.alpha, form.gamma);
+}
+template <class Number>
+HDETR_INLINE Number negative_loss(const Probability<Number>& p, const FocalForm& form) {
+  return focal_loss(!p, 1.0f - form.alpha, form.gamma);
+}
+
+// Their derivatives by the logit.
+template <class Number>
+HDETR_INLINE Number positive_slope(const Probability<Number>& p, const FocalForm& form) {
+  return focal_slope(p, form.alpha, form.gamma);
+}
+template <class Number>
+HDETR_INLINE Number negative_slope(const Probability<Number>& p, const FocalForm& form) {
+  return -focal_slope(!p, 1.0f - form.alpha, form.gamma);
 }
 
 }  // namespace hdetr

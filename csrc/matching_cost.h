@@ -96,7 +96,7 @@ struct PairCost {
 template <class Number>
 HDETR_INLINE Number focal_cost(Number logit, const FocalForm& form) {
   const auto p = Probability<Number>::of(logit);
-  return focal_loss(p, form.alpha, form.gamma) - focal_loss(!p, 1.0f - form.alpha, form.gamma);
+  return positive_loss(p, form) - negative_loss(p, form);
 }
 
 // `largest` of all logits of the query, and the `sum` of exp(logit - largest).

@@ -61,11 +61,7 @@ struct MatchingKernels {
     for (; k + kLanes <= classes; k += kLanes) {
       store(scratch.row + k, read<float, kLanes>(logits, start + k));
     }
-    const int64_t size = element_size(logits.type);
-    char last[kLanes * sizeof(float)] = {};
-    std::memcpy(last, static_cast<const char*>(logits.data) + (start + k) * size,
-                (classes - k) * size);
-    store(scratch.row + k, read<float, kLanes>({last, logits.type}, 0));
+    store(scratch.row + k, read_some<float, kLanes>(logits, start + k, classes - k));
     store(scratch.row + classes, Number{} - kNoMatch);
   }
 
@@ -85,13 +81,8 @@ struct MatchingKernels {
         sum += exp_of_negative(load<Number>(scratch.row + k) - most);
       }
       scratch.largest[q] = most;
-      scratch.sum[q] = lanes_sum(sum);
+      scratch.sum[q] = sum_of_lanes<kLanes>(sum);
     }
-  }
-
-  HDETR_INLINE static float lanes_sum(const Number& number) {
-    const Pack<float, 4> four = fold_to_four<float, kLanes>(number);
-    return four[0] + four[1] + (four[2] + four[3]);
   }
 
   template <class Word>
@@ -148,7 +139,7 @@ struct MatchingKernels {
         std::memcpy(costs + q, &cost, (block.count - q) * sizeof(float));
       }
     }
-    return lanes_sum(lost) > 0;
+    return sum_of_lanes<kLanes>(lost) > 0;
   }
 
   // Of a target one of whose costs is not finite: seldom more than a few.

@@ -10,13 +10,11 @@
 #include <type_traits>
 
 #include "cuda_number.cuh"
+#include "cuda_warp.cuh"
 #include "ms_deform_attn.h"
 #include "ms_deform_attn_cuda.h"
 
 namespace hdetr::cuda {
-
-constexpr int kWarp = 32;
-constexpr unsigned kAllLanes = 0xffffffffu;
 
 // ---- how the work is dealt out
 

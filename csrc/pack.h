@@ -78,6 +78,13 @@ HDETR_INLINE Pack<Real, 4> fold_to_four(const Pack<Real, kLanes>& pack) {
   }
 }
 
+// The sum of all lanes.
+template <int kLanes>
+HDETR_INLINE float sum_of_lanes(const Pack<float, kLanes>& pack) {
+  const Pack<float, 4> four = fold_to_four<float, kLanes>(pack);
+  return four[0] + four[1] + (four[2] + four[3]);
+}
+
 // The sums of four packs: transposed while they are added, which shares the shuffles among them.
 template <class Real, int kLanes>
 HDETR_INLINE Pack<Real, 4> sums_of_four(const Pack<Real, kLanes> (&packs)[4]) {

@@ -5,12 +5,9 @@ fit it.
 import math
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor, nn
 
-from hdetr_d2.ops import ClassCost, FocalCost
-from hdetr_d2.ops.focal import focal_loss
-from hdetr_d2.structures import NO_LOSS
+from hdetr_d2.ops import ClassCost, FocalCost, sigmoid_focal_loss
 
 
 class ClassLoss(nn.Module, ABC):
@@ -76,17 +73,4 @@ class FocalLoss(ClassLoss):
         return FocalCost(self.alpha, self.gamma)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        logits = logits.float()
-        # Every class as a negative, then the difference where a query has a target: that is far
-        # fewer elements than a dense one-hot target, and it needs no host-side selection.
-        negative = torch.where(labels != NO_LOSS, self._negative(logits).sum(-1), 0.0).sum((1, 2))
-        picked = logits.gather(-1, labels.clamp(min=0)[..., None]).squeeze(-1)
-        positive = torch.where(labels >= 0, self._positive(picked) - self._negative(picked), 0.0)
-        return negative + positive.sum((1, 2))
-
-    def _positive(self, logits: Tensor) -> Tensor:
-        """Loss of a logit whose class is there."""
-        return focal_loss(logits, self.alpha, self.gamma)
-
-    def _negative(self, logits: Tensor) -> Tensor:
-        return focal_loss(-logits, 1 - self.alpha, self.gamma)
+        return sigmoid_focal_loss(logits, labels, self.alpha, self.gamma)

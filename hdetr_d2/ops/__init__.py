@@ -14,6 +14,8 @@ from hdetr_d2.ops.matching_cost import matching_cost
 from hdetr_d2.ops.matching_cost_reference import matching_cost_reference
 from hdetr_d2.ops.ms_deform_attn import ms_deform_attn
 from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
+from hdetr_d2.ops.sigmoid_focal_loss import sigmoid_focal_loss
+from hdetr_d2.ops.sigmoid_focal_loss_reference import sigmoid_focal_loss_reference
 
 __all__ = [
     "ClassCost",
@@ -30,4 +32,6 @@ __all__ = [
     "ms_deform_attn",
     "ms_deform_attn_reference",
     "pairwise_generalized_box_iou",
+    "sigmoid_focal_loss",
+    "sigmoid_focal_loss_reference",
 ]

@@ -1,10 +1,12 @@
 """What PyTorch must know of the compiled op: shapes without data, the derivative, and autocast."""
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from hdetr_d2.ops.derivative import no_second_derivative
 
 _OP = "hdetr_d2::ms_deform_attn"
 _BACKWARD = "hdetr_d2::ms_deform_attn_backward"
@@ -71,17 +73,13 @@ def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, Tensor, Tens
     return by_value, None, by_locations, by_weights
 
 
-def _refuse(ctx: Any, *gradients: Tensor) -> NoReturn:
-    raise RuntimeError("ms_deform_attn has no second derivative: it can be differentiated once.")
-
-
 def register() -> torch.library.Library:
     """Tells PyTorch; the rules hold as long as the answer is kept."""
     library = torch.library.Library("hdetr_d2", "FRAGMENT")
     torch.library.register_fake(_OP, _fake, lib=library)
     torch.library.register_fake(_BACKWARD, _fake_backward, lib=library)
     torch.library.register_autograd(_OP, _backward, setup_context=_save, lib=library)
-    torch.library.register_autograd(_BACKWARD, _refuse, lib=library)
+    torch.library.register_autograd(_BACKWARD, no_second_derivative("ms_deform_attn"), lib=library)
     for key in ("AutocastCPU", "AutocastCUDA"):
         library.impl("ms_deform_attn", _autocast, key)
     return library
