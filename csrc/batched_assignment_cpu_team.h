@@ -108,8 +108,13 @@ struct Few {
   int64_t most, count = 0;
   double limit = DBL_MAX;  // nothing dearer is wanted
 
+  // Of equal numbers the first are kept, and they come in the order of their indices.
+  HDETR_INLINE bool wants(double number) const {
+    return number < limit || (number == limit && count < most);
+  }
+
   HDETR_INLINE void insert(double number, int64_t index) {
-    if (!(number <= limit) || (count == most && number == limit)) return;
+    if (!wants(number)) return;
     int64_t k = count < most ? count++ : count - 1;
     for (; k > 0 && numbers[k - 1] > number; --k) {
       numbers[k] = numbers[k - 1];
@@ -215,7 +220,7 @@ class LoneTeam {
     // So many blocks hold something as cheap as this: no block that is dearer is worth a look.
     few.count = 0;
     for (Index b = 0; b < blocks; ++b) {
-      if (m_.least[b] > few.limit) continue;
+      if (!few.wants(m_.least[b])) continue;
       const Index end = std::min((b + 1) * kBlock, costs_.columns);
       for (Index j = b * kBlock; j < end; ++j) few.insert(row.at(j), j);
     }
