@@ -106,13 +106,9 @@ cudaError_t launch_matching_cost(const MatchingArguments& given, const Cut& cut,
                                  cudaStream_t stream) {
   const MatchingSizes& sizes = given.sizes;
   if (sizes.problems == 0 || sizes.queries == 0 || sizes.targets == 0) return cudaSuccess;
-  return with_type(given.logits.type, [&](auto tag) {
+  return with_single_type(given.logits.type, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if constexpr (std::is_same_v<T, double>) {
-      return cudaErrorInvalidValue;
-    } else {
-      return launch(matching_cost<T>, grid_of(sizes, cut), cut.threads, stream, given);
-    }
+    return launch(matching_cost<T>, grid_of(sizes, cut), cut.threads, stream, given);
   });
 }
 
