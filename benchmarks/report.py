@@ -104,6 +104,14 @@ def bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
+def publish(benchmark: str, lines: Sequence[str], result: str, options: argparse.Namespace) -> None:
+    """Prints what was measured and where, and writes it where the options of the run say so."""
+    body = f"{bullets(lines)}\n\n{result}"
+    print(body, flush=True)
+    if options.write:
+        add_section(options.write, benchmark, heading(options.device), body)
+
+
 def add_section(page: Path, benchmark: str, title: str, body: str) -> None:
     """Puts a run in front of the older ones of its benchmark."""
     text = page.read_text(encoding="utf-8") if page.exists() else "# Results\n"

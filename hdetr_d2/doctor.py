@@ -29,6 +29,8 @@ from hdetr_d2.ops import (
     matching_cost_reference,
     ms_deform_attn,
     ms_deform_attn_reference,
+    sigmoid_focal_loss,
+    sigmoid_focal_loss_reference,
 )
 from hdetr_d2.ops.extension import Library
 
@@ -239,6 +241,24 @@ def check_matching_cost(device: torch.device) -> Check:
     return Check(f"matching_cost on {device}", worst <= TOLERANCES[torch.float32], detail)
 
 
+def check_focal_loss(device: torch.device) -> Check:
+    """The kernels against their twin in float64 on the CPU."""
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 2, 300, 11, generator=rng)
+    labels = torch.randint(-2, 11, (2, 2, 300), generator=rng)
+
+    def learn(op: Callable, logits: Tensor, labels: Tensor) -> list[Tensor]:
+        leaf = logits.requires_grad_()
+        loss = op(leaf, labels)
+        return [loss.detach(), *torch.autograd.grad(loss.sum(), leaf)]
+
+    wanted = learn(sigmoid_focal_loss_reference, logits.double(), labels)
+    got = learn(sigmoid_focal_loss, logits.to(device), labels.to(device))
+    worst = max(_error(a, b) for a, b in zip(got, wanted, strict=True))
+    detail = f"forward and backward, error {worst:.1e}"
+    return Check(f"sigmoid_focal_loss on {device}", worst <= TOLERANCES[torch.float32], detail)
+
+
 def check_assignment(device: torch.device) -> Check:
     """As many pairs as the twin makes, as cheap; with a capacity, and with forbidden pairs."""
     rng = torch.Generator().manual_seed(0)
@@ -274,6 +294,7 @@ def check_device(device: torch.device) -> Iterator[Check]:
         yield _guarded(f"ms_deform_attn on {device}", check_deformable_attention, device, dtype)
     yield _guarded(f"ms_deform_attn on {device}", check_determinism, device)
     yield _guarded(f"matching_cost on {device}", check_matching_cost, device)
+    yield _guarded(f"sigmoid_focal_loss on {device}", check_focal_loss, device)
     yield _guarded(f"batched_assignment on {device}", check_assignment, device)
 
 

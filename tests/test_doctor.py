@@ -100,9 +100,7 @@ def test_cuda_kernels_cannot_be_loaded_by_a_pytorch_without_cuda(
 def test_the_kernels_pass() -> None:
     for check in doctor.check_device(torch.device("cpu")):
         assert check.passed, str(check)
-        assert re.match(
-            r"PASS  (ms_deform_attn|matching_cost|batched_assignment) on cpu", str(check)
-        )
+        assert re.match(r"PASS  \w+ on cpu", str(check))
 
 
 @pytest.mark.needs_cuda
@@ -143,8 +141,7 @@ def test_a_kernel_that_raises_fails_and_the_others_are_tried(
     monkeypatch.setattr(extension, "why_no_kernel", lambda op, device: "")
     monkeypatch.setattr(doctor, "ms_deform_attn", raising)
     checks = [*doctor.check_device(torch.device("cpu"))]
-    *broken, cost, assignment = checks
+    broken, others = checks[:-3], checks[-3:]
     assert len(broken) == len(doctor.TOLERANCES) + 1
     assert all(not check.passed and "no kernel image" in check.detail for check in broken)
-    assert cost.passed
-    assert assignment.passed
+    assert all(check.passed for check in others)

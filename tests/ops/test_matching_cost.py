@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_convert, generalized_box_iou
 
-from hdetr_d2.ops import CostWeights, FocalCost, SoftmaxCost, matching_cost
+from hdetr_d2.ops import CostWeights, FocalCost, SoftmaxCost, matching_cost, matching_cost_reference
 
 INF, NAN = math.inf, math.nan
 WEIGHTS = CostWeights(classes=2.0, bbox=5.0, giou=2.0)
@@ -193,6 +193,14 @@ def test_a_fake_step_needs_no_numbers():
         for class_cost in COSTS:
             cost, nonfinite = matching_cost(*fake, class_cost=class_cost, weights=WEIGHTS)
             assert (cost.shape, nonfinite.shape) == ((4, 4, 7), (4, 3))
+
+
+@pytest.mark.parametrize("class_cost", COSTS)
+def test_a_device_without_autocast_has_it_too(class_cost):
+    inputs = tuple(each.to("meta") for each in draw([3, 2]))
+    for function in (matching_cost, matching_cost_reference):
+        cost, nonfinite = function(*inputs, class_cost=class_cost, weights=WEIGHTS)
+        assert (cost.shape, nonfinite.shape, cost.device.type) == ((4, 4, 7), (4, 3), "meta")
 
 
 def wrong(**change: Tensor) -> tuple:

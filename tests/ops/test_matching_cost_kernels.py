@@ -195,3 +195,17 @@ def test_the_op_checks_what_it_is_given(change: dict, message: str) -> None:
     given |= dict(form=0, alpha=0.25, gamma=2.0, weights=[2.0, 5.0, 2.0]) | change
     with pytest.raises(RuntimeError, match=message):
         torch.ops.hdetr_d2.matching_cost(*given.values())
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("class_cost", COSTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_a_gpu_gives_the_same(class_cost, dtype: torch.dtype) -> None:
+    inputs = draw(queries=300, targets=40, dtype=dtype)
+    inputs[0][0, 3] = torch.nan
+    inputs[1][1, 5, 2] = torch.inf
+    (cost, nonfinite), (expected, counts) = both(tuple(t.cuda() for t in inputs), class_cost)
+    torch.testing.assert_close(cost, expected, rtol=2e-6, atol=4e-6)
+    assert torch.equal(nonfinite, counts)
+    again = matching_cost(*(t.cuda() for t in inputs), class_cost=class_cost, weights=WEIGHTS)
+    assert torch.equal(again[0], cost)

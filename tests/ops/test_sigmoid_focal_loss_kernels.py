@@ -32,7 +32,7 @@ def draw(
 def differentiate(function, logits: Tensor, labels: Tensor, *form: float) -> tuple[Tensor, Tensor]:
     """The loss, and the gradient of its layers weighted 1, -1/2, 1/3, ..."""
     loss = function(logits, labels, *form)
-    weights = torch.tensor([(-1) ** n / (n + 1) for n in range(len(loss))])
+    weights = torch.tensor([(-1) ** n / (n + 1) for n in range(len(loss))], device=loss.device)
     return loss.detach(), torch.autograd.grad(loss, logits, weights.to(loss))[0]
 
 
@@ -168,3 +168,16 @@ def test_the_ops_check_what_they_are_given(change: dict, message: str) -> None:
 def test_the_backward_refuses_another_gradient(grad_loss: Tensor) -> None:
     with pytest.raises(RuntimeError, match="the gradient of the loss must be"):
         torch.ops.hdetr_d2.sigmoid_focal_loss_backward(grad_loss, *draw(), 0.25, 2.0)
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+def test_a_gpu_gives_the_same_and_always_the_same_bits(dtype: torch.dtype) -> None:
+    logits, labels = (each.detach().cuda() for each in draw((6, 2, 900, 91), dtype))
+    answers = [differentiate(sigmoid_focal_loss, logits.requires_grad_(), labels) for _ in range(2)]
+    assert all(map(torch.equal, *answers))
+    exact = logits.detach().double().requires_grad_()
+    loss, gradient = differentiate(sigmoid_focal_loss_reference, exact, labels)
+    torch.testing.assert_close(answers[0][0].double(), loss, rtol=2e-6, atol=1e-7)
+    tolerance = TOLERANCES[dtype]
+    torch.testing.assert_close(answers[0][1].double(), gradient, rtol=tolerance, atol=3e-7)

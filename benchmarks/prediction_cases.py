@@ -1,0 +1,46 @@
+"""The predictions of a training step, for the ops that read all logits of a group of queries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from assignment_cases import ENCODER, IMAGES, ONE2MANY, ONE2ONE, Group, trained
+from torch import Tensor
+
+CLASSES = 91
+GROUPS: Mapping[str, Group] = {"one2one": ONE2ONE, "one2many": ONE2MANY, "encoder": ENCODER}
+
+
+def shrunk(group: Group) -> Group:
+    return Group(1, group.queries // 50, group.capacity)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Predictions of a group, [L, B, Q, K] and [L, B, Q, 4], and targets, [B, G] and [B, G, 4].
+
+    labels: `Tensor[L, B, Q]`, what each query learns.
+    """
+
+    logits: Tensor
+    boxes: Tensor
+    target_labels: Tensor
+    target_boxes: Tensor
+    labels: Tensor
+
+
+def draw(group: Group, targets: int, dtype: torch.dtype, device: str) -> Step:
+    """Scores near the prior of a new head; proposals of the encoder know one class."""
+    rng = torch.Generator().manual_seed(0)
+    shape = (group.layers, IMAGES, group.queries)
+    logits = (torch.randn(*shape, CLASSES, generator=rng) - 4).to(dtype)
+    target_boxes = torch.rand(IMAGES, targets, 4, generator=rng) * 0.5 + 0.1
+    boxes = trained(target_boxes.repeat(group.layers, 1, 1), group.queries, rng)
+    known = 1 if group is ENCODER else CLASSES
+    target_labels = torch.randint(known, (IMAGES, targets), generator=rng)
+    labels = torch.full(shape, -1)
+    matched = min(targets * group.capacity, group.queries)
+    chosen = torch.randint(known, (*shape[:2], matched), generator=rng)
+    labels[..., :matched] = chosen
+    tensors = (logits, boxes.view(*shape, 4), target_labels, target_boxes, labels)
+    return Step(*(tensor.to(device) for tensor in tensors))
