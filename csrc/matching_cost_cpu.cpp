@@ -19,7 +19,7 @@ HDETR_KERNELS(avx512, HDETR_AVX512, 16)
 
 int64_t count_tasks(const MatchingArguments& arguments) {
   const MatchingSizes& sizes = arguments.sizes;
-  return sizes.problems * ((sizes.queries + kMatchingQueries - 1) / kMatchingQueries);
+  return sizes.problems * divide_up(sizes.queries, kMatchingQueries);
 }
 
 void run_tasks(const MatchingArguments& arguments, int64_t first, int64_t last) {

@@ -5,20 +5,16 @@
 #include <cstdint>
 #include <cstring>
 
-#include "array.h"
 #include "matching_cost_cpu.h"
+#include "matching_cost_cpu_classes.h"
 #include "matching_cost_cpu_scratch.h"
 
 namespace hdetr {
 
-// Queries [first, first + count) of a problem.
-struct QueryBlock {
-  int64_t problem, first, count;
-};
-
 template <int kLanes>
 struct MatchingKernels {
   using Number = Pack<float, kLanes>;
+  using Classes = ClassCostKernels<kLanes>;
 
   HDETR_INLINE static void read_boxes(const MatchingArguments& arguments, const QueryBlock& block,
                                       const MatchingScratch& scratch) {
@@ -51,74 +47,6 @@ struct MatchingKernels {
     const Number none{};
     return Box<Number>::of(none + from[0], none + from[1], none + from[2], none + from[3]);
   }
-
-  // ---- class costs
-
-  // The logits of one query in scratch.row, and after them what no softmax sees.
-  HDETR_INLINE static void read_row(const ConstArray& logits, int64_t start, int64_t classes,
-                                    const MatchingScratch& scratch) {
-    int64_t k = 0;
-    for (; k + kLanes <= classes; k += kLanes) {
-      store(scratch.row + k, read<float, kLanes>(logits, start + k));
-    }
-    store(scratch.row + k, read_some<float, kLanes>(logits, start + k, classes - k));
-    store(scratch.row + classes, Number{} - kNoMatch);
-  }
-
-  HDETR_INLINE static void sum_rows(const MatchingArguments& arguments, const QueryBlock& block,
-                                    const MatchingScratch& scratch) {
-    const int64_t classes = arguments.sizes.classes;
-    const int64_t first = block.problem * arguments.sizes.queries + block.first;
-    for (int64_t q = 0; q < block.count; ++q) {
-      read_row(arguments.logits, (first + q) * classes, classes, scratch);
-      Number largest = Number{} - kNoMatch, sum{};
-      for (int64_t k = 0; k < classes; k += kLanes) {
-        largest = larger(load<Number>(scratch.row + k), largest);
-      }
-      float most = largest[0];
-      for (int lane = 1; lane < kLanes; ++lane) most = larger(largest[lane], most);
-      for (int64_t k = 0; k < classes; k += kLanes) {
-        sum += exp_of_negative(load<Number>(scratch.row + k) - most);
-      }
-      scratch.largest[q] = most;
-      scratch.sum[q] = sum_of_lanes<kLanes>(sum);
-    }
-  }
-
-  template <class Word>
-  HDETR_INLINE static void copy_column(const MatchingArguments& arguments, const QueryBlock& block,
-                                       int64_t label, const MatchingScratch& scratch) {
-    const int64_t classes = arguments.sizes.classes;
-    const Word* from = static_cast<const Word*>(arguments.logits.data) + label +
-                       (block.problem * arguments.sizes.queries + block.first) * classes;
-    for (int64_t q = 0; q < block.count; ++q, from += classes) {
-      static_cast<Word*>(scratch.logits)[q] = *from;
-    }
-  }
-
-  HDETR_INLINE static void find_class_costs(const MatchingArguments& arguments,
-                                            const QueryBlock& block, int64_t label,
-                                            const MatchingScratch& scratch) {
-    const Type type = arguments.logits.type;
-    if (label < 0 || label >= arguments.sizes.classes) {
-      std::fill_n(scratch.classes, kMatchingQueries, kNoMatch);
-      return;
-    }
-    if (element_size(type) == 4) {
-      copy_column<uint32_t>(arguments, block, label, scratch);
-    } else {
-      copy_column<uint16_t>(arguments, block, label, scratch);
-    }
-    for (int64_t q = 0; q < block.count; q += kLanes) {
-      const Number logit = read<float, kLanes>({scratch.logits, type}, q);
-      store(scratch.classes + q, arguments.rule.form == ClassCost::kFocal
-                                     ? focal_cost(logit, arguments.rule.focal)
-                                     : softmax_cost(logit, load<Number>(scratch.largest + q),
-                                                    load<Number>(scratch.sum + q)));
-    }
-  }
-
-  // ---- pairs
 
   // Writes the costs of a target; whether one of them was not finite.
   HDETR_INLINE static bool write_costs(const MatchingArguments& arguments,
@@ -166,12 +94,12 @@ struct MatchingKernels {
         arguments.cost + block.problem * sizes.targets * sizes.queries + block.first;
     if (!scratch.targets.empty()) {
       read_boxes(arguments, block, scratch);
-      if (arguments.rule.form == ClassCost::kSoftmax) sum_rows(arguments, block, scratch);
+      if (arguments.rule.form == ClassCost::kSoftmax) Classes::sum_rows(arguments, block, scratch);
     }
     const int64_t* before = nullptr;
     for (const int64_t& target : scratch.targets) {
       if (before == nullptr || labels[target] != labels[*before]) {
-        find_class_costs(arguments, block, labels[target], scratch);
+        Classes::find(arguments, block, labels[target], scratch);
       }
       before = &target;
       const auto box = target_box(arguments, image * sizes.targets + target);
@@ -186,7 +114,7 @@ struct MatchingKernels {
 
   HDETR_INLINE static void run(const MatchingArguments& arguments, int64_t first, int64_t last) {
     const MatchingSizes& sizes = arguments.sizes;
-    const int64_t blocks = (sizes.queries + kMatchingQueries - 1) / kMatchingQueries;
+    const int64_t blocks = divide_up(sizes.queries, kMatchingQueries);
     MatchingScratch scratch(sizes);
     for (int64_t task = first; task < last; ++task) {
       const int64_t problem = task / blocks, query = task % blocks * kMatchingQueries;

@@ -15,6 +15,11 @@ namespace hdetr {
 constexpr int64_t kMatchingQueries = 64;  // of a task
 constexpr int64_t kWidestPack = 16;
 
+// Queries [first, first + count) of a problem.
+struct QueryBlock {
+  int64_t problem, first, count;
+};
+
 // What is per query has room for a block of them; beyond the last query of a block it holds what
 // was there before, or zeros.
 struct MatchingScratch {

@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(kMostThreads)
 
 dim3 grid_of(const MatchingSizes& sizes, const Cut& cut) {
   const auto blocks = [&](int64_t size, int64_t at_once, int64_t limit) {
-    return unsigned(std::min({(size + at_once - 1) / at_once, limit, int64_t(cut.blocks)}));
+    return unsigned(std::min({divide_up(size, at_once), limit, int64_t(cut.blocks)}));
   };
   return dim3(blocks(sizes.queries, cut.threads, INT32_MAX), blocks(sizes.problems, 1, UINT16_MAX),
               blocks(sizes.targets, kTargets, UINT16_MAX));

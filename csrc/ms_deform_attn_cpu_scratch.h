@@ -16,8 +16,6 @@ constexpr int64_t kSparePoints = 4;     // room after the points of a block
 constexpr int64_t kPlaneQueries = 512;  // queries of a task that copies a plane
 constexpr int64_t kDirectQueries = 32;  // queries of a task that does not
 
-inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // How a run of tasks reads the values of a head: where they stand, or from a copy of its own.
 //
 // In a copy, the plane, the cells of one head are neighbours, 16-bit numbers are already converted

@@ -35,6 +35,8 @@ using RealOf = typename NumberTraits<Number>::Real;
 template <class Number>
 using IntegerOf = typename NumberTraits<Number>::Integer;
 
+HDETR_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 // What the elements of a tensor are.
 enum class Type { kFloat, kDouble, kHalf, kBFloat16 };
 

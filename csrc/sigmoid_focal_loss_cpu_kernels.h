@@ -23,7 +23,7 @@ struct FocalTasks {
 
   static FocalTasks of(const FocalSizes& sizes) {
     const int64_t rows = std::max<int64_t>(1, kFocalNumbers / std::max<int64_t>(1, sizes.classes));
-    return {rows, (sizes.rows + rows - 1) / rows};
+    return {rows, divide_up(sizes.rows, rows)};
   }
 };
 

@@ -15,7 +15,7 @@ __host__ __device__ __forceinline__ int64_t logits_of_layer(const FocalSizes& si
   return sizes.rows * sizes.classes;
 }
 __host__ __device__ __forceinline__ int64_t pieces_of_layer(const FocalSizes& sizes) {
-  return (logits_of_layer(sizes) + kPiece - 1) / kPiece;
+  return divide_up(logits_of_layer(sizes), kPiece);
 }
 
 // A logit's place among those of its query, from its place among those of a piece.
@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(kMostThreads)
 }
 
 dim3 grid_of(const FocalSizes& sizes, int64_t pieces_at_once, const Cut& cut) {
-  const int64_t blocks = (pieces_of_layer(sizes) + pieces_at_once - 1) / pieces_at_once;
+  const int64_t blocks = divide_up(pieces_of_layer(sizes), pieces_at_once);
   const auto limited = [&](int64_t wanted, int64_t limit) {
     return unsigned(std::min({wanted, limit, int64_t(cut.blocks)}));
   };
