@@ -141,7 +141,7 @@ void solve_assignment(const AssignmentProblem& problem, const AssignmentDuals* d
 int64_t estimate_work(const AssignmentProblem& problem) {
   // A scan of the costs, and for each pair a search, as a rule a short one.
   const int64_t pairs = std::min(problem.targets * problem.capacity, problem.queries);
-  return 2 * problem.targets * problem.queries + 1500 * pairs;
+  return problem.targets * problem.queries + 600 * pairs;
 }
 
 }  // namespace hdetr

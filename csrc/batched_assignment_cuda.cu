@@ -28,18 +28,42 @@ struct Entry {
   int64_t solver_offset;             // in the workspace; -1: it fits into shared memory
 };
 
-// What the first kernel finds out about a row.
-struct RowFacts {
-  float lowest, highest;  // of the costs that are allowed
-  int forbidden;          // whether there are others
+// What the first kernel finds out about a row, and the second puts together of a problem.
+struct CostFacts {
+  float lowest = INFINITY, minus_highest = INFINITY;  // of the costs that are allowed
+  int none_forbidden = 1;
+
+  __device__ __forceinline__ void add(float cost) {
+    if (is_allowed(cost)) {
+      lowest = min(lowest, cost);
+      minus_highest = min(minus_highest, -cost);
+    } else {
+      none_forbidden = 0;
+    }
+  }
+  __device__ __forceinline__ void add(const CostFacts& others) {
+    lowest = min(lowest, others.lowest);
+    minus_highest = min(minus_highest, others.minus_highest);
+    none_forbidden = min(none_forbidden, others.none_forbidden);
+  }
+  // What all threads have found out.
+  template <class Threads>
+  __device__ __forceinline__ CostFacts together(Threads& threads) const {
+    CostFacts all;
+    all.lowest = threads.least(lowest);
+    all.minus_highest = threads.least(minus_highest);
+    all.none_forbidden = threads.least(none_forbidden);
+    return all;
+  }
+  __device__ __forceinline__ bool any_allowed() const { return lowest <= -minus_highest; }
 };
 
 struct Launch {
   int count;
   int64_t images;
   const int64_t* num_targets;
-  RowFacts* facts;  // [all rows]
-  int* lists;       // of entry after entry, [rows, list_size]
+  CostFacts* facts;  // [all rows]
+  int* lists;        // of entry after entry, [rows, list_size]
   char* solvers;
   Entry entries[kMaxEntries];
 };
@@ -75,14 +99,12 @@ struct Problem {
     capacity = min(given.capacity, given.queries);
   }
 
-  __device__ __forceinline__ bool has_enough() const {
-    return int64_t(targets) * capacity <= queries;
-  }
   // With prices if a pair is forbidden, or there are not enough queries.
-  __device__ __forceinline__ PricedCosts costs_between(double lowest, double highest,
-                                                       bool with_prices) const {
-    if (!with_prices) return {costs, queries, queries, 0.0, 0.0};
-    return PricedCosts::of(costs, targets, queries, capacity, lowest, highest);
+  __device__ __forceinline__ PricedCosts priced(const CostFacts& facts) const {
+    if (facts.none_forbidden && int64_t(targets) * capacity <= queries) {
+      return {costs, queries, queries, 0.0, 0.0};
+    }
+    return PricedCosts::of(costs, targets, queries, capacity, facts.lowest, -facts.minus_highest);
   }
 };
 
@@ -97,26 +119,15 @@ __global__ void __launch_bounds__(kBlockThreads) sort_rows(const __grid_constant
   const Problem problem(launch, entry, place.index / entry.given.rows);
   if (row >= problem.targets || problem.queries == 0) return;
   BlockThreads threads(exchange);
-  const PricedCosts costs = problem.costs_between(0, 0, !problem.has_enough());
-
-  float lowest = INFINITY, minus_highest = INFINITY;
-  int none_forbidden = 1;
+  CostFacts mine;
   for (int column = threads.rank(); column < problem.queries; column += threads.size()) {
-    if (costs.allows(row, column)) {
-      const float cost = problem.costs[int64_t(row) * problem.queries + column];
-      lowest = min(lowest, cost);
-      minus_highest = min(minus_highest, -cost);
-    } else {
-      none_forbidden = 0;
-    }
+    mine.add(problem.costs[int64_t(row) * problem.queries + column]);
   }
-  lowest = threads.least(lowest);
-  minus_highest = threads.least(minus_highest);
-  none_forbidden = threads.least(none_forbidden);
-  if (threads.rank() == 0) {
-    launch.facts[blockIdx.x] = {lowest, -minus_highest, !none_forbidden};
-  }
+  const CostFacts facts = mine.together(threads);
+  if (threads.rank() == 0) launch.facts[blockIdx.x] = facts;
 
+  // Which columns there are, and their order, is not a matter of prices.
+  const PricedCosts costs = problem.priced(facts);
   int* const list = launch.lists + place.list + place.index * entry.list_size;
   Key first = 0;
   for (int k = 0; k < entry.list_size && k < costs.columns; ++k) {
@@ -154,57 +165,50 @@ struct Solver {
     take(memory.column, pairs);
     take(memory.owner, pairs);
     take(memory.from, pairs);
-    take(taken, (columns + kWarp - 1) / kWarp);
+    take(taken, divide_up(columns, kWarp));
     memory.list_size = int(list_size);
-    return (bytes + 7) / 8 * 8;
+    return divide_up(bytes, 8) * 8;
   }
 };
 
 template <class Threads>
+__device__ __forceinline__ CostFacts facts_of(Threads& threads, const Launch& launch,
+                                              const Place& place, int targets) {
+  const int64_t first = place.entry->first_row + place.index * place.entry->given.rows;
+  CostFacts mine;
+  for (int i = threads.rank(); i < targets; i += threads.size()) mine.add(launch.facts[first + i]);
+  return mine.together(threads);
+}
+
+template <class Threads>
 __device__ __forceinline__ void solve(Threads& threads, const Launch& launch, const Place& place,
                                       const Problem& problem, char* scratch) {
-  const Entry& entry = *place.entry;
-  const int64_t first_row = place.index * entry.given.rows;
-  int64_t* const answer = entry.given.answer + place.index * problem.queries;
-  for (int j = threads.rank(); j < problem.queries; j += threads.size()) answer[j] = kNobody;
-  if (problem.queries == 0) return;
+  const AssignmentEntry& given = place.entry->given;
+  int64_t* const answer = given.answer + place.index * given.queries;
+  for (int j = threads.rank(); j < given.queries; j += threads.size()) answer[j] = kNobody;
+  if (problem.targets == 0 || given.queries == 0) return;
+  const CostFacts facts = facts_of(threads, launch, place, problem.targets);
+  if (!facts.any_allowed()) return;
 
-  float lowest = INFINITY, minus_highest = INFINITY;
-  int none_forbidden = 1;
-  for (int i = threads.rank(); i < problem.targets; i += threads.size()) {
-    const RowFacts& facts = launch.facts[entry.first_row + first_row + i];
-    lowest = min(lowest, facts.lowest);
-    minus_highest = min(minus_highest, -facts.highest);
-    none_forbidden = min(none_forbidden, int(!facts.forbidden));
-  }
-  lowest = threads.least(lowest);
-  minus_highest = threads.least(minus_highest);
-  none_forbidden = threads.least(none_forbidden);
-  if (!(lowest <= -minus_highest)) return;  // no target, or no pair that is allowed
-  const PricedCosts costs =
-      problem.costs_between(lowest, -minus_highest, !none_forbidden || !problem.has_enough());
-
-  const int pairs = problem.targets * problem.capacity, columns = int(costs.columns);
+  const PricedCosts costs = problem.priced(facts);
+  const int list_size = place.entry->list_size, columns = int(costs.columns);
+  const int pairs = problem.targets * problem.capacity;
   Solver solver;
-  solver.cut(scratch, problem.targets, pairs, columns, entry.list_size);
-  const int* const lists = launch.lists + place.list + first_row * entry.list_size;
-  const int listed = problem.targets * entry.list_size;
-  for (int k = threads.rank(); k < listed; k += threads.size()) solver.memory.list[k] = lists[k];
-  const int words = (columns + kWarp - 1) / kWarp;
-  for (int k = threads.rank(); k < words; k += threads.size()) solver.taken[k] = 0;
-  threads.sync();
-
-  CudaTeam<Threads> team(threads, costs, solver.taken, min(entry.list_size, columns));
-  AssignmentSolver<CudaTeam<Threads>>(team, problem.targets, problem.capacity, solver.memory)
-      .solve();
+  solver.cut(scratch, problem.targets, pairs, columns, list_size);
+  CudaTeam<Threads> team(threads, costs, solver.taken, min(list_size, columns));
+  const int* const lists = launch.lists + place.list + place.index * given.rows * list_size;
+  team.for_each(problem.targets * list_size, [&](int k) { solver.memory.list[k] = lists[k]; });
+  team.for_each(int(divide_up(columns, kWarp)), [&](int k) { solver.taken[k] = 0; });
+  team.sync();
+  AssignmentSolver(team, problem.targets, problem.capacity, solver.memory).solve();
   team.for_each(pairs, [&](int slot) {
     const int owner = solver.memory.owner[slot], column = solver.memory.column[slot];
     if (costs.allows(owner, column)) answer[column] = owner;
   });
 }
 
-// A block for each problem.
-__global__ void __launch_bounds__(kBlockThreads)
+// A block for each problem. There are few: none needs to share its registers.
+__global__ void __launch_bounds__(kBlockThreads, 1)
     solve_problems(const __grid_constant__ Launch launch) {
   __shared__ Exchange exchange;
   __shared__ double shared[kSharedBytes / sizeof(double)];
@@ -227,7 +231,7 @@ __global__ void __launch_bounds__(kBlockThreads)
 
 // ---- on the host
 
-int64_t aligned(int64_t bytes) { return (bytes + 255) / 256 * 256; }
+int64_t aligned(int64_t bytes) { return divide_up(bytes, 256) * 256; }
 
 // The workspace has the facts, the lists and the memory of those solvers that need some.
 struct Plan {
@@ -240,7 +244,7 @@ struct Plan {
                    [&](const auto& entry) { return place(entry); });
   }
 
-  int64_t lists_offset() const { return aligned(rows * int64_t(sizeof(RowFacts))); }
+  int64_t lists_offset() const { return aligned(rows * int64_t(sizeof(CostFacts))); }
   int64_t solvers_offset() const { return lists_offset() + aligned(lists * int64_t(sizeof(int))); }
   int64_t bytes() const { return solvers_offset() + solver_bytes; }
 
@@ -284,7 +288,7 @@ cudaError_t launch_batched_assignment(const std::vector<AssignmentEntry>& entrie
   char* const memory = static_cast<char*>(workspace);
   plan.launch.images = images;
   plan.launch.num_targets = num_targets;
-  plan.launch.facts = reinterpret_cast<RowFacts*>(memory);
+  plan.launch.facts = reinterpret_cast<CostFacts*>(memory);
   plan.launch.lists = reinterpret_cast<int*>(memory + plan.lists_offset());
   plan.launch.solvers = memory + plan.solvers_offset();
   if (plan.rows > 0) {

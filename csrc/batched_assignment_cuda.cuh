@@ -4,11 +4,9 @@
 #include <cuda_runtime.h>
 
 #include "batched_assignment.h"
+#include "cuda_warp.cuh"
 
 namespace hdetr::cuda {
-
-constexpr int kWarp = 32;
-constexpr unsigned kAllLanes = 0xffffffffu;
 
 // ---- threads that work together
 

@@ -68,9 +68,12 @@ def _why_no_kernel(device: torch.device) -> str:
 
 
 def _solve(costs: Sequence[Tensor], num_targets: Tensor, capacities: list[int]) -> list[Tensor]:
-    _check_counts(num_targets, costs)
     exact = [cost.detach().float() for cost in costs]
-    return torch.ops.hdetr_d2.batched_assignment(exact, num_targets.long(), capacities)
+    try:
+        return torch.ops.hdetr_d2.batched_assignment(exact, num_targets.long(), capacities)
+    except RuntimeError:
+        _check_counts(num_targets, costs)  # the kernels' words would be less plain
+        raise
 
 
 def _solve_on_host(
@@ -124,6 +127,7 @@ def _check(costs: Sequence[Tensor], num_targets: Tensor) -> None:
         raise ValueError(f"num_targets must be Tensor[B], not of shape {tuple(num_targets.shape)}.")
     if num_targets.is_floating_point() or num_targets.dtype == torch.bool:
         raise TypeError(f"num_targets must hold integers, not {num_targets.dtype}.")
+    (images,) = num_targets.shape
     for cost in costs:
         if cost.dim() != 3:
             raise ValueError(f"A cost must be Tensor[P, G, Q], not of shape {tuple(cost.shape)}.")
@@ -133,8 +137,8 @@ def _check(costs: Sequence[Tensor], num_targets: Tensor) -> None:
             raise ValueError(
                 f"num_targets is on {num_targets.device}, but a cost on {cost.device}."
             )
-        images = len(num_targets)
-        if len(cost) % images if images else len(cost):
+        problems = cost.shape[0]
+        if problems % images if images else problems:
             raise ValueError(
-                f"{len(cost)} problems cannot belong to {images} images in equal parts."
+                f"{problems} problems cannot belong to {images} images in equal parts."
             )

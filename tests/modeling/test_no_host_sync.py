@@ -45,6 +45,7 @@ KERNELS: dict[str, tuple[str, Any]] = {
     "batched_assignment": ("_why_no_kernel", ""),
     "matching_cost": ("_use_kernels", True),
     "ms_deform_attn": ("why_no_kernels", ""),
+    "sigmoid_focal_loss": ("_use_kernels", True),
 }
 
 
