@@ -32,8 +32,9 @@ def batched_assignment(
     are made. A pair whose cost is not finite, or larger than 1e30 in size, is forbidden. The answer
     is a function of the costs alone.
 
-    Solved by compiled kernels, on the host where there are none for the device; where none are
-    built, after one warning, by SciPy (`batched_assignment_reference`).
+    Solved by compiled kernels, which give the same indices on every device; on the host where there
+    are none for the device, and where none are built, by SciPy (`batched_assignment_reference`),
+    each after one warning.
 
     Args:
         cost: `Tensor[P, G, Q]`, taken in float32, or a list of them with their own P, G and Q.
@@ -47,7 +48,8 @@ def batched_assignment(
         its target, or -1.
 
     Raises:
-        ValueError: shapes, counts or capacities that do not fit each other.
+        ValueError: shapes, capacities or, on the host, counts that do not fit each other. A GPU is
+            not waited for: there a count is taken as the nearest that fits.
         TypeError: costs that are not floating or counts that are not integers.
     """
     costs = [cost] if isinstance(cost, Tensor) else list(cost)
