@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from prediction_cases import CLASSES, GROUPS, draw, shrunk
+from prediction_cases import CLASSES, GROUPS, draw
 from report import VERSUS_COLUMNS, add_run_options, describe_run, parse_run, publish, table, versus
 from timing import Effort, Side, clock_for, compare
 from torch import Tensor
@@ -59,7 +59,7 @@ def side(function: Callable, logits: Tensor, labels: Tensor, passes: str) -> Sid
 
 
 def measure(name: str, options: argparse.Namespace) -> list[list[str]]:
-    group = shrunk(GROUPS[name]) if options.smoke else GROUPS[name]
+    group = GROUPS[name].shrunk() if options.smoke else GROUPS[name]
     step = draw(group, 3 if options.smoke else TARGETS, getattr(torch, options.dtype),
                 options.device)  # fmt: skip
     effort = Effort(1, 0.0) if options.smoke else Effort(options.rounds)

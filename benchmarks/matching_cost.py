@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 
 import torch
-from prediction_cases import CLASSES, GROUPS, Step, draw, shrunk
+from prediction_cases import CLASSES, GROUPS, Step, draw
 from report import VERSUS_COLUMNS, add_run_options, describe_run, parse_run, publish, table, versus
 from timing import Effort, Side, clock_for, compare
 from torch import Tensor
@@ -52,7 +52,7 @@ def official(step: Step) -> Side:
 
 
 def measure(name: str, targets: int, options: argparse.Namespace) -> list[list[str]]:
-    group = shrunk(GROUPS[name]) if options.smoke else GROUPS[name]
+    group = GROUPS[name].shrunk() if options.smoke else GROUPS[name]
     step = draw(group, targets, getattr(torch, options.dtype), options.device)
     sides = {
         OURS: ours(step, matching_cost),

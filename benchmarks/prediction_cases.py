@@ -11,10 +11,6 @@ CLASSES = 91
 GROUPS: Mapping[str, Group] = {"one2one": ONE2ONE, "one2many": ONE2MANY, "encoder": ENCODER}
 
 
-def shrunk(group: Group) -> Group:
-    return Group(1, group.queries // 50, group.capacity)
-
-
 @dataclass(frozen=True)
 class Step:
     """Predictions of a group, [L, B, Q, K] and [L, B, Q, 4], and targets, [B, G] and [B, G, 4].
@@ -35,7 +31,7 @@ def draw(group: Group, targets: int, dtype: torch.dtype, device: str) -> Step:
     shape = (group.layers, IMAGES, group.queries)
     logits = (torch.randn(*shape, CLASSES, generator=rng) - 4).to(dtype)
     target_boxes = torch.rand(IMAGES, targets, 4, generator=rng) * 0.5 + 0.1
-    boxes = trained(target_boxes.repeat(group.layers, 1, 1), group.queries, rng)
+    boxes, _ = trained(target_boxes.repeat(group.layers, 1, 1), group.queries, rng)
     known = 1 if group is ENCODER else CLASSES
     target_labels = torch.randint(known, (IMAGES, targets), generator=rng)
     labels = torch.full(shape, -1)
