@@ -159,13 +159,31 @@ class QueryGroup:
     """A named set of queries that goes through the decoder and sees only itself.
 
     name: the suffix of its losses, "" for the main group. queries: the decoder's input. assigner:
-    how the queries find their targets. weight: of all of its losses.
+    how the queries find their targets. weight: of all of its losses. blocks: the Q queries are so
+    many equal blocks, one after the other, that are blind to each other; each is matched with all
+    targets, and the losses are the sum over the blocks.
+
+    Raises:
+        ValueError: queries that cannot be divided into the blocks.
     """
 
     name: str
     queries: Queries
     assigner: Match | Given
     weight: float = 1.0
+    blocks: int = 1
+
+    def __post_init__(self) -> None:
+        queries = self.queries.content.shape[1]
+        if queries % self.blocks:
+            raise ValueError(
+                f"The group {self.name!r} cannot have {queries} queries in {self.blocks} blocks."
+            )
+
+    @property
+    def layout(self) -> tuple[int, int]:
+        """The number of blocks, and of the queries of each."""
+        return self.blocks, self.queries.content.shape[1] // self.blocks
 
 
 @dataclass
@@ -184,7 +202,8 @@ class Output:
     """The predictions of one group beside what they learn; matcher and criterion read nothing else.
 
     name: the suffix of the losses, "" for the main group. predictions: of the group. targets: the
-    ground truth, the same boxes for every group of a step. assigner, weight: as in `QueryGroup`.
+    ground truth, the same boxes for every group of a step. assigner, weight, blocks: as in
+    `QueryGroup`.
     """
 
     name: str
@@ -192,3 +211,4 @@ class Output:
     targets: Targets
     assigner: Match | Given
     weight: float = 1.0
+    blocks: int = 1

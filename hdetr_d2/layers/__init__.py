@@ -5,14 +5,16 @@ from hdetr_d2.layers.deformable_attention import DeformableAttention
 from hdetr_d2.layers.feed_forward import FeedForward
 from hdetr_d2.layers.mlp import MLP
 from hdetr_d2.layers.position import SinePositionEncoding, sine_embedding
-from hdetr_d2.layers.self_attention import SelfAttention
+from hdetr_d2.layers.self_attention import Layout, SelfAttention, attend_within_groups
 
 __all__ = [
     "MLP",
     "DeformableAttention",
     "FeedForward",
+    "Layout",
     "SelfAttention",
     "SinePositionEncoding",
+    "attend_within_groups",
     "inverse_sigmoid",
     "sine_embedding",
 ]

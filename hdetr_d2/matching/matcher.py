@@ -58,7 +58,8 @@ class HungarianMatcher(nn.Module):
         """An assignment `Tensor[L, B, Q]` for each output, whose assigners are `Match`; all solved
         in one call.
 
-        All outputs are of the same batch: their targets differ in labels only.
+        All outputs are of the same batch: their targets differ in labels only. Each block of a
+        group is matched by itself.
         """
         if not outputs:
             return []
@@ -71,24 +72,24 @@ class HungarianMatcher(nn.Module):
         return [_collect(output, solved) for output in outputs]
 
     def cost(self, output: Output) -> Tensor:
-        """The cost of every target with every query of its image: `Tensor[L, B, G, Q]` float32,
-        infinite where it is not a finite number, which is observed.
+        """The cost of every target with every query of its image in each of R blocks of N queries:
+        `Tensor[L, R * B, G, N]` float32, infinite where it is not a finite number, which is
+        observed.
         """
         predictions, targets = output.predictions, output.targets
-        layers_and_images = predictions.boxes.shape[:2]
+        layers, images = predictions.boxes.shape[:2]
         cost, nonfinite = matching_cost(
-            predictions.logits.flatten(0, 1),
-            predictions.boxes.flatten(0, 1),
+            _fold_blocks(predictions.logits, output.blocks),
+            _fold_blocks(predictions.boxes, output.blocks),
             targets.labels,
             targets.boxes,
             targets.counts,
             class_cost=self.class_cost,
             weights=self.weights,
         )
-        observe(
-            f"{NONFINITE_COSTS}/{output.name or 'main'}", nonfinite.unflatten(0, layers_and_images)
-        )
-        return cost.unflatten(0, layers_and_images)
+        of_blocks = nonfinite.unflatten(0, (layers, output.blocks, images))
+        observe(f"{NONFINITE_COSTS}/{output.name or 'main'}", of_blocks.sum(1))
+        return cost.unflatten(0, (layers, output.blocks * images))
 
 
 def _checked(weights: Mapping[str, float]) -> CostWeights:
@@ -114,8 +115,15 @@ def _runs(output: Output) -> tuple[list[int], list[int]]:
     return [each for each, _ in runs], [layers for _, layers in runs]
 
 
+def _fold_blocks(x: Tensor, blocks: int) -> Tensor:
+    """`Tensor[L, B, R * N, ...]` with a problem for each block: `Tensor[L * R * B, N, ...]`."""
+    return x.unflatten(2, (blocks, x.shape[2] // blocks)).transpose(1, 2).flatten(0, 2)
+
+
 def _collect(output: Output, solved: Iterator[Tensor]) -> Assignment:
-    """The next answers put together as the layers of `output`."""
+    """The next answers put together as the layers, and the blocks, of `output`."""
     runs, _ = _runs(output)
-    answers = torch.cat(list(islice(solved, len(runs))))
-    return answers.view(output.predictions.boxes.shape[:3])
+    answers = torch.cat(list(islice(solved, len(runs))))  # [L * R * B, N]
+    layers, images, _ = output.predictions.boxes.shape[:3]
+    by_block = answers.unflatten(0, (layers, output.blocks, images))
+    return by_block.transpose(1, 2).flatten(2)

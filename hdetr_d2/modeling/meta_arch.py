@@ -87,9 +87,9 @@ class DETR(nn.Module):
         self.schemes: Sequence[Scheme] = nn.ModuleList(schemes)  # type: ignore[assignment]
         self.scheme_slots = nn.ModuleDict(
             {
-                scheme.name: query_selection.make_slots(scheme.slots())
+                scheme.name: query_selection.make_slots(num)
                 for scheme in schemes
-                if scheme.slots()
+                if (num := scheme.slots(query_selection.slots.num))
             }
         )
         self.progress = 0.0
@@ -162,7 +162,7 @@ class DETR(nn.Module):
             groups += added.groups
             losses |= added.losses
         outputs = [
-            Output(group.name, predictions, targets, group.assigner, group.weight)
+            Output(group.name, predictions, targets, group.assigner, group.weight, group.blocks)
             for group, predictions in zip(groups, self.decoder(groups, memory), strict=True)
         ]
         if selection.proposals is not None:

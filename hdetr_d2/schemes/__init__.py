@@ -3,6 +3,19 @@ scheme.
 """
 
 from hdetr_d2.schemes.base import Context, Contribution, Scheme
+from hdetr_d2.schemes.group_detr import GroupDETR
+from hdetr_d2.schemes.hybrid_branch import HybridBranch
+from hdetr_d2.schemes.hybrid_epoch import HybridEpoch
+from hdetr_d2.schemes.hybrid_layer import HybridLayer
 from hdetr_d2.schemes.one_to_one import OneToOne
 
-__all__ = ["Context", "Contribution", "OneToOne", "Scheme"]
+__all__ = [
+    "Context",
+    "Contribution",
+    "GroupDETR",
+    "HybridBranch",
+    "HybridEpoch",
+    "HybridLayer",
+    "OneToOne",
+    "Scheme",
+]

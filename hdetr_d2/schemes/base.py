@@ -43,8 +43,10 @@ class Scheme(nn.Module):
     name: str = ""
     sets_capacity: bool = False
 
-    def slots(self) -> int:
-        """How many more queries it wants from the query selection, behind the main ones."""
+    def slots(self, num_queries: int) -> int:
+        """How many more queries it wants from the query selection, behind the `num_queries` main
+        ones. With fewer tokens than that, a two-stage selection gives fewer.
+        """
         return 0
 
     def contribute(self, context: Context) -> Contribution:
@@ -61,6 +63,13 @@ class Scheme(nn.Module):
 
     def at_progress(self, done: float) -> None:
         """Told by the trainer before every step: the done part of the training, in [0, 1]."""
+
+
+def check_at_least(least: int, **options: int) -> None:
+    """Raises ValueError for the first of the options of a scheme that is smaller than `least`."""
+    for name, value in options.items():
+        if value < least:
+            raise ValueError(f"{name}={value} must be at least {least}.")
 
 
 def check_together(schemes: Sequence[Scheme]) -> None:

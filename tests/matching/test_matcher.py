@@ -98,6 +98,21 @@ def test_several_groups_in_one_call_are_as_each_alone():
         assert torch.equal(assignment, make_matcher()([output])[0])
 
 
+@pytest.mark.parametrize("capacity", [(1, 1), (3, 1)])
+@pytest.mark.parametrize("size", [7, 0])
+def test_blocks_are_matched_as_each_alone(capacity: tuple[int, ...], size: int):
+    targets = make_targets([3, 0, 2])
+    group = make_output(targets, capacity, queries=4 * size)
+    group.blocks = 4
+    parts = zip(
+        group.predictions.logits.split(size, 2) if size else [group.predictions.logits] * 4,
+        group.predictions.boxes.split(size, 2) if size else [group.predictions.boxes] * 4,
+        strict=True,
+    )
+    alone = [Output("", Predictions(*part), targets, group.assigner) for part in parts]
+    assert torch.equal(make_matcher()([group])[0], torch.cat(make_matcher()(alone), 2))
+
+
 def test_the_padding_of_targets_changes_nothing():
     targets = make_targets([2, 3])
     output = make_output(targets, (2,), queries=9)
@@ -172,7 +187,7 @@ def test_a_class_cost_of_ones_own():
 def test_every_group_tells_what_was_not_finite():
     targets = make_targets([2, 1])
     outputs = [make_output(targets, (1, 1), queries=4), make_output(targets, (3,), queries=6)]
-    outputs[1].name = "one2many"
+    outputs[1].name, outputs[1].blocks = "one2many", 2
     outputs[0].predictions.logits[1, 0, 2:] = math.nan
     outputs[1].predictions.boxes[0, 1, 5] = math.inf
     with Observer() as observer:

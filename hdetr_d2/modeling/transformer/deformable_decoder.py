@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import SelfAttention, inverse_sigmoid
+from hdetr_d2.layers import Layout, SelfAttention, inverse_sigmoid
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder, run_layer
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
@@ -31,11 +31,10 @@ class DeformableDecoderLayer(nn.Module):
         self.feed_forward = sizes.feed_forward()
 
     def forward(
-        self, x: Tensor, position: Tensor, lengths: Sequence[int], reference: Tensor, memory: Memory
+        self, x: Tensor, position: Tensor, groups: Layout, reference: Tensor, memory: Memory
     ) -> Tensor:
-        """`x` and `position`, `Tensor[B, Q, C]`, hold groups of `lengths` queries each."""
-        groups = zip(x.split(lengths, 1), position.split(lengths, 1), strict=True)
-        update = torch.cat([self.self_attention(*group) for group in groups], 1)
+        """`x` and `position`, `Tensor[B, Q, C]`, hold the queries of all groups."""
+        update = self.self_attention(x, position, groups)
         x = self.self_norm(x + self.dropout(update))
         update = self.cross_attention(
             x + position, reference, memory.tokens, memory.shapes, memory.padding
@@ -83,7 +82,7 @@ class DeformableDecoder(Decoder):
     def forward(self, groups: Sequence[QueryGroup], memory: Memory) -> list[Predictions]:
         """Predictions of each group."""
         queries = [group.queries for group in groups]
-        lengths = [q.content.shape[1] for q in queries]
+        layout = [group.layout for group in groups]
         x = torch.cat([q.content for q in queries], 1)
         position = torch.cat([q.position for q in queries], 1)
         reference = torch.cat([q.reference for q in queries], 1)
@@ -92,7 +91,7 @@ class DeformableDecoder(Decoder):
         )
         logits, boxes = [], []
         for index, layer in enumerate(self.layers):
-            inputs = (x, position, lengths, _on_levels(reference, memory.valid_ratios), memory)
+            inputs = (x, position, layout, _on_levels(reference, memory.valid_ratios), memory)
             x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
             layer_logits, delta = self.heads(index, x)
             logits.append(layer_logits)
@@ -101,6 +100,7 @@ class DeformableDecoder(Decoder):
                 refined = _move(reference, delta) if self.look_forward_twice else boxes[-1]
                 reference = refined.detach()
                 origin = refined if self.look_forward_twice else reference
+        lengths = [q.content.shape[1] for q in queries]
         parts = zip(
             torch.stack(logits).split(lengths, 2), torch.stack(boxes).split(lengths, 2), strict=True
         )

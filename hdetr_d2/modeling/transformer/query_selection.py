@@ -40,10 +40,11 @@ class Selection:
 
 
 class QuerySelection(nn.Module, ABC):
-    """Makes queries from the memory. `two_stage`: whether it scores proposals, which then have
-    losses.
+    """Makes queries from the memory. `slots`: those of the main group. `two_stage`: whether it
+    scores proposals, which then have losses.
     """
 
+    slots: Slots
     two_stage: bool = False
 
     @abstractmethod

@@ -1,0 +1,53 @@
+"""Group DETR (https://arxiv.org/abs/2207.13085): several groups of queries, each with one-to-one
+matching.
+"""
+
+from hdetr_d2.schemes.base import Context, Contribution, Scheme, check_at_least
+from hdetr_d2.structures import Match, Queries, QueryGroup
+
+
+class GroupDETR(Scheme):
+    """Further blocks of queries, as many in each as the main group has; all groups have an equal
+    part in the loss.
+
+    Args:
+        groups: with the main one.
+
+    Raises:
+        ValueError: fewer than two groups.
+    """
+
+    name = "group"
+
+    def __init__(self, *, groups: int) -> None:
+        super().__init__()
+        check_at_least(2, groups=groups)
+        self.groups = groups
+
+    def slots(self, num_queries: int) -> int:
+        return (self.groups - 1) * num_queries
+
+    def main_weight(self) -> float:
+        return 1 / self.groups
+
+    def contribute(self, context: Context) -> Contribution:
+        assert context.slots is not None  # it asked for some
+        blocks = self.groups - 1
+        queries = _deal_out(context.slots, blocks)
+        match = Match((1,) * context.num_layers)
+        return Contribution([QueryGroup(self.name, queries, match, 1 / self.groups, blocks)])
+
+
+def _deal_out(queries: Queries, blocks: int) -> Queries:
+    """The queries in equal blocks; those that are left over, of too small an image, are left out.
+
+    They are dealt out one by one: proposals come by rank, and each block gets some of all ranks.
+    """
+    size = queries.content.shape[1] // blocks
+    parts = (queries.content, queries.position, queries.reference)
+    return Queries(
+        *(
+            part[:, : size * blocks].unflatten(1, (size, blocks)).transpose(1, 2).flatten(1, 2)
+            for part in parts
+        )
+    )

@@ -1,0 +1,56 @@
+"""What a training step matched."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+from torch import Tensor, nn
+
+from hdetr_d2.structures import Assignment, Output
+
+
+class Matched(NamedTuple):
+    output: Output
+    assignment: Assignment
+
+
+class Step(NamedTuple):
+    """The weighted losses of a step, and every group by its name in them."""
+
+    losses: dict[str, Tensor]
+    groups: dict[str, Matched]
+
+
+def run_step(model: nn.Module, batch: list[dict]) -> Step:
+    groups = {}
+
+    def remember(matcher: nn.Module, args: tuple, answers: list[Assignment]) -> None:
+        for output, assignment in zip(args[0], answers, strict=True):
+            groups[output.name] = Matched(output, assignment)
+
+    handle = model.matcher.register_forward_hook(remember)
+    losses = model(batch)
+    handle.remove()
+    return Step(losses, groups)
+
+
+@pytest.fixture
+def step() -> Callable[[nn.Module, list[dict]], Step]:
+    """`step(model, batch).groups["one2many"].assignment`."""
+    return run_step
+
+
+def distances(matched: Matched) -> list[float]:
+    """The L1 distance of every matched query from its target, summed for each layer."""
+    output, assignment = matched
+    sums = [0.0] * len(assignment)
+    for layer, image, query in (assignment >= 0).nonzero().tolist():
+        truth = output.targets.boxes[image, assignment[layer, image, query]]
+        box = output.predictions.boxes[layer, image, query]
+        sums[layer] += (box - truth).abs().sum().item()
+    return sums
+
+
+@pytest.fixture
+def summed_distances() -> Callable[[Matched], list[float]]:
+    return distances

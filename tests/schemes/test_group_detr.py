@@ -1,0 +1,51 @@
+"""Group DETR: its blocks, each matched for itself, and their part in the loss."""
+
+import pytest
+import torch
+
+from hdetr_d2.schemes import GroupDETR
+from hdetr_d2.schemes.group_detr import _deal_out
+from hdetr_d2.structures import Queries
+
+NODE = {"_target_": "hdetr_d2.schemes.GroupDETR", "groups": 4}
+
+
+@pytest.mark.parametrize("counts", [[3, 1], [2, 0], [0, 0]])
+def test_every_block_is_matched_with_all_targets(
+    tiny_model, make_batch, step, summed_distances, counts
+):
+    losses, groups = step(tiny_model(schemes=[NODE]), make_batch(counts))
+    assert list(groups) == ["", "group", "enc"]
+    in_blocks = groups["group"].assignment.unflatten(2, (3, 12)) >= 0  # [L, B, R, Q]
+    assert in_blocks.sum(-1).tolist() == [[[count] * 3 for count in counts]] * 3
+    for name in ("", "group"):
+        expected = 5 * summed_distances(groups[name])[-1] / max(1, sum(counts)) / 4
+        loss = losses[f"loss_bbox_{name}" if name else "loss_bbox"].item()
+        assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_equal_blocks_have_equal_losses(tiny_model, make_batch):
+    model = tiny_model(
+        "common/models/deformable_detr.py", schemes=[NODE], encoder__sizes__dropout=0.0
+    )
+    main, slots = model.query_selection.slots.table, model.scheme_slots["group"].table
+    with torch.no_grad():
+        slots.copy_(main.repeat_interleave(3, 0))  # dealt out: the same queries in every block
+    losses = model(make_batch([3, 1]))
+    for kind in ("class_0", "bbox_1", "giou"):
+        of_main = losses[f"loss_{kind}"].item()
+        name, _, layer = kind.partition("_")
+        of_blocks = losses["_".join(filter(None, ("loss", name, "group", layer)))].item()
+        assert of_blocks == pytest.approx(3 * of_main, rel=1e-5)
+
+
+def test_queries_are_dealt_out_by_rank():
+    rank = torch.arange(8.0)[None, :, None]
+    dealt = _deal_out(Queries(rank, rank, rank), 3)
+    assert dealt.content.flatten().tolist() == [0, 3, 1, 4, 2, 5]  # 6 and 7 are left over
+    assert _deal_out(Queries(rank, rank, rank), 9).content.shape == (1, 0, 1)
+
+
+def test_one_group_is_no_scheme():
+    with pytest.raises(ValueError, match="groups=1 must be at least 2"):
+        GroupDETR(groups=1)

@@ -1,0 +1,53 @@
+"""The hybrid branch: its group, and by what its losses are divided."""
+
+import pytest
+
+from hdetr_d2.schemes import HybridBranch
+
+NODE = {
+    "_target_": "hdetr_d2.schemes.HybridBranch",
+    "num_queries": 20,
+    "repeats": 6,
+    "weight": 0.5,
+}
+
+
+# 6 x 3 queries are there; 6 x 5 are not, and 6 x 5 still divides.
+@pytest.mark.parametrize("counts", [[3, 1], [5, 2], [0, 2], [0, 0]])
+def test_a_target_takes_six_queries_of_every_layer(
+    tiny_model, make_batch, step, summed_distances, counts
+):
+    losses, groups = step(tiny_model(schemes=[NODE]), make_batch(counts))
+    assert list(groups) == ["", "one2many", "enc"]
+    found = (groups["one2many"].assignment >= 0).sum(-1)
+    assert found.tolist() == [[min(6 * count, 20) for count in counts]] * 3
+    assert (groups[""].assignment >= 0).sum(-1).tolist() == [counts] * 3
+    for layer, distance in zip(["_0", "_1", ""], summed_distances(groups["one2many"]), strict=True):
+        expected = 0.5 * 5 * distance / max(1, 6 * sum(counts))
+        loss = losses[f"loss_bbox_one2many{layer}"].item()
+        assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_main_losses_do_not_change(tiny_model, make_batch):
+    plain, hybrid = tiny_model(schemes=[]), tiny_model(schemes=[NODE])
+    hybrid.load_state_dict(plain.state_dict(), strict=False)
+    with_branch = hybrid(make_batch([3, 1]))
+    for name, loss in plain(make_batch([3, 1])).items():
+        assert with_branch[name].item() == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_the_proposals_behind_the_main_ones_are_taken(tiny_model, make_batch, step):
+    model = tiny_model(schemes=[NODE], decoder__look_forward_twice=False)
+    _, groups = step(model, make_batch([1, 1]))
+    boxes = groups["enc"].output.predictions
+    best = boxes.logits[0, ..., 0].topk(32, dim=1).indices[:, 12:, None].expand(-1, -1, 4)
+    # A new model moves no box.
+    first = groups["one2many"].output.predictions.boxes[0]
+    assert (first - boxes.boxes[0].gather(1, best)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("options", [{"num_queries": 0}, {"repeats": 0}])
+def test_numbers_that_cannot_be(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"{name}=0 must be at least 1"):
+        HybridBranch(**{"num_queries": 5, "repeats": 2, **options})
