@@ -27,18 +27,27 @@ _RULES = [
     (r"^transformer\.enc_output_norm\.", "query_selection.proposal_norm."),
     (r"^transformer\.pos_trans\.", "query_selection.position_proj."),
     (r"^transformer\.pos_trans_norm\.", "query_selection.position_norm."),
-    (r"^query_embed\.weight$", "query_selection.slots.table"),
 ]
 
 
-def rename(state: dict[str, Tensor], decoder_layers: int) -> dict[str, Tensor]:
+def rename(state: dict[str, Tensor], decoder_layers: int, main_queries: int) -> dict[str, Tensor]:
     """The weights under this project's names. Heads that a reference lists twice are kept once."""
-    renamed = {}
+    state = dict(state)
+    main, *extra = state.pop("query_embed.weight").split(main_queries)
+    renamed = {"query_selection.slots.table": main}
+    if extra:
+        renamed["scheme_slots.one2many.table"] = torch.cat(extra)
     for name, value in state.items():
         if name.startswith("transformer.decoder.") and "_embed." in name:
             continue  # the same storage as the heads of the detector itself
         renamed[_rename(name, decoder_layers)] = value
     return renamed
+
+
+def rename_loss(name: str) -> str:
+    """`loss_ce_0_one2many` is `loss_class_one2many_0` here."""
+    name = name.replace("loss_ce", "loss_class")
+    return re.sub(r"(_\d+)_one2many$", r"_one2many\1", name)
 
 
 def _rename(name: str, decoder_layers: int) -> str:

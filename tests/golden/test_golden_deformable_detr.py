@@ -1,5 +1,5 @@
-"""Deformable-DETR++ against recorded outputs of the published implementation: detections, losses,
-gradients.
+"""Deformable-DETR++, alone and with the hybrid branch, against recorded outputs of the published
+implementation: detections, losses, gradients.
 """
 
 import hdetr_d2  # noqa: F401
@@ -17,28 +17,40 @@ from hdetr_d2.modeling.postprocessing import top_detections
 
 sys.path.insert(0, str(Path(__file__).parent))
 import golden
-from reference_names import rename, total_norm
+from reference_names import rename, rename_loss, total_norm
 
-CONFIG = Path(__file__).parents[2] / "configs" / "common" / "models" / "deformable_detr_pp.py"
+COMMON = Path(__file__).parents[2] / "configs" / "common"
 
 
-@pytest.fixture(scope="module")
-def case():
-    return golden.load("def_pp")
+@pytest.fixture(scope="module", params=["def_pp", "hybrid"])
+def case(request):
+    return golden.load(request.param)
+
+
+def schemes(args):
+    """What the reference's arguments say, as nodes of a config."""
+    if not args["num_queries_one2many"]:
+        return []
+    branch = LazyConfig.load(str(COMMON / "schemes.py")).hybrid_branch
+    branch.num_queries = args["num_queries_one2many"]
+    branch.repeats = args["k_one2many"]
+    branch.weight = args["lambda_one2many"]
+    return [branch]
 
 
 @pytest.fixture(scope="module")
 def model(case):
-    cfg = LazyConfig.load(str(CONFIG))
+    cfg = LazyConfig.load(str(COMMON / "models" / "deformable_detr_pp.py"))
     args = case.args
     cfg.data = {"num_classes": 91}
     cfg.model.encoder.num_layers = args["enc_layers"]
     cfg.model.encoder.sizes.feedforward_dim = args["dim_feedforward"]
     cfg.model.decoder.num_layers = args["dec_layers"]
     cfg.model.query_selection.num_queries = args["num_queries_one2one"]
+    cfg.model.schemes = schemes(args)
     with without_pretrained():
         model = instantiate(cfg.model)
-    state = rename(case.state_dict(), decoder_layers=args["dec_layers"])
+    state = rename(case.state_dict(), args["dec_layers"], args["num_queries_one2one"])
     missing, unexpected = model.load_state_dict(state, strict=False)
     assert not missing
     assert all(name.endswith("num_batches_tracked") or ".fc." in name for name in unexpected)
@@ -60,9 +72,7 @@ def inputs(case):
 
 def test_every_loss_and_the_gradient_norm(case, model):
     losses = model.train()(inputs(case))
-    expected = {
-        name.replace("loss_ce", "loss_class"): value for name, value in case.weighted_losses.items()
-    }
+    expected = {rename_loss(name): value for name, value in case.weighted_losses.items()}
     assert set(losses) == set(expected)
     for name, value in expected.items():
         assert losses[name].item() == pytest.approx(value, rel=1e-3), name
