@@ -1,5 +1,6 @@
 """Pictures of boxes and masks, contact sheets of a validation set, and curves of a training run."""
 
+from hdetr_d2.visualization.comparison import plot_comparison
 from hdetr_d2.visualization.contact_sheet import Example, contact_sheet
 from hdetr_d2.visualization.plots import plot_metrics, read_metrics
 from hdetr_d2.visualization.shapes import Shapes, class_color, draw_shapes
@@ -10,6 +11,7 @@ __all__ = [
     "class_color",
     "contact_sheet",
     "draw_shapes",
+    "plot_comparison",
     "plot_metrics",
     "read_metrics",
 ]

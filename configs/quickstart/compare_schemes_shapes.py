@@ -1,0 +1,40 @@
+"""One-to-one matching and the three hybrid schemes side by side, small enough for a CPU.
+
+Paper:     DETRs with Hybrid Matching, https://arxiv.org/abs/2207.13080
+Command:   python tools/compare_schemes.py output/compare_schemes
+Hours:     about 2 on two CPU cores, for three seeds of each scheme
+Published: none
+
+A hybrid target takes 7 queries on average over layers and epochs, as in the paper. All detect with
+the same queries; there are enough of them for ten of the eight objects that an image may have.
+"""
+
+from ..common.data.shapes import data, dataloader
+from ..common.models.deformable_detr_pp import model
+from ..common.optim import optimizer
+from ..common.schedule import cosine_multiplier as lr_multiplier
+from ..common.schemes import hybrid_branch, hybrid_epoch, hybrid_layer, one_to_one
+from ..common.train import train
+
+model.backbone.update(name="resnet10t", pretrained=False, frozen=0, norm="gn")
+model.neck.update(in_shapes=[128, 256, 512], out_channels=128, num_levels=3)
+model.encoder.sizes.update(num_heads=4, feedforward_dim=256)
+model.encoder.num_layers = 1
+model.decoder.num_layers = 3
+model.query_selection.num_queries = 80
+
+hybrid_branch.num_queries = 200
+hybrid_layer.num_layers = 2
+contenders = dict(
+    one_to_one=[one_to_one],
+    hybrid_branch=[hybrid_branch],
+    hybrid_epoch=[hybrid_epoch],
+    hybrid_layer=[hybrid_layer],
+)
+
+dataloader.train.update(total_batch_size=4, num_workers=1)
+optimizer.lr = 5e-4
+optimizer.params.rules = []  # nothing is pretrained, so everything learns at one rate
+lr_multiplier.warmup_epochs = 0.5
+train.update(output_dir="output/compare_schemes", epochs=12, clip_grad_norm=1.0)
+train.update(eval_period_epochs=2)

@@ -1,0 +1,62 @@
+"""Curves of several ways to train, each with runs of several seeds."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hdetr_d2.visualization.plots import Row
+
+Runs = Mapping[str, Sequence[Sequence[Row]]]
+"""For each way the rows of its runs' metrics, as `read_metrics` gives them."""
+
+
+def plot_comparison(runs: Runs, output: str | Path, metric: str = "bbox/AP") -> Path:
+    """Draw a metric over the iterations, and at the end of every run.
+
+    Args:
+        runs: of each way.
+        output: the picture to write; its ending chooses the format.
+        metric: of an evaluation.
+
+    Returns:
+        The path of the picture.
+    """
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    curves, ends = figure.subplots(1, 2, sharey=True)
+    for index, (name, of_seeds) in enumerate(runs.items()):
+        points = [[(r["iteration"], r[metric]) for r in rows if metric in r] for rows in of_seeds]
+        _plot_way(curves, ends, index, name, [seed for seed in points if seed])
+    curves.set(title=f"{metric}: mean and range of the seeds", xlabel="iteration", ylim=(0, None))
+    curves.legend()
+    ends.set(title="at the end: each seed, and the mean")
+    ends.set_xticks(range(len(runs)), list(runs))
+    for axes in (curves, ends):
+        axes.grid(alpha=0.3)
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output, dpi=110)
+    return output
+
+
+def _plot_way(
+    curves: Axes,
+    ends: Axes,
+    index: int,
+    name: str,
+    seeds: Sequence[Sequence[tuple[float, float]]],
+) -> None:
+    """One way in both pictures; `seeds` are (iteration, value) of every evaluation."""
+    if not seeds:
+        return
+    color = f"C{index}"
+    evaluations = list(zip(*seeds, strict=False))  # of a run that is not done there are fewer
+    iterations = [points[0][0] for points in evaluations]
+    values = [[value for _, value in points] for points in evaluations]
+    means = [sum(of_seeds) / len(of_seeds) for of_seeds in values]
+    curves.plot(iterations, means, color=color, marker="o", markersize=4, label=name)
+    low, high = [min(v) for v in values], [max(v) for v in values]
+    curves.fill_between(iterations, low, high, color=color, alpha=0.15)
+    ends.scatter([index] * len(values[-1]), values[-1], color=color)
+    ends.hlines(means[-1], index - 0.2, index + 0.2, color=color)

@@ -1,0 +1,117 @@
+#!/usr/bin/env python
+"""Train the same model under several schemes, and write what each costs and gives.
+
+python tools/compare_schemes.py output/compare_schemes --seeds 0 1 2
+
+The config lists the schemes in its node `contenders`; everything else is equal for all of them.
+Started again with the same output folder, it goes on where it was stopped.
+"""
+
+import hdetr_d2  # noqa: F401  (first: it decides which detectron2 is imported)
+
+import argparse
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import instantiate
+from omegaconf import DictConfig
+from tabulate import tabulate
+
+from hdetr_d2.engine.config import load_config, save_config
+from hdetr_d2.errors import UserError
+from hdetr_d2.visualization import plot_comparison, read_metrics
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / "configs" / "quickstart" / "compare_schemes_shapes.py"
+COLUMNS = ("scheme", "queries", "in training", "AP", "AP50", "ms/iteration", "peak memory, MB")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("output", type=Path, help="folder for the runs, table.md and ap.png")
+    parser.add_argument("--config-file", default=str(CONFIG), help="with a node `contenders`")
+    parser.add_argument("--schemes", nargs="+", help="some of the contenders (default: all)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the config")
+    return parser
+
+
+def train(cfg: DictConfig, folder: Path) -> list[dict[str, float]]:
+    """The metrics of a run in a process of its own, whose memory is then its own, too.
+
+    Raises:
+        UserError: the run failed; its log is in the folder.
+    """
+    cfg.train.output_dir = str(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder.with_suffix(".yaml")
+    save_config(cfg, path)
+    command = [sys.executable, ROOT / "train_net.py", "--resume", "--config-file", path]
+    if subprocess.run(command).returncode:
+        raise UserError(f"the run in {folder} failed")
+    return read_metrics(folder / "metrics.json")
+
+
+def run_all(args: argparse.Namespace, name: str) -> list[list[dict[str, float]]]:
+    """The metrics of a contender for each seed."""
+    runs = []
+    for seed in args.seeds:
+        cfg = load_config(args.config_file, args.set)
+        cfg.model.schemes = cfg.contenders[name]
+        cfg.train.seed = seed
+        runs.append(train(cfg, args.output / name / f"seed_{seed}"))
+    return runs
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """Mean, and the standard deviation of several; nothing of none."""
+    if not values:
+        return ""
+    text = f"{statistics.fmean(values):.{digits}f}"
+    return f"{text} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else text
+
+
+def values_of(runs: Sequence[Sequence[dict[str, float]]], metric: str) -> list[list[float]]:
+    """Of each run that has any."""
+    found = ([row[metric] for row in rows if metric in row] for rows in runs)
+    return [values for values in found if values]
+
+
+def row_of(name: str, cfg: DictConfig, runs: Sequence[Sequence[dict[str, float]]]) -> list[Any]:
+    """A row of the table."""
+    queries = cfg.model.query_selection.num_queries
+    more = sum(instantiate(scheme).slots(queries) for scheme in cfg.contenders[name])
+    results = [spread([v[-1] for v in values_of(runs, f"bbox/{kind}")]) for kind in ("AP", "AP50")]
+    times = [1000 * statistics.median(values) for values in values_of(runs, "time")]
+    memory = [max(values) for values in values_of(runs, "memory/peak_mb")]
+    return [name, queries, queries + more, *results, spread(times), spread(memory, 0)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    try:
+        cfg = load_config(args.config_file, args.set)
+        names = args.schemes or list(cfg.get("contenders", ()))
+        unknown = set(names) - set(cfg.get("contenders", ()))
+        if unknown or not names:
+            raise UserError(f"{args.config_file} has no contenders {sorted(unknown)}")
+        runs = {name: run_all(args, name) for name in names}
+    except (UserError, OSError) as error:
+        parser.exit(2, f"error: {error}\n")
+    rows = [row_of(name, cfg, of_seeds) for name, of_seeds in runs.items()]
+    table = tabulate(rows, COLUMNS, tablefmt="github", disable_numparse=True)
+    seeds = ", ".join(map(str, args.seeds))
+    (args.output / "table.md").write_text(f"{table}\n\nMean and deviation of the seeds {seeds}.\n")
+    plot_comparison(runs, args.output / "ap.png")
+    print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
