@@ -116,8 +116,9 @@ def decoder_input(model, batch):
 def blocks_of(groups):
     """Group and range of queries of every block."""
     for index, group in enumerate(groups):
-        count, size = group.layout
-        for start in range(0, count * size, max(size, 1)):
+        queries = group.queries.content.shape[1]
+        size = queries // group.blocks
+        for start in range(0, queries, max(size, 1)):
             yield index, slice(start, start + size)
 
 

@@ -39,6 +39,17 @@ def test_equal_blocks_have_equal_losses(tiny_model, make_batch):
         assert of_blocks == pytest.approx(3 * of_main, rel=1e-5)
 
 
+def test_proposals_that_another_scheme_took(tiny_model, make_batch, step):
+    branch = {"_target_": "hdetr_d2.schemes.HybridBranch", "num_queries": 1500, "repeats": 6}
+    model = tiny_model(schemes=[branch, NODE])  # there are 128 tokens
+    losses, groups = step(model, make_batch([3, 1]))
+    assert groups["one2many"].assignment.shape == (3, 2, 116)
+    assert groups["group"].assignment.shape == (3, 2, 0)
+    assert {loss.item() for name, loss in losses.items() if "group" in name} == {0.0}
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
 def test_queries_are_dealt_out_by_rank():
     rank = torch.arange(8.0)[None, :, None]
     dealt = _deal_out(Queries(rank, rank, rank), 3)
