@@ -2,7 +2,7 @@
 
 Paper:     DETRs with Hybrid Matching, https://arxiv.org/abs/2207.13080
 Command:   python tools/compare_schemes.py output/compare_schemes
-Hours:     about 2 on two CPU cores, for three seeds of each scheme
+Hours:     2 to 4 on two CPU cores, for three seeds of each scheme
 Published: none
 
 A hybrid target takes 7 queries on average over layers and epochs, as in the paper. All detect with
