@@ -11,7 +11,12 @@ from detectron2.checkpoint import DetectionCheckpointer
 from torch import Tensor, nn
 
 from hdetr_d2.checkpoint.files import read_checkpoint, require_plain, write_durably
-from hdetr_d2.checkpoint.weights import evaluated_weights, put_weights
+from hdetr_d2.checkpoint.weights import (
+    evaluated_weights,
+    put_weights,
+    training_only,
+    without_training_only,
+)
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -55,8 +60,10 @@ class Checkpointer(DetectionCheckpointer):
             self.tag_last_checkpoint(f"{name}.pth")
 
     def save_weights(self, name: str, weights: Mapping[str, Tensor], **metadata: Any) -> None:
-        """Write `<name>.pth` with a model alone: not to resume from, so it is not tagged."""
-        self._write(name, {"model": dict(weights)}, metadata)
+        """Write `<name>.pth` with what evaluation uses of a model: not to resume from, so it is not
+        tagged.
+        """
+        self._write(name, {"model": without_training_only(self.model, weights)}, metadata)
 
     def _write(self, name: str, content: dict[str, Any], metadata: Mapping[str, Any]) -> bool:
         """Whether this process is the one that writes."""
@@ -94,8 +101,8 @@ class Checkpointer(DetectionCheckpointer):
         Args:
             checkpointables: None resumes: everything must be there and fit. An empty list only
                 starts from the weights (the averaged ones if the file has them), and the class head
-                alone, which the model names in `class_head_keys()`, keeps its initial values where
-                it does not fit.
+                and what only training uses, which the model names in `class_head_keys()` and
+                `training_only_keys()`, keep their initial values where they do not fit.
 
         Returns:
             The file's `metadata`; empty if it has none.
@@ -107,8 +114,8 @@ class Checkpointer(DetectionCheckpointer):
             return {}
         checkpoint = read_checkpoint(path)
         if checkpointables == []:
-            head = self.model.class_head_keys()
-            put_weights(self.model, evaluated_weights(checkpoint), path, may_differ=head)
+            may_differ = [*self.model.class_head_keys(), *training_only(self.model)]
+            put_weights(self.model, evaluated_weights(checkpoint), path, may_differ=may_differ)
         else:
             put_weights(self.model, checkpoint["model"], path)
         for key in self.checkpointables if checkpointables is None else checkpointables:

@@ -15,6 +15,11 @@ logger = logging.getLogger(__name__)
 EMA_PREFIX = "module."
 
 
+def is_below(key: str, prefixes: Iterable[str]) -> bool:
+    """Whether `key` is one of `prefixes` or stands below one of them."""
+    return any(key == prefix or key.startswith(f"{prefix}.") for prefix in prefixes)
+
+
 @dataclass(frozen=True)
 class Misfit:
     """The keys in which weights and model disagree; `reshaped` maps to a text with both shapes."""
@@ -45,8 +50,7 @@ class Misfit:
         chosen = tuple(prefixes)
 
         def keep(key: str) -> bool:
-            below = any(key == p or key.startswith(p.rstrip(".") + ".") for p in chosen)
-            return below == inside
+            return is_below(key, chosen) == inside
 
         return Misfit(
             missing=[key for key in self.missing if keep(key)],
@@ -92,7 +96,7 @@ def put_weights(
         raise UserError(f"the weights of {source} do not fit the model: {wrong}")
     skipped = misfit.part(prefixes, inside=True)
     if skipped:
-        logger.warning("%s: the class head keeps its initial values: %s", source, skipped)
+        logger.warning("%s: what does not fit keeps its initial values: %s", source, skipped)
     fitting = {key: value for key, value in weights.items() if key not in skipped.reshaped}
     model.load_state_dict(fitting, strict=False)
 
@@ -109,15 +113,40 @@ def evaluated_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     }
 
 
+def training_only(model: nn.Module) -> list[str]:
+    """Prefixes of what evaluation does without; nothing of a model that does not say."""
+    return list(getattr(model, "training_only_keys", list)())
+
+
+def without_training_only(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`weights` without those that `model` uses in training only."""
+    prefixes = training_only(model)
+    return {key: value for key, value in weights.items() if not is_below(key, prefixes)}
+
+
+def put_evaluated_weights(
+    model: nn.Module, checkpoint: Mapping[str, Any], source: str | Path
+) -> None:
+    """Load the weights that evaluation would use into `model`. What only training uses may be
+    there, in the file or in the model, or not.
+
+    Raises:
+        UserError: any other key does not fit.
+    """
+    prefixes = training_only(model)
+    own = {key: value for key, value in model.state_dict().items() if is_below(key, prefixes)}
+    put_weights(model, own | without_training_only(model, evaluated_weights(checkpoint)), source)
+
+
 def load_for_inference(model: nn.Module, path: str | Path) -> dict[str, Any]:
-    """Load the weights that evaluation would use.
+    """Load the weights that evaluation would use from a file.
 
     Returns:
         The file's metadata; empty for a bare model.
 
     Raises:
-        UserError: the file cannot be read, or any key does not fit.
+        UserError: the file cannot be read, or a key that evaluation needs does not fit.
     """
     checkpoint = read_checkpoint(path)
-    put_weights(model, evaluated_weights(checkpoint), path)
+    put_evaluated_weights(model, checkpoint, path)
     return checkpoint.get("metadata", {})

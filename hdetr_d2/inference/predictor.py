@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from hdetr_d2.checkpoint import evaluated_weights, read_checkpoint
-from hdetr_d2.checkpoint.weights import put_weights
+from hdetr_d2.checkpoint import read_checkpoint
+from hdetr_d2.checkpoint.weights import put_evaluated_weights
 from hdetr_d2.data.images import BadImageError
 from hdetr_d2.engine.device import choose_device
 from hdetr_d2.errors import UserError
@@ -66,7 +66,7 @@ class Predictor:
         except (TypeError, ValueError, ImportError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"the model in {checkpoint} cannot be built here: {reason}") from error
-        put_weights(model, evaluated_weights(content), checkpoint)
+        put_evaluated_weights(model, content, checkpoint)
         return cls(
             model=model.to(choose_device(device, option="device")),
             mapper=mapper,

@@ -108,6 +108,10 @@ class DETR(nn.Module):
         """The parameters that depend on the classes of the data."""
         return [name for name, _ in self.named_parameters() if ".class_heads." in name]
 
+    def training_only_keys(self) -> list[str]:
+        """Prefixes of what evaluation does without: a checkpoint for it need not have them."""
+        return ["schemes", "scheme_slots"]
+
     def forward(
         self, batched_inputs: Sequence[dict], num_targets: Tensor | None = None
     ) -> dict[str, Tensor] | list[dict]:

@@ -23,6 +23,9 @@ class Detector(nn.Module):
     def class_head_keys(self) -> set[str]:
         return {"class_head"}
 
+    def training_only_keys(self) -> set[str]:
+        return {"slots"}
+
 
 def filled(model: nn.Module, value: float) -> nn.Module:
     with torch.no_grad():
@@ -128,6 +131,40 @@ def test_a_head_that_fits_is_loaded(tmp_path: Path) -> None:
     model = filled(Detector(), 2.0)
     Checkpointer(model).load(path, checkpointables=[])
     assert values(model) == {1.0}
+
+
+def with_slots(model: nn.Module) -> nn.Module:
+    """What only training uses."""
+    model.slots = nn.Linear(1, 1)
+    return filled(model, 1.0)
+
+
+def test_weights_alone_are_without_what_only_training_uses(tmp_path: Path) -> None:
+    model = with_slots(Detector())
+    Checkpointer(model, str(tmp_path)).save_weights("model_best", model.state_dict())
+    assert set(read_checkpoint(tmp_path / "model_best.pth")["model"]) == set(
+        Detector().state_dict()
+    )
+
+
+def test_evaluation_does_not_ask_for_what_only_training_uses(tmp_path: Path) -> None:
+    assert values_of(Path(save(tmp_path, with_slots(Detector())))) == {1.0}
+    path = save(tmp_path, filled(Detector(), 2.0))
+    model = with_slots(Detector())
+    load_for_inference(model, path)
+    assert (values(model.body), values(model.slots)) == ({2.0}, {1.0})
+
+
+def test_a_start_goes_from_one_scheme_to_another_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = save(tmp_path, filled(Detector(), 2.0), "plain")
+    model = with_slots(Detector())
+    with caplog.at_level(logging.WARNING, "hdetr_d2"):
+        Checkpointer(model).load(plain, checkpointables=[])
+    assert (values(model.body), values(model.slots)) == ({2.0}, {1.0})
+    assert "2 missing in the file (slots.bias, slots.weight)" in caplog.text
+    Checkpointer(Detector()).load(save(tmp_path, model), checkpointables=[])
 
 
 @pytest.mark.parametrize("checkpointables", [None, []])

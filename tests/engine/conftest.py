@@ -34,6 +34,9 @@ class Toy(nn.Module):
     def class_head_keys(self) -> set[str]:
         return {"head"}
 
+    def training_only_keys(self) -> set[str]:
+        return {"slots"}
+
     def forward(self, batch: list[dict], num_targets: Tensor | None = None) -> dict[str, Tensor]:
         assert num_targets is not None
         self.counts.append(float(num_targets))
