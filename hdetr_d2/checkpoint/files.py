@@ -1,8 +1,9 @@
 """Files that are either whole or not there, and checkpoints that hold data and no code."""
 
 import os
+import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -64,13 +65,17 @@ def require_plain(value: Any, where: str) -> None:
         )
 
 
-def read_checkpoint(path: str | Path, *, only_look: bool = False) -> dict[str, Any]:
+def read_checkpoint(
+    path: str | Path, *, only_look: bool = False, also: Sequence[type] = ()
+) -> dict[str, Any]:
     """The content of a checkpoint on the CPU, at least its `model`: a mapping of names to tensors.
 
     A file that holds nothing but such a mapping is taken for a model. No code in it is run.
 
     Args:
         only_look: leave the tensors in the file (they are mapped), for a look at the metadata.
+        also: classes of which the file may hold objects; their attributes are set, and no code of
+            the file is run.
 
     Raises:
         UserError: no such file, a truncated one, or one that holds something else.
@@ -79,16 +84,16 @@ def read_checkpoint(path: str | Path, *, only_look: bool = False) -> dict[str, A
         local = PathManager.get_local_path(str(path))
         if not os.path.isfile(local):
             raise UserError(f"checkpoint {path} does not exist")
-        content = torch.load(local, map_location="cpu", weights_only=True, mmap=only_look or None)
+        with torch.serialization.safe_globals(list(also)):
+            content = torch.load(
+                local, map_location="cpu", weights_only=True, mmap=only_look or None
+            )
     except UserError:
         raise
     except OSError as error:
         raise UserError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
     except Exception as error:  # every layer of the format fails in its own way
-        raise UserError(
-            f"{path} is not a readable checkpoint: it is truncated, or no PyTorch file, or holds "
-            "objects other than tensors and plain Python"
-        ) from error
+        raise UserError(f"{path} is not a readable checkpoint: {_reason(error)}") from error
     if isinstance(content, dict) and not isinstance(content.get("metadata", {}), dict):
         del content["metadata"]  # another program's
     if isinstance(content, dict) and "model" not in content:
@@ -96,6 +101,15 @@ def read_checkpoint(path: str | Path, *, only_look: bool = False) -> dict[str, A
     if not isinstance(content, dict) or not _is_state_dict(content["model"]):
         raise UserError(f"{path} holds no model weights")
     return content
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, as far as torch can tell."""
+    if foreign := re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", str(error)):
+        return f"it holds a {foreign[1]}, and only tensors and plain Python are read"
+    return (
+        "it is truncated, or no PyTorch file, or holds objects other than tensors and plain Python"
+    )
 
 
 def _is_state_dict(value: Any) -> bool:

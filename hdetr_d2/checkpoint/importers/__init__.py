@@ -1,0 +1,19 @@
+"""Published checkpoints of other projects in this project's terms: config options and weights.
+
+An importer is an object with a name, by which `tools/convert_checkpoint.py --source` finds it.
+Those of the Deformable-DETR family are here; a project brings its own, see `find_importer`.
+"""
+
+from hdetr_d2.checkpoint.importers.arguments import Arguments
+from hdetr_d2.checkpoint.importers.base import Imported, Importer
+from hdetr_d2.checkpoint.importers.classes import class_names, keep_coco80
+from hdetr_d2.checkpoint.importers.registry import find_importer
+
+__all__ = [
+    "Arguments",
+    "Imported",
+    "Importer",
+    "class_names",
+    "find_importer",
+    "keep_coco80",
+]

@@ -1,0 +1,53 @@
+"""What a training script was told, and what it takes for granted."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from hdetr_d2.errors import UserError
+
+
+class Arguments:
+    """The arguments of a published training script, with its defaults behind them.
+
+    assumed: what was asked for and had to be taken from the defaults.
+    """
+
+    def __init__(
+        self, defaults: Mapping[str, Any], stored: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> None:
+        """
+        Args:
+            defaults: every argument that matters for an import.
+            stored: those of the checkpoint; further ones are of no interest.
+            given: those of the user, which win.
+
+        Raises:
+            UserError: a given one does not exist.
+        """
+        for name in sorted(set(given) - set(defaults)):
+            near = difflib.get_close_matches(name, sorted(defaults), n=1, cutoff=0.0)
+            raise UserError(f"--arg {name}: no such argument; did you mean {near[0]}?")
+        self.defaults = dict(defaults)
+        self.stated = {k: v for k, v in stored.items() if k in defaults} | dict(given)
+        self.assumed: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.stated:
+            self.assumed[name] = self.defaults[name]
+        return self.stated.get(name, self.defaults[name])
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the script has the argument at all."""
+        return name in self.defaults
+
+    def told(self, name: str, value: Any) -> Any:
+        """`value`, which the weights tell about the argument `name`.
+
+        Raises:
+            UserError: the argument was stated, and says otherwise.
+        """
+        stated = self.stated.get(name, value)
+        if stated != value:
+            raise UserError(f"{name}={stated} contradicts the weights, which say {value}")
+        return value

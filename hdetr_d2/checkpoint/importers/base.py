@@ -1,0 +1,61 @@
+"""What an importer is, and what it makes of a file."""
+
+import argparse
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from hdetr_d2.checkpoint.files import read_checkpoint
+from hdetr_d2.checkpoint.importers.arguments import Arguments
+
+
+@dataclass
+class Imported:
+    """A published checkpoint in this project's terms.
+
+    recipe: the file below `configs/` that comes nearest. options: dotted config options -> plain
+    values that it does not have. weights: by this project's names; a name that the importer does
+    not know stays as it is, and is told to the user as one that does not fit. left_out: names of
+    the file that are not needed -> why. objectness_heads: prefixes of class heads whose channel 0
+    stands for "object", whatever the classes.
+    """
+
+    recipe: str
+    options: dict[str, Any]
+    weights: dict[str, Tensor]
+    left_out: dict[str, str] = field(default_factory=dict)
+    objectness_heads: tuple[str, ...] = ()
+
+
+class Importer(ABC):
+    """Reads the checkpoints of one training script.
+
+    name: of the source. defaults: the arguments of the script that matter here, with its defaults.
+    """
+
+    name: str
+    defaults: Mapping[str, Any]
+
+    def load(self, path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The weights by the script's own names, and the arguments it was called with, if the file
+        says; for a file of the form {"model": ..., "args": Namespace}. No code in it is run.
+
+        Raises:
+            UserError: the file cannot be read, or holds objects of any other kind.
+        """
+        content = read_checkpoint(path, also=(argparse.Namespace,))
+        arguments = content.get("args")
+        known = isinstance(arguments, argparse.Namespace)
+        return content["model"], vars(arguments) if known else {}
+
+    @abstractmethod
+    def read(self, arguments: Arguments, weights: Mapping[str, Tensor]) -> Imported:
+        """Options and weights of the model that the script would build.
+
+        Raises:
+            UserError: weights and arguments contradict each other, or there is no such model here.
+        """

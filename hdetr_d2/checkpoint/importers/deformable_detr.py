@@ -1,0 +1,143 @@
+"""Checkpoints of Deformable-DETR and H-Deformable-DETR, as their training scripts save them.
+
+https://arxiv.org/abs/2010.04159 and https://arxiv.org/abs/2207.13080. Names and shapes of the
+weights tell the architecture; the arguments tell what cannot be seen in them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from hdetr_d2.checkpoint.importers.arguments import Arguments
+from hdetr_d2.checkpoint.importers.backbones import backbone_options
+from hdetr_d2.checkpoint.importers.base import Imported, Importer
+from hdetr_d2.checkpoint.importers.deformable_detr_names import rename, unneeded
+from hdetr_d2.checkpoint.importers.deformable_detr_queries import (
+    BRANCH,
+    count_queries,
+    query_options,
+    split_slots,
+)
+from hdetr_d2.checkpoint.importers.deformable_detr_sizes import (
+    count_layers,
+    neck_options,
+    needed,
+    transformer_options,
+)
+
+_RECIPES = {  # two-stage, with box refinement
+    (False, False): "deformable_detr/deformable_detr_r50_50ep.py",
+    (False, True): "deformable_detr/deformable_detr_refine_r50_50ep.py",
+    (True, True): "deformable_detr/deformable_detr_two_stage_r50_50ep.py",
+}
+# Arguments that are options here; the recipes have the scripts' defaults.
+_OPTIONS = {
+    "dropout": "model.encoder.sizes.dropout",
+    "focal_alpha": "model.criterion.class_loss.alpha",
+    "set_cost_class": "model.matcher.weights.class",
+    "set_cost_bbox": "model.matcher.weights.bbox",
+    "set_cost_giou": "model.matcher.weights.giou",
+    "cls_loss_coef": "model.criterion.weights.class",
+    "bbox_loss_coef": "model.criterion.weights.bbox",
+    "giou_loss_coef": "model.criterion.weights.giou",
+    "topk": "model.num_select",
+    "lr": "optimizer.lr",
+    "weight_decay": "optimizer.weight_decay",
+    "clip_max_norm": "train.clip_grad_norm",
+    "epochs": "train.epochs",
+}
+_DEFAULTS = dict.fromkeys(_OPTIONS) | {
+    "nheads": 8,
+    "dilation": False,
+    "drop_path_rate": 0.2,
+    "lr_drop": 40,
+    "with_box_refine": False,
+    # What the weights tell; stated, it must agree with them.
+    "two_stage": None,
+    "num_feature_levels": None,
+    "hidden_dim": None,
+    "enc_layers": None,
+    "dec_layers": None,
+    "dim_feedforward": None,
+    "enc_n_points": None,
+    "dec_n_points": None,
+}
+
+
+class DeformableDETRImporter(Importer):
+    """Reads the form that both scripts share.
+
+    Args:
+        name: of the source.
+        num_queries: the argument for the queries of the main group, and its default.
+        further: arguments that only this script has, with their defaults.
+    """
+
+    def __init__(
+        self, *, name: str, num_queries: tuple[str, int], further: Mapping[str, Any] | None = None
+    ) -> None:
+        self.name = name
+        self.num_queries = num_queries[0]
+        self.defaults = _DEFAULTS | dict([num_queries]) | dict(further or {})
+
+    def read(self, arguments: Arguments, weights: Mapping[str, Tensor]) -> Imported:
+        """See `Importer.read`."""
+        two_stage = arguments.told("two_stage", "transformer.enc_output.weight" in weights)
+        refine = _refines(arguments, weights, two_stage=two_stage)
+        options = {
+            "data.num_classes": len(needed(weights, "class_embed.0.bias")),
+            **backbone_options(weights, arguments),
+            **neck_options(weights, arguments),
+            **transformer_options(weights, arguments),
+            **_training_options(arguments),
+        }
+        table = weights.get("query_embed.weight")
+        rows = None if table is None else len(table)
+        queries = count_queries(arguments, self.num_queries, rows)
+        options |= query_options(arguments, *queries)
+        if two_stage:
+            mixed = arguments.told("mixed_selection", table is not None)
+            options["model.query_selection.mixed_selection"] = mixed
+        if "look_forward_twice" in arguments and refine:
+            options["model.decoder.look_forward_twice"] = arguments["look_forward_twice"]
+        left_out = unneeded(weights, shared_heads=not refine)
+        layers = count_layers(weights, "decoder")
+        renamed = {rename(k, layers): v for k, v in weights.items() if k not in left_out}
+        return Imported(
+            recipe=_RECIPES[two_stage, refine],
+            options=options,
+            weights=split_slots(renamed, *queries),
+            left_out=left_out,
+            objectness_heads=("query_selection.",),
+        )
+
+
+def _refines(arguments: Arguments, weights: Mapping[str, Tensor], *, two_stage: bool) -> bool:
+    """Whether every layer has heads of its own: only then does the decoder list them, too."""
+    if two_stage or any(name.startswith("transformer.decoder.bbox_embed.") for name in weights):
+        return arguments.told("with_box_refine", True)
+    return arguments["with_box_refine"]
+
+
+def _training_options(arguments: Arguments) -> dict[str, Any]:
+    """What was stated; the rest is as the recipe has it."""
+    options = {o: arguments[name] for name, o in _OPTIONS.items() if name in arguments.stated}
+    if "epochs" in arguments.stated:
+        drop, epochs = arguments["lr_drop"], arguments["epochs"]
+        options["lr_multiplier.milestones"] = list(range(drop, epochs, drop))
+    return options
+
+
+DEFORMABLE_DETR = DeformableDETRImporter(name="deformable-detr", num_queries=("num_queries", 300))
+H_DEFORMABLE_DETR = DeformableDETRImporter(
+    name="h-deformable-detr",
+    num_queries=("num_queries_one2one", 300),
+    further={
+        BRANCH: 0,
+        "k_one2many": 5,
+        "lambda_one2many": 1.0,
+        "mixed_selection": None,
+        "look_forward_twice": False,
+    },
+)

@@ -1,0 +1,82 @@
+"""What the weights of a published Deformable-DETR tell about its sizes, as config options."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from hdetr_d2.checkpoint.importers.arguments import Arguments
+from hdetr_d2.errors import UserError
+
+_SIZES = "model.encoder.sizes"
+
+
+def needed(weights: Mapping[str, Tensor], name: str) -> Tensor:
+    """The weight `name`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in weights:
+        raise UserError(f"the file has no {name}, which every Deformable-DETR has")
+    return weights[name]
+
+
+def count_layers(weights: Mapping[str, Tensor], stack: str) -> int:
+    """How many layers the transformer's "encoder" or "decoder" has."""
+    pattern = re.compile(rf"transformer\.{stack}\.layers\.(\d+)\.")
+    return len({match[1] for name in weights if (match := pattern.match(name))})
+
+
+def neck_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
+    """Levels and features: a 1x1 convolution takes a feature, a wider one makes a further level."""
+    levels, dim = needed(weights, "transformer.level_embed").shape
+    convs = [needed(weights, f"input_proj.{level}.0.weight") for level in range(levels)]
+    channels = [conv.shape[1] for conv in convs if conv.shape[-1] == 1]
+    features = [f"res{6 - place}" for place in range(len(channels), 0, -1)]  # the last is res5
+    return {
+        "model.backbone.out_features": features,
+        "model.neck.in_shapes": channels,
+        "model.neck.num_levels": arguments.told("num_feature_levels", levels),
+        "model.neck.out_channels": arguments.told("hidden_dim", dim),
+    }
+
+
+def transformer_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
+    """Layers, heads, points and hidden channels."""
+    linear = needed(weights, "transformer.encoder.layers.0.linear1.weight")
+    points = _points(weights, "encoder", "self_attn", arguments)
+    decoder_points = _points(weights, "decoder", "cross_attn", arguments)
+    options = {
+        f"{_SIZES}.num_heads": arguments["nheads"],
+        f"{_SIZES}.num_points": arguments.told("enc_n_points", points),
+        f"{_SIZES}.feedforward_dim": arguments.told("dim_feedforward", len(linear)),
+        "model.encoder.num_layers": arguments.told("enc_layers", count_layers(weights, "encoder")),
+        "model.decoder.num_layers": arguments.told("dec_layers", count_layers(weights, "decoder")),
+    }
+    if arguments.told("dec_n_points", decoder_points) != points:
+        options["model.decoder.sizes"] = _decoder_sizes(decoder_points)
+    return options
+
+
+def _points(weights: Mapping[str, Tensor], stack: str, attention: str, arguments: Arguments) -> int:
+    """Samples of a head on a level: of all heads, levels and points, the attention knows how many
+    there are.
+    """
+    levels, dim = needed(weights, "transformer.level_embed").shape
+    name = f"transformer.{stack}.layers.0.{attention}.attention_weights.bias"
+    samples, heads = len(needed(weights, name)), arguments["nheads"]
+    if dim % heads or samples % (heads * levels):
+        raise UserError(
+            f"nheads={heads} does not fit the weights: {dim} channels, and {samples} samples on "
+            f"{levels} levels; --arg nheads=... says otherwise"
+        )
+    return samples // (heads * levels)
+
+
+def _decoder_sizes(points: int) -> dict[str, Any]:
+    """The encoder's sizes with another number of points."""
+    same = ("dim", "num_heads", "num_levels", "feedforward_dim", "dropout")
+    node: dict[str, Any] = {"_target_": "hdetr_d2.modeling.LayerSizes"}
+    return node | {key: f"${{{_SIZES}.{key}}}" for key in same} | {"num_points": points}

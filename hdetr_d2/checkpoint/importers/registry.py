@@ -1,0 +1,35 @@
+"""Finding an importer by its name."""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from hdetr_d2.checkpoint.importers.base import Importer
+from hdetr_d2.checkpoint.importers.deformable_detr import DEFORMABLE_DETR, H_DEFORMABLE_DETR
+from hdetr_d2.errors import UserError
+
+BUILT_IN = {importer.name: importer for importer in (DEFORMABLE_DETR, H_DEFORMABLE_DETR)}
+
+
+def find_importer(source: str) -> Importer:
+    """The importer of a source, or that of a project: `my-system` is the object `importer` of
+    `hdetr_d2.projects.my_system.importer`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if source in BUILT_IN:
+        return BUILT_IN[source]
+    module = f"hdetr_d2.projects.{source.replace('-', '_')}.importer"
+    if not source.replace("-", "_").isidentifier() or not _exists(module):
+        raise UserError(
+            f"unknown source {source!r}: it is one of {', '.join(BUILT_IN)}, "
+            "or a project that has an importer.py"
+        )
+    return import_module(module).importer
+
+
+def _exists(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even its project
+        return False

@@ -1,0 +1,155 @@
+"""From a published checkpoint to a config and weights of this project."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from hdetr_d2.checkpoint import write_durably
+from hdetr_d2.checkpoint.importers import (
+    Arguments,
+    Imported,
+    class_names,
+    find_importer,
+    keep_coco80,
+)
+from hdetr_d2.checkpoint.weights import Misfit
+from hdetr_d2.engine.build import build
+from hdetr_d2.engine.config import config_text, load_config, save_config
+from hdetr_d2.engine.shipped import shipped_config
+from hdetr_d2.errors import UserError
+from hdetr_d2.modeling.backbone import without_pretrained
+
+CLASSES = ("all", "coco80")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written, and what the user should know about it.
+
+    config, weights: the files. left_out: names of the published file that were not needed -> why.
+    assumed: arguments that neither the file nor the user stated. num_classes: of the class heads.
+    """
+
+    config: Path
+    weights: Path
+    left_out: dict[str, str]
+    assumed: dict[str, Any]
+    num_classes: int
+
+
+def convert_checkpoint(
+    path: str | Path,
+    *,
+    source: str,
+    output: str | Path,
+    arguments: Mapping[str, Any] | None = None,
+    classes: str = "all",
+    ignore: Sequence[str] = (),
+) -> Converted:
+    """Write `config.yaml` and `model.pth` for a published checkpoint.
+
+    Args:
+        path: the published file.
+        source: which training script wrote it, see `find_importer`.
+        output: a folder that is empty or not there; it is either written whole or left alone.
+        arguments: of that script, where the file does not state them or should not be believed.
+        classes: "coco80" keeps COCO's 80 classes of 91 category ids; "all" keeps them all.
+        ignore: patterns (`*` and `?`) of names in the file that may be left out.
+
+    Raises:
+        UserError: the file cannot be read, contradicts itself or its arguments, or has weights
+            besides those of the model, or not all of them: every name is listed.
+    """
+    folder = _free_folder(output)
+    importer = find_importer(source)
+    weights, stored = importer.load(path)
+    kept, ignored = _without(weights, ignore)
+    told = Arguments(importer.defaults, stored, arguments or {})
+    imported = importer.read(told, kept)
+    if classes == "coco80":
+        imported = keep_coco80(imported)
+    names = class_names(imported.options["data.num_classes"], coco80=classes == "coco80")
+    cfg = _config(imported, names, folder.name)
+    _require_fit(cfg, imported.weights, str(path))
+    _write(folder, cfg, imported.weights, source=source)
+    return Converted(
+        config=folder / "config.yaml",
+        weights=folder / "model.pth",
+        left_out=imported.left_out | dict.fromkeys(ignored, "ignored, as asked for"),
+        assumed=told.assumed,
+        num_classes=len(names),
+    )
+
+
+def _free_folder(output: str | Path) -> Path:
+    folder = Path(output)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"--output {output} is there already: give a folder that is new or empty")
+    return folder
+
+
+def _without(
+    weights: Mapping[str, Tensor], patterns: Sequence[str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The weights whose names match no pattern, and the other names."""
+    ignored = []
+    for pattern in patterns:
+        matching = [name for name in weights if fnmatchcase(name, pattern)]
+        if not matching:
+            raise UserError(f"--ignore {pattern}: the file has no such name")
+        ignored += matching
+    return {name: value for name, value in weights.items() if name not in ignored}, ignored
+
+
+def _config(imported: Imported, names: Sequence[str], run: str) -> DictConfig:
+    """The recipe with the options of the published model."""
+    cfg = load_config(shipped_config(imported.recipe))
+    options = {
+        **imported.options,
+        "data.class_names": list(names),
+        "train.output_dir": f"output/{run}",
+    }
+    for key, value in options.items():
+        OmegaConf.update(cfg, key, value, merge=False)
+    return cfg
+
+
+def _require_fit(cfg: DictConfig, weights: Mapping[str, Tensor], source: str) -> None:
+    """Raises UserError unless the weights are exactly those of the model that `cfg` describes."""
+    with torch.device("meta"), without_pretrained():
+        misfit = Misfit.between(weights, build(cfg, "model"))
+    if misfit:
+        raise UserError(
+            f"the weights of {source} do not fit the model that they describe: {misfit}"
+        )
+
+
+def _write(folder: Path, cfg: DictConfig, weights: dict[str, Tensor], *, source: str) -> None:
+    """Both files or none: they are written beside the folder, which then takes its name."""
+    content = {
+        "model": weights,
+        "metadata": {
+            "class_names": list(cfg.data.class_names),
+            "config": config_text(cfg),
+            "source": source,
+        },
+    }
+    beside = folder.with_name(f"{folder.name}.tmp")
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        save_config(cfg, beside / "config.yaml")
+        write_durably(beside / "model.pth", lambda file: torch.save(content, file))
+        if folder.exists():
+            folder.rmdir()
+        beside.rename(folder)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from hdetr_d2.checkpoint.importers import Imported, class_names, keep_coco80
+from hdetr_d2.errors import UserError
+
+
+def test_names_follow_the_ids() -> None:
+    names = class_names(91, coco80=False)
+    assert (names[0], names[1], names[12], names[90]) == (
+        "class 0",
+        "person",
+        "class 12",
+        "toothbrush",
+    )
+    assert class_names(80, coco80=True)[0] == "person"
+    assert class_names(2, coco80=False) == ["class 0", "class 1"]
+
+
+def test_rows_of_every_head_are_those_of_the_ids() -> None:
+    rows = torch.arange(91.0)
+    imported = Imported(
+        recipe="",
+        options={"data.num_classes": 91},
+        weights={
+            "decoder.heads.class_heads.0.bias": rows,
+            "decoder.heads.class_heads.0.weight": rows[:, None].expand(91, 2),
+            "decoder.heads.box_heads.0.0.bias": rows,
+            "query_selection.heads.class_heads.0.bias": rows,
+        },
+        objectness_heads=("query_selection.",),
+    )
+    kept = keep_coco80(imported)
+    decoder = kept.weights["decoder.heads.class_heads.0.bias"]
+    assert decoder.shape == (80,)
+    assert decoder[:12].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13]
+    assert decoder[-1] == 90
+    assert kept.weights["decoder.heads.class_heads.0.weight"][:, 1].equal(decoder)
+    assert kept.weights["decoder.heads.box_heads.0.0.bias"] is rows
+    # The first channel of the proposals' head stands for "object", and must go on doing so.
+    proposals = kept.weights["query_selection.heads.class_heads.0.bias"]
+    assert proposals[0] == 0
+    assert proposals[1:].equal(decoder[1:])
+    assert kept.options["data.num_classes"] == 80
+
+
+def test_other_classes_are_not_cut() -> None:
+    imported = Imported(recipe="", options={"data.num_classes": 3}, weights={})
+    with pytest.raises(UserError, match="needs heads with the 91 category ids .* have 3 classes"):
+        keep_coco80(imported)

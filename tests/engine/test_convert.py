@@ -1,0 +1,136 @@
+import argparse
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from detectron2.config import LazyConfig, instantiate
+
+from hdetr_d2.checkpoint import load_for_inference, read_checkpoint
+from hdetr_d2.engine.config import load_config
+from hdetr_d2.engine.convert import convert_checkpoint
+from hdetr_d2.errors import UserError
+from hdetr_d2.modeling.backbone import without_pretrained
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoint" / "importers"))
+import published
+
+ARGUMENTS = {"nheads": 4, "num_queries_one2one": 12, "dropout": 0.0, "epochs": 12, "lr_drop": 11}
+
+
+def save(path: Path, weights: dict, **arguments: object) -> str:
+    """As the published training scripts do, with what else they keep."""
+    content = {"model": weights, "optimizer": {"state": {}}, "lr_scheduler": {}, "epoch": 11}
+    if arguments:
+        content["args"] = argparse.Namespace(**arguments)
+    torch.save(content, path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def two_stage() -> dict:
+    torch.manual_seed(0)
+    return published.state_dict(refine=True, two_stage=True, mixed=True, classes=3)
+
+
+VARIANTS = {
+    "single-stage": ({}, {}),
+    "one level": ({"levels": 1}, {"dilation": True}),
+    "box refinement": ({"refine": True}, {"with_box_refine": True}),
+    "two-stage": ({"refine": True, "two_stage": True}, {"with_box_refine": True}),
+    "mixed selection": (
+        {"refine": True, "two_stage": True, "mixed": True},
+        {"look_forward_twice": True},
+    ),
+    "other points": ({"points": (2, 4)}, {}),
+    "swin": ({"backbone": "swin_tiny"}, {"drop_path_rate": 0.5}),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_is_built_and_loaded_from_what_was_written(variant: str, tmp_path: Path) -> None:
+    sizes, arguments = VARIANTS[variant]
+    weights = published.state_dict(**sizes)
+    file = save(tmp_path / "theirs.pth", weights, **ARGUMENTS, **arguments)
+    result = convert_checkpoint(file, source="h-deformable-detr", output=tmp_path / "ours")
+    assert sorted(path.name for path in (tmp_path / "ours").iterdir()) == [
+        "config.yaml",
+        "model.pth",
+    ]
+    assert isinstance(yaml.safe_load(result.config.read_text()), dict)
+    cfg = LazyConfig.load(str(result.config))
+    with without_pretrained():
+        model = instantiate(cfg.model).eval()
+    metadata = load_for_inference(model, result.weights)
+    assert metadata["class_names"] == [f"class {label}" for label in range(5)]
+    assert model.decoder.look_forward_twice == arguments.get("look_forward_twice", False)
+    used = sum(value.numel() for name, value in weights.items() if name not in result.left_out)
+    assert sum(value.numel() for value in model.state_dict().values()) == pytest.approx(used, abs=9)
+    with torch.no_grad():
+        found = model([{"image": torch.rand(3, 64, 96) * 255, "height": 64, "width": 96}])
+    assert found[0]["instances"].scores.isfinite().all()
+
+
+def test_without_arguments_the_user_tells_them(two_stage: dict, tmp_path: Path) -> None:
+    file = save(tmp_path / "theirs.pth", two_stage)
+    output, source = tmp_path / "ours", "h-deformable-detr"
+    with pytest.raises(UserError, match="num_queries_one2one=300"):
+        convert_checkpoint(file, source=source, output=output, arguments={"nheads": 4})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["theirs.pth"]
+    told = {"nheads": 4, "num_queries_one2one": 12}
+    result = convert_checkpoint(file, source=source, output=output, arguments=told)
+    assert result.assumed == {"dilation": False, "look_forward_twice": False}
+    assert load_config(str(result.config)).model.encoder.sizes.num_heads == 4
+
+
+def test_every_key_that_does_not_fit_is_named_in_one_error(two_stage: dict, tmp_path: Path) -> None:
+    weights = dict(two_stage)
+    del weights["transformer.pos_trans.bias"]
+    weights |= {"mask_head.conv.weight": torch.ones(2), "mask_head.conv.bias": torch.ones(2)}
+    file = save(tmp_path / "theirs.pth", weights, **ARGUMENTS)
+    options = {"source": "h-deformable-detr", "output": tmp_path / "ours"}
+    with pytest.raises(UserError) as caught:
+        convert_checkpoint(file, **options)
+    assert "1 missing in the file (query_selection.position_proj.bias)" in str(caught.value)
+    unknown = "2 unknown to the model (mask_head.conv.bias, mask_head.conv.weight)"
+    assert unknown in str(caught.value)
+    with pytest.raises(UserError, match="--ignore masks: the file has no such name"):
+        convert_checkpoint(file, **options, ignore=["masks"])
+    with pytest.raises(UserError, match="1 missing in the file") as caught:
+        convert_checkpoint(file, **options, ignore=["mask_head.*"])
+    assert "unknown" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["theirs.pth"]
+
+
+def test_ignored_names_are_told(two_stage: dict, tmp_path: Path) -> None:
+    file = save(tmp_path / "theirs.pth", two_stage | {"extra": torch.ones(1)}, **ARGUMENTS)
+    (tmp_path / "ours").mkdir()  # an empty folder is as good as a new one
+    result = convert_checkpoint(
+        file, source="h-deformable-detr", output=tmp_path / "ours", ignore=["extra"]
+    )
+    assert result.left_out["extra"] == "ignored, as asked for"
+    assert "extra" not in read_checkpoint(result.weights)["model"]
+
+
+def test_nothing_is_written_over_other_files(two_stage: dict, tmp_path: Path) -> None:
+    file = save(tmp_path / "theirs.pth", two_stage, **ARGUMENTS)
+    with pytest.raises(UserError, match="is there already: give a folder that is new or empty"):
+        convert_checkpoint(file, source="h-deformable-detr", output=tmp_path)
+
+
+class Evil:
+    """Loading it without care opens a file for writing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return open, (str(self.path), "w")
+
+
+def test_no_code_of_a_file_is_run(two_stage: dict, tmp_path: Path) -> None:
+    file = save(tmp_path / "evil.pth", two_stage, nheads=4, callback=Evil(tmp_path / "proof"))
+    with pytest.raises(UserError, match=r"evil.pth is not a readable .*: it holds a (_?io).open"):
+        convert_checkpoint(file, source="h-deformable-detr", output=tmp_path / "ours")
+    assert [path.name for path in tmp_path.iterdir()] == ["evil.pth"]

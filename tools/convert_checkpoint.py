@@ -1,0 +1,98 @@
+#!/usr/bin/env python
+"""Convert a published checkpoint: a config and weights of this project, in a new folder.
+
+python tools/convert_checkpoint.py --source h-deformable-detr checkpoint.pth --output models/h_detr
+"""
+
+import hdetr_d2  # noqa: F401  (first: it decides which detectron2 is imported)
+
+import argparse
+import sys
+from typing import Any
+
+import yaml
+
+from hdetr_d2.engine.convert import CLASSES, Converted, convert_checkpoint
+from hdetr_d2.errors import UserError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("checkpoint", help="file that the published training script wrote")
+    parser.add_argument(
+        "--source",
+        required=True,
+        help="h-deformable-detr, deformable-detr, or the name of a project that has an importer",
+    )
+    parser.add_argument("--output", required=True, help="new folder for config.yaml and model.pth")
+    parser.add_argument(
+        "--arg",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="argument of the published script that the file does not tell, as nheads=8",
+    )
+    parser.add_argument(
+        "--classes",
+        choices=CLASSES,
+        default="all",
+        help="coco80: of 91 category ids keep the 80 that Detectron2's COCO uses",
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="names in the file that may be left out, as 'mask_head.*'",
+    )
+    return parser
+
+
+def parse_arguments(texts: list[str]) -> dict[str, Any]:
+    """`["nheads=8"]` to `{"nheads": 8}`; values are YAML."""
+    arguments = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--arg {text}: must be KEY=VALUE")
+        try:
+            arguments[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"--arg {text}: the value cannot be read") from error
+    return arguments
+
+
+def report(result: Converted) -> None:
+    """Print what was left out and assumed, and how to go on."""
+    for name, reason in result.left_out.items():
+        print(f"left out: {name} ({reason})")
+    for name, value in result.assumed.items():
+        print(f"assumed: {name}={value}, which the file does not tell (--arg says otherwise)")
+    if result.num_classes == 91:
+        print("91 classes are COCO's category ids: --classes coco80 makes them Detectron2's 80")
+    print(f"Evaluate: python train_net.py --config-file {result.config} --eval-only", end=" ")
+    print(f"train.init_checkpoint={result.weights}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Convert and report; the exit status."""
+    options = build_parser().parse_args(arguments)
+    try:
+        result = convert_checkpoint(
+            options.checkpoint,
+            source=options.source,
+            output=options.output,
+            arguments=parse_arguments(options.arg),
+            classes=options.classes,
+            ignore=options.ignore,
+        )
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    report(result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
