@@ -137,6 +137,19 @@ def test_swin_sees_beyond_its_window_in_any_size():
     assert columns.min() < 7 < columns.max()
 
 
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256"])
+def test_the_edges_of_a_map_do_not_meet_in_a_window(name: str):
+    window = 7 if "window7" in name else 8
+    backbone = make(name, options=SWIN, out_features=["res2"]).eval()
+    for norm in [module for module in backbone.modules() if isinstance(module, nn.LayerNorm)]:
+        nn.init.ones_(norm.weight)  # a fresh V2 looks nowhere
+    x = torch.randn(1, 3, 4 * window, 4 * (window + 1), requires_grad=True)
+    backbone(x)["res2"][0, 0, 0, 0].backward()
+    cells = x.grad.abs().sum((0, 1, 2)).nonzero().flatten() // 4
+    # One column is beyond the first window: a map that the shift tears shows it to the first cell.
+    assert cells.max() == window - 1
+
+
 # Norms and freezing
 
 

@@ -15,6 +15,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone import pretrained as weights
 from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d, batch_norms, group_norm, replace
 from hdetr_d2.modeling.backbone.stages import Stage, classifier_name, find_stages, modules_up_to
+from hdetr_d2.modeling.backbone.windows import pad_windows_first
 
 Norm = Literal["frozen_bn", "bn", "gn"]
 
@@ -85,6 +86,7 @@ class TimmBackbone(Backbone):
         chosen = _choose(stages, out_features, name)
         indices = tuple(stage.index for stage in chosen.values())
         self.net = timm.create_model(name, features_only=True, out_indices=indices, **options)
+        pad_windows_first(self.net)
         if pretrained and not weights.pretrained_skipped():
             _load(self.net, classifier, name, pretrained, options)
         _freeze(self.net, modules_up_to(frozen, self.net, classifier, stages))
