@@ -1,6 +1,6 @@
 """From a published checkpoint to a config and weights of this project."""
 
-import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -76,7 +76,7 @@ def convert_checkpoint(
     if classes == "coco80":
         imported = keep_coco80(imported)
     names = class_names(imported.options["data.num_classes"], coco80=classes == "coco80")
-    cfg = _config(imported, names, folder.name)
+    cfg = _config(imported, names, folder.resolve().name)
     _require_fit(cfg, imported.weights, str(path))
     _write(folder, cfg, imported.weights, source=source)
     return Converted(
@@ -141,15 +141,13 @@ def _write(folder: Path, cfg: DictConfig, weights: dict[str, Tensor], *, source:
             "source": source,
         },
     }
-    beside = folder.with_name(f"{folder.name}.tmp")
     try:
-        beside.mkdir(parents=True, exist_ok=True)
-        save_config(cfg, beside / "config.yaml")
-        write_durably(beside / "model.pth", lambda file: torch.save(content, file))
-        if folder.exists():
-            folder.rmdir()
-        beside.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+            draft = Path(beside) / "draft"
+            draft.mkdir()
+            save_config(cfg, draft / "config.yaml")
+            write_durably(draft / "model.pth", lambda file: torch.save(content, file))
+            draft.replace(folder)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

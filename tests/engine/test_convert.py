@@ -43,6 +43,11 @@ VARIANTS = {
         {"refine": True, "two_stage": True, "mixed": True},
         {"look_forward_twice": True},
     ),
+    "hybrid branch": ({"queries": 20}, {"num_queries_one2many": 8}),
+    "hybrid branch of proposals": (
+        {"refine": True, "two_stage": True},
+        {"with_box_refine": True, "num_queries_one2many": 8},
+    ),
     "other points": ({"points": (2, 4)}, {}),
     "swin": ({"backbone": "swin_tiny"}, {"drop_path_rate": 0.5}),
 }
@@ -65,6 +70,7 @@ def test_a_variant_is_built_and_loaded_from_what_was_written(variant: str, tmp_p
     metadata = load_for_inference(model, result.weights)
     assert metadata["class_names"] == [f"class {label}" for label in range(5)]
     assert model.decoder.look_forward_twice == arguments.get("look_forward_twice", False)
+    assert ("one2many" in model.scheme_slots) == ("num_queries_one2many" in arguments)
     used = sum(value.numel() for name, value in weights.items() if name not in result.left_out)
     assert sum(value.numel() for value in model.state_dict().values()) == pytest.approx(used, abs=9)
     with torch.no_grad():
@@ -134,3 +140,16 @@ def test_no_code_of_a_file_is_run(two_stage: dict, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"evil.pth is not a readable .*: it holds a (_?io).open"):
         convert_checkpoint(file, source="h-deformable-detr", output=tmp_path / "ours")
     assert [path.name for path in tmp_path.iterdir()] == ["evil.pth"]
+
+
+def test_what_cannot_be_written_is_a_sentence(
+    two_stage: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    file = save(tmp_path / "theirs.pth", two_stage, **ARGUMENTS)
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        convert_checkpoint(file, source="h-deformable-detr", output=tmp_path / "ours")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["theirs.pth"]

@@ -7,7 +7,6 @@ import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
 
-import hdetr_d2.schemes as schemes
 from hdetr_d2.checkpoint import load_for_inference
 from hdetr_d2.checkpoint.importers import class_names
 from hdetr_d2.engine.convert import convert_checkpoint
@@ -15,19 +14,6 @@ from hdetr_d2.modeling.backbone import without_pretrained
 
 sys.path.insert(0, str(Path(__file__).parent))
 import golden
-
-
-class Branch(schemes.Scheme):
-    """Has the slots of a hybrid branch, which is all that a conversion needs."""
-
-    name = "one2many"
-
-    def __init__(self, *, num_queries: int, repeats: int, weight: float) -> None:
-        super().__init__()
-        self.num_queries = num_queries
-
-    def slots(self) -> int:
-        return self.num_queries
 
 
 def inside(boxes, instances):
@@ -58,9 +44,7 @@ def detect(case, folder, *, classes="all"):
 
 
 @pytest.mark.parametrize("name", ["def_pp", "hybrid"])
-def test_a_converted_checkpoint_detects_what_was_recorded(name, tmp_path, monkeypatch):
-    if not hasattr(schemes, "HybridBranch"):
-        monkeypatch.setattr(schemes, "HybridBranch", Branch, raising=False)
+def test_a_converted_checkpoint_detects_what_was_recorded(name, tmp_path):
     case = golden.load(name)
     cfg, found = detect(case, tmp_path)
     assert cfg.model.query_selection.num_queries == 30

@@ -18,18 +18,22 @@ class Arguments:
     ) -> None:
         """
         Args:
-            defaults: every argument that matters for an import.
+            defaults: every argument that matters for an import; None for those that the weights
+                tell.
             stored: those of the checkpoint; further ones are of no interest.
             given: those of the user, which win.
 
         Raises:
-            UserError: a given one does not exist.
+            UserError: a given one does not exist, or one is of another kind than its default.
         """
-        for name in sorted(set(given) - set(defaults)):
-            near = difflib.get_close_matches(name, sorted(defaults), n=1, cutoff=0.0)
-            raise UserError(f"--arg {name}: no such argument; did you mean {near[0]}?")
+        for name in given:
+            if name not in defaults:
+                near = difflib.get_close_matches(name, sorted(defaults), n=1, cutoff=0.0)
+                raise UserError(f"--arg {name}: no such argument; did you mean {near[0]}?")
         self.defaults = dict(defaults)
         self.stated = {k: v for k, v in stored.items() if k in defaults} | dict(given)
+        for name, value in self.stated.items():
+            _check_kind(name, value, defaults[name])
         self.assumed: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
@@ -51,3 +55,12 @@ class Arguments:
         if stated != value:
             raise UserError(f"{name}={stated} contradicts the weights, which say {value}")
         return value
+
+
+def _check_kind(name: str, value: Any, default: Any) -> None:
+    """Values become config options, where a mapping could be a call: a file must not smuggle one
+    in.
+    """
+    whole_for_broken = type(value) is int and type(default) is float
+    if default is not None and type(value) is not type(default) and not whole_for_broken:
+        raise UserError(f"the argument {name}={value} must be of the kind of {default}")

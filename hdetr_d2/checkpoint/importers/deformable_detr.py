@@ -31,23 +31,23 @@ _RECIPES = {  # two-stage, with box refinement
     (False, True): "deformable_detr/deformable_detr_refine_r50_50ep.py",
     (True, True): "deformable_detr/deformable_detr_two_stage_r50_50ep.py",
 }
-# Arguments that are options here; the recipes have the scripts' defaults.
+# Arguments that are options here, with the scripts' defaults, which the recipes have as well.
 _OPTIONS = {
-    "dropout": "model.encoder.sizes.dropout",
-    "focal_alpha": "model.criterion.class_loss.alpha",
-    "set_cost_class": "model.matcher.weights.class",
-    "set_cost_bbox": "model.matcher.weights.bbox",
-    "set_cost_giou": "model.matcher.weights.giou",
-    "cls_loss_coef": "model.criterion.weights.class",
-    "bbox_loss_coef": "model.criterion.weights.bbox",
-    "giou_loss_coef": "model.criterion.weights.giou",
-    "topk": "model.num_select",
-    "lr": "optimizer.lr",
-    "weight_decay": "optimizer.weight_decay",
-    "clip_max_norm": "train.clip_grad_norm",
-    "epochs": "train.epochs",
+    "dropout": ("model.encoder.sizes.dropout", 0.1),
+    "focal_alpha": ("model.criterion.class_loss.alpha", 0.25),
+    "set_cost_class": ("model.matcher.weights.class", 2.0),
+    "set_cost_bbox": ("model.matcher.weights.bbox", 5.0),
+    "set_cost_giou": ("model.matcher.weights.giou", 2.0),
+    "cls_loss_coef": ("model.criterion.weights.class", 2.0),
+    "bbox_loss_coef": ("model.criterion.weights.bbox", 5.0),
+    "giou_loss_coef": ("model.criterion.weights.giou", 2.0),
+    "topk": ("model.num_select", 100),
+    "lr": ("optimizer.lr", 2e-4),
+    "weight_decay": ("optimizer.weight_decay", 1e-4),
+    "clip_max_norm": ("train.clip_grad_norm", 0.1),
+    "epochs": ("train.epochs", 50),
 }
-_DEFAULTS = dict.fromkeys(_OPTIONS) | {
+_DEFAULTS = {name: default for name, (_, default) in _OPTIONS.items()} | {
     "nheads": 8,
     "dilation": False,
     "drop_path_rate": 0.2,
@@ -85,28 +85,16 @@ class DeformableDETRImporter(Importer):
         """See `Importer.read`."""
         two_stage = arguments.told("two_stage", "transformer.enc_output.weight" in weights)
         refine = _refines(arguments, weights, two_stage=two_stage)
-        options = {
-            "data.num_classes": len(needed(weights, "class_embed.0.bias")),
-            **backbone_options(weights, arguments),
-            **neck_options(weights, arguments),
-            **transformer_options(weights, arguments),
-            **_training_options(arguments),
-        }
+        options = _architecture(arguments, weights, two_stage=two_stage, refine=refine)
         table = weights.get("query_embed.weight")
         rows = None if table is None else len(table)
         queries = count_queries(arguments, self.num_queries, rows)
-        options |= query_options(arguments, *queries)
-        if two_stage:
-            mixed = arguments.told("mixed_selection", table is not None)
-            options["model.query_selection.mixed_selection"] = mixed
-        if "look_forward_twice" in arguments and refine:
-            options["model.decoder.look_forward_twice"] = arguments["look_forward_twice"]
         left_out = unneeded(weights, shared_heads=not refine)
         layers = count_layers(weights, "decoder")
         renamed = {rename(k, layers): v for k, v in weights.items() if k not in left_out}
         return Imported(
             recipe=_RECIPES[two_stage, refine],
-            options=options,
+            options=options | query_options(arguments, *queries) | _training_options(arguments),
             weights=split_slots(renamed, *queries),
             left_out=left_out,
             objectness_heads=("query_selection.",),
@@ -120,12 +108,34 @@ def _refines(arguments: Arguments, weights: Mapping[str, Tensor], *, two_stage: 
     return arguments["with_box_refine"]
 
 
+def _architecture(
+    arguments: Arguments, weights: Mapping[str, Tensor], *, two_stage: bool, refine: bool
+) -> dict[str, Any]:
+    """Options of everything but the queries."""
+    options = {
+        "data.num_classes": len(needed(weights, "class_embed.0.bias")),
+        **backbone_options(weights, arguments),
+        **neck_options(weights, arguments),
+        **transformer_options(weights, arguments),
+    }
+    if two_stage:
+        mixed = arguments.told("mixed_selection", "query_embed.weight" in weights)
+        options["model.query_selection.mixed_selection"] = mixed
+    if "look_forward_twice" in arguments and refine:
+        options["model.decoder.look_forward_twice"] = arguments["look_forward_twice"]
+    return options
+
+
 def _training_options(arguments: Arguments) -> dict[str, Any]:
     """What was stated; the rest is as the recipe has it."""
-    options = {o: arguments[name] for name, o in _OPTIONS.items() if name in arguments.stated}
+    options = {
+        option: arguments[name]
+        for name, (option, _) in _OPTIONS.items()
+        if name in arguments.stated
+    }
     if "epochs" in arguments.stated:
         drop, epochs = arguments["lr_drop"], arguments["epochs"]
-        options["lr_multiplier.milestones"] = list(range(drop, epochs, drop))
+        options["lr_multiplier.milestones"] = list(range(drop, epochs, max(drop, 1)))
     return options
 
 

@@ -67,7 +67,7 @@ def _points(weights: Mapping[str, Tensor], stack: str, attention: str, arguments
     levels, dim = needed(weights, "transformer.level_embed").shape
     name = f"transformer.{stack}.layers.0.{attention}.attention_weights.bias"
     samples, heads = len(needed(weights, name)), arguments["nheads"]
-    if dim % heads or samples % (heads * levels):
+    if heads < 1 or dim % heads or samples % (heads * levels):
         raise UserError(
             f"nheads={heads} does not fit the weights: {dim} channels, and {samples} samples on "
             f"{levels} levels; --arg nheads=... says otherwise"

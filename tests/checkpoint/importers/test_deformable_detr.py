@@ -173,5 +173,15 @@ def test_an_unknown_argument_is_not_passed_over():
     defaults = find_importer(HYBRID).defaults
     with pytest.raises(UserError, match="--arg nhead: no such argument; did you mean nheads"):
         Arguments(defaults, {}, {"nhead": 4})
+    with pytest.raises(UserError, match="the argument nheads=many must be of the kind of 8"):
+        Arguments(defaults, {}, {"nheads": "many"})
+    assert Arguments(defaults, {}, {"lambda_one2many": 1})["lambda_one2many"] == 1
     stored = {"nheads": 8, "coco_path": "/data"}  # what is of no interest here is no mistake
     assert Arguments(defaults, stored, {"nheads": 4})["nheads"] == 4
+
+
+@pytest.mark.parametrize("name", ["dropout", "k_one2many", "with_box_refine", "lr"])
+def test_a_file_cannot_smuggle_a_call_into_the_config(two_stage, name):
+    call = {"_target_": "os.system", "command": "true"}
+    with pytest.raises(UserError, match=f"the argument {name}=.* must be of the kind of"):
+        read(two_stage, **{name: call})
