@@ -41,9 +41,22 @@ class CocoJson:
 
     def objects_per_image(self) -> Counter:
         """How many objects that are no crowds an image has, for the images that have any."""
+        return Counter(a["image_id"] for a in self._usable())
+
+    def images_per_class(self) -> list[int]:
+        """In how many images each class has an object that is no crowd, in the order of the labels
+        (LVIS calls it `image_count`).
+        """
+        pairs = {(a["category_id"], a["image_id"]) for a in self._usable()}
+        images = Counter(category_id for category_id, _ in pairs)
+        return [images[category_id] for category_id in sorted(c["id"] for c in self.categories)]
+
+    def _usable(self) -> Iterator[dict]:
         known = {image["id"] for image in self.images}
-        usable = (a for a in self.annotations if not a.get("iscrowd", 0) and has_shape(a))
-        return Counter(a["image_id"] for a in usable if a["image_id"] in known)
+        for annotation in self.annotations:
+            usable = not annotation.get("iscrowd", 0) and has_shape(annotation)
+            if usable and annotation["image_id"] in known:
+                yield annotation
 
 
 def read_coco_json(path: str | os.PathLike) -> CocoJson:

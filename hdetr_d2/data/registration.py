@@ -4,6 +4,7 @@ import difflib
 import logging
 import os
 import pkgutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,11 +25,13 @@ LOOKED_FOR = 100
 class DatasetInfo:
     """Class names in the order of the labels, and the training images left after filtering; None
     where the training data were not looked at. `most_objects`: of one training image.
+    `image_counts`: in how many training images each class is.
     """
 
     class_names: list[str]
     num_train_images: int | None
     most_objects: int | None = None
+    image_counts: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class _Split:
     num_images: int
     num_usable: int  # images with an object that is no crowd
     most_objects: int  # of one image, crowds left out
+    image_counts: list[int]  # of every class, crowds left out
 
 
 def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInfo:
@@ -68,7 +72,7 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
             f"no image of {train.name!r} is left to train on: of {train.num_images} images "
             f"{train.num_usable} have an object that is no crowd (data.keep_empty=True keeps all)"
         )
-    return DatasetInfo(train.class_names, count, train.most_objects)
+    return DatasetInfo(train.class_names, count, train.most_objects, train.image_counts)
 
 
 def _generate(node: Mapping) -> None:
@@ -110,8 +114,8 @@ def _open_split(data: Mapping, split: str, *, for_evaluation: bool) -> _Split:
 def _split_of_json(name: str, coco: CocoJson) -> _Split:
     ids = sorted(category["id"] for category in coco.categories)
     per_image = coco.objects_per_image()
-    most = max(per_image.values(), default=0)
-    return _Split(name, coco.class_names(), ids, len(coco.images), len(per_image), most)
+    most, counts = max(per_image.values(), default=0), coco.images_per_class()
+    return _Split(name, coco.class_names(), ids, len(coco.images), len(per_image), most, counts)
 
 
 def _check_not_taken(name: str, json_file: str, images: str, option: str) -> None:
@@ -168,9 +172,14 @@ def _split_of_dicts(name: str) -> _Split:
                     f"data set {name!r}: image {entry.get('image_id')} has the label "
                     f"{annotation['category_id']}, outside [0, {len(class_names)})"
                 )
-    counts = [sum(not a.get("iscrowd", 0) for a in d.get("annotations", [])) for d in dicts]
-    usable, most = sum(count > 0 for count in counts), max(counts, default=0)
-    return _Split(name, list(class_names), None, len(dicts), usable, most)
+    labels = [
+        [a["category_id"] for a in d.get("annotations", []) if not a.get("iscrowd", 0)]
+        for d in dicts
+    ]
+    usable, most = sum(map(bool, labels)), max(map(len, labels), default=0)
+    images = Counter(label for each in labels for label in set(each))
+    counts = [images[label] for label in range(len(class_names))]
+    return _Split(name, list(class_names), None, len(dicts), usable, most, counts)
 
 
 def _checked_json(

@@ -41,6 +41,15 @@ def test_usable_images_have_an_object_that_is_no_crowd(coco: dict) -> None:
     assert CocoJson("a.json", **coco).objects_per_image() == {1: 2}
 
 
+def test_images_of_a_class_are_counted_once_in_the_order_of_the_labels(coco: dict) -> None:
+    again = {**coco["annotations"][1], "id": 4}
+    dog = {**again, "id": 5, "image_id": 3}
+    coco["annotations"] += [again, dog]
+    coco["categories"].append({"id": 4, "name": "cow"})
+    # Ids 3, 4, 7; the cat of image 2 is a crowd.
+    assert CocoJson("a.json", **coco).images_per_class() == [1, 0, 2]
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.json does not exist"):
         read_coco_json(tmp_path / "none.json")

@@ -18,6 +18,8 @@ from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.errors import UserError
 
 Write = Callable[..., tuple[Path, Path]]
+PETS = DatasetInfo(["cat", "dog"], 1, most_objects=2, image_counts=[1, 1])
+"""What the small data set is: the cat of the second image is a crowd."""
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def use(data: dict, write: Write, coco: dict, split: str = "train") -> None:
 
 
 def test_classes_and_count_come_from_the_json(data: dict) -> None:
-    assert register_datasets(data) == DatasetInfo(["cat", "dog"], 1, most_objects=2)
+    assert register_datasets(data) == PETS
     assert register_datasets({**data, "keep_empty": True}).num_train_images == 3
 
 
@@ -55,9 +57,7 @@ def test_evaluation_needs_the_validation_data_only(data: dict) -> None:
 
 
 def test_a_config_node_is_as_good_as_a_dict(data: dict) -> None:
-    assert register_datasets(OmegaConf.create(data)) == DatasetInfo(
-        ["cat", "dog"], 1, most_objects=2
-    )
+    assert register_datasets(OmegaConf.create(data)) == PETS
 
 
 @pytest.mark.parametrize("keep_empty", [False, True])
@@ -127,7 +127,7 @@ def test_lvis_has_its_own_keys(coco: dict, write: Write, monkeypatch: pytest.Mon
     metadata = MetadataCatalog.get("lvis_like").set(evaluator_type="lvis", image_root=str(images))
     metadata.set(json_file=str(json_file), thing_classes=["kitty", "dog"])
     both = {"train_name": "lvis_like", "val_name": "lvis_like"}
-    assert register_datasets(both) == DatasetInfo(["cat", "dog"], 1, most_objects=2)
+    assert register_datasets(both) == PETS
     # Detectron2 itself would import the package when it reads the data, too late for a sentence.
     monkeypatch.setitem(sys.modules, "lvis", None)
     with pytest.raises(UserError, match="pip install lvis"):
@@ -141,7 +141,7 @@ def test_a_data_set_of_the_users_own(data: dict) -> None:
     with pytest.raises(UserError, match="'own' has no thing_classes"):
         register_datasets(data)
     MetadataCatalog.get("own").thing_classes = ["cat", "dog"]
-    assert register_datasets(data) == DatasetInfo(["cat", "dog"], 1, most_objects=1)
+    assert register_datasets(data) == DatasetInfo(["cat", "dog"], 1, 1, image_counts=[0, 1])
     entries[0]["annotations"][0]["category_id"] = 2
     with pytest.raises(UserError, match=r"image 0 has the label 2, outside \[0, 2\)"):
         register_datasets(data)

@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> str:
 @pytest.fixture
 def ten_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set of two classes and ten images, without files."""
-    info = DatasetInfo(["cat", "dog"], num_train_images=10, most_objects=3)
+    info = DatasetInfo(["cat", "dog"], 10, most_objects=3, image_counts=[4, 7])
     monkeypatch.setattr(resolve, "register_datasets", lambda data, for_training: info)
 
 
@@ -163,6 +163,7 @@ def test_what_follows_from_the_data_is_written(path: str) -> None:
     cfg = load_config(path, ["train.epochs=3", "lr_multiplier.milestones=[2]"])
     resolve_config(cfg)
     assert list(cfg.data.class_names) == ["cat", "dog"]
+    assert list(cfg.data.image_counts) == [4, 7]
     assert (cfg.data.num_classes, cfg.train.iterations_per_epoch, cfg.train.max_iter) == (2, 2, 6)
     assert instantiate(cfg.model).weight.shape == (2, 2)
     assert instantiate(cfg.lr_multiplier)(0.7) == pytest.approx(0.1)

@@ -24,6 +24,7 @@ data = dict(
     val_images=None,
     num_classes=None,  # written from the json
     class_names=None,  # written from the json
+    image_counts=None,  # written from the training json: in how many images each class is
     keep_empty=False,  # True: train on images without objects too
     generate=None,  # a node that writes the data set before it is read
 )
