@@ -14,6 +14,9 @@ from ..common.optim import optimizer
 from ..common.schedule import lr_multiplier
 from ..common.train import train
 
+# As published by H-DETR: wider than the Deformable-DETR paper's.
+model.encoder.sizes.feedforward_dim = 2048
+
 train.output_dir = "output/deformable_detr_two_stage_r50_12ep"
 train.epochs = 12
 lr_multiplier.milestones = [11]
