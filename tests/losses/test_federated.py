@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from detectron2.config import LazyConfig, instantiate
 from torch._subclasses import FakeTensorMode
 
 from hdetr_d2.losses import FederatedLoss, FocalLoss
@@ -15,6 +16,7 @@ from hdetr_d2.structures import BACKGROUND, NO_LOSS
 sys.path.insert(0, str(Path(__file__).parents[1] / "modeling"))
 from device_waits import NoWaits
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 ONE = (1 / 16) * math.log(2)
 """Focal loss of a positive at the logit 0."""
 NONE = (3 / 16) * math.log(2)
@@ -114,3 +116,14 @@ def test_counts_that_do_not_fit_are_told():
         federated(image_counts=[1, -1])
     with pytest.raises(ValueError, match="num_kept=0"):
         federated(num_kept=0)
+
+
+def test_a_model_takes_it_with_the_counts_of_its_data(tiny_config, make_batch):
+    cfg = tiny_config()
+    cfg.data.image_counts = [4, 0, 9]
+    cfg.model.criterion.class_loss = LazyConfig.load(str(CONFIGS / "common/losses.py")).federated
+    model = instantiate(cfg.model)
+    assert model.criterion.class_loss.rates.tolist() == [2.0, 0.0, 3.0]
+    assert model.matcher.class_cost == FocalCost(0.25, 2.0)
+    losses = model(make_batch([2, 0]))
+    assert all(loss.isfinite() for loss in losses.values())
