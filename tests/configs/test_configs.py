@@ -27,7 +27,8 @@ def path(request):
 
 
 def test_there_are_recipes():
-    assert {name.split("/")[0] for name in RECIPES} >= {"custom", "deformable_detr", "quickstart"}
+    folders = {name.split("/")[0] for name in RECIPES}
+    assert folders >= {"custom", "deformable_detr", "hdetr", "quickstart"}
 
 
 def test_the_header_tells_what_one_must_know(path):

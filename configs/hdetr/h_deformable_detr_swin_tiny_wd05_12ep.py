@@ -1,0 +1,23 @@
+"""H-Deformable-DETR Swin-T, 12 epochs, weight decay 0.05.
+
+Paper:     H-DETR, https://arxiv.org/abs/2207.13080
+Command:   python train_net.py --config-file configs/hdetr/h_deformable_detr_swin_tiny_wd05_12ep.py
+--num-gpus 8
+Hours:     not measured
+Published: AP 51.2 (COCO val2017)
+Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
+"""
+
+from ..common.backbones import swin_tiny
+from ..common.data.coco import data, dataloader
+from ..common.models.h_deformable_detr import model
+from ..common.optim import optimizer
+from ..common.schedule import lr_multiplier
+from ..common.train import train
+
+model.merge_with(swin_tiny)
+optimizer.weight_decay = 0.05
+
+train.output_dir = "output/h_deformable_detr_swin_tiny_wd05_12ep"
+train.epochs = 12
+lr_multiplier.milestones = [11]

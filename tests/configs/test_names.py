@@ -1,0 +1,52 @@
+"""What the name of a recipe says is what it does, with the settings of the papers."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from hdetr_d2.engine.config import load_config
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+NAMES = sorted(
+    f"{folder}/{path.name}"
+    for folder in ("deformable_detr", "hdetr")
+    for path in (CONFIGS / folder).glob("*.py")
+)
+MILESTONES = {12: 11, 24: 20, 36: 30, 50: 40}
+BACKBONES = {"r50": "resnet50", "tiny": "swin_tiny", "small": "swin_small", "large": "swin_large"}
+
+
+@cache
+def config(name: str) -> DictConfig:
+    return load_config(str(CONFIGS / name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_does_what_its_name_says(name: str) -> None:
+    cfg, stem = config(name), Path(name).stem
+    size = re.search(r"_(r50|tiny|small|large)_", stem)[1]
+    epochs = int(re.search(r"_(\d+)ep", stem)[1])
+    assert cfg.train.output_dir == f"output/{stem}"
+    assert (cfg.train.epochs, cfg.lr_multiplier.milestones) == (epochs, [MILESTONES[epochs]])
+    assert cfg.model.backbone.name.startswith(BACKBONES[size])
+    assert cfg.optimizer.weight_decay == (0.05 if "_wd05_" in stem else 1e-4)
+    assert cfg.model.num_select == (300 if "_top300" in stem or "_lvis_" in stem else 100)
+    queries = 900 if "_900q_" in stem else 1800 if re.search("_epoch_|_layer_", stem) else 300
+    assert cfg.model.query_selection.num_queries == queries
+    assert cfg.data.val_name == ("lvis_v1_val" if "_lvis_" in stem else "coco_2017_val")
+    if size != "r50":
+        assert cfg.model.backbone.frozen == 0
+        long = (size, epochs) == ("large", 36)
+        assert cfg.model.backbone.drop_path_rate == (0.5 if long else 0.2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_all_recipes_share(name: str) -> None:
+    cfg = config(name)
+    assert cfg.dataloader.train.total_batch_size == 16
+    assert (cfg.optimizer.lr, cfg.train.clip_grad_norm) == (2e-4, 0.1)
+    scales = {rule.pattern: rule.lr_scale for rule in cfg.optimizer.params["rules"]}
+    assert scales == {r"^backbone\.": 0.1, "reference_points|sampling_offsets": 0.1}
