@@ -1,20 +1,51 @@
-"""The config files that come with the package."""
+"""The recipes that come with the package: at the root of a clone, or within what is installed."""
 
+import difflib
+from importlib import resources
 from pathlib import Path
 
 from hdetr_d2.errors import UserError
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+
+def shipped_configs() -> dict[str, Path]:
+    """Every recipe by its path below `configs/`; those of the projects, last, by theirs from
+    `projects/` on. The parts in `common/` are none.
+    """
+    root = _root()
+    own = {path.relative_to(root / "configs"): path for path in _configs(root)}
+    of_projects = {
+        path.relative_to(root): path
+        for project in sorted((root / "projects").glob("*"))
+        for path in _configs(project)
+    }
+    return {name.as_posix(): path for name, path in (own | of_projects).items()}
 
 
 def shipped_config(name: str) -> str:
-    """The path of a file below `configs/`, in a clone or in an installed package.
+    """The path of a recipe's file.
+
+    Args:
+        name: as in `shipped_configs`, with or without a leading `configs/`.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such recipe; the nearest ones are told.
     """
-    for folder in (_PACKAGE, _PACKAGE.parent):
-        path = folder / "configs" / name
-        if path.is_file():
-            return str(path)
-    raise UserError(f"there is no config {name} among those of hdetr_d2")
+    known, wanted = shipped_configs(), name.removeprefix("configs/")
+    if wanted not in known:
+        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+        hint = f"; the nearest: {', '.join(near)}" if near else ""
+        raise UserError(f"there is no config {name} among those of hdetr_d2{hint}")
+    return str(known[wanted])
+
+
+def _root() -> Path:
+    """What holds `configs/` and `projects/`."""
+    package = Path(str(resources.files("hdetr_d2")))
+    return package.parent if (package.parent / "setup.py").is_file() else package
+
+
+def _configs(folder: Path) -> list[Path]:
+    """The recipes in `folder`/configs, sorted."""
+    configs = folder / "configs"
+    found = sorted(configs.rglob("*.py"))
+    return [path for path in found if path.relative_to(configs).parts[0] != "common"]
