@@ -1,0 +1,69 @@
+"""A published checkpoint on this machine: downloaded, verified and converted, all of it once."""
+
+from hdetr_d2 import __version__
+
+import hashlib
+import logging
+from pathlib import Path
+
+from detectron2.utils.file_io import PathManager
+from iopath.common.file_io import file_lock, get_cache_dir
+
+from hdetr_d2.engine.convert import convert_checkpoint
+from hdetr_d2.errors import UserError
+from hdetr_d2.model_zoo.published import Published
+
+logger = logging.getLogger(__name__)
+
+
+def converted(published: Published) -> Path:
+    """The checkpoint in our names, in iopath's cache (`$FVCORE_CACHE`, or ~/.torch/iopath_cache).
+
+    Raises:
+        UserError: it cannot be downloaded, is not the published one, or cannot be converted.
+    """
+    folder = Path(get_cache_dir()) / "hdetr_d2" / _folder_name(published)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # The processes of a machine ask at the same time, and one does the work.
+    with file_lock(str(folder)):
+        if not (folder / "model.pth").is_file():
+            convert_checkpoint(
+                _verified(published),
+                source=published.source,
+                output=folder,
+                classes=published.classes,
+            )
+            logger.info("%s is converted in %s", published.url, folder)
+    return folder / "model.pth"
+
+
+def _folder_name(published: Published) -> str:
+    """Another one for all that a conversion depends on."""
+    key = repr((published.url, published.source, published.classes, __version__))
+    return f"{Path(published.url).stem}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+
+def _verified(published: Published) -> Path:
+    """The downloaded file."""
+    try:
+        path = Path(PathManager.get_local_path(published.url))
+    except OSError as error:
+        raise UserError(f"{published.url} cannot be downloaded: {error}") from error
+    if published.sha256 is None:
+        logger.warning("%s: there is no published checksum to verify it with", published.url)
+        return path
+    digest = _sha256(path)
+    if digest != published.sha256:
+        raise UserError(
+            f"{path} is not {published.url} as it was published (sha256 {digest}, not "
+            f"{published.sha256}): delete it and try again"
+        )
+    return path
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,87 @@
+"""Configs and models by the names of their recipes."""
+
+from contextlib import nullcontext
+
+from detectron2.config import instantiate
+from detectron2.data import MetadataCatalog
+from omegaconf import DictConfig
+from torch import nn
+
+from hdetr_d2.checkpoint import load_for_inference
+from hdetr_d2.engine.config import load_config
+from hdetr_d2.engine.device import choose_device
+from hdetr_d2.engine.shipped import shipped_config
+from hdetr_d2.errors import UserError
+from hdetr_d2.model_zoo.download import converted
+from hdetr_d2.model_zoo.published import PUBLISHED, Published
+from hdetr_d2.modeling.backbone import without_pretrained
+
+
+def get_config_file(config_path: str) -> str:
+    """The path of a recipe's file.
+
+    Raises:
+        UserError: there is no such recipe; the nearest ones are told.
+    """
+    return shipped_config(config_path)
+
+
+def get_checkpoint_url(config_path: str) -> str:
+    """Where the published checkpoint of a recipe is, in its authors' format.
+
+    Raises:
+        UserError: no such recipe, or none is published.
+    """
+    return _published(config_path).url
+
+
+def get_config(config_path: str, trained: bool = False) -> DictConfig:
+    """The config of a recipe, with the classes of its data set where they are known without its
+    files.
+
+    Args:
+        config_path: the recipe's name.
+        trained: let `train.init_checkpoint` be the published checkpoint, which is downloaded and
+            converted once.
+
+    Raises:
+        UserError: no such recipe, or a published checkpoint that cannot be had.
+    """
+    cfg = load_config(get_config_file(config_path))
+    if names := MetadataCatalog.get(cfg.data.val_name).get("thing_classes"):
+        cfg.data.update(num_classes=len(names), class_names=list(names))
+    if trained:
+        cfg.train.init_checkpoint = str(converted(_published(config_path)))
+    return cfg
+
+
+def get(config_path: str, trained: bool = True, device: str | None = None) -> nn.Module:
+    """The model of a recipe, in training mode.
+
+    Args:
+        config_path: the recipe's name.
+        trained: with the published weights; else as a training of the recipe begins.
+        device: "cpu", "cuda", "cuda:1", ...; None: CUDA where there is one.
+
+    Raises:
+        UserError: as `get_config`; the device is absent, or the classes are not known.
+    """
+    cfg = get_config(config_path, trained)
+    if cfg.data.num_classes is None:
+        raise UserError(
+            f"the classes of {cfg.data.val_name!r} are not known without its files: take "
+            f"get_config({config_path!r}), set data.num_classes and instantiate cfg.model"
+        )
+    with without_pretrained() if trained else nullcontext():
+        model = instantiate(cfg.model)
+    if trained:
+        load_for_inference(model, cfg.train.init_checkpoint)
+    return model.to(choose_device(device or "auto", option="device"))
+
+
+def _published(config_path: str) -> Published:
+    get_config_file(config_path)  # says so if there is no such recipe
+    name = config_path.removeprefix("configs/")
+    if name not in PUBLISHED:
+        raise UserError(f"no checkpoint of {name} is published (docs/MODEL_ZOO.md lists those)")
+    return PUBLISHED[name]
