@@ -33,8 +33,10 @@ def test_every_parameter_gets_a_gradient(tiny_model, make_batch, path, counts):
 @pytest.mark.parametrize("path", MODELS)
 def test_loss_names(tiny_model, make_batch, path):
     model = tiny_model(path)
-    layers = ["_0", "_1", ""] + (["_enc"] if model.query_selection.two_stage else [])
-    expected = {f"loss_{kind}{layer}" for kind in ("class", "bbox", "giou") for layer in layers}
+    groups = ["", *(f"_{scheme.name}" for scheme in model.schemes if scheme.name)]
+    ends = [f"{group}{layer}" for group in groups for layer in ("_0", "_1", "")]
+    ends += ["_enc"] if model.query_selection.two_stage else []
+    expected = {f"loss_{kind}{end}" for kind in ("class", "bbox", "giou") for end in ends}
     assert set(model(make_batch([2, 1]))) == expected
 
 
