@@ -18,11 +18,10 @@ from assignment_peers import BATCHED, OURS_ON_HOST, SCIPY, Peers, discover
 from report import (
     VERSUS_COLUMNS,
     add_run_options,
-    add_section,
     bullets,
     describe_run,
-    heading,
     parse_run,
+    publish,
     table,
     versus,
 )
@@ -109,7 +108,6 @@ def main(arguments: list[str] | None = None) -> None:
         f"ours: {f'solved on the host. {missing}' if missing else 'the compiled op'}",
         *absent,
     ]
-    print(bullets(lines), flush=True)
     rows, notes = [], []
     for name in options.cases:
         for kind in options.kinds:
@@ -120,10 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
     results = [table(["case", "costs", "targets", *VERSUS_COLUMNS], rows)]
     if notes:
         results.append(bullets(notes))
-    print("", *results, sep="\n\n")
-    if options.write:
-        body = "\n\n".join([bullets(lines), *results])
-        add_section(options.write, "assignment", heading(options.device), body)
+    publish("assignment", lines, results, options)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from prediction_cases import CLASSES, GROUPS, draw
-from report import VERSUS_COLUMNS, add_run_options, describe_run, parse_run, publish, table, versus
+from prediction_cases import CLASSES, GROUPS, add_prediction_options, draw
+from report import VERSUS_COLUMNS, describe_run, parse_run, publish, table, versus
 from timing import Effort, Side, clock_for, compare
 from torch import Tensor
 
@@ -75,9 +75,7 @@ def measure(name: str, options: argparse.Namespace) -> list[list[str]]:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("--cases", nargs="+", choices=GROUPS, default=list(GROUPS))
-    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
-    add_run_options(parser)
+    add_prediction_options(parser)
     return parse_run(parser, arguments)
 
 
@@ -96,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
         rows += measure(name, options)
         print(f"measured: {name}", file=sys.stderr, flush=True)
     result = table(["case", "pass", *VERSUS_COLUMNS], rows)
-    publish("focal_loss", lines, result, options)
+    publish("focal_loss", lines, [result], options)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,9 @@ from matching_and_loss_sides import Contender, ours
 from report import (
     VERSUS_COLUMNS,
     add_run_options,
-    add_section,
-    bullets,
     describe_run,
-    heading,
     parse_run,
+    publish,
     table,
     versus,
 )
@@ -135,17 +133,13 @@ def main(arguments: list[str] | None = None) -> None:
         f"all losses of all sides agree to {TOLERANCE:g}",
         f"ours: {missing or 'with compiled ops'}",
     ]
-    print(bullets(lines), flush=True)
     rows = [
         row
         for targets in ([3] if options.smoke else options.targets)
         for row in measure(targets, options.makers, options)
     ]
     result = table(["pass", "targets", *VERSUS_COLUMNS], rows)
-    print("", result, sep="\n\n")
-    if options.write:
-        body = f"{bullets(lines)}\n\n{result}"
-        add_section(options.write, "matching_and_loss", heading(options.device), body)
+    publish("matching_and_loss", lines, [result], options)
 
 
 if __name__ == "__main__":

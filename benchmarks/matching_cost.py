@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 
 import torch
-from prediction_cases import CLASSES, GROUPS, Step, draw
-from report import VERSUS_COLUMNS, add_run_options, describe_run, parse_run, publish, table, versus
+from prediction_cases import CLASSES, GROUPS, Step, add_prediction_options, draw
+from report import VERSUS_COLUMNS, describe_run, parse_run, publish, table, versus
 from timing import Effort, Side, clock_for, compare
 from torch import Tensor
 from torchvision.ops import box_convert, generalized_box_iou
@@ -69,10 +69,8 @@ def measure(name: str, targets: int, options: argparse.Namespace) -> list[list[s
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("--cases", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--targets", nargs="+", type=int, default=[7, 30, 100], help="an image has")
-    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
-    add_run_options(parser)
+    add_prediction_options(parser)
     return parse_run(parser, arguments)
 
 
@@ -92,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
             rows += measure(name, targets, options)
             print(f"measured: {name}, {targets}", file=sys.stderr, flush=True)
     result = table(["case", "targets", *VERSUS_COLUMNS], rows)
-    publish("matching_cost", lines, result, options)
+    publish("matching_cost", lines, [result], options)
 
 
 if __name__ == "__main__":

@@ -34,11 +34,10 @@ from ms_deform_attn_peers import DEFORMABLE_DETR, Attention, discover
 from report import (
     VERSUS_COLUMNS,
     add_run_options,
-    add_section,
     bullets,
     describe_run,
-    heading,
     parse_run,
+    publish,
     table,
     versus,
 )
@@ -197,7 +196,6 @@ def main(arguments: list[str] | None = None) -> None:
         f"ours: {f'the PyTorch twin. {missing}' if missing else 'the compiled op'}",
         *absent,
     ]
-    print(bullets(lines), flush=True)
 
     measurements, troubles = [], []
     for name in options.cases:
@@ -215,10 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
         results.append(bandwidth_table(measurements))
     if troubles:
         results.append(bullets(troubles))
-    print("", *results, sep="\n\n")
-    if options.write:
-        body = "\n\n".join([bullets(lines), *results])
-        add_section(options.write, "ms_deform_attn", heading(options.device), body)
+    publish("ms_deform_attn", lines, results, options)
 
 
 if __name__ == "__main__":

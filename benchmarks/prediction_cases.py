@@ -1,14 +1,23 @@
 """The predictions of a training step, for the ops that read all logits of a group of queries."""
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from assignment_cases import ENCODER, IMAGES, ONE2MANY, ONE2ONE, Group, trained
+from report import add_run_options
 from torch import Tensor
 
 CLASSES = 91
 GROUPS: Mapping[str, Group] = {"one2one": ONE2ONE, "one2many": ONE2MANY, "encoder": ENCODER}
+
+
+def add_prediction_options(parser: argparse.ArgumentParser) -> None:
+    """What a benchmark of these predictions can be told, and what every benchmark can."""
+    parser.add_argument("--cases", nargs="+", choices=GROUPS, default=list(GROUPS))
+    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
+    add_run_options(parser)
 
 
 @dataclass(frozen=True)

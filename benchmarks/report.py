@@ -104,9 +104,11 @@ def bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def publish(benchmark: str, lines: Sequence[str], result: str, options: argparse.Namespace) -> None:
+def publish(
+    benchmark: str, lines: Sequence[str], results: Sequence[str], options: argparse.Namespace
+) -> None:
     """Prints what was measured and where, and writes it where the options of the run say so."""
-    body = f"{bullets(lines)}\n\n{result}"
+    body = "\n\n".join([bullets(lines), *results])
     print(body, flush=True)
     if options.write:
         add_section(options.write, benchmark, heading(options.device), body)
