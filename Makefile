@@ -8,7 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-CXX_SOURCES = $(wildcard csrc/*.h csrc/*.cpp csrc/*.cu csrc/*.cuh tests/csrc/*.cpp tests/csrc/*/*.h tests/csrc/*/*.cpp)
+CXX_SOURCES = $(wildcard csrc/*.h csrc/*.cpp csrc/*.cu csrc/*.cuh tests/csrc/*.h tests/csrc/*.cpp tests/csrc/*/*.h tests/csrc/*/*.cpp)
 KERNELS = $(RUN) setup.py --quiet build_ext --inplace
 
 .PHONY: setup kernels demo test doctor lint format wheel clean

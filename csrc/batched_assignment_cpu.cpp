@@ -76,14 +76,9 @@ HDETR_SOLVE(PricedCosts, avx512, HDETR_AVX512)
 
 template <class Costs>
 bool solve_with(const Costs& costs, int64_t targets, int64_t capacity, const Scratch& scratch) {
-  switch (chosen_instruction_set()) {
-    case InstructionSet::kAvx512:
-      return solve_avx512(costs, targets, capacity, scratch);
-    case InstructionSet::kAvx2:
-      return solve_avx2(costs, targets, capacity, scratch);
-    default:
-      return solve_baseline(costs, targets, capacity, scratch);
-  }
+  using Solve = bool(const Costs&, int64_t, int64_t, const Scratch&);
+  return choose<Solve*>(solve_baseline, solve_avx2, solve_avx512)(costs, targets, capacity,
+                                                                  scratch);
 }
 
 // Solves the problem with these costs, and writes down the pairs that are allowed. False if that

@@ -45,4 +45,17 @@ inline InstructionSet chosen_instruction_set() {
   return chosen;
 }
 
+// The one that goes with the chosen instruction set.
+template <class Choice>
+Choice choose(Choice baseline, Choice avx2, Choice avx512) {
+  switch (chosen_instruction_set()) {
+    case InstructionSet::kAvx512:
+      return avx512;
+    case InstructionSet::kAvx2:
+      return avx2;
+    default:
+      return baseline;
+  }
+}
+
 }  // namespace hdetr

@@ -23,14 +23,7 @@ int64_t count_tasks(const MatchingArguments& arguments) {
 }
 
 void run_tasks(const MatchingArguments& arguments, int64_t first, int64_t last) {
-  switch (chosen_instruction_set()) {
-    case InstructionSet::kAvx512:
-      return run_avx512(arguments, first, last);
-    case InstructionSet::kAvx2:
-      return run_avx2(arguments, first, last);
-    default:
-      return run_baseline(arguments, first, last);
-  }
+  return choose(run_baseline, run_avx2, run_avx512)(arguments, first, last);
 }
 
 }  // namespace hdetr

@@ -29,14 +29,7 @@ HDETR_KERNELS(double, avx512, HDETR_AVX512, 8)
 template <class Real>
 int lanes() {
   constexpr int kShare = sizeof(Real) == 4 ? 1 : 2;
-  switch (chosen_instruction_set()) {
-    case InstructionSet::kAvx512:
-      return 16 / kShare;
-    case InstructionSet::kAvx2:
-      return 8 / kShare;
-    default:
-      return 4;
-  }
+  return choose(4, 8 / kShare, 16 / kShare);
 }
 
 template <class Arguments>
@@ -44,14 +37,8 @@ void dispatch(const Arguments& arguments, int64_t first, int64_t last, int64_t p
   using Real = std::remove_const_t<std::remove_pointer_t<decltype(arguments.locations)>>;
   const Layout layout = Layout::choose<Real>(arguments.sizes, arguments.value.type, lanes<Real>());
   const Scratch<Real> scratch(arguments.sizes, layout, planes);
-  switch (chosen_instruction_set()) {
-    case InstructionSet::kAvx512:
-      return run_avx512(arguments, first, last, scratch);
-    case InstructionSet::kAvx2:
-      return run_avx2(arguments, first, last, scratch);
-    default:
-      return run_baseline(arguments, first, last, scratch);
-  }
+  using Run = void(const Arguments&, int64_t, int64_t, const Scratch<Real>&);
+  return choose<Run*>(run_baseline, run_avx2, run_avx512)(arguments, first, last, scratch);
 }
 
 }  // namespace

@@ -27,14 +27,8 @@ int64_t count_tasks(const FocalSizes& sizes) {
 }
 
 void sum_losses(const FocalArguments& arguments, int64_t first, int64_t last, double* sums) {
-  switch (chosen_instruction_set()) {
-    case InstructionSet::kAvx512:
-      return sum_losses_avx512(arguments, first, last, sums);
-    case InstructionSet::kAvx2:
-      return sum_losses_avx2(arguments, first, last, sums);
-    default:
-      return sum_losses_baseline(arguments, first, last, sums);
-  }
+  return choose(sum_losses_baseline, sum_losses_avx2, sum_losses_avx512)(arguments, first, last,
+                                                                         sums);
 }
 
 void add_sums(const FocalSizes& sizes, const double* sums, float* loss) {
@@ -48,14 +42,8 @@ void add_sums(const FocalSizes& sizes, const double* sums, float* loss) {
 
 void differentiate(const FocalArguments& arguments, const float* grad_loss,
                    const Array& grad_logits, int64_t first, int64_t last) {
-  switch (chosen_instruction_set()) {
-    case InstructionSet::kAvx512:
-      return differentiate_avx512(arguments, grad_loss, grad_logits, first, last);
-    case InstructionSet::kAvx2:
-      return differentiate_avx2(arguments, grad_loss, grad_logits, first, last);
-    default:
-      return differentiate_baseline(arguments, grad_loss, grad_logits, first, last);
-  }
+  return choose(differentiate_baseline, differentiate_avx2, differentiate_avx512)(
+      arguments, grad_loss, grad_logits, first, last);
 }
 
 }  // namespace hdetr

@@ -6,23 +6,18 @@
 // beforehand: the bits must be the same, or something was not written or depends on the pieces.
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <random>
 #include <vector>
 
 #include "matching_cost_cpu.h"
+#include "random_cases.h"
 
 namespace {
 
 using hdetr::MatchingSizes;
 using hdetr::Type;
-using Random = std::mt19937;
-
-int64_t draw(Random& random, int64_t first, int64_t last) {
-  return std::uniform_int_distribution<int64_t>(first, last)(random);
-}
 
 float draw_number(Random& random, bool hostile) {
   using Limits = std::numeric_limits<float>;
@@ -137,20 +132,14 @@ bool makes_sense(const Case& drawn, const Results& results) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 3) return 2;
-  const int first = std::atoi(arguments[1]), last = std::atoi(arguments[2]);
-  for (int seed = first; seed < last; ++seed) {
-    Random random(seed);
+  return run_seeds(count, arguments, [](Random& random) {
     const Case drawn(random);
     const Results whole = compute(random, drawn, 0, false);
     const Results pieces = compute(random, drawn, -7, true);
-    if (!(whole == pieces) || !makes_sense(drawn, whole)) {
-      const MatchingSizes& s = drawn.sizes;
-      std::printf("seed %d: wrong for P=%d Q=%d K=%d B=%d G=%d\n", seed, int(s.problems),
-                  int(s.queries), int(s.classes), int(s.images), int(s.targets));
-      return 1;
-    }
-  }
-  std::printf("%d cases\n", last - first);
-  return 0;
+    if (whole == pieces && makes_sense(drawn, whole)) return true;
+    const MatchingSizes& s = drawn.sizes;
+    std::printf("wrong for P=%d Q=%d K=%d B=%d G=%d, ", int(s.problems), int(s.queries),
+                int(s.classes), int(s.images), int(s.targets));
+    return false;
+  });
 }

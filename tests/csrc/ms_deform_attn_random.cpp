@@ -6,13 +6,13 @@
 // beforehand: the bits must be the same, or something was not written or depends on the pieces.
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <random>
 #include <vector>
 
 #include "ms_deform_attn_cpu.h"
+#include "random_cases.h"
 
 namespace {
 
@@ -20,12 +20,7 @@ using hdetr::Array;
 using hdetr::ConstArray;
 using hdetr::Sizes;
 using hdetr::Type;
-using Random = std::mt19937;
 using Bytes = std::vector<unsigned char>;
-
-int64_t draw(Random& random, int64_t first, int64_t last) {
-  return std::uniform_int_distribution<int64_t>(first, last)(random);
-}
 
 // Seldom nothing at all.
 int64_t draw_size(Random& random, int64_t largest) {
@@ -199,24 +194,20 @@ bool check(Random& random, const Case& drawn) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 3) return 2;
-  const int first = std::atoi(arguments[1]), last = std::atoi(arguments[2]);
-  for (int seed = first; seed < last; ++seed) {
-    Random random(seed);
+  std::printf("vectors of %d bits, ", int(hdetr::vector_bits()));
+  return run_seeds(count, arguments, [](Random& random) {
     const Case drawn = draw_case(random);
     if (!stays_within<float>(random) || !stays_within<double>(random)) {
-      std::printf("seed %d: a point samples a cell beyond its level\n", seed);
-      return 1;
+      std::printf("a point samples a cell beyond its level, ");
+      return false;
     }
     const bool same =
         drawn.value == Type::kDouble ? check<double>(random, drawn) : check<float>(random, drawn);
+    const Sizes& s = drawn.sizes;
     if (!same) {
-      const Sizes& s = drawn.sizes;
-      std::printf("seed %d: results differ for B=%d M=%d D=%d Q=%d L=%d P=%d\n", seed, int(s.batch),
-                  int(s.heads), int(s.channels), int(s.queries), int(s.levels), int(s.points));
-      return 1;
+      std::printf("results differ for B=%d M=%d D=%d Q=%d L=%d P=%d, ", int(s.batch), int(s.heads),
+                  int(s.channels), int(s.queries), int(s.levels), int(s.points));
     }
-  }
-  std::printf("%d cases, vectors of %d bits\n", last - first, int(hdetr::vector_bits()));
-  return 0;
+    return same;
+  });
 }
