@@ -2,7 +2,7 @@
 C channels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -120,13 +120,33 @@ class Memory:
 class Queries:
     """What the query selection makes: decoder input that has no task yet.
 
-    content: `Tensor[B, Q, C]`. position: `Tensor[B, Q, C]`. reference: `Tensor[B, Q, 2 or 4]` in
-    [0, 1], (cx, cy) or cxcywh.
+    content: `Tensor[B, Q, C]`. position: `Tensor[B, Q, C]`; None where the decoder makes one of the
+    references in every layer. reference: `Tensor[B, Q, 2 or 4]` in [0, 1], (cx, cy) or cxcywh; None
+    for a decoder whose queries start at no place. All queries of a step have the same parts.
     """
 
     content: Tensor
-    position: Tensor
-    reference: Tensor
+    position: Tensor | None
+    reference: Tensor | None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Queries":
+        """The queries with every part changed."""
+        parts = (self.content, self.position, self.reference)
+        return Queries(*(None if part is None else change(part) for part in parts))  # type: ignore[arg-type]
+
+    @classmethod
+    def join(cls, rows: "Sequence[Queries]") -> "Queries":
+        """Those of all rows, one row after the other."""
+
+        def cat(parts: Sequence[Tensor | None]) -> Tensor | None:
+            given = [part for part in parts if part is not None]
+            return torch.cat(given, 1) if given else None
+
+        return cls(
+            torch.cat([queries.content for queries in rows], 1),
+            cat([queries.position for queries in rows]),
+            cat([queries.reference for queries in rows]),
+        )
 
 
 @dataclass
@@ -156,12 +176,13 @@ class Given:
 
 @dataclass
 class QueryGroup:
-    """A named set of queries that goes through the decoder and sees only itself.
+    """A named set of queries that goes through the decoder and sees itself, and what it `sees`.
 
     name: the suffix of its losses, "" for the main group. queries: the decoder's input. assigner:
     how the queries find their targets. weight: of all of its losses. blocks: the Q queries are so
     many equal blocks, one after the other, that are blind to each other; each is matched with all
-    targets, and the losses are the sum over the blocks.
+    targets, and the losses are the sum over the blocks. sees: names of other groups whose queries
+    are further keys for its own in self-attention; they do not see it.
 
     Raises:
         ValueError: queries that cannot be divided into the blocks.
@@ -172,6 +193,7 @@ class QueryGroup:
     assigner: Match | Given
     weight: float = 1.0
     blocks: int = 1
+    sees: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         queries = self.queries.content.shape[1]
@@ -190,11 +212,20 @@ class QueryGroup:
 class Predictions:
     """What a group predicts, all layers stacked.
 
-    logits: `Tensor[L, B, Q, K]`. boxes: `Tensor[L, B, Q, 4]` cxcywh in [0, 1].
+    logits: `Tensor[L, B, Q, K]`. boxes: `Tensor[L, B, Q, 4]` cxcywh in [0, 1]. states: what the
+    heads read in the last decoder layer, `Tensor[B, Q, C]`; None for proposals.
     """
 
     logits: Tensor
     boxes: Tensor
+    states: Tensor | None = None
+
+    def split(self, lengths: Sequence[int]) -> "list[Predictions]":
+        """Those of one row of queries after the other."""
+        parts = [self.logits.split([*lengths], 2), self.boxes.split([*lengths], 2)]
+        if self.states is not None:
+            parts.append(self.states.split([*lengths], 1))
+        return [Predictions(*part) for part in zip(*parts, strict=True)]
 
 
 @dataclass

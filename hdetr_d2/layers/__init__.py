@@ -4,16 +4,18 @@ from hdetr_d2.layers.boxes import inverse_sigmoid
 from hdetr_d2.layers.deformable_attention import DeformableAttention
 from hdetr_d2.layers.feed_forward import FeedForward
 from hdetr_d2.layers.mlp import MLP
-from hdetr_d2.layers.position import SinePositionEncoding, sine_embedding
-from hdetr_d2.layers.self_attention import Layout, SelfAttention, attend_within_groups
+from hdetr_d2.layers.position import ReferencePosition, SinePositionEncoding, sine_embedding
+from hdetr_d2.layers.self_attention import Layout, SelfAttention, Span, attend_within_groups
 
 __all__ = [
     "MLP",
     "DeformableAttention",
     "FeedForward",
     "Layout",
+    "ReferencePosition",
     "SelfAttention",
     "SinePositionEncoding",
+    "Span",
     "attend_within_groups",
     "inverse_sigmoid",
     "sine_embedding",

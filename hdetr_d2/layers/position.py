@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from hdetr_d2.layers.mlp import MLP
+
 
 def sine_embedding(coordinates: Tensor, num_feats: int, temperature: float = 10000.0) -> Tensor:
     """Sines and cosines of each coordinate, sine and cosine of a frequency side by side.
@@ -54,3 +56,25 @@ class SinePositionEncoding(nn.Module):
         return sine_embedding(
             2 * math.pi * torch.stack([y, x], -1), self.dim // 2, self.temperature
         )
+
+
+class ReferencePosition(nn.Module):
+    """A query's position from its reference box, anew in every layer (DAB-DETR,
+    https://arxiv.org/abs/2201.12329, as in DINO).
+
+    Args:
+        dim: channels C, a multiple of 4.
+        temperature: see `sine_embedding`.
+    """
+
+    def __init__(self, *, dim: int, temperature: float = 10000.0) -> None:
+        super().__init__()
+        self.dim = dim
+        self.temperature = temperature
+        self.mlp = MLP(2 * dim, dim, dim, 2)
+
+    def forward(self, reference: Tensor) -> Tensor:
+        """`Tensor[B, Q, 4]` cxcywh in [0, 1] to `Tensor[B, Q, C]`; y comes before x."""
+        x, y, w, h = (2 * math.pi * reference).unbind(-1)
+        ordered = torch.stack([y, x, w, h], -1)
+        return self.mlp(sine_embedding(ordered, self.dim // 2, self.temperature))

@@ -1,45 +1,86 @@
-"""Multi-head self-attention over PyTorch's fused kernels, among queries of one group only."""
+"""Multi-head self-attention over PyTorch's fused kernels, only among queries that may see each
+other.
+"""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Layout: TypeAlias = Sequence[tuple[int, int]]
-"""The groups of a row of queries, one after the other: how many blocks, of how many queries."""
+
+class Span(NamedTuple):
+    """A group in a row of queries.
+
+    blocks, size: so many blocks of so many queries, each blind to the other blocks. sees: places in
+    the row of the groups whose queries all of its blocks see, too.
+    """
+
+    blocks: int
+    size: int
+    sees: tuple[int, ...] = ()
+
+
+Layout: TypeAlias = Sequence[Span]
+"""The groups of a row of queries, one after the other."""
 
 
 def attend_within_groups(
     query: Tensor, key: Tensor, value: Tensor, groups: Layout, dropout: float = 0.0
 ) -> Tensor:
-    """Attention of every query to those of its own block, as a mask would have it.
+    """Attention of every query to those of its own block and of the groups that its group sees.
 
-    Nothing is computed for the pairs that a mask would forbid: the cost is the sum of the squares
-    of the blocks, not the square of the sum.
+    Next to nothing is computed for the pairs that a mask over everything would forbid: the cost is
+    the sum of the squares of the blocks, not the square of the sum.
 
     Args:
         query, key, value: `Tensor[B, Q, H, D]` with H heads.
-        groups: the blocks of the Q queries.
+        groups: how the Q queries are divided.
         dropout: of the attention weights.
 
     Returns:
         `Tensor[B, Q, H, D]`.
     """
-    sizes = [blocks * size for blocks, size in groups]
+    sizes = [span.blocks * span.size for span in groups]
     queries, keys, values = (x.split(sizes, 1) for x in (query, key, value))
-    parts = zip(groups, queries, keys, values, strict=True)
-    return torch.cat([_attend_within_blocks(*part, dropout) for part in parts], 1)
+    outputs = []
+    for place, span in enumerate(groups):
+        seen = (place, *span.sees)
+        k, v = (
+            torch.cat([x[i] for i in seen], 1) if span.sees else x[place] for x in (keys, values)
+        )
+        attend = _attend_beyond_blocks if span.sees else _attend_within_blocks
+        outputs.append(attend(span, queries[place], k, v, dropout))
+    return torch.cat(outputs, 1)
 
 
 def _attend_within_blocks(
-    layout: tuple[int, int], query: Tensor, key: Tensor, value: Tensor, dropout: float
+    span: Span, query: Tensor, key: Tensor, value: Tensor, dropout: float
 ) -> Tensor:
-    """The same for one group: its R blocks of N queries are folded into the batch."""
-    q, k, v = (x.unflatten(1, layout).flatten(0, 1).transpose(1, 2) for x in (query, key, value))
-    out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)  # [B * R, H, N, D]
-    return out.transpose(1, 2).reshape(query.shape)
+    """The same for one group: its blocks are folded into the batch."""
+    layout = (span.blocks, span.size)
+    q, k, v = (x.unflatten(1, layout).flatten(0, 1) for x in (query, key, value))
+    return _attend(q, k, v, None, dropout).reshape(query.shape)
+
+
+def _attend_beyond_blocks(
+    span: Span, query: Tensor, key: Tensor, value: Tensor, dropout: float
+) -> Tensor:
+    """The same for a group that sees others, whose keys come after its own. Groups of this kind are
+    small (denoising), and a mask between their blocks costs less than keys repeated for each block.
+    """
+    block = torch.arange(query.shape[1], device=query.device) // span.size
+    mask = F.pad(block[:, None] == block, (0, key.shape[1] - query.shape[1]), value=True)
+    return _attend(query, key, value, mask, dropout)
+
+
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float
+) -> Tensor:
+    """Of `Tensor[B, Q, H, D]` to `Tensor[B, N, H, D]`, where `mask` `Tensor[Q, N]` allows it."""
+    q, k, v = (x.transpose(1, 2) for x in (query, key, value))
+    return F.scaled_dot_product_attention(q, k, v, mask, dropout).transpose(1, 2)
 
 
 class SelfAttention(nn.Module):
@@ -75,5 +116,5 @@ class SelfAttention(nn.Module):
         value = F.linear(x, weight[2 * dim :], bias[2 * dim :])
         query, key, value = (t.unflatten(-1, (self.num_heads, -1)) for t in (query, key, value))
         dropout = self.dropout if self.training else 0.0
-        out = attend_within_groups(query, key, value, groups or [(1, x.shape[1])], dropout)
+        out = attend_within_groups(query, key, value, groups or [Span(1, x.shape[1])], dropout)
         return self.out_proj(out.flatten(2))

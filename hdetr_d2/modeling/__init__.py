@@ -8,6 +8,7 @@ from hdetr_d2.modeling.preprocessing import Preprocessing
 from hdetr_d2.modeling.transformer import (
     DeformableDecoder,
     DeformableEncoder,
+    DINOQueries,
     LayerSizes,
     LearnedQueries,
     TwoStageQueries,
@@ -16,6 +17,7 @@ from hdetr_d2.modeling.transformer import (
 __all__ = [
     "DETR",
     "ChannelMapper",
+    "DINOQueries",
     "DeformableDecoder",
     "DeformableEncoder",
     "LayerSizes",

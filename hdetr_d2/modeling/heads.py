@@ -49,8 +49,14 @@ class PredictionHeads(nn.Module):
         """Logits `Tensor[B, Q, K]` and box deltas `Tensor[B, Q, 4]` (before the sigmoid) of
         `Tensor[B, Q, C]`, in the dtype of the weights also under autocast.
         """
-        pair = min(layer, len(self.class_heads) - 1)
+        return self._apply_head(self.class_heads, layer, states), self.box_deltas(layer, states)
+
+    def box_deltas(self, layer: int, states: Tensor) -> Tensor:
+        """The box deltas alone."""
+        return self._apply_head(self.box_heads, layer, states)
+
+    def _apply_head(self, heads: nn.ModuleList, layer: int, states: Tensor) -> Tensor:
         # 16 bits would round boxes by whole pixels, and make many scores equal.
         with torch.autocast(states.device.type, enabled=False):
             states = states.to(next(self.parameters()).dtype)
-            return self.class_heads[pair](states), self.box_heads[pair](states)
+            return heads[min(layer, len(heads) - 1)](states)

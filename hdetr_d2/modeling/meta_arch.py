@@ -161,6 +161,7 @@ class DETR(nn.Module):
                     slots.get(scheme.name),
                     self.decoder.num_layers,
                     self.progress,
+                    self.query_selection.embed_boxes,
                 )
             )
             groups += added.groups
@@ -170,9 +171,9 @@ class DETR(nn.Module):
             for group, predictions in zip(groups, self.decoder(groups, memory), strict=True)
         ]
         if selection.proposals is not None:
-            outputs.append(
-                Output(PROPOSALS, selection.proposals, targets.class_agnostic(), Match((1,)))
-            )
+            if self.query_selection.class_agnostic:
+                targets = targets.class_agnostic()
+            outputs.append(Output(PROPOSALS, selection.proposals, targets, Match((1,))))
         with section("match"):
             assignments = self._assign(outputs)
         with section("loss"):

@@ -1,6 +1,6 @@
 """The contract of a training scheme."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -14,7 +14,8 @@ class Context:
 
     targets: the ground truth. memory: the encoder's output. main: the main group. slots: the
     queries that the selection made for this scheme's `slots()`, None without. num_layers: decoder
-    layers. progress: done part of the training, in [0, 1].
+    layers. progress: done part of the training, in [0, 1]. embed_boxes: the position that the query
+    selection gives queries at boxes, `QuerySelection.embed_boxes`.
     """
 
     targets: Targets
@@ -23,6 +24,7 @@ class Context:
     slots: Queries | None
     num_layers: int
     progress: float
+    embed_boxes: Callable[[Tensor], Tensor | None]
 
 
 @dataclass

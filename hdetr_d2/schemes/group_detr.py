@@ -2,6 +2,8 @@
 matching.
 """
 
+from torch import Tensor
+
 from hdetr_d2.schemes.base import Context, Contribution, Scheme, check_at_least
 from hdetr_d2.structures import Match, Queries, QueryGroup
 
@@ -44,10 +46,8 @@ def _deal_out(queries: Queries, blocks: int) -> Queries:
     They are dealt out one by one: proposals come by rank, and each block gets some of all ranks.
     """
     size = queries.content.shape[1] // blocks
-    parts = (queries.content, queries.position, queries.reference)
-    return Queries(
-        *(
-            part[:, : size * blocks].unflatten(1, (size, blocks)).transpose(1, 2).flatten(1, 2)
-            for part in parts
-        )
-    )
+
+    def deal(part: Tensor) -> Tensor:
+        return part[:, : size * blocks].unflatten(1, (size, blocks)).transpose(1, 2).flatten(1, 2)
+
+    return queries.map(deal)

@@ -7,23 +7,34 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from hdetr_d2.layers import Layout, SelfAttention, attend_within_groups
+from hdetr_d2.layers import Layout, SelfAttention, Span, attend_within_groups
 
-LAYOUTS = [[(1, 5)], [(1, 5), (1, 9)], [(1, 4), (3, 5)], [(2, 3), (1, 0), (4, 1)]]
+BLIND = [
+    [Span(1, 5)],
+    [Span(1, 5), Span(1, 9)],
+    [Span(1, 4), Span(3, 5)],
+    [Span(2, 3), Span(1, 0), Span(4, 1)],
+]
+SEEING = [
+    [Span(1, 4), Span(3, 2, sees=(0,))],
+    [Span(1, 4), Span(2, 3), Span(3, 2, sees=(0, 1))],
+    [Span(2, 1, sees=(1,)), Span(1, 3), Span(1, 0, sees=(1,))],
+]
 
 
 def total(groups: Layout) -> int:
-    return sum(blocks * size for blocks, size in groups)
+    return sum(span.blocks * span.size for span in groups)
 
 
 def mask_of(groups: Layout) -> Tensor:
     """`Tensor[Q, Q]` bool: who sees whom."""
-    return torch.block_diag(
-        *(torch.ones(size, size) for blocks, size in groups for _ in range(blocks))
-    ).bool()
+    members = [(place, block) for place, g in enumerate(groups) for block in range(g.blocks)]
+    rows = [member for member in members for _ in range(groups[member[0]].size)]
+    sees = [[a == b or b[0] in groups[a[0]].sees for b in rows] for a in rows]
+    return torch.tensor(sees)
 
 
-@pytest.mark.parametrize("groups", LAYOUTS)
+@pytest.mark.parametrize("groups", BLIND + SEEING)
 def test_it_is_attention_under_a_mask(groups: Layout) -> None:
     inputs = [torch.randn(2, total(groups), 3, 4, requires_grad=True) for _ in range(3)]
     found = attend_within_groups(*inputs, groups)
@@ -37,11 +48,11 @@ def test_it_is_attention_under_a_mask(groups: Layout) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("groups", LAYOUTS)
+@pytest.mark.parametrize("groups", BLIND)
 def test_the_layer_is_each_block_by_itself(groups: Layout) -> None:
     attention = SelfAttention(dim=12, num_heads=3)
     x, position = torch.randn(2, 2, total(groups), 12)
-    sizes = [size for blocks, size in groups for _ in range(blocks)]
+    sizes = [span.size for span in groups for _ in range(span.blocks)]
     blocks = zip(x.split(sizes, 1), position.split(sizes, 1), strict=True)
     alone = torch.cat([attention(*block) for block in blocks], 1)
     torch.testing.assert_close(attention(x, position, groups), alone, rtol=0, atol=1e-6)
@@ -49,7 +60,11 @@ def test_the_layer_is_each_block_by_itself(groups: Layout) -> None:
 
 @pytest.mark.parametrize(
     ("groups", "pairs"),
-    [([(1, 300), (1, 1500)], 300**2 + 1500**2), ([(1, 300), (10, 300)], 11 * 300**2)],
+    [
+        ([Span(1, 300), Span(1, 1500)], 300**2 + 1500**2),
+        ([Span(1, 300), Span(10, 300)], 11 * 300**2),
+        ([Span(1, 300), Span(4, 10, sees=(0,))], 300**2 + 40 * 340),
+    ],
 )
 def test_the_cost_is_that_of_the_pairs_that_see_each_other(groups: Layout, pairs: int) -> None:
     inputs = [torch.empty(1, total(groups), 8, 32, device="meta") for _ in range(3)]

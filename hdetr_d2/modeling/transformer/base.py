@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from hdetr_d2.structures import Memory, Predictions, QueryGroup
+from hdetr_d2.layers import Layout, Span
+from hdetr_d2.structures import Memory, Predictions, Queries, QueryGroup
 
 
 def run_layer(layer: nn.Module, *inputs: Any, checkpointing: bool) -> Tensor:
@@ -41,6 +42,23 @@ class Decoder(nn.Module, ABC):
     num_layers: int
     refine: bool
 
-    @abstractmethod
     def forward(self, groups: Sequence[QueryGroup], memory: Memory) -> list[Predictions]:
         """The predictions of each group, all groups in one pass."""
+        queries = Queries.join([group.queries for group in groups])
+        lengths = [group.queries.content.shape[1] for group in groups]
+        return self.decode(queries, _layout(groups), memory).split(lengths)
+
+    @abstractmethod
+    def decode(self, queries: Queries, layout: Layout, memory: Memory) -> Predictions:
+        """The predictions of the queries of all groups, which stand one after the other."""
+
+
+def _layout(groups: Sequence[QueryGroup]) -> list[Span]:
+    """Raises ValueError where a group sees one that is not there."""
+    places = {group.name: place for place, group in enumerate(groups)}
+    for group in groups:
+        if absent := set(group.sees) - set(places):
+            raise ValueError(
+                f"The group {group.name!r} sees {sorted(absent)}, but there are {list(places)}."
+            )
+    return [Span(*group.layout, tuple(places[name] for name in group.sees)) for group in groups]

@@ -2,16 +2,14 @@
 pass.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import Layout, SelfAttention, inverse_sigmoid
+from hdetr_d2.layers import Layout, ReferencePosition, SelfAttention, inverse_sigmoid
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder, run_layer
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
-from hdetr_d2.structures import Memory, Predictions, QueryGroup
+from hdetr_d2.structures import Memory, Predictions, Queries
 
 
 class DeformableDecoderLayer(nn.Module):
@@ -53,7 +51,14 @@ class DeformableDecoder(Decoder):
             before.
         look_forward_twice: the boxes of a layer also train the layer before (DINO,
             https://arxiv.org/abs/2203.03605).
+        position: makes the queries' position in every layer, of the references on the finest level
+            (DINO); None for queries that bring one.
+        norm: of the states before the heads (DINO); None for none.
+        eps: the least odds of a reference that a layer moves.
         checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
+
+    Raises:
+        ValueError: looking forward twice without refinement.
     """
 
     def __init__(
@@ -64,6 +69,9 @@ class DeformableDecoder(Decoder):
         heads: PredictionHeads,
         refine: bool = True,
         look_forward_twice: bool = False,
+        position: ReferencePosition | None = None,
+        norm: nn.Module | None = None,
+        eps: float = 1e-5,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -76,35 +84,42 @@ class DeformableDecoder(Decoder):
         self.heads = heads
         self.refine = refine
         self.look_forward_twice = look_forward_twice
+        self.position = position
+        self.norm = norm
+        self.eps = eps
         self.checkpointing = checkpointing
         self.layers = nn.ModuleList(DeformableDecoderLayer(sizes) for _ in range(num_layers))
 
-    def forward(self, groups: Sequence[QueryGroup], memory: Memory) -> list[Predictions]:
-        """Predictions of each group."""
-        queries = [group.queries for group in groups]
-        layout = [group.layout for group in groups]
-        x = torch.cat([q.content for q in queries], 1)
-        position = torch.cat([q.position for q in queries], 1)
-        reference = torch.cat([q.reference for q in queries], 1)
-        origin = (
-            reference  # what a layer's box head adds to: the reference, or its un-detached form
-        )
+    def decode(self, queries: Queries, layout: Layout, memory: Memory) -> Predictions:
+        x, reference = queries.content, queries.reference
+        assert reference is not None  # all queries of this family start at a place
+        origin = reference  # what a box head adds to: the reference, or its un-detached form
         logits, boxes = [], []
         for index, layer in enumerate(self.layers):
-            inputs = (x, position, layout, _on_levels(reference, memory.valid_ratios), memory)
+            on_levels = _on_levels(reference, memory.valid_ratios)
+            position = queries.position
+            if self.position is not None:
+                position = self.position(on_levels[:, :, 0])
+            inputs = (x, position, layout, on_levels, memory)
             x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
-            layer_logits, delta = self.heads(index, x)
+            state = x if self.norm is None else self.norm(x)
+            layer_logits, delta = self.heads(index, state)
             logits.append(layer_logits)
-            boxes.append(_move(origin, delta))
-            if self.refine:
-                refined = _move(reference, delta) if self.look_forward_twice else boxes[-1]
+            boxes.append(self._move(origin, delta))
+            if self.refine and index + 1 < self.num_layers:
+                # The norm is for what is reported; the next layer starts at the box of the state.
+                step = delta if self.norm is None else self.heads.box_deltas(index, x)
+                refined = self._move(reference, step)
                 reference = refined.detach()
                 origin = refined if self.look_forward_twice else reference
-        lengths = [q.content.shape[1] for q in queries]
-        parts = zip(
-            torch.stack(logits).split(lengths, 2), torch.stack(boxes).split(lengths, 2), strict=True
-        )
-        return [Predictions(*part) for part in parts]
+        return Predictions(torch.stack(logits), torch.stack(boxes), state)
+
+    def _move(self, reference: Tensor, delta: Tensor) -> Tensor:
+        """The box `Tensor[B, Q, 4]` at `delta` from a reference; one of 2 numbers has no size."""
+        logit = inverse_sigmoid(reference, self.eps)
+        if reference.shape[-1] == 2:
+            logit = nn.functional.pad(logit, (0, 2))
+        return (delta + logit).sigmoid()
 
 
 def _on_levels(reference: Tensor, valid_ratios: Tensor) -> Tensor:
@@ -115,13 +130,3 @@ def _on_levels(reference: Tensor, valid_ratios: Tensor) -> Tensor:
         valid_ratios if reference.shape[-1] == 2 else torch.cat([valid_ratios, valid_ratios], -1)
     )
     return reference[:, :, None] * scale[:, None]
-
-
-def _move(reference: Tensor, delta: Tensor) -> Tensor:
-    """The box `Tensor[B, Q, 4]` at `delta` from a reference; one of 2 numbers has a place and no
-    size.
-    """
-    logit = inverse_sigmoid(reference)
-    if reference.shape[-1] == 2:
-        logit = nn.functional.pad(logit, (0, 2))
-    return (delta + logit).sigmoid()

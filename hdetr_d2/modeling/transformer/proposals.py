@@ -1,0 +1,174 @@
+"""Two-stage query selections: the queries start at the encoder's best proposals."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from hdetr_d2.layers import sine_embedding
+from hdetr_d2.modeling.heads import PredictionHeads
+from hdetr_d2.modeling.transformer.geometry import cell_centres
+from hdetr_d2.modeling.transformer.query_selection import QuerySelection, Selection, Slots
+from hdetr_d2.structures import Memory, Predictions, Queries
+
+
+class ProposalQueries(QuerySelection):
+    """What two-stage selections share: every token proposes a box, and the best ones are picked.
+
+    Args:
+        num_queries: of the main group.
+        dim: channels C.
+        heads: a class and a box head for the proposals.
+        content_dim: channels of a query's learned content, 0 for none.
+    """
+
+    two_stage = True
+
+    def __init__(
+        self, *, num_queries: int, dim: int, heads: PredictionHeads, content_dim: int
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.content_dim = content_dim
+        self.heads = heads
+        self.slots = self.make_slots(num_queries)
+        self.proposal_proj = nn.Linear(dim, dim)
+        self.proposal_norm = nn.LayerNorm(dim)
+        nn.init.xavier_uniform_(self.proposal_proj.weight)
+
+    def make_slots(self, num: int) -> Slots:
+        return Slots(num, self.content_dim)
+
+    def forward(self, memory: Memory, extra: Sequence[Slots] = ()) -> Selection:
+        states, anchors = self._candidates(memory)
+        logits, delta = self.heads(0, states)
+        unactivated = delta + anchors
+        slots = (self.slots, *extra)
+        wanted = sum(each.num for each in slots)
+        best = self.objectness(logits).topk(min(wanted, logits.shape[1]), dim=1).indices
+        lengths = _clip([each.num for each in slots], best.shape[1])
+        reference = _pick(unactivated.detach(), best).sigmoid()
+        main, *others = (
+            self.queries(*part) for part in zip(slots, reference.split(lengths, 1), strict=True)
+        )
+        return Selection(main, others, self.learners(logits, unactivated, best[:, : lengths[0]]))
+
+    @abstractmethod
+    def objectness(self, logits: Tensor) -> Tensor:
+        """`Tensor[B, S, K]` to `Tensor[B, S]`, by which proposals are ranked."""
+
+    @abstractmethod
+    def queries(self, slots: Slots, reference: Tensor) -> Queries:
+        """Queries at proposals `Tensor[B, Q, 4]`, of which there may be fewer than slots."""
+
+    @abstractmethod
+    def learners(self, logits: Tensor, unactivated: Tensor, main: Tensor) -> Predictions:
+        """The proposals that have losses; `main` `Tensor[B, Q]` are those of the main group."""
+
+    def _candidates(self, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Projected tokens `Tensor[B, S, C]` and the logits of their anchor boxes `Tensor[B, S,
+        4]`.
+        """
+        centres = cell_centres(memory.shapes, memory.valid_ratios)
+        sides = [
+            torch.full((h * w, 2), 0.05 * 2.0**level, device=centres.device)
+            for level, (h, w) in enumerate(memory.shapes)
+        ]
+        anchors = torch.cat([centres, torch.cat(sides).expand_as(centres)], -1)
+        usable = ((anchors > 0.01) & (anchors < 0.99)).all(-1, keepdim=True) & ~memory.padding[
+            ..., None
+        ]
+        anchors = torch.log(anchors / (1 - anchors)).masked_fill(~usable, float("inf"))
+        tokens = memory.tokens.masked_fill(~usable, 0.0)
+        return self.proposal_norm(self.proposal_proj(tokens)), anchors
+
+
+class TwoStageQueries(ProposalQueries):
+    """Two-stage Deformable DETR (https://arxiv.org/abs/2010.04159): proposals are objects of no
+    class, and all of them learn.
+
+    Args:
+        num_queries: of the main group.
+        dim: channels C.
+        heads: a class and a box head for the proposals.
+        mixed_selection: the content of a query is learned and only its position comes from the
+            proposal (DINO, https://arxiv.org/abs/2203.03605); else both come from the proposal.
+    """
+
+    def __init__(
+        self, *, num_queries: int, dim: int, heads: PredictionHeads, mixed_selection: bool = False
+    ) -> None:
+        content_dim = dim if mixed_selection else 0
+        super().__init__(num_queries=num_queries, dim=dim, heads=heads, content_dim=content_dim)
+        self.mixed_selection = mixed_selection
+        # With mixed selection the second half of these outputs is unused, as in the published
+        # weights.
+        self.position_proj = nn.Linear(2 * dim, 2 * dim)
+        self.position_norm = nn.LayerNorm(2 * dim)
+        nn.init.xavier_uniform_(self.position_proj.weight)
+
+    def objectness(self, logits: Tensor) -> Tensor:
+        return logits[..., 0]  # channel 0 stands for "object": every label is 0
+
+    def queries(self, slots: Slots, reference: Tensor) -> Queries:
+        position, content = self._embed(reference)
+        if self.mixed_selection:
+            content = slots.table[: reference.shape[1]].expand(len(reference), -1, -1)
+        return Queries(content, position, reference)
+
+    def learners(self, logits: Tensor, unactivated: Tensor, main: Tensor) -> Predictions:
+        return Predictions(logits[None], unactivated.sigmoid()[None])
+
+    def embed_boxes(self, boxes: Tensor) -> Tensor:
+        return self._embed(boxes)[0]
+
+    def _embed(self, boxes: Tensor) -> tuple[Tensor, ...]:
+        """Position and content, `Tensor[B, Q, C]` each."""
+        embedding = sine_embedding(2 * math.pi * boxes, self.dim // 2)  # [B, Q, 2 * C]
+        return self.position_norm(self.position_proj(embedding)).chunk(2, -1)
+
+
+class DINOQueries(ProposalQueries):
+    """DINO (https://arxiv.org/abs/2203.03605): proposals have classes, those that are picked learn
+    them, and a query has a learned content and a place; the decoder makes its position.
+
+    Args:
+        num_queries: of the main group.
+        dim: channels C.
+        heads: a class and a box head for the proposals.
+    """
+
+    class_agnostic = False
+
+    def __init__(self, *, num_queries: int, dim: int, heads: PredictionHeads) -> None:
+        super().__init__(num_queries=num_queries, dim=dim, heads=heads, content_dim=dim)
+
+    def objectness(self, logits: Tensor) -> Tensor:
+        return logits.amax(-1)
+
+    def queries(self, slots: Slots, reference: Tensor) -> Queries:
+        content = slots.table[: reference.shape[1]].expand(len(reference), -1, -1)
+        return Queries(content, None, reference)
+
+    def learners(self, logits: Tensor, unactivated: Tensor, main: Tensor) -> Predictions:
+        return Predictions(_pick(logits, main)[None], _pick(unactivated, main).sigmoid()[None])
+
+    def embed_boxes(self, boxes: Tensor) -> None:
+        return None
+
+
+def _pick(rows: Tensor, index: Tensor) -> Tensor:
+    """`Tensor[B, S, N]` and `Tensor[B, Q]` to `Tensor[B, Q, N]`."""
+    return rows.gather(1, index[..., None].expand(-1, -1, rows.shape[-1]))
+
+
+def _clip(wanted: Sequence[int], available: int) -> list[int]:
+    """Sizes of the parts when there are fewer proposals than wanted: the first parts are served
+    first.
+    """
+    sizes: list[int] = []
+    for size in wanted:
+        sizes.append(min(size, available - sum(sizes)))
+    return sizes
