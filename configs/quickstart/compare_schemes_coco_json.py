@@ -15,5 +15,5 @@ from .compare_schemes_shapes import contenders, lr_multiplier, model, optimizer,
 
 model.query_selection.num_queries = 300
 contenders["hybrid_branch"][0].num_queries = 500
-lr_multiplier.warmup_epochs = 2
-train.update(output_dir="output/compare_schemes_json", epochs=20, eval_period_epochs=4)
+lr_multiplier.warmup_epochs = 1
+train.update(output_dir="output/compare_schemes_json", epochs=10, eval_period_epochs=2)

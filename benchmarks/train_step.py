@@ -1,0 +1,176 @@
+#!/usr/bin/env python
+"""Time a whole training step of recipes: forward, matching, losses, backward, clipping, update.
+
+python benchmarks/train_step.py
+python benchmarks/train_step.py --official ../H-Deformable-DETR --write
+python benchmarks/train_step.py --device cuda --images 2 --size 800 1333 --write
+"""
+
+import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)
+
+import argparse
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from report import (
+    VERSUS_COLUMNS,
+    add_run_options,
+    describe_run,
+    milliseconds,
+    parse_run,
+    publish,
+    table,
+    versus,
+)
+from timing import Effort, Times, clock_for, compare, peak_bytes
+from train_step_official import ARGUMENTS, Official
+from train_step_sides import CLASSES, Batch, Step, draw_batch, ours
+
+from hdetr_d2.ops.extension import why_no_kernel
+
+RECIPES = tuple(ARGUMENTS)
+SMOKE_RECIPES = ("quickstart/deformable_detr_shapes.py",)
+OURS, OFFICIAL = "ours", "H-Deformable-DETR"
+REQUIRED = {"cpu": 2.0, "cuda": 1.3}  # theirs over ours, by device
+BRANCH = {"cuda": 1.07}  # a recipe over the first one, by device
+TOLERANCE = 1e-4  # relative, of the sum of the losses
+
+AGAINST_FIRST = ("recipe", "side", "ms", "ratio to the first", "required", "cold: ratio")
+AGAINST_FIRST += ("peak memory, MB", "memory: ratio")
+
+Sides = dict[tuple[str, str], Step]  # by recipe, and whose it is
+
+
+def build_sides(options: argparse.Namespace, batch: Batch) -> Sides:
+    """The steps of every recipe, whose sums of losses agree."""
+    sides: Sides = {}
+    for recipe in options.recipes:
+        own = sides[recipe, OURS] = ours(recipe, batch, options.device)
+        if options.peer and recipe in ARGUMENTS:
+            theirs = sides[recipe, OFFICIAL] = options.peer.step(recipe, batch)
+            options.peer.copy_weights(recipe, theirs, own)
+            _check(recipe, own, theirs)
+    return sides
+
+
+def _check(recipe: str, own: Step, theirs: Step) -> None:
+    """Ends the run if the losses of the two models with the same weights differ."""
+    a, b = own.total().item(), theirs.total().item()
+    if not abs(a - b) <= TOLERANCE * abs(b):
+        sys.exit(f"{recipe}: our losses sum up to {a:.6g}, those of {OFFICIAL} to {b:.6g}.")
+
+
+def of_recipe(times: Mapping[tuple[str, str], Times], recipe: str) -> dict[str, Times]:
+    return {whose: found for (name, whose), found in times.items() if name == recipe}
+
+
+def against_official(
+    times: Mapping[tuple[str, str], Times], options: argparse.Namespace
+) -> list[list[str]]:
+    """A row for each recipe that they have, too."""
+    asked = f"at least {REQUIRED[options.device]:g}"
+    rows = []
+    for recipe in options.recipes:
+        found = versus(of_recipe(times, recipe), OURS, lambda _: asked)
+        rows += [[Path(recipe).stem, *row] for row in found]
+    return rows
+
+
+def against_first(
+    times: Mapping[tuple[str, str], Times], peaks: Mapping[tuple[str, str], float], device: str
+) -> list[list[str]]:
+    """What each step costs beside that of the first recipe on the same side."""
+    first = next(iter(times))[0]
+    asked = f"at most {BRANCH[device]:g}" if device in BRANCH else ""
+    rows = []
+    for (recipe, whose), found in times.items():
+        base = first, whose
+        ratio = found.warm / times[base].warm
+        memory = f"{peaks[recipe, whose]:.0f}", f"{peaks[recipe, whose] / peaks[base]:.2f}"
+        must = asked if (recipe, whose) != base and whose == OURS else ""
+        cold = f"{found.cold / times[base].cold:.2f}"
+        timed = milliseconds(found.warm), f"{ratio:.2f}", must, cold
+        rows.append([Path(recipe).stem, whose, *timed, *memory])
+    return rows
+
+
+def peak_mb(side: tuple[str, str], step: Step, options: argparse.Namespace) -> float:
+    """The memory of a step: on CUDA what it allocates at most, on the CPU the largest resident size
+    of a process that runs nothing else, model and optimizer included.
+    """
+    if options.device == "cuda":
+        return peak_bytes(step) / 2**20
+    command = [sys.executable, *sys.argv, "--peak-of", *side]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def print_peak(options: argparse.Namespace, batch: Batch) -> None:
+    """Runs two steps of one side alone, and prints the largest resident size in MB."""
+    recipe, whose = options.peak_of
+    if whose == OFFICIAL:
+        step = options.peer.step(recipe, batch)
+    else:
+        step = ours(recipe, batch, options.device)
+    for _ in range(2):
+        step()
+    unit = 1 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("--recipes", nargs="+", default=RECIPES, help="the first is the base")
+    parser.add_argument("--images", type=int, default=1, help="of the batch (1)")
+    parser.add_argument("--size", nargs=2, type=int, default=(480, 640), metavar=("H", "W"))
+    parser.add_argument("--targets", type=int, default=7, help="of each image (7)")
+    parser.add_argument(
+        "--official", type=Path, metavar="FOLDER", help="a checkout of H-Deformable-DETR: a peer"
+    )
+    parser.add_argument("--peak-of", nargs=2, metavar=("RECIPE", "SIDE"), help=argparse.SUPPRESS)
+    add_run_options(parser)
+    options = parse_run(parser, arguments)
+    if options.smoke:
+        options.recipes, options.size = SMOKE_RECIPES, (64, 64)
+    options.peer = None
+    if options.official:
+        try:
+            options.peer = Official(options.official, options.device)
+        except ImportError as error:
+            parser.error(f"--official {options.official}: {error}.")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure the steps, print the tables, and write them where asked."""
+    options = parse(arguments)
+    torch.set_num_threads(options.threads)
+    images, (height, width) = options.images, options.size
+    batch = draw_batch(images, height, width, options.targets)
+    if options.peak_of:
+        print_peak(options, batch)
+        return
+    sides = build_sides(options, batch)
+    effort = Effort(1, 0.0) if options.smoke else Effort(options.rounds)
+    times = compare(sides, clock_for(options.device), effort)
+    peaks = {side: peak_mb(side, step, options) for side, step in sides.items()}
+    lines = [
+        *describe_run(options.device),
+        f"batch: {images} of {height}x{width}, {options.targets} targets each, {CLASSES} classes, "
+        "float32, random weights",
+        f"ours: {why_no_kernel('ms_deform_attn', torch.device(options.device)) or 'compiled ops'}",
+    ]
+    results = [table(AGAINST_FIRST, against_first(times, peaks, options.device))]
+    if options.peer:
+        lines.append(f"{OFFICIAL}: {options.peer.attention}; losses agree to {TOLERANCE:g}")
+        columns = ["recipe", *VERSUS_COLUMNS]
+        results.append(table(columns, against_official(times, options)))
+    publish("train_step", lines, results, options)
+
+
+if __name__ == "__main__":
+    main()

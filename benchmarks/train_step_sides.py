@@ -1,0 +1,90 @@
+"""Training steps to time: a model, its optimizer, and one batch that comes again and again."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from detectron2.structures import Boxes, Instances
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from hdetr_d2.engine.build import build, build_optimizer
+from hdetr_d2.engine.config import load_config
+from hdetr_d2.engine.shipped import shipped_config
+from hdetr_d2.modeling.backbone import without_pretrained
+
+CLASSES = 91
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Of each image: `Tensor[3, H, W]` RGB, 0 to 255; labels, `Tensor[G]`; boxes, `Tensor[G, 4]`
+    cxcywh in [0, 1].
+    """
+
+    images: list[Tensor]
+    labels: list[Tensor]
+    boxes: list[Tensor]
+
+    def as_inputs(self) -> list[dict]:
+        """In Detectron2's form, on the host, as a loader gives them."""
+        inputs = []
+        for image, labels, boxes in zip(self.images, self.labels, self.boxes, strict=True):
+            height, width = image.shape[-2:]
+            centre, half = boxes[:, :2], boxes[:, 2:] / 2
+            xyxy = torch.cat([centre - half, centre + half], 1)
+            scale = torch.tensor([width, height, width, height])
+            instances = Instances((height, width), gt_boxes=Boxes(xyxy * scale), gt_classes=labels)
+            inputs.append({"image": image, "instances": instances})
+        return inputs
+
+
+def draw_batch(images: int, height: int, width: int, targets: int) -> Batch:
+    """The same batch for the same numbers."""
+    generator = torch.Generator().manual_seed(0)
+
+    def uniform(low: float, high: float) -> list[Tensor]:
+        return [
+            low + (high - low) * torch.rand(targets, 2, generator=generator) for _ in range(images)
+        ]
+
+    centres, sizes = uniform(0.25, 0.75), uniform(0.05, 0.4)
+    shape = (3, height, width)
+    return Batch(
+        [torch.randint(256, shape, generator=generator).float() for _ in range(images)],
+        [torch.randint(CLASSES, (targets,), generator=generator) for _ in range(images)],
+        [torch.cat(part, 1) for part in zip(centres, sizes, strict=True)],
+    )
+
+
+@dataclass(frozen=True)
+class Step:
+    """A training step of a model.
+
+    losses: the weighted ones of the batch. optimizer: of all of its parameters. max_norm: of the
+    gradient.
+    """
+
+    model: nn.Module
+    losses: Callable[[], Mapping[str, Tensor]]
+    optimizer: Optimizer
+    max_norm: float = 0.1
+
+    def total(self) -> Tensor:
+        return torch.stack([*self.losses().values()]).sum()
+
+    def __call__(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.total().backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.max_norm)
+        self.optimizer.step()
+
+
+def ours(recipe: str, batch: Batch, device: str) -> Step:
+    """A shipped recipe with random weights."""
+    cfg = load_config(shipped_config(recipe), [f"data.num_classes={CLASSES}"])
+    with without_pretrained():
+        model = build(cfg, "model").to(device).train()
+    inputs = batch.as_inputs()
+    optimizer = build_optimizer(cfg.optimizer, model)
+    return Step(model, lambda: model(inputs), optimizer, cfg.train.clip_grad_norm)
