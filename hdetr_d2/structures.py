@@ -107,13 +107,15 @@ class Memory:
 
     tokens: `Tensor[B, S, C]`. padding: `Tensor[B, S]` bool, True in the padded part. shapes: (H, W)
     of each level, on the host. valid_ratios: `Tensor[B, L, 2]`, the share (x, y) of a level that
-    the image fills.
+    the image fills. position: of the tokens, `Tensor[B, S, C]`; None where the decoder asks for
+    none.
     """
 
     tokens: Tensor
     padding: Tensor
     shapes: tuple[tuple[int, int], ...]
     valid_ratios: Tensor
+    position: Tensor | None = None
 
 
 @dataclass

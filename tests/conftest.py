@@ -43,7 +43,9 @@ def shrink_config(cfg: DictConfig) -> DictConfig:
     """
     model = cfg.model
     model.backbone.update(name="resnet10t", pretrained=False, frozen=0, norm="gn")
-    model.neck.update(in_shapes=[128, 256, 512], out_channels=32)
+    channels = {"res3": 128, "res4": 256, "res5": 512}
+    in_shapes = [channels[name] for name in model.backbone.out_features]
+    model.neck.update(in_shapes=in_shapes, out_channels=32)
     model.encoder.sizes.update(num_heads=4, feedforward_dim=48)
     model.encoder.num_layers = 1
     model.decoder.num_layers = 3

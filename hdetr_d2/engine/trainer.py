@@ -39,13 +39,15 @@ def seed_step(seed: int, iteration: int, rank: int) -> None:
 
 
 class Trainer(TrainerBase):
-    """Trains a model whose `forward(batch, num_targets=...)` returns a dict of weighted losses.
+    """Trains a model whose `forward(batch, num_targets=..., share=...)` returns a dict of weighted
+    losses.
 
     A step goes over `accumulate` micro-batches. The losses of each are divided by the ground truths
-    of the whole step (all micro-batches, averaged over the processes), so their sum is the loss of
-    the whole batch. A step with a gradient or a matching cost that is not finite changes no weight;
-    after `max_bad_steps` steps in a row with such a gradient, cost or loss the training ends. On
-    CUDA the step does not wait for the device: metrics are read every `log_period` steps.
+    of the whole step (all micro-batches, averaged over the processes), and means count by the share
+    that its images have in the step of this process: their sum is the loss of the whole batch. A
+    step with a gradient or a matching cost that is not finite changes no weight; after
+    `max_bad_steps` steps in a row with such a gradient, cost or loss the training ends. On CUDA the
+    step does not wait for the device: metrics are read every `log_period` steps.
     """
 
     def __init__(
@@ -130,12 +132,13 @@ class Trainer(TrainerBase):
         what each micro-batch observed.
         """
         count = sum(len(item["instances"]) for batch in batches for item in batch)
+        images = sum(len(batch) for batch in batches)
         num_targets = mean_over_processes(torch.full((), float(count), device=self.device))
         total: dict[str, Tensor] = {}
         observed = []
         for index, batch in enumerate(batches):
             with self._communication(last=index == len(batches) - 1):
-                metrics, seen = self._add_gradient(batch, num_targets)
+                metrics, seen = self._add_gradient(batch, num_targets, len(batch) / images)
             observed.append(seen)
             for name, value in metrics.items():
                 total[name] = total.get(name, 0) + value
@@ -143,11 +146,11 @@ class Trainer(TrainerBase):
         return total, observed
 
     def _add_gradient(
-        self, batch: Batch, num_targets: Tensor
+        self, batch: Batch, num_targets: Tensor, share: float
     ) -> tuple[dict[str, Tensor], bad_costs.Observed]:
         """The same of one micro-batch."""
         with section("forward"), self.precision.autocast(), Observer() as observer:
-            losses = self.model(batch, num_targets=num_targets)
+            losses = self.model(batch, num_targets=num_targets, share=share)
         loss = torch.stack([*losses.values()]).sum()
         counts = bad_costs.count(observer.seen, self.device)
         with section("backward"):

@@ -1,17 +1,28 @@
 """Building blocks of the transformers: attention, position encodings, MLP."""
 
+from hdetr_d2.layers.attention import DenseAttention
 from hdetr_d2.layers.boxes import inverse_sigmoid
 from hdetr_d2.layers.deformable_attention import DeformableAttention
 from hdetr_d2.layers.feed_forward import FeedForward
 from hdetr_d2.layers.mlp import MLP
-from hdetr_d2.layers.position import ReferencePosition, SinePositionEncoding, sine_embedding
+from hdetr_d2.layers.position import (
+    LearnedPositionEncoding,
+    ReferencePosition,
+    SinePositionEncoding,
+    sine_embedding,
+)
+from hdetr_d2.layers.residual import PostNorm, PreNorm
 from hdetr_d2.layers.self_attention import Layout, SelfAttention, Span, attend_within_groups
 
 __all__ = [
     "MLP",
     "DeformableAttention",
+    "DenseAttention",
     "FeedForward",
     "Layout",
+    "LearnedPositionEncoding",
+    "PostNorm",
+    "PreNorm",
     "ReferencePosition",
     "SelfAttention",
     "SinePositionEncoding",

@@ -3,21 +3,29 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hdetr_d2.layers.residual import PostNorm
+
 
 class FeedForward(nn.Module):
-    """Two linear layers with ReLU, residual and LayerNorm (post-norm): `Tensor[..., dim]` to the
-    same.
+    """Two linear layers with ReLU, residual and LayerNorm: `Tensor[..., dim]` to the same.
+
+    Args:
+        dim: channels.
+        hidden_dim: channels between the two layers.
+        residual: how the branch is added, with its dropout; None for post-norm without.
     """
 
-    def __init__(self, *, dim: int, hidden_dim: int, dropout: float = 0.0) -> None:
+    def __init__(self, *, dim: int, hidden_dim: int, residual: PostNorm | None = None) -> None:
         super().__init__()
         self.linear1 = nn.Linear(dim, hidden_dim)
         self.linear2 = nn.Linear(hidden_dim, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.residual = residual or PostNorm()
         self.norm = nn.LayerNorm(dim)
         for layer in (self.linear1, self.linear2):
             nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        update = self.linear2(self.dropout(F.relu(self.linear1(x))))
-        return self.norm(x + self.dropout(update))
+        return self.residual(x, self.norm, self._branch)
+
+    def _branch(self, x: Tensor) -> Tensor:
+        return self.linear2(self.residual.dropout(F.relu(self.linear1(x))))

@@ -1,5 +1,5 @@
-"""Sine position encodings (Attention Is All You Need, https://arxiv.org/abs/1706.03762, in the form
-of DETR).
+"""Position encodings: learned, and by sines (Attention Is All You Need,
+https://arxiv.org/abs/1706.03762, in the form of DETR).
 """
 
 import math
@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from hdetr_d2.errors import UserError
 from hdetr_d2.layers.mlp import MLP
 
 
@@ -56,6 +57,40 @@ class SinePositionEncoding(nn.Module):
         return sine_embedding(
             2 * math.pi * torch.stack([y, x], -1), self.dim // 2, self.temperature
         )
+
+
+class LearnedPositionEncoding(nn.Module):
+    """A learned half for every column of a feature map, and one for every row (DETR).
+
+    Args:
+        dim: channels of the encoding, even.
+        num_cells: rows and columns that a map may have.
+    """
+
+    def __init__(self, *, dim: int, num_cells: int = 50) -> None:
+        super().__init__()
+        if dim % 2:
+            raise ValueError(f"A learned position encoding needs an even dim, not {dim}.")
+        self.num_cells = num_cells
+        self.columns = nn.Parameter(torch.rand(num_cells, dim // 2))
+        self.rows = nn.Parameter(torch.rand(num_cells, dim // 2))
+
+    def forward(self, padding: Tensor) -> Tensor:
+        """`Tensor[B, H, W]` bool to `Tensor[B, H, W, dim]`; padding makes no difference.
+
+        Raises:
+            UserError: a map with more rows or columns than are learned.
+        """
+        images, height, width = padding.shape
+        if max(height, width) > self.num_cells:
+            raise UserError(
+                f"a feature map of {height} x {width} cells has more than the {self.num_cells} "
+                "rows or columns with a learned position: set encoder.position.num_cells, or "
+                "smaller images"
+            )
+        columns = self.columns[:width].expand(height, -1, -1)
+        rows = self.rows[:height, None].expand(-1, width, -1)
+        return torch.cat([columns, rows], -1).expand(images, -1, -1, -1)
 
 
 class ReferencePosition(nn.Module):

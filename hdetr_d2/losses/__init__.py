@@ -3,5 +3,13 @@
 from hdetr_d2.losses.class_losses import ClassLoss, FocalLoss
 from hdetr_d2.losses.criterion import Criterion, is_of_last_layer
 from hdetr_d2.losses.federated import FederatedLoss
+from hdetr_d2.losses.softmax import SoftmaxLoss
 
-__all__ = ["ClassLoss", "Criterion", "FederatedLoss", "FocalLoss", "is_of_last_layer"]
+__all__ = [
+    "ClassLoss",
+    "Criterion",
+    "FederatedLoss",
+    "FocalLoss",
+    "SoftmaxLoss",
+    "is_of_last_layer",
+]

@@ -19,11 +19,30 @@ class ClassLoss(nn.Module, ABC):
 
     @abstractmethod
     def init_bias(self, bias: Tensor) -> None:
-        """Sets the bias `Tensor[num_outputs]` of a new class head, in place."""
+        """Sets the bias `Tensor[num_outputs]` of a new class head, in place; may leave it alone."""
 
     @abstractmethod
     def scores(self, logits: Tensor) -> Tensor:
         """`Tensor[..., num_outputs]` logits to `Tensor[..., num_classes]` scores in [0, 1]."""
+
+    def confidence(self, logits: Tensor) -> Tensor:
+        """`Tensor[..., num_classes]` in the order of the scores, without the rounding that makes
+        high scores equal.
+        """
+        return logits
+
+    def normaliser(self, labels: Tensor, targets: Tensor, parts: float) -> Tensor:
+        """What the loss of each layer is divided by, `Tensor[L]`.
+
+        Args:
+            labels: `Tensor[L, B, Q]` as in `forward`.
+            targets: `Tensor[L]`, how many targets the step has for the group, at least 1: the
+                answer for losses that are sums.
+            parts: for losses that are means: how much one over these labels counts. It is the
+                number of blocks that they are summed over, times the share that these images have
+                in the step.
+        """
+        return targets
 
     @property
     @abstractmethod

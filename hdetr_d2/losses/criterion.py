@@ -33,7 +33,7 @@ class Criterion(nn.Module):
         self.weights = dict(weights)
 
     def forward(
-        self, output: Output, assignment: Assignment, num_targets: Tensor
+        self, output: Output, assignment: Assignment, num_targets: Tensor, share: float = 1.0
     ) -> dict[str, Tensor]:
         """Weighted losses of a group by name: `loss_class`, then the group, then the layer (none
         for the last).
@@ -42,10 +42,16 @@ class Criterion(nn.Module):
             output: of a group with L layers.
             assignment: `Tensor[L, B, Q]`.
             num_targets: 0-d, ground truths of the whole step, averaged over processes.
+            share: the part that these images have in those of the step in this process.
         """
         each_layer = to_device(output.assigner.targets_each(), num_targets)
-        normaliser = (num_targets * each_layer).clamp(min=1)
+        targets = (num_targets * each_layer).clamp(min=1)
         matched = Matched(output, assignment)
+        normalisers = {
+            "class": self.class_loss.normaliser(matched.labels, targets, output.blocks * share),
+            "bbox": targets,
+            "giou": targets,
+        }
         sums = {
             "class": self.loss_class(matched),
             "bbox": self.loss_bbox(matched),
@@ -53,7 +59,7 @@ class Criterion(nn.Module):
         }
         losses = {}
         for kind, per_layer in sums.items():
-            weighted = per_layer * (output.weight * self.weights[kind]) / normaliser
+            weighted = per_layer * (output.weight * self.weights[kind]) / normalisers[kind]
             losses.update(_named(f"loss_{kind}", output.name, weighted))
         return losses
 

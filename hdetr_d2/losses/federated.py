@@ -66,6 +66,12 @@ class FederatedLoss(ClassLoss):
     def scores(self, logits: Tensor) -> Tensor:
         return self.loss.scores(logits)
 
+    def confidence(self, logits: Tensor) -> Tensor:
+        return self.loss.confidence(logits)
+
+    def normaliser(self, labels: Tensor, targets: Tensor, parts: float) -> Tensor:
+        return self.loss.normaliser(labels, targets, parts)
+
     @property
     def matching_cost(self) -> ClassCost:
         return self.loss.matching_cost

@@ -4,23 +4,34 @@ from hdetr_d2.modeling.backbone import TimmBackbone
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.meta_arch import DETR
 from hdetr_d2.modeling.neck import ChannelMapper
+from hdetr_d2.modeling.postprocessing import BestClasses, BestPairs
 from hdetr_d2.modeling.preprocessing import Preprocessing
 from hdetr_d2.modeling.transformer import (
     DeformableDecoder,
     DeformableEncoder,
+    DenseDecoder,
+    DenseEncoder,
+    DenseLayerSizes,
     DINOQueries,
     LayerSizes,
+    LearnedPositions,
     LearnedQueries,
     TwoStageQueries,
 )
 
 __all__ = [
     "DETR",
+    "BestClasses",
+    "BestPairs",
     "ChannelMapper",
     "DINOQueries",
     "DeformableDecoder",
     "DeformableEncoder",
+    "DenseDecoder",
+    "DenseEncoder",
+    "DenseLayerSizes",
     "LayerSizes",
+    "LearnedPositions",
     "LearnedQueries",
     "PredictionHeads",
     "Preprocessing",

@@ -1,5 +1,7 @@
 """The prediction heads of the decoder layers and of the encoder proposals."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -15,8 +17,10 @@ class PredictionHeads(nn.Module):
         num_classes: foreground classes.
         num_layers: layers L that are scored.
         class_loss: says how many logits a class head has and where it starts.
-        shared: one pair of heads for all layers (Deformable-DETR without box refinement), else one
-            pair each.
+        shared: one pair of heads for all layers (DETR, and Deformable-DETR without box refinement),
+            else one pair each.
+        at_reference: whether the last layers of box heads start at zero, so that the first boxes
+            are those of the references; without references all boxes would be one.
         size_bias: first bias of width and height on the first box head; -2 makes boxes start at a
             tenth of the image where the reference has no size.
     """
@@ -29,19 +33,19 @@ class PredictionHeads(nn.Module):
         num_layers: int,
         class_loss: ClassLoss,
         shared: bool = False,
+        at_reference: bool = True,
         size_bias: float = 0.0,
     ) -> None:
         super().__init__()
         pairs = 1 if shared else num_layers
+        self.class_loss = class_loss
         outputs = class_loss.num_outputs(num_classes)
         class_heads = [nn.Linear(dim, outputs) for _ in range(pairs)]
         box_heads = [MLP(dim, dim, 4, 3) for _ in range(pairs)]
-        for class_head, box_head in zip(class_heads, box_heads, strict=True):
+        for class_head in class_heads:
             class_loss.init_bias(class_head.bias)
-            nn.init.zeros_(box_head.last.weight)
-            nn.init.zeros_(box_head.last.bias)
-        with torch.no_grad():
-            box_heads[0].last.bias[2:] = size_bias
+        if at_reference:
+            _start_at_reference(box_heads, size_bias)
         self.class_heads = nn.ModuleList(class_heads)
         self.box_heads = nn.ModuleList(box_heads)
 
@@ -60,3 +64,11 @@ class PredictionHeads(nn.Module):
         with torch.autocast(states.device.type, enabled=False):
             states = states.to(next(self.parameters()).dtype)
             return heads[min(layer, len(heads) - 1)](states)
+
+
+def _start_at_reference(box_heads: Sequence[MLP], size_bias: float) -> None:
+    for box_head in box_heads:
+        nn.init.zeros_(box_head.last.weight)
+        nn.init.zeros_(box_head.last.bias)
+    with torch.no_grad():
+        box_heads[0].last.bias[2:] = size_bias

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hdetr_d2.losses import Criterion
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.modeling.neck import ChannelMapper
-from hdetr_d2.modeling.postprocessing import to_original_size, top_detections
+from hdetr_d2.modeling.postprocessing import Pick, to_original_size, top_detections
 from hdetr_d2.modeling.preprocessing import Preprocessing
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
 from hdetr_d2.schemes.base import Context, Scheme, check_together
@@ -47,6 +47,7 @@ class DETR(nn.Module):
         num_classes: foreground classes.
         schemes: what training adds.
         num_select: detections of an image.
+        pick: which ones; None for the best pairs of a query and a class.
 
     Raises:
         ValueError: parts that do not go together.
@@ -66,6 +67,7 @@ class DETR(nn.Module):
         num_classes: int,
         schemes: Sequence[Scheme] = (),
         num_select: int = 100,
+        pick: Pick | None = None,
     ) -> None:
         super().__init__()
         check_together(schemes)
@@ -84,6 +86,7 @@ class DETR(nn.Module):
         self.criterion = criterion
         self.num_classes = num_classes
         self.num_select = num_select
+        self.pick = pick
         self.schemes: Sequence[Scheme] = nn.ModuleList(schemes)  # type: ignore[assignment]
         self.scheme_slots = nn.ModuleDict(
             {
@@ -113,7 +116,10 @@ class DETR(nn.Module):
         return ["schemes", "scheme_slots"]
 
     def forward(
-        self, batched_inputs: Sequence[dict], num_targets: Tensor | None = None
+        self,
+        batched_inputs: Sequence[dict],
+        num_targets: Tensor | None = None,
+        share: float = 1.0,
     ) -> dict[str, Tensor] | list[dict]:
         """Losses in training, detections in evaluation.
 
@@ -123,6 +129,7 @@ class DETR(nn.Module):
                 `gt_classes`.
             num_targets: 0-d, the ground truths of the whole optimizer step, averaged over
                 processes; by default those of this batch.
+            share: the part that this batch has in the images of the optimizer step in this process.
 
         Returns:
             In training the weighted losses by name; else for each image {"instances": Instances}
@@ -133,10 +140,12 @@ class DETR(nn.Module):
         memory = self.encoder(features, images.padding)
         if self.training:
             targets = Targets.from_inputs(batched_inputs, self.num_classes, self.device)
-            return self._losses(memory, targets, num_targets)
+            return self._losses(memory, targets, num_targets, share)
         predictions = self._detect(memory)
         scores = self.criterion.class_loss.scores(predictions.logits[-1].float())
-        detections = top_detections(scores, predictions.boxes[-1], images.sizes, self.num_select)
+        detections = top_detections(
+            scores, predictions.boxes[-1], images.sizes, self.num_select, self.pick
+        )
         return to_original_size(detections, batched_inputs)
 
     def _detect(self, memory: Memory) -> Predictions:
@@ -144,7 +153,7 @@ class DETR(nn.Module):
         return self.decoder([main], memory)[0]
 
     def _losses(
-        self, memory: Memory, targets: Targets, num_targets: Tensor | None
+        self, memory: Memory, targets: Targets, num_targets: Tensor | None, share: float
     ) -> dict[str, Tensor]:
         if num_targets is None:
             num_targets = mean_over_processes(targets.counts.sum().float())
@@ -178,7 +187,7 @@ class DETR(nn.Module):
             assignments = self._assign(outputs)
         with section("loss"):
             for output, assignment in zip(outputs, assignments, strict=True):
-                losses |= self.criterion(output, assignment, num_targets)
+                losses |= self.criterion(output, assignment, num_targets, share)
         return losses
 
     def _assign(self, outputs: Sequence[Output]) -> list[Assignment]:

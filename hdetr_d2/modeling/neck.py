@@ -19,7 +19,8 @@ class ChannelMapper(nn.Module):
         in_features: names of the features in use, from the finest on.
         out_channels: channels C of every level.
         num_levels: levels to make, at least one for each feature.
-        norm_groups: groups of the GroupNorm after each convolution; None for no norm, as in DETR.
+        norm_groups: groups of the GroupNorm after each convolution; None for no norm and PyTorch's
+            initial weights, as in DETR.
 
     Raises:
         ValueError: an unknown feature, or fewer levels than features.
@@ -47,7 +48,7 @@ class ChannelMapper(nn.Module):
         convs = [nn.Conv2d(dim, out_channels, kernel_size=1) for dim in channels]
         for dim in ([channels[-1]] + [out_channels] * num_levels)[: num_levels - len(channels)]:
             convs.append(nn.Conv2d(dim, out_channels, kernel_size=3, stride=2, padding=1))
-        for conv in convs:
+        for conv in convs if norm_groups else ():
             weight, bias = conv.parameters()
             nn.init.xavier_uniform_(weight)
             nn.init.zeros_(bias)

@@ -1,6 +1,7 @@
 """From predictions to detections in pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, Instances
@@ -10,28 +11,65 @@ from hdetr_d2.ops import box_cxcywh_to_xyxy
 from hdetr_d2.utils.device import to_device
 
 
+class Picked(NamedTuple):
+    """Scores, labels, and queries of the N detections of an image: `Tensor[B, N]` each."""
+
+    scores: Tensor
+    labels: Tensor
+    queries: Tensor
+
+
+Pick: TypeAlias = Callable[[Tensor, int], Picked]
+"""From scores `Tensor[B, Q, K]` and how many detections an image has at most."""
+
+
+class BestPairs:
+    """The best pairs of a query and a class, best first; a query may appear with several classes
+    (Deformable-DETR).
+    """
+
+    def __call__(self, scores: Tensor, num_select: int) -> Picked:
+        """All pairs if there are fewer than `num_select`."""
+        num_classes = scores.shape[-1]
+        flat = scores.flatten(1)
+        best, index = flat.topk(min(num_select, flat.shape[1]), dim=1)
+        return Picked(best, index % num_classes, index // num_classes)
+
+
+class BestClasses:
+    """The best class of every query, in their order (DETR, https://arxiv.org/abs/2005.12872)."""
+
+    def __call__(self, scores: Tensor, num_select: int) -> Picked:
+        """With more queries than `num_select` only the best of them."""
+        best, labels = scores.max(-1)
+        queries = best.topk(min(num_select, best.shape[1]), dim=1).indices.sort(dim=1).values
+        return Picked(best.gather(1, queries), labels.gather(1, queries), queries)
+
+
 def top_detections(
-    scores: Tensor, boxes: Tensor, image_sizes: Sequence[tuple[int, int]], num_select: int
+    scores: Tensor,
+    boxes: Tensor,
+    image_sizes: Sequence[tuple[int, int]],
+    num_select: int,
+    pick: Pick | None = None,
 ) -> list[Instances]:
-    """The best (query, class) pairs of each image; a query may appear with several classes.
+    """The best detections of each image.
 
     Args:
         scores: `Tensor[B, Q, K]`.
         boxes: `Tensor[B, Q, 4]` cxcywh in [0, 1].
         image_sizes: (H, W) of each image as it was fed, without padding.
-        num_select: pairs kept, all of them if there are fewer.
+        num_select: detections kept, all of them if there are fewer.
+        pick: which ones; None for `BestPairs`.
 
     Returns:
         Instances with `pred_boxes` (xyxy in pixels of the fed image, not clipped), `scores` and
-        `pred_classes`, best first.
+        `pred_classes`, in the order of `pick`.
     """
-    num_classes = scores.shape[-1]
-    flat = scores.flatten(1)
-    best, index = flat.topk(min(num_select, flat.shape[1]), dim=1)
-    query, labels = index // num_classes, index % num_classes
+    best, labels, queries = (pick or BestPairs())(scores, num_select)
     scale = to_device([(w, h, w, h) for h, w in image_sizes], boxes)
     xyxy = box_cxcywh_to_xyxy(boxes) * scale[:, None]
-    xyxy = xyxy.gather(1, query[..., None].expand(-1, -1, 4))
+    xyxy = xyxy.gather(1, queries[..., None].expand(-1, -1, 4))
     return [
         Instances(size, pred_boxes=Boxes(box), scores=score, pred_classes=label)
         for size, box, score, label in zip(image_sizes, xyxy, best, labels, strict=True)

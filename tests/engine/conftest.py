@@ -27,6 +27,7 @@ class Toy(nn.Module):
         self.noise = noise
         self.progress: list[float] = []
         self.counts: list[float] = []
+        self.shares: list[float] = []
 
     def set_progress(self, done: float) -> None:
         self.progress.append(done)
@@ -37,9 +38,12 @@ class Toy(nn.Module):
     def training_only_keys(self) -> set[str]:
         return {"slots"}
 
-    def forward(self, batch: list[dict], num_targets: Tensor | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, batch: list[dict], num_targets: Tensor | None = None, share: float = 1.0
+    ) -> dict[str, Tensor]:
         assert num_targets is not None
         self.counts.append(float(num_targets))
+        self.shares.append(share)
         colours = torch.stack([item["image"].float().mean((1, 2)) for item in batch])
         weight = torch.tensor([float(len(item["instances"])) for item in batch])
         with torch.no_grad():

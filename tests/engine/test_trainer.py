@@ -68,6 +68,7 @@ def test_every_micro_batch_hears_of_the_targets_of_the_step(
     model = make_toy()
     make_trainer(model=model, total=6, accumulate=3).train(0, 2)
     assert model.counts == [6.0] * 6  # images 0..5 and 6..11 have 0, 1, 2, 0, 1, 2 objects
+    assert model.shares == [1 / 3] * 6
 
 
 def test_a_resumed_training_is_the_same_to_the_bit(make_trainer: Any, make_toy: Any) -> None:
@@ -100,9 +101,9 @@ def test_a_resumed_training_is_the_same_to_the_bit(make_trainer: Any, make_toy: 
 
 def test_bfloat16_trains_on_the_cpu(make_trainer: Any, make_toy: Any) -> None:
     class Watching(make_toy):
-        def forward(self, batch: list[dict], num_targets: Tensor | None = None) -> dict:
+        def forward(self, batch: list[dict], **step: Any) -> dict:
             assert self.head(torch.ones(1, 4)).dtype is torch.bfloat16
-            return super().forward(batch, num_targets)
+            return super().forward(batch, **step)
 
     model = Watching()
     before = weights(model)
@@ -166,7 +167,9 @@ def test_images_without_objects_do_not_divide_by_zero(make_trainer: Any, make_it
             super().__init__()
             self.w = nn.Parameter(torch.ones(()))
 
-        def forward(self, batch: list[dict], num_targets: Tensor) -> dict[str, Tensor]:
+        def forward(
+            self, batch: list[dict], num_targets: Tensor, share: float
+        ) -> dict[str, Tensor]:
             return {"loss_class": self.w / num_targets.clamp(min=1)}
 
     model = Plain()

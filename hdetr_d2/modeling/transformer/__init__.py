@@ -3,14 +3,17 @@
 from hdetr_d2.modeling.transformer.base import Decoder, Encoder
 from hdetr_d2.modeling.transformer.deformable_decoder import DeformableDecoder
 from hdetr_d2.modeling.transformer.deformable_encoder import DeformableEncoder
+from hdetr_d2.modeling.transformer.dense_decoder import DenseDecoder
+from hdetr_d2.modeling.transformer.dense_encoder import DenseEncoder
 from hdetr_d2.modeling.transformer.proposals import DINOQueries, ProposalQueries, TwoStageQueries
 from hdetr_d2.modeling.transformer.query_selection import (
+    LearnedPositions,
     LearnedQueries,
     QuerySelection,
     Selection,
     Slots,
 )
-from hdetr_d2.modeling.transformer.sizes import LayerSizes
+from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes, LayerSizes
 
 __all__ = [
     "Decoder",
@@ -18,7 +21,11 @@ __all__ = [
     "DINOQueries",
     "DeformableDecoder",
     "DeformableEncoder",
+    "DenseDecoder",
+    "DenseEncoder",
+    "DenseLayerSizes",
     "LayerSizes",
+    "LearnedPositions",
     "LearnedQueries",
     "ProposalQueries",
     "QuerySelection",

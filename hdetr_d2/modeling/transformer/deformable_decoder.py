@@ -5,39 +5,22 @@ pass.
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import Layout, ReferencePosition, SelfAttention, inverse_sigmoid
+from hdetr_d2.layers import Layout, ReferencePosition, inverse_sigmoid
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder, run_layer
+from hdetr_d2.modeling.transformer.layers import DecoderLayer
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
 from hdetr_d2.structures import Memory, Predictions, Queries
 
 
-class DeformableDecoderLayer(nn.Module):
-    """Self-attention inside each group, deformable attention to the memory, feed-forward; all
-    post-norm.
-    """
+class DeformableDecoderLayer(DecoderLayer):
+    """Self-attention inside each group, deformable attention to the memory, feed-forward."""
 
     def __init__(self, sizes: LayerSizes) -> None:
-        super().__init__()
-        self.self_attention = SelfAttention(
-            dim=sizes.dim, num_heads=sizes.num_heads, dropout=sizes.dropout
-        )
-        self.self_norm = nn.LayerNorm(sizes.dim)
-        self.cross_attention = sizes.deformable_attention()
-        self.cross_norm = nn.LayerNorm(sizes.dim)
-        self.dropout = nn.Dropout(sizes.dropout)
-        self.feed_forward = sizes.feed_forward()
+        super().__init__(sizes, sizes.deformable_attention())
 
-    def forward(
-        self, x: Tensor, position: Tensor, groups: Layout, reference: Tensor, memory: Memory
-    ) -> Tensor:
-        """`x` and `position`, `Tensor[B, Q, C]`, hold the queries of all groups."""
-        update = self.self_attention(x, position, groups)
-        x = self.self_norm(x + self.dropout(update))
-        update = self.cross_attention(
-            x + position, reference, memory.tokens, memory.shapes, memory.padding
-        )
-        return self.feed_forward(self.cross_norm(x + self.dropout(update)))
+    def attend(self, query: Tensor, memory: Memory, reference: Tensor) -> Tensor:
+        return self.cross_attention(query, reference, memory.tokens, memory.shapes, memory.padding)
 
 
 class DeformableDecoder(Decoder):
@@ -100,7 +83,7 @@ class DeformableDecoder(Decoder):
             position = queries.position
             if self.position is not None:
                 position = self.position(on_levels[:, :, 0])
-            inputs = (x, position, layout, on_levels, memory)
+            inputs = (x, position, layout, memory, on_levels)
             x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
             state = x if self.norm is None else self.norm(x)
             layer_logits, delta = self.heads(index, state)

@@ -1,10 +1,34 @@
-"""Where the cells of padded feature maps lie in their images."""
+"""Feature maps as tokens, and where the cells of padded maps lie in their images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from hdetr_d2.structures import Memory
+
+
+def flatten_levels(
+    features: Sequence[Tensor], padding: Tensor, encode: Callable[[Tensor], Tensor]
+) -> Memory:
+    """Maps `Tensor[B, C, H_l, W_l]` as tokens with their positions, before any encoding.
+
+    Args:
+        features: of each level.
+        padding: `Tensor[B, H, W]` bool of the images.
+        encode: from the padding of a level, `Tensor[B, H_l, W_l]`, to its positions `Tensor[B, H_l,
+            W_l, C]`.
+    """
+    shapes = tuple((f.shape[-2], f.shape[-1]) for f in features)
+    masks = [level_padding(padding, shape) for shape in shapes]
+    return Memory(
+        tokens=torch.cat([f.flatten(2).transpose(1, 2) for f in features], 1),
+        padding=torch.cat([mask.flatten(1) for mask in masks], 1),
+        shapes=shapes,
+        valid_ratios=torch.stack([valid_ratio(mask) for mask in masks], 1),
+        position=torch.cat([encode(mask).flatten(1, 2) for mask in masks], 1),
+    )
 
 
 def level_padding(padding: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -47,7 +47,8 @@ class ProposalQueries(QuerySelection):
         unactivated = delta + anchors
         slots = (self.slots, *extra)
         wanted = sum(each.num for each in slots)
-        best = self.objectness(logits).topk(min(wanted, logits.shape[1]), dim=1).indices
+        ranking = self.objectness(self.heads.class_loss.confidence(logits))
+        best = ranking.topk(min(wanted, logits.shape[1]), dim=1).indices
         lengths = _clip([each.num for each in slots], best.shape[1])
         reference = _pick(unactivated.detach(), best).sigmoid()
         main, *others = (
@@ -56,8 +57,8 @@ class ProposalQueries(QuerySelection):
         return Selection(main, others, self.learners(logits, unactivated, best[:, : lengths[0]]))
 
     @abstractmethod
-    def objectness(self, logits: Tensor) -> Tensor:
-        """`Tensor[B, S, K]` to `Tensor[B, S]`, by which proposals are ranked."""
+    def objectness(self, confidence: Tensor) -> Tensor:
+        """`Tensor[B, S, K]` by class to `Tensor[B, S]`, by which proposals are ranked."""
 
     @abstractmethod
     def queries(self, slots: Slots, reference: Tensor) -> Queries:
@@ -109,8 +110,8 @@ class TwoStageQueries(ProposalQueries):
         self.position_norm = nn.LayerNorm(2 * dim)
         nn.init.xavier_uniform_(self.position_proj.weight)
 
-    def objectness(self, logits: Tensor) -> Tensor:
-        return logits[..., 0]  # channel 0 stands for "object": every label is 0
+    def objectness(self, confidence: Tensor) -> Tensor:
+        return confidence[..., 0]  # class 0 stands for "object": every label is 0
 
     def queries(self, slots: Slots, reference: Tensor) -> Queries:
         position, content = self._embed(reference)
@@ -145,8 +146,8 @@ class DINOQueries(ProposalQueries):
     def __init__(self, *, num_queries: int, dim: int, heads: PredictionHeads) -> None:
         super().__init__(num_queries=num_queries, dim=dim, heads=heads, content_dim=dim)
 
-    def objectness(self, logits: Tensor) -> Tensor:
-        return logits.amax(-1)
+    def objectness(self, confidence: Tensor) -> Tensor:
+        return confidence.amax(-1)
 
     def queries(self, slots: Slots, reference: Tensor) -> Queries:
         content = slots.table[: reference.shape[1]].expand(len(reference), -1, -1)

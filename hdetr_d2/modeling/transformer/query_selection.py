@@ -62,9 +62,8 @@ class QuerySelection(nn.Module, ABC):
         """
 
 
-class LearnedQueries(QuerySelection):
-    """Single-stage: a learned position and content for every query, its reference a function of the
-    position.
+class SingleStageQueries(QuerySelection):
+    """What selections of learned queries share: they are the same for every image.
 
     Args:
         num_queries: of the main group.
@@ -75,6 +74,31 @@ class LearnedQueries(QuerySelection):
         super().__init__()
         self.dim = dim
         self.slots = self.make_slots(num_queries)
+
+    def forward(self, memory: Memory, extra: Sequence[Slots] = ()) -> Selection:
+        batch = len(memory.tokens)
+        main, *others = (
+            self.queries(slots).map(lambda part: part.expand(batch, -1, -1))
+            for slots in (self.slots, *extra)
+        )
+        return Selection(main, others)
+
+    @abstractmethod
+    def queries(self, slots: Slots) -> Queries:
+        """Those of the slots, without images: `Tensor[Q, ...]`."""
+
+    def embed_boxes(self, boxes: Tensor) -> Tensor:
+        # A learned position says nothing of a box: the plain embedding stands beside it.
+        return sine_embedding(2 * math.pi * boxes, self.dim // 4)
+
+
+class LearnedQueries(SingleStageQueries):
+    """Deformable-DETR without proposals: a learned position and content for every query, its
+    reference a function of the position.
+    """
+
+    def __init__(self, *, num_queries: int, dim: int) -> None:
+        super().__init__(num_queries=num_queries, dim=dim)
         self.reference_points = nn.Linear(dim, 2)
         nn.init.xavier_uniform_(self.reference_points.weight)
         nn.init.zeros_(self.reference_points.bias)
@@ -82,17 +106,21 @@ class LearnedQueries(QuerySelection):
     def make_slots(self, num: int) -> Slots:
         return Slots(num, 2 * self.dim)
 
-    def forward(self, memory: Memory, extra: Sequence[Slots] = ()) -> Selection:
-        main, *others = (self._queries(slots, len(memory.tokens)) for slots in (self.slots, *extra))
-        return Selection(main, others)
-
-    def embed_boxes(self, boxes: Tensor) -> Tensor:
-        # A learned position says nothing of a box: the plain embedding stands beside it.
-        return sine_embedding(2 * math.pi * boxes, self.dim // 4)
-
-    def _queries(self, slots: Slots, batch: int) -> Queries:
+    def queries(self, slots: Slots) -> Queries:
         position, content = slots.table.chunk(2, -1)
         # Places keep their precision: 16 bits would round them to a 256th of the image.
         with torch.autocast(position.device.type, enabled=False):
             reference = self.reference_points(position).sigmoid()
-        return Queries(*(part.expand(batch, -1, -1) for part in (content, position, reference)))
+        return Queries(content, position, reference)
+
+
+class LearnedPositions(SingleStageQueries):
+    """DETR (https://arxiv.org/abs/2005.12872): a learned position for every query, which starts
+    with no content and at no place.
+    """
+
+    def make_slots(self, num: int) -> Slots:
+        return Slots(num, self.dim)
+
+    def queries(self, slots: Slots) -> Queries:
+        return Queries(torch.zeros_like(slots.table), slots.table, None)

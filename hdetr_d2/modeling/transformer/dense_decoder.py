@@ -1,0 +1,63 @@
+"""The decoder of DETR (https://arxiv.org/abs/2005.12872), over all query groups in one pass."""
+
+import torch
+from torch import Tensor, nn
+
+from hdetr_d2.layers import Layout
+from hdetr_d2.modeling.heads import PredictionHeads
+from hdetr_d2.modeling.transformer.base import Decoder, run_layer
+from hdetr_d2.modeling.transformer.layers import DecoderLayer
+from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes
+from hdetr_d2.structures import Memory, Predictions, Queries
+
+
+class DenseDecoderLayer(DecoderLayer):
+    """Self-attention inside each group, attention to all tokens of the memory, feed-forward."""
+
+    def __init__(self, sizes: DenseLayerSizes) -> None:
+        super().__init__(sizes, sizes.dense_attention())
+
+    def attend(self, query: Tensor, memory: Memory) -> Tensor:
+        assert memory.position is not None  # of the encoder of the same family
+        placed = memory.tokens + memory.position
+        return self.cross_attention(query, placed, memory.tokens, memory.padding)
+
+
+class DenseDecoder(Decoder):
+    """Query groups and memory to predictions of every layer. Queries bring a position; references
+    are not asked for, and a layer predicts a box afresh.
+
+    Args:
+        sizes: of every layer.
+        num_layers: decoder layers.
+        heads: class and box heads, which read the normed states.
+        checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
+    """
+
+    refine = False
+
+    def __init__(
+        self,
+        *,
+        sizes: DenseLayerSizes,
+        num_layers: int,
+        heads: PredictionHeads,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_layers = num_layers
+        self.heads = heads
+        self.checkpointing = checkpointing
+        self.layers = nn.ModuleList(DenseDecoderLayer(sizes) for _ in range(num_layers))
+        self.norm = sizes.norm()
+
+    def decode(self, queries: Queries, layout: Layout, memory: Memory) -> Predictions:
+        x, logits, boxes = queries.content, [], []
+        for index, layer in enumerate(self.layers):
+            inputs = (x, queries.position, layout, memory)
+            x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
+            state = self.norm(x)
+            layer_logits, box = self.heads(index, state)
+            logits.append(layer_logits)
+            boxes.append(box.sigmoid())
+        return Predictions(torch.stack(logits), torch.stack(boxes), state)

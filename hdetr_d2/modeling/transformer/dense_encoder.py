@@ -1,0 +1,55 @@
+"""The encoder of DETR (https://arxiv.org/abs/2005.12872)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from hdetr_d2.modeling.transformer.base import Encoder, run_layer
+from hdetr_d2.modeling.transformer.geometry import flatten_levels
+from hdetr_d2.modeling.transformer.layers import EncoderLayer
+from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes
+from hdetr_d2.structures import Memory
+
+
+class DenseEncoderLayer(EncoderLayer):
+    """Self-attention of all tokens, then the feed-forward half."""
+
+    def __init__(self, sizes: DenseLayerSizes) -> None:
+        super().__init__(sizes, sizes.dense_attention())
+
+    def attend(self, x: Tensor, placed: Tensor, padding: Tensor) -> Tensor:
+        return self.attention(placed, placed, x, padding)
+
+
+class DenseEncoder(Encoder):
+    """Feature maps to `Memory`: every token sees all others, at the cost of their number's square.
+
+    Args:
+        sizes: of every layer.
+        num_layers: encoder layers.
+        position: encodes the cells of a level, `Tensor[B, H, W]` bool to `Tensor[B, H, W, C]`.
+        checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
+    """
+
+    def __init__(
+        self,
+        *,
+        sizes: DenseLayerSizes,
+        num_layers: int,
+        position: nn.Module,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.position = position
+        self.checkpointing = checkpointing
+        self.layers = nn.ModuleList(DenseEncoderLayer(sizes) for _ in range(num_layers))
+        self.norm = sizes.norm_of_encoder()
+
+    def forward(self, features: Sequence[Tensor], padding: Tensor) -> Memory:
+        maps = flatten_levels(features, padding, self.position)
+        x = maps.tokens
+        for layer in self.layers:
+            inputs = (x, maps.position, maps.padding)
+            x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
+        return replace(maps, tokens=self.norm(x))
