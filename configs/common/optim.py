@@ -1,4 +1,6 @@
-"""AdamW as the Deformable-DETR family uses it; rules say what learns at another rate."""
+"""AdamW as the Deformable-DETR family uses it, and DETR; rules say what learns at another rate."""
+
+from copy import deepcopy
 
 from detectron2.config import LazyCall as L
 from torch.optim import AdamW
@@ -20,3 +22,7 @@ optimizer = L(AdamW)(
     betas=(0.9, 0.999),
     fused=True,  # also what lets a CUDA step skip a bad update without waiting for the device
 )
+
+detr_optimizer = deepcopy(optimizer)
+detr_optimizer.lr = 1e-4
+detr_optimizer.params.rules = [dict(pattern=r"^backbone\.", lr_scale=0.1)]

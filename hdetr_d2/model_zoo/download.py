@@ -31,6 +31,7 @@ def converted(published: Published) -> Path:
                 _verified(published),
                 source=published.source,
                 output=folder,
+                arguments=published.arguments,
                 classes=published.classes,
             )
             logger.info("%s is converted in %s", published.url, folder)
@@ -39,7 +40,8 @@ def converted(published: Published) -> Path:
 
 def _folder_name(published: Published) -> str:
     """Another one for all that a conversion depends on."""
-    key = repr((published.url, published.source, published.classes, __version__))
+    settings = (published.source, published.classes, published.arguments)
+    key = repr((published.url, *settings, __version__))
     return f"{Path(published.url).stem}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
@@ -53,7 +55,7 @@ def _verified(published: Published) -> Path:
         logger.warning("%s: there is no published checksum to verify it with", published.url)
         return path
     digest = _sha256(path)
-    if digest != published.sha256:
+    if not digest.startswith(published.sha256):
         raise UserError(
             f"{path} is not {published.url} as it was published (sha256 {digest}, not "
             f"{published.sha256}): delete it and try again"

@@ -1,15 +1,17 @@
 """The checkpoints that authors publish: where they are, in which format, and how good."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Published:
     """A checkpoint of a recipe's model, trained by others.
 
-    url: the file. source, classes: how `engine.convert` reads it. ap: as published, on COCO
-    val2017. sha256: of the file; None if its authors publish none.
+    url: the file. source, classes, arguments: how `engine.convert` reads it. ap: as published, on
+    COCO val2017. sha256: of the file, or as much of its beginning as its authors publish; None if
+    they publish none.
     """
 
     url: str
@@ -17,6 +19,7 @@ class Published:
     ap: float
     classes: str = "all"
     sha256: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _hdetr(name: str, epochs: int, ap: float) -> Published:
@@ -26,6 +29,18 @@ def _hdetr(name: str, epochs: int, ap: float) -> Published:
     url = f"{release}/{name}_{model}_{epochs}eps.pth"
     # They have a logit for each of COCO's 91 category ids; our recipes one for each of its classes.
     return Published(url, "h-deformable-detr", ap, "coco80")
+
+
+def _detr(name: str, ap: float, *, dilation: bool) -> Published:
+    """A checkpoint of DETR's release: the name of the file ends with the beginning of its sum."""
+    return Published(
+        url=f"https://dl.fbaipublicfiles.com/detr/detr-{name}.pth",
+        source="detr",
+        ap=ap,
+        classes="coco80",
+        sha256=name.rpartition("-")[2],
+        arguments={"dilation": dilation, "epochs": 500, "lr_drop": 400},
+    )
 
 
 _PP = "dp0_mqs_lft"
@@ -43,6 +58,10 @@ PUBLISHED: Mapping[str, Published] = {
     "deformable_detr/deformable_detr_pp_swin_large_36ep.py": _hdetr(
         f"drop_path0.5_swin_large_{_PP}", 36, 56.3
     ),
+    "detr/detr_r50_500ep.py": _detr("r50-e632da11", 42.0, dilation=False),
+    "detr/detr_dc5_r50_500ep.py": _detr("r50-dc5-f0fb7ef5", 43.3, dilation=True),
+    "detr/detr_r101_500ep.py": _detr("r101-2c7b67e5", 43.5, dilation=False),
+    "detr/detr_dc5_r101_500ep.py": _detr("r101-dc5-a2e86def", 44.9, dilation=True),
     "hdetr/h_deformable_detr_r50_12ep.py": _hdetr(f"r50_{_BRANCH}_{_PP}", 12, 48.7),
     "hdetr/h_deformable_detr_r50_36ep.py": _hdetr(f"r50_{_BRANCH}_{_PP}", 36, 50.0),
     "hdetr/h_deformable_detr_swin_tiny_12ep.py": _hdetr(f"swin_tiny_{_BRANCH}_{_PP}", 12, 50.6),

@@ -1,7 +1,8 @@
 """Published checkpoints of other projects in this project's terms: config options and weights.
 
 An importer is an object with a name, by which `tools/convert_checkpoint.py --source` finds it.
-Those of the Deformable-DETR family are here; a project brings its own, see `find_importer`.
+Those of DETR and the Deformable-DETR family are here; a project brings its own, see
+`find_importer`.
 """
 
 from hdetr_d2.checkpoint.importers.arguments import Arguments

@@ -43,7 +43,10 @@ def keep_coco80(imported: Imported) -> Imported:
     for name in weights:
         if _HEADS in name:
             finds_objects = name.startswith(imported.objectness_heads)
-            weights[name] = weights[name][objectness if finds_objects else rows]
+            kept = objectness if finds_objects else rows
+            # Behind the classes stands "no object" in a head that knows it.
+            behind = torch.arange(found, len(weights[name]))
+            weights[name] = weights[name][torch.cat([kept, behind])]
     return replace(
         imported, weights=weights, options=imported.options | {"data.num_classes": len(rows)}
     )

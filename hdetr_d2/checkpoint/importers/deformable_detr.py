@@ -19,12 +19,9 @@ from hdetr_d2.checkpoint.importers.deformable_detr_queries import (
     query_options,
     split_slots,
 )
-from hdetr_d2.checkpoint.importers.deformable_detr_sizes import (
-    count_layers,
-    neck_options,
-    needed,
-    transformer_options,
-)
+from hdetr_d2.checkpoint.importers.deformable_detr_sizes import neck_options, transformer_options
+from hdetr_d2.checkpoint.importers.training import training_options
+from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 
 _RECIPES = {  # two-stage, with box refinement
     (False, False): "deformable_detr/deformable_detr_r50_50ep.py",
@@ -94,7 +91,9 @@ class DeformableDETRImporter(Importer):
         renamed = {rename(k, layers): v for k, v in weights.items() if k not in left_out}
         return Imported(
             recipe=_RECIPES[two_stage, refine],
-            options=options | query_options(arguments, *queries) | _training_options(arguments),
+            options=options
+            | query_options(arguments, *queries)
+            | training_options(arguments, _OPTIONS),
             weights=split_slots(renamed, *queries),
             left_out=left_out,
             objectness_heads=("query_selection.",),
@@ -123,19 +122,6 @@ def _architecture(
         options["model.query_selection.mixed_selection"] = mixed
     if "look_forward_twice" in arguments and refine:
         options["model.decoder.look_forward_twice"] = arguments["look_forward_twice"]
-    return options
-
-
-def _training_options(arguments: Arguments) -> dict[str, Any]:
-    """What was stated; the rest is as the recipe has it."""
-    options = {
-        option: arguments[name]
-        for name, (option, _) in _OPTIONS.items()
-        if name in arguments.stated
-    }
-    if "epochs" in arguments.stated:
-        drop, epochs = arguments["lr_drop"], arguments["epochs"]
-        options["lr_multiplier.milestones"] = list(range(drop, epochs, max(drop, 1)))
     return options
 
 

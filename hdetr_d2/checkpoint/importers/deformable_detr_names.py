@@ -1,44 +1,27 @@
 """Parameter names of the published Deformable-DETR family as names of this project."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from hdetr_d2.checkpoint.importers.names import SHARED, head_name, rename_by
 from hdetr_d2.errors import UserError
 
-_RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
-    # A Swin; timm counts a merging of patches to the stage after it.
-    (
-        r"^backbone\.0\.body\.layers\.(\d+)\.downsample\.",
-        lambda m: f"backbone.net.layers_{int(m[1]) + 1}.downsample.",
-    ),
-    (r"^backbone\.0\.body\.layers\.(\d+)\.", r"backbone.net.layers_\1."),
-    (r"^backbone\.0\.body\.norm(\d+)\.", lambda m: f"backbone.norms.res{int(m[1]) + 2}."),
-    (r"^backbone\.0\.body\.", "backbone.net."),
+_RULES = [
     (r"^input_proj\.", "neck.projections."),
     (r"^transformer\.level_embed$", "encoder.level_embed"),
     (r"^transformer\.encoder\.layers\.(\d+)\.self_attn\.", r"encoder.layers.\1.attention."),
-    (r"^transformer\.encoder\.layers\.(\d+)\.norm1\.", r"encoder.layers.\1.norm."),
-    (r"^transformer\.encoder\.layers\.(\d+)\.norm2\.", r"encoder.layers.\1.feed_forward.norm."),
-    (r"^transformer\.encoder\.layers\.(\d+)\.linear", r"encoder.layers.\1.feed_forward.linear"),
     (r"^transformer\.decoder\.layers\.(\d+)\.cross_attn\.", r"decoder.layers.\1.cross_attention."),
-    (
-        r"^transformer\.decoder\.layers\.(\d+)\.self_attn\.in_proj_",
-        r"decoder.layers.\1.self_attention.in_proj.",
-    ),
-    (r"^transformer\.decoder\.layers\.(\d+)\.self_attn\.", r"decoder.layers.\1.self_attention."),
     (r"^transformer\.decoder\.layers\.(\d+)\.norm1\.", r"decoder.layers.\1.cross_norm."),
     (r"^transformer\.decoder\.layers\.(\d+)\.norm2\.", r"decoder.layers.\1.self_norm."),
-    (r"^transformer\.decoder\.layers\.(\d+)\.norm3\.", r"decoder.layers.\1.feed_forward.norm."),
-    (r"^transformer\.decoder\.layers\.(\d+)\.linear", r"decoder.layers.\1.feed_forward.linear"),
     (r"^transformer\.enc_output\.", "query_selection.proposal_proj."),
     (r"^transformer\.enc_output_norm\.", "query_selection.proposal_norm."),
     (r"^transformer\.pos_trans\.", "query_selection.position_proj."),
     (r"^transformer\.pos_trans_norm\.", "query_selection.position_norm."),
     (r"^transformer\.reference_points\.", "query_selection.reference_points."),
-    (r"^query_embed\.weight$", "query_selection.slots.table"),
+    *SHARED,
 ]
 _HEAD = re.compile(r"^(class|bbox)_embed\.(\d+)\.(.*)$")
 
@@ -48,14 +31,8 @@ def rename(name: str, decoder_layers: int) -> str:
     if head := _HEAD.match(name):
         kind, layer, rest = head[1], int(head[2]), head[3]
         owner, layer = ("query_selection", 0) if layer == decoder_layers else ("decoder", layer)
-        # An MLP here counts its activations as layers too.
-        rest = re.sub(r"^layers\.(\d+)", lambda m: str(2 * int(m[1])), rest)
-        return f"{owner}.heads.{'class' if kind == 'class' else 'box'}_heads.{layer}.{rest}"
-    for pattern, replacement in _RULES:
-        renamed, count = re.subn(pattern, replacement, name)
-        if count:
-            return renamed
-    return name
+        return head_name(owner, kind, layer, rest)
+    return rename_by(_RULES, name)
 
 
 def unneeded(weights: Mapping[str, Tensor], *, shared_heads: bool) -> dict[str, str]:

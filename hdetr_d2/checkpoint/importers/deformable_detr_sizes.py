@@ -1,32 +1,15 @@
 """What the weights of a published Deformable-DETR tell about its sizes, as config options."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from hdetr_d2.checkpoint.importers.arguments import Arguments
+from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 from hdetr_d2.errors import UserError
 
 _SIZES = "model.encoder.sizes"
-
-
-def needed(weights: Mapping[str, Tensor], name: str) -> Tensor:
-    """The weight `name`.
-
-    Raises:
-        UserError: there is none.
-    """
-    if name not in weights:
-        raise UserError(f"the file has no {name}, which every Deformable-DETR has")
-    return weights[name]
-
-
-def count_layers(weights: Mapping[str, Tensor], stack: str) -> int:
-    """How many layers the transformer's "encoder" or "decoder" has."""
-    pattern = re.compile(rf"transformer\.{stack}\.layers\.(\d+)\.")
-    return len({match[1] for name in weights if (match := pattern.match(name))})
 
 
 def neck_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:

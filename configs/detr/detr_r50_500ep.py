@@ -1,0 +1,20 @@
+"""DETR R50, 500 epochs.
+
+Paper:     DETR, https://arxiv.org/abs/2005.12872
+Command:   python train_net.py --num-gpus 8 --config-file configs/detr/detr_r50_500ep.py
+Hours:     120 on 16 V100 (3 days for 300 epochs in the paper)
+Published: AP 42.0 (COCO val2017)
+Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
+"""
+
+from ..common.data.coco import data, dataloader
+from ..common.models.detr import model
+from ..common.optim import detr_optimizer as optimizer
+from ..common.schedule import lr_multiplier
+from ..common.train import train
+
+dataloader.train.total_batch_size = 64
+
+train.output_dir = "output/detr_r50_500ep"
+train.epochs = 500
+lr_multiplier.milestones = [400]

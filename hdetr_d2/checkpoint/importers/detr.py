@@ -1,0 +1,111 @@
+"""Checkpoints of DETR (https://arxiv.org/abs/2005.12872), as its training script saves them.
+
+Names and shapes of the weights tell the architecture; the arguments, which the released files lack,
+tell what cannot be seen in them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from hdetr_d2.checkpoint.importers.arguments import Arguments
+from hdetr_d2.checkpoint.importers.backbones import backbone_options
+from hdetr_d2.checkpoint.importers.base import Imported, Importer
+from hdetr_d2.checkpoint.importers.detr_names import rename
+from hdetr_d2.checkpoint.importers.training import training_options
+from hdetr_d2.checkpoint.importers.weights import count_layers, needed
+from hdetr_d2.errors import UserError
+
+_LEARNED = "backbone.1.row_embed.weight"
+# Arguments that are options here, with the script's defaults, which the recipe has as well.
+_OPTIONS = {
+    "dropout": ("model.encoder.sizes.dropout", 0.1),
+    "eos_coef": ("model.criterion.class_loss.no_object_weight", 0.1),
+    "set_cost_class": ("model.matcher.weights.class", 1.0),
+    "set_cost_bbox": ("model.matcher.weights.bbox", 5.0),
+    "set_cost_giou": ("model.matcher.weights.giou", 2.0),
+    "bbox_loss_coef": ("model.criterion.weights.bbox", 5.0),
+    "giou_loss_coef": ("model.criterion.weights.giou", 2.0),
+    "lr": ("optimizer.lr", 1e-4),
+    "weight_decay": ("optimizer.weight_decay", 1e-4),
+    "clip_max_norm": ("train.clip_grad_norm", 0.1),
+    "epochs": ("train.epochs", 300),
+}
+
+
+class DETRImporter(Importer):
+    """Reads box models: ResNets, dilated or not; pre- and post-norm; sine and learned positions."""
+
+    name = "detr"
+    defaults = {name: default for name, (_, default) in _OPTIONS.items()} | {
+        "nheads": 8,
+        "dilation": False,
+        "lr_drop": 200,
+        # What the weights tell; stated, it must agree with them.
+        "position_embedding": None,
+        "pre_norm": None,
+        "num_queries": None,
+        "hidden_dim": None,
+        "enc_layers": None,
+        "dec_layers": None,
+        "dim_feedforward": None,
+    }
+
+    def read(self, arguments: Arguments, weights: Mapping[str, Tensor]) -> Imported:
+        """See `Importer.read`."""
+        options = {
+            # The last output stands for no object.
+            "data.num_classes": len(needed(weights, "class_embed.bias")) - 1,
+            **backbone_options(weights, arguments),
+            **_transformer_options(weights, arguments),
+            **_query_options(weights, arguments),
+            **training_options(arguments, _OPTIONS),
+        }
+        return Imported(
+            recipe="detr/detr_r50_300ep.py",
+            options=options,
+            weights={rename(name): value for name, value in weights.items()},
+        )
+
+
+def _transformer_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
+    dim, channels = needed(weights, "input_proj.weight").shape[:2]
+    heads, sizes = arguments["nheads"], "model.encoder.sizes"
+    if heads < 1 or dim % heads:
+        raise UserError(
+            f"nheads={heads} does not fit the weights, which have {dim} channels; "
+            "--arg nheads=... says otherwise"
+        )
+    hidden = len(needed(weights, "transformer.encoder.layers.0.linear1.bias"))
+    pre_norm = "transformer.encoder.norm.weight" in weights
+    return {
+        "model.neck.in_shapes": [channels],
+        "model.neck.out_channels": arguments.told("hidden_dim", dim),
+        f"{sizes}.num_heads": heads,
+        f"{sizes}.feedforward_dim": arguments.told("dim_feedforward", hidden),
+        f"{sizes}.pre_norm": arguments.told("pre_norm", pre_norm),
+        "model.encoder.num_layers": arguments.told("enc_layers", count_layers(weights, "encoder")),
+        "model.decoder.num_layers": arguments.told("dec_layers", count_layers(weights, "decoder")),
+        **_position_options(weights, arguments),
+    }
+
+
+def _position_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
+    if arguments.told("position_embedding", "learned" if _LEARNED in weights else "sine") == "sine":
+        return {}
+    node = {
+        "_target_": "hdetr_d2.layers.LearnedPositionEncoding",
+        "dim": "${model.neck.out_channels}",
+        "num_cells": len(weights[_LEARNED]),
+    }
+    return {"model.encoder.position": node}
+
+
+def _query_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
+    queries = arguments.told("num_queries", len(needed(weights, "query_embed.weight")))
+    # The script reports what every query found.
+    return {"model.query_selection.num_queries": queries, "model.num_select": queries}
+
+
+DETR = DETRImporter()

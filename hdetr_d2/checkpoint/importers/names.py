@@ -1,0 +1,47 @@
+"""Parameter names that DETR and its successors share, as names of this project."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+Rule: TypeAlias = tuple[str, str | Callable[[re.Match[str]], str]]
+"""A pattern, and what takes its place."""
+
+_LAYER = r"^transformer\.(encoder|decoder)\.layers\.(\d+)\."
+
+SHARED: Sequence[Rule] = [
+    # A Swin; timm counts a merging of patches to the stage after it.
+    (
+        r"^backbone\.0\.body\.layers\.(\d+)\.downsample\.",
+        lambda m: f"backbone.net.layers_{int(m[1]) + 1}.downsample.",
+    ),
+    (r"^backbone\.0\.body\.layers\.(\d+)\.", r"backbone.net.layers_\1."),
+    (r"^backbone\.0\.body\.norm(\d+)\.", lambda m: f"backbone.norms.res{int(m[1]) + 2}."),
+    (r"^backbone\.0\.body\.", "backbone.net."),
+    (_LAYER + "linear", r"\1.layers.\2.feed_forward.linear"),
+    (r"^transformer\.encoder\.layers\.(\d+)\.norm1\.", r"encoder.layers.\1.norm."),
+    (r"^transformer\.encoder\.layers\.(\d+)\.norm2\.", r"encoder.layers.\1.feed_forward.norm."),
+    (r"^transformer\.decoder\.layers\.(\d+)\.norm3\.", r"decoder.layers.\1.feed_forward.norm."),
+    (
+        r"^transformer\.decoder\.layers\.(\d+)\.self_attn\.in_proj_",
+        r"decoder.layers.\1.self_attention.in_proj.",
+    ),
+    (r"^transformer\.decoder\.layers\.(\d+)\.self_attn\.", r"decoder.layers.\1.self_attention."),
+    (r"^query_embed\.weight$", "query_selection.slots.table"),
+]
+
+
+def rename_by(rules: Sequence[Rule], name: str) -> str:
+    """The name as the first rule that fits it says; the same name if none does."""
+    for pattern, replacement in rules:
+        renamed, count = re.subn(pattern, replacement, name)
+        if count:
+            return renamed
+    return name
+
+
+def head_name(owner: str, kind: str, layer: int, parameter: str) -> str:
+    """That of a parameter of a "class" or "bbox" head of `owner`."""
+    # An MLP here counts its activations as layers too.
+    parameter = re.sub(r"^layers\.(\d+)", lambda m: str(2 * int(m[1])), parameter)
+    return f"{owner}.heads.{'class' if kind == 'class' else 'box'}_heads.{layer}.{parameter}"

@@ -1,0 +1,25 @@
+"""What the names of published weights tell."""
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from hdetr_d2.errors import UserError
+
+
+def needed(weights: Mapping[str, Tensor], name: str) -> Tensor:
+    """The weight `name`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in weights:
+        raise UserError(f"the file has no {name}, which every model of its kind has")
+    return weights[name]
+
+
+def count_layers(weights: Mapping[str, Tensor], stack: str) -> int:
+    """How many layers the transformer's "encoder" or "decoder" has."""
+    pattern = re.compile(rf"transformer\.{stack}\.layers\.(\d+)\.")
+    return len({match[1] for name in weights if (match := pattern.match(name))})
