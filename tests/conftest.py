@@ -43,7 +43,7 @@ def shrink_config(cfg: DictConfig) -> DictConfig:
     """
     model = cfg.model
     model.backbone.update(name="resnet10t", pretrained=False, frozen=0, norm="gn")
-    channels = {"res3": 128, "res4": 256, "res5": 512}
+    channels = {"res2": 64, "res3": 128, "res4": 256, "res5": 512}
     in_shapes = [channels[name] for name in model.backbone.out_features]
     model.neck.update(in_shapes=in_shapes, out_channels=32)
     model.encoder.sizes.update(num_heads=4, feedforward_dim=48)

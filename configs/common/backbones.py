@@ -17,3 +17,7 @@ swin_large = dict(
     backbone=dict(name="swin_large_patch4_window7_224.ms_in22k", **_swin),
     neck=dict(in_shapes=[384, 768, 1536]),
 )
+swin_large_384 = dict(
+    backbone=dict(name="swin_large_patch4_window12_384.ms_in22k", **_swin),
+    neck=dict(in_shapes=[384, 768, 1536]),
+)

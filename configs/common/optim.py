@@ -23,6 +23,7 @@ optimizer = L(AdamW)(
     fused=True,  # also what lets a CUDA step skip a bad update without waiting for the device
 )
 
+# DETR and DINO: only the backbone learns at another rate.
 detr_optimizer = deepcopy(optimizer)
 detr_optimizer.lr = 1e-4
 detr_optimizer.params.rules = [dict(pattern=r"^backbone\.", lr_scale=0.1)]

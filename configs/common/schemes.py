@@ -4,7 +4,16 @@
 
 from detectron2.config import LazyCall as L
 
-from hdetr_d2.schemes import GroupDETR, HybridBranch, HybridEpoch, HybridLayer, OneToOne
+from hdetr_d2.schemes import (
+    CentreNoise,
+    ContrastiveNoise,
+    Denoising,
+    GroupDETR,
+    HybridBranch,
+    HybridEpoch,
+    HybridLayer,
+    OneToOne,
+)
 
 one_to_one = L(OneToOne)()
 hybrid_branch = L(HybridBranch)(num_queries=1500, repeats=6, weight=1.0)
@@ -12,3 +21,23 @@ hybrid_branch = L(HybridBranch)(num_queries=1500, repeats=6, weight=1.0)
 hybrid_epoch = L(HybridEpoch)(repeats=10, until=2 / 3)
 hybrid_layer = L(HybridLayer)(repeats=10, num_layers=4)
 group_detr = L(GroupDETR)(groups=11)
+# DN-DETR's denoising: five noised copies of the targets.
+denoising = L(Denoising)(
+    num_classes="${model.num_classes}",
+    dim="${model.neck.out_channels}",
+    box_noise=L(CentreNoise)(scale=0.4),
+    label_noise=0.2,
+    groups=5,
+    max_queries=None,
+)
+# DINO's, with negatives: as many copies as fit into 200 queries. Its authors' configs have these
+# numbers (a label noise of 0.5, of which they apply half); their training commands put the box
+# noise at 1.
+contrastive_denoising = L(Denoising)(
+    num_classes="${model.num_classes}",
+    dim="${model.neck.out_channels}",
+    box_noise=L(ContrastiveNoise)(scale=0.4),
+    label_noise=0.25,
+    groups=100,
+    max_queries=200,
+)

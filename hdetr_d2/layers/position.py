@@ -107,6 +107,9 @@ class ReferencePosition(nn.Module):
         self.dim = dim
         self.temperature = temperature
         self.mlp = MLP(2 * dim, dim, dim, 2)
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, reference: Tensor) -> Tensor:
         """`Tensor[B, Q, 4]` cxcywh in [0, 1] to `Tensor[B, Q, C]`; y comes before x."""

@@ -3,6 +3,8 @@ scheme.
 """
 
 from hdetr_d2.schemes.base import Context, Contribution, Scheme
+from hdetr_d2.schemes.box_noise import BoxNoise, CentreNoise, ContrastiveNoise
+from hdetr_d2.schemes.denoising import Denoising
 from hdetr_d2.schemes.group_detr import GroupDETR
 from hdetr_d2.schemes.hybrid_branch import HybridBranch
 from hdetr_d2.schemes.hybrid_epoch import HybridEpoch
@@ -10,8 +12,12 @@ from hdetr_d2.schemes.hybrid_layer import HybridLayer
 from hdetr_d2.schemes.one_to_one import OneToOne
 
 __all__ = [
+    "BoxNoise",
+    "CentreNoise",
     "Context",
+    "ContrastiveNoise",
     "Contribution",
+    "Denoising",
     "GroupDETR",
     "HybridBranch",
     "HybridEpoch",

@@ -40,7 +40,7 @@ def step() -> Callable[[nn.Module, list[dict]], Step]:
     return run_step
 
 
-def distances(matched: Matched) -> list[float]:
+def distances(matched: tuple[Output, Assignment]) -> list[float]:
     """The L1 distance of every matched query from its target, summed for each layer."""
     output, assignment = matched
     sums = [0.0] * len(assignment)
@@ -52,5 +52,5 @@ def distances(matched: Matched) -> list[float]:
 
 
 @pytest.fixture
-def summed_distances() -> Callable[[Matched], list[float]]:
+def summed_distances() -> Callable[[tuple[Output, Assignment]], list[float]]:
     return distances

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from detectron2.config import LazyConfig, instantiate
+from detectron2.config import LazyConfig
 
 import hdetr_d2.schemes
 from hdetr_d2.modeling import meta_arch
@@ -17,8 +17,8 @@ from hdetr_d2.schemes.base import check_together
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "common"
 NODES = {
-    node._target_.__name__: node
-    for node in LazyConfig.load(str(CONFIGS / "schemes.py")).values()
+    name: node
+    for name, node in LazyConfig.load(str(CONFIGS / "schemes.py")).items()
     if "_target_" in node
 }
 PLUS_PLUS = "common/models/deformable_detr_pp.py"
@@ -26,36 +26,38 @@ MODELS = [
     "common/models/deformable_detr.py",
     "common/models/deformable_detr_two_stage.py",
     PLUS_PLUS,
+    "common/models/dino.py",
 ]
 
 
 def all_schemes() -> list[type[Scheme]]:
     for module in pkgutil.iter_modules(hdetr_d2.schemes.__path__):
         importlib.import_module(f"hdetr_d2.schemes.{module.name}")
-    found = [each for each in Scheme.__subclasses__() if each.__module__ != __name__]
-    return sorted(found, key=lambda scheme: scheme.__name__)
+    return [each for each in Scheme.__subclasses__() if each.__module__ != __name__]
 
 
-def pairs() -> list[tuple[type[Scheme], ...]]:
-    """Those that do not contradict each other."""
-    couples = combinations(all_schemes(), 2)
-    return [(one, two) for one, two in couples if not (one.sets_capacity and two.sets_capacity)]
+def contradict(one: str, two: str) -> bool:
+    """Whether two nodes set the same thing, or have the same name in the losses."""
+    first, second = (NODES[name]._target_ for name in (one, two))
+    both_set = first.sets_capacity and second.sets_capacity
+    return both_set or bool(first.name and first.name == second.name)
 
 
-SINGLES = [(scheme,) for scheme in all_schemes()]
-TOGETHER = SINGLES + pairs()
-STEPS = [*product(MODELS, SINGLES), *product([PLUS_PLUS], pairs())]
+SINGLES = [(name,) for name in NODES]
+PAIRS = [pair for pair in combinations(NODES, 2) if not contradict(*pair)]
+TOGETHER = SINGLES + PAIRS
+STEPS = [*product(MODELS, SINGLES), *product([PLUS_PLUS], PAIRS)]
 
 
 def name_of(value):
     """A readable test id of a set of schemes, or of the file of a model."""
     if isinstance(value, tuple):
-        return "+".join(scheme.__name__ for scheme in value)
+        return "+".join(value)
     return Path(value).stem if isinstance(value, str) else None
 
 
-def nodes_of(schemes):
-    return [NODES[scheme.__name__] for scheme in schemes]
+def nodes_of(names):
+    return [NODES[name] for name in names]
 
 
 @pytest.fixture(params=TOGETHER, ids=name_of)
@@ -64,7 +66,7 @@ def nodes(request):
 
 
 def test_every_scheme_has_a_config_node():
-    assert set(NODES) == {scheme.__name__ for scheme in all_schemes()}
+    assert {node._target_ for node in NODES.values()} == set(all_schemes())
 
 
 def evaluate(model, batch):
@@ -129,22 +131,25 @@ def predict(model, groups, memory):
 
 
 @torch.no_grad()
-def test_no_block_of_queries_sees_another(tiny_model, make_batch, nodes):
+def test_blocks_see_only_what_their_group_says(tiny_model, make_batch, nodes):
     model = tiny_model(schemes=nodes)
     groups, memory = decoder_input(model, make_batch([2, 1]))
     before = predict(model, groups, memory)
-    for changed, (index, part) in enumerate(blocks_of(groups)):
+    blocks = list(blocks_of(groups))
+    for changed, (index, part) in enumerate(blocks):
         content = groups[index].queries.content.clone()
         content[:, part] += torch.randn_like(content[:, part])
         queries = replace(groups[index].queries, content=content)
         others = [*groups[:index], replace(groups[index], queries=queries), *groups[index + 1 :]]
         same = map(torch.equal, before, predict(model, others, memory))
-        assert [block for block, equal in enumerate(same) if not equal] == [changed]
+        seeing = [groups[index].name in groups[place].sees for place, _ in blocks]
+        seeing[changed] = True
+        assert [not equal for equal in same] == seeing
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_capacity_is_a_positive_number_at_any_time(name):
-    scheme = instantiate(NODES[name])
+def test_capacity_is_a_positive_number_at_any_time(tiny_model, name):
+    (scheme,) = tiny_model(schemes=[NODES[name]]).schemes
     for done in (0.0, 0.5, 1.0):
         scheme.at_progress(done)
         assert all(scheme.capacity(layer, 6, done) >= 1 for layer in range(6))

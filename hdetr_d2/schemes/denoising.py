@@ -1,0 +1,111 @@
+"""Denoising (DN-DETR, https://arxiv.org/abs/2203.01305; DINO, https://arxiv.org/abs/2203.03605):
+queries that start at disturbed targets and learn to put them right.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hdetr_d2.schemes.base import Context, Contribution, Scheme, check_at_least
+from hdetr_d2.schemes.box_noise import BoxNoise
+from hdetr_d2.structures import (
+    BACKGROUND,
+    NO_LOSS,
+    Assignment,
+    Given,
+    Queries,
+    QueryGroup,
+    Targets,
+)
+
+_PADDED_BOX = 0.5
+"""All four numbers of the box of a query without a target."""
+
+
+class Denoising(Scheme):
+    """Blocks of queries, in each of them all targets of an image under noise of their own. They see
+    the main queries, which do not see them. Nothing is matched: a query learns its own target.
+
+    Args:
+        num_classes: of the targets.
+        dim: channels C.
+        box_noise: moves the boxes, and tells how many queries a target has in a block.
+        label_noise: the share of the labels that are drawn anew from all classes.
+        groups: how many blocks there are at most.
+        max_queries: of an image: where the targets are many there are fewer blocks, but one in any
+            case; None for always `groups`.
+        weight: of its losses.
+
+    Raises:
+        ValueError: fewer than one of what is counted, or a share that is none.
+    """
+
+    name = "dn"
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        dim: int,
+        box_noise: BoxNoise,
+        label_noise: float,
+        groups: int,
+        max_queries: int | None = None,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        limit = 1 if max_queries is None else max_queries
+        check_at_least(1, num_classes=num_classes, groups=groups, max_queries=limit)
+        if not 0 <= label_noise <= 1:
+            raise ValueError(f"label_noise={label_noise} must lie between 0 and 1.")
+        self.num_classes = num_classes
+        self.box_noise = box_noise
+        self.label_noise = label_noise
+        self.groups = groups
+        self.max_queries = max_queries
+        self.weight = weight
+        # The last row belongs to no class; the published tables have it.
+        self.label_embed = nn.Embedding(num_classes + 1, dim)
+
+    def contribute(self, context: Context) -> Contribution:
+        targets = context.targets
+        blocks = self.num_blocks(targets.labels.shape[1])
+        content, boxes = self._noised(targets, blocks)
+        reference = context.main.queries.reference
+        if reference is not None:
+            reference = boxes[..., : reference.shape[-1]]
+        queries = Queries(content, context.embed_boxes(boxes), reference)
+        row = self._assignment(targets).repeat(1, blocks)
+        given = Given(row.expand(context.num_layers, -1, -1), repeats=blocks)
+        return Contribution([QueryGroup(self.name, queries, given, self.weight, blocks, ("",))])
+
+    def num_blocks(self, most: int) -> int:
+        """How many blocks a batch gets in which an image has up to `most` targets."""
+        if self.max_queries is None:
+            return self.groups
+        return max(1, min(self.groups, self.max_queries // (self.box_noise.kinds * most)))
+
+    def _noised(self, targets: Targets, blocks: int) -> tuple[Tensor, Tensor]:
+        """Content `Tensor[B, Q, C]` and boxes `Tensor[B, Q, 4]` of the queries."""
+        shape = (-1, blocks, self.box_noise.kinds, -1)
+        labels, valid = (t[:, None, None].expand(shape) for t in (targets.labels, targets.valid))
+        boxes = self.box_noise(targets.boxes[:, None, None].expand(*shape, -1))
+        content = self.label_embed(self._noised_labels(labels))
+        real = valid[..., None]
+        content, boxes = torch.where(real, content, 0.0), torch.where(real, boxes, _PADDED_BOX)
+        return content.flatten(1, 3), boxes.flatten(1, 3)
+
+    def _noised_labels(self, labels: Tensor) -> Tensor:
+        drawn = torch.randint_like(labels, self.num_classes)
+        changed = torch.rand(labels.shape, device=labels.device) < self.label_noise
+        return torch.where(changed, drawn, labels)
+
+    def _assignment(self, targets: Targets) -> Assignment:
+        """That of one block, `Tensor[B, kinds * G]`. Queries of the padding are background, too,
+        but in a batch without any target there is nothing to learn.
+        """
+        places = torch.arange(targets.labels.shape[1], device=targets.labels.device)
+        positive = torch.where(targets.valid, places, BACKGROUND)
+        negatives = (self.box_noise.kinds - 1) * len(places)
+        row = F.pad(positive, (0, negatives), value=BACKGROUND)
+        return torch.where(targets.valid.any(), row, NO_LOSS)
