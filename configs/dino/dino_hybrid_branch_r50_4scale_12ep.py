@@ -1,0 +1,23 @@
+"""DINO 4-scale R50 with the hybrid branch, 12 epochs.
+
+Paper:     DINO, https://arxiv.org/abs/2203.03605, with H-DETR, https://arxiv.org/abs/2207.13080
+Command:   python train_net.py --num-gpus 8
+           --config-file configs/dino/dino_hybrid_branch_r50_4scale_12ep.py
+Hours:     not measured
+Published: none
+Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
+"""
+
+from ..common.data.coco import data, dataloader
+from ..common.models.dino import model
+from ..common.optim import dino_optimizer as optimizer
+from ..common.schedule import lr_multiplier
+from ..common.schemes import contrastive_denoising, hybrid_branch
+from ..common.train import train
+
+# The proposals behind the 900 main ones; denoising sees the main queries only.
+model.schemes = [hybrid_branch, contrastive_denoising]
+
+train.output_dir = "output/dino_hybrid_branch_r50_4scale_12ep"
+train.epochs = 12
+lr_multiplier.milestones = [11]

@@ -1,0 +1,18 @@
+"""DINO 4-scale R50, 24 epochs.
+
+Paper:     DINO, https://arxiv.org/abs/2203.03605
+Command:   python train_net.py --config-file configs/dino/dino_r50_4scale_24ep.py --num-gpus 8
+Hours:     not measured
+Published: AP 50.4 (COCO val2017)
+Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
+"""
+
+from ..common.data.coco import data, dataloader
+from ..common.models.dino import model
+from ..common.optim import dino_optimizer as optimizer
+from ..common.schedule import lr_multiplier
+from ..common.train import train
+
+train.output_dir = "output/dino_r50_4scale_24ep"
+train.epochs = 24
+lr_multiplier.milestones = [20]
