@@ -21,7 +21,8 @@ class Imported:
     values that it does not have. weights: by this project's names; a name that the importer does
     not know stays as it is, and is told to the user as one that does not fit. left_out: names of
     the file that are not needed -> why. objectness_heads: prefixes of class heads whose channel 0
-    stands for "object", whatever the classes.
+    stands for "object", whatever the classes. label_tables: names of weights with a row for each
+    class and one more.
     """
 
     recipe: str
@@ -29,6 +30,7 @@ class Imported:
     weights: dict[str, Tensor]
     left_out: dict[str, str] = field(default_factory=dict)
     objectness_heads: tuple[str, ...] = ()
+    label_tables: tuple[str, ...] = ()
 
 
 class Importer(ABC):

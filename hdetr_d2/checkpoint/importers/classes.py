@@ -47,6 +47,8 @@ def keep_coco80(imported: Imported) -> Imported:
             # Behind the classes stands "no object" in a head that knows it.
             behind = torch.arange(found, len(weights[name]))
             weights[name] = weights[name][torch.cat([kept, behind])]
+    for name in imported.label_tables:
+        weights[name] = weights[name][[*rows.tolist(), found]]
     return replace(
         imported, weights=weights, options=imported.options | {"data.num_classes": len(rows)}
     )

@@ -20,7 +20,7 @@ from hdetr_d2.checkpoint.importers.deformable_detr_queries import (
     split_slots,
 )
 from hdetr_d2.checkpoint.importers.deformable_detr_sizes import neck_options, transformer_options
-from hdetr_d2.checkpoint.importers.training import training_options
+from hdetr_d2.checkpoint.importers.training import TRAINING_OPTIONS, training_options
 from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 
 _RECIPES = {  # two-stage, with box refinement
@@ -28,23 +28,22 @@ _RECIPES = {  # two-stage, with box refinement
     (False, True): "deformable_detr/deformable_detr_refine_r50_50ep.py",
     (True, True): "deformable_detr/deformable_detr_two_stage_r50_50ep.py",
 }
-# Arguments that are options here, with the scripts' defaults, which the recipes have as well.
-_OPTIONS = {
-    "dropout": ("model.encoder.sizes.dropout", 0.1),
-    "focal_alpha": ("model.criterion.class_loss.alpha", 0.25),
-    "set_cost_class": ("model.matcher.weights.class", 2.0),
-    "set_cost_bbox": ("model.matcher.weights.bbox", 5.0),
-    "set_cost_giou": ("model.matcher.weights.giou", 2.0),
-    "cls_loss_coef": ("model.criterion.weights.class", 2.0),
-    "bbox_loss_coef": ("model.criterion.weights.bbox", 5.0),
-    "giou_loss_coef": ("model.criterion.weights.giou", 2.0),
-    "topk": ("model.num_select", 100),
-    "lr": ("optimizer.lr", 2e-4),
-    "weight_decay": ("optimizer.weight_decay", 1e-4),
-    "clip_max_norm": ("train.clip_grad_norm", 0.1),
-    "epochs": ("train.epochs", 50),
-}
-_DEFAULTS = {name: default for name, (_, default) in _OPTIONS.items()} | {
+_OPTIONS = TRAINING_OPTIONS | {"topk": "model.num_select"}
+# The scripts' defaults, which the recipes have as well.
+_DEFAULTS = {
+    "dropout": 0.1,
+    "focal_alpha": 0.25,
+    "set_cost_class": 2.0,
+    "set_cost_bbox": 5.0,
+    "set_cost_giou": 2.0,
+    "cls_loss_coef": 2.0,
+    "bbox_loss_coef": 5.0,
+    "giou_loss_coef": 2.0,
+    "topk": 100,
+    "lr": 2e-4,
+    "weight_decay": 1e-4,
+    "clip_max_norm": 0.1,
+    "epochs": 50,
     "nheads": 8,
     "dilation": False,
     "drop_path_rate": 0.2,

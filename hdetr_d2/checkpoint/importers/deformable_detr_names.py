@@ -1,15 +1,18 @@
 """Parameter names of the published Deformable-DETR family as names of this project."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from hdetr_d2.checkpoint.importers.names import SHARED, head_name, rename_by
+from hdetr_d2.checkpoint.importers.names import SHARED, Rule, head_name, in_mlp, rename_by
 from hdetr_d2.errors import UserError
 
-_RULES = [
+LABEL_TABLE = "schemes.0.label_embed.weight"
+"""DINO's embedding of labels, with denoising as the only scheme."""
+
+_RULES: Sequence[Rule] = [
     (r"^input_proj\.", "neck.projections."),
     (r"^transformer\.level_embed$", "encoder.level_embed"),
     (r"^transformer\.encoder\.layers\.(\d+)\.self_attn\.", r"encoder.layers.\1.attention."),
@@ -21,6 +24,19 @@ _RULES = [
     (r"^transformer\.pos_trans\.", "query_selection.position_proj."),
     (r"^transformer\.pos_trans_norm\.", "query_selection.position_norm."),
     (r"^transformer\.reference_points\.", "query_selection.reference_points."),
+    # Of DINO alone.
+    (r"^transformer\.tgt_embed\.weight$", "query_selection.slots.table"),
+    (r"^transformer\.enc_out_class_embed\.", "query_selection.heads.class_heads.0."),
+    (
+        r"^transformer\.enc_out_bbox_embed\.(.*)$",
+        lambda m: f"query_selection.heads.box_heads.0.{in_mlp(m[1])}",
+    ),
+    (
+        r"^transformer\.decoder\.ref_point_head\.(.*)$",
+        lambda m: f"decoder.position.mlp.{in_mlp(m[1])}",
+    ),
+    (r"^transformer\.decoder\.norm\.", "decoder.norm."),
+    (r"^label_enc\.weight$", LABEL_TABLE),
     *SHARED,
 ]
 _HEAD = re.compile(r"^(class|bbox)_embed\.(\d+)\.(.*)$")

@@ -13,32 +13,31 @@ from hdetr_d2.checkpoint.importers.arguments import Arguments
 from hdetr_d2.checkpoint.importers.backbones import backbone_options
 from hdetr_d2.checkpoint.importers.base import Imported, Importer
 from hdetr_d2.checkpoint.importers.detr_names import rename
-from hdetr_d2.checkpoint.importers.training import training_options
+from hdetr_d2.checkpoint.importers.training import TRAINING_OPTIONS, training_options
 from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 from hdetr_d2.errors import UserError
 
 _LEARNED = "backbone.1.row_embed.weight"
-# Arguments that are options here, with the script's defaults, which the recipe has as well.
-_OPTIONS = {
-    "dropout": ("model.encoder.sizes.dropout", 0.1),
-    "eos_coef": ("model.criterion.class_loss.no_object_weight", 0.1),
-    "set_cost_class": ("model.matcher.weights.class", 1.0),
-    "set_cost_bbox": ("model.matcher.weights.bbox", 5.0),
-    "set_cost_giou": ("model.matcher.weights.giou", 2.0),
-    "bbox_loss_coef": ("model.criterion.weights.bbox", 5.0),
-    "giou_loss_coef": ("model.criterion.weights.giou", 2.0),
-    "lr": ("optimizer.lr", 1e-4),
-    "weight_decay": ("optimizer.weight_decay", 1e-4),
-    "clip_max_norm": ("train.clip_grad_norm", 0.1),
-    "epochs": ("train.epochs", 300),
-}
+_OPTIONS = TRAINING_OPTIONS | {"eos_coef": "model.criterion.class_loss.no_object_weight"}
 
 
 class DETRImporter(Importer):
     """Reads box models: ResNets, dilated or not; pre- and post-norm; sine and learned positions."""
 
     name = "detr"
-    defaults = {name: default for name, (_, default) in _OPTIONS.items()} | {
+    # The script's, which the recipe has as well.
+    defaults = {
+        "dropout": 0.1,
+        "eos_coef": 0.1,
+        "set_cost_class": 1.0,
+        "set_cost_bbox": 5.0,
+        "set_cost_giou": 2.0,
+        "bbox_loss_coef": 5.0,
+        "giou_loss_coef": 2.0,
+        "lr": 1e-4,
+        "weight_decay": 1e-4,
+        "clip_max_norm": 0.1,
+        "epochs": 300,
         "nheads": 8,
         "dilation": False,
         "lr_drop": 200,

@@ -40,8 +40,12 @@ def rename_by(rules: Sequence[Rule], name: str) -> str:
     return name
 
 
+def in_mlp(parameter: str) -> str:
+    """That of a parameter of an MLP, which counts its activations as layers here."""
+    return re.sub(r"^layers\.(\d+)", lambda m: str(2 * int(m[1])), parameter)
+
+
 def head_name(owner: str, kind: str, layer: int, parameter: str) -> str:
     """That of a parameter of a "class" or "bbox" head of `owner`."""
-    # An MLP here counts its activations as layers too.
-    parameter = re.sub(r"^layers\.(\d+)", lambda m: str(2 * int(m[1])), parameter)
-    return f"{owner}.heads.{'class' if kind == 'class' else 'box'}_heads.{layer}.{parameter}"
+    owner_of_heads = f"{owner}.heads.{'class' if kind == 'class' else 'box'}_heads"
+    return f"{owner_of_heads}.{layer}.{in_mlp(parameter)}"

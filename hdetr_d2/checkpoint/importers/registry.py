@@ -6,9 +6,11 @@ from importlib.util import find_spec
 from hdetr_d2.checkpoint.importers.base import Importer
 from hdetr_d2.checkpoint.importers.deformable_detr import DEFORMABLE_DETR, H_DEFORMABLE_DETR
 from hdetr_d2.checkpoint.importers.detr import DETR
+from hdetr_d2.checkpoint.importers.dino import DINO
 from hdetr_d2.errors import UserError
 
-BUILT_IN = {importer.name: importer for importer in (DEFORMABLE_DETR, H_DEFORMABLE_DETR, DETR)}
+_ALL = (DEFORMABLE_DETR, H_DEFORMABLE_DETR, DETR, DINO)
+BUILT_IN = {importer.name: importer for importer in _ALL}
 
 
 def find_importer(source: str) -> Importer:

@@ -1,24 +1,35 @@
-"""How a published model was trained, as config options."""
+"""How a published model was trained, as config options: arguments that DETR's successors share."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from hdetr_d2.checkpoint.importers.arguments import Arguments
 
+TRAINING_OPTIONS = {
+    "dropout": "model.encoder.sizes.dropout",
+    "focal_alpha": "model.criterion.class_loss.alpha",
+    "set_cost_class": "model.matcher.weights.class",
+    "set_cost_bbox": "model.matcher.weights.bbox",
+    "set_cost_giou": "model.matcher.weights.giou",
+    "cls_loss_coef": "model.criterion.weights.class",
+    "bbox_loss_coef": "model.criterion.weights.bbox",
+    "giou_loss_coef": "model.criterion.weights.giou",
+    "lr": "optimizer.lr",
+    "weight_decay": "optimizer.weight_decay",
+    "clip_max_norm": "train.clip_grad_norm",
+    "epochs": "train.epochs",
+}
+"""Argument of a script -> config option."""
 
-def training_options(
-    arguments: Arguments, options: Mapping[str, tuple[str, Any]]
-) -> dict[str, Any]:
-    """What was stated; the rest is as the recipe has it.
 
-    Args:
-        options: an argument's name to the option here and the script's default; with "epochs" comes
-            "lr_drop", after every so many of which the learning rate falls.
+def training_options(arguments: Arguments, options: Mapping[str, str]) -> dict[str, Any]:
+    """What was stated of `options`, and where the learning rate drops; the rest is as the recipe
+    has it.
     """
-    stated = {
-        option: arguments[name] for name, (option, _) in options.items() if name in arguments.stated
+    found = {
+        option: arguments[name] for name, option in options.items() if name in arguments.stated
     }
     if "epochs" in arguments.stated:
         drop, epochs = arguments["lr_drop"], arguments["epochs"]
-        stated["lr_multiplier.milestones"] = list(range(drop, epochs, max(drop, 1)))
-    return stated
+        found["lr_multiplier.milestones"] = list(range(drop, epochs, max(drop, 1)))
+    return found
