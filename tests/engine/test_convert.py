@@ -78,6 +78,34 @@ def test_a_variant_is_built_and_loaded_from_what_was_written(variant: str, tmp_p
     assert found[0]["instances"].scores.isfinite().all()
 
 
+@pytest.mark.parametrize(
+    ("sizes", "arguments"),
+    [
+        ({}, {}),
+        ({"levels": 5}, {"use_dn": False}),
+        (
+            {"shared": False},
+            {"dec_pred_class_embed_share": False, "dec_pred_bbox_embed_share": False},
+        ),
+    ],
+)
+def test_a_dino_is_built_and_trains(sizes: dict, arguments: dict, make_batch, tmp_path) -> None:
+    weights = published.dino_state_dict(**sizes)
+    file = save(tmp_path / "theirs.pth", weights, nheads=4, **arguments)
+    result = convert_checkpoint(file, source="dino", output=tmp_path / "ours")
+    cfg = LazyConfig.load(str(result.config))
+    with without_pretrained():
+        model = instantiate(cfg.model)
+    written = read_checkpoint(result.weights)["model"]
+    misfit = model.load_state_dict(written, strict=False)
+    assert not misfit.missing_keys and not misfit.unexpected_keys
+    used = sum(value.numel() for name, value in weights.items() if name not in result.left_out)
+    assert sum(value.numel() for value in written.values()) == used
+    losses = model(make_batch([2, 1], num_classes=5))
+    assert all(loss.isfinite() for loss in losses.values())
+    assert ("loss_class_dn" in losses) == arguments.get("use_dn", True)
+
+
 def test_without_arguments_the_user_tells_them(two_stage: dict, tmp_path: Path) -> None:
     file = save(tmp_path / "theirs.pth", two_stage)
     output, source = tmp_path / "ours", "h-deformable-detr"

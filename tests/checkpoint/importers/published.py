@@ -46,6 +46,35 @@ def state_dict(
     return entries | {f"backbone.0.body.{k}": v for k, v in _backbone(backbone)}
 
 
+def dino_state_dict(
+    *, levels: int = 4, shared: bool = True, queries: int = 12, label_rows: int = 6
+) -> dict[str, Tensor]:
+    """Of a DINO with the other sizes of `state_dict`."""
+    dim, classes, layers = 32, 5, (1, 2)
+    entries = state_dict(layers=layers, levels=levels, refine=not shared)
+    entries = {
+        key: value
+        for key, value in entries.items()
+        if not key.startswith(("transformer.reference_points.", "query_embed.", "input_proj."))
+    }
+    heads = {key: value for key, value in entries.items() if "_embed." in key[:12]}
+    entries |= {f"transformer.decoder.{key}": value for key, value in heads.items()}
+    for prefix, out, into in (
+        ("enc_output.", dim, dim),
+        ("enc_out_class_embed.", classes, dim),
+        ("enc_out_bbox_embed.layers.0.", dim, dim),
+        ("enc_out_bbox_embed.layers.1.", dim, dim),
+        ("enc_out_bbox_embed.layers.2.", 4, dim),
+        ("decoder.ref_point_head.layers.0.", dim, 2 * dim),
+        ("decoder.ref_point_head.layers.1.", dim, dim),
+    ):
+        entries |= _linear(f"transformer.{prefix}", out, into)
+    entries |= _norm("transformer.enc_output_norm.", dim) | _norm("transformer.decoder.norm.", dim)
+    entries["transformer.tgt_embed.weight"] = torch.randn(queries, dim)
+    entries["label_enc.weight"] = torch.randn(label_rows, dim)
+    return entries | _neck([256, 512, 1024, 2048][5 - levels :], dim, levels)
+
+
 def _linear(prefix: str, out: int, into: int) -> dict[str, Tensor]:
     weight = torch.randn(out, into) / into**0.5
     return {f"{prefix}weight": weight, f"{prefix}bias": 0.1 * torch.randn(out)}

@@ -44,6 +44,21 @@ def test_rows_of_every_head_are_those_of_the_ids() -> None:
     assert kept.options["data.num_classes"] == 80
 
 
+def test_a_table_of_labels_keeps_its_last_row() -> None:
+    table = torch.arange(92.0)[:, None]
+    kept = keep_coco80(
+        Imported(
+            recipe="",
+            options={"data.num_classes": 91},
+            weights={"labels": table, "other": table},
+            label_tables=("labels",),
+        )
+    ).weights
+    assert kept["labels"].flatten().tolist()[:2] == [1, 2]
+    assert kept["labels"].flatten().tolist()[-2:] == [90, 91]
+    assert kept["labels"].shape == (81, 1) and kept["other"] is table
+
+
 def test_other_classes_are_not_cut() -> None:
     imported = Imported(recipe="", options={"data.num_classes": 3}, weights={})
     with pytest.raises(UserError, match="needs heads with the 91 category ids .* have 3 classes"):
