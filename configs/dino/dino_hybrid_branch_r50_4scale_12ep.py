@@ -10,7 +10,7 @@ Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 
 from ..common.data.coco import data, dataloader
 from ..common.models.dino import model
-from ..common.optim import dino_optimizer as optimizer
+from ..common.optim import detr_optimizer as optimizer
 from ..common.schedule import lr_multiplier
 from ..common.schemes import contrastive_denoising, hybrid_branch
 from ..common.train import train

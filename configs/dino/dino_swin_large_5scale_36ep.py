@@ -11,7 +11,7 @@ Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 from ..common.backbones import swin_large_384
 from ..common.data.coco import data, dataloader
 from ..common.models.dino_5scale import model
-from ..common.optim import dino_optimizer as optimizer
+from ..common.optim import detr_optimizer as optimizer
 from ..common.schedule import lr_multiplier
 from ..common.train import train
 
