@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import BitMasks, Boxes, Instances
 from omegaconf import DictConfig, OmegaConf
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -50,6 +50,9 @@ def shrink_config(cfg: DictConfig) -> DictConfig:
     model.encoder.num_layers = 1
     model.decoder.num_layers = 3
     model.query_selection.num_queries = 12
+    if "mask_head" in model:
+        channels = {"res2": 64, "res3": 128, "res4": 256}
+        model.mask_head.in_shapes = [channels[name] for name in model.mask_head.in_features]
     return cfg
 
 
@@ -90,6 +93,13 @@ def tiny_model(tiny_config) -> Callable[..., torch.nn.Module]:
     return build
 
 
+def ellipses(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Masks `Tensor[n, H, W]` that fill the boxes `Tensor[n, 4]` xyxy but for the corners."""
+    y, x = torch.meshgrid(*(torch.arange(side) + 0.5 for side in size), indexing="ij")
+    x0, y0, x1, y1 = boxes[..., None, None].unbind(1)
+    return ((2 * x - x0 - x1) / (x1 - x0)) ** 2 + ((2 * y - y0 - y1) / (y1 - y0)) ** 2 <= 1
+
+
 @pytest.fixture(scope="session")
 def make_batch() -> Callable[..., list[dict]]:
     """Detectron2 inputs with so many random objects in each image: `make_batch([2, 0], size=(64,
@@ -109,6 +119,7 @@ def make_batch() -> Callable[..., list[dict]]:
             instances = Instances(size)
             instances.gt_boxes = Boxes(boxes)
             instances.gt_classes = torch.randint(num_classes, (count,), generator=rng)
+            instances.gt_masks = BitMasks(ellipses(boxes, size))
             image = torch.randint(256, (3, height, width), generator=rng, dtype=torch.uint8)
             batch.append(
                 dict(

@@ -16,6 +16,8 @@ READS |= {"synchronize"}
 ALLOWED = {
     "matching.drop_in.Matcher.forward": "other projects want their answer on the host; documented",
     "matching.drop_in._pairs": "on the host",
+    "modeling.panoptic.PanopticMerger.__call__": "of results",
+    "modeling.segmentation.add_masks": "of results",
     "ops.batched_assignment._check_counts": "of tensors on the host",
     "ops.batched_assignment._solve_on_host": "where there are no kernels, after a warning",
     "ops.batched_assignment_reference.batched_assignment_reference": "SciPy is on the host",

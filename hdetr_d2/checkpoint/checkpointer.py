@@ -100,9 +100,10 @@ class Checkpointer(DetectionCheckpointer):
 
         Args:
             checkpointables: None resumes: everything must be there and fit. An empty list only
-                starts from the weights (the averaged ones if the file has them), and the class head
-                and what only training uses, which the model names in `class_head_keys()` and
-                `training_only_keys()`, keep their initial values where they do not fit.
+                starts from the weights (the averaged ones if the file has them), and the class
+                head, what only training uses and parts that were added, which the model names in
+                `class_head_keys()`, `training_only_keys()` and `optional_keys()`, keep their
+                initial values where they do not fit.
 
         Returns:
             The file's `metadata`; empty if it has none.
@@ -115,6 +116,7 @@ class Checkpointer(DetectionCheckpointer):
         checkpoint = read_checkpoint(path)
         if checkpointables == []:
             may_differ = [*self.model.class_head_keys(), *training_only(self.model)]
+            may_differ += getattr(self.model, "optional_keys", list)()
             put_weights(self.model, evaluated_weights(checkpoint), path, may_differ=may_differ)
         else:
             put_weights(self.model, checkpoint["model"], path)

@@ -1,6 +1,7 @@
 """Building blocks of the transformers: attention, position encodings, MLP."""
 
 from hdetr_d2.layers.attention import DenseAttention
+from hdetr_d2.layers.attention_maps import AttentionMaps
 from hdetr_d2.layers.boxes import inverse_sigmoid
 from hdetr_d2.layers.deformable_attention import DeformableAttention
 from hdetr_d2.layers.feed_forward import FeedForward
@@ -16,6 +17,7 @@ from hdetr_d2.layers.self_attention import Layout, SelfAttention, Span, attend_w
 
 __all__ = [
     "MLP",
+    "AttentionMaps",
     "DeformableAttention",
     "DenseAttention",
     "FeedForward",

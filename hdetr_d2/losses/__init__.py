@@ -1,8 +1,9 @@
-"""Class losses and the criterion."""
+"""Class losses, the criterion, and the losses of masks."""
 
 from hdetr_d2.losses.class_losses import ClassLoss, FocalLoss
 from hdetr_d2.losses.criterion import Criterion, is_of_last_layer
 from hdetr_d2.losses.federated import FederatedLoss
+from hdetr_d2.losses.mask_losses import MaskLoss
 from hdetr_d2.losses.softmax import SoftmaxLoss
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "FederatedLoss",
     "FocalLoss",
     "SoftmaxLoss",
+    "MaskLoss",
     "is_of_last_layer",
 ]

@@ -2,8 +2,10 @@
 
 from hdetr_d2.modeling.backbone import TimmBackbone
 from hdetr_d2.modeling.heads import PredictionHeads
+from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.meta_arch import DETR
 from hdetr_d2.modeling.neck import ChannelMapper
+from hdetr_d2.modeling.panoptic import PanopticMerger
 from hdetr_d2.modeling.postprocessing import BestClasses, BestPairs
 from hdetr_d2.modeling.preprocessing import Preprocessing
 from hdetr_d2.modeling.transformer import (
@@ -33,6 +35,8 @@ __all__ = [
     "LayerSizes",
     "LearnedPositions",
     "LearnedQueries",
+    "MaskHead",
+    "PanopticMerger",
     "PredictionHeads",
     "Preprocessing",
     "TimmBackbone",

@@ -1,6 +1,6 @@
 """The detector around every architecture and scheme of this project."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from detectron2.modeling import META_ARCH_REGISTRY, Backbone
@@ -8,9 +8,14 @@ from torch import Tensor, nn
 
 from hdetr_d2.losses import Criterion
 from hdetr_d2.matching import HungarianMatcher
+from hdetr_d2.modeling.freezing import freeze as freeze_parameters
+from hdetr_d2.modeling.maps import Maps
+from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.neck import ChannelMapper
+from hdetr_d2.modeling.panoptic import PanopticMerger
 from hdetr_d2.modeling.postprocessing import Pick, to_original_size, top_detections
 from hdetr_d2.modeling.preprocessing import Preprocessing
+from hdetr_d2.modeling.segmentation import add_masks, add_panoptic
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
 from hdetr_d2.schemes.base import Context, Scheme, check_together
 from hdetr_d2.structures import (
@@ -48,6 +53,9 @@ class DETR(nn.Module):
         schemes: what training adds.
         num_select: detections of an image.
         pick: which ones; None for the best pairs of a query and a class.
+        mask_head: gives targets and detections masks; None for boxes only.
+        panoptic: makes the masks of an image one segmentation; None for none.
+        freeze: regular expressions: a parameter whose name one of them is found in does not learn.
 
     Raises:
         ValueError: parts that do not go together.
@@ -68,10 +76,17 @@ class DETR(nn.Module):
         schemes: Sequence[Scheme] = (),
         num_select: int = 100,
         pick: Pick | None = None,
+        mask_head: MaskHead | None = None,
+        panoptic: PanopticMerger | None = None,
+        freeze: Sequence[str] = (),
     ) -> None:
         super().__init__()
         check_together(schemes)
-        _check_features(backbone, neck)
+        _check_features(backbone, neck.in_channels, "neck")
+        if mask_head is not None:
+            _check_features(backbone, mask_head.in_channels, "mask head")
+        elif panoptic is not None:
+            raise ValueError("model.panoptic needs model.mask_head, whose masks it merges.")
         if query_selection.two_stage and not decoder.refine:
             raise ValueError(
                 "Two-stage queries need decoder.refine: a proposal is a box that layers move on."
@@ -87,6 +102,8 @@ class DETR(nn.Module):
         self.num_classes = num_classes
         self.num_select = num_select
         self.pick = pick
+        self.mask_head = mask_head
+        self.panoptic = panoptic
         self.schemes: Sequence[Scheme] = nn.ModuleList(schemes)  # type: ignore[assignment]
         self.scheme_slots = nn.ModuleDict(
             {
@@ -96,6 +113,7 @@ class DETR(nn.Module):
             }
         )
         self.progress = 0.0
+        freeze_parameters(self, freeze)
 
     @property
     def device(self) -> torch.device:
@@ -110,6 +128,10 @@ class DETR(nn.Module):
     def class_head_keys(self) -> list[str]:
         """The parameters that depend on the classes of the data."""
         return [name for name, _ in self.named_parameters() if ".class_heads." in name]
+
+    def optional_keys(self) -> list[str]:
+        """Prefixes of what the weights that a training starts from may lack: it begins anew."""
+        return ["mask_head"]
 
     def training_only_keys(self) -> list[str]:
         """Prefixes of what evaluation does without: a checkpoint for it need not have them."""
@@ -126,35 +148,49 @@ class DETR(nn.Module):
         Args:
             batched_inputs: Detectron2's dicts: "image" `Tensor[3, H, W]` RGB, 0 to 255; "height"
                 and "width" of the original image; in training "instances" with `gt_boxes` and
-                `gt_classes`.
+                `gt_classes`, for a mask head also `gt_masks`.
             num_targets: 0-d, the ground truths of the whole optimizer step, averaged over
                 processes; by default those of this batch.
             share: the part that this batch has in the images of the optimizer step in this process.
 
         Returns:
             In training the weighted losses by name; else for each image {"instances": Instances}
-            with `pred_boxes` (xyxy in pixels of the original image), `scores` and `pred_classes`.
+            with `pred_boxes` (xyxy in pixels of the original image), `scores`, `pred_classes`,
+            `pred_queries` (index of the query), of a mask head also `pred_masks` (`Tensor[n, H, W]`
+            bool, of the original image); with `panoptic` also Detectron2's "panoptic_seg".
         """
         images = self.preprocessing([item["image"] for item in batched_inputs])
-        features = self.neck(self.backbone(images.tensor))
-        memory = self.encoder(features, images.padding)
+        features = self.backbone(images.tensor)
+        levels = self.neck(features)
+        height, width = images.tensor.shape[-2:]
+        memory = self.encoder(levels, images.padding)
+        maps = Maps(features, levels, memory, (height, width))
         if self.training:
-            targets = Targets.from_inputs(batched_inputs, self.num_classes, self.device)
-            return self._losses(memory, targets, num_targets, share)
+            targets = Targets.from_inputs(
+                batched_inputs, self.num_classes, self.device, self.mask_head is not None
+            )
+            return self._losses(maps, targets, num_targets, share)
         predictions = self._detect(memory)
         scores = self.criterion.class_loss.scores(predictions.logits[-1].float())
         detections = top_detections(
             scores, predictions.boxes[-1], images.sizes, self.num_select, self.pick
         )
-        return to_original_size(detections, batched_inputs)
+        outputs = to_original_size(detections, batched_inputs)
+        if self.mask_head is not None:
+            seen = (predictions, maps, images.sizes)
+            add_masks(outputs, self.mask_head, *seen)
+            if self.panoptic is not None:
+                add_panoptic(outputs, self.mask_head, self.panoptic, scores, *seen)
+        return outputs
 
     def _detect(self, memory: Memory) -> Predictions:
         main = self._main_group(self.query_selection(memory).main)
         return self.decoder([main], memory)[0]
 
     def _losses(
-        self, memory: Memory, targets: Targets, num_targets: Tensor | None, share: float
+        self, maps: Maps, targets: Targets, num_targets: Tensor | None, share: float
     ) -> dict[str, Tensor]:
+        memory = maps.memory
         if num_targets is None:
             num_targets = mean_over_processes(targets.counts.sum().float())
         selection = self.query_selection(memory, list(self.scheme_slots.values()))
@@ -188,6 +224,8 @@ class DETR(nn.Module):
         with section("loss"):
             for output, assignment in zip(outputs, assignments, strict=True):
                 losses |= self.criterion(output, assignment, num_targets, share)
+            if self.mask_head is not None:
+                losses |= self.mask_head.losses(outputs[0], assignments[0], maps, num_targets)
         return losses
 
     def _assign(self, outputs: Sequence[Output]) -> list[Assignment]:
@@ -210,11 +248,12 @@ class DETR(nn.Module):
         return QueryGroup("", queries, Match(capacity), weight)
 
 
-def _check_features(backbone: Backbone, neck: ChannelMapper) -> None:
-    """Raises ValueError unless the backbone gives the feature maps that the neck takes."""
+def _check_features(backbone: Backbone, wanted: Mapping[str, int], part: str) -> None:
+    """Raises ValueError unless the backbone gives the feature maps that `part` of the model takes,
+    channels by name.
+    """
     given = {name: shape.channels for name, shape in backbone.output_shape().items()}
-    wanted = neck.in_channels
     if any(given.get(name) != channels for name, channels in wanted.items()):
         raise ValueError(
-            f"The neck takes features with the channels {wanted}, but the backbone gives {given}."
+            f"The {part} takes features with the channels {wanted}, but the backbone gives {given}."
         )

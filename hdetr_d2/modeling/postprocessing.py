@@ -63,16 +63,18 @@ def top_detections(
         pick: which ones; None for `BestPairs`.
 
     Returns:
-        Instances with `pred_boxes` (xyxy in pixels of the fed image, not clipped), `scores` and
-        `pred_classes`, in the order of `pick`.
+        Instances with `pred_boxes` (xyxy in pixels of the fed image, not clipped), `scores`,
+        `pred_classes` and `pred_queries` (index of the query), in the order of `pick`.
     """
     best, labels, queries = (pick or BestPairs())(scores, num_select)
     scale = to_device([(w, h, w, h) for h, w in image_sizes], boxes)
     xyxy = box_cxcywh_to_xyxy(boxes) * scale[:, None]
     xyxy = xyxy.gather(1, queries[..., None].expand(-1, -1, 4))
     return [
-        Instances(size, pred_boxes=Boxes(box), scores=score, pred_classes=label)
-        for size, box, score, label in zip(image_sizes, xyxy, best, labels, strict=True)
+        Instances(size, pred_boxes=Boxes(box), scores=score, pred_classes=label, pred_queries=row)
+        for size, box, score, label, row in zip(
+            image_sizes, xyxy, best, labels, queries, strict=True
+        )
     ]
 
 

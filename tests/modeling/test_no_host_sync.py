@@ -67,7 +67,8 @@ def step(tiny_model: Any, path: str, scheme: str | None, device: str) -> None:
     with torch.device(device):
         model = tiny_model(path, **options)
         labels, boxes = torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, 4, 4)
-        targets = Targets(labels, boxes, torch.ones(2, 4, dtype=torch.bool))
+        masks = torch.zeros(2, 4, 64, 96, dtype=torch.bool)
+        targets = Targets(labels, boxes, torch.ones(2, 4, dtype=torch.bool), masks)
         num_targets = torch.ones(())
     batch = [{"image": torch.zeros(3, 64, side, dtype=torch.uint8)} for side in (96, 64)]
     with pytest.MonkeyPatch.context() as patch, NoWaits(), Observer() as observer:

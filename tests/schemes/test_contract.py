@@ -27,6 +27,7 @@ MODELS = [
     "common/models/deformable_detr_two_stage.py",
     PLUS_PLUS,
     "common/models/dino.py",
+    "common/models/deformable_detr_pp_masks.py",
 ]
 
 

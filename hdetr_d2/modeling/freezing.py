@@ -1,0 +1,20 @@
+"""Which parameters of a model do not learn."""
+
+import re
+from collections.abc import Sequence
+
+from torch import nn
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
+    """Fixes the parameters in whose name one of `patterns` is found, regular expressions.
+
+    Raises:
+        ValueError: a pattern that no parameter matches.
+    """
+    for pattern in patterns:
+        named = [p for name, p in model.named_parameters() if re.search(pattern, name)]
+        if not named:
+            raise ValueError(f"model.freeze: no parameter of the model matches {pattern!r}.")
+        for parameter in named:
+            parameter.requires_grad_(False)
