@@ -2,10 +2,10 @@ import math
 
 import pytest
 import torch
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import BitMasks, Boxes, Instances, PolygonMasks
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.structures import Given, Match, Targets
+from hdetr_d2.structures import Given, Match, Memory, Targets
 
 CPU = torch.device("cpu")
 
@@ -73,3 +73,51 @@ def test_inputs_without_instances():
 def test_how_often_a_target_counts():
     assert Match((6, 6, 1)).targets_each() == (6, 6, 1)
     assert Given(torch.zeros(4, 2, 10, dtype=torch.int64), 5).targets_each() == (5, 5, 5, 5)
+
+
+def with_masks(item: dict, masks: object) -> dict:
+    item["instances"].gt_masks = masks
+    return item
+
+
+def test_masks_are_padded_to_the_largest_image_and_the_most_objects():
+    wide, high = torch.rand(2, 3, 8) > 0.5, torch.rand(1, 5, 4) > 0.5
+    inputs = [
+        with_masks(make_input([[0, 0, 1, 1]] * 2, [0, 0], size=(3, 8)), BitMasks(wide)),
+        with_masks(make_input([[0, 0, 1, 1]], [0], size=(5, 4)), BitMasks(high)),
+        make_input([], [], size=(2, 2)),  # Detectron2's mappers give no masks here
+    ]
+    masks = Targets.from_inputs(inputs, 3, CPU, with_masks=True).masks
+    assert masks is not None and masks.shape == (3, 2, 5, 8) and masks.dtype == torch.bool
+    assert torch.equal(masks[0, :, :3], wide)
+    assert torch.equal(masks[1, 0, :, :4], high[0])
+    assert masks.sum() == wide.sum() + high.sum()
+
+
+def test_polygons_are_filled():
+    item = make_input([[1, 1, 4, 3]], [0], size=(4, 6))
+    item = with_masks(item, PolygonMasks([[[1, 1, 4, 1, 4, 3, 1, 3]]]))
+    masks = Targets.from_inputs([item], 3, CPU, with_masks=True).masks
+    assert masks is not None
+    assert masks[0, 0].int().tolist() == [[0] * 6, [0, 1, 1, 1, 0, 0], [0, 1, 1, 1, 0, 0], [0] * 6]
+
+
+def test_masks_are_left_out_where_nobody_learns_them():
+    item = with_masks(make_input([[0, 0, 1, 1]], [0]), BitMasks(torch.ones(1, 100, 200)))
+    assert Targets.from_inputs([item], 3, CPU).masks is None
+
+
+def test_missing_masks_and_masks_of_another_size_name_the_image():
+    item = make_input([[0, 0, 1, 1]], [0])
+    with pytest.raises(UserError, match=r"image 17 \(street.jpg\) has no 'gt_masks'.*with_masks"):
+        Targets.from_inputs([item], 3, CPU, with_masks=True)
+    with pytest.raises(UserError, match=r"image 17 .* has 100 x 200 pixels, but masks of 50 x 200"):
+        wrong = with_masks(item, BitMasks(torch.ones(1, 50, 200)))
+        Targets.from_inputs([wrong], 3, CPU, with_masks=True)
+
+
+def test_a_level_of_the_memory():
+    tokens, padding = torch.randn(1, 8, 3), torch.arange(8)[None] > 5
+    memory = Memory(tokens, padding, ((2, 3), (1, 2)), torch.ones(1, 2, 2))
+    assert torch.equal(memory.level(-1)[0], tokens[:, 6:])
+    assert memory.level(0)[1].tolist() == [[False] * 6]
