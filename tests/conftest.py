@@ -44,14 +44,13 @@ def shrink_config(cfg: DictConfig) -> DictConfig:
     model = cfg.model
     model.backbone.update(name="resnet10t", pretrained=False, frozen=0, norm="gn")
     channels = {"res2": 64, "res3": 128, "res4": 256, "res5": 512}
-    in_shapes = [channels[name] for name in model.backbone.out_features]
+    in_shapes = [channels[name] for name in model.neck.in_features]
     model.neck.update(in_shapes=in_shapes, out_channels=32)
     model.encoder.sizes.update(num_heads=4, feedforward_dim=48)
     model.encoder.num_layers = 1
     model.decoder.num_layers = 3
     model.query_selection.num_queries = 12
     if "mask_head" in model:
-        channels = {"res2": 64, "res3": 128, "res4": 256}
         model.mask_head.in_shapes = [channels[name] for name in model.mask_head.in_features]
     return cfg
 

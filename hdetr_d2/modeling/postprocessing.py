@@ -70,11 +70,10 @@ def top_detections(
     scale = to_device([(w, h, w, h) for h, w in image_sizes], boxes)
     xyxy = box_cxcywh_to_xyxy(boxes) * scale[:, None]
     xyxy = xyxy.gather(1, queries[..., None].expand(-1, -1, 4))
+    per_image = zip(image_sizes, xyxy, best, labels, queries, strict=True)
     return [
-        Instances(size, pred_boxes=Boxes(box), scores=score, pred_classes=label, pred_queries=row)
-        for size, box, score, label, row in zip(
-            image_sizes, xyxy, best, labels, queries, strict=True
-        )
+        Instances(size, pred_boxes=Boxes(box), scores=score, pred_classes=label, pred_queries=query)
+        for size, box, score, label, query in per_image
     ]
 
 
