@@ -22,7 +22,13 @@ from hdetr_d2.modeling.backbone import without_pretrained
 sys.path.insert(0, str(Path(__file__).parent))
 import golden
 
-SOURCES = {"def_pp": "h-deformable-detr", "hybrid": "h-deformable-detr", "dino_4scale": "dino"}
+# The case -> the script whose checkpoint it is.
+SOURCES = {
+    "def_pp": "h-deformable-detr",
+    "hybrid": "h-deformable-detr",
+    "detr_r50": "detr",
+    "dino_4scale": "dino",
+}
 
 
 def convert(name, folder, *, classes="all"):

@@ -4,11 +4,18 @@ import pytest
 import torch
 from torch import nn
 
-from hdetr_d2.layers import MLP, DeformableAttention, FeedForward, SelfAttention
+from hdetr_d2.layers import (
+    MLP,
+    DeformableAttention,
+    DenseAttention,
+    FeedForward,
+    PreNorm,
+    SelfAttention,
+)
 
 
-def test_self_attention_is_multi_head_attention_with_positions_on_queries_and_keys():
-    ours = SelfAttention(dim=12, num_heads=3).eval()
+def pytorchs(ours: nn.Module) -> nn.MultiheadAttention:
+    """PyTorch's attention with the weights of ours, which are drawn anew."""
     theirs = nn.MultiheadAttention(12, 3, batch_first=True).eval()
     with torch.no_grad():
         for parameter in ours.parameters():
@@ -21,9 +28,25 @@ def test_self_attention_is_multi_head_attention_with_positions_on_queries_and_ke
             "out_proj.bias": ours.out_proj.bias,
         }
     )
+    return theirs
+
+
+def test_self_attention_is_multi_head_attention_with_positions_on_queries_and_keys():
+    ours = SelfAttention(dim=12, num_heads=3).eval()
+    theirs = pytorchs(ours)
     x, position = torch.randn(2, 5, 12), torch.randn(2, 5, 12)
     expected = theirs(x + position, x + position, x, need_weights=False)[0]
     torch.testing.assert_close(ours(x, position), expected)
+
+
+def test_dense_attention_is_multi_head_attention_with_padding():
+    ours = DenseAttention(dim=12, num_heads=3).eval()
+    theirs = pytorchs(ours)
+    query, key, value = torch.randn(2, 5, 12), torch.randn(2, 7, 12), torch.randn(2, 7, 12)
+    padding = torch.zeros(2, 7, dtype=torch.bool)
+    padding[1, 4:] = True
+    expected = theirs(query, key, value, key_padding_mask=padding, need_weights=False)[0]
+    torch.testing.assert_close(ours(query, key, value, padding), expected)
 
 
 def test_self_attention_starts_as_pytorchs_does():
@@ -67,6 +90,20 @@ def test_feed_forward_is_a_residual_before_its_norm():
     # Mean 2.5 and variance 1.25.
     expected = [(value - 2.5) / math.sqrt(1.25 + 1e-5) for value in (1, 2, 3, 4)]
     assert layer(x)[0].tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_pre_norm_is_inside_the_residual():
+    layer = FeedForward(dim=4, hidden_dim=8, residual=PreNorm()).eval()
+    x = 3 * torch.randn(2, 4) + 5
+    hidden = torch.relu(layer.linear1(nn.functional.layer_norm(x, (4,))))
+    torch.testing.assert_close(layer(x), x + layer.linear2(hidden))
+
+
+@pytest.mark.parametrize("make", [DenseAttention, SelfAttention])
+def test_a_branch_drops_in_training_only(make):
+    attention = make(dim=8, num_heads=2, dropout=0.5)
+    assert attention.active_dropout == 0.5
+    assert attention.eval().active_dropout == 0.0
 
 
 def make_attention(**arguments: int) -> DeformableAttention:
@@ -130,7 +167,7 @@ def test_padded_tokens_count_as_zeros():
     torch.testing.assert_close(nothing, attention.output_proj.bias.expand(1, 2, 8))
 
 
-@pytest.mark.parametrize("make", [make_attention, lambda **kw: SelfAttention(**kw)])
+@pytest.mark.parametrize("make", [make_attention, SelfAttention, DenseAttention])
 def test_channels_must_divide_among_heads(make):
     with pytest.raises(ValueError, match="10 channels cannot be divided among 4"):
         make(dim=10, num_heads=4)

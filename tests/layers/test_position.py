@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from hdetr_d2.layers import SinePositionEncoding, sine_embedding
+from hdetr_d2.errors import UserError
+from hdetr_d2.layers import LearnedPositionEncoding, SinePositionEncoding, sine_embedding
 
 
 def test_sine_embedding_by_hand():
@@ -64,3 +65,21 @@ def test_an_image_of_nothing_but_padding_is_finite():
 def test_channels_must_divide():
     with pytest.raises(ValueError, match="multiple of 4"):
         SinePositionEncoding(dim=6)
+
+
+def test_learned_positions_have_a_half_for_the_column_and_one_for_the_row():
+    encode = LearnedPositionEncoding(dim=4, num_cells=3)
+    found = encode(torch.zeros(2, 2, 3, dtype=torch.bool))
+    assert found.shape == (2, 2, 3, 4)
+    for row in range(2):
+        for column in range(3):
+            expected = torch.cat([encode.columns[column], encode.rows[row]])
+            assert torch.equal(found[1, row, column], expected)
+    assert encode.rows.min() >= 0 and encode.rows.max() <= 1  # as the published ones start
+
+
+def test_a_map_with_more_cells_than_are_learned():
+    with pytest.raises(UserError, match=r"2 x 4 cells has more than the 3 .*position\.num_cells"):
+        LearnedPositionEncoding(dim=4, num_cells=3)(torch.zeros(1, 2, 4, dtype=torch.bool))
+    with pytest.raises(ValueError, match="an even dim, not 5"):
+        LearnedPositionEncoding(dim=5)

@@ -25,11 +25,13 @@ class FileHandler(HTTPURLHandler):
 
 @pytest.fixture(autouse=True)
 def conversions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """What was converted so far: (content of the file, source, classes). The cache is empty."""
+    """What was converted so far: (content of the file, source, classes, arguments). The cache is
+    empty.
+    """
     done: list[tuple] = []
 
-    def convert(path: Path, *, source: str, output: Path, classes: str) -> None:
-        done.append((path.read_bytes(), source, classes))
+    def convert(path: Path, *, source: str, output: Path, classes: str, arguments: dict) -> None:
+        done.append((path.read_bytes(), source, classes, arguments))
         output.mkdir()
         (output / "model.pth").write_bytes(b"ours")
 
@@ -45,10 +47,10 @@ def conversions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 def publish(tmp_path: Path) -> Callable[..., Published]:
     """A file on this machine as a published checkpoint."""
 
-    def write(sha256: str | None = None, classes: str = "all") -> Published:
+    def write(sha256: str | None = None, classes: str = "all", **arguments: object) -> Published:
         file = tmp_path / "theirs.pth"
         file.write_bytes(CONTENT)
-        return Published(file.as_uri(), "theirs", 40.0, classes, sha256)
+        return Published(file.as_uri(), "theirs", 40.0, classes, sha256, arguments)
 
     return write
 
@@ -56,24 +58,27 @@ def publish(tmp_path: Path) -> Callable[..., Published]:
 def test_a_file_is_downloaded_and_converted_once(
     publish: Callable[..., Published], conversions: list[tuple], tmp_path: Path
 ) -> None:
-    published = publish(classes="coco80")
+    published = publish(classes="coco80", dilation=True)
     first = converted(published)
     assert first.read_bytes() == b"ours"
     assert first.is_relative_to(tmp_path / "cache" / "hdetr_d2")
     (tmp_path / "theirs.pth").unlink()
     assert converted(published) == first
-    assert conversions == [(CONTENT, "theirs", "coco80")]
+    assert conversions == [(CONTENT, "theirs", "coco80", {"dilation": True})]
 
 
-def test_other_classes_are_another_conversion(
+def test_other_classes_or_arguments_are_another_conversion(
     publish: Callable[..., Published], conversions: list[tuple]
 ) -> None:
-    assert converted(publish(classes="coco80")) != converted(publish())
-    assert len(conversions) == 2
+    folders = {
+        converted(publish(**each)) for each in ({}, {"classes": "coco80"}, {"dilation": True})
+    }
+    assert len(folders) == len(conversions) == 3
 
 
-def test_the_published_checksum_passes(publish: Callable[..., Published]) -> None:
-    assert converted(publish(hashlib.sha256(CONTENT).hexdigest())).is_file()
+@pytest.mark.parametrize("length", [8, 64])
+def test_the_published_checksum_passes(publish: Callable[..., Published], length: int) -> None:
+    assert converted(publish(hashlib.sha256(CONTENT).hexdigest()[:length])).is_file()
 
 
 def test_another_file_than_the_published_one_is_refused(

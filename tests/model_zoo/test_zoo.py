@@ -76,7 +76,12 @@ def test_a_published_checkpoint_is_that_of_a_recipe_with_the_same_ap(name: str) 
     assert f"Published: AP {published.ap}" in shipped_configs()[name].read_text(encoding="utf-8")
     epochs = re.search(r"_(\d+)ep", name)
     assert epochs is not None
-    assert published.url.endswith(f"_two_stage_{epochs[1]}eps.pth")
+    if published.source == "detr":
+        assert published.arguments["epochs"] == int(epochs[1])
+        assert published.arguments["dilation"] == ("-dc5-" in published.url) == ("_dc5_" in name)
+        assert published.url.endswith(f"-{published.sha256}.pth")
+    else:
+        assert published.url.endswith(f"_two_stage_{epochs[1]}eps.pth")
 
 
 def test_the_page_is_up_to_date() -> None:

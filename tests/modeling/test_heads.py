@@ -19,3 +19,13 @@ def test_only_the_first_box_head_starts_with_a_size() -> None:
     )
     deltas = [heads(layer, torch.randn(1, 1, 8))[1].flatten().tolist() for layer in (0, 1)]
     assert deltas == [[0.0, 0.0, -2.0, -2.0], [0.0, 0.0, 0.0, 0.0]]
+
+
+def test_without_references_the_first_boxes_differ() -> None:
+    heads = PredictionHeads(
+        dim=8, num_classes=3, num_layers=2, class_loss=FocalLoss(), shared=True, at_reference=False
+    )
+    states = torch.randn(1, 2, 8)
+    first, last = (heads(layer, states)[1] for layer in (0, 1))
+    assert torch.equal(first, last)
+    assert (first[0, 0] != first[0, 1]).all()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from detectron2.config import instantiate
 
 from hdetr_d2.errors import UserError
 
@@ -11,6 +12,8 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 MODELS = sorted(
     str(path.relative_to(CONFIGS)) for path in (CONFIGS / "common" / "models").glob("*.py")
 )
+DENSE = "common/models/detr.py"
+PLUS_PLUS = "common/models/deformable_detr_pp.py"
 TWO_STAGE = "common/models/deformable_detr_two_stage.py"
 
 
@@ -81,19 +84,32 @@ def test_losses_are_divided_by_the_given_number_of_targets(tiny_model, make_batc
         torch.testing.assert_close(own[name], 2 * given[name])
 
 
-def test_losses_are_those_of_the_sum_of_micro_batches(tiny_model, make_batch):
+@pytest.mark.parametrize("path", [TWO_STAGE, DENSE])
+def test_losses_are_those_of_the_sum_of_micro_batches(tiny_model, make_batch, path):
     # GroupNorm and no dropout: images do not know of each other.
-    model, batch, total = tiny_model(), make_batch([3, 1]), torch.tensor(4.0)
+    model, batch = tiny_model(path, encoder__sizes__dropout=0.0), make_batch([2, 2])
     whole = sum(model(batch).values())
-    parts = sum(sum(model([item], num_targets=total).values()) for item in batch)
+    step = {"num_targets": torch.tensor(4.0), "share": 0.5}
+    parts = sum(sum(model([item], **step).values()) for item in batch)
     torch.testing.assert_close(whole, parts, rtol=1e-5, atol=0)
 
 
-def test_activation_checkpointing_changes_nothing(tiny_model, make_batch):
-    batch = make_batch([2, 1])
-    plain = gradients(tiny_model(), batch)
-    saving = gradients(tiny_model(encoder__checkpointing=True, decoder__checkpointing=True), batch)
-    torch.testing.assert_close(plain, saving)
+@pytest.mark.parametrize("path", [PLUS_PLUS, DENSE])
+def test_activation_checkpointing_changes_nothing(tiny_model, make_batch, path):
+    batch, plain = make_batch([2, 1]), {"encoder__sizes__dropout": 0.0}
+    saving = {**plain, "encoder__checkpointing": True, "decoder__checkpointing": True}
+    one, other = (gradients(tiny_model(path, **options), batch) for options in (plain, saving))
+    torch.testing.assert_close(one, other)
+
+
+def test_two_stages_learn_by_softmax(tiny_config, make_batch):
+    cfg = tiny_config(TWO_STAGE)
+    cfg.model.criterion.class_loss = {"_target_": "hdetr_d2.losses.SoftmaxLoss"}
+    model = instantiate(cfg.model)
+    losses, grads = gradients(model, make_batch([2, 1]))
+    assert all(loss.isfinite() for loss in losses.values())
+    assert [name for name, grad in grads.items() if grad is None] == []
+    assert model.query_selection.heads.class_heads[0].out_features == 4
 
 
 @pytest.mark.parametrize("path", MODELS)

@@ -56,6 +56,7 @@ def test_without_norm_and_without_further_levels():
     weight, bias = neck.projections[0][0].weight[:, :, 0, 0], neck.projections[0][0].bias
     expected = torch.einsum("oc,bchw->bohw", weight, x) + bias[:, None, None]
     torch.testing.assert_close(level, expected)
+    assert weight.abs().max() <= 1 / math.sqrt(16) and bias.any()  # as PyTorch starts
 
 
 @pytest.mark.parametrize(

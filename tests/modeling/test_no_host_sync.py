@@ -7,6 +7,7 @@ and the optimizer are part of the test that runs on a GPU. Outside of both is th
 """
 
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from device_waits import WAITS, NoWaits, WaitError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PLUS_PLUS = "common/models/deformable_detr_pp.py"
+DENSE = "common/models/detr.py"
 MODELS = sorted(
     str(path.relative_to(CONFIGS)) for path in (CONFIGS / "common" / "models").glob("*.py")
 )
@@ -37,7 +39,7 @@ SCHEMES = {
     for name, node in LazyConfig.load(str(CONFIGS / "common" / "schemes.py")).items()
     if "_target_" in node
 }
-RECIPES = [(path, None) for path in MODELS] + [(PLUS_PLUS, name) for name in SCHEMES]
+RECIPES = [(path, None) for path in MODELS] + [*product([PLUS_PLUS, DENSE], SCHEMES)]
 
 
 # Operator -> what decides, in its module, whether the kernels are used, and the answer for it.

@@ -2,7 +2,7 @@
 
 import torch
 
-from hdetr_d2.modeling.postprocessing import to_original_size, top_detections
+from hdetr_d2.modeling.postprocessing import BestClasses, to_original_size, top_detections
 
 
 def test_the_best_pairs_of_query_and_class():
@@ -17,6 +17,18 @@ def test_the_best_pairs_of_query_and_class():
 
 def test_fewer_pairs_than_wanted():
     assert len(top_detections(torch.rand(1, 2, 3), torch.rand(1, 2, 4), [(10, 10)], 100)[0]) == 6
+
+
+def test_the_best_class_of_every_query_in_their_order():
+    scores = torch.tensor([[[0.1, 0.3], [0.8, 0.7], [0.2, 0.5]]])
+    boxes = torch.tensor([[[0.5, 0.5, 1.0, 1.0], [0.25, 0.5, 0.5, 0.2], [0.5, 0.5, 0.2, 0.2]]])
+    found = top_detections(scores, boxes, [(10, 20)], 100, BestClasses())[0]
+    torch.testing.assert_close(found.scores, torch.tensor([0.3, 0.8, 0.5]))
+    assert found.pred_classes.tolist() == [1, 0, 1]
+    torch.testing.assert_close(found.pred_boxes.tensor[1], torch.tensor([0.0, 4, 10, 6]))
+    few = top_detections(scores, boxes, [(10, 20)], 2, BestClasses())[0]
+    torch.testing.assert_close(few.scores, torch.tensor([0.8, 0.5]))
+    assert few.pred_classes.tolist() == [0, 1]
 
 
 def test_original_size_clips_and_drops_empty_boxes():

@@ -23,6 +23,7 @@ NODES = {
 }
 PLUS_PLUS = "common/models/deformable_detr_pp.py"
 MODELS = [
+    "common/models/detr.py",
     "common/models/deformable_detr.py",
     "common/models/deformable_detr_two_stage.py",
     PLUS_PLUS,

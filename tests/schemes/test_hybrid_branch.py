@@ -1,6 +1,7 @@
 """The hybrid branch: its group, and by what its losses are divided."""
 
 import pytest
+import torch
 
 from hdetr_d2.schemes import HybridBranch
 
@@ -44,6 +45,22 @@ def test_the_proposals_behind_the_main_ones_are_taken(tiny_model, make_batch, st
     # A new model moves no box.
     first = groups["one2many"].output.predictions.boxes[0]
     assert (first - boxes.boxes[0].gather(1, best)).abs().max() < 1e-4
+
+
+def test_it_learns_on_a_decoder_without_references(tiny_model, make_batch):
+    model = tiny_model(
+        "common/models/detr.py", schemes=[NODE], encoder__sizes__dropout=0.0, neck__out_channels=64
+    )
+    batch, totals = make_batch([2, 1]), []
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    for _ in range(30):
+        losses = model(batch)
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        totals.append([losses[name].item() for name in ("loss_bbox", "loss_bbox_one2many")])
+    assert all(last < 0.6 * first for first, last in zip(totals[0], totals[-1], strict=True))
 
 
 @pytest.mark.parametrize("options", [{"num_queries": 0}, {"repeats": 0}])

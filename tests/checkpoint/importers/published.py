@@ -32,18 +32,18 @@ def state_dict(
             prefix = f"transformer.{stack}.layers.{layer}."
             entries |= _layer(prefix, stack, dim, feedforward, heads * levels, samples)
     if two_stage:
-        entries |= _linear("transformer.enc_output.", dim, dim)
-        entries |= _linear("transformer.pos_trans.", 2 * dim, 2 * dim)
-        entries |= _norm("transformer.enc_output_norm.", dim)
-        entries |= _norm("transformer.pos_trans_norm.", 2 * dim)
+        entries |= linear("transformer.enc_output.", dim, dim)
+        entries |= linear("transformer.pos_trans.", 2 * dim, 2 * dim)
+        entries |= norm("transformer.enc_output_norm.", dim)
+        entries |= norm("transformer.pos_trans_norm.", 2 * dim)
     else:
-        entries |= _linear("transformer.reference_points.", 2, dim)
+        entries |= linear("transformer.reference_points.", 2, dim)
     if mixed or not two_stage:
         width = dim if two_stage else 2 * dim
         entries["query_embed.weight"] = torch.randn(queries, width)
     entries |= _heads(dim, classes, layers[1] + two_stage, refine=refine, two_stage=two_stage)
     entries |= _neck(CHANNELS[backbone] if levels > 1 else CHANNELS[backbone][-1:], dim, levels)
-    return entries | {f"backbone.0.body.{k}": v for k, v in _backbone(backbone)}
+    return entries | backbone_weights(backbone)
 
 
 def dino_state_dict(
@@ -68,19 +68,23 @@ def dino_state_dict(
         ("decoder.ref_point_head.layers.0.", dim, 2 * dim),
         ("decoder.ref_point_head.layers.1.", dim, dim),
     ):
-        entries |= _linear(f"transformer.{prefix}", out, into)
+        entries |= linear(f"transformer.{prefix}", out, into)
     entries |= _norm("transformer.enc_output_norm.", dim) | _norm("transformer.decoder.norm.", dim)
     entries["transformer.tgt_embed.weight"] = torch.randn(queries, dim)
     entries["label_enc.weight"] = torch.randn(label_rows, dim)
     return entries | _neck([256, 512, 1024, 2048][5 - levels :], dim, levels)
 
 
-def _linear(prefix: str, out: int, into: int) -> dict[str, Tensor]:
+def backbone_weights(name: str) -> dict[str, Tensor]:
+    return {f"backbone.0.body.{k}": v for k, v in _backbone(name)}
+
+
+def linear(prefix: str, out: int, into: int) -> dict[str, Tensor]:
     weight = torch.randn(out, into) / into**0.5
     return {f"{prefix}weight": weight, f"{prefix}bias": 0.1 * torch.randn(out)}
 
 
-def _norm(prefix: str, dim: int) -> dict[str, Tensor]:
+def norm(prefix: str, dim: int) -> dict[str, Tensor]:
     return {f"{prefix}weight": torch.ones(dim), f"{prefix}bias": 0.1 * torch.randn(dim)}
 
 
@@ -96,15 +100,15 @@ def _layer(
         "value_proj": dim,
         "output_proj": dim,
     }.items():
-        entries |= _linear(f"{attention}{name}.", out, dim)
-    entries |= _linear(f"{prefix}linear1.", feedforward, dim)
-    entries |= _linear(f"{prefix}linear2.", dim, feedforward)
-    for norm in ("norm1.", "norm2.") + (("norm3.",) if stack == "decoder" else ()):
-        entries |= _norm(f"{prefix}{norm}", dim)
+        entries |= linear(f"{attention}{name}.", out, dim)
+    entries |= linear(f"{prefix}linear1.", feedforward, dim)
+    entries |= linear(f"{prefix}linear2.", dim, feedforward)
+    for place in ("norm1.", "norm2.") + (("norm3.",) if stack == "decoder" else ()):
+        entries |= norm(f"{prefix}{place}", dim)
     if stack == "decoder":
-        in_proj = _linear("in_proj_", 3 * dim, dim)
+        in_proj = linear("in_proj_", 3 * dim, dim)
         entries |= {f"{prefix}self_attn.{name}": value for name, value in in_proj.items()}
-        entries |= _linear(f"{prefix}self_attn.out_proj.", dim, dim)
+        entries |= linear(f"{prefix}self_attn.out_proj.", dim, dim)
     return entries
 
 
@@ -116,8 +120,8 @@ def _heads(
     def pair() -> dict[str, dict[str, Tensor]]:
         box = {}
         for layer, out in enumerate((dim, dim, 4)):
-            box |= _linear(f"layers.{layer}.", out, dim)
-        return {"class_embed": _linear("", classes, dim), "bbox_embed": box}
+            box |= linear(f"layers.{layer}.", out, dim)
+        return {"class_embed": linear("", classes, dim), "bbox_embed": box}
 
     pairs = [pair() for _ in range(number)] if refine else [pair()] * number
     entries = {}
@@ -137,7 +141,7 @@ def _neck(channels: list[int], dim: int, levels: int) -> dict[str, Tensor]:
     for level, (width, side) in enumerate(convs):
         conv = {"weight": torch.randn(dim, width, side, side) / width**0.5, "bias": torch.ones(dim)}
         entries |= {f"input_proj.{level}.0.{name}": value for name, value in conv.items()}
-        entries |= _norm(f"input_proj.{level}.1.", dim)
+        entries |= norm(f"input_proj.{level}.1.", dim)
     return entries
 
 
@@ -164,4 +168,4 @@ def _swin() -> Iterator[tuple[str, Tensor]]:
             index = key.replace("bias_table", "index")
             yield index, torch.zeros(49, 49, dtype=torch.int64)
     for place, width in enumerate(CHANNELS["swin_tiny"], start=1):
-        yield from _norm(f"norm{place}.", width).items()
+        yield from norm(f"norm{place}.", width).items()

@@ -59,6 +59,14 @@ def test_a_table_of_labels_keeps_its_last_row() -> None:
     assert kept["labels"].shape == (81, 1) and kept["other"] is table
 
 
+def test_what_stands_behind_the_classes_stays_there() -> None:
+    bias = {"decoder.heads.class_heads.0.bias": torch.arange(92.0)}  # the last: no object
+    kept = keep_coco80(Imported(recipe="", options={"data.num_classes": 91}, weights=bias))
+    rows = kept.weights["decoder.heads.class_heads.0.bias"]
+    assert rows[[0, 79, 80]].tolist() == [1, 90, 91]
+    assert len(rows) == 81
+
+
 def test_other_classes_are_not_cut() -> None:
     imported = Imported(recipe="", options={"data.num_classes": 3}, weights={})
     with pytest.raises(UserError, match="needs heads with the 91 category ids .* have 3 classes"):
