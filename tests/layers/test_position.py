@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.layers import LearnedPositionEncoding, SinePositionEncoding, sine_embedding
+from hdetr_d2.layers import (
+    LearnedPositionEncoding,
+    ReferencePosition,
+    SinePositionEncoding,
+    sine_embedding,
+)
 
 
 def test_sine_embedding_by_hand():
@@ -83,3 +88,13 @@ def test_a_map_with_more_cells_than_are_learned():
         LearnedPositionEncoding(dim=4, num_cells=3)(torch.zeros(1, 2, 4, dtype=torch.bool))
     with pytest.raises(ValueError, match="an even dim, not 5"):
         LearnedPositionEncoding(dim=5)
+
+
+def test_the_position_of_a_reference_counts_y_before_x():
+    position = ReferencePosition(dim=8)
+    position.mlp = torch.nn.Identity()
+    x, y, w, h = torch.rand(4, 2, 3)
+    found = position(torch.stack([x, y, w, h], -1))
+    expected = sine_embedding(2 * math.pi * torch.stack([y, x, w, h], -1), 4)
+    assert found.shape == (2, 3, 16)
+    torch.testing.assert_close(found, expected)

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from hdetr_d2.modeling.transformer.geometry import (
@@ -103,3 +104,69 @@ def test_single_stage_references_are_learned_points(tiny_model, make_batch):
     torch.testing.assert_close(
         first.boxes[..., 2:], torch.full((3, 2, 12, 2), 1 / (1 + math.exp(2)))
     )
+
+
+def test_a_group_can_see_only_what_is_there(tiny_model, make_batch):
+    model = tiny_model()
+    group = random_group("copies", 5)
+    group.sees = ("",)
+    with pytest.raises(ValueError, match=r"'copies' sees \[''\], but there are \['copies'\]"):
+        model.decoder([group], memory_of(model, [1, 1], make_batch))
+
+
+DINO = "common/models/dino.py"
+
+
+def test_dino_takes_the_proposals_of_the_best_class(tiny_model, make_batch):
+    model = tiny_model(DINO)
+    torch.nn.init.normal_(model.query_selection.heads.class_heads[0].weight)
+    memory = memory_of(model, [1, 1], make_batch)
+    extra = model.query_selection.make_slots(4)
+    selection = model.query_selection(memory, [extra])
+    # All of the main queries learn their classes, and only they; they are in the order of scores.
+    proposals = selection.proposals
+    assert proposals.logits.shape == (1, 2, 12, 3)
+    best = proposals.logits[0].amax(-1)
+    assert (best[:, :-1] >= best[:, 1:]).all()
+    torch.testing.assert_close(proposals.boxes[0], selection.main.reference)
+    assert proposals.boxes.requires_grad and not selection.main.reference.requires_grad
+    for queries, slots in (
+        (selection.main, model.query_selection.slots),
+        (selection.extra[0], extra),
+    ):
+        assert torch.equal(queries.content, slots.table.expand(2, -1, -1))
+        assert queries.position is None
+
+
+def test_dino_norms_what_it_reports_and_not_what_it_moves_by(tiny_model, make_batch):
+    model = tiny_model(DINO)
+    decoder = model.decoder
+    torch.nn.init.normal_(decoder.heads.box_heads[0].last.weight)
+    torch.nn.init.normal_(decoder.norm.weight)  # a new one changes nothing after a layer's own norm
+    seen = []
+    decoder.layers[0].register_forward_hook(lambda _, args, x: seen.append(x))
+    decoder.layers[1].register_forward_pre_hook(lambda _, args: seen.append(args[3][:, :, 0]))
+    group = random_group("", 5)
+    group.queries.position = None
+    predictions = decoder([group], memory_of(model, [1, 1], make_batch))[0]
+    states, second = seen
+    for state, boxes in ((decoder.norm(states), predictions.boxes[0]), (states, second)):
+        delta = decoder.heads.box_deltas(0, state)
+        start = group.queries.reference
+        torch.testing.assert_close(boxes, (torch.logit(start, eps=1e-3) + delta).sigmoid())
+    assert not second.requires_grad
+    assert not torch.allclose(predictions.boxes[0], second, atol=1e-3)
+
+
+def test_dino_makes_positions_of_the_references_of_each_layer(tiny_model, make_batch):
+    model = tiny_model(DINO)
+    torch.nn.init.normal_(model.decoder.heads.box_heads[0].last.weight)
+    seen = []
+    for layer in model.decoder.layers:
+        layer.register_forward_pre_hook(lambda _, args: seen.append((args[1], args[3])))
+    group = random_group("", 5)
+    group.queries.position = None
+    model.decoder([group], memory_of(model, [1, 1], make_batch))
+    for position, reference in seen:
+        torch.testing.assert_close(position, model.decoder.position(reference[:, :, 0]))
+    assert not torch.equal(seen[0][0], seen[1][0])

@@ -69,7 +69,7 @@ def dino_state_dict(
         ("decoder.ref_point_head.layers.1.", dim, dim),
     ):
         entries |= linear(f"transformer.{prefix}", out, into)
-    entries |= _norm("transformer.enc_output_norm.", dim) | _norm("transformer.decoder.norm.", dim)
+    entries |= norm("transformer.enc_output_norm.", dim) | norm("transformer.decoder.norm.", dim)
     entries["transformer.tgt_embed.weight"] = torch.randn(queries, dim)
     entries["label_enc.weight"] = torch.randn(label_rows, dim)
     return entries | _neck([256, 512, 1024, 2048][5 - levels :], dim, levels)
