@@ -7,7 +7,7 @@ The sizes are those of DETR with ResNet-50 (https://arxiv.org/abs/2005.12872, se
 from detectron2.config import LazyCall as L
 
 from hdetr_d2.losses import MaskLoss
-from hdetr_d2.modeling import MaskHead
+from hdetr_d2.modeling import MaskHead, PanopticMerger
 
 masks = dict(
     mask_head=L(MaskHead)(
@@ -21,3 +21,5 @@ masks = dict(
 )
 # Only the mask head learns, from a box checkpoint in `train.init_checkpoint`: `model.update(...)`
 masks_only = dict(freeze=[r"^(?!mask_head\.)"])
+# One segment for every pixel: a panoptic data set, its classes and its metric.
+panoptic = dict(panoptic=L(PanopticMerger)(thing_classes="${data.thing_classes}", threshold=0.85))

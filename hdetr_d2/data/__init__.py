@@ -4,6 +4,7 @@ from hdetr_d2.data.copy_paste import CopyPaste
 from hdetr_d2.data.images import BadImageError, read_image
 from hdetr_d2.data.loader import build_test_loader, build_train_loader
 from hdetr_d2.data.mapper import DetrMapper
+from hdetr_d2.data.panoptic import PanopticMapper
 from hdetr_d2.data.registration import DatasetInfo, register_datasets
 from hdetr_d2.data.sampler import iterations_per_epoch
 from hdetr_d2.data.transforms import (
@@ -20,6 +21,7 @@ __all__ = [
     "DatasetInfo",
     "DetrMapper",
     "LargeScaleJitter",
+    "PanopticMapper",
     "RandomShortSide",
     "ResizeOrCrop",
     "build_test_loader",

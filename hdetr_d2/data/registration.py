@@ -13,6 +13,7 @@ from detectron2.data.datasets import register_coco_instances
 
 from hdetr_d2.data.coco_json import CocoJson, Problem, find_problems, read_coco_json
 from hdetr_d2.data.lvis_shim import import_lvis
+from hdetr_d2.data.panoptic import register_panoptic
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -25,13 +26,15 @@ LOOKED_FOR = 100
 class DatasetInfo:
     """Class names in the order of the labels, and the training images left after filtering; None
     where the training data were not looked at. `most_objects`: of one training image.
-    `image_counts`: in how many training images each class is.
+    `image_counts`: in how many training images each class is. `thing_classes`: indices of those
+    with countable objects; None: all are.
     """
 
     class_names: list[str]
     num_train_images: int | None
     most_objects: int | None = None
     image_counts: list[int] | None = None
+    thing_classes: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,11 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
     """Register the training and the validation data, and make sure that training can start on them.
 
     Args:
-        data: `train_name`, `train_json`, `train_images` and the same for `val` (json None: the name
-            is registered already); `keep_empty`: count images without objects too; `generate`:
-            None, or a node whose `_target_` is called with its other keys before anything is read.
+        data: `train_name`, `train_json`, `train_images` (json None: the name is registered
+            already), `train_panoptic`, the folder of the PNGs of a panoptic json (None
+            otherwise), and the same for `val`; `keep_empty`: count images without objects too;
+            `generate`: None, or a node whose `_target_` is called with its other keys before
+            anything is read.
         for_training: else only the validation data are needed, and the others are left alone.
 
     Raises:
@@ -63,7 +68,7 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
     if val.num_images == 0:
         raise UserError(f"data set {val.name!r} has no images to evaluate on")
     if not for_training:
-        return DatasetInfo(val.class_names, None)
+        return DatasetInfo(val.class_names, None, thing_classes=_things(val))
     train = _open_split(data, "train", for_evaluation=False)
     _check_same_classes(train, val)
     count = train.num_images if data.get("keep_empty", False) else train.num_usable
@@ -72,7 +77,17 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
             f"no image of {train.name!r} is left to train on: of {train.num_images} images "
             f"{train.num_usable} have an object that is no crowd (data.keep_empty=True keeps all)"
         )
-    return DatasetInfo(train.class_names, count, train.most_objects, train.image_counts)
+    return DatasetInfo(
+        train.class_names, count, train.most_objects, train.image_counts, _things(val)
+    )
+
+
+def _things(split: _Split) -> list[int] | None:
+    """Indices of the classes of countable objects, where some are not."""
+    metadata = MetadataCatalog.get(split.name)
+    if metadata.get("panoptic_json") is None:
+        return None
+    return sorted(metadata.thing_dataset_id_to_contiguous_id.values())
 
 
 def _generate(node: Mapping) -> None:
@@ -92,6 +107,9 @@ def _open_split(data: Mapping, split: str, *, for_evaluation: bool) -> _Split:
     if images is None:
         raise UserError(f"{option}_json is given, but {option}_images (the folder) is not")
     json_file, images = os.path.expanduser(json_file), os.path.expanduser(images)
+    if (folder := data.get(f"{split}_panoptic")) is not None:
+        register_panoptic(name, json_file, images, os.path.expanduser(folder))
+        return _open_registered(name, option, for_evaluation=for_evaluation)
     _check_not_taken(name, json_file, images, option)
     coco = _checked_json(json_file, images, for_evaluation=for_evaluation)
     ids = sorted(category["id"] for category in coco.categories)

@@ -84,8 +84,9 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
 def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     """Register the data sets, then write what follows from them: the rest interpolates from there.
 
-    Writes `data.num_classes`, `data.class_names`, `data.image_counts`, `train.iterations_per_epoch`
-    and, unless the user has set it, `train.max_iter`. Every process calls this.
+    Writes `data.num_classes`, `data.class_names`, `data.thing_classes`, `data.image_counts`,
+    `train.iterations_per_epoch` and, unless the user has set it, `train.max_iter`. Every process
+    calls this.
 
     Args:
         for_training: else the training data may be absent, and the length of a training is open.
@@ -98,6 +99,8 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     info = first_on_each_machine(lambda: register_datasets(cfg.data, for_training=for_training))
     cfg.data.class_names = list(info.class_names)
     cfg.data.num_classes = len(info.class_names)
+    things = info.thing_classes
+    cfg.data.thing_classes = [*range(cfg.data.num_classes)] if things is None else things
     cfg.data.image_counts = info.image_counts
     warn_of_limits(cfg, info.most_objects)
     if info.num_train_images is None:

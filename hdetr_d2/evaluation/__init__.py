@@ -1,8 +1,9 @@
-"""Evaluators for configs: COCO's and LVIS's metrics."""
+"""Evaluators for configs: COCO's and LVIS's metrics, panoptic quality."""
 
 from detectron2.evaluation import COCOEvaluator
 
 from hdetr_d2.data.lvis_shim import import_lvis
 from hdetr_d2.evaluation.lvis_evaluator import LVISEvaluator
+from hdetr_d2.evaluation.panoptic_evaluator import PanopticEvaluator
 
-__all__ = ["COCOEvaluator", "LVISEvaluator", "import_lvis"]
+__all__ = ["COCOEvaluator", "LVISEvaluator", "PanopticEvaluator", "import_lvis"]

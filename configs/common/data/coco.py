@@ -24,7 +24,10 @@ data = dict(
     val_images=None,
     num_classes=None,  # written from the json
     class_names=None,  # written from the json
+    thing_classes=[],  # written from the json: indices of the classes with countable objects
     image_counts=None,  # written from the training json: in how many images each class is
+    train_panoptic=None,  # the folder of the PNGs of a panoptic json
+    val_panoptic=None,
     keep_empty=False,  # True: train on images without objects too
     generate=None,  # a node that writes the data set before it is read
 )

@@ -1,0 +1,28 @@
+"""COCO 2017's panoptic segments, things and stuff, in coco/annotations below
+$DETECTRON2_DATASETS or datasets.
+
+The evaluator needs no panopticapi. Detectron2's own, where both are installed:
+dataloader.evaluator._target_=detectron2.evaluation.COCOPanopticEvaluator
+"""
+
+import os
+
+from detectron2.config import LazyCall as L
+
+from hdetr_d2.data import PanopticMapper
+from hdetr_d2.evaluation import PanopticEvaluator
+
+from .coco import data, dataloader
+
+__all__ = ["data", "dataloader"]
+
+_root = os.path.join(os.getenv("DETECTRON2_DATASETS", "datasets"), "coco/")
+for split in ("train", "val"):
+    data[f"{split}_name"] = f"coco_2017_{split}_all_segments"
+    data[f"{split}_json"] = f"{_root}annotations/panoptic_{split}2017.json"
+    data[f"{split}_images"] = f"{_root}{split}2017"
+    data[f"{split}_panoptic"] = f"{_root}annotations/panoptic_{split}2017"
+
+dataloader.train.mapper._target_ = PanopticMapper
+dataloader.train.mapper.with_masks = True
+dataloader.evaluator = L(PanopticEvaluator)(dataset_name="${data.val_name}")
