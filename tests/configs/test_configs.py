@@ -28,7 +28,7 @@ def path(request):
 
 def test_there_are_recipes():
     folders = {name.split("/")[0] for name in RECIPES}
-    assert folders >= {"custom", "deformable_detr", "hdetr", "quickstart"}
+    assert folders >= {"custom", "deformable_detr", "detr", "hdetr", "quickstart"}
 
 
 def test_the_header_tells_what_one_must_know(path):

@@ -50,3 +50,17 @@ def test_what_all_recipes_share(name: str) -> None:
     assert (cfg.optimizer.lr, cfg.train.clip_grad_norm) == (2e-4, 0.1)
     scales = {rule.pattern: rule.lr_scale for rule in cfg.optimizer.params["rules"]}
     assert scales == {r"^backbone\.": 0.1, "reference_points|sampling_offsets": 0.1}
+
+
+@pytest.mark.parametrize("name", [f"detr/{path.name}" for path in (CONFIGS / "detr").glob("*.py")])
+def test_a_recipe_of_detr(name: str) -> None:
+    cfg, stem = config(name), Path(name).stem
+    dc5, size, epochs = re.fullmatch(r"detr_(dc5_)?r(\d+)_(\d+)ep", stem).groups()
+    assert cfg.train.output_dir == f"output/{stem}"
+    assert cfg.train.epochs == int(epochs)
+    assert cfg.lr_multiplier.milestones == [{"300": 200, "500": 400}[epochs]]
+    assert cfg.model.backbone.name == f"resnet{size}.tv_in1k"
+    assert cfg.model.backbone.get("output_stride", 32) == (16 if dc5 else 32)
+    assert (cfg.optimizer.lr, cfg.dataloader.train.total_batch_size) == (1e-4, 64)
+    rules = [dict(rule) for rule in cfg.optimizer.params["rules"]]
+    assert rules == [{"pattern": r"^backbone\.", "lr_scale": 0.1}]
