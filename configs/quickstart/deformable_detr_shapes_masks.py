@@ -2,8 +2,8 @@
 
 Paper:     DETR, https://arxiv.org/abs/2005.12872, section 4.4, on Deformable DETR
 Command:   python train_net.py --config-file configs/quickstart/deformable_detr_shapes_masks.py
-Minutes:   about 8 on two CPU cores
-Published: none
+Minutes:   about 10 on two quiet CPU cores
+Published: none; docs/MASKS.md tells what to expect
 """
 
 from ..common.masks import masks
