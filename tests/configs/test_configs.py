@@ -38,7 +38,7 @@ def test_the_header_tells_what_one_must_know(path):
     if path.endswith("shapes.py"):
         return
     relative = Path(path).relative_to(CONFIGS.parent)
-    assert re.search(rf"^Command: +python train_net.py[^:]*{relative}\b", header, re.MULTILINE)
+    assert re.search(rf"^Command: +python \S+\.py[^:]*{relative}\b", header, re.MULTILINE)
 
 
 def test_a_saved_recipe_gives_the_same_model(path, tmp_path):

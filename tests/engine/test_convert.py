@@ -83,6 +83,7 @@ def test_a_variant_is_built_and_loaded_from_what_was_written(variant: str, tmp_p
     [
         ({}, {}),
         ({"levels": 5}, {"use_dn": False}),
+        ({"levels": 5, "swin": True}, {"drop_path_rate": 0.2}),
         (
             {"shared": False},
             {"dec_pred_class_embed_share": False, "dec_pred_bbox_embed_share": False},

@@ -145,7 +145,7 @@ def test_dino_norms_what_it_reports_and_not_what_it_moves_by(tiny_model, make_ba
     torch.nn.init.normal_(decoder.norm.weight)  # a new one changes nothing after a layer's own norm
     seen = []
     decoder.layers[0].register_forward_hook(lambda _, args, x: seen.append(x))
-    decoder.layers[1].register_forward_pre_hook(lambda _, args: seen.append(args[3][:, :, 0]))
+    decoder.layers[1].register_forward_pre_hook(lambda _, args: seen.append(args[4][:, :, 0]))
     group = random_group("", 5)
     group.queries.position = None
     predictions = decoder([group], memory_of(model, [1, 1], make_batch))[0]
@@ -163,7 +163,7 @@ def test_dino_makes_positions_of_the_references_of_each_layer(tiny_model, make_b
     torch.nn.init.normal_(model.decoder.heads.box_heads[0].last.weight)
     seen = []
     for layer in model.decoder.layers:
-        layer.register_forward_pre_hook(lambda _, args: seen.append((args[1], args[3])))
+        layer.register_forward_pre_hook(lambda _, args: seen.append((args[1], args[4])))
     group = random_group("", 5)
     group.queries.position = None
     model.decoder([group], memory_of(model, [1, 1], make_batch))

@@ -10,7 +10,8 @@ from torch import Tensor
 from hdetr_d2.checkpoint.importers.arguments import Arguments
 from hdetr_d2.errors import UserError
 
-BODY = "backbone.0.body."
+_BACKBONE = "backbone.0."
+_BODY = "backbone.0.body."
 
 # Blocks of the third stage -> timm's model, with the weights that its training starts from.
 _RESNETS = {6: "resnet50.tv_in1k", 23: "resnet101.tv_in1k", 36: "resnet152.tv_in1k"}
@@ -29,13 +30,14 @@ def backbone_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dic
     Raises:
         UserError: it is neither a ResNet with bottlenecks nor a Swin that is known here.
     """
-    if f"{BODY}patch_embed.proj.weight" in weights:
-        return _swin(weights, arguments)
-    name = _RESNETS.get(_blocks(weights, r"layer3\."))
-    if name is None or f"{BODY}layer1.0.conv3.weight" not in weights:
+    body = _of_backbone(weights)
+    if "patch_embed.proj.weight" in body:
+        return _swin(body, arguments)
+    name = _RESNETS.get(_blocks(body, r"layer3\."))
+    if name is None or "layer1.0.conv3.weight" not in body:
         raise UserError(
-            f"the backbone of the file ({BODY}*) is neither one of {', '.join(_RESNETS.values())} "
-            f"nor a Swin"
+            f"the backbone of the file ({_BACKBONE}*) is neither one of "
+            f"{', '.join(_RESNETS.values())} nor a Swin"
         )
     return {
         "model.backbone.name": name,
@@ -43,10 +45,19 @@ def backbone_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dic
     }
 
 
-def _swin(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
-    width = len(weights[f"{BODY}patch_embed.proj.weight"])
-    blocks = _blocks(weights, r"layers\.2\.blocks\.")
-    table = weights.get(f"{BODY}layers.0.blocks.0.attn.relative_position_bias_table")
+def _of_backbone(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Its own weights; what takes features out of a model calls the model its body."""
+    return {
+        name.removeprefix(_BODY).removeprefix(_BACKBONE): value
+        for name, value in weights.items()
+        if name.startswith(_BACKBONE)
+    }
+
+
+def _swin(body: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
+    width = len(body["patch_embed.proj.weight"])
+    blocks = _blocks(body, r"layers\.2\.blocks\.")
+    table = body.get("layers.0.blocks.0.attn.relative_position_bias_table")
     window = 0 if table is None else (math.isqrt(len(table)) + 1) // 2  # it has (2 w - 1)^2 rows
     name = _SWINS.get((width, blocks, window))
     if name is None:
@@ -62,7 +73,7 @@ def _swin(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]
     }
 
 
-def _blocks(weights: Mapping[str, Tensor], stage: str) -> int:
+def _blocks(body: Mapping[str, Tensor], stage: str) -> int:
     """How many blocks have names that go on with their number after `stage`."""
-    pattern = re.compile(re.escape(BODY) + stage + r"(\d+)\.")
-    return len({match[1] for name in weights if (match := pattern.match(name))})
+    pattern = re.compile(stage + r"(\d+)\.")
+    return len({match[1] for name in body if (match := pattern.match(name))})

@@ -10,14 +10,14 @@ Rule: TypeAlias = tuple[str, str | Callable[[re.Match[str]], str]]
 _LAYER = r"^transformer\.(encoder|decoder)\.layers\.(\d+)\."
 
 SHARED: Sequence[Rule] = [
-    # A Swin; timm counts a merging of patches to the stage after it.
+    # A Swin, which DINO has without a `body`; timm counts a merging of patches to the stage after it.
     (
-        r"^backbone\.0\.body\.layers\.(\d+)\.downsample\.",
+        r"^backbone\.0\.(?:body\.)?layers\.(\d+)\.downsample\.",
         lambda m: f"backbone.net.layers_{int(m[1]) + 1}.downsample.",
     ),
-    (r"^backbone\.0\.body\.layers\.(\d+)\.", r"backbone.net.layers_\1."),
-    (r"^backbone\.0\.body\.norm(\d+)\.", lambda m: f"backbone.norms.res{int(m[1]) + 2}."),
-    (r"^backbone\.0\.body\.", "backbone.net."),
+    (r"^backbone\.0\.(?:body\.)?layers\.(\d+)\.", r"backbone.net.layers_\1."),
+    (r"^backbone\.0\.(?:body\.)?norm(\d+)\.", lambda m: f"backbone.norms.res{int(m[1]) + 2}."),
+    (r"^backbone\.0\.(?:body\.)?", "backbone.net."),
     (_LAYER + "linear", r"\1.layers.\2.feed_forward.linear"),
     (r"^transformer\.encoder\.layers\.(\d+)\.norm1\.", r"encoder.layers.\1.norm."),
     (r"^transformer\.encoder\.layers\.(\d+)\.norm2\.", r"encoder.layers.\1.feed_forward.norm."),

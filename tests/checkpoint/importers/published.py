@@ -47,9 +47,14 @@ def state_dict(
 
 
 def dino_state_dict(
-    *, levels: int = 4, shared: bool = True, queries: int = 12, label_rows: int = 6
+    *,
+    levels: int = 4,
+    shared: bool = True,
+    queries: int = 12,
+    label_rows: int = 6,
+    swin: bool = False,
 ) -> dict[str, Tensor]:
-    """Of a DINO with the other sizes of `state_dict`."""
+    """Of a DINO with the other sizes of `state_dict`; a Swin-T has no "body" there."""
     dim, classes, layers = 32, 5, (1, 2)
     entries = state_dict(layers=layers, levels=levels, refine=not shared)
     entries = {
@@ -72,7 +77,12 @@ def dino_state_dict(
     entries |= norm("transformer.enc_output_norm.", dim) | norm("transformer.decoder.norm.", dim)
     entries["transformer.tgt_embed.weight"] = torch.randn(queries, dim)
     entries["label_enc.weight"] = torch.randn(label_rows, dim)
-    return entries | _neck([256, 512, 1024, 2048][5 - levels :], dim, levels)
+    channels = [96, 192, 384, 768] if swin else [256, 512, 1024, 2048]
+    entries |= _neck(channels[5 - levels :], dim, levels)
+    if not swin:
+        return entries
+    others = {key: value for key, value in entries.items() if not key.startswith("backbone.")}
+    return others | {f"backbone.0.{key}": value for key, value in _swin(channels[5 - levels :])}
 
 
 def backbone_weights(name: str) -> dict[str, Tensor]:
@@ -147,15 +157,17 @@ def _neck(channels: list[int], dim: int, levels: int) -> dict[str, Tensor]:
 
 def _backbone(name: str) -> Iterator[tuple[str, Tensor]]:
     if name == "swin_tiny":
-        yield from _swin()
+        yield from _swin(CHANNELS[name])
         return
     for key, value in torchvision.models.resnet50().state_dict().items():
         if not key.startswith("fc.") and not key.endswith("num_batches_tracked"):
             yield key, value
 
 
-def _swin() -> Iterator[tuple[str, Tensor]]:
-    """A Swin-T as its authors name it: a merging of patches belongs to the stage before it."""
+def _swin(channels: list[int]) -> Iterator[tuple[str, Tensor]]:
+    """A Swin-T as its authors name it, with norms of the last stages: a merging of patches belongs
+    to the stage before it.
+    """
     with torch.device("meta"):
         net = timm.create_model("swin_tiny_patch4_window7_224", num_classes=0)
     for key, value in net.state_dict().items():
@@ -167,5 +179,5 @@ def _swin() -> Iterator[tuple[str, Tensor]]:
         if key.endswith("relative_position_bias_table"):
             index = key.replace("bias_table", "index")
             yield index, torch.zeros(49, 49, dtype=torch.int64)
-    for place, width in enumerate(CHANNELS["swin_tiny"], start=1):
+    for place, width in enumerate(channels, start=4 - len(channels)):
         yield from norm(f"norm{place}.", width).items()
