@@ -10,7 +10,7 @@ Rule: TypeAlias = tuple[str, str | Callable[[re.Match[str]], str]]
 _LAYER = r"^transformer\.(encoder|decoder)\.layers\.(\d+)\."
 
 SHARED: Sequence[Rule] = [
-    # A Swin, which DINO has without a `body`; timm counts a merging of patches to the stage after it.
+    # A Swin, in DINO without `body`; timm counts a merging of patches to the stage after it.
     (
         r"^backbone\.0\.(?:body\.)?layers\.(\d+)\.downsample\.",
         lambda m: f"backbone.net.layers_{int(m[1]) + 1}.downsample.",
