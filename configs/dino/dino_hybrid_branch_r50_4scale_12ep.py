@@ -12,11 +12,11 @@ from ..common.data.coco import data, dataloader
 from ..common.models.dino import model
 from ..common.optim import detr_optimizer as optimizer
 from ..common.schedule import lr_multiplier
-from ..common.schemes import contrastive_denoising, hybrid_branch
+from ..common.schemes import hybrid_branch
 from ..common.train import train
 
 # The proposals behind the 900 main ones; denoising sees the main queries only.
-model.schemes = [hybrid_branch, contrastive_denoising]
+model.schemes = [hybrid_branch, *model.schemes]
 
 train.output_dir = "output/dino_hybrid_branch_r50_4scale_12ep"
 train.epochs = 12
