@@ -46,4 +46,4 @@ def test_what_all_of_them_share(path: Path) -> None:
     assert cfg.dataloader.train.total_batch_size == 16
     denoising = cfg.model.schemes[-1]
     assert (denoising.groups, denoising.max_queries) == (100, 200)
-    assert (denoising.label_noise, denoising.box_noise.scale) == (0.25, 0.4)
+    assert (denoising.label_noise, denoising.box_noise.scale) == (0.25, 1.0)

@@ -5,7 +5,7 @@ they are built and with their twin.
 import hdetr_d2  # noqa: F401
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from hdetr_d2.modeling.transformer.deformable_encoder import DeformableEncoderLayer
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
 from hdetr_d2.ops import ms_deform_attn
+from hdetr_d2.structures import Memory
 
 sys.path.insert(0, str(Path(__file__).parent))
 from attention_inputs import differentiate, random_inputs
@@ -39,12 +40,12 @@ def layer() -> DeformableEncoderLayer:
     return layer
 
 
-def layer_inputs(height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Sequence, Tensor]:
+def layer_inputs(height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Memory]:
     shapes = ((height, width), (height // 2, width // 2))
     tokens = sum(h * w for h, w in shapes)
     x, position = torch.randn(2, tokens, 16, requires_grad=True), torch.randn(2, tokens, 16)
-    reference, padding = torch.rand(2, tokens, 2, 2), torch.zeros(2, tokens, dtype=torch.bool)
-    return x, position, reference, shapes, padding
+    padding = torch.zeros(2, tokens, dtype=torch.bool)
+    return x, position, torch.rand(2, tokens, 2, 2), Memory(x, padding, shapes, torch.ones(2, 2, 2))
 
 
 @pytest.mark.parametrize("dynamic", [None, True])
@@ -92,14 +93,14 @@ def test_a_compiled_graph_under_autocast():
 
 
 def test_export(layer):
-    inputs = layer_inputs(6, 8)
-    program = torch.export.export(layer, inputs)
-    torch.testing.assert_close(program.module()(*inputs), layer(*inputs))
+    x, position, reference, memory = layer_inputs(6, 8)
+    inputs = (x + position, reference, x, memory.shapes, memory.padding)
+    program = torch.export.export(layer.attention, inputs)
+    torch.testing.assert_close(program.module()(*inputs), layer.attention(*inputs))
 
 
 def test_a_layer_attends_for_no_query(layer):
-    _, _, _, shapes, padding = layer_inputs(6, 8)
-    tokens = torch.randn(2, padding.shape[1], 16)
-    none = torch.zeros(2, 0, 16)
-    out = layer.attention(none, torch.zeros(2, 0, 2, 2), tokens, shapes, padding)
+    *_, memory = layer_inputs(6, 8)
+    none, nowhere = torch.zeros(2, 0, 16), torch.zeros(2, 0, 2, 2)
+    out = layer.attention(none, nowhere, memory.tokens, memory.shapes, memory.padding)
     assert out.shape == (2, 0, 16)
