@@ -4,7 +4,7 @@ C channels.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 from detectron2.structures import BitMasks, Instances, PolygonMasks
@@ -228,6 +228,31 @@ class Given:
         return (self.repeats,) * self.assignment.shape[0]
 
 
+class AttentionBias(Protocol):
+    """What a group adds to the scores of its self-attention, asked in every decoder layer. A module
+    that learns belongs to the scheme that makes the group.
+    """
+
+    def __call__(
+        self,
+        layer: int,
+        content: Tensor,
+        position: Tensor,
+        reference: Tensor | None,
+        logits: Tensor | None,
+    ) -> Tensor | None:
+        """The bias of `layer`, `Tensor[B, N, N]`, rows for the queries that look and columns for
+        those that are seen, the same for all heads; None for a layer without one.
+
+        Args:
+            layer: of the decoder, from 0 on.
+            content, position: `Tensor[B, N, C]`, as they enter the self-attention.
+            reference: where the queries stand, `Tensor[B, N, 2 or 4]` (cx, cy) or cxcywh in [0, 1];
+                of a decoder without references the boxes of the layer before, None in layer 0.
+            logits: of the layer before, `Tensor[B, N, K]`; None in layer 0.
+        """
+
+
 @dataclass
 class QueryGroup:
     """A named set of queries that goes through the decoder and sees itself, and what it `sees`.
@@ -236,10 +261,11 @@ class QueryGroup:
     how the queries find their targets. weight: of all of its losses. blocks: the Q queries are so
     many equal blocks, one after the other, that are blind to each other; each is matched with all
     targets, and the losses are the sum over the blocks. sees: names of other groups whose queries
-    are further keys for its own in self-attention; they do not see it.
+    are further keys for its own in self-attention; they do not see it. attention_bias: of the
+    scores of its self-attention, for groups of one block that see themselves alone.
 
     Raises:
-        ValueError: queries that cannot be divided into the blocks.
+        ValueError: queries that cannot be divided into the blocks, or a bias where it has no place.
     """
 
     name: str
@@ -248,12 +274,18 @@ class QueryGroup:
     weight: float = 1.0
     blocks: int = 1
     sees: tuple[str, ...] = ()
+    attention_bias: AttentionBias | None = None
 
     def __post_init__(self) -> None:
         queries = self.queries.content.shape[1]
         if queries % self.blocks:
             raise ValueError(
                 f"The group {self.name!r} cannot have {queries} queries in {self.blocks} blocks."
+            )
+        if self.attention_bias is not None and (self.blocks > 1 or self.sees):
+            raise ValueError(
+                f"The group {self.name!r} cannot have an attention bias: it has {self.blocks} "
+                f"blocks and sees {list(self.sees)}, and a bias is for one block that sees itself."
             )
 
     @property

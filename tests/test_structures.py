@@ -5,7 +5,7 @@ import torch
 from detectron2.structures import BitMasks, Boxes, Instances, PolygonMasks
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.structures import Given, Match, Memory, Targets
+from hdetr_d2.structures import Given, Match, Memory, Queries, QueryGroup, Targets
 
 CPU = torch.device("cpu")
 
@@ -121,3 +121,11 @@ def test_a_level_of_the_memory():
     memory = Memory(tokens, padding, ((2, 3), (1, 2)), torch.ones(1, 2, 2))
     assert torch.equal(memory.level(-1)[0], tokens[:, 6:])
     assert memory.level(0)[1].tolist() == [[False] * 6]
+
+
+@pytest.mark.parametrize("further", [{"blocks": 2}, {"sees": ("",)}])
+def test_a_bias_is_for_one_block_that_sees_itself_alone(further: dict):
+    queries = Queries(torch.zeros(1, 4, 8), None, None)
+    QueryGroup("routed", queries, Match((1,)), attention_bias=lambda *args: None)
+    with pytest.raises(ValueError, match="'routed' cannot have an attention bias"):
+        QueryGroup("routed", queries, Match((1,)), attention_bias=lambda *args: None, **further)

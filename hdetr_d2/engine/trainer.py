@@ -157,7 +157,8 @@ class Trainer(TrainerBase):
             self.scaler.scale(bad_costs.spoil(loss, counts)).backward()
         # Metrics are averaged over processes, but what is counted is summed.
         counted = zip(bad_costs.METRICS, counts * comm.get_world_size(), strict=True)
-        metrics = {**losses, "total_loss": loss, **dict(counted)}
+        means = {name: value * share for name, value in observer.means.items()}
+        metrics = {**losses, "total_loss": loss, **dict(counted), **means}
         return {name: value.detach() for name, value in metrics.items()}, observer.seen
 
     def _communication(self, *, last: bool) -> AbstractContextManager:

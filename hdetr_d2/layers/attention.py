@@ -10,7 +10,8 @@ def attend(
     """Attention of `Tensor[B, Q, H, D]` with H heads to keys and values `Tensor[B, N, H, D]`.
 
     Args:
-        mask: bool, True where a query may look; broadcast to `[B, H, Q, N]`.
+        mask: bool, True where a query may look; or added to the scores, in their dtype. Broadcast
+            to `[B, H, Q, N]`.
         dropout: of the attention weights.
 
     Returns:

@@ -15,6 +15,7 @@ from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.trainer import seed_step
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.observation import observe_mean
 
 
 class Gradients(HookBase):
@@ -49,6 +50,21 @@ def test_random_state_is_a_function_of_seed_iteration_and_rank() -> None:
         draws.setdefault(position, []).append(torch.rand(()).item())
     assert draws[1, 2, 0][0] == draws[1, 2, 0][1]
     assert len({values[0] for values in draws.values()}) == 4
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_mean_that_the_model_observes_is_logged(
+    make_trainer: Any, make_toy: Any, accumulate: int
+) -> None:
+    class Observing(make_toy):  # type: ignore[misc]
+        def forward(self, batch: list[dict], **options: Any) -> dict[str, Tensor]:
+            numbers = [float(item["image_id"]) for item in batch]
+            observe_mean("toy/number", torch.tensor(numbers).mean())
+            return super().forward(batch, **options)
+
+    trainer = make_trainer(model=Observing(), accumulate=accumulate)
+    trainer.train(0, 1)
+    assert trainer.storage.latest()["toy/number"][0] == pytest.approx(2.5)  # of 0 to 5
 
 
 @pytest.mark.parametrize("accumulate", [2, 3, 6])

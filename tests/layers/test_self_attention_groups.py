@@ -48,6 +48,37 @@ def test_it_is_attention_under_a_mask(groups: Layout) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
+def test_a_bias_is_added_to_the_scores_of_its_group_in_all_heads() -> None:
+    attention = SelfAttention(dim=12, num_heads=3)
+    x, position = torch.randn(2, 2, 9, 12)
+    bias = torch.randn(2, 4, 4, requires_grad=True)
+    asked = []
+
+    def remember(*inputs: Tensor) -> Tensor:
+        asked.extend(inputs)
+        return bias
+
+    groups = [Span(1, 5), Span(1, 4, bias=remember)]
+    found = attention(x, position, groups)
+    assert torch.equal(asked[0], x[:, 5:]) and torch.equal(asked[1], position[:, 5:])
+    query, key = attention.project(x + position, 0, 1)
+    (value,) = attention.project(x, 2, 2)
+    q, k, v = (part[:, 5:].transpose(1, 2) for part in (query, key, value))
+    weights = (q @ k.transpose(2, 3) / 2 + bias[:, None]).softmax(-1)  # of 4 channels in a head
+    by_hand = attention.out_proj((weights @ v).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(found[:, 5:], by_hand, rtol=0, atol=1e-6)
+    assert torch.equal(found[:, :5], attention(x, position, [Span(1, 5), Span(1, 4)])[:, :5])
+    gradients = (torch.autograd.grad(out.square().sum(), bias)[0] for out in (found, by_hand))
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_group_may_have_no_bias_in_this_layer() -> None:
+    attention = SelfAttention(dim=12, num_heads=3)
+    x, position = torch.randn(2, 2, 9, 12)
+    asked = attention(x, position, [Span(1, 5), Span(1, 4, bias=lambda *inputs: None)])
+    assert torch.equal(asked, attention(x, position, [Span(1, 5), Span(1, 4)]))
+
+
 @pytest.mark.parametrize("groups", BLIND)
 def test_the_layer_is_each_block_by_itself(groups: Layout) -> None:
     attention = SelfAttention(dim=12, num_heads=3)

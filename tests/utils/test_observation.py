@@ -5,11 +5,12 @@ import threading
 import pytest
 import torch
 
-from hdetr_d2.utils.observation import Observer, observe
+from hdetr_d2.utils.observation import Observer, observe, observe_mean
 
 
 def test_without_an_observer_nothing_happens() -> None:
     observe("counts", torch.ones(2))
+    observe_mean("share", torch.tensor(0.5))
 
 
 def test_names_are_apart_and_one_name_is_summed() -> None:
@@ -52,4 +53,13 @@ def test_other_threads_are_not_heard() -> None:
 def test_no_graph_is_kept() -> None:
     with Observer() as observer:
         observe("a", torch.ones(1, requires_grad=True) * 2)
+        observe_mean("b", torch.ones((), requires_grad=True) * 2)
     assert not observer.seen["a"].requires_grad
+    assert not observer.means["b"].requires_grad
+
+
+def test_means_are_apart_from_sums() -> None:
+    with Observer() as observer:
+        observe_mean("a", torch.tensor(0.5))
+        observe("a", torch.tensor(1))
+    assert (observer.means["a"].item(), observer.seen["a"].item()) == (0.5, 1)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -46,11 +47,41 @@ class Decoder(nn.Module, ABC):
         """The predictions of each group, all groups in one pass."""
         queries = Queries.join([group.queries for group in groups])
         lengths = [group.queries.content.shape[1] for group in groups]
-        return self.decode(queries, _layout(groups), memory).split(lengths)
+        return self.decode(queries, Layouts(groups), memory).split(lengths)
 
     @abstractmethod
-    def decode(self, queries: Queries, layout: Layout, memory: Memory) -> Predictions:
+    def decode(self, queries: Queries, layouts: "Layouts", memory: Memory) -> Predictions:
         """The predictions of the queries of all groups, which stand one after the other."""
+
+
+class Layouts:
+    """The layout of the groups in every layer: it changes where their attention has a bias.
+
+    Raises:
+        ValueError: a group sees one that is not there.
+    """
+
+    def __init__(self, groups: Sequence[QueryGroup]) -> None:
+        self.groups = groups
+        self.unbiased = _layout(groups)
+
+    def of_layer(self, layer: int, reference: Tensor | None, logits: Tensor | None) -> Layout:
+        """That of `layer`; the rest as in `AttentionBias`, with the queries of all groups."""
+        if all(group.attention_bias is None for group in self.groups):
+            return self.unbiased
+        sizes = [span.blocks * span.size for span in self.unbiased]
+        rows = (_split(reference, sizes), _split(logits, sizes))
+        parts = zip(self.groups, self.unbiased, *rows, strict=True)
+        return [
+            span._replace(bias=partial(group.attention_bias, layer, reference=place, logits=scored))
+            if group.attention_bias is not None
+            else span
+            for group, span, place, scored in parts
+        ]
+
+
+def _split(rows: Tensor | None, sizes: Sequence[int]) -> Sequence[Tensor | None]:
+    return [None] * len(sizes) if rows is None else rows.split([*sizes], 1)
 
 
 def _layout(groups: Sequence[QueryGroup]) -> list[Span]:

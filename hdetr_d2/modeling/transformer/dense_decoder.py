@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import Layout
 from hdetr_d2.modeling.heads import PredictionHeads
-from hdetr_d2.modeling.transformer.base import Decoder, run_layer
+from hdetr_d2.modeling.transformer.base import Decoder, Layouts, run_layer
 from hdetr_d2.modeling.transformer.layers import DecoderLayer
 from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes
 from hdetr_d2.structures import Memory, Predictions, Queries
@@ -51,9 +50,11 @@ class DenseDecoder(Decoder):
         self.layers = nn.ModuleList(DenseDecoderLayer(sizes) for _ in range(num_layers))
         self.norm = sizes.norm()
 
-    def decode(self, queries: Queries, layout: Layout, memory: Memory) -> Predictions:
-        x, logits, boxes = queries.content, [], []
+    def decode(self, queries: Queries, layouts: Layouts, memory: Memory) -> Predictions:
+        x, logits, boxes = queries.content, list[Tensor](), list[Tensor]()
         for index, layer in enumerate(self.layers):
+            before = (boxes[-1].detach(), logits[-1]) if index else (None, None)
+            layout = layouts.of_layer(index, *before)
             inputs = (x, queries.position, layout, memory)
             x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
             state = self.norm(x)
