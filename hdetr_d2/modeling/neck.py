@@ -21,6 +21,7 @@ class ChannelMapper(nn.Module):
         num_levels: levels to make, at least one for each feature.
         norm_groups: groups of the GroupNorm after each convolution; None for no norm and PyTorch's
             initial weights, as in DETR.
+        bias: whether convolutions have one.
 
     Raises:
         ValueError: an unknown feature, or fewer levels than features.
@@ -34,6 +35,7 @@ class ChannelMapper(nn.Module):
         out_channels: int = 256,
         num_levels: int = 4,
         norm_groups: int | None = 32,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if not 0 < len(in_features) <= num_levels:
@@ -45,13 +47,13 @@ class ChannelMapper(nn.Module):
         self.num_levels = num_levels
         channels = _channels(in_shapes, self.in_features)
         self.in_channels = dict(zip(self.in_features, channels, strict=True))
-        convs = [nn.Conv2d(dim, out_channels, kernel_size=1) for dim in channels]
+        convs = [nn.Conv2d(dim, out_channels, kernel_size=1, bias=bias) for dim in channels]
         for dim in ([channels[-1]] + [out_channels] * num_levels)[: num_levels - len(channels)]:
-            convs.append(nn.Conv2d(dim, out_channels, kernel_size=3, stride=2, padding=1))
+            convs.append(nn.Conv2d(dim, out_channels, 3, stride=2, padding=1, bias=bias))
         for conv in convs if norm_groups else ():
-            weight, bias = conv.parameters()
-            nn.init.xavier_uniform_(weight)
-            nn.init.zeros_(bias)
+            nn.init.xavier_uniform_(conv.weight)
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)
         self.projections = nn.ModuleList(_with_norm(conv, norm_groups) for conv in convs)
 
     def forward(self, features: Mapping[str, Tensor]) -> list[Tensor]:

@@ -13,7 +13,7 @@ from detectron2.config import LazyConfig, instantiate
 from detectron2.structures import BitMasks, Boxes, Instances
 from omegaconf import DictConfig, OmegaConf
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parent / "configs"
 
 # Many threads on tiny tensors cost more than they give.
 torch.set_num_threads(1)

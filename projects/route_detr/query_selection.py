@@ -1,0 +1,31 @@
+"""The queries of the released Route-DETR code."""
+
+import math
+
+from torch import Tensor, nn
+
+from hdetr_d2.layers import sine_embedding
+from hdetr_d2.modeling import PredictionHeads, TwoStageQueries
+
+
+class SeparateQueries(TwoStageQueries):
+    """Two-stage queries whose content and position are normed apart: each is a projection of the
+    proposal's embedding with a norm of its own, where Deformable-DETR has one for both.
+
+    Args:
+        num_queries: of the main group.
+        dim: channels C.
+        heads: a class and a box head for the proposals.
+    """
+
+    def __init__(self, *, num_queries: int, dim: int, heads: PredictionHeads) -> None:
+        super().__init__(num_queries=num_queries, dim=dim, heads=heads)
+        self.position_proj, self.position_norm = nn.Linear(2 * dim, dim), nn.LayerNorm(dim)
+        self.content_proj, self.content_norm = nn.Linear(2 * dim, dim), nn.LayerNorm(dim)
+        for proj in (self.position_proj, self.content_proj):
+            nn.init.xavier_uniform_(proj.weight)
+
+    def _embed(self, boxes: Tensor) -> tuple[Tensor, ...]:
+        embedding = sine_embedding(2 * math.pi * boxes, self.dim // 2)  # [B, Q, 2 * C]
+        position = self.position_norm(self.position_proj(embedding))
+        return position, self.content_norm(self.content_proj(embedding))

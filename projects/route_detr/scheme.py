@@ -1,0 +1,105 @@
+"""The dual branch of Route-DETR (https://arxiv.org/abs/2512.13876): in training the main queries go
+through the decoder once more, with routed self-attention.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from hdetr_d2.projects.route_detr.descriptor import Descriptor
+from hdetr_d2.projects.route_detr.router import Router, RouterSizes, Routing
+from hdetr_d2.schemes import Context, Contribution, Scheme
+from hdetr_d2.schemes.base import check_at_least
+from hdetr_d2.structures import Match, QueryGroup
+from hdetr_d2.utils.observation import observe_mean
+
+
+class RoutedBranch(Scheme):
+    """A second group with the content, position and references of the main one, of which it knows
+    nothing else: main and routed queries are blind to each other.
+
+    Args:
+        sizes: of the routers; each routed layer has one of its own.
+        descriptor: of the queries.
+        num_layers: of the decoder.
+        last: so many of its last layers are routed; None for all.
+        strength: factor of the bias, from the part of the training that is done.
+        weight: of the losses of the branch (the paper's w), likewise.
+
+    Raises:
+        ValueError: no routed layer, or more than the decoder has.
+    """
+
+    name = "routed"
+
+    def __init__(
+        self,
+        *,
+        sizes: RouterSizes,
+        descriptor: Descriptor,
+        num_layers: int,
+        last: int | None,
+        strength: Callable[[float], float],
+        weight: Callable[[float], float],
+    ) -> None:
+        super().__init__()
+        last = num_layers if last is None else last
+        check_at_least(1, last=last)
+        if last > num_layers:
+            raise ValueError(f"last={last}, but the decoder has {num_layers} layers.")
+        self.descriptor = descriptor
+        self.strength = strength
+        self.weight = weight
+        routed = range(num_layers - last, num_layers)
+        self.routers = nn.ModuleDict({str(layer): Router(sizes) for layer in routed})
+
+    def contribute(self, context: Context) -> Contribution:
+        strength, weight = self.strength(context.progress), self.weight(context.progress)
+        _observe(strength=strength, weight=weight, device=context.memory.tokens.device)
+        group = QueryGroup(
+            self.name,
+            context.main.queries,
+            Match((1,) * context.num_layers),
+            weight,
+            attention_bias=partial(self.bias, strength),
+        )
+        return Contribution([group])
+
+    def bias(self, strength: float, layer: int, *seen: Tensor, **known: Tensor) -> Tensor | None:
+        """What is added to the scores of `layer`; see `AttentionBias`. A strength of 0 leaves the
+        routers in the graph: their gradients are zeros.
+        """
+        routing = self.route(layer, *seen, **known)
+        if routing is None:
+            return None
+        router = self.routers[str(layer)]
+        observe_mean(f"routing/suppressor_{layer}", router.suppressor.strength)
+        observe_mean(f"routing/delegator_{layer}", router.delegator.strength)
+        observe_mean(f"routing/suppressed_{layer}", (routing.bias < 0).float().mean())
+        return strength * routing.bias
+
+    def route(
+        self,
+        layer: int,
+        content: Tensor,
+        position: Tensor,
+        reference: Tensor | None,
+        logits: Tensor | None,
+    ) -> Routing | None:
+        """The routing of `layer` at full strength, None where it has no router; the arguments are
+        those of an `AttentionBias`.
+        """
+        if str(layer) not in self.routers:
+            return None
+        # Descriptors span a factor of ten, and a gate of 16 bits would be coarse.
+        with torch.autocast(content.device.type, enabled=False):
+            content, position = content.float(), position.float()
+            descriptor = self.descriptor(content, position, reference, logits)
+            return self.routers[str(layer)](content, position, descriptor)
+
+
+def _observe(*, device: torch.device, **values: float) -> None:
+    for name, value in values.items():
+        observe_mean(f"routing/{name}", torch.full((), value, device=device))

@@ -1,0 +1,105 @@
+"""The whole detector against recorded outputs of the released code: its checkpoint is converted,
+and every loss of both branches, the gradients and the detections are compared.
+"""
+
+import hdetr_d2  # noqa: F401
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.config import LazyConfig, instantiate
+from detectron2.structures import Boxes, Instances
+
+from hdetr_d2.engine.convert import convert_checkpoint
+from hdetr_d2.modeling.backbone import without_pretrained
+
+sys.path.insert(0, str(Path(__file__).parent))
+from recorded import gradient_norms, load
+
+from hdetr_d2.projects.route_detr.importer_names import family_name, rename
+
+RUNS = ["lam0.0_last1", "lam0.5_last1", "lam0.5_last3", "lam1.0_last1", "lam1.0_last3"]
+LAYERS = 3
+
+
+@pytest.fixture(scope="module")
+def case():
+    return load("route_detr")
+
+
+@pytest.fixture(scope="module")
+def convert(case, tmp_path_factory):
+    """Converts the recorded checkpoint for so many routed layers."""
+
+    def run(last: int):
+        folder = tmp_path_factory.mktemp("converted")
+        torch.save(case.checkpoint(), folder / "theirs.pth")
+        return convert_checkpoint(
+            folder / "theirs.pth",
+            source="route-detr",
+            output=folder / "ours",
+            arguments={"num_queries": 30, "last_n": last},
+        )
+
+    return run
+
+
+def build(converted, strength: float):
+    """The model with a constant strength, and the loss weight that the recording had."""
+    cfg = LazyConfig.load(str(converted.config))
+    (scheme,) = cfg.model.schemes
+    scheme.strength.update(first=strength, last=strength)
+    scheme.weight.update(first=0.5, last=0.5)
+    with without_pretrained():
+        model = instantiate(cfg.model)
+    model.load_state_dict(torch.load(converted.weights)["model"])
+    return model
+
+
+def inputs(case):
+    batch = []
+    for index, (image, target) in enumerate(zip(case.images, case.targets, strict=True)):
+        height, width = image.shape[-2:]
+        centre, size = target["boxes"].split(2, -1)
+        xyxy = torch.cat([centre - size / 2, centre + size / 2], -1)
+        xyxy = xyxy * torch.tensor([width, height, width, height])
+        instances = Instances((height, width), gt_boxes=Boxes(xyxy), gt_classes=target["labels"])
+        batch.append({"image": image, "instances": instances, "image_id": index})
+    return batch
+
+
+def expected_losses(case, recorded):
+    """By our names, weighted."""
+    weights = case.weight_dict
+    main = {name: weights[name] * value for name, value in recorded["main"].items()}
+    routed = {_routed(name): weights[name] * value / 2 for name, value in recorded["aux"].items()}
+    return main | routed
+
+
+def _routed(name: str) -> str:
+    """`loss_class_0` is `loss_class_routed_0` in the routed branch."""
+    kind, *layer = name.removeprefix("loss_").split("_")
+    return "_".join(["loss", kind, "routed", *layer])
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_loss_and_gradient(case, convert, run):
+    recorded = case.runs[run]
+    strength, last = float(run[3:6]), int(run[-1])
+    model = build(convert(last), strength).train()
+    losses = model(inputs(case))
+    expected = expected_losses(case, recorded)
+    assert set(losses) == set(expected)
+    for name, value in expected.items():
+        assert losses[name].item() == pytest.approx(value, rel=1e-4), name
+    total = sum(losses.values())
+    assert total.item() == pytest.approx(recorded["combined_total_f64sum"], rel=1e-6)
+    total.backward()
+    norms = gradient_norms(model)
+    assert math.hypot(*norms.values()) == pytest.approx(recorded["total_grad_norm"], rel=1e-4)
+    for name, value in (recorded["grad_norms"] | recorded["router_grad_norms"]).items():
+        ours = rename(family_name(name, LAYERS), LAYERS)
+        assert norms[ours] == pytest.approx(value, rel=1e-3, abs=1e-6), name
