@@ -4,6 +4,7 @@ through the decoder once more, with routed self-attention.
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -74,11 +75,15 @@ class RoutedBranch(Scheme):
         routing = self.route(layer, *seen, **known)
         if routing is None:
             return None
-        router = self.routers[str(layer)]
+        router = self.router(layer)
         observe_mean(f"routing/suppressor_{layer}", router.suppressor.strength)
         observe_mean(f"routing/delegator_{layer}", router.delegator.strength)
         observe_mean(f"routing/suppressed_{layer}", (routing.bias < 0).float().mean())
         return strength * routing.bias
+
+    def router(self, layer: int) -> Router:
+        """That of a routed layer."""
+        return cast(Router, self.routers[str(layer)])
 
     def route(
         self,
@@ -97,7 +102,7 @@ class RoutedBranch(Scheme):
         with torch.autocast(content.device.type, enabled=False):
             content, position = content.float(), position.float()
             descriptor = self.descriptor(content, position, reference, logits)
-            return self.routers[str(layer)](content, position, descriptor)
+            return self.router(layer)(content, position, descriptor)
 
 
 def _observe(*, device: torch.device, **values: float) -> None:

@@ -44,11 +44,11 @@ class Save(HookBase):
             torch.save({name: p.grad for name, p in model.named_parameters()}, self.path)
 
 
-def step(path: str, accumulate: int = 1) -> None:
+def step(path: str, config: str = str(CONFIG), accumulate: int = 1) -> None:
     """Write the gradients, by parameter name, to `path`."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = instantiate(load_config(str(CONFIG), ["data.num_classes=3"]).model)
+    model = instantiate(load_config(config, ["data.num_classes=3"]).model)
     torch.manual_seed(1)
     images = [image(number, objects) for number, objects in enumerate(OBJECTS)]
     parts = comm.get_world_size() * accumulate
@@ -70,4 +70,4 @@ def step(path: str, accumulate: int = 1) -> None:
 
 
 if __name__ == "__main__":
-    launch(step, sys.argv[1], device="cpu")
+    launch(step, *sys.argv[1:], device="cpu")
