@@ -11,19 +11,21 @@ from omegaconf import OmegaConf
 
 from hdetr_d2.engine.build import build_optimizer
 from hdetr_d2.engine.config import NODES, load_config, save_config
+from hdetr_d2.engine.shipped import shipped_configs
 from hdetr_d2.modeling.backbone import without_pretrained
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-RECIPES = sorted(
-    str(path.relative_to(CONFIGS))
-    for path in CONFIGS.rglob("*.py")
-    if path.relative_to(CONFIGS).parts[0] != "common"
+ROOT = Path(__file__).parents[2]
+RECIPES = shipped_configs()
+COMMON = sorted(
+    path
+    for folder in (ROOT, *(ROOT / "projects").iterdir())
+    for path in (folder / "configs" / "common").rglob("*.py")
 )
 
 
 @pytest.fixture(params=RECIPES)
 def path(request):
-    return str(CONFIGS / request.param)
+    return str(RECIPES[request.param])
 
 
 def test_there_are_recipes():
@@ -37,7 +39,7 @@ def test_the_header_tells_what_one_must_know(path):
     assert re.search(r"^Published: +(AP \d\d\.\d|none)", header, re.MULTILINE)
     if path.endswith("shapes.py"):
         return
-    relative = Path(path).relative_to(CONFIGS.parent)
+    relative = Path(path).relative_to(ROOT)
     assert re.search(rf"^Command: +python \S+\.py[^:]*{relative}\b", header, re.MULTILINE)
 
 
@@ -79,6 +81,6 @@ def test_the_learning_rate_falls(path):
     assert multiplier(0.5) > multiplier(0.999)
 
 
-@pytest.mark.parametrize("common", sorted((CONFIGS / "common").rglob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("common", COMMON, ids=lambda path: path.stem)
 def test_every_common_part_loads_by_itself(common):
     assert len(OmegaConf.to_container(LazyConfig.load(str(common)), resolve=False)) > 0

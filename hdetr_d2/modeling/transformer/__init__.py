@@ -7,6 +7,7 @@ from hdetr_d2.modeling.transformer.dense_decoder import DenseDecoder
 from hdetr_d2.modeling.transformer.dense_encoder import DenseEncoder
 from hdetr_d2.modeling.transformer.proposals import DINOQueries, ProposalQueries, TwoStageQueries
 from hdetr_d2.modeling.transformer.query_selection import (
+    LearnedAnchors,
     LearnedPositions,
     LearnedQueries,
     QuerySelection,
@@ -25,6 +26,7 @@ __all__ = [
     "DenseEncoder",
     "DenseLayerSizes",
     "LayerSizes",
+    "LearnedAnchors",
     "LearnedPositions",
     "LearnedQueries",
     "ProposalQueries",

@@ -87,7 +87,7 @@ class SingleStageQueries(QuerySelection):
     def queries(self, slots: Slots) -> Queries:
         """Those of the slots, without images: `Tensor[Q, ...]`."""
 
-    def embed_boxes(self, boxes: Tensor) -> Tensor:
+    def embed_boxes(self, boxes: Tensor) -> Tensor | None:
         # A learned position says nothing of a box: the plain embedding stands beside it.
         return sine_embedding(2 * math.pi * boxes, self.dim // 4)
 
@@ -112,6 +112,22 @@ class LearnedQueries(SingleStageQueries):
         with torch.autocast(position.device.type, enabled=False):
             reference = self.reference_points(position).sigmoid()
         return Queries(content, position, reference)
+
+
+class LearnedAnchors(SingleStageQueries):
+    """DAB-DETR (https://arxiv.org/abs/2201.12329): a learned content and a learned box for every
+    query; the decoder makes its position.
+    """
+
+    def make_slots(self, num: int) -> Slots:
+        return Slots(num, self.dim + 4)
+
+    def queries(self, slots: Slots) -> Queries:
+        content, anchor = slots.table.split([self.dim, 4], -1)
+        return Queries(content, None, anchor.sigmoid())
+
+    def embed_boxes(self, boxes: Tensor) -> None:
+        return None
 
 
 class LearnedPositions(SingleStageQueries):

@@ -1,8 +1,9 @@
 """Route-DETR R50 as its authors' code trains it, 12 epochs.
 
 Paper:     Route-DETR, https://arxiv.org/abs/2512.13876
-Command:   python train_net.py
---config-file projects/route_detr/configs/route_released_deformable_detr_r50_12ep.py --num-gpus 8
+Command:   python train_net.py --num-gpus 8
+           --config-file projects/route_detr/configs/route_released_deformable_detr_r50_12ep.py
+Hours:     not measured
 Published: none for this detector; the paper's table has another base
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 

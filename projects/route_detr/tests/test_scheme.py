@@ -2,6 +2,7 @@
 of it is left at inference.
 """
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hdetr_d2.projects.route_detr import (
     Similarity,
     SoftmaxConfidence,
 )
+from hdetr_d2.schemes import OneToOne
 from hdetr_d2.utils.observation import Observer
 
 ROOT = Path(__file__).parents[3]
@@ -30,7 +32,10 @@ MODELS = [
     "common/models/deformable_detr.py",
     "common/models/deformable_detr_two_stage.py",
     PLUS_PLUS,
+    "common/models/deformable_detr_pp_masks.py",
+    "common/models/dab_deformable_detr.py",
     "common/models/detr.py",
+    "common/models/dino.py",
 ]
 
 
@@ -49,13 +54,18 @@ def routed_model(tiny_config):
         node = OmegaConf.create(PRESETS[preset])
         if strength is not None:
             node.strength.update(first=strength, last=strength)
-        cfg.model.schemes = [*beside, node]
+        kept = [each for each in cfg.model.schemes if each._target_ is not OneToOne]
+        cfg.model.schemes = [*kept, *beside, node]
         for key, value in changes.items():
             OmegaConf.update(cfg.model, key.replace("__", "."), value)
         torch.manual_seed(0)
         return instantiate(cfg.model)
 
     return build
+
+
+def routed_branch(model) -> RoutedBranch:
+    return next(scheme for scheme in model.schemes if isinstance(scheme, RoutedBranch))
 
 
 def gradients(model, batch):
@@ -75,17 +85,36 @@ def test_every_parameter_gets_a_gradient(routed_model, make_batch, path, preset,
     assert all(grad.isfinite().all() for grad in grads.values())
 
 
-@pytest.mark.parametrize("name", others())
-def test_beside_another_scheme(routed_model, make_batch, name):
-    model = routed_model(beside=[others()[name]], strength=0.3)
+@pytest.mark.parametrize("names", [*zip(others(), strict=True), ("denoising", "hybrid_branch")])
+@pytest.mark.parametrize("path", [PLUS_PLUS, "common/models/detr.py"])
+def test_beside_other_schemes(routed_model, make_batch, path, names):
+    model = routed_model(path, beside=[others()[name] for name in names], strength=0.3)
     losses, grads = gradients(model, make_batch([2, 1]))
     assert {f"loss_giou_routed{end}" for end in ("_0", "_1", "")} <= set(losses)
     assert [name for name, grad in grads.items() if grad is None] == []
 
 
+@torch.no_grad()
+def test_main_queries_and_routed_ones_are_blind_to_each_other(routed_model, make_batch):
+    model = routed_model("common/models/dino.py", strength=1.0)
+    seen = []
+    with model.decoder.register_forward_pre_hook(lambda _, args: seen.extend(args)):
+        model(make_batch([2, 1]))
+    groups, memory = seen
+    before = model.decoder(groups, memory)
+    assert [group.name for group in groups] == ["", "dn", "routed"]
+    for changed, touched in ((0, {"", "dn"}), (2, {"routed"})):
+        queries = groups[changed].queries.map(lambda part: 0.9 * part)
+        others = [*groups[:changed], replace(groups[changed], queries=queries)]
+        after = model.decoder([*others, *groups[changed + 1 :]], memory)
+        pairs = zip(groups, before, after, strict=True)
+        moved = {group.name for group, a, b in pairs if not torch.equal(a.states, b.states)}
+        assert moved == touched
+
+
 def test_only_routed_layers_have_routers(routed_model):
-    assert list(routed_model().schemes[0].routers) == ["1", "2"]
-    assert list(routed_model(preset="paper").schemes[0].routers) == ["0", "1", "2"]
+    assert list(routed_branch(routed_model()).routers) == ["1", "2"]
+    assert list(routed_branch(routed_model(preset="paper")).routers) == ["0", "1", "2"]
 
 
 def test_the_branch_is_the_main_one_until_its_first_routed_layer(routed_model, make_batch):

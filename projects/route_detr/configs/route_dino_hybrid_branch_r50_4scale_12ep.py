@@ -1,0 +1,24 @@
+"""Route-DETR on DINO 4-scale R50 with denoising and the hybrid branch, 12 epochs.
+
+Paper:     Route-DETR, https://arxiv.org/abs/2512.13876, with H-DETR,
+           https://arxiv.org/abs/2207.13080
+Command:   python train_net.py --num-gpus 8
+           --config-file projects/route_detr/configs/route_dino_hybrid_branch_r50_4scale_12ep.py
+Hours:     not measured
+Published: none
+Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
+"""
+
+from ....configs.common.data.coco import data, dataloader
+from ....configs.common.models.dino import model
+from ....configs.common.optim import detr_optimizer as optimizer
+from ....configs.common.schedule import lr_multiplier
+from ....configs.common.schemes import contrastive_denoising, hybrid_branch
+from ....configs.common.train import train
+from .common.routing import paper
+
+model.schemes = [hybrid_branch, contrastive_denoising, paper]
+
+train.output_dir = "output/route_dino_hybrid_branch_r50_4scale_12ep"
+train.epochs = 12
+lr_multiplier.milestones = [11]
