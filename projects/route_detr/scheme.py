@@ -68,7 +68,9 @@ class RoutedBranch(Scheme):
         )
         return Contribution([group])
 
-    def bias(self, strength: float, layer: int, *seen: Tensor, **known: Tensor) -> Tensor | None:
+    def bias(
+        self, strength: float, layer: int, *seen: Tensor, **known: Tensor | None
+    ) -> Tensor | None:
         """What is added to the scores of `layer`; see `AttentionBias`. A strength of 0 leaves the
         routers in the graph: their gradients are zeros.
         """

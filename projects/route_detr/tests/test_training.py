@@ -10,6 +10,7 @@ from statistics import median
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from hdetr_d2.projects.route_detr import CosineWarmup
@@ -100,3 +101,19 @@ def test_two_processes_of_which_one_sees_empty_images_are_the_whole_batch(tmp_pa
     for name, gradient in expected.items():
         distance = (got[name] - gradient).norm()
         assert distance <= 1e-5 * gradient.norm() + 1e-9, f"{name}: {distance}"
+
+
+def draw(checkpoint: Path, output: Path) -> subprocess.CompletedProcess:
+    image = next((checkpoint.parents[1] / "data").rglob("*.png"))
+    command = [sys.executable, str(ROOT / "tools" / "visualize_routing.py"), str(checkpoint)]
+    command += [str(image), "--output", str(output), "--queries", "8"]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+
+
+def test_a_trained_model_is_drawn_and_one_without_routers_is_told(two_processes, tmp_path):
+    done = draw(two_processes / "model_final.pth", tmp_path / "routing.png")
+    assert done.returncode == 0, done.stderr
+    assert Image.open(tmp_path / "routing.png").format == "PNG"
+    done = draw(two_processes / "model_best.pth", tmp_path / "none.png")
+    assert done.returncode == 2
+    assert "schemes.0.routers" in done.stderr and done.stderr.count("Traceback") == 0

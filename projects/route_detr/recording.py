@@ -1,0 +1,93 @@
+"""What the routers of a trained model make of an image."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.modeling import DETR
+from hdetr_d2.projects.route_detr.router import Routing
+from hdetr_d2.projects.route_detr.scheme import RoutedBranch
+from hdetr_d2.structures import Match, QueryGroup
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Of the queries of one image, the surest first. routings: by layer, without the dimension of
+    the images. boxes: `Tensor[N, 4]` cxcywh in [0, 1], of the last layer. scores: `Tensor[N]`.
+    """
+
+    routings: dict[int, Routing]
+    boxes: Tensor
+    scores: Tensor
+
+    def top(self, number: int) -> "Recording":
+        """Of so many queries alone."""
+        routings = {
+            layer: Routing(*(matrix[:number, :number] for matrix in routing))
+            for layer, routing in self.routings.items()
+        }
+        return Recording(routings, self.boxes[:number], self.scores[:number])
+
+
+def routed_branch(model: DETR) -> RoutedBranch:
+    """Raises UserError if the model is trained without one."""
+    for scheme in model.schemes:
+        if isinstance(scheme, RoutedBranch):
+            return scheme
+    raise UserError("the model has no routed branch: its config lists no RoutedBranch")
+
+
+class Recorder:
+    """The bias of a routed branch, which remembers the routings that it comes from, by layer."""
+
+    def __init__(self, scheme: RoutedBranch, strength: float) -> None:
+        self.scheme = scheme
+        self.strength = strength
+        self.routings: dict[int, Routing] = {}
+
+    def __call__(
+        self,
+        layer: int,
+        content: Tensor,
+        position: Tensor,
+        reference: Tensor | None,
+        logits: Tensor | None,
+    ) -> Tensor | None:
+        routing = self.scheme.route(layer, content, position, reference, logits)
+        if routing is None:
+            return None
+        self.routings[layer] = routing
+        return self.strength * routing.bias
+
+
+@torch.no_grad()
+def record(model: DETR, image: Tensor, strength: float) -> Recording:
+    """Lets the main queries of an image go through the decoder as the routed branch does.
+
+    Args:
+        model: in evaluation mode, with the weights of its routers.
+        image: `Tensor[3, H, W]` RGB, 0 to 255.
+        strength: factor of the bias.
+
+    Raises:
+        UserError: the model has no routed branch.
+    """
+    recorder = Recorder(routed_branch(model), strength)
+    images = model.preprocessing([image])
+    memory = model.encoder(model.neck(model.backbone(images.tensor)), images.padding)
+    queries = model.query_selection(memory).main
+    match = Match((1,) * model.decoder.num_layers)
+    (found,) = model.decoder([QueryGroup("", queries, match, attention_bias=recorder)], memory)
+    scores = model.criterion.class_loss.scores(found.logits[-1, 0].float()).amax(-1)
+    return _sorted(recorder.routings, found.boxes[-1, 0], scores)
+
+
+def _sorted(routings: dict[int, Routing], boxes: Tensor, scores: Tensor) -> Recording:
+    order = scores.argsort(descending=True)
+    by_score = {
+        layer: Routing(*(matrix[0][order][:, order].cpu() for matrix in routing))
+        for layer, routing in routings.items()
+    }
+    return Recording(by_score, boxes[order].cpu(), scores[order].cpu())
