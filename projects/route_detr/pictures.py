@@ -66,10 +66,9 @@ def draw_routing(image: Image.Image, recording: Recording, *, num_links: int = 1
 
 def _draw_matrices(figure: Figure, left: Axes, right: Axes, routing: Routing) -> None:
     most = max(routing.bias.abs().max().item(), 1e-6)
-    drawn = left.imshow(routing.bias, cmap="RdBu", vmin=-most, vmax=most, interpolation="nearest")
-    figure.colorbar(drawn, ax=left)
-    drawn = right.imshow(routing.gate, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
-    figure.colorbar(drawn, ax=right)
+    bias, gate = routing.bias.numpy(), routing.gate.numpy()
+    figure.colorbar(left.imshow(bias, cmap="RdBu", vmin=-most, vmax=most), ax=left)
+    figure.colorbar(right.imshow(gate, cmap="viridis", vmin=0, vmax=1), ax=right)
 
 
 def _draw_links(axes: Axes, image: Image.Image, boxes: Tensor, bias: Tensor, number: int) -> None:

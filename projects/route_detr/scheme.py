@@ -4,7 +4,7 @@ through the decoder once more, with routed self-attention.
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -68,9 +68,7 @@ class RoutedBranch(Scheme):
         )
         return Contribution([group])
 
-    def bias(
-        self, strength: float, layer: int, *seen: Tensor, **known: Tensor | None
-    ) -> Tensor | None:
+    def bias(self, strength: float, layer: int, *seen: Any, **known: Any) -> Tensor | None:
         """What is added to the scores of `layer`; see `AttentionBias`. A strength of 0 leaves the
         routers in the graph: their gradients are zeros.
         """
