@@ -4,6 +4,7 @@
 python benchmarks/train_step.py
 python benchmarks/train_step.py --official ../H-Deformable-DETR --write
 python benchmarks/train_step.py --device cuda --images 2 --size 800 1333 --write
+python benchmarks/train_step.py --one-by-one --recipes BASE RECIPE ...
 """
 
 import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)
@@ -34,7 +35,7 @@ from hdetr_d2.ops.extension import why_no_kernel
 
 RECIPES = tuple(ARGUMENTS)
 SMOKE_RECIPES = ("quickstart/deformable_detr_shapes.py",)
-OURS, OFFICIAL = "ours", "H-Deformable-DETR"
+OURS, ONE_BY_ONE, OFFICIAL = "ours", "ours, a decoder pass a group", "H-Deformable-DETR"
 REQUIRED = {"cpu": 2.0, "cuda": 1.3}  # theirs over ours, by device
 BRANCH = {"cuda": 1.07}  # a recipe over the first one, by device
 TOLERANCE = 1e-4  # relative, of the sum of the losses
@@ -50,18 +51,23 @@ def build_sides(options: argparse.Namespace, batch: Batch) -> Sides:
     sides: Sides = {}
     for recipe in options.recipes:
         own = sides[recipe, OURS] = ours(recipe, batch, options.device)
+        if options.one_by_one:
+            apart = ours(recipe, batch, options.device, one_by_one=True)
+            apart.model.load_state_dict(own.model.state_dict())
+            _check(recipe, own, apart, ONE_BY_ONE)
+            sides[recipe, ONE_BY_ONE] = apart
         if options.peer and recipe in ARGUMENTS:
             theirs = sides[recipe, OFFICIAL] = options.peer.step(recipe, batch)
             options.peer.copy_weights(recipe, theirs, own)
-            _check(recipe, own, theirs)
+            _check(recipe, own, theirs, OFFICIAL)
     return sides
 
 
-def _check(recipe: str, own: Step, theirs: Step) -> None:
+def _check(recipe: str, own: Step, theirs: Step, whose: str) -> None:
     """Ends the run if the losses of the two models with the same weights differ."""
     a, b = own.total().item(), theirs.total().item()
     if not abs(a - b) <= TOLERANCE * abs(b):
-        sys.exit(f"{recipe}: our losses sum up to {a:.6g}, those of {OFFICIAL} to {b:.6g}.")
+        sys.exit(f"{recipe}: our losses sum up to {a:.6g}, those of {whose} to {b:.6g}.")
 
 
 def of_recipe(times: Mapping[tuple[str, str], Times], recipe: str) -> dict[str, Times]:
@@ -114,7 +120,7 @@ def print_peak(options: argparse.Namespace, batch: Batch) -> None:
     if whose == OFFICIAL:
         step = options.peer.step(recipe, batch)
     else:
-        step = ours(recipe, batch, options.device)
+        step = ours(recipe, batch, options.device, one_by_one=whose == ONE_BY_ONE)
     for _ in range(2):
         step()
     unit = 1 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
@@ -130,6 +136,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--targets", type=int, default=7, help="of each image (7)")
     parser.add_argument(
         "--official", type=Path, metavar="FOLDER", help="a checkout of H-Deformable-DETR: a peer"
+    )
+    parser.add_argument(
+        "--one-by-one", action="store_true", help="also with a decoder pass for each query group"
     )
     parser.add_argument("--peak-of", nargs=2, metavar=("RECIPE", "SIDE"), help=argparse.SUPPRESS)
     add_run_options(parser)

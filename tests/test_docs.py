@@ -10,12 +10,12 @@ from hdetr_d2.engine.config import load_config
 from hdetr_d2.engine.main import argument_parser
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("projects/*/*.md")])
 RECIPE = "configs/deformable_detr/deformable_detr_pp_r50_12ep.py"
 
 
 def page_name(path: Path) -> str:
-    return path.name
+    return str(path.relative_to(ROOT))
 
 
 def training_commands(page: Path) -> list[list[str]]:
@@ -39,8 +39,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_named_scripts_and_configs_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    paths = set(re.findall(r"\b((?:configs|tools|tests)/[\w/*]+\.py)\b", text))
-    assert [path for path in paths if not list(ROOT.glob(path))] == []
+    pattern = r"\b((?:projects/\w+/)?(?:configs|tools|tests)/[\w/*]+\.py)\b"
+    roots = (ROOT, page.parent)  # the page of a project names its own files, too
+    paths = set(re.findall(pattern, text))
+    assert [path for path in paths if not any(list(root.glob(path)) for root in roots)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
