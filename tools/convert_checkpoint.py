@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from hdetr_d2.engine.convert import CLASSES, Converted, convert_checkpoint
+from hdetr_d2.checkpoint.importers import CLASSES, COCO_IDS
+from hdetr_d2.engine.convert import Converted, convert_checkpoint
 from hdetr_d2.errors import UserError
 
 
@@ -23,7 +24,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--source",
         required=True,
-        help="h-deformable-detr, deformable-detr, or the name of a project that has an importer",
+        help="h-deformable-detr, deformable-detr, detr, dino, or the name of a project that has an "
+        "importer",
     )
     parser.add_argument("--output", required=True, help="new folder for config.yaml and model.pth")
     parser.add_argument(
@@ -37,7 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--classes",
         choices=CLASSES,
         default="all",
-        help="coco80: of 91 category ids keep the 80 that Detectron2's COCO uses",
+        help="coco80: of 91 category ids keep the 80 that Detectron2's COCO uses; "
+        "coco133: of 250 the 133 of its panoptic data",
     )
     parser.add_argument(
         "--ignore",
@@ -69,8 +72,10 @@ def report(result: Converted) -> None:
         print(f"left out: {name} ({reason})")
     for name, value in result.assumed.items():
         print(f"assumed: {name}={value}, which the file does not tell (--arg says otherwise)")
-    if result.num_classes == 91:
-        print("91 classes are COCO's category ids: --classes coco80 makes them Detectron2's 80")
+    if result.num_classes in COCO_IDS:
+        classes, _ = COCO_IDS[result.num_classes]
+        print(f"{result.num_classes} classes are COCO's category ids:", end=" ")
+        print(f"--classes {classes} makes them those of Detectron2")
     print(f"Evaluate: python train_net.py --config-file {result.config} --eval-only", end=" ")
     print(f"train.init_checkpoint={result.weights}")
 

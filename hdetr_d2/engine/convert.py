@@ -17,7 +17,7 @@ from hdetr_d2.checkpoint.importers import (
     Imported,
     class_names,
     find_importer,
-    keep_coco80,
+    keep_coco,
 )
 from hdetr_d2.checkpoint.weights import Misfit
 from hdetr_d2.engine.build import build
@@ -25,8 +25,6 @@ from hdetr_d2.engine.config import config_text, load_config, save_config
 from hdetr_d2.engine.shipped import shipped_config
 from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone import without_pretrained
-
-CLASSES = ("all", "coco80")
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,8 @@ def convert_checkpoint(
         source: which training script wrote it, see `find_importer`.
         output: a folder that is empty or not there; it is either written whole or left alone.
         arguments: of that script, where the file does not state them or should not be believed.
-        classes: "coco80" keeps COCO's 80 classes of 91 category ids; "all" keeps them all.
+        classes: "coco80" keeps COCO's 80 classes of 91 category ids, "coco133" the 133 of panoptic
+            COCO of 250; "all" keeps them all.
         ignore: patterns (`*` and `?`) of names in the file that may be left out.
 
     Raises:
@@ -73,9 +72,9 @@ def convert_checkpoint(
     kept, ignored = _without(weights, ignore)
     told = Arguments(importer.defaults, stored, arguments or {})
     imported = importer.read(told, kept)
-    if classes == "coco80":
-        imported = keep_coco80(imported)
-    names = class_names(imported.options["data.num_classes"], coco80=classes == "coco80")
+    names = class_names(imported.options["data.num_classes"], classes)
+    if classes != "all":
+        imported = keep_coco(imported, classes)
     cfg = _config(imported, names, folder.resolve().name)
     _require_fit(cfg, imported.weights, str(path))
     _write(folder, cfg, imported.weights, source=source)

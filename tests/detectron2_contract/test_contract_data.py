@@ -231,6 +231,18 @@ def test_coco_and_lvis_are_registered() -> None:
     assert lvis.evaluator_type == "lvis"
 
 
+def test_the_classes_of_panoptic_coco() -> None:
+    meta = MetadataCatalog.get("coco_2017_val_panoptic")
+    things = meta.thing_dataset_id_to_contiguous_id
+    stuff = meta.stuff_dataset_id_to_contiguous_id
+    assert list(things.values()) == list(range(80))
+    assert list(stuff.values()) == list(range(80, 133))
+    assert list(things | stuff) == sorted(things | stuff)
+    assert meta.thing_classes == meta.stuff_classes
+    names = {92: "banner", 147: "railroad", 168: "towel", 181: "window-other", 200: "rug-merged"}
+    assert {i: meta.stuff_classes[stuff[i]] for i in names} == names
+
+
 def test_lvis_annotations(tmp_path: Path, name: str) -> None:
     url = "http://images.cocodataset.org/train2017/000000000010.jpg"
     image = {"id": 10, "coco_url": url, "height": 40, "width": 50, "neg_category_ids": [2]}

@@ -7,14 +7,16 @@ Those of DETR and the Deformable-DETR family are here; a project brings its own,
 
 from hdetr_d2.checkpoint.importers.arguments import Arguments
 from hdetr_d2.checkpoint.importers.base import Imported, Importer
-from hdetr_d2.checkpoint.importers.classes import class_names, keep_coco80
+from hdetr_d2.checkpoint.importers.classes import CLASSES, COCO_IDS, class_names, keep_coco
 from hdetr_d2.checkpoint.importers.registry import find_importer
 
 __all__ = [
+    "CLASSES",
+    "COCO_IDS",
     "Arguments",
     "Imported",
     "Importer",
     "class_names",
     "find_importer",
-    "keep_coco80",
+    "keep_coco",
 ]

@@ -1,40 +1,59 @@
-"""The classes of a published model: COCO's category ids, or the 80 of them that are in use."""
+"""The classes of a published model: COCO's category ids, or those of them that are in use."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from detectron2.data import MetadataCatalog
+from torch import Tensor
 
 from hdetr_d2.checkpoint.importers.base import Imported
 from hdetr_d2.errors import UserError
 
-NUM_COCO_IDS = 91  # 0 to 90, as DETR's successors count
+# How many category ids a published model counts, from 0 on -> what the classes in use are called,
+# and the data set of Detectron2 that has them. DETR's panoptic models leave some room at the end.
+COCO_IDS = {91: ("coco80", "coco_2017_val"), 250: ("coco133", "coco_2017_val_panoptic")}
+CLASSES = ("all", *(name for name, _ in COCO_IDS.values()))
+THINGS = "data.thing_classes"
 _HEADS = ".class_heads."
 
 
-def class_names(num_classes: int, *, coco80: bool) -> list[str]:
-    """By class index: COCO's where they are known, else numbers."""
-    names, labels = _coco()
-    if coco80:
+def class_names(num_ids: int, classes: str) -> list[str]:
+    """Of a model of `num_ids` classes, by class index: COCO's where they are known, else numbers.
+
+    Args:
+        classes: of these, "all", or those in use.
+    """
+    names, labels = _coco(num_ids)
+    if classes != "all":
         return names
-    known = labels if num_classes == NUM_COCO_IDS else {}
-    return [names[known[i]] if i in known else f"class {i}" for i in range(num_classes)]
+    return [names[labels[i]] if i in labels else f"class {i}" for i in range(num_ids)]
 
 
-def keep_coco80(imported: Imported) -> Imported:
-    """With only those rows of the class heads that Detectron2's COCO uses: category ids 1 to 90
-    become labels 0 to 79.
+def keep_coco(imported: Imported, classes: str) -> Imported:
+    """With only those rows of the class heads that Detectron2's COCO uses: of "coco80" category
+    ids 1 to 90 become labels 0 to 79, of "coco133" 1 to 200 become 0 to 132.
 
     Raises:
-        UserError: the heads do not have 91 classes.
+        UserError: the heads have another number of classes.
     """
     found = imported.options["data.num_classes"]
-    if found != NUM_COCO_IDS:
+    expected = next(number for number, (name, _) in COCO_IDS.items() if name == classes)
+    if found != expected:
         raise UserError(
-            f"--classes coco80 needs heads with the {NUM_COCO_IDS} category ids of COCO: "
+            f"--classes {classes} needs heads with the {expected} category ids of COCO: "
             f"these have {found} classes"
         )
-    rows = torch.tensor(sorted(_coco()[1]))
+    labels = _coco(found)[1]
+    options = imported.options | {"data.num_classes": len(labels)}
+    if THINGS in options:
+        options[THINGS] = sorted(labels[i] for i in options[THINGS] if i in labels)
+    return replace(imported, weights=_with_rows(imported, sorted(labels), found), options=options)
+
+
+def _with_rows(imported: Imported, ids: Sequence[int], num_ids: int) -> dict[str, Tensor]:
+    """The weights with the rows `ids` of the `num_ids` in every class head and table of labels."""
+    rows = torch.tensor(ids)
     # Where channel 0 tells objects from background it must stay; the class whose place it takes was
     # never taught to such a head.
     objectness = rows.clone()
@@ -45,16 +64,19 @@ def keep_coco80(imported: Imported) -> Imported:
             finds_objects = name.startswith(imported.objectness_heads)
             kept = objectness if finds_objects else rows
             # Behind the classes stands "no object" in a head that knows it.
-            behind = torch.arange(found, len(weights[name]))
+            behind = torch.arange(num_ids, len(weights[name]))
             weights[name] = weights[name][torch.cat([kept, behind])]
     for name in imported.label_tables:
-        weights[name] = weights[name][[*rows.tolist(), found]]
-    return replace(
-        imported, weights=weights, options=imported.options | {"data.num_classes": len(rows)}
-    )
+        weights[name] = weights[name][[*ids, num_ids]]
+    return weights
 
 
-def _coco() -> tuple[list[str], dict[int, int]]:
-    """The names of COCO's 80 classes, and the label of each category id."""
-    meta = MetadataCatalog.get("coco_2017_val")
-    return list(meta.thing_classes), meta.thing_dataset_id_to_contiguous_id
+def _coco(num_ids: int) -> tuple[list[str], dict[int, int]]:
+    """The names of COCO's classes, and the label of each category id; nothing where a model of so
+    many classes is none of COCO's.
+    """
+    if num_ids not in COCO_IDS:
+        return [], {}
+    meta = MetadataCatalog.get(COCO_IDS[num_ids][1])
+    stuff = meta.get("stuff_dataset_id_to_contiguous_id", {})
+    return list(meta.thing_classes), meta.thing_dataset_id_to_contiguous_id | stuff

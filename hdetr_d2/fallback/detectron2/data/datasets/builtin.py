@@ -8,6 +8,7 @@ import os
 
 from detectron2._subset import absent
 
+from ..catalog import MetadataCatalog
 from .builtin_meta import _get_builtin_metadata
 from .coco import register_coco_instances
 from .lvis import register_lvis_instances
@@ -37,6 +38,10 @@ def register_all_coco(root: str) -> None:
             os.path.join(root, f"coco/annotations/{annotations}.json"),
             os.path.join(root, f"coco/{images}"),
         )
+    for split in ("train", "val"):
+        # Of the panoptic data sets only what is known without their files.
+        metadata = MetadataCatalog.get(f"coco_2017_{split}_panoptic")
+        metadata.set(**_get_builtin_metadata("coco_panoptic_standard"))
 
 
 def register_all_lvis(root: str) -> None:
