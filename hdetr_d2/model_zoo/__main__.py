@@ -50,10 +50,11 @@ def _table(folder: str, recipes: Iterable[tuple[str, Path]]) -> str:
 def _row(name: str, path: Path) -> str:
     header = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     title = " ".join(header.split("\n\n")[0].split()).removesuffix(".")
-    ap = re.search(r"^Published: +AP ([\d.]+)", header, re.MULTILINE)
+    published = re.search(r"^Published: +AP ([\d.]+)(?:.*, (PQ [\d.]+))?", header, re.MULTILINE)
     place = name if name.startswith("projects/") else f"configs/{name}"
     weights = f"[{PUBLISHED[name].source}]({PUBLISHED[name].url})" if name in PUBLISHED else ""
-    cells = [f"[{path.stem}](../{place})", title, ap[1] if ap else "", weights]
+    figures = ", ".join(filter(None, published.groups())) if published else ""
+    cells = [f"[{path.stem}](../{place})", title, figures, weights]
     return f"| {' | '.join(cells)} |\n"
 
 

@@ -31,15 +31,16 @@ def _hdetr(name: str, epochs: int, ap: float) -> Published:
     return Published(url, "h-deformable-detr", ap, "coco80")
 
 
-def _detr(name: str, ap: float, *, dilation: bool) -> Published:
+def _detr(name: str, ap: float, *, dilation: bool, panoptic: bool = False) -> Published:
     """A checkpoint of DETR's release: the name of the file ends with the beginning of its sum."""
+    epochs, lr_drop = (25, 15) if panoptic else (500, 400)
     return Published(
         url=f"https://dl.fbaipublicfiles.com/detr/detr-{name}.pth",
         source="detr",
         ap=ap,
-        classes="coco80",
+        classes="coco133" if panoptic else "coco80",
         sha256=name.rpartition("-")[2],
-        arguments={"dilation": dilation, "epochs": 500, "lr_drop": 400},
+        arguments={"dilation": dilation, "epochs": epochs, "lr_drop": lr_drop},
     )
 
 
@@ -57,6 +58,15 @@ PUBLISHED: Mapping[str, Published] = {
     "deformable_detr/deformable_detr_pp_swin_large_12ep.py": _hdetr(f"swin_large_{_PP}", 12, 54.5),
     "deformable_detr/deformable_detr_pp_swin_large_36ep.py": _hdetr(
         f"drop_path0.5_swin_large_{_PP}", 36, 56.3
+    ),
+    "detr/detr_panoptic_r50_25ep.py": _detr(
+        "r50-panoptic-00ce5173", 38.8, dilation=False, panoptic=True
+    ),
+    "detr/detr_panoptic_dc5_r50_25ep.py": _detr(
+        "r50-dc5-panoptic-da08f1b1", 40.2, dilation=True, panoptic=True
+    ),
+    "detr/detr_panoptic_r101_25ep.py": _detr(
+        "r101-panoptic-40021d53", 40.1, dilation=False, panoptic=True
     ),
     "detr/detr_r50_500ep.py": _detr("r50-e632da11", 42.0, dilation=False),
     "detr/detr_dc5_r50_500ep.py": _detr("r50-dc5-f0fb7ef5", 43.3, dilation=True),

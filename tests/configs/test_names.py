@@ -55,12 +55,20 @@ def test_what_all_recipes_share(name: str) -> None:
 @pytest.mark.parametrize("name", [f"detr/{path.name}" for path in (CONFIGS / "detr").glob("*.py")])
 def test_a_recipe_of_detr(name: str) -> None:
     cfg, stem = config(name), Path(name).stem
-    dc5, size, epochs = re.fullmatch(r"detr_(dc5_)?r(\d+)_(\d+)ep", stem).groups()
+    masks, boxes, dc5, size, epochs = re.fullmatch(
+        r"detr_(masks_|panoptic_)?(boxes_)?(dc5_)?r(\d+)_(\d+)ep", stem
+    ).groups()
     assert cfg.train.output_dir == f"output/{stem}"
     assert cfg.train.epochs == int(epochs)
-    assert cfg.lr_multiplier.milestones == [{"300": 200, "500": 400}[epochs]]
+    assert cfg.lr_multiplier.milestones == [{"25": 15, "300": 200, "500": 400}[epochs]]
     assert cfg.model.backbone.name == f"resnet{size}.tv_in1k"
     assert cfg.model.backbone.get("output_stride", 32) == (16 if dc5 else 32)
-    assert (cfg.optimizer.lr, cfg.dataloader.train.total_batch_size) == (1e-4, 64)
+    # The README of its code trains the models of segments with two images a device.
+    batch = 16 if masks else 64
+    assert (cfg.optimizer.lr, cfg.dataloader.train.total_batch_size) == (1e-4, batch)
     rules = [dict(rule) for rule in cfg.optimizer.params["rules"]]
     assert rules == [{"pattern": r"^backbone\.", "lr_scale": 0.1}]
+    segments = bool(masks and not boxes)
+    assert ("mask_head" in cfg.model) == segments == cfg.dataloader.train.mapper.with_masks
+    assert list(cfg.model.get("freeze", [])) == [r"^(?!mask_head\.)"] * segments
+    assert ("panoptic" in cfg.model) == (segments and masks == "panoptic_")

@@ -79,6 +79,7 @@ def test_a_published_checkpoint_is_that_of_a_recipe_with_the_same_ap(name: str) 
     if published.source == "detr":
         assert published.arguments["epochs"] == int(epochs[1])
         assert published.arguments["dilation"] == ("-dc5-" in published.url) == ("_dc5_" in name)
+        assert ("-panoptic-" in published.url) == (published.classes == "coco133")
         assert published.url.endswith(f"-{published.sha256}.pth")
     else:
         assert published.url.endswith(f"_two_stage_{epochs[1]}eps.pth")

@@ -10,9 +10,13 @@ from torch import Tensor
 from hdetr_d2.checkpoint.importers.base import Imported
 from hdetr_d2.errors import UserError
 
-# How many category ids a published model counts, from 0 on -> what the classes in use are called,
-# and the data set of Detectron2 that has them. DETR's panoptic models leave some room at the end.
-COCO_IDS = {91: ("coco80", "coco_2017_val"), 250: ("coco133", "coco_2017_val_panoptic")}
+NUM_COCO_IDS = 91  # 0 to 90, as DETR and its successors count
+NUM_PANOPTIC_IDS = 250  # with those of stuff, 92 to 200, and room behind them
+# What the classes in use are called, and the data set of Detectron2 that has them.
+COCO_IDS = {
+    NUM_COCO_IDS: ("coco80", "coco_2017_val"),
+    NUM_PANOPTIC_IDS: ("coco133", "coco_2017_val_panoptic"),
+}
 CLASSES = ("all", *(name for name, _ in COCO_IDS.values()))
 THINGS = "data.thing_classes"
 _HEADS = ".class_heads."

@@ -12,17 +12,31 @@ from torch import Tensor
 from hdetr_d2.checkpoint.importers.arguments import Arguments
 from hdetr_d2.checkpoint.importers.backbones import backbone_options
 from hdetr_d2.checkpoint.importers.base import Imported, Importer
+from hdetr_d2.checkpoint.importers.classes import NUM_COCO_IDS, NUM_PANOPTIC_IDS, THINGS
+from hdetr_d2.checkpoint.importers.detr_mask_names import rename_mask_head
 from hdetr_d2.checkpoint.importers.detr_names import rename
 from hdetr_d2.checkpoint.importers.training import TRAINING_OPTIONS, training_options
 from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 from hdetr_d2.errors import UserError
 
+_RECIPES = {  # with masks, panoptic
+    (False, False): "detr/detr_r50_300ep.py",
+    (True, False): "detr/detr_masks_r50_25ep.py",
+    (False, True): "detr/detr_panoptic_boxes_r50_300ep.py",
+    (True, True): "detr/detr_panoptic_r50_25ep.py",
+}
 _LEARNED = "backbone.1.row_embed.weight"
 _OPTIONS = TRAINING_OPTIONS | {"eos_coef": "model.criterion.class_loss.no_object_weight"}
+_MASK_OPTIONS = {
+    "mask_loss_coef": "model.mask_head.loss.weights.mask",
+    "dice_loss_coef": "model.mask_head.loss.weights.dice",
+}
 
 
 class DETRImporter(Importer):
-    """Reads box models: ResNets, dilated or not; pre- and post-norm; sine and learned positions."""
+    """Reads models of boxes, of masks and panoptic ones: ResNets, dilated or not; pre- and
+    post-norm; sine and learned positions.
+    """
 
     name = "detr"
     # The script's, which the recipe has as well.
@@ -34,6 +48,8 @@ class DETRImporter(Importer):
         "set_cost_giou": 2.0,
         "bbox_loss_coef": 5.0,
         "giou_loss_coef": 2.0,
+        "mask_loss_coef": 1.0,
+        "dice_loss_coef": 1.0,
         "lr": 1e-4,
         "weight_decay": 1e-4,
         "clip_max_norm": 0.1,
@@ -44,6 +60,7 @@ class DETRImporter(Importer):
         # What the weights tell; stated, it must agree with them.
         "position_embedding": None,
         "pre_norm": None,
+        "masks": None,
         "num_queries": None,
         "hidden_dim": None,
         "enc_layers": None,
@@ -53,16 +70,24 @@ class DETRImporter(Importer):
 
     def read(self, arguments: Arguments, weights: Mapping[str, Tensor]) -> Imported:
         """See `Importer.read`."""
+        weights = {rename_mask_head(name): value for name, value in weights.items()}
+        masks = arguments.told("masks", "mask_head.output.weight" in weights)
+        # The last output stands for no object.
+        classes = len(needed(weights, "class_embed.bias")) - 1
+        panoptic = classes == NUM_PANOPTIC_IDS
         options = {
-            # The last output stands for no object.
-            "data.num_classes": len(needed(weights, "class_embed.bias")) - 1,
+            "data.num_classes": classes,
             **backbone_options(weights, arguments),
             **_transformer_options(weights, arguments),
             **_query_options(weights, arguments),
-            **training_options(arguments, _OPTIONS),
+            **training_options(arguments, _OPTIONS | (_MASK_OPTIONS if masks else {})),
         }
+        if masks:
+            options["model.mask_head.num_heads"] = arguments["nheads"]
+        if panoptic:
+            options[THINGS] = list(range(NUM_COCO_IDS))
         return Imported(
-            recipe="detr/detr_r50_300ep.py",
+            recipe=_RECIPES[masks, panoptic],
             options=options,
             weights={rename(name): value for name, value in weights.items()},
         )

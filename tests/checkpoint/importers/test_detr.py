@@ -79,12 +79,66 @@ def test_a_variant_is_built_and_loaded_from_what_was_written(
     assert bool(written.assumed) == ("dilation" not in arguments)
 
 
+RECIPES = {
+    (0, 91): "detr/detr_r50_300ep.py",
+    (4, 91): "detr/detr_masks_r50_25ep.py",
+    (0, 250): "detr/detr_panoptic_boxes_r50_300ep.py",
+    (4, 250): "detr/detr_panoptic_r50_25ep.py",
+}
+
+
+@pytest.mark.parametrize(("mask_heads", "classes"), RECIPES)
+def test_masks_and_panoptic_models(mask_heads: int, classes: int) -> None:
+    weights = published_detr.state_dict(mask_heads=mask_heads, classes=classes)
+    stated = {"masks": mask_heads > 0, "nheads": 4, "mask_loss_coef": 2.0, "dice_loss_coef": 3}
+    found = read(weights, **stated)
+    assert found.recipe == RECIPES[mask_heads, classes]
+    assert found.options["data.num_classes"] == classes
+    # Category ids up to 90 are things.
+    things = list(range(91)) if classes == 250 else None
+    assert found.options.get("data.thing_classes") == things
+    of_masks = {k: v for k, v in found.options.items() if k.startswith("model.mask_head.")}
+    assert of_masks == (
+        {
+            "model.mask_head.num_heads": 4,
+            "model.mask_head.loss.weights.mask": 2.0,
+            "model.mask_head.loss.weights.dice": 3,
+        }
+        if mask_heads
+        else {}
+    )
+
+
+@pytest.mark.parametrize(("num_ids", "classes", "num_things"), [(91, 80, 0), (250, 133, 80)])
+def test_a_mask_model_is_built_and_loaded_from_what_was_written(
+    num_ids: int, classes: int, num_things: int, tmp_path: Path
+) -> None:
+    weights = published_detr.state_dict(mask_heads=8, classes=num_ids)
+    torch.save({"model": weights}, tmp_path / "theirs.pth")
+    written = convert_checkpoint(
+        tmp_path / "theirs.pth", source="detr", output=tmp_path / "ours", classes=f"coco{classes}"
+    )
+    assert not written.left_out
+    cfg = LazyConfig.load(str(written.config))
+    assert cfg.data.num_classes == classes
+    with without_pretrained():
+        model = instantiate(cfg.model).eval()
+    load_for_inference(model, written.weights)
+    with torch.no_grad():
+        (found,) = model([{"image": torch.rand(3, 64, 96)}])
+    assert found["instances"].pred_masks.shape[1:] == (64, 96)
+    assert ("panoptic_seg" in found) == bool(num_things)
+    if num_things:
+        assert model.panoptic.thing_classes == set(range(num_things))
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         ({"nheads": 5}, "nheads=5 does not fit the weights, which have 32 channels"),
         ({"pre_norm": True}, "pre_norm=True contradicts the weights"),
         ({"position_embedding": "learned"}, "learned contradicts the weights, which say sine"),
+        ({"masks": True}, "masks=True contradicts the weights, which say False"),
         ({"num_queries": 100}, "num_queries=100 contradicts the weights, which say 12"),
     ],
 )
