@@ -53,7 +53,9 @@ class PanopticMerger:
         """
         logits, segments = self._join_stuff(logits, scores.tolist(), labels.tolist())
         while segments:
-            winner = F.interpolate(logits.argmax(0)[None, None].float(), size)[0, 0].int()
+            winner = logits.argmax(0)[None, None].float()
+            # The pixel under the middle of the new one, as image libraries take it.
+            winner = F.interpolate(winner, size, mode="nearest-exact")[0, 0].int()
             areas = winner.flatten().bincount(minlength=len(segments)).tolist()
             kept = [index for index, area in enumerate(areas) if area > self.min_area]
             if len(kept) == len(segments):

@@ -69,9 +69,9 @@ def test_what_becomes_small_by_what_wins_goes_too():
 
 def test_the_size_of_the_original_image():
     ids, segments = merge([LEFT, RIGHT], [0, 2], size=(8, 3))
-    # Nearest pixels: columns 0, 2 and 4 of six.
-    assert ids.tolist() == [[1, 1, 2]] * 8
-    assert [s["area"] for s in segments] == [16, 8]
+    # The middles of the three columns lie at 1, 3 and 5 of six.
+    assert ids.tolist() == [[1, 2, 2]] * 8
+    assert [s["area"] for s in segments] == [8, 16]
 
 
 def test_nothing_found():
