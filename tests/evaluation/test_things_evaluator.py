@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from detectron2.config import instantiate
 from detectron2.data import MetadataCatalog
 from detectron2.structures import Boxes, Instances
 
+from hdetr_d2.engine.config import load_config
 from hdetr_d2.evaluation import ThingsEvaluator
+
+RECIPE = Path(__file__).parents[2] / "configs" / "detr" / "detr_panoptic_r50_25ep.py"
 
 
 @pytest.fixture
@@ -40,3 +44,12 @@ def test_stuff_is_left_out(dataset: str, classes: list[int], ap: float) -> None:
     evaluator.reset()
     evaluator.process([{"image_id": 1}], [{"instances": instances, "panoptic_seg": None}])
     assert evaluator.evaluate()["bbox"]["AP"] == pytest.approx(ap, nan_ok=True)
+
+
+def test_beside_the_panoptic_quality(dataset: str) -> None:
+    cfg = load_config(str(RECIPE))
+    cfg.data.val_name = "coco_2017_val_panoptic"
+    cfg.dataloader.evaluator.evaluators[1].dataset_name = dataset
+    evaluator = instantiate(cfg.dataloader.evaluator)
+    evaluator.reset()
+    assert evaluator.evaluate() == {}  # of no images

@@ -49,7 +49,12 @@ def contradict(one: str, two: str) -> bool:
 SINGLES = [(name,) for name in NODES]
 PAIRS = [pair for pair in combinations(NODES, 2) if not contradict(*pair)]
 TOGETHER = SINGLES + PAIRS
-STEPS = [*product(MODELS, SINGLES), *product([PLUS_PLUS], PAIRS)]
+# Masks of further models, with one scheme each.
+MASKS = [
+    ("common/models/detr_masks.py", ("hybrid_layer",)),
+    ("common/models/dino_masks.py", ("contrastive_denoising",)),
+]
+STEPS = [*product(MODELS, SINGLES), *product([PLUS_PLUS], PAIRS), *MASKS]
 
 
 def name_of(value):
