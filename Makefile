@@ -40,7 +40,7 @@ lint: $(READY)
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/clang-format --dry-run --Werror $(CXX_SOURCES)
 	$(RUN) -m ruff check .
-	$(RUN) -m mypy hdetr_d2
+	$(RUN) -m mypy hdetr_d2 $(wildcard projects/*/*.py)
 
 format: $(READY)
 	$(RUN) -m ruff format .

@@ -70,6 +70,7 @@ def tiny_config() -> Callable[..., DictConfig]:
         cfg = shrink_config(LazyConfig.load(str(CONFIGS / path)))
         cfg.setdefault("data", {})
         cfg.data.num_classes = num_classes
+        cfg.setdefault("train", {"epochs": 12})
         return cfg
 
     return load

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "hdetr_d2"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "hdetr_d2"
 ROOMS = ("modeling", "matching", "losses", "schemes", "layers", "ops")
 FILES = sorted(path for room in ROOMS for path in (PACKAGE / room).rglob("*.py"))
-FILES += [PACKAGE / "structures.py"]
+FILES += [PACKAGE / "structures.py", *sorted(ROOT.glob("projects/*/*.py"))]
 # Each waits for the device, or would with a tensor on it.
 READS = {"cpu", "numpy", "item", "tolist", "nonzero", "masked_select", "unique", "new_tensor"}
 READS |= {"synchronize"}
@@ -24,6 +25,10 @@ ALLOWED = {
     "ops.drop_in._read": "other projects have level sizes on the device; documented",
     "ops.linear_sum_assignment._pairs": "SciPy's form of an answer; not used in a step",
     "ops.matching_cost_checks._check_labels": "of tensors on the host",
+    "projects.route_detr.pictures._draw_links": "of what is drawn",
+    "projects.route_detr.pictures._draw_matrices": "of what is drawn",
+    "projects.route_detr.pictures.links": "of what is drawn",
+    "projects.route_detr.recording._sorted": "of what is drawn",
     "structures._check_target": "of tensors on the host",
     "structures._target_tensors": "of the loader's tensors, on the host",
 }
@@ -42,7 +47,8 @@ def reads(source: str, module: str) -> Iterator[str]:
 
 
 def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    start = PACKAGE if path.is_relative_to(PACKAGE) else ROOT
+    return ".".join(path.relative_to(start).with_suffix("").parts)
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)

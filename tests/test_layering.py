@@ -34,6 +34,7 @@ ROOMS = {
     "projects": set(),
     "fallback": set(),
 }
+PROJECT = "hdetr_d2.projects"
 # Only these know what a config is; everything else is a constructor that takes built parts.
 READ_CONFIGS = {"engine", "inference", "model_zoo", "fallback"}
 
@@ -94,6 +95,20 @@ def test_the_lowest_rooms_stand_without_detectron2(path: Path) -> None:
         theirs = {name for name in imports(path) if within(name, {"detectron2"})}
         wrong = sorted(name for name in theirs if not within(name, allowed.get(here, set())))
         assert not wrong, f"{module_name(path)} imports {wrong}"
+
+
+PROJECTS = sorted((PACKAGE.parent / "projects").glob("*/*.py"))
+
+
+@pytest.mark.parametrize("path", PROJECTS, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_a_project_imports_no_other_project(path: Path) -> None:
+    others = {
+        name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and within(name := node.module or "", {PROJECT})
+        if not within(name, {f"{PROJECT}.{path.parent.name}"})
+    }
+    assert not others
 
 
 def test_every_folder_is_a_room_of_the_table() -> None:

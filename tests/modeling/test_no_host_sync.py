@@ -22,22 +22,26 @@ from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.trainer import Trainer
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.ops.extension import is_defined, why_no_kernel
+from hdetr_d2.schemes import Scheme
 from hdetr_d2.structures import Targets
 from hdetr_d2.utils.observation import Observer
 
 sys.path.insert(0, str(Path(__file__).parent))
 from device_waits import WAITS, NoWaits, WaitError
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "configs"
 PLUS_PLUS = "common/models/deformable_detr_pp.py"
 DENSE = "common/models/detr.py"
 MODELS = sorted(
     str(path.relative_to(CONFIGS)) for path in (CONFIGS / "common" / "models").glob("*.py")
 )
+COMMON = [CONFIGS / "common" / "schemes.py", *ROOT.glob("projects/*/configs/common/*.py")]
 SCHEMES = {
     name: node
-    for name, node in LazyConfig.load(str(CONFIGS / "common" / "schemes.py")).items()
-    if "_target_" in node
+    for path in COMMON
+    for name, node in LazyConfig.load(str(path)).items()
+    if isinstance(node.get("_target_"), type) and issubclass(node._target_, Scheme)
 }
 RECIPES = [(path, None) for path in MODELS] + [*product([PLUS_PLUS, DENSE], SCHEMES)]
 
