@@ -12,11 +12,10 @@ from ....configs.common.data.coco import data, dataloader
 from ....configs.common.models.dino import model
 from ....configs.common.optim import detr_optimizer as optimizer
 from ....configs.common.schedule import lr_multiplier
-from ....configs.common.schemes import contrastive_denoising
 from ....configs.common.train import train
 from .common.routing import paper
 
-model.schemes = [contrastive_denoising, paper]
+model.schemes = [*model.schemes, paper]
 
 train.output_dir = "output/route_dino_r50_4scale_12ep"
 train.epochs = 12
