@@ -47,6 +47,12 @@ def test_every_parameter_learns():
     assert all(parameter.grad.isfinite().all() for parameter in neck.parameters())
 
 
+def test_convolutions_without_bias():
+    neck = ChannelMapper(in_shapes=[16], in_features=["res5"], out_channels=32, bias=False)
+    assert [conv.bias for conv, _ in neck.projections] == [None] * 4
+    assert all(norm.bias is not None for _, norm in neck.projections)
+
+
 def test_without_norm_and_without_further_levels():
     neck = ChannelMapper(
         in_shapes=SHAPES, in_features=["res5"], out_channels=10, num_levels=1, norm_groups=None

@@ -170,3 +170,16 @@ def test_dino_makes_positions_of_the_references_of_each_layer(tiny_model, make_b
     for position, reference in seen:
         torch.testing.assert_close(position, model.decoder.position(reference[:, :, 0]))
     assert not torch.equal(seen[0][0], seen[1][0])
+
+
+def test_learned_anchors_are_boxes_that_learn_and_need_no_position(tiny_model, make_batch):
+    model = tiny_model("common/models/dab_deformable_detr.py").eval()
+    memory = memory_of(model, [1, 1], make_batch)
+    main = model.query_selection(memory).main
+    table = model.query_selection.slots.table
+    assert main.position is None and main.content.shape == (2, 12, 32)
+    assert torch.equal(main.reference[1], table[:, 32:].sigmoid())
+    (found,) = model.decoder([QueryGroup("", main, Match((1,) * 3))], memory)
+    torch.testing.assert_close(found.boxes[0], main.reference)  # where a new model begins
+    found.logits.sum().backward()
+    assert table.grad[:, 32:].abs().sum() > 0
