@@ -12,13 +12,13 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import torch
 from matching_and_loss_cases import CLASSES, GROUPS, IMAGES, SMOKE_GROUPS, draw_step
 from matching_and_loss_official import load_official
 from matching_and_loss_published import published
 from matching_and_loss_sides import Contender, ours
+from official import add_official_option, load_peer
 from report import (
     VERSUS_COLUMNS,
     add_run_options,
@@ -104,18 +104,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("--targets", nargs="+", type=int, default=[7, 30, 100], help="an image has")
-    parser.add_argument(
-        "--official", type=Path, metavar="FOLDER", help="a checkout of H-Deformable-DETR: a peer"
-    )
+    add_official_option(parser)
     parser.add_argument("--profile", action="store_true", help="print where our time goes, too")
     add_run_options(parser)
     options = parse_run(parser, arguments)
     options.makers = {OURS: ours, PUBLISHED: published}
-    if options.official:
-        try:
-            options.makers[OFFICIAL] = load_official(options.official)
-        except ImportError as error:
-            parser.error(f"--official {options.official}: {error}.")
+    if peer := load_peer(parser, options.official, load_official):
+        options.makers[OFFICIAL] = peer
     return options
 
 

@@ -1,35 +1,25 @@
-"""Matching and losses of a step by the code of H-DETR's authors, from a checkout of it."""
+"""Matching and losses of a step by the code of H-DETR's authors."""
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 
 from matching_and_loss_cases import CLASSES, PROPOSALS, WEIGHTS
 from matching_and_loss_layers import Layers, leaves_of
 from matching_and_loss_sides import Contender
+from official import open_checkout
 from torch import Tensor
 
 from hdetr_d2.structures import Output
 
 
-class _Anything(ModuleType):
-    """A module of which any name can be imported, and nothing used."""
-
-    def __getattr__(self, name: str) -> None:
-        return None
-
-
 def load_official(checkout: Path) -> Callable[[Sequence[Output]], Contender]:
-    """The matcher and the criterion of a checkout of https://github.com/HDETR/H-Deformable-DETR.
+    """The matcher and the criterion of a checkout.
 
     Raises:
         ImportError: they are not there.
     """
     # The criterion's file imports the model's, too, which have needs of their own.
-    for name in ("models.backbone", "models.deformable_transformer"):
-        sys.modules[name] = _Anything(name)
-    sys.path.insert(0, str(checkout.resolve()))
+    open_checkout(checkout, ("models.backbone", "models.deformable_transformer"))
     from models.deformable_detr import SetCriterion
     from models.matcher import HungarianMatcher
 

@@ -14,9 +14,11 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
+from official import add_official_option, load_peer
 from report import (
     VERSUS_COLUMNS,
     add_run_options,
@@ -29,7 +31,7 @@ from report import (
 )
 from timing import Effort, Times, clock_for, compare, peak_bytes
 from train_step_official import ARGUMENTS, Official
-from train_step_sides import CLASSES, Batch, Step, draw_batch, ours
+from train_step_sides import CLASSES, Batch, Step, draw_batch, one_by_one, ours
 
 from hdetr_d2.ops.extension import why_no_kernel
 
@@ -52,7 +54,7 @@ def build_sides(options: argparse.Namespace, batch: Batch) -> Sides:
     for recipe in options.recipes:
         own = sides[recipe, OURS] = ours(recipe, batch, options.device)
         if options.one_by_one:
-            apart = ours(recipe, batch, options.device, one_by_one=True)
+            apart = one_by_one(ours(recipe, batch, options.device))
             apart.model.load_state_dict(own.model.state_dict())
             _check(recipe, own, apart, ONE_BY_ONE)
             sides[recipe, ONE_BY_ONE] = apart
@@ -121,11 +123,21 @@ def print_peak(options: argparse.Namespace, batch: Batch) -> None:
     if whose == OFFICIAL:
         step = options.peer.step(recipe, batch)
     else:
-        step = ours(recipe, batch, options.device, one_by_one=whose == ONE_BY_ONE)
+        step = ours(recipe, batch, options.device)
+    if whose == ONE_BY_ONE:
+        step = one_by_one(step)
     for _ in range(2):
         step()
-    unit = 1 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)
+    print(largest_resident_mb())
+
+
+def largest_resident_mb() -> float:
+    """Of this process. Linux's `ru_maxrss` counts what the parent had, too."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        (line,) = (row for row in status.read_text().splitlines() if row.startswith("VmHWM:"))
+        return int(line.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -135,9 +147,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=1, help="of the batch (1)")
     parser.add_argument("--size", nargs=2, type=int, default=(480, 640), metavar=("H", "W"))
     parser.add_argument("--targets", type=int, default=7, help="of each image (7)")
-    parser.add_argument(
-        "--official", type=Path, metavar="FOLDER", help="a checkout of H-Deformable-DETR: a peer"
-    )
+    add_official_option(parser)
     parser.add_argument(
         "--one-by-one", action="store_true", help="also with a decoder pass for each query group"
     )
@@ -146,12 +156,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parse_run(parser, arguments)
     if options.smoke:
         options.recipes, options.size = SMOKE_RECIPES, (64, 64)
-    options.peer = None
-    if options.official:
-        try:
-            options.peer = Official(options.official, options.device)
-        except ImportError as error:
-            parser.error(f"--official {options.official}: {error}.")
+    options.peer = load_peer(parser, options.official, partial(Official, device=options.device))
     return options
 
 

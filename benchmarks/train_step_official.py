@@ -1,13 +1,13 @@
-"""The training step of H-DETR's authors, from a checkout of their code."""
+"""The training step of H-DETR's authors."""
 
 import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from ms_deform_attn_peers import grid_sample_form
+from official import Anything, open_checkout
 from torch import Tensor
 from train_step_sides import Batch, Step
 
@@ -31,15 +31,8 @@ _UNUSED = ("wandb", "datasets", "datasets.samplers", "datasets.coco_eval", "data
 _UNUSED += ("datasets.data_prefetcher", "models.swin_transformer")
 
 
-class _Anything(ModuleType):
-    """A module of which any name can be imported, and nothing used."""
-
-    def __getattr__(self, name: str) -> None:
-        return None
-
-
 class Official:
-    """A checkout of https://github.com/HDETR/H-Deformable-DETR.
+    """Their models from a checkout.
 
     attention: which multi-scale deformable attention it runs with.
 
@@ -54,16 +47,14 @@ class Official:
             unused = (*_UNUSED, "MultiScaleDeformableAttention")
         else:
             unused = _UNUSED
-        for name in unused:
-            sys.modules.setdefault(name, _Anything(name))
-        sys.path.insert(0, str(checkout.resolve()))
+        open_checkout(checkout, unused)
         import main
         import models.backbone
         import models.ops.modules.ms_deform_attn as attention
 
         models.backbone.is_main_process = lambda: False  # only that one loads weights
         self.attention = "their attention kernel"
-        if device == "cpu" or isinstance(sys.modules["MultiScaleDeformableAttention"], _Anything):
+        if device == "cpu" or isinstance(sys.modules["MultiScaleDeformableAttention"], Anything):
             attention.MSDeformAttnFunction = _GridSample
             self.attention = "grid_sample for their attention kernel, which is not here"
         self.parser = main.get_args_parser()

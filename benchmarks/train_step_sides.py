@@ -80,20 +80,21 @@ class Step:
         self.optimizer.step()
 
 
-def ours(recipe: str, batch: Batch, device: str, *, one_by_one: bool = False) -> Step:
-    """A shipped recipe with random weights.
-
-    Args:
-        one_by_one: the decoder goes over one query group after the other, not over all at once.
-    """
+def ours(recipe: str, batch: Batch, device: str) -> Step:
+    """A shipped recipe with random weights."""
     cfg = load_config(shipped_config(recipe), [f"data.num_classes={CLASSES}"])
     with without_pretrained():
         model = build(cfg, "model").to(device).train()
-    if one_by_one:
-        decode = model.decoder.forward
-        model.decoder.forward = lambda groups, memory: [
-            decode([group], memory)[0] for group in groups
-        ]
     inputs = batch.as_inputs()
     optimizer = build_optimizer(cfg.optimizer, model)
     return Step(model, lambda: model(inputs), optimizer, cfg.train.clip_grad_norm)
+
+
+def one_by_one(step: Step) -> Step:
+    """The same step, whose decoder goes over one query group after the other, not over all at
+    once.
+    """
+    decoder = step.model.decoder
+    decode = decoder.forward
+    decoder.forward = lambda groups, memory: [decode([group], memory)[0] for group in groups]
+    return step

@@ -1,6 +1,6 @@
 """The report of what is installed and built, and the self-test behind it."""
 
-from hdetr_d2 import doctor
+import hdetr_d2  # noqa: F401
 
 import re
 from collections.abc import Callable
@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from hdetr_d2.doctor import self_test
+from hdetr_d2.doctor.__main__ import main
 from hdetr_d2.ops import extension, ms_deform_attn_reference
 from hdetr_d2.ops.extension import Library
 
@@ -25,7 +27,7 @@ def report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         monkeypatch.setattr(extension, "CPU", cpu)
         monkeypatch.setattr(extension, "CUDA", cuda)
         monkeypatch.setattr(extension, "build_facts", lambda: facts)
-        status = doctor.main()
+        status = main()
         return status, capsys.readouterr().out
 
     return examine
@@ -98,7 +100,7 @@ def test_cuda_kernels_cannot_be_loaded_by_a_pytorch_without_cuda(
 
 @pytest.mark.skipif(not extension.CPU.loaded, reason="the CPU kernels are not built")
 def test_the_kernels_pass() -> None:
-    for check in doctor.check_device(torch.device("cpu")):
+    for check in self_test.check_device(torch.device("cpu")):
         assert check.passed, str(check)
         assert re.match(r"PASS  \w+ on cpu", str(check))
 
@@ -106,20 +108,20 @@ def test_the_kernels_pass() -> None:
 @pytest.mark.needs_cuda
 @pytest.mark.skipif(not extension.CUDA.loaded, reason="the CUDA kernels are not built")
 def test_the_cuda_kernels_pass() -> None:
-    for check in doctor.check_device(torch.device("cuda", 0)):
+    for check in self_test.check_device(torch.device("cuda", 0)):
         assert check.passed, str(check)
 
 
 def test_kernels_that_a_device_cannot_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extension, "why_no_kernel", lambda op, device: "built for 8.0 alone.")
-    checks = [*doctor.check_device(torch.device("cpu"))]
+    checks = [*self_test.check_device(torch.device("cpu"))]
     assert [str(check) for check in checks] == ["FAIL  ms_deform_attn on cpu: built for 8.0 alone."]
 
 
 def test_the_twin_passes_its_own_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "ms_deform_attn", ms_deform_attn_reference)
-    for dtype in doctor.TOLERANCES:
-        check = doctor.check_deformable_attention(torch.device("cpu"), dtype)
+    monkeypatch.setattr(self_test, "ms_deform_attn", ms_deform_attn_reference)
+    for dtype in self_test.TOLERANCES:
+        check = self_test.check_deformable_attention(torch.device("cpu"), dtype)
         assert check.passed, str(check)
 
 
@@ -128,8 +130,8 @@ def test_wrong_numbers_fail(monkeypatch: pytest.MonkeyPatch, factor: float) -> N
     def wrong(value: Tensor, *others: object) -> Tensor:
         return ms_deform_attn_reference(value, *others) * factor
 
-    monkeypatch.setattr(doctor, "ms_deform_attn", wrong)
-    assert not doctor.check_deformable_attention(torch.device("cpu"), torch.float32).passed
+    monkeypatch.setattr(self_test, "ms_deform_attn", wrong)
+    assert not self_test.check_deformable_attention(torch.device("cpu"), torch.float32).passed
 
 
 def test_a_kernel_that_raises_fails_and_the_others_are_tried(
@@ -139,9 +141,9 @@ def test_a_kernel_that_raises_fails_and_the_others_are_tried(
         raise RuntimeError("no kernel image")
 
     monkeypatch.setattr(extension, "why_no_kernel", lambda op, device: "")
-    monkeypatch.setattr(doctor, "ms_deform_attn", raising)
-    checks = [*doctor.check_device(torch.device("cpu"))]
+    monkeypatch.setattr(self_test, "ms_deform_attn", raising)
+    checks = [*self_test.check_device(torch.device("cpu"))]
     broken, others = checks[:-3], checks[-3:]
-    assert len(broken) == len(doctor.TOLERANCES) + 1
+    assert len(broken) == len(self_test.TOLERANCES) + 1
     assert all(not check.passed and "no kernel image" in check.detail for check in broken)
     assert all(check.passed for check in others)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "hdetr_d2"
 ROOMS = ("modeling", "matching", "losses", "schemes", "layers", "ops")
 FILES = sorted(path for room in ROOMS for path in (PACKAGE / room).rglob("*.py"))
-FILES += [PACKAGE / "structures.py", *sorted(ROOT.glob("projects/*/*.py"))]
+FILES += [*(PACKAGE / "structures").glob("*.py"), *sorted(ROOT.glob("projects/*/*.py"))]
 # Each waits for the device, or would with a tensor on it.
 READS = {"cpu", "numpy", "item", "tolist", "nonzero", "masked_select", "unique", "new_tensor"}
 READS |= {"synchronize"}
@@ -29,8 +29,8 @@ ALLOWED = {
     "projects.route_detr.pictures._draw_matrices": "of what is drawn",
     "projects.route_detr.pictures.links": "of what is drawn",
     "projects.route_detr.recording._sorted": "of what is drawn",
-    "structures._check_target": "of tensors on the host",
-    "structures._target_tensors": "of the loader's tensors, on the host",
+    "structures.targets._check_target": "of tensors on the host",
+    "structures.targets._target_tensors": "of the loader's tensors, on the host",
 }
 
 

@@ -5,7 +5,17 @@ import torch
 from detectron2.structures import BitMasks, Boxes, Instances, PolygonMasks
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.structures import Given, Match, Memory, Queries, QueryGroup, Targets
+from hdetr_d2.structures import (
+    BACKGROUND,
+    NO_LOSS,
+    Counted,
+    Given,
+    Match,
+    Memory,
+    Queries,
+    QueryGroup,
+    Targets,
+)
 
 CPU = torch.device("cpu")
 
@@ -73,6 +83,23 @@ def test_inputs_without_instances():
 def test_how_often_a_target_counts():
     assert Match((6, 6, 1)).targets_each() == (6, 6, 1)
     assert Given(torch.zeros(4, 2, 10, dtype=torch.int64), 5).targets_each() == (5, 5, 5, 5)
+
+
+def test_what_the_losses_are_divided_by():
+    targets = torch.tensor(2.5)
+    assert Match((6, 1)).normaliser(targets, 0.5).tolist() == [15, 2.5]
+    assignment = torch.tensor([[[0, 1, BACKGROUND]], [[2, BACKGROUND, NO_LOSS]]])
+    assert Given(assignment, 3).normaliser(targets, 0.5).tolist() == [7.5, 7.5]
+    # Half of the step has 2 and 1 positives, so that the step is taken to have 4 and 2.
+    assert Counted(assignment).normaliser(targets, 0.5).tolist() == [4, 2]
+
+
+def test_memory_as_maps():
+    tokens = torch.arange(2 * 8 * 3).view(2, 8, 3)
+    memory = Memory(tokens, torch.zeros(2, 8, dtype=torch.bool), ((2, 3), (1, 2)), torch.ones(1))
+    fine, coarse = memory.maps()
+    assert torch.equal(fine[1, :, 1, 2], tokens[1, 5]) and fine.shape == (2, 3, 2, 3)
+    assert torch.equal(coarse[0, :, 0, 1], tokens[0, 7]) and coarse.shape == (2, 3, 1, 2)
 
 
 def with_masks(item: dict, masks: object) -> dict:

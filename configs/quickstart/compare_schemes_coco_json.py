@@ -7,13 +7,13 @@ Command:   python tools/compare_schemes.py output/compare_schemes_json
            data.val_json=val.json data.val_images=val/
 Published: none
 
-All schemes detect with the same 300 queries, enough for ten of each of 30 objects.
+All schemes detect with the same 300 queries.
 """
 
 from ..custom.deformable_detr_coco_json_small import data, dataloader
 from .compare_schemes_shapes import contenders, lr_multiplier, model, optimizer, train
 
 model.query_selection.num_queries = 300
-contenders["hybrid_branch"][0].num_queries = 500
+contenders["hybrid_branch"][0].num_queries = 600
 lr_multiplier.warmup_epochs = 1
-train.update(output_dir="output/compare_schemes_json", epochs=10, eval_period_epochs=2)
+train.update(output_dir="output/compare_schemes_json", epochs=12, eval_period_epochs=3)

@@ -79,21 +79,30 @@ class DeformableAttention(nn.Module):
         value = self.value_proj(tokens).masked_fill(padding[..., None], 0.0)
         value = value.unflatten(-1, (self.num_heads, -1))
         samples = (batch, queries, self.num_heads, self.num_levels, self.num_points)
-        offsets = self.sampling_offsets(query).view(*samples, 2)
+        offsets = self.sampling_offsets(query).unflatten(-1, (self.num_heads, -1))
         weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1))
         weights = F.softmax(weights, -1).view(samples)
-        locations = self._locations(reference, offsets, shapes)
+        locations = self._locations(reference, offsets, shapes).view(*samples, 2)
         return self.output_proj(ms_deform_attn(value, shapes, locations, weights))
 
     def _locations(
         self, reference: Tensor, offsets: Tensor, shapes: Sequence[tuple[int, int]]
     ) -> Tensor:
-        """`Tensor[B, Q, M, L, P, 2]` float32: offsets are cells of a level, or parts of a reference
-        box.
+        """`Tensor[B, Q, M, L * P * 2]` float32: offsets of that shape are cells of a level, or
+        parts of a reference box.
         """
         offsets = offsets.float()
-        centre = reference[:, :, None, :, None, :2]
+        centre = self._of_points(reference[..., :2])
         if reference.shape[-1] == 2:
             sizes = to_device([(w, h) for h, w in shapes], offsets)  # [L, 2]
-            return centre + offsets / sizes[:, None]
-        return centre + offsets / self.num_points * reference[:, :, None, :, None, 2:] * 0.5
+            return centre + offsets / self._of_points(sizes)
+        return centre + offsets * self._of_points(reference[..., 2:] * (0.5 / self.num_points))
+
+    def _of_points(self, per_level: Tensor) -> Tensor:
+        """`Tensor[..., L, 2]` to what each point of a head has of it, `Tensor[..., 1, L * P * 2]`.
+
+        One row of all points: broadcast over pairs of (x, y), the arithmetic would take ten times
+        as long on a CPU.
+        """
+        each = per_level[..., :, None, :].expand(*per_level.shape[:-1], self.num_points, 2)
+        return each.flatten(-3).unsqueeze(-2)

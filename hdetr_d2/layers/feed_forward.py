@@ -28,4 +28,4 @@ class FeedForward(nn.Module):
         return self.residual(x, self.norm, self._branch)
 
     def _branch(self, x: Tensor) -> Tensor:
-        return self.linear2(self.residual.dropout(F.relu(self.linear1(x))))
+        return self.linear2(self.residual.dropout(F.relu(self.linear1(x), inplace=True)))

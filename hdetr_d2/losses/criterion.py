@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from hdetr_d2.losses.class_losses import ClassLoss
 from hdetr_d2.ops import box_cxcywh_to_xyxy, generalized_box_iou
 from hdetr_d2.structures import Assignment, Output
-from hdetr_d2.utils.device import to_device
 
 _NEUTRAL = 0.5
 """All four numbers of the box that stands on both sides where a query has no target."""
@@ -44,8 +43,7 @@ class Criterion(nn.Module):
             num_targets: 0-d, ground truths of the whole step, averaged over processes.
             share: the part that these images have in those of the step in this process.
         """
-        each_layer = to_device(output.assigner.targets_each(), num_targets)
-        targets = (num_targets * each_layer).clamp(min=1)
+        targets = output.assigner.normaliser(num_targets, share).clamp(min=1)
         matched = Matched(output, assignment)
         normalisers = {
             "class": self.class_loss.normaliser(matched.labels, targets, output.blocks * share),

@@ -19,6 +19,7 @@ from hdetr_d2.modeling.transformer import (
     LearnedAnchors,
     LearnedPositions,
     LearnedQueries,
+    ObjectQueries,
     TwoStageQueries,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "LearnedPositions",
     "LearnedQueries",
     "MaskHead",
+    "ObjectQueries",
     "PanopticMerger",
     "PredictionHeads",
     "Preprocessing",

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from hdetr_d2.layers import AttentionMaps
 from hdetr_d2.losses import MaskLoss
 from hdetr_d2.matching import queries_of_targets
-from hdetr_d2.modeling.maps import Maps
-from hdetr_d2.structures import Assignment, Output
+from hdetr_d2.structures import Assignment, Maps, Output
 
 
 class MaskHead(nn.Module):

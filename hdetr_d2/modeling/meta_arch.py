@@ -1,15 +1,16 @@
 """The detector around every architecture and scheme of this project."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import torch
 from detectron2.modeling import META_ARCH_REGISTRY, Backbone
+from detectron2.structures import Instances
 from torch import Tensor, nn
 
 from hdetr_d2.losses import Criterion
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.modeling.freezing import freeze as freeze_parameters
-from hdetr_d2.modeling.maps import Maps
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.neck import ChannelMapper
 from hdetr_d2.modeling.panoptic import PanopticMerger
@@ -20,6 +21,7 @@ from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
 from hdetr_d2.schemes.base import Context, Scheme, check_together
 from hdetr_d2.structures import (
     Assignment,
+    Maps,
     Match,
     Memory,
     Output,
@@ -33,6 +35,15 @@ from hdetr_d2.utils.timing import section
 
 PROPOSALS = "enc"
 """Name of the group of encoder proposals, which skips the decoder."""
+
+
+class Detector(Protocol):
+    """Finds the objects of a batch at evaluation."""
+
+    def __call__(self, model: "DETR", maps: Maps) -> list[Instances]:
+        """Of each image `pred_boxes` (xyxy in pixels of the fed image), `scores` and
+        `pred_classes`.
+        """
 
 
 @META_ARCH_REGISTRY.register()
@@ -55,6 +66,7 @@ class DETR(nn.Module):
         pick: which ones; None for the best pairs of a query and a class.
         mask_head: gives targets and detections masks; None for boxes only.
         panoptic: makes the masks of an image one segmentation; None for none.
+        detector: finds the objects in the main queries' place, with what a scheme has learned.
         freeze: regular expressions: a parameter whose name one of them is found in does not learn.
 
     Raises:
@@ -78,6 +90,7 @@ class DETR(nn.Module):
         pick: Pick | None = None,
         mask_head: MaskHead | None = None,
         panoptic: PanopticMerger | None = None,
+        detector: "Detector | None" = None,
         freeze: Sequence[str] = (),
     ) -> None:
         super().__init__()
@@ -87,6 +100,10 @@ class DETR(nn.Module):
             _check_features(backbone, mask_head.in_channels, "mask head")
         elif panoptic is not None:
             raise ValueError("model.panoptic needs model.mask_head, whose masks it merges.")
+        if detector is not None and mask_head is not None:
+            raise ValueError(
+                "model.mask_head gives masks to queries, which model.detector has not."
+            )
         if query_selection.two_stage and not decoder.refine:
             raise ValueError(
                 "Two-stage queries need decoder.refine: a proposal is a box that layers move on."
@@ -104,6 +121,7 @@ class DETR(nn.Module):
         self.pick = pick
         self.mask_head = mask_head
         self.panoptic = panoptic
+        self.detector = detector
         self.schemes: Sequence[Scheme] = nn.ModuleList(schemes)  # type: ignore[assignment]
         self.scheme_slots = nn.ModuleDict(
             {
@@ -135,7 +153,7 @@ class DETR(nn.Module):
 
     def training_only_keys(self) -> list[str]:
         """Prefixes of what evaluation does without: a checkpoint for it need not have them."""
-        return ["schemes", "scheme_slots"]
+        return ["scheme_slots"] if self.detector is not None else ["schemes", "scheme_slots"]
 
     def forward(
         self,
@@ -164,26 +182,28 @@ class DETR(nn.Module):
         levels = self.neck(features)
         height, width = images.tensor.shape[-2:]
         memory = self.encoder(levels, images.padding)
-        maps = Maps(features, levels, memory, (height, width))
+        maps = Maps(features, levels, memory, (height, width), images.sizes)
         if self.training:
             targets = Targets.from_inputs(
                 batched_inputs, self.num_classes, self.device, self.mask_head is not None
             )
             return self._losses(maps, targets, num_targets, share)
-        predictions = self._detect(memory)
+        if self.detector is not None:
+            return to_original_size(self.detector(self, maps), batched_inputs)
+        predictions = self.predict(memory)
         scores = self.criterion.class_loss.scores(predictions.logits[-1].float())
         detections = top_detections(
             scores, predictions.boxes[-1], images.sizes, self.num_select, self.pick
         )
         outputs = to_original_size(detections, batched_inputs)
         if self.mask_head is not None:
-            seen = (predictions, maps, images.sizes)
-            add_masks(outputs, self.mask_head, *seen)
+            add_masks(outputs, self.mask_head, predictions, maps)
             if self.panoptic is not None:
-                add_panoptic(outputs, self.mask_head, self.panoptic, scores, *seen)
+                add_panoptic(outputs, self.mask_head, self.panoptic, scores, predictions, maps)
         return outputs
 
-    def _detect(self, memory: Memory) -> Predictions:
+    def predict(self, memory: Memory) -> Predictions:
+        """Those of the main queries."""
         main = self._main_group(self.query_selection(memory).main)
         return self.decoder([main], memory)[0]
 
@@ -201,11 +221,12 @@ class DETR(nn.Module):
             added = scheme.contribute(
                 Context(
                     targets,
-                    memory,
+                    maps,
                     main,
                     slots.get(scheme.name),
                     self.decoder.num_layers,
                     self.progress,
+                    share,
                     self.query_selection.embed_boxes,
                 )
             )

@@ -5,25 +5,27 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from hdetr_d2.structures import Memory, Queries, QueryGroup, Targets
+from hdetr_d2.structures import Maps, Queries, QueryGroup, Targets
 
 
 @dataclass
 class Context:
     """What a scheme may look at when it adds to a training step.
 
-    targets: the ground truth. memory: the encoder's output. main: the main group. slots: the
-    queries that the selection made for this scheme's `slots()`, None without. num_layers: decoder
-    layers. progress: done part of the training, in [0, 1]. embed_boxes: the position that the query
-    selection gives queries at boxes, `QuerySelection.embed_boxes`.
+    targets: the ground truth. maps: of the backbone, the neck and the encoder. main: the main
+    group. slots: the queries that the selection made for this scheme's `slots()`, None without.
+    num_layers: decoder layers. progress: done part of the training, in [0, 1]. share: the part that
+    these images have in those of the optimizer step in this process. embed_boxes: the position that
+    the query selection gives queries at boxes, `QuerySelection.embed_boxes`.
     """
 
     targets: Targets
-    memory: Memory
+    maps: Maps
     main: QueryGroup
     slots: Queries | None
     num_layers: int
     progress: float
+    share: float
     embed_boxes: Callable[[Tensor], Tensor | None]
 
 

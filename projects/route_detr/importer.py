@@ -11,12 +11,8 @@ from torch import Tensor
 
 from hdetr_d2.checkpoint.importers import Arguments, Imported, Importer
 from hdetr_d2.checkpoint.importers.backbones import backbone_options
-from hdetr_d2.checkpoint.importers.deformable_detr_sizes import (
-    count_layers,
-    neck_options,
-    needed,
-    transformer_options,
-)
+from hdetr_d2.checkpoint.importers.deformable_detr_sizes import neck_options, transformer_options
+from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 from hdetr_d2.errors import UserError
 from hdetr_d2.projects.route_detr.importer_names import family_name, rename, router_layer
 

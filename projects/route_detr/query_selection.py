@@ -1,14 +1,11 @@
 """The queries of the released Route-DETR code."""
 
-import math
-
 from torch import Tensor, nn
 
-from hdetr_d2.layers import sine_embedding
-from hdetr_d2.modeling import PredictionHeads, TwoStageQueries
+from hdetr_d2.modeling import ObjectQueries, PredictionHeads
 
 
-class SeparateQueries(TwoStageQueries):
+class SeparateQueries(ObjectQueries):
     """Two-stage queries whose content and position are normed apart: each is a projection of the
     proposal's embedding with a norm of its own, where Deformable-DETR has one for both.
 
@@ -25,7 +22,6 @@ class SeparateQueries(TwoStageQueries):
         for proj in (self.position_proj, self.content_proj):
             nn.init.xavier_uniform_(proj.weight)
 
-    def _embed(self, boxes: Tensor) -> tuple[Tensor, ...]:
-        embedding = sine_embedding(2 * math.pi * boxes, self.dim // 2)  # [B, Q, 2 * C]
+    def embed(self, embedding: Tensor) -> tuple[Tensor, ...]:
         position = self.position_norm(self.position_proj(embedding))
         return position, self.content_norm(self.content_proj(embedding))

@@ -58,7 +58,7 @@ class RoutedBranch(Scheme):
 
     def contribute(self, context: Context) -> Contribution:
         strength, weight = self.strength(context.progress), self.weight(context.progress)
-        _observe(strength=strength, weight=weight, device=context.memory.tokens.device)
+        _observe(strength=strength, weight=weight, device=context.main.queries.content.device)
         group = QueryGroup(
             self.name,
             context.main.queries,

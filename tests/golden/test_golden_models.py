@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
-from detectron2.structures import Boxes, Instances
 
 from hdetr_d2.checkpoint import read_checkpoint
 from hdetr_d2.checkpoint.importers import class_names
@@ -21,6 +20,7 @@ from hdetr_d2.modeling.backbone import without_pretrained
 
 sys.path.insert(0, str(Path(__file__).parent))
 import golden
+from golden_inputs import training_inputs
 
 # The case -> the script whose checkpoint it is.
 SOURCES = {
@@ -51,19 +51,6 @@ def converted(request, tmp_path_factory):
     return convert(request.param, tmp_path_factory.mktemp("golden"))
 
 
-def inputs(case):
-    """Detectron2's training inputs; an image's own size is that of the fed image."""
-    batch = []
-    for index, (image, target) in enumerate(zip(case.images, case.targets, strict=True)):
-        height, width = image.shape[-2:]
-        centre, size = target["boxes"].split(2, -1)
-        xyxy = torch.cat([centre - size / 2, centre + size / 2], -1)
-        xyxy = xyxy * torch.tensor([width, height, width, height])
-        instances = Instances((height, width), gt_boxes=Boxes(xyxy), gt_classes=target["labels"])
-        batch.append({"image": image, "instances": instances, "image_id": index})
-    return batch
-
-
 def rename_loss(name):
     """`loss_ce_0_one2many` is `loss_class_one2many_0` here, `loss_ce_interm` `loss_class_enc`."""
     name = name.replace("loss_ce", "loss_class").replace("_interm", "_enc")
@@ -76,7 +63,7 @@ def total_norm(gradients):
 
 def test_every_loss_and_the_gradient_norm(converted):
     case, _, model = converted
-    losses = model.train()(inputs(case))
+    losses = model.train()(training_inputs(case))
     expected = {rename_loss(name): value for name, value in case.weighted_losses.items()}
     assert set(losses) == set(expected)
     for name, value in expected.items():
@@ -89,7 +76,7 @@ def test_every_loss_and_the_gradient_norm(converted):
 
 def detect(case, model):
     with torch.no_grad():
-        return [output["instances"] for output in model.eval()(inputs(case))]
+        return [output["instances"] for output in model.eval()(training_inputs(case))]
 
 
 def inside(boxes, instances):

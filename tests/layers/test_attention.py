@@ -131,8 +131,10 @@ def test_deformable_attention_samples_where_the_formula_says():
     offsets = torch.randn(1, 3, 4, 2, 2, 2)
     shapes = [(4, 6), (2, 3)]
     points, boxes = torch.rand(1, 3, 2, 2), torch.rand(1, 3, 2, 4)
-    at_points = attention._locations(points, offsets, shapes)
-    at_boxes = attention._locations(boxes, offsets, shapes)
+    at_points, at_boxes = (
+        attention._locations(reference, offsets.flatten(3), shapes).view_as(offsets)
+        for reference in (points, boxes)
+    )
     for query, head, level, point in torch.cartesian_prod(*map(torch.arange, (3, 4, 2, 2))):
         height, width = shapes[level]
         offset = offsets[0, query, head, level, point]

@@ -6,8 +6,7 @@ import torch.nn.functional as F
 
 from hdetr_d2.losses import MaskLoss
 from hdetr_d2.modeling import MaskHead
-from hdetr_d2.modeling.maps import Maps
-from hdetr_d2.structures import BACKGROUND, Match, Memory, Output, Predictions, Targets
+from hdetr_d2.structures import BACKGROUND, Maps, Match, Memory, Output, Predictions, Targets
 
 SIZE = (60, 44)
 MASKS = "common/models/deformable_detr_pp_masks.py"
@@ -28,7 +27,7 @@ def make_maps(batch=2):
     padding = torch.zeros(batch, 16, dtype=torch.bool)
     padding[0, 9:12] = True
     memory = Memory(torch.randn(batch, 16, 32), padding, shapes, torch.ones(batch, 2, 2))
-    return Maps(features, levels, memory, SIZE)
+    return Maps(features, levels, memory, SIZE, [SIZE] * batch)
 
 
 def mask_of_one_query(head, state, maps, image):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.config import instantiate
+from detectron2.structures import Boxes, Instances
 
 from hdetr_d2.errors import UserError
 
@@ -182,3 +183,21 @@ def test_training_step_on_a_gpu(tiny_model, make_batch):
     on_gpu = tiny_model().cuda()(batch)
     for name, loss in on_cpu.items():
         torch.testing.assert_close(loss, on_gpu[name].cpu(), rtol=1e-3, atol=1e-4)
+
+
+def test_another_detector_takes_the_place_of_the_queries(tiny_model, make_batch):
+    def detector(model, maps):
+        boxes = [
+            torch.tensor([[0.0, 0.0, width / 2, height]]) for height, width in maps.image_sizes
+        ]
+        return [
+            Instances(size, pred_boxes=Boxes(box), scores=torch.ones(1))
+            for size, box in zip(maps.image_sizes, boxes, strict=True)
+        ]
+
+    batch = make_batch([1, 1])
+    model = tiny_model(detector=detector).eval()
+    for item, output in zip(batch, model(batch), strict=True):
+        height, width = item["height"], item["width"]
+        assert output["instances"].pred_boxes.tensor.tolist() == [[0, 0, width / 2, height]]
+    assert model.training_only_keys() == ["scheme_slots"]

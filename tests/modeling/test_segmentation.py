@@ -25,7 +25,8 @@ def masks_by_hand(model, batch, found):
     images = model.preprocessing([item["image"] for item in batch])
     features = model.backbone(images.tensor)
     levels = model.neck(features)
-    maps = type(seen[1])(features, levels, model.encoder(levels, images.padding), (64, 96))
+    memory = model.encoder(levels, images.padding)
+    maps = type(seen[1])(features, levels, memory, (64, 96), images.sizes)
     logits = F.interpolate(model.mask_head(seen[0].states, maps), (64, 96), mode="bilinear")
     masks = []
     for row, instances, (height, width) in zip(logits, found, images.sizes, strict=True):

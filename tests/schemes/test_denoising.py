@@ -30,7 +30,7 @@ def contribute(scheme, targets=TARGETS, *, reference=4, embed_boxes=lambda boxes
     """The group of the scheme beside main queries with references of so many numbers."""
     places = torch.rand(2, 5, reference) if reference else None
     main = QueryGroup("", Queries(torch.randn(2, 5, 4), None, places), Match((1, 1)))
-    context = Context(targets, None, main, None, 2, 0.0, embed_boxes)
+    context = Context(targets, None, main, None, 2, 0.0, 1.0, embed_boxes)
     (group,) = scheme.contribute(context).groups
     return group
 

@@ -19,7 +19,11 @@ from hdetr_d2.checkpoint.importers.deformable_detr_queries import (
     query_options,
     split_slots,
 )
-from hdetr_d2.checkpoint.importers.deformable_detr_sizes import neck_options, transformer_options
+from hdetr_d2.checkpoint.importers.deformable_detr_sizes import (
+    TOLD_BY_WEIGHTS,
+    neck_options,
+    transformer_options,
+)
 from hdetr_d2.checkpoint.importers.training import TRAINING_OPTIONS, training_options
 from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 
@@ -49,15 +53,8 @@ _DEFAULTS = {
     "drop_path_rate": 0.2,
     "lr_drop": 40,
     "with_box_refine": False,
-    # What the weights tell; stated, it must agree with them.
     "two_stage": None,
-    "num_feature_levels": None,
-    "hidden_dim": None,
-    "enc_layers": None,
-    "dec_layers": None,
-    "dim_feedforward": None,
-    "enc_n_points": None,
-    "dec_n_points": None,
+    **TOLD_BY_WEIGHTS,
 }
 
 

@@ -10,6 +10,18 @@ from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 from hdetr_d2.errors import UserError
 
 _SIZES = "model.encoder.sizes"
+TOLD_BY_WEIGHTS = dict.fromkeys(
+    (
+        "num_feature_levels",
+        "hidden_dim",
+        "enc_layers",
+        "dec_layers",
+        "dim_feedforward",
+        "enc_n_points",
+        "dec_n_points",
+    )
+)
+"""Arguments that need no default: the weights tell them; stated, they must agree with these."""
 
 
 def neck_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:

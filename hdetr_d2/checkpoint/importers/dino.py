@@ -9,7 +9,11 @@ from hdetr_d2.checkpoint.importers.arguments import Arguments
 from hdetr_d2.checkpoint.importers.backbones import backbone_options
 from hdetr_d2.checkpoint.importers.base import Imported, Importer
 from hdetr_d2.checkpoint.importers.deformable_detr_names import LABEL_TABLE, rename, unneeded
-from hdetr_d2.checkpoint.importers.deformable_detr_sizes import neck_options, transformer_options
+from hdetr_d2.checkpoint.importers.deformable_detr_sizes import (
+    TOLD_BY_WEIGHTS,
+    neck_options,
+    transformer_options,
+)
 from hdetr_d2.checkpoint.importers.training import TRAINING_OPTIONS, training_options
 from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 from hdetr_d2.errors import UserError
@@ -65,15 +69,8 @@ class DINOImporter(Importer):
         "dec_pred_class_embed_share": True,
         "dec_pred_bbox_embed_share": True,
         "use_detached_boxes_dec_out": False,
-        # What the weights tell; stated, it must agree with them.
         "num_queries": None,
-        "num_feature_levels": None,
-        "hidden_dim": None,
-        "enc_layers": None,
-        "dec_layers": None,
-        "dim_feedforward": None,
-        "enc_n_points": None,
-        "dec_n_points": None,
+        **TOLD_BY_WEIGHTS,
     }
 
     def read(self, arguments: Arguments, weights: Mapping[str, Tensor]) -> Imported:

@@ -5,7 +5,12 @@ from hdetr_d2.modeling.transformer.deformable_decoder import DeformableDecoder
 from hdetr_d2.modeling.transformer.deformable_encoder import DeformableEncoder
 from hdetr_d2.modeling.transformer.dense_decoder import DenseDecoder
 from hdetr_d2.modeling.transformer.dense_encoder import DenseEncoder
-from hdetr_d2.modeling.transformer.proposals import DINOQueries, ProposalQueries, TwoStageQueries
+from hdetr_d2.modeling.transformer.proposals import (
+    DINOQueries,
+    ObjectQueries,
+    ProposalQueries,
+    TwoStageQueries,
+)
 from hdetr_d2.modeling.transformer.query_selection import (
     LearnedAnchors,
     LearnedPositions,
@@ -29,6 +34,7 @@ __all__ = [
     "LearnedAnchors",
     "LearnedPositions",
     "LearnedQueries",
+    "ObjectQueries",
     "ProposalQueries",
     "QuerySelection",
     "Selection",

@@ -86,9 +86,8 @@ class ProposalQueries(QuerySelection):
         return self.proposal_norm(self.proposal_proj(tokens)), anchors
 
 
-class TwoStageQueries(ProposalQueries):
-    """Two-stage Deformable DETR (https://arxiv.org/abs/2010.04159): proposals are objects of no
-    class, and all of them learn.
+class ObjectQueries(ProposalQueries):
+    """Proposals are objects of no class, and all of them learn.
 
     Args:
         num_queries: of the main group.
@@ -104,17 +103,18 @@ class TwoStageQueries(ProposalQueries):
         content_dim = dim if mixed_selection else 0
         super().__init__(num_queries=num_queries, dim=dim, heads=heads, content_dim=content_dim)
         self.mixed_selection = mixed_selection
-        # With mixed selection the second half of these outputs is unused, as in the published
-        # weights.
-        self.position_proj = nn.Linear(2 * dim, 2 * dim)
-        self.position_norm = nn.LayerNorm(2 * dim)
-        nn.init.xavier_uniform_(self.position_proj.weight)
+
+    @abstractmethod
+    def embed(self, embedding: Tensor) -> tuple[Tensor, ...]:
+        """Position and content `Tensor[B, Q, C]` each, from the sine embedding of boxes, `Tensor[B,
+        Q, 2 * C]`.
+        """
 
     def objectness(self, confidence: Tensor) -> Tensor:
         return confidence[..., 0]  # class 0 stands for "object": every label is 0
 
     def queries(self, slots: Slots, reference: Tensor) -> Queries:
-        position, content = self._embed(reference)
+        position, content = self._at(reference)
         if self.mixed_selection:
             content = slots.table[: reference.shape[1]].expand(len(reference), -1, -1)
         return Queries(content, position, reference)
@@ -123,11 +123,30 @@ class TwoStageQueries(ProposalQueries):
         return Predictions(logits[None], unactivated.sigmoid()[None])
 
     def embed_boxes(self, boxes: Tensor) -> Tensor:
-        return self._embed(boxes)[0]
+        return self._at(boxes)[0]
 
-    def _embed(self, boxes: Tensor) -> tuple[Tensor, ...]:
-        """Position and content, `Tensor[B, Q, C]` each."""
-        embedding = sine_embedding(2 * math.pi * boxes, self.dim // 2)  # [B, Q, 2 * C]
+    def _at(self, boxes: Tensor) -> tuple[Tensor, ...]:
+        return self.embed(sine_embedding(2 * math.pi * boxes, self.dim // 2))
+
+
+class TwoStageQueries(ObjectQueries):
+    """Two-stage Deformable DETR (https://arxiv.org/abs/2010.04159): one projection and one norm for
+    position and content; see `ObjectQueries`.
+    """
+
+    def __init__(
+        self, *, num_queries: int, dim: int, heads: PredictionHeads, mixed_selection: bool = False
+    ) -> None:
+        super().__init__(
+            num_queries=num_queries, dim=dim, heads=heads, mixed_selection=mixed_selection
+        )
+        # With mixed selection the second half of these outputs is unused, as in the published
+        # weights.
+        self.position_proj = nn.Linear(2 * dim, 2 * dim)
+        self.position_norm = nn.LayerNorm(2 * dim)
+        nn.init.xavier_uniform_(self.position_proj.weight)
+
+    def embed(self, embedding: Tensor) -> tuple[Tensor, ...]:
         return self.position_norm(self.position_proj(embedding)).chunk(2, -1)
 
 

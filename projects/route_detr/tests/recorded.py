@@ -7,8 +7,11 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "golden"))
 import golden
+from golden_inputs import training_inputs
 
 from hdetr_d2.projects.route_detr.importer_names import rename
+
+__all__ = ["gradient_norms", "load", "part", "renamed_layer", "training_inputs"]
 
 
 def load(name: str) -> golden.Case:

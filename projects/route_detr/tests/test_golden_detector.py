@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
-from detectron2.structures import Boxes, Instances
 
 from hdetr_d2.checkpoint import load_for_inference
 from hdetr_d2.engine.convert import convert_checkpoint
@@ -21,7 +20,7 @@ from hdetr_d2.modeling.backbone import without_pretrained
 from hdetr_d2.structures import Match, QueryGroup
 
 sys.path.insert(0, str(Path(__file__).parent))
-from recorded import gradient_norms, load
+from recorded import gradient_norms, load, training_inputs
 
 from hdetr_d2.projects.route_detr.importer_names import family_name, rename
 
@@ -63,18 +62,6 @@ def build(converted, strength: float):
     return model
 
 
-def inputs(case):
-    batch = []
-    for index, (image, target) in enumerate(zip(case.images, case.targets, strict=True)):
-        height, width = image.shape[-2:]
-        centre, size = target["boxes"].split(2, -1)
-        xyxy = torch.cat([centre - size / 2, centre + size / 2], -1)
-        xyxy = xyxy * torch.tensor([width, height, width, height])
-        instances = Instances((height, width), gt_boxes=Boxes(xyxy), gt_classes=target["labels"])
-        batch.append({"image": image, "instances": instances, "image_id": index})
-    return batch
-
-
 def expected_losses(case, recorded):
     """By our names, weighted."""
     weights = case.weight_dict
@@ -94,7 +81,7 @@ def test_every_loss_and_gradient(case, convert, run):
     recorded = case.runs[run]
     strength, last = float(run[3:6]), int(run[-1])
     model = build(convert(last), strength).train()
-    losses = model(inputs(case))
+    losses = model(training_inputs(case))
     expected = expected_losses(case, recorded)
     assert set(losses) == set(expected)
     for name, value in expected.items():

@@ -1,19 +1,7 @@
-"""`python -m hdetr_d2.doctor`: what is installed, what is built, and whether it computes rightly.
+"""Whether what is built computes rightly."""
 
-It runs whatever is missing. The exit status is 1 if something is built but does not work.
-"""
-
-from hdetr_d2 import __version__, _detectron2
-
-import os
-import platform
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -32,9 +20,7 @@ from hdetr_d2.ops import (
     sigmoid_focal_loss,
     sigmoid_focal_loss_reference,
 )
-from hdetr_d2.ops.extension import Library
 
-ROOT = Path(__file__).resolve().parents[1]
 # Largest error, as a part of the largest number: a little more than one rounding of the result.
 TOLERANCES = {
     torch.float64: 1e-12,
@@ -54,116 +40,6 @@ class Check:
 
     def __str__(self) -> str:
         return f"{'PASS' if self.passed else 'FAIL'}  {self.name}: {self.detail}"
-
-
-# ---- what is there
-
-
-def versions() -> Iterator[tuple[str, str]]:
-    """Name and version, or place, of everything that matters."""
-    yield "hdetr_d2", f"{__version__} ({ROOT / 'hdetr_d2'})"
-    yield "Python", f"{platform.python_version()} on {platform.platform()}"
-    yield "PyTorch", f"{torch.__version__}, {_cuda_of_torch()}"
-    for package in ("torchvision", "timm"):
-        yield package, _installed(package)
-    yield "Detectron2", _detectron2.describe()
-    yield "C++ compiler", _first_line([(os.environ.get("CXX") or "c++").split()[0], "--version"])
-    yield "nvcc", _nvcc()
-    yield "CPU", f"{platform.machine()}, {_vectors()}, {torch.get_num_threads()} threads"
-    yield (
-        "driver",
-        _first_line(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]),
-    )
-    yield from _devices()
-
-
-def _cuda_of_torch() -> str:
-    return f"CUDA {torch.version.cuda}" if torch.version.cuda else "a build without CUDA"
-
-
-def _installed(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _first_line(command: Sequence[str], containing: str = "") -> str:
-    """The first line that a command prints `containing` something, or why there is none."""
-    if not shutil.which(command[0]):
-        return f"{command[0]} was not found"
-    done = subprocess.run(command, capture_output=True, text=True)
-    lines = [line for line in (done.stdout or done.stderr).splitlines() if containing in line]
-    return lines[0].strip() if lines else f"{command[0]} says nothing"
-
-
-def _nvcc() -> str:
-    """The one that the build takes."""
-    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
-    packages = [str(path) for path in Path(torch.__file__).parents[1].glob("nvidia/cu*/bin")]
-    folders = [os.environ.get("PATH", os.defpath), *packages, "/usr/local/cuda/bin"]
-    nvcc = shutil.which("nvcc", path=f"{home}/bin" if home else os.pathsep.join(folders))
-    if nvcc is None:
-        return f"not found in {home}/bin" if home else "not found"
-    return f"{nvcc}, {_first_line([nvcc, '--version'], containing='release')}"
-
-
-def _vectors() -> str:
-    bits = getattr(torch.ops.hdetr_d2, "cpu_vector_bits", None)  # None without a library
-    capability = torch.backends.cpu.get_cpu_capability()
-    return f"{capability}, the kernels use vectors of {bits()} bits" if bits else capability
-
-
-def _devices() -> Iterator[tuple[str, str]]:
-    if not torch.cuda.is_available():
-        yield "GPU", _why_no_gpu()
-    for index in range(torch.cuda.device_count()):
-        device = torch.cuda.get_device_properties(index)
-        capability = f"capability {device.major}.{device.minor}"
-        memory = f"{device.total_memory / 2**30:.0f} GiB"
-        yield f"GPU {index}", f"{device.name}, {capability}, {memory}"
-
-
-def _why_no_gpu() -> str:
-    """PyTorch tells a missing driver from one that is too old."""
-    try:
-        torch.cuda.init()
-    except Exception as error:  # AssertionError in a build without CUDA, else RuntimeError
-        return f"none ({str(error).strip().splitlines()[0]})"
-    return "none"
-
-
-# ---- what is built
-
-
-def is_useless(library: Library) -> bool:
-    """Whether no such library can be loaded: a PyTorch without CUDA lacks what it needs."""
-    return library is extension.CUDA and torch.version.cuda is None
-
-
-def state(library: Library) -> str:
-    """Built for what, loaded or not, and why not."""
-    facts = extension.build_facts()
-    if library.path is None:
-        reason = facts.get("cpu_reason" if library is extension.CPU else "cuda_reason")
-        return f"not built, because {reason or 'nothing was tried'}{_how_to_build(library)}"
-    if library.error is not None:
-        useless = "; they need a PyTorch with CUDA" if is_useless(library) else ""
-        return f"not loaded: {extension.whole(library.error)}{useless}"
-    archs = "" if library is extension.CPU else f" for {', '.join(facts.get('archs', []))}"
-    return f"built with PyTorch {facts.get('torch')}{archs}, loaded from {library.path}"
-
-
-def _how_to_build(library: Library) -> str:
-    if is_useless(library):
-        return ""
-    force = "HDETR_D2_FORCE_EXT=1" if library is extension.CPU else "FORCE_CUDA=1"
-    source = f"--editable {ROOT}" if (ROOT / "setup.py").exists() else "--force-reinstall <source>"
-    pip = f"{sys.executable} -m pip install --no-cache-dir --no-build-isolation --no-deps {source}"
-    return f". To build them: {force} {pip}"
-
-
-# ---- whether it computes rightly
 
 
 def deformable_attention(dtype: torch.dtype, channels: int) -> tuple[list[Tensor], tuple]:
@@ -303,30 +179,3 @@ def _guarded(name: str, check: Callable[..., Check], *arguments: object) -> Chec
         return check(*arguments)
     except Exception as error:  # a kernel that raises is a finding, too
         return Check(name, False, extension.whole(error))
-
-
-def checks() -> Iterator[Check]:
-    for library in (extension.CPU, extension.CUDA):
-        if library.error is not None and not is_useless(library):
-            yield Check(f"loading {library.name}", False, extension.whole(library.error))
-    for device in devices_with_kernels():
-        yield from check_device(device)
-
-
-def main() -> int:
-    """Prints the report; the exit status."""
-    facts = [*versions(), ("CPU kernels", state(extension.CPU))]
-    facts.append(("CUDA kernels", state(extension.CUDA)))
-    for name, fact in facts:
-        print(f"{name:13} {fact}")
-    done = []
-    for check in checks():
-        print(check, flush=True)
-        done.append(check)
-    if not done:
-        print("No kernels can be tested here: the operators run in PyTorch's own operations.")
-    return 0 if all(check.passed for check in done) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,35 @@
+"""The words of this project as types. Shapes: L layers, B images, Q queries, G targets, K classes,
+C channels.
+"""
+
+from hdetr_d2.structures.assignment import (
+    BACKGROUND,
+    NO_LOSS,
+    Assigner,
+    Assignment,
+    Counted,
+    Given,
+    Match,
+)
+from hdetr_d2.structures.memory import Maps, Memory
+from hdetr_d2.structures.predictions import Output, Predictions
+from hdetr_d2.structures.queries import AttentionBias, Queries, QueryGroup
+from hdetr_d2.structures.targets import Targets
+
+__all__ = [
+    "Assigner",
+    "Assignment",
+    "AttentionBias",
+    "BACKGROUND",
+    "Counted",
+    "Given",
+    "Maps",
+    "Match",
+    "Memory",
+    "NO_LOSS",
+    "Output",
+    "Predictions",
+    "Queries",
+    "QueryGroup",
+    "Targets",
+]

@@ -1,0 +1,78 @@
+"""Which target each query learns, and who says so."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.utils.device import to_device
+from hdetr_d2.utils.distributed import mean_over_processes
+
+BACKGROUND = -1
+"""In an `Assignment`: the query has no target and learns to be background."""
+
+NO_LOSS = -2
+"""In an `Assignment`: the query is padding and has no loss at all."""
+
+Assignment: TypeAlias = Tensor
+"""`Tensor[L, B, Q]` int64: for each query the index of its target, `BACKGROUND` or `NO_LOSS`."""
+
+
+@dataclass
+class Match:
+    """An assigner: Hungarian matching; in layer l a target may take `capacity[l]` queries."""
+
+    capacity: tuple[int, ...]
+
+    def targets_each(self) -> tuple[int, ...]:
+        """How often a ground truth counts in the normaliser of each layer."""
+        return self.capacity
+
+    def normaliser(self, num_targets: Tensor, share: float) -> Tensor:
+        """What the losses of each layer are divided by where it is at least 1, `Tensor[L]`.
+
+        Args:
+            num_targets: 0-d, ground truths of the whole step, averaged over processes.
+            share: the part that the images at hand have in those of the step in this process.
+        """
+        return num_targets * to_device(self.targets_each(), num_targets)
+
+
+@dataclass
+class Given:
+    """An assigner that already knows its answer (denoising).
+
+    assignment: `Tensor[L, B, Q]`. repeats: how often a ground truth counts in the normaliser.
+    """
+
+    assignment: Assignment
+    repeats: int
+
+    def targets_each(self) -> tuple[int, ...]:
+        return (self.repeats,) * self.assignment.shape[0]
+
+    def normaliser(self, num_targets: Tensor, share: float) -> Tensor:
+        """See `Match.normaliser`."""
+        return (
+            num_targets * self.repeats * torch.ones_like(num_targets).expand(len(self.assignment))
+        )
+
+
+@dataclass
+class Counted:
+    """An assigner that knows its answer, whose losses are divided by how many queries have a target
+    (positive queries of another head).
+
+    assignment: `Tensor[L, B, Q]`.
+    """
+
+    assignment: Assignment
+
+    def normaliser(self, num_targets: Tensor, share: float) -> Tensor:
+        """See `Match.normaliser`; the rest of the step is taken to have as many as these images."""
+        positives = (self.assignment >= 0).sum((1, 2)).to(num_targets.dtype)
+        return mean_over_processes(positives) / share
+
+
+Assigner: TypeAlias = Match | Given | Counted

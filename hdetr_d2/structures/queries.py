@@ -1,0 +1,119 @@
+"""Queries, and groups of them that have a task."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.structures.assignment import Assigner, Match
+
+
+@dataclass
+class Queries:
+    """What the query selection makes: decoder input that has no task yet.
+
+    content: `Tensor[B, Q, C]`. position: `Tensor[B, Q, C]`; None where the decoder makes one of the
+    references in every layer. reference: `Tensor[B, Q, 2 or 4]` in [0, 1], (cx, cy) or cxcywh; None
+    for a decoder whose queries start at no place. All queries of a step have the same parts.
+    """
+
+    content: Tensor
+    position: Tensor | None
+    reference: Tensor | None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Queries":
+        """The queries with every part changed."""
+        parts = (self.content, self.position, self.reference)
+        return Queries(*(None if part is None else change(part) for part in parts))  # type: ignore[arg-type]
+
+    @classmethod
+    def join(cls, rows: "Sequence[Queries]") -> "Queries":
+        """Those of all rows, one row after the other."""
+
+        def cat(parts: Sequence[Tensor | None]) -> Tensor | None:
+            given = [part for part in parts if part is not None]
+            return torch.cat(given, 1) if given else None
+
+        return cls(
+            torch.cat([queries.content for queries in rows], 1),
+            cat([queries.position for queries in rows]),
+            cat([queries.reference for queries in rows]),
+        )
+
+
+class AttentionBias(Protocol):
+    """What a group adds to the scores of its self-attention, asked in every decoder layer. A module
+    that learns belongs to the scheme that makes the group.
+    """
+
+    def __call__(
+        self,
+        layer: int,
+        content: Tensor,
+        position: Tensor,
+        reference: Tensor | None,
+        logits: Tensor | None,
+    ) -> Tensor | None:
+        """The bias of `layer`, `Tensor[B, N, N]`, rows for the queries that look and columns for
+        those that are seen, the same for all heads; None for a layer without one.
+
+        Args:
+            layer: of the decoder, from 0 on.
+            content, position: `Tensor[B, N, C]`, as they enter the self-attention.
+            reference: where the queries stand, `Tensor[B, N, 2 or 4]` (cx, cy) or cxcywh in [0, 1];
+                of a decoder without references the boxes of the layer before, None in layer 0.
+            logits: of the layer before, `Tensor[B, N, K]`; None in layer 0.
+        """
+
+
+@dataclass
+class QueryGroup:
+    """A named set of queries that goes through the decoder and sees itself, and what it `sees`.
+
+    name: the suffix of its losses, "" for the main group. queries: the decoder's input. assigner:
+    how the queries find their targets. weight: of all of its losses. blocks: the Q queries are so
+    many equal blocks, one after the other, that are blind to each other; each is matched with all
+    targets, and the losses are the sum over the blocks. sees: names of other groups whose queries
+    are further keys for its own in self-attention; they do not see it. attention_bias: of the
+    scores of its self-attention. valid: `Tensor[B, Q]` bool, False where a query is padding, which
+    is seen by nobody and which the assigner must give `NO_LOSS`; at least one of an image is
+    valid. Both are for groups of one block that see themselves alone.
+
+    Raises:
+        ValueError: queries that cannot be divided into the blocks; a bias or padding where it has
+            no place.
+    """
+
+    name: str
+    queries: Queries
+    assigner: Assigner
+    weight: float = 1.0
+    blocks: int = 1
+    sees: tuple[str, ...] = ()
+    attention_bias: AttentionBias | None = None
+    valid: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        queries = self.queries.content.shape[1]
+        if queries % self.blocks:
+            raise ValueError(
+                f"The group {self.name!r} cannot have {queries} queries in {self.blocks} blocks."
+            )
+        special = {"an attention bias": self.attention_bias, "padding": self.valid}
+        has = [what for what, part in special.items() if part is not None]
+        if has and (self.blocks > 1 or self.sees):
+            raise ValueError(
+                f"The group {self.name!r} cannot have {has[0]}: it has {self.blocks} blocks and "
+                f"sees {list(self.sees)}, but that is for one block that sees itself."
+            )
+        if self.valid is not None and isinstance(self.assigner, Match):
+            raise ValueError(
+                f"The group {self.name!r} has padding, which the matcher knows nothing of."
+            )
+
+    @property
+    def layout(self) -> tuple[int, int]:
+        """The number of blocks, and of the queries of each."""
+        return self.blocks, self.queries.content.shape[1] // self.blocks
