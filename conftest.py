@@ -42,8 +42,8 @@ def shrink_config(cfg: DictConfig) -> DictConfig:
     changes.
     """
     model = cfg.model
-    model.backbone.update(name="resnet10t", pretrained=False, frozen=0, norm="gn")
-    channels = {"res2": 64, "res3": 128, "res4": 256, "res5": 512}
+    model.backbone.update(name="test_resnet", pretrained=False, frozen=0, norm="gn")
+    channels = {"res2": 32, "res3": 48, "res4": 192, "res5": 96}
     in_shapes = [channels[name] for name in model.neck.in_features]
     model.neck.update(in_shapes=in_shapes, out_channels=32)
     model.encoder.sizes.update(num_heads=4, feedforward_dim=48)

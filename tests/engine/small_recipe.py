@@ -12,9 +12,9 @@ dataloader.train.update(total_batch_size=2, num_workers=0)
 dataloader.test.num_workers = 0
 
 model.backbone.update(
-    name="resnet10t", pretrained=False, frozen=0, norm="gn", out_features=["res3", "res4", "res5"]
+    name="test_resnet", pretrained=False, frozen=0, norm="gn", out_features=["res3", "res4", "res5"]
 )
-model.neck.update(in_shapes=[128, 256, 512], out_channels=64, num_levels=3)
+model.neck.update(in_shapes=[48, 192, 96], out_channels=64, num_levels=3)
 model.encoder.sizes.update(num_heads=4, feedforward_dim=64)
 model.encoder.num_layers = 1
 model.decoder.num_layers = 2
