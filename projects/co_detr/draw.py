@@ -1,0 +1,28 @@
+"""Random choices that a test can fix."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Draw(Protocol):
+    """Gives candidates keys in [0, 1); those with the smallest keys are taken."""
+
+    def __call__(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Keys, float32."""
+
+
+class RandomDraw:
+    """Every candidate has the same chance.
+
+    Args:
+        generator: of the device that the keys are for; None for PyTorch's own.
+    """
+
+    def __init__(self, generator: torch.Generator | None = None) -> None:
+        self.generator = generator
+
+    def __call__(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        return torch.rand(tuple(shape), generator=self.generator, device=device)

@@ -1,0 +1,60 @@
+"""The feature maps that collaborative heads read, and their cells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.utils.device import to_device
+
+
+@dataclass
+class Cells:
+    """The A cells of a pyramid: level by level, in a level row by row.
+
+    places: `Tensor[A, 2]`, (x, y) of their first corner in pixels. strides: `Tensor[A]`, their side
+    in pixels. valid: `Tensor[B, A]` bool, whether they begin inside of the image. lengths: cells of
+    each level, on the host.
+    """
+
+    places: Tensor
+    strides: Tensor
+    valid: Tensor
+    lengths: tuple[int, ...]
+
+
+@dataclass
+class Pyramid:
+    """What the collaborative heads read.
+
+    maps: `Tensor[B, C, H_l, W_l]` of each level, the finest first. strides: pixels of a cell's
+    side, one a level. sizes: (h, w) of each image in pixels without padding, on the host.
+    """
+
+    maps: list[Tensor]
+    strides: Sequence[int]
+    sizes: Sequence[tuple[int, int]]
+
+    def cells(self) -> Cells:
+        """The cells of all levels, also of the padding."""
+        levels = zip(self.maps, self.strides, strict=True)
+        places = [_places(map_, stride) for map_, stride in levels]
+        lengths = tuple(len(level) for level in places)
+        strides = [p.new_full((len(p),), s) for p, s in zip(places, self.strides, strict=True)]
+        whole = torch.cat(places)
+        sides = to_device([(w, h) for h, w in self.sizes], whole)
+        valid = (whole < sides[:, None]).all(-1)
+        return Cells(whole, torch.cat(strides), valid, lengths)
+
+    def tokens(self) -> Tensor:
+        """The features of all cells, `Tensor[B, A, C]`."""
+        return torch.cat([map_.flatten(2).transpose(1, 2) for map_ in self.maps], 1)
+
+
+def _places(map_: Tensor, stride: int) -> Tensor:
+    """`Tensor[H * W, 2]` float32 of a map `Tensor[B, C, H, W]`."""
+    height, width = map_.shape[-2:]
+    y = stride * torch.arange(height, device=map_.device, dtype=torch.float32)
+    x = stride * torch.arange(width, device=map_.device, dtype=torch.float32)
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).flatten(0, 1)
