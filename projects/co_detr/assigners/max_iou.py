@@ -1,0 +1,63 @@
+"""Targets by the largest IoU (Faster R-CNN, https://arxiv.org/abs/1506.01497)."""
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.projects.co_detr.boxes import box_iou
+from hdetr_d2.projects.co_detr.targets import PixelTargets
+from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment
+
+_TARGETS_AT_ONCE = 16
+"""Of all pairs of an anchor and a target only these are in memory: there can be 10^8."""
+
+
+class MaxIoU:
+    """A box learns the target with which it has the largest IoU.
+
+    Args:
+        positive: the least IoU with it.
+        negative: with less than this a box is background; between the two it has no loss.
+        rescue: a target's largest IoU with any box, from which on the boxes that have it learn this
+            target, whatever else they would learn; None for no such boxes. A target that touches no
+            box has none in any case.
+    """
+
+    def __init__(self, *, positive: float, negative: float, rescue: float | None = None) -> None:
+        self.positive = positive
+        self.negative = negative
+        self.rescue = rescue
+
+    def __call__(self, boxes: Tensor, valid: Tensor, targets: PixelTargets) -> Assignment:
+        """The assignment `Tensor[B, N]`.
+
+        Args:
+            boxes: `Tensor[N, 4]` or `Tensor[B, N, 4]` xyxy in pixels.
+            valid: `Tensor[B, N]` bool; the others have `NO_LOSS`.
+            targets: of the B images.
+        """
+        best = boxes.new_full(valid.shape, -1.0)
+        nearest = torch.full_like(best, BACKGROUND, dtype=torch.int64)
+        rescued = nearest
+        for first in range(0, targets.boxes.shape[1], _TARGETS_AT_ONCE):
+            some = slice(first, first + _TARGETS_AT_ONCE)
+            iou = box_iou(boxes[..., None, :, :], targets.boxes[:, some, None])  # [B, some, N]
+            iou = iou.masked_fill(~(valid[:, None] & targets.valid[:, some, None]), -1.0)
+            value, index = iou.max(1)
+            nearest = torch.where(value > best, index + first, nearest)
+            best = torch.maximum(best, value)
+            if self.rescue is not None:
+                rescued = torch.maximum(rescued, _rescued(iou, self.rescue, first))
+        answer = torch.where(best < self.negative, BACKGROUND, NO_LOSS)
+        answer = torch.where(best >= self.positive, nearest, answer)
+        answer = torch.where(rescued >= 0, rescued, answer)
+        return torch.where(valid, answer, NO_LOSS)
+
+
+def _rescued(iou: Tensor, least: float, first: int) -> Tensor:
+    """For each box the last target, counted from `first`, whose largest IoU `Tensor[B, G, N]` it
+    has; `BACKGROUND` without.
+    """
+    largest = iou.amax(2, keepdim=True)
+    has_it = (iou == largest) & (largest >= least) & (largest > 0)
+    numbers = torch.arange(first, first + iou.shape[1], device=iou.device)[:, None]
+    return torch.where(has_it, numbers, BACKGROUND).amax(1)

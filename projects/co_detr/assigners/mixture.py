@@ -1,0 +1,95 @@
+"""Probabilistic anchor assignment (PAA, https://arxiv.org/abs/2007.08103)."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.projects.co_detr.anchors import Anchors
+from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment
+
+_LEAST_VARIANCE = 1e-6
+
+
+def assign_by_mixture(
+    candidates: Assignment, losses: Tensor, most: int, anchors: Anchors, per_level: int = 9
+) -> Assignment:
+    """Of the candidates of each target, those that already learn it well: `Tensor[B, N]`.
+
+    In every level the candidates with the smallest losses are kept. Two normal distributions are
+    fitted to the losses of all of them: those that belong to the smaller ones, up to where that
+    part is densest, learn the target; all others are background. A single candidate learns it.
+
+    Args:
+        candidates: `Tensor[B, N]`, one target for each anchor.
+        losses: `Tensor[B, N]`, that each has with its target.
+        most: targets G of an image.
+        anchors: of the pyramid.
+        per_level: candidates of a target in a level.
+    """
+    numbers = torch.arange(most, device=losses.device)[:, None]
+    found, first = [], 0
+    levels = zip(
+        candidates.split(anchors.lengths, 1), losses.split(anchors.lengths, 1), strict=True
+    )
+    for number, loss in levels:
+        loss = loss[:, None].where(number[:, None] == numbers, float("inf"))  # [B, G, N_l]
+        best = loss.topk(min(per_level, loss.shape[2]), dim=2, largest=False)
+        found.append((best.indices + first, best.values))
+        first += loss.shape[2]
+    index, values = (torch.cat(parts, 2) for parts in zip(*found, strict=True))
+    taken = smaller_mode(values, values.isfinite()).flatten(1)
+    answer = torch.full_like(candidates, BACKGROUND)
+    # An anchor is a candidate of one target only, so that at most one of its rows is taken.
+    picked = torch.where(taken, candidates.gather(1, index.flatten(1)), BACKGROUND)
+    answer = answer.scatter_reduce(1, index.flatten(1), picked, "amax")
+    return torch.where(candidates == NO_LOSS, NO_LOSS, answer)
+
+
+def smaller_mode(values: Tensor, real: Tensor, steps: int = 30) -> Tensor:
+    """Which of the `real` values, `Tensor[..., n]` each, belong to the smaller of two normal
+    distributions, up to where these values are densest: `Tensor[..., n]` bool.
+
+    The distributions start at the smallest and the largest value with variance 1. They are fitted
+    by expectation and maximisation, in a fixed number of steps: nobody waits to see whether they
+    still change.
+    """
+    values = torch.where(real, values, 0.0).double()
+    mixture = Mixture(values, real)
+    for _ in range(steps):
+        mixture.step()
+    density = mixture.log_densities()
+    small = real & (density[0] >= density[1])
+    overall = density.logsumexp(0).masked_fill(~small, -float("inf"))
+    limit = values.gather(-1, overall.argmax(-1, keepdim=True))
+    return small & (values <= limit)
+
+
+class Mixture:
+    """Two normal distributions for each row of `Tensor[..., n]`, of which only `real` ones count;
+    a component is the first axis of what is kept here, `Tensor[2, ..., 1]`.
+    """
+
+    def __init__(self, values: Tensor, real: Tensor) -> None:
+        self.values = values
+        self.real = real
+        low = values.masked_fill(~real, float("inf")).amin(-1, keepdim=True)
+        high = values.masked_fill(~real, -float("inf")).amax(-1, keepdim=True)
+        some = real.any(-1, keepdim=True)
+        self.means = torch.stack([low, high]).where(some, 0.0)
+        self.variances = torch.ones_like(self.means)
+        self.shares = torch.full_like(self.means, 0.5)
+
+    def log_densities(self) -> Tensor:
+        """Those of all values in each component times its share, `Tensor[2, ..., n]`."""
+        distance = (self.values - self.means).square() / self.variances
+        return self.shares.log() - (distance + (2 * math.pi * self.variances).log()) / 2
+
+    def step(self) -> None:
+        """One of expectation, one of maximisation."""
+        parts = self.log_densities().softmax(0) * self.real
+        total = parts.sum(-1, keepdim=True) + 10 * torch.finfo(parts.dtype).eps
+        self.means = (parts * self.values).sum(-1, keepdim=True) / total
+        squares = (parts * (self.values - self.means).square()).sum(-1, keepdim=True)
+        self.variances = squares / total + _LEAST_VARIANCE
+        self.shares = total / total.sum(0)
