@@ -1,0 +1,38 @@
+"""Co-DETR (https://arxiv.org/abs/2211.12860): detectors with many positives a target train beside
+the decoder, and their positives become its queries.
+"""
+
+from hdetr_d2.projects.co_detr.draw import Draw, RandomDraw
+from hdetr_d2.projects.co_detr.heads import (
+    ATSSHead,
+    Candidates,
+    CollaborativeHead,
+    FasterRCNNHead,
+    FCOSHead,
+    GFLHead,
+    HeadOutput,
+    PAAHead,
+    RegionProposalNetwork,
+    RetinaNetHead,
+    RoIHead,
+)
+from hdetr_d2.projects.co_detr.pyramid import Pyramid
+from hdetr_d2.projects.co_detr.targets import PixelTargets
+
+__all__ = [
+    "ATSSHead",
+    "Candidates",
+    "CollaborativeHead",
+    "Draw",
+    "FCOSHead",
+    "FasterRCNNHead",
+    "GFLHead",
+    "HeadOutput",
+    "PAAHead",
+    "PixelTargets",
+    "Pyramid",
+    "RandomDraw",
+    "RegionProposalNetwork",
+    "RetinaNetHead",
+    "RoIHead",
+]

@@ -1,0 +1,107 @@
+"""What one-stage heads have in common."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import torch
+from detectron2.structures import Instances
+from torch import Tensor
+
+from hdetr_d2.projects.co_detr.anchors import Anchors, AnchorShapes
+from hdetr_d2.projects.co_detr.boxes import clip_boxes
+from hdetr_d2.projects.co_detr.detection import Suppression, best_pairs
+from hdetr_d2.projects.co_detr.draw import Draw
+from hdetr_d2.projects.co_detr.heads.base import Candidates, CollaborativeHead, HeadOutput
+from hdetr_d2.projects.co_detr.heads.predictor import DensePredictor, Predictions
+from hdetr_d2.projects.co_detr.pyramid import Pyramid
+from hdetr_d2.projects.co_detr.targets import PixelTargets
+from hdetr_d2.structures import BACKGROUND, Assignment
+
+_PAIRS_OF_A_LEVEL = 1000
+"""So many pairs of an anchor and a class go on to the suppression, the best of every level."""
+
+
+class DenseHead(CollaborativeHead):
+    """A head that predicts classes and a box at every anchor of the pyramid.
+
+    Args:
+        predictor: the convolutions.
+        shapes: of the anchors.
+        weight: of all losses.
+        suppression: makes detections.
+    """
+
+    def __init__(
+        self,
+        *,
+        predictor: DensePredictor,
+        shapes: AnchorShapes,
+        weight: float,
+        suppression: Suppression,
+    ) -> None:
+        super().__init__()
+        self.predictor = predictor
+        self.shapes = shapes
+        self.weight = weight
+        self.suppression = suppression
+
+    @abstractmethod
+    def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:
+        """Box outputs `Tensor[B, N, D]` to boxes `Tensor[B, N, 4]` xyxy in pixels."""
+
+    @abstractmethod
+    def assign(
+        self, predictions: Predictions, anchors: Anchors, targets: PixelTargets
+    ) -> Assignment:
+        """The target of every anchor, `Tensor[B, N]`."""
+
+    @abstractmethod
+    def losses(
+        self,
+        predictions: Predictions,
+        anchors: Anchors,
+        assignment: Assignment,
+        targets: PixelTargets,
+    ) -> Mapping[str, Tensor]:
+        """By name, without the weight of the head."""
+
+    def scores(self, pairs: Tensor, quality: Tensor | None) -> Tensor:
+        """The scores of detections, by those of their classes and their quality, `Tensor[B, n]`
+        each and in [0, 1].
+        """
+        return pairs if quality is None else pairs * quality
+
+    def forward(self, pyramid: Pyramid, targets: PixelTargets, draw: Draw) -> HeadOutput:
+        predictions, anchors = self.predictor(pyramid.maps), self.shapes.at(pyramid.cells())
+        with torch.no_grad():
+            assignment = self.assign(predictions, anchors, targets)
+        losses = self.losses(predictions, anchors, assignment, targets)
+        return HeadOutput(
+            {name: self.weight * loss for name, loss in losses.items()},
+            self.candidates(pyramid, anchors, assignment, draw),
+        )
+
+    def candidates(
+        self, pyramid: Pyramid, anchors: Anchors, assignment: Assignment, draw: Draw
+    ) -> Candidates:
+        """Every anchor with the feature of its cell. As published, those outside of an image are
+        background like others, but have a box of four zeros.
+        """
+        boxes = anchors.boxes.where(anchors.valid[..., None], 0.0)
+        assignment = torch.where(anchors.valid, assignment, BACKGROUND)
+        return Candidates(boxes, pyramid.tokens(), assignment)
+
+    def detect(self, pyramid: Pyramid) -> list[Instances]:
+        predictions, anchors = self.predictor(pyramid.maps), self.shapes.at(pyramid.cells())
+        found, first = [], 0
+        for level in predictions.logits.sigmoid().split(anchors.lengths, 1):
+            pairs, row, label = best_pairs(level, _PAIRS_OF_A_LEVEL)
+            found.append((pairs, row + first, label))
+            first += level.shape[1]
+        pairs, row, label = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
+        quality = predictions.quality
+        score = self.scores(pairs, None if quality is None else quality.sigmoid().gather(1, row))
+        boxes = clip_boxes(self.decode(predictions.boxes, anchors), pyramid.sizes)
+        boxes = boxes.gather(1, row[..., None].expand(-1, -1, 4))
+        images = zip(boxes, score, label, pyramid.sizes, strict=True)
+        return [self.suppression(*image) for image in images]

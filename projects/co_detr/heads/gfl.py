@@ -1,0 +1,103 @@
+"""Generalised focal loss (GFL, https://arxiv.org/abs/2006.04388)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.projects.co_detr.anchors import Anchors, square_anchors
+from hdetr_d2.projects.co_detr.assigners import assign_by_statistics
+from hdetr_d2.projects.co_detr.boxes import box_iou, boxes_around, side_distances
+from hdetr_d2.projects.co_detr.detection import Suppression
+from hdetr_d2.projects.co_detr.heads.dense import DenseHead
+from hdetr_d2.projects.co_detr.heads.predictor import DensePredictor, Predictions
+from hdetr_d2.projects.co_detr.losses import (
+    at_least_one,
+    distribution_focal_loss,
+    giou_loss,
+    mean_positives,
+    quality_focal_loss,
+)
+from hdetr_d2.projects.co_detr.targets import PixelTargets
+from hdetr_d2.structures import Assignment
+
+_ROOM = 0.1
+"""A distance stays below the largest number by so much: both of its neighbours are numbers."""
+
+
+class GFLHead(DenseHead):
+    """The anchors and targets of ATSS; a class learns the IoU of its box, and a side of a box is a
+    distribution over whole distances. Losses: "class", "giou" and "distribution".
+
+    Args:
+        dim: channels C of the maps.
+        num_classes: K.
+        num_levels: of the pyramid.
+        num_convs: in each tower; four in a detector of its own.
+        farthest: the largest distance between a side and the centre of the anchor, in strides.
+        weight: of all losses.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        num_classes: int,
+        num_levels: int,
+        num_convs: int = 1,
+        farthest: int = 16,
+        weight: float = 1.0,
+    ) -> None:
+        predictor = DensePredictor(
+            dim=dim,
+            num_classes=num_classes,
+            num_levels=num_levels,
+            num_convs=num_convs,
+            box_outputs=4 * (farthest + 1),
+            quality=False,
+        )
+        super().__init__(
+            predictor=predictor,
+            shapes=square_anchors(),
+            suppression=Suppression(iou=0.6),
+            weight=weight,
+        )
+        self.farthest = farthest
+
+    def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:
+        shares = raw.unflatten(-1, (4, -1)).softmax(-1)
+        distances = shares @ torch.arange(self.farthest + 1.0, device=raw.device)
+        return boxes_around(anchors.centres, distances * anchors.strides[:, None])
+
+    def assign(
+        self, predictions: Predictions, anchors: Anchors, targets: PixelTargets
+    ) -> Assignment:
+        return assign_by_statistics(anchors, targets)
+
+    def losses(
+        self,
+        predictions: Predictions,
+        anchors: Anchors,
+        assignment: Assignment,
+        targets: PixelTargets,
+    ) -> Mapping[str, Tensor]:
+        positive, labels = assignment >= 0, targets.labels_of(assignment)
+        boxes = self.decode(predictions.boxes, anchors).where(positive[..., None], anchors.boxes)
+        wanted = targets.boxes_of(assignment, anchors.boxes)
+        quality = box_iou(boxes.detach(), wanted)
+        # Boxes count by the score that they will have beside others.
+        weights = predictions.logits.detach().sigmoid().amax(-1) * positive
+        total = at_least_one(weights.sum())
+        quality_focal = quality_focal_loss(predictions.logits, labels, quality)
+        sides = self._distribution(predictions.boxes, anchors, wanted).mean(-1)
+        return {
+            "class": quality_focal / mean_positives(assignment),
+            "giou": 2.0 * giou_loss(boxes, wanted, weights) / total,
+            "distribution": 0.25 * (sides * weights).sum() / total,
+        }
+
+    def _distribution(self, raw: Tensor, anchors: Anchors, wanted: Tensor) -> Tensor:
+        """The loss of each side of the boxes, `Tensor[B, N, 4]`."""
+        distances = side_distances(anchors.centres, wanted) / anchors.strides[:, None]
+        distances = distances.clamp(0, self.farthest - _ROOM)
+        return distribution_focal_loss(raw.unflatten(-1, (4, -1)), distances)

@@ -1,0 +1,133 @@
+"""The second stage of Faster R-CNN (https://arxiv.org/abs/1506.01497)."""
+
+import torch
+import torch.nn.functional as F
+from detectron2.structures import Instances
+from torch import Tensor, nn
+
+from hdetr_d2.projects.co_detr.assigners import MaxIoU
+from hdetr_d2.projects.co_detr.box_coder import DeltaCoder
+from hdetr_d2.projects.co_detr.boxes import clip_boxes
+from hdetr_d2.projects.co_detr.detection import Suppression
+from hdetr_d2.projects.co_detr.draw import Draw
+from hdetr_d2.projects.co_detr.heads.base import Candidates, HeadOutput
+from hdetr_d2.projects.co_detr.heads.roi_pooling import pool_boxes
+from hdetr_d2.projects.co_detr.heads.rpn import Proposals
+from hdetr_d2.projects.co_detr.losses import giou_loss
+from hdetr_d2.projects.co_detr.pyramid import Pyramid
+from hdetr_d2.projects.co_detr.sampling import Sample, sample
+from hdetr_d2.projects.co_detr.targets import PixelTargets
+from hdetr_d2.structures import NO_LOSS, Assignment
+
+_POOLED = 7
+
+
+class RoIHead(nn.Module):
+    """Pools the features of proposals, and predicts their class and for every class a better box.
+
+    Args:
+        dim: channels C of the maps.
+        num_classes: K.
+        num_levels: maps that are pooled from, the finest ones.
+        hidden_dim: of the two layers behind the pooling.
+        num_samples: proposals of an image that have a loss, at most a quarter of them with a
+            target. The targets themselves are among the proposals.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        num_classes: int,
+        num_levels: int,
+        hidden_dim: int = 1024,
+        num_samples: int = 512,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.num_levels = num_levels
+        self.num_samples = num_samples
+        self.assigner = MaxIoU(positive=0.5, negative=0.5)
+        self.coder = DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2))
+        self.suppression = Suppression(iou=0.5)
+        self.hidden = nn.Sequential(
+            nn.Linear(_POOLED**2 * dim, hidden_dim),
+            nn.ReLU(),
+            nn.Linear(hidden_dim, hidden_dim),
+            nn.ReLU(),
+        )
+        self.class_layer = nn.Linear(hidden_dim, num_classes + 1)
+        self.box_layer = nn.Linear(hidden_dim, 4 * num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        nn.init.normal_(self.class_layer.weight, std=0.01)
+        nn.init.normal_(self.box_layer.weight, std=0.001)
+
+    def forward(
+        self, pyramid: Pyramid, proposals: Proposals, targets: PixelTargets, draw: Draw
+    ) -> HeadOutput:
+        """The losses "class" and "giou" of a training step. The candidates are the sampled
+        proposals, the positive ones first, as many as the image with the fewest has.
+        """
+        boxes = torch.cat([targets.boxes, proposals.boxes], 1)
+        assignment = self._assign(proposals, targets)
+        some = sample(assignment, self.num_samples // 4, self.num_samples, draw)
+        boxes = some.pick(boxes)
+        pooled = self._pool(pyramid, boxes, some.assignment != NO_LOSS)
+        losses = self._losses(*self._predict(pooled), boxes, some, targets)
+        features = pooled.mean((2, 3)).unflatten(0, boxes.shape[:2])
+        return HeadOutput(losses, Candidates(boxes, features, _truncated(some.assignment)))
+
+    def detect(self, pyramid: Pyramid, proposals: Proposals) -> list[Instances]:
+        """The detections of each image."""
+        pooled = self._pool(pyramid, *proposals)
+        logits, deltas = self._predict(pooled)
+        shape = proposals.valid.shape
+        scores = logits.softmax(-1)[:, :-1].unflatten(0, shape) * proposals.valid[..., None]
+        boxes = self.coder.decode(proposals.boxes[:, :, None], deltas.unflatten(0, shape))
+        boxes = clip_boxes(boxes.flatten(1, 2), pyramid.sizes)
+        classes = torch.arange(self.num_classes, device=scores.device).repeat(shape[1])
+        images = zip(boxes, scores.flatten(1), pyramid.sizes, strict=True)
+        return [self.suppression(box, score, classes, size) for box, score, size in images]
+
+    def _assign(self, proposals: Proposals, targets: PixelTargets) -> Assignment:
+        """Of the targets, each of which is its own, and of the proposals behind them."""
+        places = torch.arange(targets.valid.shape[1], device=targets.valid.device)
+        own = torch.where(targets.valid, places, NO_LOSS)
+        return torch.cat([own, self.assigner(*proposals, targets)], 1)
+
+    def _pool(self, pyramid: Pyramid, boxes: Tensor, valid: Tensor) -> Tensor:
+        levels = slice(self.num_levels)
+        return pool_boxes(pyramid.maps[levels], pyramid.strides[levels], boxes, valid, _POOLED)
+
+    def _predict(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Features `Tensor[R, C, 7, 7]` to logits `Tensor[R, K + 1]`, the last one of background,
+        and deltas `Tensor[R, K, 4]`.
+        """
+        hidden = self.hidden(pooled.flatten(1))
+        deltas = self.box_layer(hidden).float().unflatten(1, (self.num_classes, 4))
+        return self.class_layer(hidden).float(), deltas
+
+    def _losses(
+        self, logits: Tensor, deltas: Tensor, boxes: Tensor, some: Sample, targets: PixelTargets
+    ) -> dict[str, Tensor]:
+        labels = targets.labels_of(some.assignment)
+        learned, positive = labels != NO_LOSS, labels >= 0
+        classes = torch.where(positive, labels, self.num_classes).flatten()
+        entropy = F.cross_entropy(logits, classes, reduction="none") * learned.flatten()
+        own = labels.clamp(min=0).flatten()[:, None, None].expand(-1, 1, 4)
+        deltas = deltas.gather(1, own)[:, 0].unflatten(0, labels.shape)
+        better = self.coder.decode(boxes, deltas).where(positive[..., None], boxes)
+        wanted = targets.boxes_of(some.assignment, boxes)
+        count = learned.sum().clamp(min=1)
+        giou = giou_loss(better, wanted, positive.float())
+        return {"class": entropy.sum() / count, "giou": 10.0 * giou / count}
+
+
+def _truncated(assignment: Assignment) -> Assignment:
+    """Every image with as many rows as the one that has the fewest."""
+    fewest = (assignment != NO_LOSS).sum(1).amin()
+    places = torch.arange(assignment.shape[1], device=assignment.device)
+    return assignment.masked_fill(places >= fewest, NO_LOSS)

@@ -1,0 +1,46 @@
+"""Features of boxes (Mask R-CNN, https://arxiv.org/abs/1703.06870) from the levels that fit."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from hdetr_d2.projects.co_detr.boxes import box_sides
+
+_FINEST_SIDE = 14
+"""A box whose side has so many cells of the finest level is at the lower end of this level."""
+
+
+def pool_boxes(
+    maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, valid: Tensor, size: int = 7
+) -> Tensor:
+    """Features `Tensor[B * N, C, size, size]` of boxes; zeros for those that are not valid.
+
+    Args:
+        maps: `Tensor[B, C, H_l, W_l]` of each level, the finest first.
+        strides: of each level, in pixels.
+        boxes: `Tensor[B, N, 4]` xyxy in pixels.
+        valid: `Tensor[B, N]` bool.
+    """
+    levels = _level_of(boxes, _FINEST_SIDE * strides[0], len(maps)).masked_fill(~valid, -1)
+    batch, count, _ = boxes.shape
+    image = torch.arange(batch, device=boxes.device, dtype=boxes.dtype)
+    image = image[:, None, None].expand(-1, count, -1)
+    pooled = None
+    for number, (map_, stride) in enumerate(zip(maps, strides, strict=True)):
+        # To pick the boxes of a level would wait for the device. The others have no side here: they
+        # pool nothing but zeros, at no cost.
+        own = boxes.where((levels == number)[..., None], 0.0)
+        rois = torch.cat([image, own], -1).flatten(0, 1)
+        found = roi_align(map_.float(), rois, size, 1 / stride, sampling_ratio=0, aligned=True)
+        pooled = found if pooled is None else pooled + found
+    assert pooled is not None
+    return pooled
+
+
+def _level_of(boxes: Tensor, finest_side: float, num_levels: int) -> Tensor:
+    """The level of each box `Tensor[..., 4]`: one more when its side doubles."""
+    side = box_sides(boxes).prod(-1).sqrt()
+    level = (side / finest_side + 1e-6).log2().floor()
+    return level.clamp(0, num_levels - 1).long()

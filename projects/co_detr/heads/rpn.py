@@ -1,0 +1,140 @@
+"""The proposals of Faster R-CNN (https://arxiv.org/abs/1506.01497)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import batched_nms
+
+from hdetr_d2.projects.co_detr.anchors import Anchors, nine_anchors
+from hdetr_d2.projects.co_detr.assigners import MaxIoU
+from hdetr_d2.projects.co_detr.box_coder import DeltaCoder
+from hdetr_d2.projects.co_detr.boxes import box_sides, clip_boxes
+from hdetr_d2.projects.co_detr.draw import Draw
+from hdetr_d2.projects.co_detr.heads.predictor import rows_of_anchors, start_convolution
+from hdetr_d2.projects.co_detr.pyramid import Pyramid
+from hdetr_d2.projects.co_detr.sampling import sample
+from hdetr_d2.projects.co_detr.targets import PixelTargets
+from hdetr_d2.structures import BACKGROUND, NO_LOSS
+
+
+class Proposals(NamedTuple):
+    """boxes: `Tensor[B, P, 4]` xyxy in pixels, the best first, without a gradient. valid:
+    `Tensor[B, P]` bool; the others are padding.
+    """
+
+    boxes: Tensor
+    valid: Tensor
+
+
+class Objectness(NamedTuple):
+    """Of all anchors. logits: `Tensor[B, N, 1]`. deltas: `Tensor[B, N, 4]`."""
+
+    logits: Tensor
+    deltas: Tensor
+    anchors: Anchors
+
+
+class RegionProposalNetwork(nn.Module):
+    """Finds boxes of objects of any class at nine anchors a cell.
+
+    The suppression, image by image, waits for the device: it is the only part of a training step
+    that does, and how many boxes it leaves is known when it is done only.
+
+    Args:
+        dim: channels C of the maps.
+        num_samples: anchors of an image that have a loss, at most half of them with a target.
+        train_per_level: the best anchors of each level that go on to the suppression in training.
+        test_per_level: likewise in evaluation.
+        num_proposals: P, what is left of them at most.
+        nms_iou: from which on boxes of a level suppress each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        num_samples: int = 256,
+        train_per_level: int = 4000,
+        test_per_level: int = 1000,
+        num_proposals: int = 1000,
+        nms_iou: float = 0.7,
+    ) -> None:
+        super().__init__()
+        self.shapes = nine_anchors()
+        self.coder = DeltaCoder()
+        self.assigner = MaxIoU(positive=0.7, negative=0.3, rescue=0.3)
+        self.num_samples = num_samples
+        self.train_per_level = train_per_level
+        self.test_per_level = test_per_level
+        self.num_proposals = num_proposals
+        self.nms_iou = nms_iou
+        self.conv = nn.Conv2d(dim, dim, 3, padding=1)
+        self.class_conv = nn.Conv2d(dim, len(self.shapes), 1)
+        self.box_conv = nn.Conv2d(dim, 4 * len(self.shapes), 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                start_convolution(module)
+
+    def forward(
+        self, pyramid: Pyramid, targets: PixelTargets, draw: Draw
+    ) -> tuple[dict[str, Tensor], Proposals]:
+        """The losses "class_rpn" and "bbox_rpn" of a training step, and its proposals."""
+        found = self._objectness(pyramid)
+        losses = self._losses(found, targets, draw)
+        return losses, self._best(found, pyramid.sizes, self.train_per_level)
+
+    def propose(self, pyramid: Pyramid) -> Proposals:
+        """The proposals of evaluation."""
+        return self._best(self._objectness(pyramid), pyramid.sizes, self.test_per_level)
+
+    def _objectness(self, pyramid: Pyramid) -> Objectness:
+        hidden = [self.conv(map_).relu() for map_ in pyramid.maps]
+        return Objectness(
+            rows_of_anchors([self.class_conv(x) for x in hidden], 1),
+            rows_of_anchors([self.box_conv(x) for x in hidden], 4),
+            self.shapes.at(pyramid.cells()),
+        )
+
+    def _losses(self, found: Objectness, targets: PixelTargets, draw: Draw) -> dict[str, Tensor]:
+        anchors = found.anchors
+        assignment = self.assigner(anchors.boxes, anchors.valid, targets)
+        some = sample(assignment, self.num_samples // 2, self.num_samples, draw)
+        positive, negative = some.assignment >= 0, some.assignment == BACKGROUND
+        count = sum(kind.sum(1).clamp(min=1).sum() for kind in (positive, negative))
+        logits, boxes = some.pick(found.logits)[..., 0], anchors.boxes[some.rows]
+        wanted = self.coder.encode(boxes, targets.boxes_of(some.assignment, boxes))
+        distances = (some.pick(found.deltas) - wanted).abs().sum(-1) * positive
+        objectness = F.binary_cross_entropy_with_logits(
+            logits, positive.float(), (some.assignment != NO_LOSS).float(), reduction="sum"
+        )
+        return {"class_rpn": objectness / count, "bbox_rpn": distances.sum() / count}
+
+    @torch.no_grad()
+    def _best(
+        self, found: Objectness, sizes: Sequence[tuple[int, int]], per_level: int
+    ) -> Proposals:
+        index, level, first = [], [], 0
+        for number, logits in enumerate(found.logits[..., 0].split(found.anchors.lengths, 1)):
+            best = logits.topk(min(per_level, logits.shape[1]), dim=1).indices
+            index.append(best + first)
+            level.append(torch.full_like(best, number))
+            first += logits.shape[1]
+        rows = torch.cat(index, 1)
+        deltas = found.deltas.gather(1, rows[..., None].expand(-1, -1, 4))
+        boxes = clip_boxes(self.coder.decode(found.anchors.boxes[rows], deltas), sizes)
+        scores = found.logits[..., 0].gather(1, rows)
+        scores = scores.masked_fill((box_sides(boxes) <= 0).any(-1), -float("inf"))
+        images = zip(boxes, scores, torch.cat(level, 1), strict=True)
+        return Proposals(*map(torch.stack, zip(*(self._suppress(*i) for i in images), strict=True)))
+
+    def _suppress(self, boxes: Tensor, scores: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """What is left of the boxes `Tensor[n, 4]` of an image, `Tensor[P, 4]`, and which of these
+        rows are real. A score of minus infinity is that of no box.
+        """
+        kept = batched_nms(boxes, scores, level, self.nms_iou)[: self.num_proposals]
+        missing = self.num_proposals - len(kept)
+        real = F.pad(scores[kept].isfinite(), (0, missing))
+        return F.pad(boxes[kept], (0, 0, 0, missing)), real

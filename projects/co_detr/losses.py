@@ -1,0 +1,83 @@
+"""What dense heads learn by; all are summed over a batch, without any weight."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hdetr_d2.ops import generalized_box_iou, sigmoid_focal_loss
+from hdetr_d2.projects.co_detr.boxes import side_distances
+from hdetr_d2.structures import NO_LOSS, Assignment
+from hdetr_d2.utils.distributed import mean_over_processes
+
+
+def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Sigmoid focal loss of `Tensor[B, N, K]` with labels `Tensor[B, N]`, 0-d."""
+    return sigmoid_focal_loss(logits[None], labels[None])[0]
+
+
+def giou_loss(boxes: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+    """1 - GIoU of `Tensor[B, N, 4]` xyxy twice with weights `Tensor[B, N]`, 0-d."""
+    return ((1 - generalized_box_iou(boxes, wanted)) * weights).sum()
+
+
+def binary_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+    """Binary cross-entropy of `Tensor[B, N]` with targets in [0, 1] and weights, 0-d."""
+    return F.binary_cross_entropy_with_logits(logits, wanted, weights, reduction="sum")
+
+
+def quality_focal_loss(
+    logits: Tensor, labels: Tensor, quality: Tensor, beta: float = 2.0
+) -> Tensor:
+    """The focal loss whose target is a quality and not 1 (GFL, https://arxiv.org/abs/2006.04388),
+    0-d.
+
+    Args:
+        logits: `Tensor[B, N, K]`.
+        labels: `Tensor[B, N]`, `BACKGROUND` for none, `NO_LOSS` where no loss is wanted.
+        quality: `Tensor[B, N]` in [0, 1], that of the class of the label.
+        beta: how fast easy examples lose their weight.
+    """
+    classes = torch.arange(logits.shape[-1], device=logits.device)
+    wanted = quality[..., None] * (labels[..., None] == classes)
+    weights = (wanted - logits.sigmoid()).abs() ** beta * (labels != NO_LOSS)[..., None]
+    return (F.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weights).sum()
+
+
+def distribution_focal_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Cross-entropy with the two whole numbers beside a number (GFL), each by how near it is.
+
+    Args:
+        logits: `Tensor[..., n + 1]` of the numbers 0 to n.
+        wanted: `Tensor[...]` in [0, n).
+
+    Returns:
+        `Tensor[...]`.
+    """
+    below = wanted.floor()
+    index = below.long()[..., None]
+    log_share = logits.log_softmax(-1)
+    lower, upper = (log_share.gather(-1, index + step)[..., 0] for step in (0, 1))
+    return -(below + 1 - wanted) * lower - (wanted - below) * upper
+
+
+def centerness(points: Tensor, boxes: Tensor) -> Tensor:
+    """How near points `Tensor[..., 2]` are to the middle of their boxes `Tensor[..., 4]`, which
+    contain them (FCOS, https://arxiv.org/abs/1904.01355): `Tensor[...]`, 1 in the middle and 0 on a
+    side.
+    """
+    left, top, right, bottom = side_distances(points, boxes).unbind(-1)
+    x = torch.minimum(left, right) / torch.maximum(left, right)
+    y = torch.minimum(top, bottom) / torch.maximum(top, bottom)
+    return (x * y).sqrt()
+
+
+def mean_positives(assignment: Assignment) -> Tensor:
+    """Rows of `Tensor[B, N]` that have a target, at least one an image, averaged over processes;
+    0-d.
+    """
+    return at_least_one((assignment >= 0).sum(1).clamp(min=1).sum())
+
+
+def at_least_one(total: Tensor) -> Tensor:
+    """A sum over a batch, averaged over processes, as something to divide by; 0-d float32."""
+    return mean_over_processes(total.detach().float()).clamp(min=1)
