@@ -97,16 +97,22 @@ def test_the_lowest_rooms_stand_without_detectron2(path: Path) -> None:
         assert not wrong, f"{module_name(path)} imports {wrong}"
 
 
-PROJECTS = sorted((PACKAGE.parent / "projects").glob("*/*.py"))
+PROJECTS = PACKAGE.parent / "projects"
+OF_PROJECTS = [
+    path
+    for path in sorted(PROJECTS.rglob("*.py"))
+    if "tests" not in path.relative_to(PROJECTS).parts
+]
 
 
-@pytest.mark.parametrize("path", PROJECTS, ids=lambda path: f"{path.parent.name}.{path.stem}")
+@pytest.mark.parametrize("path", OF_PROJECTS, ids=lambda path: str(path.relative_to(PROJECTS)))
 def test_a_project_imports_no_other_project(path: Path) -> None:
+    own = f"{PROJECT}.{path.relative_to(PROJECTS).parts[0]}"
     others = {
         name
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and within(name := node.module or "", {PROJECT})
-        if not within(name, {f"{PROJECT}.{path.parent.name}"})
+        if not within(name, {own})
     }
     assert not others
 
