@@ -30,7 +30,7 @@ def blank_pyramid(
 
 
 def random_pyramid(
-    sizes: Sequence[tuple[int, int]], strides: Sequence[int] = STRIDES, dim: int = 32
+    sizes: Sequence[tuple[int, int]], strides: Sequence[int] = STRIDES, dim: int = 64
 ) -> Pyramid:
     """Maps that have gradients."""
     pyramid = blank_pyramid(sizes, strides, dim)
