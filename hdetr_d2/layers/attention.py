@@ -1,5 +1,8 @@
 """Multi-head attention over PyTorch's fused kernels."""
 
+import math
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -76,3 +79,11 @@ class DenseAttention(MultiHeadAttention):
         q, k, v = (self.project(x, part, part)[0] for part, x in inputs)
         out = attend(q, k, v, ~padding[:, None, None], self.active_dropout)
         return self.out_proj(out.flatten(2))
+
+    def weights(self, query: Tensor, key: Tensor, padding: Tensor) -> Tensor:
+        """How much each query looks at each token, `Tensor[B, H, Q, S]`; arguments as in
+        `forward`, which never holds them.
+        """
+        q, k = (self.project(x, part, part)[0] for part, x in enumerate((query, key)))
+        scores = torch.einsum("bqhd,bshd->bhqs", q, k) / math.sqrt(q.shape[-1])
+        return scores.masked_fill(padding[:, None, None], -math.inf).softmax(-1)

@@ -75,15 +75,23 @@ class DeformableAttention(nn.Module):
         Returns:
             `Tensor[B, Q, C]`.
         """
-        batch, queries, _ = query.shape
         value = self.value_proj(tokens).masked_fill(padding[..., None], 0.0)
         value = value.unflatten(-1, (self.num_heads, -1))
-        samples = (batch, queries, self.num_heads, self.num_levels, self.num_points)
+        locations, weights = self.samples(query, reference, shapes)
+        return self.output_proj(ms_deform_attn(value, shapes, locations, weights))
+
+    def samples(
+        self, query: Tensor, reference: Tensor, shapes: Sequence[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        """Where each query looks, `Tensor[B, Q, M, L, P, 2]` float32 in [0, 1] of the padded level,
+        and how much each of these places weighs, `Tensor[B, Q, M, L, P]`; arguments as in
+        `forward`.
+        """
+        samples = (*query.shape[:2], self.num_heads, self.num_levels, self.num_points)
         offsets = self.sampling_offsets(query).unflatten(-1, (self.num_heads, -1))
         weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1))
         weights = F.softmax(weights, -1).view(samples)
-        locations = self._locations(reference, offsets, shapes).view(*samples, 2)
-        return self.output_proj(ms_deform_attn(value, shapes, locations, weights))
+        return self._locations(reference, offsets, shapes).view(*samples, 2), weights
 
     def _locations(
         self, reference: Tensor, offsets: Tensor, shapes: Sequence[tuple[int, int]]
