@@ -26,6 +26,7 @@ ROOMS = {
     "checkpoint": {"modeling"},
     "evaluation": MODEL | {"data", "checkpoint"},
     "visualization": MODEL | {"data", "checkpoint"},
+    "analysis": MODEL,
     "engine": TOP,
     "inference": TOP,
     "model_zoo": TOP | {"__version__"},

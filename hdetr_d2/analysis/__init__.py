@@ -1,0 +1,31 @@
+"""What a trained detector has learned, beyond its AP: numbers and pictures of its inner parts."""
+
+from hdetr_d2.analysis.instability import Instability, instability
+from hdetr_d2.analysis.look import Look, look
+from hdetr_d2.analysis.overlap import Overlap, foreground_of, overlap
+from hdetr_d2.analysis.pictures import draw_instability, draw_overlaps, draw_score_maps
+from hdetr_d2.analysis.report import content, tables
+from hdetr_d2.analysis.runs import Change, Snapshot, changes
+from hdetr_d2.analysis.score_maps import score_map
+from hdetr_d2.analysis.study import Study, study
+
+__all__ = [
+    "Change",
+    "Instability",
+    "Look",
+    "Overlap",
+    "Snapshot",
+    "Study",
+    "changes",
+    "content",
+    "draw_instability",
+    "draw_overlaps",
+    "draw_score_maps",
+    "foreground_of",
+    "instability",
+    "look",
+    "overlap",
+    "score_map",
+    "study",
+    "tables",
+]

@@ -1,0 +1,41 @@
+"""How much the matching of the same images changes from one checkpoint of a run to the next."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.structures import BACKGROUND
+
+
+class Instability(NamedTuple):
+    """Of a data set, from one checkpoint to the next.
+
+    queries: how many queries of an image have another target, or lost or found one: the mean over
+    the images (IS of DN-DETR, https://arxiv.org/abs/2203.01305). targets: the part of
+    the targets whose query is another one; NaN without targets.
+    """
+
+    queries: float
+    targets: float
+
+
+def instability(before: Sequence[Tensor], after: Sequence[Tensor]) -> Instability:
+    """From the assignments of one decoder layer, `Tensor[Q]` of each image; at least one image, and
+    both in the same order.
+
+    Raises:
+        ValueError: the numbers of images or queries differ.
+    """
+    changed, moved, matched = 0, 0, 0
+    for old, new in zip(before, after, strict=True):
+        if old.shape != new.shape:
+            raise ValueError(f"{len(old)} queries cannot be compared with {len(new)}.")
+        other = old != new
+        changed += int(other.sum())
+        has_target = new > BACKGROUND
+        moved += int((other & has_target).sum())
+        matched += int(has_target.sum())
+    part = moved / matched if matched else torch.nan
+    return Instability(changed / len(before), part)

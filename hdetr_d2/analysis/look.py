@@ -1,0 +1,61 @@
+"""What a detector makes of one image, on the way to its detections."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.analysis.attention import CrossAttention
+from hdetr_d2.analysis.score_maps import feature_norms, on_levels, score_map
+from hdetr_d2.modeling import DETR
+from hdetr_d2.structures import Assignment, Match, Output, QueryGroup, Targets
+
+
+@dataclass(frozen=True)
+class Look:
+    """Of one image, on the host.
+
+    image: `Tensor[3, H, W]` uint8, as it was fed. boxes: of its objects, `Tensor[G, 4]` xyxy in
+    pixels. features, attention: score maps, `Tensor[H, W]` in [0, 1], of the encoder's features and
+    of where the decoder looks in all layers together. assignment: of the main queries, each target
+    to one, `Tensor[L, Q]`.
+    """
+
+    image: Tensor
+    boxes: Tensor
+    features: Tensor
+    attention: Tensor
+    assignment: Assignment
+
+
+@torch.no_grad()
+def look(model: DETR, item: dict[str, Any], *, all_queries: bool = False) -> Look:
+    """Runs the main queries of `model`, which is in evaluation mode, on an image with objects.
+
+    Args:
+        item: Detectron2's input dict with "instances", as in training.
+        all_queries: the attention of all main queries counts; else that of those which have a
+            target, in each layer.
+
+    Raises:
+        UserError: objects that the model cannot have.
+    """
+    targets = Targets.from_inputs([item], model.num_classes, model.device)
+    images = model.preprocessing([item["image"]])
+    memory = model.encoder(model.neck(model.backbone(images.tensor)), images.padding)
+    match = Match((1,) * model.decoder.num_layers)
+    group = QueryGroup("", model.query_selection(memory).main, match)
+    with CrossAttention(model.decoder) as watching:
+        (predictions,) = model.decoder([group], memory)
+    (assignment,) = model.matcher([Output("", predictions, targets, match)])
+    counts = torch.ones_like(assignment) if all_queries else assignment >= 0
+    attended = on_levels(watching.attended(counts.to(memory.tokens.dtype)), memory)
+    sizes = (images.tensor.shape[-2:], images.sizes[0])
+    return Look(
+        item["image"],
+        item["instances"].gt_boxes.tensor,
+        score_map(feature_norms(memory), *sizes).cpu(),
+        score_map(attended, *sizes).cpu(),
+        assignment[:, 0].cpu(),
+    )

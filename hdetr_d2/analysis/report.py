@@ -1,0 +1,55 @@
+"""The numbers of several checkpoints, for the eye and for a file."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from hdetr_d2.analysis.overlap import Overlap
+from hdetr_d2.analysis.runs import Change, Snapshot
+from hdetr_d2.analysis.study import PARTS
+
+IOB = 0.8
+"""Where IoF is read off: so much of the background is left out."""
+
+
+def tables(snapshots: Sequence[Snapshot], changes: Sequence[Change]) -> str:
+    """GitHub tables of the curves, and of the changes if there are any."""
+    columns = [f"{part}: {what}" for part in PARTS for what in ("area", f"IoF at IoB {IOB}")]
+    rows = [[s.name, s.iteration, *_numbers(s)] for s in snapshots]
+    parts = [tabulate(rows, ["checkpoint", "iteration", *columns], "github", floatfmt=".3f")]
+    if changes:
+        headers = ["from", "to", "IS: changed queries of an image", "changed targets"]
+        lines = [[c.before.name, c.after.name, *c.instability] for c in changes]
+        parts.append(tabulate(lines, headers, "github", floatfmt=".3f"))
+    return "\n\n".join(parts)
+
+
+def content(snapshots: Sequence[Snapshot], changes: Sequence[Change]) -> dict[str, Any]:
+    """All numbers, with the curves, as a json holds them."""
+    return {
+        "checkpoints": [_entry(snapshot) for snapshot in snapshots],
+        "changes": [
+            {"from": c.before.name, "to": c.after.name, **c.instability._asdict()} for c in changes
+        ],
+    }
+
+
+def _numbers(snapshot: Snapshot) -> list[float]:
+    curves = [getattr(snapshot.study, part) for part in PARTS]
+    return [number for curve in curves for number in (curve.area, curve.iof_at(IOB))]
+
+
+def _entry(snapshot: Snapshot) -> dict[str, Any]:
+    curves = {part: _curve(getattr(snapshot.study, part)) for part in PARTS}
+    return {
+        "name": snapshot.name,
+        "iteration": snapshot.iteration,
+        "images": len(snapshot.study.assignments),
+        **curves,
+    }
+
+
+def _curve(curve: Overlap) -> dict[str, Any]:
+    points = {"iof": curve.iof.tolist(), "iob": curve.iob.tolist()}
+    return {"area": curve.area, f"iof_at_iob_{IOB}": curve.iof_at(IOB), **points}

@@ -1,0 +1,44 @@
+"""Checkpoints of one training run in their order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from hdetr_d2.analysis.instability import Instability, instability
+from hdetr_d2.analysis.study import Study
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A checkpoint and what was seen with it. run: what its training is known by, and iteration:
+    after how many it was written; None of weights that do not say so.
+    """
+
+    name: str
+    study: Study
+    run: str | None = None
+    iteration: int | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """Of the matching, from one checkpoint of a run to the next one."""
+
+    before: Snapshot
+    after: Snapshot
+    instability: Instability
+
+
+def changes(snapshots: Sequence[Snapshot]) -> list[Change]:
+    """Between each two that follow each other in a run; of the same images."""
+    runs: dict[str, list[tuple[int, Snapshot]]] = {}
+    for snapshot in snapshots:
+        if snapshot.run is not None and snapshot.iteration is not None:
+            runs.setdefault(snapshot.run, []).append((snapshot.iteration, snapshot))
+    found = []
+    for members in runs.values():
+        ordered = [snapshot for _, snapshot in sorted(members, key=lambda member: member[0])]
+        for before, after in pairwise(ordered):
+            rows = before.study.assignments, after.study.assignments
+            found.append(Change(before, after, instability(*rows)))
+    return found

@@ -1,0 +1,47 @@
+"""What stands out in an image, as one map over all levels (Co-DETR,
+https://arxiv.org/abs/2211.12860, section 3.4).
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hdetr_d2.structures import Memory
+
+
+def score_map(levels: Sequence[Tensor], padded: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """The discriminability score of each pixel: the mean over the levels, each of them divided by
+    its highest value and resized to the image.
+
+    Args:
+        levels: `Tensor[H_l, W_l]` each, at least 0; one of zeros alone stays as it is.
+        padded: (H, W) of the image with its padding, which the levels cover.
+        size: (H, W) without it.
+
+    Returns:
+        `Tensor[H, W]` in [0, 1], of the image without padding.
+    """
+    total = levels[0].new_zeros(padded)
+    for level in levels:
+        scaled = level / level.max().clamp(min=torch.finfo(level.dtype).tiny)
+        total += F.interpolate(scaled[None, None], padded, mode="bilinear")[0, 0]
+    height, width = size
+    return (total / len(levels))[:height, :width]
+
+
+def feature_norms(memory: Memory) -> list[Tensor]:
+    """The length of the features of one image in every cell: `Tensor[H_l, W_l]` of each level, 0
+    where padded.
+    """
+    return on_levels(memory.tokens.float().norm(dim=-1), memory)
+
+
+def on_levels(values: Tensor, memory: Memory) -> list[Tensor]:
+    """A value of each token of one image, `Tensor[1, S]`, as `Tensor[H_l, W_l]` of each level, 0
+    where padded.
+    """
+    inside = values.masked_fill(memory.padding, 0.0)[0]
+    parts = inside.split([height * width for height, width in memory.shapes])
+    return [part.view(shape) for part, shape in zip(parts, memory.shapes, strict=True)]

@@ -1,0 +1,64 @@
+"""What a detector makes of a data set."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from hdetr_d2.analysis.look import Look, look
+from hdetr_d2.analysis.overlap import Overlap, foreground_of, overlap
+from hdetr_d2.errors import UserError
+from hdetr_d2.modeling import DETR
+
+PARTS = ("features", "attention")
+"""What has a score map: the encoder's features, and where the decoder looks."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """features, attention: means over the images that have both objects and background.
+    assignments: of the last decoder layer, `Tensor[Q]` of each image. looks: of the first images.
+    """
+
+    features: Overlap
+    attention: Overlap
+    assignments: list[Tensor]
+    looks: list[Look]
+
+
+def study(
+    model: DETR,
+    mapper: Callable[[dict], dict[str, Any]],
+    entries: Iterable[dict],
+    *,
+    all_queries: bool = False,
+    keep: int = 0,
+) -> Study:
+    """Looks at every image of `entries`, one after the other.
+
+    Args:
+        model: in evaluation mode.
+        mapper: from an entry of a data set to an image with its "instances".
+        all_queries: see `look`.
+        keep: how many looks are kept, to be drawn.
+
+    Raises:
+        UserError: an image cannot be read, or none has both objects and background.
+    """
+    curves: dict[str, list[Overlap]] = {part: [] for part in PARTS}
+    assignments, looks = list[Tensor](), list[Look]()
+    for entry in entries:
+        seen = look(model, mapper(entry), all_queries=all_queries)
+        height, width = seen.features.shape
+        foreground = foreground_of(seen.boxes, (height, width))
+        for part in PARTS:
+            if (curve := overlap(getattr(seen, part), foreground)) is not None:
+                curves[part].append(curve)
+        assignments.append(seen.assignment[-1])
+        if len(looks) < keep:
+            looks.append(seen)
+    if not all(curves.values()):
+        raise UserError("no image has both objects and background: there is nothing to compare")
+    means = {part: Overlap.mean(found) for part, found in curves.items()}
+    return Study(**means, assignments=assignments, looks=looks)

@@ -1,0 +1,67 @@
+"""Looks of small models, deformable and dense."""
+
+import pytest
+import torch
+
+from hdetr_d2.analysis import look, study
+from hdetr_d2.errors import UserError
+
+MODELS = ["common/models/deformable_detr_pp.py", "common/models/detr.py"]
+
+
+@pytest.mark.parametrize("path", MODELS)
+def test_a_look(path: str, tiny_model, make_batch) -> None:
+    model, (item,) = tiny_model(path).eval(), make_batch([3], size=(60, 90))
+    seen = look(model, item)
+    for scores in (seen.features, seen.attention):
+        assert scores.shape == (60, 90)
+        assert not scores.requires_grad
+        assert scores.min() >= 0 and 0 < scores.max() <= 1
+    assert seen.assignment.shape == (3, 12)
+    for layer in seen.assignment:
+        assert layer[layer >= 0].sort().values.tolist() == [0, 1, 2]
+    assert torch.equal(seen.boxes, item["instances"].gt_boxes.tensor)
+
+
+def test_attention_of_all_queries_is_another_one(tiny_model, make_batch) -> None:
+    model, (item,) = tiny_model().eval(), make_batch([2])
+    some, everyone = look(model, item), look(model, item, all_queries=True)
+    assert torch.equal(some.features, everyone.features)
+    assert not torch.equal(some.attention, everyone.attention)
+
+
+def test_padding_is_no_part_of_it(tiny_model, make_batch) -> None:
+    model = tiny_model(preprocessing__size_divisibility=64).eval()
+    (item,) = make_batch([2], size=(60, 90))
+    seen = look(model, item)
+    assert seen.features.shape == seen.attention.shape == (60, 90)
+
+
+def test_an_image_without_objects(tiny_model, make_batch) -> None:
+    model, (item,) = tiny_model().eval(), make_batch([0])
+    seen = look(model, item)
+    assert not seen.attention.any()
+    assert (seen.assignment == -1).all()
+
+
+def test_nothing_stays_behind_in_the_model(tiny_model, make_batch) -> None:
+    model, (item,) = tiny_model().eval(), make_batch([1])
+    look(model, item)
+    hooks = [module._forward_pre_hooks for module in model.decoder.modules()]
+    assert not any(hooks)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_study_of_images_some_of_which_are_empty(tiny_model, make_batch) -> None:
+    model, items = tiny_model().eval(), make_batch([2, 0, 1])
+    found = study(model, lambda item: item, items, keep=2)
+    assert [int((queries >= 0).sum()) for queries in found.assignments] == [2, 0, 1]
+    assert len(found.looks) == 2
+    assert 0 < found.features.area < 1 and 0 < found.attention.area < 1
+    alone = [study(model, lambda item: item, [item]).features.iof for item in (items[0], items[2])]
+    torch.testing.assert_close(found.features.iof, sum(alone) / 2)
+
+
+def test_a_study_of_empty_images_is_one_sentence(tiny_model, make_batch) -> None:
+    with pytest.raises(UserError, match="no image has both"):
+        study(tiny_model().eval(), lambda item: item, make_batch([0]))
