@@ -1,0 +1,133 @@
+#!/usr/bin/env python
+"""Compare what the encoders and decoders of trained models have learned: score maps over images,
+IoF-IoB curves, and for checkpoints of one run how much the matching changes between them.
+
+python tools/analyze_encoder.py output/plain/model_final.pth output/hybrid/model_final.pth
+"""
+
+import hdetr_d2  # noqa: F401  (first: it decides which detectron2 is imported)
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from detectron2.utils.logger import setup_logger
+from omegaconf import OmegaConf
+from tqdm import tqdm
+
+from hdetr_d2.analysis import (
+    Snapshot,
+    changes,
+    content,
+    draw_instability,
+    draw_overlaps,
+    draw_score_maps,
+    study,
+    tables,
+)
+from hdetr_d2.checkpoint import read_checkpoint
+from hdetr_d2.data import register_datasets
+from hdetr_d2.data.loader import dataset_dicts
+from hdetr_d2.errors import UserError
+from hdetr_d2.inference import Predictor
+
+
+def build_parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    add = parser.add_argument
+    add("checkpoints", type=Path, nargs="+", help="of train_net.py")
+    add("--names", nargs="+", help="of the checkpoints (default: folder/file)")
+    add("--output", type=Path, default=Path("analysis"), help="folder for numbers and pictures")
+    add("--json", help="COCO json (default: the validation data of the first checkpoint)")
+    add("--image-root", help="folder of the images of --json")
+    add("--images", type=int, default=100, help="how many, spread over those with objects")
+    add("--pictures", type=int, default=4, help="how many of them are drawn with their score maps")
+    add("--all-queries", action="store_true", help="attention of queries without a target, too")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    return parser
+
+
+def metadata_of(checkpoint: Path) -> dict[str, Any]:
+    return read_checkpoint(checkpoint, only_look=True).get("metadata", {})
+
+
+def data_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The validation data as `register_datasets` takes them. They are only read: what a config
+    would generate must be there.
+    """
+    if args.json is not None:
+        return dict(val_name="analysis", val_json=args.json, val_images=args.image_root)
+    config = OmegaConf.create(yaml.safe_load(metadata_of(args.checkpoints[0]).get("config", "{}")))
+    keys = ("val_name", "val_json", "val_images", "val_panoptic")
+    data = {key: OmegaConf.select(config, f"data.{key}") for key in keys}
+    if data["val_name"] is None:
+        raise UserError(f"{args.checkpoints[0]} names no data: give --json and --image-root")
+    return data
+
+
+def entries_of(args: argparse.Namespace) -> list[dict]:
+    data = data_of(args)
+    register_datasets(data, for_training=False)
+    entries = dataset_dicts(data["val_name"], keep_empty=False)
+    return entries[:: max(1, len(entries) // args.images)][: args.images]
+
+
+def snapshot(path: Path, name: str, entries: Sequence[dict], args: argparse.Namespace) -> Snapshot:
+    predictor = Predictor.from_checkpoint(path, args.device)
+    predictor.mapper.is_train = True  # it goes on as in evaluation, but hands the objects over
+    seen = study(
+        predictor.model,
+        predictor.mapper,
+        tqdm(entries, desc=name, unit="image", disable=None),
+        all_queries=args.all_queries,
+        keep=args.pictures,
+    )
+    metadata = metadata_of(path)
+    return Snapshot(name, seen, metadata.get("run"), metadata.get("iteration"))
+
+
+def write(snapshots: Sequence[Snapshot], folder: Path) -> str:
+    """Fill the folder; the tables that are in it, too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = changes(snapshots)
+    studies = {snapshot.name: snapshot.study for snapshot in snapshots}
+    draw_overlaps(studies).savefig(folder / "iof_iob.png", dpi=110)
+    if snapshots[0].study.looks:
+        draw_score_maps(studies).savefig(folder / "score_maps.png", dpi=80)
+    if found:
+        draw_instability(found).savefig(folder / "instability.png", dpi=110)
+    numbers = json.dumps(content(snapshots, found))
+    (folder / "analysis.json").write_text(numbers, encoding="utf-8")
+    text = tables(snapshots, found)
+    (folder / "tables.md").write_text(text + "\n", encoding="utf-8")
+    return text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    names = args.names or [f"{path.parent.name}/{path.stem}" for path in args.checkpoints]
+    if len(set(names)) != len(args.checkpoints):
+        parser.error(f"{len(args.checkpoints)} checkpoints need as many different --names")
+    if args.images < 1:
+        parser.error(f"--images {args.images} must be at least 1")
+    if (args.json is None) != (args.image_root is None):
+        parser.error("--json and --image-root go together")
+    setup_logger(name="hdetr_d2")
+    try:
+        entries = entries_of(args)
+        each = zip(args.checkpoints, names, strict=True)
+        text = write([snapshot(path, name, entries, args) for path, name in each], args.output)
+    except (UserError, OSError) as error:
+        parser.exit(2, f"error: {error}\n")
+    print(f"{text}\n\nPictures and numbers: {args.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
