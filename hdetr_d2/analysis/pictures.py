@@ -41,7 +41,7 @@ def _draw_image(axes: Axes, look: Look, alpha: float = 1.0) -> None:
 def _draw_scores(axes: Axes, look: Look, part: str) -> None:
     _draw_image(axes, look)
     scores = getattr(look, part).numpy()
-    axes.imshow(scores, cmap="jet", vmin=0, vmax=max(float(scores.max()), 1e-6), alpha=0.6)
+    axes.imshow(scores, cmap="jet", alpha=0.6)  # from the lowest to the highest of the map
 
 
 def draw_overlaps(studies: Mapping[str, Study]) -> Figure:

@@ -15,7 +15,8 @@ IOB = 0.8
 
 def tables(snapshots: Sequence[Snapshot], changes: Sequence[Change]) -> str:
     """GitHub tables of the curves, and of the changes if there are any."""
-    columns = [f"{part}: {what}" for part in PARTS for what in ("area", f"IoF at IoB {IOB}")]
+    kinds = ("area", "area of each image", f"IoF at IoB {IOB}")
+    columns = [f"{part}: {kind}" for part in PARTS for kind in kinds]
     rows = [[s.name, s.iteration, *_numbers(s)] for s in snapshots]
     parts = [tabulate(rows, ["checkpoint", "iteration", *columns], "github", floatfmt=".3f")]
     if changes:
@@ -36,20 +37,29 @@ def content(snapshots: Sequence[Snapshot], changes: Sequence[Change]) -> dict[st
 
 
 def _numbers(snapshot: Snapshot) -> list[float]:
-    curves = [getattr(snapshot.study, part) for part in PARTS]
-    return [number for curve in curves for number in (curve.area, curve.iof_at(IOB))]
+    numbers = list[float]()
+    for part in PARTS:
+        curve: Overlap = getattr(snapshot.study, part)
+        numbers += [curve.area, snapshot.study.areas[part], curve.iof_at(IOB)]
+    return numbers
 
 
 def _entry(snapshot: Snapshot) -> dict[str, Any]:
-    curves = {part: _curve(getattr(snapshot.study, part)) for part in PARTS}
+    study = snapshot.study
+    curves = {part: _curve(getattr(study, part), study.areas[part]) for part in PARTS}
     return {
         "name": snapshot.name,
         "iteration": snapshot.iteration,
-        "images": len(snapshot.study.assignments),
+        "images": len(study.assignments),
         **curves,
     }
 
 
-def _curve(curve: Overlap) -> dict[str, Any]:
-    points = {"iof": curve.iof.tolist(), "iob": curve.iob.tolist()}
-    return {"area": curve.area, f"iof_at_iob_{IOB}": curve.iof_at(IOB), **points}
+def _curve(curve: Overlap, area_of_each_image: float) -> dict[str, Any]:
+    return {
+        "area": curve.area,
+        "area_of_each_image": area_of_each_image,
+        f"iof_at_iob_{IOB}": curve.iof_at(IOB),
+        "iof": curve.iof.tolist(),
+        "iob": curve.iob.tolist(),
+    }

@@ -1,6 +1,7 @@
 """What a detector makes of a data set."""
 
-from collections.abc import Callable, Iterable
+import statistics
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +18,14 @@ PARTS = ("features", "attention")
 
 @dataclass(frozen=True)
 class Study:
-    """features, attention: means over the images that have both objects and background.
-    assignments: of the last decoder layer, `Tensor[Q]` of each image. looks: of the first images.
+    """features, attention: means over the images that have both objects and background. areas: by
+    part, in the mean over these images, below the curve of each by itself. assignments: of the last
+    decoder layer, `Tensor[Q]` of each image. looks: of the first images.
     """
 
     features: Overlap
     attention: Overlap
+    areas: Mapping[str, float]
     assignments: list[Tensor]
     looks: list[Look]
 
@@ -61,4 +64,5 @@ def study(
     if not all(curves.values()):
         raise UserError("no image has both objects and background: there is nothing to compare")
     means = {part: Overlap.mean(found) for part, found in curves.items()}
-    return Study(**means, assignments=assignments, looks=looks)
+    areas = {part: statistics.fmean(curve.area for curve in curves[part]) for part in PARTS}
+    return Study(**means, areas=areas, assignments=assignments, looks=looks)

@@ -42,7 +42,7 @@ def test_other_numbers_of_queries_cannot_be_compared() -> None:
 
 
 def snapshot(name: str, run: str | None, iteration: int | None, queries: list[int]) -> Snapshot:
-    return Snapshot(name, Study(CURVE, CURVE, rows(queries), []), run, iteration)
+    return Snapshot(name, Study(CURVE, CURVE, {}, rows(queries), []), run, iteration)
 
 
 def test_checkpoints_of_a_run_are_compared_in_its_order() -> None:

@@ -58,8 +58,12 @@ def test_a_study_of_images_some_of_which_are_empty(tiny_model, make_batch) -> No
     assert [int((queries >= 0).sum()) for queries in found.assignments] == [2, 0, 1]
     assert len(found.looks) == 2
     assert 0 < found.features.area < 1 and 0 < found.attention.area < 1
-    alone = [study(model, lambda item: item, [item]).features.iof for item in (items[0], items[2])]
-    torch.testing.assert_close(found.features.iof, sum(alone) / 2)
+    first, last = (study(model, lambda item: item, [item]) for item in (items[0], items[2]))
+    torch.testing.assert_close(found.features.iof, (first.features.iof + last.features.iof) / 2)
+    for alone in (first, last):
+        assert alone.areas["attention"] == pytest.approx(alone.attention.area)
+    both = first.areas["attention"] + last.areas["attention"]
+    assert found.areas["attention"] == pytest.approx(both / 2)
 
 
 def test_a_study_of_empty_images_is_one_sentence(tiny_model, make_batch) -> None:
