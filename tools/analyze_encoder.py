@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Compare what the encoders and decoders of trained models have learned: score maps over images,
-IoF-IoB curves, and for checkpoints of one run how much the matching changes between them.
+IoF-IoB curves, for checkpoints of one run how much the matching changes between them, and where a
+model has several heads how far these are from each other.
 
 python tools/analyze_encoder.py output/plain/model_final.pth output/hybrid/model_final.pth
 """
@@ -20,20 +21,25 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from hdetr_d2.analysis import (
+    Head,
     Snapshot,
     changes,
     content,
     draw_instability,
     draw_overlaps,
     draw_score_maps,
+    heads_of,
     study,
+    study_heads,
     tables,
 )
-from hdetr_d2.checkpoint import read_checkpoint
+from hdetr_d2.checkpoint import evaluated_weights, read_checkpoint
+from hdetr_d2.checkpoint.weights import put_weights
 from hdetr_d2.data import register_datasets
 from hdetr_d2.data.loader import dataset_dicts
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
+from hdetr_d2.modeling import DETR
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -87,8 +93,23 @@ def snapshot(path: Path, name: str, entries: Sequence[dict], args: argparse.Name
         all_queries=args.all_queries,
         keep=args.pictures,
     )
-    metadata = metadata_of(path)
-    return Snapshot(name, seen, metadata.get("run"), metadata.get("iteration"))
+    metadata, heads = metadata_of(path), heads_in(path, predictor.model)
+    distances = None
+    if len(heads) > 1:
+        shown = tqdm(entries, desc=f"heads of {name}", unit="image", disable=None)
+        distances = study_heads(predictor.model, predictor.mapper, shown, heads)
+    return Snapshot(name, seen, metadata.get("run"), metadata.get("iteration"), distances)
+
+
+def heads_in(path: Path, model: DETR) -> dict[str, Head]:
+    """The heads of the model with their weights, which evaluation does without; nothing where the
+    file is an export without them.
+    """
+    heads, weights = heads_of(model), evaluated_weights(read_checkpoint(path))
+    if len(heads) == 1 or not any(key.startswith("schemes.") for key in weights):
+        return {}
+    put_weights(model, weights, path)
+    return heads
 
 
 def write(snapshots: Sequence[Snapshot], folder: Path) -> str:

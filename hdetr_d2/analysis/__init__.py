@@ -1,5 +1,6 @@
 """What a trained detector has learned, beyond its AP: numbers and pictures of its inner parts."""
 
+from hdetr_d2.analysis.heads import Head, HeadDistances, heads_of, study_heads
 from hdetr_d2.analysis.instability import Instability, instability
 from hdetr_d2.analysis.look import Look, look
 from hdetr_d2.analysis.overlap import Overlap, foreground_of, overlap
@@ -11,6 +12,8 @@ from hdetr_d2.analysis.study import Study, study
 
 __all__ = [
     "Change",
+    "Head",
+    "HeadDistances",
     "Instability",
     "Look",
     "Overlap",
@@ -22,10 +25,12 @@ __all__ = [
     "draw_overlaps",
     "draw_score_maps",
     "foreground_of",
+    "heads_of",
     "instability",
     "look",
     "overlap",
     "score_map",
     "study",
+    "study_heads",
     "tables",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from hdetr_d2.analysis.heads import HeadDistances
 from hdetr_d2.analysis.instability import Instability, instability
 from hdetr_d2.analysis.study import Study
 
@@ -11,13 +12,15 @@ from hdetr_d2.analysis.study import Study
 @dataclass(frozen=True)
 class Snapshot:
     """A checkpoint and what was seen with it. run: what its training is known by, and iteration:
-    after how many it was written; None of weights that do not say so.
+    after how many it was written; None of weights that do not say so. heads: None of a model that
+    has the decoder alone.
     """
 
     name: str
     study: Study
     run: str | None = None
     iteration: int | None = None
+    heads: HeadDistances | None = None
 
 
 @dataclass(frozen=True)

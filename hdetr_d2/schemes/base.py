@@ -1,8 +1,9 @@
 """The contract of a training scheme."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from detectron2.structures import Instances
 from torch import Tensor, nn
 
 from hdetr_d2.structures import Maps, Queries, QueryGroup, Targets
@@ -64,6 +65,12 @@ class Scheme(nn.Module):
     def main_weight(self) -> float:
         """A factor of all losses of the main group."""
         return 1.0
+
+    def detectors(self) -> Mapping[str, Callable[[Maps], list[Instances]]]:
+        """What it has learned that finds objects by itself, by name: to the maps of a batch the
+        `pred_boxes` (xyxy in pixels of the fed image), `scores` and `pred_classes` of each image.
+        """
+        return {}
 
     def at_progress(self, done: float) -> None:
         """Told by the trainer before every step: the done part of the training, in [0, 1]."""

@@ -8,10 +8,12 @@ from types import ModuleType
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.engine.build import build_model
 from hdetr_d2.engine.config import config_text, load_config
+from hdetr_d2.schemes import Scheme
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "tests" / "engine" / "small_recipe.py"
@@ -98,6 +100,30 @@ def test_a_mistake_is_one_sentence(
     with pytest.raises(SystemExit):
         script.main([*map(str, checkpoints), *options])
     assert complaint in capsys.readouterr().err.splitlines()[-1]
+
+
+class Scored(Scheme):
+    """A scheme with a head that has one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def detectors(self) -> dict:
+        return {"scored": lambda maps: []}
+
+
+def test_heads_come_with_the_weights_that_evaluation_does_without(
+    script: ModuleType, tmp_path: Path, tiny_model
+) -> None:
+    model = tiny_model()
+    model.schemes = nn.ModuleList([Scored()])
+    exported = {k: v for k, v in model.state_dict().items() if not k.startswith("schemes.")}
+    torch.save({"model": exported}, tmp_path / "export.pth")
+    assert script.heads_in(tmp_path / "export.pth", model) == {}
+    torch.save({"model": {**exported, "schemes.0.weight": torch.ones(())}}, tmp_path / "whole.pth")
+    assert list(script.heads_in(tmp_path / "whole.pth", model)) == ["decoder", "scored"]
+    assert model.schemes[0].weight == 1
 
 
 def test_weights_alone_name_no_data(

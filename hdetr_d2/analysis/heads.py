@@ -1,0 +1,100 @@
+"""How far the heads that share an encoder are from each other (Co-DETR,
+https://arxiv.org/abs/2211.12860, appendix).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias
+
+import torch
+from detectron2.structures import Instances
+from torch import Tensor
+
+from hdetr_d2.analysis.activation import activation_maps
+from hdetr_d2.analysis.distance import distances, kl_divergence, l2_distance, mean_distances
+from hdetr_d2.analysis.score_maps import score_map
+from hdetr_d2.modeling import DETR
+from hdetr_d2.modeling.postprocessing import top_detections
+from hdetr_d2.structures import Maps, Memory
+
+DECODER = "decoder"
+"""The name of the main queries among the heads of a model."""
+
+Head: TypeAlias = Callable[[Maps], list[Instances]]
+"""Finds the objects of a batch, with `scores`."""
+
+
+@dataclass(frozen=True)
+class HeadDistances:
+    """names: of the K heads. kl, l2: `Tensor[K, K]`, of the head of a row from that of a column, in
+    the mean over the images.
+    """
+
+    names: list[str]
+    kl: Tensor
+    l2: Tensor
+
+    @property
+    def means(self) -> Tensor:
+        """`Tensor[K]`: the divergence of each head from the others and back."""
+        return mean_distances(self.kl)
+
+
+def heads_of(model: DETR) -> dict[str, Head]:
+    """The decoder with the main queries, and what the schemes of the model have learned to find
+    objects with.
+    """
+    heads: dict[str, Head] = {DECODER: partial(_decode, model)}
+    for scheme in model.schemes:
+        heads |= scheme.detectors()
+    return heads
+
+
+def _decode(model: DETR, maps: Maps) -> list[Instances]:
+    predictions = model.predict(maps.memory)
+    scores = model.criterion.class_loss.scores(predictions.logits[-1].float())
+    boxes = predictions.boxes[-1]
+    return top_detections(scores, boxes, maps.image_sizes, model.num_select, model.pick)
+
+
+@torch.no_grad()
+def look_with(model: DETR, item: dict[str, Any], heads: Mapping[str, Head]) -> dict[str, Tensor]:
+    """What each head answers to in an image: the score map, `Tensor[H, W]`, of the class activation
+    of all that it finds.
+
+    Args:
+        model: in evaluation mode.
+        item: Detectron2's input dict.
+        heads: by name.
+    """
+    images = model.preprocessing([item["image"]])
+    features = model.backbone(images.tensor)
+    levels = model.neck(features)
+    padded = (images.tensor.shape[-2], images.tensor.shape[-1])
+    memory = model.encoder(levels, images.padding)
+    maps = Maps(features, levels, memory, padded, images.sizes)
+    activations = {
+        name: activation_maps(memory, partial(_score, head, maps)) for name, head in heads.items()
+    }
+    return {name: score_map(found, padded, images.sizes[0]) for name, found in activations.items()}
+
+
+def _score(head: Head, maps: Maps, memory: Memory) -> Tensor:
+    """Of all that a head finds in another memory of the same image."""
+    return head(replace(maps, memory=memory))[0].scores.sum()
+
+
+def study_heads(
+    model: DETR,
+    mapper: Callable[[dict], dict[str, Any]],
+    entries: Iterable[dict],
+    heads: Mapping[str, Head],
+) -> HeadDistances:
+    """The distances between heads, two at least, in the mean over `entries`, one at least."""
+    kl, l2 = list[Tensor](), list[Tensor]()
+    for entry in entries:
+        maps = list(look_with(model, mapper(entry), heads).values())
+        kl.append(distances(maps, kl_divergence).cpu())
+        l2.append(distances(maps, l2_distance).cpu())
+    return HeadDistances(list(heads), torch.stack(kl).mean(0), torch.stack(l2).mean(0))
