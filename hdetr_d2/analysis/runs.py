@@ -33,14 +33,16 @@ class Change:
 
 
 def changes(snapshots: Sequence[Snapshot]) -> list[Change]:
-    """Between each two that follow each other in a run; of the same images."""
-    runs: dict[str, list[tuple[int, Snapshot]]] = {}
+    """Between each two that follow each other in a run; of the same images. Of several after the
+    same iteration, as the last checkpoint and the best one may be, the first one stands for all.
+    """
+    runs: dict[str, dict[int, Snapshot]] = {}
     for snapshot in snapshots:
         if snapshot.run is not None and snapshot.iteration is not None:
-            runs.setdefault(snapshot.run, []).append((snapshot.iteration, snapshot))
+            runs.setdefault(snapshot.run, {}).setdefault(snapshot.iteration, snapshot)
     found = []
     for members in runs.values():
-        ordered = [snapshot for _, snapshot in sorted(members, key=lambda member: member[0])]
+        ordered = [members[iteration] for iteration in sorted(members)]
         for before, after in pairwise(ordered):
             rows = before.study.assignments, after.study.assignments
             found.append(Change(before, after, instability(*rows)))

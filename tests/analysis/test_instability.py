@@ -52,6 +52,7 @@ def test_checkpoints_of_a_run_are_compared_in_its_order() -> None:
             snapshot("early", "a", 10, [1, 0, -1]),
             snapshot("other", "b", 20, [0, -1]),
             snapshot("middle", "a", 20, [0, 1, -1]),
+            snapshot("best", "a", 30, [0, 1, -1]),
             snapshot("converted", None, None, [0]),
         ]
     )

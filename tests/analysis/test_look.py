@@ -6,12 +6,13 @@ import torch
 from hdetr_d2.analysis import look, study
 from hdetr_d2.errors import UserError
 
-MODELS = ["common/models/deformable_detr_pp.py", "common/models/detr.py"]
+MODELS = ["deformable_detr_pp", "deformable_detr", "dab_deformable_detr", "dino", "detr"]
 
 
-@pytest.mark.parametrize("path", MODELS)
-def test_a_look(path: str, tiny_model, make_batch) -> None:
-    model, (item,) = tiny_model(path).eval(), make_batch([3], size=(60, 90))
+@pytest.mark.parametrize("name", MODELS)
+def test_a_look(name: str, tiny_model, make_batch) -> None:
+    model = tiny_model(f"common/models/{name}.py").eval()
+    (item,) = make_batch([3], size=(60, 90))
     seen = look(model, item)
     for scores in (seen.features, seen.attention):
         assert scores.shape == (60, 90)
