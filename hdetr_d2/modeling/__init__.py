@@ -8,6 +8,7 @@ from hdetr_d2.modeling.neck import ChannelMapper
 from hdetr_d2.modeling.panoptic import PanopticMerger
 from hdetr_d2.modeling.postprocessing import BestClasses, BestPairs
 from hdetr_d2.modeling.preprocessing import Preprocessing
+from hdetr_d2.modeling.scheme_detector import SchemeDetector
 from hdetr_d2.modeling.transformer import (
     DeformableDecoder,
     DeformableEncoder,
@@ -43,6 +44,7 @@ __all__ = [
     "PanopticMerger",
     "PredictionHeads",
     "Preprocessing",
+    "SchemeDetector",
     "TimmBackbone",
     "TwoStageQueries",
 ]

@@ -2,6 +2,8 @@
 the decoder, and their positives become its queries.
 """
 
+from hdetr_d2.projects.co_detr.adapter import Adapter
+from hdetr_d2.projects.co_detr.collaborators import Collaborator, Collaborators
 from hdetr_d2.projects.co_detr.draw import Draw, RandomDraw
 from hdetr_d2.projects.co_detr.heads import (
     ATSSHead,
@@ -17,15 +19,23 @@ from hdetr_d2.projects.co_detr.heads import (
     RoIHead,
 )
 from hdetr_d2.projects.co_detr.pyramid import Pyramid
+from hdetr_d2.projects.co_detr.queries import BoxQueries, FeatureQueries
+from hdetr_d2.projects.co_detr.scheme import CollaborativeHeads
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 
 __all__ = [
     "ATSSHead",
+    "Adapter",
+    "BoxQueries",
     "Candidates",
     "CollaborativeHead",
+    "CollaborativeHeads",
+    "Collaborator",
+    "Collaborators",
     "Draw",
     "FCOSHead",
     "FasterRCNNHead",
+    "FeatureQueries",
     "GFLHead",
     "HeadOutput",
     "PAAHead",

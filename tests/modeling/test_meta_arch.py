@@ -8,6 +8,8 @@ from detectron2.config import instantiate
 from detectron2.structures import Boxes, Instances
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.modeling import SchemeDetector
+from hdetr_d2.schemes import OneToOne
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MODELS = sorted(
@@ -201,3 +203,21 @@ def test_another_detector_takes_the_place_of_the_queries(tiny_model, make_batch)
         height, width = item["height"], item["width"]
         assert output["instances"].pred_boxes.tensor.tolist() == [[0, 0, width / 2, height]]
     assert model.training_only_keys() == ["scheme_slots"]
+
+
+def test_a_detector_of_a_scheme(tiny_model, make_batch):
+    class Finding(OneToOne):
+        def detectors(self):
+            none = torch.zeros(0)
+            return {
+                "blind": lambda maps: [
+                    Instances(size, pred_boxes=Boxes(none.view(0, 4)), scores=none)
+                    for size in maps.image_sizes
+                ]
+            }
+
+    model = tiny_model(schemes=[Finding()], detector=SchemeDetector(name="blind")).eval()
+    assert [len(output["instances"]) for output in model(make_batch([1, 1]))] == [0, 0]
+    model.detector = SchemeDetector(name="sighted")
+    with pytest.raises(ValueError, match=r"name='sighted': the schemes have \['blind'\]"):
+        model(make_batch([1]))

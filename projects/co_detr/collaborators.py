@@ -1,0 +1,39 @@
+"""The heads of a config, each with the way of its positives into the decoder."""
+
+from torch import nn
+
+from hdetr_d2.projects.co_detr.heads import CollaborativeHead
+
+
+class Collaborator(nn.Module):
+    """A dense head, and how its positive candidates become queries.
+
+    Args:
+        head: on the pyramid.
+        queries: `BoxQueries` or `FeatureQueries`.
+    """
+
+    def __init__(self, *, head: CollaborativeHead, queries: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+        self.queries = queries
+
+
+class Collaborators(nn.ModuleDict):
+    """Collaborators by name, in their order. A config builds the arguments of a node, but not what
+    a mapping holds.
+
+    Raises:
+        ValueError: none, or one whose name ends like that of a layer.
+    """
+
+    def __init__(self, **collaborators: Collaborator) -> None:
+        if not collaborators:
+            raise ValueError("CollaborativeHeads needs at least one collaborator.")
+        for name in collaborators:
+            if name.rpartition("_")[2].isdigit():
+                raise ValueError(
+                    f"A collaborator cannot be named {name!r}: its losses would look like those of "
+                    "a decoder layer."
+                )
+        super().__init__(collaborators)

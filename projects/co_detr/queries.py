@@ -1,0 +1,80 @@
+"""Decoder queries at the boxes of positive candidates."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from hdetr_d2.layers import sine_embedding
+from hdetr_d2.schemes import Context
+from hdetr_d2.structures import Queries
+
+_EPS = 1e-5
+"""How near to the border of the image a coordinate may come in an embedding."""
+
+
+def embed(boxes: Tensor, dim: int) -> Tensor:
+    """Sine embedding `Tensor[B, Q, 2 * dim]` of `Tensor[B, Q, 4]` cxcywh in [0, 1]; a candidate may
+    reach beyond the image.
+    """
+    return sine_embedding(2 * math.pi * boxes.clamp(_EPS, 1 - _EPS), dim // 2)
+
+
+def _linear(dim_in: int, dim_out: int) -> nn.Linear:
+    layer = nn.Linear(dim_in, dim_out)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class BoxQueries(nn.Module):
+    """Content from the box; the position is the model's own (Co-DINO).
+
+    Args:
+        dim: channels C.
+    """
+
+    def __init__(self, *, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.box_proj = _linear(2 * dim, dim)
+        self.box_norm = nn.LayerNorm(dim)
+
+    def forward(self, boxes: Tensor, features: Tensor, context: Context) -> Queries:
+        """Queries at `Tensor[B, Q, 4]` cxcywh in [0, 1], with the parts of the main ones."""
+        content = self.box_norm(self.box_proj(embed(boxes, self.dim)))
+        return fit(Queries(content, context.embed_boxes(boxes), boxes), context)
+
+
+class FeatureQueries(nn.Module):
+    """Position and content from the box, and the candidate's feature on top of the content
+    (Co-Deformable-DETR).
+
+    Args:
+        dim: channels C.
+    """
+
+    def __init__(self, *, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.box_proj = _linear(2 * dim, 2 * dim)
+        self.box_norm = nn.LayerNorm(2 * dim)
+        self.feature_proj = _linear(dim, dim)
+        self.feature_norm = nn.LayerNorm(dim)
+        # One number for all channels tells the heads apart, as in the published weights.
+        self.head_position = nn.Parameter(torch.zeros(()))
+
+    def forward(self, boxes: Tensor, features: Tensor, context: Context) -> Queries:
+        """Queries at `Tensor[B, Q, 4]` cxcywh in [0, 1] with the features `Tensor[B, Q, C]`."""
+        position, content = self.box_norm(self.box_proj(embed(boxes, self.dim))).chunk(2, -1)
+        content = content + self.feature_norm(self.feature_proj(features))
+        return fit(Queries(content, position + self.head_position, boxes), context)
+
+
+def fit(queries: Queries, context: Context) -> Queries:
+    """The queries with the parts that the main ones have: all of a step have the same."""
+    main = context.main.queries
+    position = queries.position if main.position is not None else None
+    if main.reference is None or queries.reference is None:
+        return Queries(queries.content, position, None)
+    return Queries(queries.content, position, queries.reference[..., : main.reference.shape[-1]])

@@ -1,0 +1,84 @@
+"""Collaborative hybrid assignments (Co-DETR, https://arxiv.org/abs/2211.12860): in training, dense
+heads with one-to-many assignments read the encoder's maps, and what they take for positive goes
+through the decoder as further queries.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from detectron2.structures import Instances
+from torchvision.ops import box_convert
+
+from hdetr_d2.projects.co_detr.adapter import Adapter
+from hdetr_d2.projects.co_detr.collaborators import Collaborator, Collaborators
+from hdetr_d2.projects.co_detr.draw import Draw, RandomDraw
+from hdetr_d2.projects.co_detr.positives import Positives, PositiveSampler
+from hdetr_d2.projects.co_detr.pyramid import Pyramid
+from hdetr_d2.projects.co_detr.targets import PixelTargets
+from hdetr_d2.schemes import Context, Contribution, Scheme
+from hdetr_d2.structures import Counted, Maps, QueryGroup
+from hdetr_d2.utils.device import to_device
+
+
+class CollaborativeHeads(Scheme):
+    """Heads on the maps of the encoder, and a query group of each.
+
+    Args:
+        collaborators: by name, which is that of the group, and stands in the head's own losses.
+        adapter: the level that only the heads see.
+        strides: of the encoder's levels in px, the finest first.
+        weight: of the losses of the groups (the paper's lambda_1).
+        max_queries: of a group.
+        draw: the sampling of the heads and of the positive queries.
+    """
+
+    name = "co"
+
+    def __init__(
+        self,
+        *,
+        collaborators: Collaborators,
+        adapter: Adapter,
+        strides: Sequence[int],
+        weight: float = 1.0,
+        max_queries: int = 300,
+        draw: Draw | None = None,
+    ) -> None:
+        super().__init__()
+        self.collaborators = collaborators
+        self.adapter = adapter
+        self.strides = (*strides, 2 * strides[-1])
+        self.weight = weight
+        self.draw = draw or RandomDraw()
+        self.sampler = PositiveSampler(most=max_queries, draw=self.draw)
+
+    def pyramid(self, maps: Maps) -> Pyramid:
+        """What the heads read."""
+        return Pyramid(self.adapter(maps.memory.maps()), self.strides, maps.image_sizes)
+
+    def detectors(self) -> Mapping[str, Callable[[Maps], list[Instances]]]:
+        return {name: partial(self._detect, name) for name in self.collaborators}
+
+    def _detect(self, name: str, maps: Maps) -> list[Instances]:
+        return self.collaborators[name].head.detect(self.pyramid(maps))
+
+    def contribute(self, context: Context) -> Contribution:
+        pyramid, added = self.pyramid(context.maps), Contribution()
+        targets = PixelTargets.of(context.targets, context.maps.image_sizes)
+        for name, collaborator in self.collaborators.items():
+            output = collaborator.head(pyramid, targets, self.draw)
+            for kind, loss in output.losses.items():
+                added.losses[f"loss_{name}_{kind}"] = loss * context.share
+            positives = self.sampler(output.candidates)
+            added.groups.append(self._group(name, collaborator, positives, context))
+        return added
+
+    def _group(
+        self, name: str, collaborator: Collaborator, positives: Positives, context: Context
+    ) -> QueryGroup:
+        sizes = context.maps.image_sizes
+        scale = to_device([(w, h, w, h) for h, w in sizes], positives.boxes)[:, None]
+        boxes = box_convert(positives.boxes / scale, "xyxy", "cxcywh")
+        queries = collaborator.queries(boxes, positives.features, context)
+        assigner = Counted(positives.assignment.expand(context.num_layers, -1, -1))
+        return QueryGroup(name, queries, assigner, self.weight, valid=positives.valid)
