@@ -4,6 +4,7 @@ from hdetr_d2.losses.class_losses import ClassLoss, FocalLoss
 from hdetr_d2.losses.criterion import Criterion, is_of_last_layer
 from hdetr_d2.losses.federated import FederatedLoss
 from hdetr_d2.losses.mask_losses import MaskLoss
+from hdetr_d2.losses.quality_focal import QualityFocalLoss
 from hdetr_d2.losses.softmax import SoftmaxLoss
 
 __all__ = [
@@ -11,7 +12,8 @@ __all__ = [
     "Criterion",
     "FederatedLoss",
     "FocalLoss",
-    "SoftmaxLoss",
     "MaskLoss",
+    "QualityFocalLoss",
+    "SoftmaxLoss",
     "is_of_last_layer",
 ]

@@ -11,7 +11,12 @@ from hdetr_d2.ops import ClassCost, FocalCost, sigmoid_focal_loss
 
 
 class ClassLoss(nn.Module, ABC):
-    """A classification loss; matcher, criterion, heads and post-processing all ask it."""
+    """A classification loss; matcher, criterion, heads and post-processing all ask it.
+
+    reads_quality: whether `forward` wants to know how well the boxes fit.
+    """
+
+    reads_quality: bool = False
 
     @abstractmethod
     def num_outputs(self, num_classes: int) -> int:
@@ -50,12 +55,14 @@ class ClassLoss(nn.Module, ABC):
         """The class cost of a matching whose queries learn by this loss."""
 
     @abstractmethod
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:
         """The loss of each layer, summed over its queries.
 
         Args:
             logits: `Tensor[L, B, Q, num_outputs]`.
             labels: `Tensor[L, B, Q]`, `BACKGROUND` for none, `NO_LOSS` where no loss is wanted.
+            quality: `Tensor[L, B, Q]`, the IoU of a query's box with its target, without gradient;
+                anything where there is no target. None for losses that do not read it.
 
         Returns:
             `Tensor[L]` float32.
@@ -91,5 +98,5 @@ class FocalLoss(ClassLoss):
     def matching_cost(self) -> FocalCost:
         return FocalCost(self.alpha, self.gamma)
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:
         return sigmoid_focal_loss(logits, labels, self.alpha, self.gamma)

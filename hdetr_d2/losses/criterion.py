@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hdetr_d2.losses.class_losses import ClassLoss
-from hdetr_d2.ops import box_cxcywh_to_xyxy, generalized_box_iou
+from hdetr_d2.ops import box_cxcywh_to_xyxy, box_iou, generalized_box_iou
 from hdetr_d2.structures import Assignment, Output
 
 _NEUTRAL = 0.5
@@ -63,7 +63,8 @@ class Criterion(nn.Module):
 
     def loss_class(self, matched: "Matched") -> Tensor:
         """`Tensor[L]`: the class loss, summed."""
-        return self.class_loss(matched.logits, matched.labels)
+        quality = matched.quality() if self.class_loss.reads_quality else None
+        return self.class_loss(matched.logits, matched.labels, quality)
 
     def loss_bbox(self, matched: "Matched") -> Tensor:
         """`Tensor[L]`: L1 distance of the normalised cxcywh, summed over matched queries."""
@@ -93,6 +94,11 @@ class Matched:
         self.labels = torch.where(assignment >= 0, labels, assignment)  # [L, B, Q]
         self.boxes = torch.where(has_target, predictions.boxes.float(), _NEUTRAL)
         self.target_boxes = torch.where(has_target, boxes, _NEUTRAL)
+
+    @torch.no_grad()
+    def quality(self) -> Tensor:
+        """`Tensor[L, B, Q]`: the IoU of boxes and targets; of no meaning without a target."""
+        return box_iou(box_cxcywh_to_xyxy(self.boxes), box_cxcywh_to_xyxy(self.target_boxes))
 
 
 def is_of_last_layer(name: str) -> bool:

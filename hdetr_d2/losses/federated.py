@@ -47,6 +47,7 @@ class FederatedLoss(ClassLoss):
         if image_counts is not None and min(image_counts, default=0) < 0:
             raise ValueError(f"image_counts must not be negative: {min(image_counts)}.")
         self.loss = loss
+        self.reads_quality = loss.reads_quality
         self.num_kept = num_kept
         counts = None if image_counts is None else torch.tensor([*image_counts]).float()
         # Not in a checkpoint: it describes the data, and a model is used without them.
@@ -76,9 +77,9 @@ class FederatedLoss(ClassLoss):
     def matching_cost(self) -> ClassCost:
         return self.loss.matching_cost
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:
         kept = self.draw_classes(labels, logits.shape[-1])
-        return self.loss(torch.where(kept, logits, _ABSENT), labels)
+        return self.loss(torch.where(kept, logits, _ABSENT), labels, quality)
 
     def draw_classes(self, labels: Tensor, num_classes: int) -> Tensor:
         """The classes that `labels` `Tensor[L, B, Q]` have, and drawn ones: `Tensor[K]` bool."""

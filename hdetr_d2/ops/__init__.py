@@ -5,6 +5,7 @@ from hdetr_d2.ops.batched_assignment import batched_assignment
 from hdetr_d2.ops.batched_assignment_reference import batched_assignment_reference
 from hdetr_d2.ops.boxes import (
     box_cxcywh_to_xyxy,
+    box_iou,
     generalized_box_iou,
     pairwise_generalized_box_iou,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "batched_assignment",
     "batched_assignment_reference",
     "box_cxcywh_to_xyxy",
+    "box_iou",
     "generalized_box_iou",
     "linear_sum_assignment",
     "matching_cost",

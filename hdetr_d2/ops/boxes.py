@@ -1,5 +1,7 @@
 """Functions on boxes. Boxes are cxcywh in [0, 1] unless the name says xyxy."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,20 @@ def box_cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
     """`Tensor[..., 4]` (cx, cy, w, h) to (x0, y0, x1, y1)."""
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
     return torch.cat([centre - half, centre + half], -1)
+
+
+def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
+    """IoU of boxes that broadcast against each other.
+
+    Args:
+        boxes1: `Tensor[..., 4]` xyxy.
+        boxes2: `Tensor[..., 4]` xyxy.
+
+    Returns:
+        `Tensor[...]` in [0, 1]; 0 for two boxes without area.
+    """
+    inside, union = _overlap_and_union(boxes1.unbind(-1), boxes2.unbind(-1))
+    return inside / union.clamp(min=_EPS)
 
 
 def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
@@ -23,12 +39,9 @@ def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     Returns:
         `Tensor[...]` in [-1, 1]; two boxes without area give a finite number and finite gradients.
     """
-    x0, y0, x1, y1 = boxes1.unbind(-1)
-    u0, v0, u1, v1 = boxes2.unbind(-1)
-    # Coordinate by coordinate: the pairwise form never makes a tensor of [..., Q, 4].
-    inside = (torch.minimum(x1, u1) - torch.maximum(x0, u0)).clamp(min=0)
-    inside = inside * (torch.minimum(y1, v1) - torch.maximum(y0, v0)).clamp(min=0)
-    union = (x1 - x0) * (y1 - y0) + (u1 - u0) * (v1 - v0) - inside
+    x0, y0, x1, y1 = one = boxes1.unbind(-1)
+    u0, v0, u1, v1 = other = boxes2.unbind(-1)
+    inside, union = _overlap_and_union(one, other)
     hull = torch.maximum(x1, u1) - torch.minimum(x0, u0)
     hull = hull * (torch.maximum(y1, v1) - torch.minimum(y0, v0))
     return inside / union.clamp(min=_EPS) - (hull - union) / hull.clamp(min=_EPS)
@@ -37,3 +50,13 @@ def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 def pairwise_generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """`Tensor[..., N, 4]` and `Tensor[..., M, 4]` xyxy to `Tensor[..., N, M]`."""
     return generalized_box_iou(boxes1[..., :, None, :], boxes2[..., None, :, :])
+
+
+def _overlap_and_union(one: Sequence[Tensor], other: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The areas, of boxes as (x0, y0, x1, y1). Coordinate by coordinate: the pairwise form never
+    makes a tensor of [..., Q, 4].
+    """
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = one, other
+    inside = (torch.minimum(x1, u1) - torch.maximum(x0, u0)).clamp(min=0)
+    inside = inside * (torch.minimum(y1, v1) - torch.maximum(y0, v0)).clamp(min=0)
+    return inside, (x1 - x0) * (y1 - y0) + (u1 - u0) * (v1 - v0) - inside

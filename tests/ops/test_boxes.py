@@ -4,6 +4,7 @@ import torchvision
 
 from hdetr_d2.ops import (
     box_cxcywh_to_xyxy,
+    box_iou,
     generalized_box_iou,
     pairwise_generalized_box_iou,
 )
@@ -41,6 +42,20 @@ def test_generalized_iou_by_hand(box: list[float], expected: float):
     )
 
 
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ([0.0, 0.0, 2.0, 2.0], 1.0),
+        ([1.0, 0.0, 3.0, 2.0], 1 / 3),
+        ([3.0, 0.0, 4.0, 2.0], 0.0),
+        ([1.0, 1.0, 1.0, 1.0], 0.0),  # without area
+    ],
+)
+def test_iou_by_hand(box: list[float], expected: float):
+    square = torch.tensor([0.0, 0.0, 2.0, 2.0])
+    assert box_iou(square, torch.tensor(box)).item() == pytest.approx(expected)
+
+
 def test_pairwise_against_torchvision():
     one, other = random_boxes(3, 5), random_boxes(3, 7)
     expected = torch.stack(
@@ -51,6 +66,12 @@ def test_pairwise_against_torchvision():
     aligned = generalized_box_iou(one, other[:, :5])
     torch.testing.assert_close(aligned, pairwise[:, :, :5].diagonal(dim1=1, dim2=2))
     assert pairwise_generalized_box_iou(one[:, :0], other).shape == (3, 0, 7)
+
+
+def test_iou_against_torchvision():
+    one, other = random_boxes(5), random_boxes(7)
+    expected = torchvision.ops.box_iou(one, other)
+    torch.testing.assert_close(box_iou(one[:, None], other), expected)
 
 
 def test_boxes_without_area_give_finite_gradients():
