@@ -9,6 +9,7 @@ from hdetr_d2.modeling.panoptic import PanopticMerger
 from hdetr_d2.modeling.postprocessing import BestClasses, BestPairs
 from hdetr_d2.modeling.preprocessing import Preprocessing
 from hdetr_d2.modeling.scheme_detector import SchemeDetector
+from hdetr_d2.modeling.soft_nms import SoftNMSPairs
 from hdetr_d2.modeling.transformer import (
     DeformableDecoder,
     DeformableEncoder,
@@ -45,6 +46,7 @@ __all__ = [
     "PredictionHeads",
     "Preprocessing",
     "SchemeDetector",
+    "SoftNMSPairs",
     "TimmBackbone",
     "TwoStageQueries",
 ]

@@ -12,15 +12,18 @@ from hdetr_d2.utils.device import to_device
 
 
 class Picked(NamedTuple):
-    """Scores, labels, and queries of the N detections of an image: `Tensor[B, N]` each."""
+    """Scores, labels, and queries of the N detections of an image: `Tensor[B, N]` each. A row with
+    the score -inf is none.
+    """
 
     scores: Tensor
     labels: Tensor
     queries: Tensor
 
 
-Pick: TypeAlias = Callable[[Tensor, int], Picked]
-"""From scores `Tensor[B, Q, K]` and how many detections an image has at most."""
+Pick: TypeAlias = Callable[[Tensor, Tensor, int], Picked]
+"""From scores `Tensor[B, Q, K]`, boxes `Tensor[B, Q, 4]` cxcywh in [0, 1], and how many detections
+an image has at most."""
 
 
 class BestPairs:
@@ -28,7 +31,7 @@ class BestPairs:
     (Deformable-DETR).
     """
 
-    def __call__(self, scores: Tensor, num_select: int) -> Picked:
+    def __call__(self, scores: Tensor, boxes: Tensor, num_select: int) -> Picked:
         """All pairs if there are fewer than `num_select`."""
         num_classes = scores.shape[-1]
         flat = scores.flatten(1)
@@ -39,7 +42,7 @@ class BestPairs:
 class BestClasses:
     """The best class of every query, in their order (DETR, https://arxiv.org/abs/2005.12872)."""
 
-    def __call__(self, scores: Tensor, num_select: int) -> Picked:
+    def __call__(self, scores: Tensor, boxes: Tensor, num_select: int) -> Picked:
         """With more queries than `num_select` only the best of them."""
         best, labels = scores.max(-1)
         queries = best.topk(min(num_select, best.shape[1]), dim=1).indices.sort(dim=1).values
@@ -66,15 +69,16 @@ def top_detections(
         Instances with `pred_boxes` (xyxy in pixels of the fed image, not clipped), `scores`,
         `pred_classes` and `pred_queries` (index of the query), in the order of `pick`.
     """
-    best, labels, queries = (pick or BestPairs())(scores, num_select)
+    best, labels, queries = (pick or BestPairs())(scores, boxes, num_select)
     scale = to_device([(w, h, w, h) for h, w in image_sizes], boxes)
     xyxy = box_cxcywh_to_xyxy(boxes) * scale[:, None]
     xyxy = xyxy.gather(1, queries[..., None].expand(-1, -1, 4))
     per_image = zip(image_sizes, xyxy, best, labels, queries, strict=True)
-    return [
+    found = [
         Instances(size, pred_boxes=Boxes(box), scores=score, pred_classes=label, pred_queries=query)
         for size, box, score, label, query in per_image
     ]
+    return [instances[~instances.scores.isneginf()] for instances in found]
 
 
 def to_original_size(detections: Sequence[Instances], batched_inputs: Sequence[dict]) -> list[dict]:
@@ -83,9 +87,9 @@ def to_original_size(detections: Sequence[Instances], batched_inputs: Sequence[d
     """
     outputs = []
     for instances, item in zip(detections, batched_inputs, strict=True):
-        height, width = instances.image_size
-        scaled = detector_postprocess(
-            instances, item.get("height", height), item.get("width", width)
-        )
+        # Not that of the detections, which may count what the image is padded with.
+        height, width = item["image"].shape[-2:]
+        own = Instances((height, width), **instances.get_fields())
+        scaled = detector_postprocess(own, item.get("height", height), item.get("width", width))
         outputs.append({"instances": scaled})
     return outputs

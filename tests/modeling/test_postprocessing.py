@@ -37,5 +37,16 @@ def test_original_size_clips_and_drops_empty_boxes():
         [[[1.0, 0.5, 0.5, 1.0], [1.5, 0.5, 0.2, 0.2]]]
     )  # half outside, wholly outside
     found = top_detections(scores, boxes, [(10, 10)], 5)
-    output = to_original_size(found, [{"height": 20, "width": 40}])[0]["instances"]
+    fed = {"image": torch.zeros(3, 10, 10), "height": 20, "width": 40}
+    output = to_original_size(found, [fed])[0]["instances"]
     torch.testing.assert_close(output.pred_boxes.tensor, torch.tensor([[30.0, 0, 40, 20]]))
+
+
+def test_what_an_image_is_padded_with_does_not_count_for_its_size():
+    # An image of 5 x 10 in a square of 10 x 10: the second box lies in the grey below it.
+    boxes = torch.tensor([[[0.5, 0.25, 0.5, 0.9], [0.5, 0.75, 0.5, 0.5]]])
+    found = top_detections(torch.tensor([[[0.9], [0.8]]]), boxes, [(10, 10)], 5)
+    fed = {"image": torch.zeros(3, 5, 10), "height": 50, "width": 100}
+    output = to_original_size(found, [fed])[0]["instances"]
+    assert output.image_size == (50, 100)
+    torch.testing.assert_close(output.pred_boxes.tensor, torch.tensor([[25.0, 0, 75, 50]]))

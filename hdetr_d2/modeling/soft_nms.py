@@ -1,0 +1,63 @@
+"""Detections that lower the scores of those they hide (Soft-NMS,
+https://arxiv.org/abs/1704.04503).
+"""
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.modeling.postprocessing import BestPairs, Picked
+from hdetr_d2.ops import box_cxcywh_to_xyxy, box_iou
+
+
+class SoftNMSPairs:
+    """The best pairs of a query and a class, of which one lowers the scores of those of its class
+    that overlap with it, best first; as many pairs take part as there are queries.
+
+    Args:
+        iou_threshold: boxes that overlap less than that leave each other alone.
+        min_score: pairs whose score falls below it are no detections.
+    """
+
+    def __init__(self, *, iou_threshold: float = 0.8, min_score: float = 1e-3) -> None:
+        self.iou_threshold = iou_threshold
+        self.min_score = min_score
+
+    def __call__(self, scores: Tensor, boxes: Tensor, num_select: int) -> Picked:
+        """Rows behind the last detection of an image have the score -inf."""
+        pairs = BestPairs()(scores, boxes, scores.shape[1])
+        places = pairs.queries[..., None].expand(-1, -1, 4)
+        corners = box_cxcywh_to_xyxy(boxes).clamp(0, 1).gather(1, places)
+        iou = box_iou(corners[:, :, None], corners[:, None])
+        hides = (pairs.labels[:, :, None] == pairs.labels[:, None]) & (iou >= self.iou_threshold)
+        factors = torch.where(hides, 1 - iou, 1.0)
+        best, order = soft_nms(pairs.scores, factors, self.min_score, num_select)
+        return Picked(best, pairs.labels.gather(1, order), pairs.queries.gather(1, order))
+
+
+def soft_nms(
+    scores: Tensor, factors: Tensor, min_score: float, num_select: int
+) -> tuple[Tensor, Tensor]:
+    """Takes the highest score, lowers the others by its factors, and so on.
+
+    Args:
+        scores: `Tensor[B, N]`.
+        factors: `Tensor[B, N, N]`: what taking one (the first index) leaves of another's score.
+        min_score: what falls below it is out; only the first one may be lower from the start.
+        num_select: how many are taken at most.
+
+    Returns:
+        Scores and places of those taken, `Tensor[B, min(N, num_select)]` each; where none are left,
+        -inf and any place.
+    """
+    left, taken = scores, list[tuple[Tensor, Tensor]]()
+    for _ in range(min(num_select, scores.shape[1])):
+        best, place = left.max(1, keepdim=True)
+        taken.append((best, place))
+        lowered = left * factors.gather(1, place[..., None].expand_as(factors[:, :1]))[:, 0]
+        # What was out before is no number here, where its factor is 0.
+        left = torch.where(lowered >= min_score, lowered, -torch.inf)
+        left = left.scatter(1, place, -torch.inf)
+    if not taken:
+        return scores[:, :0], scores[:, :0].long()
+    values, places = zip(*taken, strict=True)
+    return torch.cat(values, 1), torch.cat(places, 1)
