@@ -7,7 +7,7 @@ from hdetr_d2.modeling.meta_arch import DETR
 from hdetr_d2.modeling.neck import ChannelMapper
 from hdetr_d2.modeling.panoptic import PanopticMerger
 from hdetr_d2.modeling.postprocessing import BestClasses, BestPairs
-from hdetr_d2.modeling.preprocessing import Preprocessing
+from hdetr_d2.modeling.preprocessing import GreySquare, Preprocessing
 from hdetr_d2.modeling.scheme_detector import SchemeDetector
 from hdetr_d2.modeling.soft_nms import SoftNMSPairs
 from hdetr_d2.modeling.transformer import (
@@ -36,6 +36,7 @@ __all__ = [
     "DenseDecoder",
     "DenseEncoder",
     "DenseLayerSizes",
+    "GreySquare",
     "LayerSizes",
     "LearnedAnchors",
     "LearnedPositions",

@@ -15,7 +15,7 @@ from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.neck import ChannelMapper
 from hdetr_d2.modeling.panoptic import PanopticMerger
 from hdetr_d2.modeling.postprocessing import Pick, to_original_size, top_detections
-from hdetr_d2.modeling.preprocessing import Preprocessing
+from hdetr_d2.modeling.preprocessing import GreySquare, Preprocessing
 from hdetr_d2.modeling.segmentation import add_masks, add_panoptic
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
 from hdetr_d2.schemes.base import Context, Scheme, check_together
@@ -98,6 +98,8 @@ class DETR(nn.Module):
         _check_features(backbone, neck.in_channels, "neck")
         if mask_head is not None:
             _check_features(backbone, mask_head.in_channels, "mask head")
+            if isinstance(preprocessing, GreySquare):
+                raise ValueError("model.mask_head needs images without a grey square around them.")
         elif panoptic is not None:
             raise ValueError("model.panoptic needs model.mask_head, whose masks it merges.")
         if detector is not None and mask_head is not None:
@@ -184,8 +186,9 @@ class DETR(nn.Module):
         memory = self.encoder(levels, images.padding)
         maps = Maps(features, levels, memory, (height, width), images.sizes)
         if self.training:
+            with_masks = self.mask_head is not None
             targets = Targets.from_inputs(
-                batched_inputs, self.num_classes, self.device, self.mask_head is not None
+                batched_inputs, self.num_classes, self.device, with_masks, images.sizes
             )
             return self._losses(maps, targets, num_targets, share)
         if self.detector is not None:

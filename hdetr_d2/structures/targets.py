@@ -41,18 +41,27 @@ class Targets:
         num_classes: int,
         device: torch.device,
         with_masks: bool = False,
+        sizes: Sequence[tuple[int, int]] | None = None,
     ) -> "Targets":
         """Targets from Detectron2's training inputs (`instances` with `gt_boxes`, `gt_classes` and
         for `with_masks` also `gt_masks`, bitmaps or polygons).
 
         The tensors are checked and padded where the loader left them and travel to `device` once.
 
+        Args:
+            sizes: (H, W) in pixels that boxes in [0, 1] are relative to; None for those of the
+                images.
+
         Raises:
             UserError: an input without instances, a label outside [0, num_classes), a box that is
                 not finite or has no area, masks that are missing or not of the image's size; the
                 sentence names the image.
         """
-        per_image = [_target_tensors(item, num_classes) for item in batched_inputs]
+        whole: Sequence[tuple[int, int] | None] = sizes or [None] * len(batched_inputs)
+        per_image = [
+            _target_tensors(item, num_classes, size)
+            for item, size in zip(batched_inputs, whole, strict=True)
+        ]
         most = max([1, *(len(labels) for labels, _ in per_image)])
         counts = torch.tensor([len(labels) for labels, _ in per_image])
         labels = torch.stack([_pad_rows(labels, most) for labels, _ in per_image])
@@ -103,13 +112,17 @@ def _masks_of(item: dict) -> Tensor:
     return masks.tensor
 
 
-def _target_tensors(item: dict, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Labels and normalised cxcywh boxes of one input, checked."""
+def _target_tensors(
+    item: dict, num_classes: int, size: tuple[int, int] | None
+) -> tuple[Tensor, Tensor]:
+    """Labels and cxcywh boxes of one input, checked; boxes are relative to (H, W), that of the
+    image if it is None.
+    """
     where = _name(item)
     if "instances" not in item:
         raise UserError(f"{where} has no 'instances', which training needs.")
     instances: Instances = item["instances"]
-    height, width = instances.image_size
+    height, width = size or instances.image_size
     labels, xyxy = instances.gt_classes, instances.gt_boxes.tensor.float()
     # A check reads values on the host: it is free for a loader's tensors and left out for others.
     if labels.device.type == "cpu":
