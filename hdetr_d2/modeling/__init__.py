@@ -1,6 +1,6 @@
 """Backbones, necks, transformers, heads and the meta-architecture that puts them together."""
 
-from hdetr_d2.modeling.backbone import TimmBackbone
+from hdetr_d2.modeling.backbone import TimmBackbone, WindowedViT
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.meta_arch import DETR
@@ -9,6 +9,7 @@ from hdetr_d2.modeling.panoptic import PanopticMerger
 from hdetr_d2.modeling.postprocessing import BestClasses, BestPairs
 from hdetr_d2.modeling.preprocessing import GreySquare, Preprocessing
 from hdetr_d2.modeling.scheme_detector import SchemeDetector
+from hdetr_d2.modeling.simple_feature_pyramid import SimpleFeaturePyramid
 from hdetr_d2.modeling.soft_nms import SoftNMSPairs
 from hdetr_d2.modeling.transformer import (
     DeformableDecoder,
@@ -47,7 +48,9 @@ __all__ = [
     "PredictionHeads",
     "Preprocessing",
     "SchemeDetector",
+    "SimpleFeaturePyramid",
     "SoftNMSPairs",
     "TimmBackbone",
     "TwoStageQueries",
+    "WindowedViT",
 ]

@@ -12,7 +12,7 @@ from hdetr_d2.losses import Criterion
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.modeling.freezing import freeze as freeze_parameters
 from hdetr_d2.modeling.mask_head import MaskHead
-from hdetr_d2.modeling.neck import ChannelMapper
+from hdetr_d2.modeling.neck import Neck
 from hdetr_d2.modeling.panoptic import PanopticMerger
 from hdetr_d2.modeling.postprocessing import Pick, to_original_size, top_detections
 from hdetr_d2.modeling.preprocessing import GreySquare, Preprocessing
@@ -78,7 +78,7 @@ class DETR(nn.Module):
         *,
         preprocessing: Preprocessing,
         backbone: Backbone,
-        neck: ChannelMapper,
+        neck: Neck,
         encoder: Encoder,
         query_selection: QuerySelection,
         decoder: Decoder,

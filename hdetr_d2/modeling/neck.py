@@ -1,5 +1,6 @@
 """From the backbone's features to the levels of the transformer."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -7,7 +8,20 @@ from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
 
-class ChannelMapper(nn.Module):
+class Neck(nn.Module, ABC):
+    """Makes the levels of the transformer.
+
+    in_channels: of the backbone's features in use, by name.
+    """
+
+    in_channels: Mapping[str, int]
+
+    @abstractmethod
+    def forward(self, features: Mapping[str, Tensor]) -> list[Tensor]:
+        """`{name: Tensor[B, C_in, H, W]}` to a `Tensor[B, C, H_l, W_l]` a level, finest first."""
+
+
+class ChannelMapper(Neck):
     """The input projection of Deformable DETR (https://arxiv.org/abs/2010.04159).
 
     A 1x1 convolution for each feature; the first further level is a 3x3 convolution with stride 2
@@ -45,7 +59,7 @@ class ChannelMapper(nn.Module):
             )
         self.in_features = tuple(in_features)
         self.num_levels = num_levels
-        channels = _channels(in_shapes, self.in_features)
+        channels = channels_of(in_shapes, self.in_features)
         self.in_channels = dict(zip(self.in_features, channels, strict=True))
         convs = [nn.Conv2d(dim, out_channels, kernel_size=1, bias=bias) for dim in channels]
         for dim in ([channels[-1]] + [out_channels] * num_levels)[: num_levels - len(channels)]:
@@ -57,7 +71,6 @@ class ChannelMapper(nn.Module):
         self.projections = nn.ModuleList(_with_norm(conv, norm_groups) for conv in convs)
 
     def forward(self, features: Mapping[str, Tensor]) -> list[Tensor]:
-        """`{name: Tensor[B, C_in, H, W]}` to a `Tensor[B, C, H_l, W_l]` a level, finest first."""
         sources = [features[name] for name in self.in_features]
         levels = [project(x) for project, x in zip(self.projections, sources, strict=False)]
         x = sources[-1]
@@ -67,9 +80,14 @@ class ChannelMapper(nn.Module):
         return levels
 
 
-def _channels(
+def channels_of(
     in_shapes: Mapping[str, ShapeSpec] | Sequence[int], names: Sequence[str]
 ) -> list[int]:
+    """Those of the features in use; the arguments are `in_shapes` and `in_features` of a neck.
+
+    Raises:
+        ValueError: they do not fit each other.
+    """
     if not isinstance(in_shapes, Mapping):
         if len(in_shapes) != len(names):
             raise ValueError(

@@ -44,6 +44,25 @@ def pretrained_skipped() -> bool:
     return _skipped.get()
 
 
+def find_weights(
+    pretrained: bool | str, name: str, options: Mapping[str, Any], classifier: nn.Module
+) -> tuple[str, dict[str, Tensor]]:
+    """Where the weights of a backbone are from, and its classifier's state dict.
+
+    Args:
+        pretrained: True for timm's, or the path of a file.
+        name: of the timm model.
+        options: further arguments of the timm model.
+        classifier: the timm model, whose weights may be on the meta device.
+
+    Raises:
+        UserError: they cannot be had, or do not fit the options.
+    """
+    if isinstance(pretrained, str):
+        return pretrained, weights_from_file(pretrained, classifier)
+    return f"timm's {name}", published_weights(name, options)
+
+
 def published_weights(name: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
     """The state dict of timm's pretrained classifier, from its cache or downloaded.
 

@@ -1,11 +1,9 @@
 """Any feature extractor of timm as a Detectron2 backbone."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import timm
-import torch
 import torch.nn.functional as F
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import Backbone
@@ -15,6 +13,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone import pretrained as weights
 from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d, batch_norms, group_norm, replace
 from hdetr_d2.modeling.backbone.stages import Stage, classifier_name, find_stages, modules_up_to
+from hdetr_d2.modeling.backbone.timm_models import family_of, meta_classifier, plain_options
 from hdetr_d2.modeling.backbone.windows import pad_windows_first
 
 Norm = Literal["frozen_bn", "bn", "gn"]
@@ -76,12 +75,16 @@ class TimmBackbone(Backbone):
     ) -> None:
         super().__init__()
         _check_plan(pretrained, frozen, norm)
-        family = _family(name)
-        options = {**_ANY_SIZE.get(family, {}), "in_chans": in_chans, **_plain(options or {})}
+        family = family_of(name)
+        options = {
+            **_ANY_SIZE.get(family, {}),
+            "in_chans": in_chans,
+            **plain_options(options or {}),
+        }
         # Models without dilation or stochastic depth do not know these arguments.
         options |= {"output_stride": output_stride} if output_stride != 32 else {}
         options |= {} if drop_path_rate is None else {"drop_path_rate": drop_path_rate}
-        classifier = _meta_classifier(name, options)
+        classifier = meta_classifier(name, options)
         stages = find_stages(classifier)
         chosen = _choose(stages, out_features, name)
         indices = tuple(stage.index for stage in chosen.values())
@@ -139,33 +142,6 @@ def _check_plan(pretrained: bool | str, frozen: int, norm: str | None) -> None:
         )
 
 
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with tuples for a config's lists: timm compares some of them with tuples."""
-    return {
-        key: tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-        for key, value in options.items()
-    }
-
-
-def _family(name: str) -> str:
-    """The module of timm that defines the model."""
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise UserError(
-            f"timm has no model {name!r}" + (f"; near it are {', '.join(near)}." if near else ".")
-        )
-    return timm.model_entrypoint(name).__module__.rpartition(".")[2]
-
-
-def _meta_classifier(name: str, options: Mapping[str, Any]) -> nn.Module:
-    """The whole model without memory: what maps it has and how its weights are called."""
-    try:
-        with torch.device("meta"):
-            return timm.create_model(name, pretrained=False, **options)
-    except (TypeError, NotImplementedError) as error:
-        raise UserError(f"timm cannot build {name} with {dict(options)}: {error}.") from error
-
-
 def _choose(stages: Mapping[str, Stage], wanted: Sequence[str], name: str) -> dict[str, Stage]:
     unknown = sorted(set(wanted) - set(stages))
     if unknown or not wanted:
@@ -191,10 +167,7 @@ def _load(
     pretrained: bool | str,
     options: Mapping[str, Any],
 ) -> None:
-    if isinstance(pretrained, str):
-        source, state = pretrained, weights.weights_from_file(pretrained, classifier)
-    else:
-        source, state = f"timm's {name}", weights.published_weights(name, options)
+    source, state = weights.find_weights(pretrained, name, options, classifier)
     names = {key: classifier_name(key, classifier) for key in net.state_dict()}
     weights.load(net, names, state, known=set(classifier.state_dict()), source=source)
 

@@ -1,0 +1,161 @@
+"""A plain vision transformer as a backbone for large images."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import timm
+import torch.nn.functional as F
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import Backbone
+from timm.layers import resample_abs_pos_embed
+from timm.models.eva import EvaAttention
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.modeling.backbone import pretrained as weights
+from hdetr_d2.modeling.backbone.timm_models import family_of, meta_classifier, plain_options
+
+# No head, no class token, and images of any size.
+_BARE: dict[str, Any] = {
+    "num_classes": 0,
+    "global_pool": "",
+    "class_token": False,
+    "dynamic_img_size": True,
+}
+
+
+class WindowedViT(Backbone):
+    """A ViT of the EVA family (https://arxiv.org/abs/2303.11331) most of whose blocks attend inside
+    windows (ViTDet, https://arxiv.org/abs/2203.16527). It has no class token, and one map, which is
+    normed with weights of its own.
+
+    Args:
+        name: timm's EVA or EVA-02, with or without the tag of its weights.
+        window: side of a window, in patches.
+        global_every: so many blocks are a group, whose last one attends to the whole map.
+        patch_size: in pixels; pretrained patches are resampled.
+        image_size: of the images whose patches have a learned position, which is resampled for
+            others; 512 with patches of 16 are the 32 x 32 positions of a pretraining with 448 and
+            patches of 14.
+        pretrained: True for timm's weights, a path for those of a file, False for random ones.
+        drop_path_rate: stochastic depth of the last block; the others have less.
+        checkpointing: recompute activations in the backward pass to save memory.
+        options: further arguments of the timm model.
+
+    Raises:
+        UserError: a model of another family, arguments it does not take, weights that cannot be had
+            or do not fit.
+    """
+
+    net: Any  # timm's Eva
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        window: int,
+        global_every: int,
+        patch_size: int = 16,
+        image_size: int = 512,
+        pretrained: bool | str = True,
+        drop_path_rate: float = 0.0,
+        checkpointing: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if family_of(name) != "eva":
+            raise UserError(f"model.backbone.name={name}: windows are for timm's EVA models.")
+        options = {
+            "patch_size": patch_size,
+            "img_size": image_size,
+            **plain_options(options or {}),
+        }
+        classifier = meta_classifier(name, options)
+        self.net = timm.create_model(name, **options, **_BARE, drop_path_rate=drop_path_rate)
+        self.net.norm = nn.Identity()
+        if pretrained and not weights.pretrained_skipped():
+            _load(self.net, classifier, name, pretrained, options)
+        _open_windows(self.net.blocks, global_every, name)
+        self.norm = nn.LayerNorm(self.net.embed_dim, eps=1e-6)
+        self.window = window
+        self.patch_size = patch_size
+        self.checkpointing = checkpointing
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """`Tensor[B, 3, H, W]`, padded with zeros to whole patches, to the map `Tensor[B, C, H /
+        patch_size, W / patch_size]`.
+        """
+        size = self.patch_size
+        x = self.net.patch_embed(F.pad(x, (0, -x.shape[-1] % size, 0, -x.shape[-2] % size)))
+        shape = (x.shape[1], x.shape[2])
+        grid = self.net.patch_embed.grid_size
+        position = resample_abs_pos_embed(
+            self.net.pos_embed, list(shape), list(grid), num_prefix_tokens=0
+        )
+        tokens = x.flatten(1, 2) + position
+        angles = self.net.rope.get_embed(list(shape))
+        windows = _Windows(shape, self.window, self.net.rope.get_embed([self.window] * 2))
+        for block in self.net.blocks:
+            rope = windows if isinstance(block.attn, _WindowAttention) else angles
+            if self.checkpointing and self.training:
+                tokens = checkpoint(block, tokens, rope, use_reentrant=False)
+            else:
+                tokens = block(tokens, rope)
+        (name,) = self.output_shape()
+        return {name: self.norm(tokens).unflatten(1, shape).permute(0, 3, 1, 2)}
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        """Channels and stride of the map, named `res{n}` for the stride 2^n."""
+        shape = ShapeSpec(channels=self.net.embed_dim, stride=self.patch_size)
+        return {f"res{int(math.log2(self.patch_size))}": shape}
+
+
+class _Windows(NamedTuple):
+    """Rows and columns of a map, the side of its windows, and the rotary position of a window."""
+
+    shape: tuple[int, int]
+    side: int
+    angles: Tensor
+
+
+class _WindowAttention(EvaAttention):
+    """Attention inside windows; where a map does not fill them there are zeros."""
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, rope: _Windows, *args: Any, **options: Any
+    ) -> Tensor:
+        """`Tensor[B, H * W, C]` to the same."""
+        (height, width), side = rope.shape, rope.side
+        below, right = -height % side, -width % side
+        x = F.pad(x.unflatten(1, rope.shape), (0, 0, 0, right, 0, below))
+        rows, columns = (height + below) // side, (width + right) // side
+        x = x.unflatten(2, (columns, side)).unflatten(1, (rows, side))
+        x = x.transpose(2, 3).flatten(3, 4).flatten(0, 2)  # [B * rows * columns, side * side, C]
+        x = super().forward(x, rope.angles, *args, **options)
+        x = x.unflatten(1, (side, side)).unflatten(0, (-1, rows, columns)).transpose(2, 3)
+        x = x.flatten(3, 4).flatten(1, 2)  # [B, rows * side, columns * side, C]
+        return x[:, :height, :width].flatten(1, 2)
+
+
+def _open_windows(blocks: nn.ModuleList, global_every: int, name: str) -> None:
+    for place, block in enumerate(blocks, 1):
+        if type(block.attn) is not EvaAttention:
+            raise UserError(f"model.backbone.name={name}: its attention cannot have windows.")
+        if place % global_every:
+            block.attn.__class__ = _WindowAttention
+
+
+def _load(
+    net: Any,
+    classifier: nn.Module,
+    name: str,
+    pretrained: bool | str,
+    options: Mapping[str, Any],
+) -> None:
+    source, state = weights.find_weights(pretrained, name, options, classifier)
+    if "pos_embed" in state:
+        state["pos_embed"] = state["pos_embed"][:, -net.pos_embed.shape[1] :]
+    names = {key: key for key in net.state_dict()}
+    weights.load(net, names, state, known=set(classifier.state_dict()), source=source)
