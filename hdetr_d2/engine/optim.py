@@ -10,7 +10,8 @@ from torch.optim import Optimizer
 
 from hdetr_d2.errors import UserError
 
-RULE_KEYS = {"pattern", "lr_scale", "weight_decay"}
+RULE_KEYS = {"pattern", "lr_scale", "weight_decay", "layer_decay"}
+_LAYER = r"(\d+)"
 
 
 def param_groups(
@@ -23,11 +24,12 @@ def param_groups(
             included.
         rules: mappings of `pattern` (a regular expression, searched for in the parameter's name)
             and `lr_scale` (a factor on `lr`), `weight_decay`, or both. The first rule that matches
-            decides.
+            decides. With `layer_decay`, (\\d+) in the pattern numbers the layers: the last one
+            has that factor on its rate, and each one before it once more.
 
     Raises:
-        UserError: a rule matches no parameter at all or has an unknown key, or everything is
-            frozen.
+        UserError: a rule matches no parameter at all, has an unknown key, or a `layer_decay` and no
+            layers, or everything is frozen.
     """
     rules = [_checked(rule) for rule in rules]
     names = [name for name, _ in model.named_parameters()]
@@ -36,6 +38,7 @@ def param_groups(
             raise UserError(
                 f"optimizer.params.rules: no parameter of the model matches {rule['pattern']!r}"
             )
+    rules = [part for rule in rules for part in _each_layer(rule, names)]
     members = defaultdict(list)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -61,6 +64,25 @@ def _checked(rule: Mapping[str, Any]) -> dict[str, Any]:
             f"{sorted(RULE_KEYS - {'pattern'})}"
         )
     return dict(rule)
+
+
+def _each_layer(rule: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    """A rule for each layer in the place of one with a `layer_decay`; any other as it is."""
+    if "layer_decay" not in rule:
+        return [dict(rule)]
+    pattern, scale = rule["pattern"], rule.get("lr_scale", 1.0)
+    if _LAYER not in pattern:
+        raise UserError(f"optimizer.params.rules: {pattern!r} has a layer_decay, but no {_LAYER}")
+    found = [match for name in names if (match := re.search(pattern, name))]
+    last = max(int(match[1]) for match in found)
+    return [
+        {
+            **rule,
+            "pattern": pattern.replace(_LAYER, str(layer), 1),
+            "lr_scale": scale * rule["layer_decay"] ** (last + 1 - layer),
+        }
+        for layer in sorted({int(match[1]) for match in found})
+    ]
 
 
 def _first_match(rules: Sequence[Mapping[str, Any]], name: str) -> int:

@@ -29,6 +29,22 @@ def test_the_first_rule_that_matches_decides_and_the_rest_is_one_group() -> None
     assert [g["params"] for g in groups] == [list(part.parameters()) for part in expected]
 
 
+def test_a_rate_that_falls_from_layer_to_layer() -> None:
+    net = nn.ModuleDict(
+        {"stem": nn.Linear(1, 1), "blocks": nn.ModuleList(), "head": nn.Linear(1, 1)}
+    )
+    net["blocks"].extend(nn.Linear(1, 1, bias=False) for _ in range(12))
+    rules = [
+        {"pattern": r"^blocks\.(\d+)\.", "layer_decay": 0.5, "weight_decay": 0.1},
+        {"pattern": "stem", "lr_scale": 0.5**13},
+    ]
+    groups = param_groups(net, lr=1.0, weight_decay=0.0, rules=rules)
+    rates = [0.5 ** (12 - layer) for layer in range(12)] + [0.5**13, 1.0]
+    assert [group["lr"] for group in groups] == rates
+    assert [group["params"][0] for group in groups[:12]] == list(net["blocks"].parameters())
+    assert {group["weight_decay"] for group in groups[:12]} == {0.1}
+
+
 def test_frozen_parameters_are_left_out_but_a_rule_may_name_them() -> None:
     net = model()
     net["backbone"].requires_grad_(False)
@@ -48,6 +64,7 @@ def test_frozen_parameters_are_left_out_but_a_rule_may_name_them() -> None:
         ),
         ({"pattern": "head", "lr_mult": 0.1}, "may have"),
         ({"lr_scale": 0.1}, "needs the key 'pattern'"),
+        ({"pattern": "head", "layer_decay": 0.8}, "'head' has a layer_decay, but no"),
     ],
 )
 def test_a_rule_that_does_nothing_is_a_sentence(rule: dict, reason: str) -> None:
