@@ -70,7 +70,7 @@ def read_checkpoint(
 ) -> dict[str, Any]:
     """The content of a checkpoint on the CPU, at least its `model`: a mapping of names to tensors.
 
-    A file that holds nothing but such a mapping is taken for a model. No code in it is run.
+    A file that has it under `state_dict`, or holds nothing else, will do. No code in it is run.
 
     Args:
         only_look: leave the tensors in the file (they are mapped), for a look at the metadata.
@@ -97,7 +97,8 @@ def read_checkpoint(
     if isinstance(content, dict) and not isinstance(content.get("metadata", {}), dict):
         del content["metadata"]  # another program's
     if isinstance(content, dict) and "model" not in content:
-        content = {"model": content}
+        weights = content.get("state_dict")
+        content = {**content, "model": weights} if isinstance(weights, dict) else {"model": content}
     if not isinstance(content, dict) or not _is_state_dict(content["model"]):
         raise UserError(f"{path} holds no model weights")
     return content

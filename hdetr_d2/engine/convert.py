@@ -72,7 +72,7 @@ def convert_checkpoint(
     kept, ignored = _without(weights, ignore)
     told = Arguments(importer.defaults, stored, arguments or {})
     imported = importer.read(told, kept)
-    names = class_names(imported.options["data.num_classes"], classes)
+    names = imported.class_names or class_names(imported.options["data.num_classes"], classes)
     if classes != "all":
         imported = keep_coco(imported, classes)
     cfg = _config(imported, names, folder.resolve().name)

@@ -62,6 +62,12 @@ def test_a_bare_state_dict_is_a_model(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / "bare.pth")["model"]["w"].tolist() == [1, 1]
 
 
+def test_a_state_dict_under_its_own_name_is_a_model(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"w": torch.ones(2)}, "meta": {"a": 1}}, tmp_path / "other.pth")
+    content = read_checkpoint(tmp_path / "other.pth")
+    assert content["model"]["w"].tolist() == [1, 1] and content["meta"] == {"a": 1}
+
+
 def test_a_look_at_the_metadata_reads_the_same(tmp_path: Path) -> None:
     torch.save({"model": {"w": torch.ones(2)}, "metadata": {"a": 1}}, tmp_path / "m.pth")
     assert read_checkpoint(tmp_path / "m.pth", only_look=True)["metadata"] == {"a": 1}

@@ -19,6 +19,8 @@ _RESNETS = {6: "resnet50.tv_in1k", 23: "resnet101.tv_in1k", 36: "resnet152.tv_in
 _SWINS = {
     (96, 6, 7): "swin_tiny_patch4_window7_224.ms_in1k",
     (96, 18, 7): "swin_small_patch4_window7_224.ms_in1k",
+    (128, 18, 7): "swin_base_patch4_window7_224.ms_in22k",
+    (128, 18, 12): "swin_base_patch4_window12_384.ms_in22k",
     (192, 18, 7): "swin_large_patch4_window7_224.ms_in22k",
     (192, 18, 12): "swin_large_patch4_window12_384.ms_in22k",
 }

@@ -2,7 +2,7 @@
 
 import argparse
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ class Imported:
     not know stays as it is, and is told to the user as one that does not fit. left_out: names of
     the file that are not needed -> why. objectness_heads: prefixes of class heads whose channel 0
     stands for "object", whatever the classes. label_tables: names of weights with a row for each
-    class and one more.
+    class and one more. class_names: by class index, where the file tells them.
     """
 
     recipe: str
@@ -31,6 +31,7 @@ class Imported:
     left_out: dict[str, str] = field(default_factory=dict)
     objectness_heads: tuple[str, ...] = ()
     label_tables: tuple[str, ...] = ()
+    class_names: Sequence[str] = ()
 
 
 class Importer(ABC):
