@@ -42,8 +42,16 @@ def shrink_config(cfg: DictConfig) -> DictConfig:
     changes.
     """
     model = cfg.model
-    model.backbone.update(name="test_resnet", pretrained=False, frozen=0, norm="gn")
-    channels = {"res2": 32, "res3": 48, "res4": 192, "res5": 96}
+    if "window" in model.backbone:  # a plain transformer
+        small = {"embed_dim": 64, "depth": 4, "num_heads": 2}
+        name = "eva02_tiny_patch14_224"
+        model.backbone.update(name=name, pretrained=False, window=2, options=small)
+        channels = {"res4": 64}
+    else:
+        model.backbone.update(name="test_resnet", pretrained=False, frozen=0, norm="gn")
+        channels = {"res2": 32, "res3": 48, "res4": 192, "res5": 96}
+    if "side" in model.preprocessing:
+        model.preprocessing.side = 96
     in_shapes = [channels[name] for name in model.neck.in_features]
     model.neck.update(in_shapes=in_shapes, out_channels=32)
     model.encoder.sizes.update(num_heads=4, feedforward_dim=48)

@@ -13,6 +13,10 @@ swin_small = dict(
     backbone=dict(name="swin_small_patch4_window7_224.ms_in1k", **_swin),
     neck=dict(in_shapes=[192, 384, 768]),
 )
+swin_base_384 = dict(
+    backbone=dict(name="swin_base_patch4_window12_384.ms_in22k", **_swin),
+    neck=dict(in_shapes=[256, 512, 1024]),
+)
 swin_large = dict(
     backbone=dict(name="swin_large_patch4_window7_224.ms_in22k", **_swin),
     neck=dict(in_shapes=[384, 768, 1536]),

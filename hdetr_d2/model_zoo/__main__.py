@@ -16,8 +16,8 @@ INTRODUCTION = """# Model zoo
 Written by `python -m hdetr_d2.model_zoo > docs/MODEL_ZOO.md` from the recipes' headers and
 `hdetr_d2/model_zoo/published.py`.
 
-AP is that of the papers and their released checkpoints on COCO val2017, not ours. Weights are their
-authors' files, which
+AP is that of the papers and their released checkpoints on COCO val2017, or on the data that a
+recipe names, not ours. Weights are their authors' files, which
 
 ```python
 import hdetr_d2  # first
