@@ -1,0 +1,24 @@
+"""Co-Deformable-DETR Swin-T, 36 epochs.
+
+Paper:     Co-DETR, https://arxiv.org/abs/2211.12860
+Command:   python train_net.py --num-gpus 8
+           --config-file projects/co_detr/configs/co_deformable_detr_swin_tiny_36ep.py
+Hours:     not measured
+Published: AP 54.1 (COCO val2017)
+Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
+"""
+
+from ....configs.common.backbones import swin_tiny
+from ....configs.common.schedule import lr_multiplier
+from ....configs.common.train import train
+from .common.co_deformable_detr import model
+from .common.coco import data, dataloader
+from .common.optim import co_deformable_optimizer as optimizer
+
+model.merge_with(swin_tiny)
+model.backbone.drop_path_rate = 0.3
+optimizer.weight_decay = 0.05
+
+train.output_dir = "output/co_deformable_detr_swin_tiny_36ep"
+train.epochs = 36
+lr_multiplier.milestones = [30]

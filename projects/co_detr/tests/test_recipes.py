@@ -1,0 +1,138 @@
+"""What the name of a recipe says is what it does, with the settings of its authors."""
+
+import hdetr_d2  # noqa: F401
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.config import instantiate
+
+from hdetr_d2.engine.build import build_optimizer
+from hdetr_d2.engine.config import load_config
+from hdetr_d2.losses import QualityFocalLoss
+from hdetr_d2.modeling import SoftNMSPairs
+
+FOLDER = Path(__file__).parents[1] / "configs"
+NAMES = sorted(path.stem for path in FOLDER.glob("*ep.py"))
+MILESTONES = {12: [11], 16: [8], 24: [20], 36: [30]}
+MILESTONES_OF_VIT = {12: [7], 16: [9, 15]}
+BACKBONES = {
+    "r50": "resnet50",
+    "tiny": "swin_tiny_patch4_window7",
+    "small": "swin_small_patch4_window7",
+    "base": "swin_base_patch4_window12",
+    "large": "swin_large_patch4_window12",
+    "vit": "eva02_large_patch14_448",
+}
+# Stochastic depth by backbone and epochs, of Co-Deformable-DETR and of Co-DINO.
+DROP_PATH = {
+    ("tiny", 12): 0.2,
+    ("tiny", 36): 0.3,
+    ("small", 12): 0.2,
+    ("small", 36): 0.4,
+    ("base", 12): 0.2,
+    ("base", 36): 0.4,
+    ("large", 12): 0.3,
+    ("large", 36): 0.6,
+}
+# Side of the squares of large-scale jitter.
+SIDES = {"r50": 1024, "large": 1280, "o365": 1536, "vit": 1536}
+
+
+def recipe(name: str):
+    return load_config(str(FOLDER / f"{name}.py"))
+
+
+def size_of(name: str) -> str:
+    return "vit" if "_vit_" in name else re.search("_(r50|tiny|small|base|large)_", name)[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_does_what_its_name_says(name: str):
+    cfg, size, epochs = recipe(name), size_of(name), int(re.search(r"_(\d+)ep$", name)[1])
+    assert cfg.train.output_dir == f"output/{name}"
+    assert cfg.train.epochs == epochs
+    milestones = MILESTONES_OF_VIT if size == "vit" else MILESTONES
+    assert cfg.lr_multiplier.milestones == milestones[epochs]
+    assert cfg.model.backbone.name.startswith(BACKBONES[size])
+    assert cfg.model.encoder.num_layers == (9 if "_9encoder_" in name else 6)
+    assert cfg.data.val_name == ("lvis_v1_val" if "_lvis_" in name else "coco_2017_val")
+    assert cfg.data.keep_empty and cfg.dataloader.train.total_batch_size == 16
+    jitter = "_lsj_" in name
+    assert ("side" in cfg.model.preprocessing) == jitter
+    assert cfg.dataloader.train.mapper.with_masks == jitter
+    if jitter:
+        side = SIDES["o365" if "_o365_" in name else size]
+        train, test = cfg.dataloader.train, cfg.dataloader.test
+        assert train.mapper.augmentations[1].size == cfg.model.preprocessing.side == side
+        assert test.mapper.augmentations[0].sides == [side]
+        assert test.mapper.augmentations[0].max_size == side
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "co_deformable" in name])
+def test_co_deformable_detr(name: str):
+    cfg, size, epochs = recipe(name), size_of(name), int(re.search(r"_(\d+)ep$", name)[1])
+    many = "_900q_" in name
+    assert cfg.model.query_selection.num_queries == (900 if many else 300)
+    assert cfg.model.num_select == (300 if many else 100)
+    decay = 1e-4 if size == "r50" else 0.05
+    assert (cfg.optimizer.lr, cfg.optimizer.weight_decay) == (2e-4, decay)
+    if size != "r50":
+        assert cfg.model.backbone.drop_path_rate == DROP_PATH[size, epochs]
+    (scheme,) = cfg.model.schemes
+    check_scheme(scheme, strides=[8, 16, 32, 64], queries="FeatureQueries")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "co_dino" in name])
+def test_co_dino(name: str):
+    cfg, size = recipe(name), size_of(name)
+    tuned = size == "vit" or "_o365_" in name
+    assert cfg.model.query_selection.num_queries == (1500 if "vit_large_12" in name else 900)
+    large = size == "vit" or "_o365_lvis_" in name
+    assert cfg.model.num_select == (1000 if large else 300)
+    assert cfg.model.criterion.class_loss._target_ is QualityFocalLoss
+    assert cfg.model.pick._target_ is SoftNMSPairs
+    assert not cfg.model.decoder.heads.shared and cfg.model.decoder.eps == 1e-3
+    denoising, scheme = cfg.model.schemes
+    numbers = {"vit": 300}.get(size, 500 if tuned else 100)
+    assert (denoising.groups, denoising.max_queries) == (numbers, 2 * numbers)
+    assert (denoising.label_noise, denoising.box_noise.scale) == (0.25, 0.4 if tuned else 1.0)
+    assert cfg.optimizer.lr == (5e-5 if size == "vit" else 1e-4 if tuned else 2e-4)
+    check_scheme(scheme, strides=[4, 8, 16, 32, 64], queries="BoxQueries")
+
+
+def check_scheme(scheme, *, strides: list[int], queries: str):
+    assert (scheme.strides, scheme.weight, scheme.max_queries) == (strides, 1.0, 300)
+    two = (scheme.collaborators.faster_rcnn, scheme.collaborators.atss)
+    assert [each.head.weight for each in two] == [12.0, 12.0]
+    assert {each.queries._target_.__name__ for each in two} == {queries}
+    assert two[0].head.roi_head.num_levels == len(strides)
+    assert two[1].head.num_levels == len(strides) + 1
+
+
+def test_the_rate_of_a_plain_transformer_falls_towards_its_patches(shrink):
+    cfg = shrink(recipe("co_dino_5scale_vit_large_12ep"))
+    cfg.data.num_classes = 3
+    model = instantiate(cfg.model)
+    groups = build_optimizer(cfg.optimizer, model).param_groups
+    rates = {id(p): group["lr"] / 5e-5 for group in groups for p in group["params"]}
+    named = dict(model.named_parameters())
+    assert rates[id(named["backbone.net.blocks.3.norm1.weight"])] == pytest.approx(0.8)
+    assert rates[id(named["backbone.net.blocks.0.norm1.weight"])] == pytest.approx(0.8**4)
+    assert rates[id(named["backbone.net.pos_embed"])] == pytest.approx(0.8**25)
+    assert rates[id(named["backbone.norm.weight"])] == 1.0
+    assert rates[id(named["decoder.norm.weight"])] == 1.0
+
+
+@pytest.mark.parametrize("contender", ["atss", "atss_faster_rcnn"])
+def test_a_step_of_each_contender(contender, make_batch):
+    cfg = recipe("compare_schemes_shapes")
+    cfg.data.num_classes = 3
+    cfg.model.schemes = cfg.contenders[contender]
+    torch.manual_seed(0)
+    losses = instantiate(cfg.model)(make_batch([2, 0]))
+    assert all(loss.isfinite() for loss in losses.values())
+    heads = {"atss", "faster_rcnn"} if "rcnn" in contender else {"atss"}
+    assert {f"loss_class_{head}_0" for head in heads} <= set(losses)
