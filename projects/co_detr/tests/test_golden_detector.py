@@ -1,0 +1,154 @@
+"""The whole detector against recorded outputs of the released code: its checkpoint is converted,
+and every loss, the gradients and the detections of all three ways to detect are compared.
+"""
+
+import hdetr_d2  # noqa: F401
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.config import LazyConfig, instantiate
+
+from hdetr_d2.checkpoint import read_checkpoint
+from hdetr_d2.engine.convert import convert_checkpoint
+from hdetr_d2.modeling import SchemeDetector
+from hdetr_d2.modeling.backbone import without_pretrained
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "golden"))
+sys.path.insert(0, str(Path(__file__).parent))
+import recorded_heads as recorded
+from draws import in_order
+from golden_inputs import training_inputs
+
+HEADS = ("faster_rcnn", "atss")
+# The losses of the heads themselves, ours -> theirs.
+OF_HEADS = {
+    "loss_faster_rcnn_class_rpn": "loss_rpn_cls",
+    "loss_faster_rcnn_bbox_rpn": "loss_rpn_bbox",
+    "loss_faster_rcnn_class": "loss_cls0",
+    "loss_faster_rcnn_giou": "loss_bbox0",
+    "loss_atss_class": "loss_cls1",
+    "loss_atss_giou": "loss_bbox1",
+    "loss_atss_centerness": "loss_centerness1",
+}
+_NAME = re.compile(r"loss_([a-z]+)(?:_([a-z_]+?))?(?:_(\d+))?")
+KINDS = {"class": "cls", "bbox": "bbox", "giou": "iou"}
+
+
+def their_name(name: str) -> str:
+    """`loss_class_atss_0` is `d0.loss_cls_aux1` there, `loss_giou_enc` `enc_loss_iou`."""
+    if name in OF_HEADS:
+        return OF_HEADS[name]
+    kind, group, layer = _NAME.fullmatch(name).groups()
+    loss = f"loss_{KINDS[kind]}"
+    if group == "enc":
+        return f"enc_{loss}"
+    if group is not None:
+        loss += f"_aux{HEADS.index(group)}"
+    return loss if layer is None else f"d{layer}.{loss}"
+
+
+@pytest.fixture(scope="module")
+def case():
+    return recorded.load()
+
+
+@pytest.fixture(scope="module")
+def converted(case, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("converted")
+    torch.save(case.checkpoint(), folder / "theirs.pth")
+    return convert_checkpoint(
+        folder / "theirs.pth", source="co-detr", output=folder / "ours", arguments={}
+    )
+
+
+@pytest.fixture(scope="module")
+def model(converted):
+    cfg = LazyConfig.load(str(converted.config))
+    with without_pretrained():
+        model = instantiate(cfg.model)
+    model.load_state_dict(read_checkpoint(converted.weights)["model"])
+    (scheme,) = model.schemes
+    scheme.draw = scheme.sampler.draw = in_order
+    return model
+
+
+def of_levels(losses):
+    """Those of the levels of a head are summed; `acc0` is none, and `loss` the sum of all."""
+    summed = {name: sum(v) if isinstance(v, list) else v for name, v in losses.items()}
+    return {name: v for name, v in summed.items() if "loss_" in name}
+
+
+def check_losses(model, batch, expected, total):
+    losses = model.train()(batch)
+    ours = {their_name(name): loss.item() for name, loss in losses.items()}
+    assert ours == pytest.approx(of_levels(expected), rel=1e-3)
+    sum_of_all = sum(losses.values())
+    assert sum_of_all.item() == pytest.approx(total, rel=1e-3)
+    return sum_of_all
+
+
+def test_every_loss_and_the_gradients(case, model):
+    model.zero_grad()
+    check_losses(model, training_inputs(case), case.losses, case.total).backward()
+    norms = [p.grad.norm() for p in model.parameters() if p.requires_grad]
+    assert torch.stack(norms).norm().item() == pytest.approx(case.total_grad_norm, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["alt_one_image_empty", "alt_all_empty"])
+def test_every_loss_without_objects(case, model, name):
+    other = case.meta[name]
+    batch = replace(case, meta=case.meta | {key: other[key] for key in ("seed", "counts")})
+    check_losses(model, training_inputs(batch), other["losses"], other["total"])
+
+
+def test_the_number_of_positive_queries(case, model):
+    groups = []
+    with model.decoder.register_forward_pre_hook(lambda module, args: groups.extend(args[0])):
+        model.train()(training_inputs(case))
+    for group, expected in zip(groups[1:], case.aux, strict=True):
+        assert group.queries.content.shape[1] == 300
+        assert group.valid.sum(1).tolist() == [expected["num_queries"]] * 2
+        positives = (group.assigner.assignment[0] >= 0).sum(1)
+        assert positives.tolist() == expected["positives_per_image"]
+
+
+# The name of our detector -> the prefix of what was recorded.
+DETECTORS = {None: "", "faster_rcnn": "rcnn_", "atss": "atss_"}
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detections(case, model, name):
+    batch = [{"image": image} for image in case.images]
+    model.detector = None if name is None else SchemeDetector(name=name)
+    with torch.no_grad():
+        outputs = model.eval()(batch)
+    model.detector = None
+    for index, output in enumerate(outputs):
+        found, prefix = output["instances"], f"{DETECTORS[name]}img{index}_"
+        expected = {k: torch.from_numpy(case.arrays[prefix + k]) for k in ("scores", "boxes")}
+        labels = torch.from_numpy(case.arrays[f"{prefix}labels"])
+        assert found.pred_classes.tolist() == labels.tolist()
+        torch.testing.assert_close(found.scores, expected["scores"], rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(found.pred_boxes.tensor, expected["boxes"], rtol=1e-3, atol=1e-2)
+
+
+def test_nothing_of_the_heads_is_needed_at_inference(converted, model, case):
+    plain = LazyConfig.load(str(converted.config))
+    plain.model.schemes = []
+    with without_pretrained():
+        base = instantiate(plain.model)
+    weights = model.state_dict()
+    kept = {name: value for name, value in weights.items() if not name.startswith("schemes.")}
+    base.load_state_dict(kept)
+    batch = [{"image": image} for image in case.images]
+    with torch.no_grad():
+        pairs = zip(base.eval()(batch), model.eval()(batch), strict=True)
+    for one, other in pairs:
+        assert torch.equal(one["instances"].scores, other["instances"].scores)
+        one, other = (each["instances"].pred_boxes.tensor for each in (one, other))
+        assert torch.equal(one, other)
