@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import torch
-from detectron2.layers.nms import batched_nms
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
+from torchvision.ops import batched_nms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +33,3 @@ class Suppression:
         return Instances(
             size, pred_boxes=Boxes(boxes[kept]), scores=scores[kept], pred_classes=labels[kept]
         )
-
-
-def best_pairs(scores: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The best scores, their rows and their classes, `Tensor[B, n]` each; all if there are fewer
-    than `most` pairs in `Tensor[B, N, K]`.
-    """
-    best, index = scores.flatten(1).topk(min(most, scores[0].numel()), dim=1)
-    return best, torch.div(index, scores.shape[2], rounding_mode="floor"), index % scores.shape[2]

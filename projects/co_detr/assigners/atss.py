@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.projects.co_detr.anchors import Anchors
-from hdetr_d2.projects.co_detr.boxes import box_iou, side_distances
+from hdetr_d2.projects.co_detr.boxes import box_centres, box_iou, side_distances
+from hdetr_d2.projects.co_detr.levels import best_of_levels
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment
 
@@ -36,16 +37,12 @@ def _candidates(anchors: Anchors, targets: PixelTargets, count: int) -> tuple[Te
     """Indices of the anchors nearest to each target, and whether they are real, `Tensor[B, G, n]`
     each: where an image has fewer of them in a level than the batch, some are not.
     """
-    centres = (targets.boxes[..., :2] + targets.boxes[..., 2:]) / 2
-    distance = torch.cdist(centres, anchors.centres, compute_mode="donot_use_mm_for_euclid_dist")
+    distance = torch.cdist(
+        box_centres(targets.boxes), anchors.centres, compute_mode="donot_use_mm_for_euclid_dist"
+    )
     distance = distance.masked_fill(~anchors.valid[:, None], float("inf"))
-    found, first = [], 0
-    for level in distance.split(anchors.lengths, 2):
-        nearest = level.topk(min(count, level.shape[2]), dim=2, largest=False)
-        found.append((nearest.indices + first, nearest.values.isfinite()))
-        first += level.shape[2]
-    index, real = (torch.cat(parts, 2) for parts in zip(*found, strict=True))
-    return index, real & targets.valid[..., None]
+    nearest, index = best_of_levels(distance, anchors.lengths, count, largest=False)
+    return index, nearest.isfinite() & targets.valid[..., None]
 
 
 def _threshold(iou: Tensor, real: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.projects.co_detr.anchors import Anchors
-from hdetr_d2.projects.co_detr.boxes import box_sides, boxes_around, side_distances
+from hdetr_d2.projects.co_detr.boxes import box_centres, box_sides, boxes_around, side_distances
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment
 
@@ -29,12 +29,10 @@ def assign_by_centre(anchors: Anchors, targets: PixelTargets, radius: float = 1.
     distances = side_distances(anchors.centres, targets.boxes[:, :, None])  # [B, G, N, 4]
     farthest = distances.amax(-1)
     nearest, limit = _ranges(anchors)
-    can = (_in_the_middle(anchors, targets, radius) & (distances.amin(-1) > 0)) & (
-        (farthest >= nearest) & (farthest <= limit)
-    )
+    can = (distances.amin(-1) > 0) & (farthest >= nearest) & (farthest <= limit)
+    can &= _in_the_middle(anchors, targets, radius) & targets.valid[..., None]
     area = box_sides(targets.boxes).prod(-1)[..., None]
-    area = area.masked_fill(~targets.valid[..., None], float("inf")).where(can, float("inf"))
-    smallest, index = area.min(1)
+    smallest, index = area.where(can, float("inf")).min(1)
     answer = torch.where(smallest.isfinite(), index, BACKGROUND)
     return torch.where(anchors.valid, answer, NO_LOSS)
 
@@ -50,7 +48,7 @@ def _ranges(anchors: Anchors) -> tuple[Tensor, Tensor]:
 
 def _in_the_middle(anchors: Anchors, targets: PixelTargets, radius: float) -> Tensor:
     """`Tensor[B, G, N]` bool: less than `radius` strides from the middle of the target."""
-    middle = (targets.boxes[..., :2] + targets.boxes[..., 2:])[:, :, None] / 2
+    middle = box_centres(targets.boxes)[:, :, None]
     reach = radius * anchors.strides[:, None].expand(-1, 4)
     square = boxes_around(middle, reach)  # [B, G, N, 4]
     return side_distances(anchors.centres, square).amin(-1) > 0

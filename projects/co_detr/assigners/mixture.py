@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.projects.co_detr.anchors import Anchors
+from hdetr_d2.projects.co_detr.levels import best_of_levels
 from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment
 
 _LEAST_VARIANCE = 1e-6
@@ -30,21 +31,13 @@ def assign_by_mixture(
         per_level: candidates of a target in a level.
     """
     numbers = torch.arange(most, device=losses.device)[:, None]
-    found, first = [], 0
-    levels = zip(
-        candidates.split(anchors.lengths, 1), losses.split(anchors.lengths, 1), strict=True
-    )
-    for number, loss in levels:
-        loss = loss[:, None].where(number[:, None] == numbers, float("inf"))  # [B, G, N_l]
-        best = loss.topk(min(per_level, loss.shape[2]), dim=2, largest=False)
-        found.append((best.indices + first, best.values))
-        first += loss.shape[2]
-    index, values = (torch.cat(parts, 2) for parts in zip(*found, strict=True))
+    losses = losses[:, None].where(candidates[:, None] == numbers, float("inf"))  # [B, G, N]
+    values, rows = best_of_levels(losses, anchors.lengths, per_level, largest=False)
     taken = smaller_mode(values, values.isfinite()).flatten(1)
     answer = torch.full_like(candidates, BACKGROUND)
     # An anchor is a candidate of one target only, so that at most one of its rows is taken.
-    picked = torch.where(taken, candidates.gather(1, index.flatten(1)), BACKGROUND)
-    answer = answer.scatter_reduce(1, index.flatten(1), picked, "amax")
+    picked = torch.where(taken, candidates.gather(1, rows.flatten(1)), BACKGROUND)
+    answer = answer.scatter_reduce(1, rows.flatten(1), picked, "amax")
     return torch.where(candidates == NO_LOSS, NO_LOSS, answer)
 
 

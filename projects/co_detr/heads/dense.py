@@ -9,10 +9,11 @@ from torch import Tensor
 
 from hdetr_d2.projects.co_detr.anchors import Anchors, AnchorShapes
 from hdetr_d2.projects.co_detr.boxes import clip_boxes
-from hdetr_d2.projects.co_detr.detection import Suppression, best_pairs
+from hdetr_d2.projects.co_detr.detection import Suppression
 from hdetr_d2.projects.co_detr.draw import Draw
 from hdetr_d2.projects.co_detr.heads.base import Candidates, CollaborativeHead, HeadOutput
 from hdetr_d2.projects.co_detr.heads.predictor import DensePredictor, Predictions
+from hdetr_d2.projects.co_detr.levels import best_of_levels
 from hdetr_d2.projects.co_detr.pyramid import Pyramid
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import BACKGROUND, Assignment
@@ -93,15 +94,15 @@ class DenseHead(CollaborativeHead):
 
     def detect(self, pyramid: Pyramid) -> list[Instances]:
         predictions, anchors = self.predictor(pyramid.maps), self.shapes.at(pyramid.cells())
-        found, first = [], 0
-        for level in predictions.logits.sigmoid().split(anchors.lengths, 1):
-            pairs, row, label = best_pairs(level, _PAIRS_OF_A_LEVEL)
-            found.append((pairs, row + first, label))
-            first += level.shape[1]
-        pairs, row, label = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
-        quality = predictions.quality
-        score = self.scores(pairs, None if quality is None else quality.sigmoid().gather(1, row))
+        classes, quality = predictions.logits.shape[2], predictions.quality
+        pairs, index = best_of_levels(
+            predictions.logits.sigmoid().flatten(1),
+            [length * classes for length in anchors.lengths],
+            _PAIRS_OF_A_LEVEL,
+        )
+        row = index // classes
+        scores = self.scores(pairs, None if quality is None else quality.sigmoid().gather(1, row))
         boxes = clip_boxes(self.decode(predictions.boxes, anchors), pyramid.sizes)
         boxes = boxes.gather(1, row[..., None].expand(-1, -1, 4))
-        images = zip(boxes, score, label, pyramid.sizes, strict=True)
+        images = zip(boxes, scores, index % classes, pyramid.sizes, strict=True)
         return [self.suppression(*image) for image in images]

@@ -14,6 +14,9 @@ from hdetr_d2.projects.co_detr.losses import at_least_one
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import Assignment
 
+_LARGEST_LOG = 10.0
+"""Of a distance in strides; exp of more is in no image, and its gradient may be no number."""
+
 
 class FCOSHead(CenternessHead):
     """One point in the middle of a cell, and the smallest target that has it near its own middle.
@@ -50,7 +53,8 @@ class FCOSHead(CenternessHead):
         )
 
     def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:
-        return boxes_around(anchors.centres, raw.exp() * anchors.strides[:, None])
+        distances = raw.clamp(max=_LARGEST_LOG).exp()
+        return boxes_around(anchors.centres, distances * anchors.strides[:, None])
 
     def assign(
         self, predictions: Predictions, anchors: Anchors, targets: PixelTargets

@@ -14,6 +14,7 @@ from hdetr_d2.projects.co_detr.box_coder import DeltaCoder
 from hdetr_d2.projects.co_detr.boxes import box_sides, clip_boxes
 from hdetr_d2.projects.co_detr.draw import Draw
 from hdetr_d2.projects.co_detr.heads.predictor import rows_of_anchors, start_convolution
+from hdetr_d2.projects.co_detr.levels import best_of_levels, level_of
 from hdetr_d2.projects.co_detr.pyramid import Pyramid
 from hdetr_d2.projects.co_detr.sampling import sample
 from hdetr_d2.projects.co_detr.targets import PixelTargets
@@ -116,18 +117,12 @@ class RegionProposalNetwork(nn.Module):
     def _best(
         self, found: Objectness, sizes: Sequence[tuple[int, int]], per_level: int
     ) -> Proposals:
-        index, level, first = [], [], 0
-        for number, logits in enumerate(found.logits[..., 0].split(found.anchors.lengths, 1)):
-            best = logits.topk(min(per_level, logits.shape[1]), dim=1).indices
-            index.append(best + first)
-            level.append(torch.full_like(best, number))
-            first += logits.shape[1]
-        rows = torch.cat(index, 1)
+        anchors = found.anchors
+        scores, rows = best_of_levels(found.logits[..., 0], anchors.lengths, per_level)
         deltas = found.deltas.gather(1, rows[..., None].expand(-1, -1, 4))
-        boxes = clip_boxes(self.coder.decode(found.anchors.boxes[rows], deltas), sizes)
-        scores = found.logits[..., 0].gather(1, rows)
+        boxes = clip_boxes(self.coder.decode(anchors.boxes[rows], deltas), sizes)
         scores = scores.masked_fill((box_sides(boxes) <= 0).any(-1), -float("inf"))
-        images = zip(boxes, scores, torch.cat(level, 1), strict=True)
+        images = zip(boxes, scores, level_of(rows, anchors.lengths), strict=True)
         return Proposals(*map(torch.stack, zip(*(self._suppress(*i) for i in images), strict=True)))
 
     def _suppress(self, boxes: Tensor, scores: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
