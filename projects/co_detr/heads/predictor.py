@@ -53,8 +53,8 @@ class DensePredictor(nn.Module):
         super().__init__()
         self.num_classes = num_classes
         self.box_outputs = box_outputs
-        self.class_tower = _tower(dim, num_convs, norm_groups)
-        self.box_tower = _tower(dim, num_convs, norm_groups)
+        self.class_tower = tower(dim, num_convs, norm_groups)
+        self.box_tower = tower(dim, num_convs, norm_groups)
         self.class_conv = nn.Conv2d(dim, num_anchors * num_classes, 3, padding=1)
         self.box_conv = nn.Conv2d(dim, num_anchors * box_outputs, 3, padding=1)
         self.quality_conv = nn.Conv2d(dim, num_anchors, 3, padding=1) if quality else None
@@ -96,7 +96,10 @@ def rows_of_anchors(maps: Sequence[Tensor], numbers: int) -> Tensor:
     return torch.cat(levels, 1).float()
 
 
-def _tower(dim: int, num_convs: int, norm_groups: int | None) -> nn.Sequential:
+def tower(dim: int, num_convs: int, norm_groups: int | None) -> nn.Sequential:
+    """Convolutions that keep the size of a map `Tensor[B, dim, H, W]`, each with a norm if there
+    are groups for one.
+    """
     layers: list[nn.Module] = []
     for _ in range(num_convs):
         layers.append(nn.Conv2d(dim, dim, 3, padding=1, bias=norm_groups is None))

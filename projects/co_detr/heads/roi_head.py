@@ -1,5 +1,8 @@
 """The second stage of Faster R-CNN (https://arxiv.org/abs/1506.01497)."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from detectron2.structures import Instances
@@ -11,6 +14,7 @@ from hdetr_d2.projects.co_detr.boxes import clip_boxes
 from hdetr_d2.projects.co_detr.detection import Suppression
 from hdetr_d2.projects.co_detr.draw import Draw
 from hdetr_d2.projects.co_detr.heads.base import Candidates, HeadOutput
+from hdetr_d2.projects.co_detr.heads.predictor import tower
 from hdetr_d2.projects.co_detr.heads.roi_pooling import pool_boxes
 from hdetr_d2.projects.co_detr.heads.rpn import Proposals
 from hdetr_d2.projects.co_detr.losses import giou_loss
@@ -20,16 +24,24 @@ from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import NO_LOSS, Assignment
 
 _POOLED = 7
+_NORM_GROUPS = 32
 
 
 class RoIHead(nn.Module):
     """Pools the features of proposals, and predicts their class and for every class a better box.
 
+    The defaults are those of Faster R-CNN; Co-DETR on a ViT has `num_convs=4, num_hidden=1,
+    class_agnostic=True, stds=(0.05, 0.05, 0.1, 0.1)`.
+
     Args:
         dim: channels C of the maps.
         num_classes: K.
         num_levels: maps that are pooled from, the finest ones.
-        hidden_dim: of the two layers behind the pooling.
+        num_convs: of the pooled maps.
+        num_hidden: fully connected layers behind them, at least one.
+        hidden_dim: their channels.
+        class_agnostic: one box for all classes.
+        stds: what the four deltas of a box are divided by.
         num_samples: proposals of an image that have a loss, at most a quarter of them with a
             target. The targets themselves are among the proposals.
     """
@@ -40,7 +52,11 @@ class RoIHead(nn.Module):
         dim: int,
         num_classes: int,
         num_levels: int,
+        num_convs: int = 0,
+        num_hidden: int = 2,
         hidden_dim: int = 1024,
+        class_agnostic: bool = False,
+        stds: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
         num_samples: int = 512,
     ) -> None:
         super().__init__()
@@ -48,16 +64,14 @@ class RoIHead(nn.Module):
         self.num_levels = num_levels
         self.num_samples = num_samples
         self.assigner = MaxIoU(positive=0.5, negative=0.5)
-        self.coder = DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2))
+        self.coder = DeltaCoder(stds=stds)
         self.suppression = Suppression(iou=0.5)
-        self.hidden = nn.Sequential(
-            nn.Linear(_POOLED**2 * dim, hidden_dim),
-            nn.ReLU(),
-            nn.Linear(hidden_dim, hidden_dim),
-            nn.ReLU(),
-        )
+        self.convs = tower(dim, num_convs, _NORM_GROUPS)
+        widths = [_POOLED**2 * dim] + [hidden_dim] * num_hidden
+        layers = [nn.Sequential(nn.Linear(*pair), nn.ReLU()) for pair in pairwise(widths)]
+        self.hidden = nn.Sequential(*(part for layer in layers for part in layer))
         self.class_layer = nn.Linear(hidden_dim, num_classes + 1)
-        self.box_layer = nn.Linear(hidden_dim, 4 * num_classes)
+        self.box_layer = nn.Linear(hidden_dim, 4 * (1 if class_agnostic else num_classes))
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -87,6 +101,7 @@ class RoIHead(nn.Module):
         shape = proposals.valid.shape
         scores = logits.softmax(-1)[:, :-1].unflatten(0, shape) * proposals.valid[..., None]
         boxes = self.coder.decode(proposals.boxes[:, :, None], deltas.unflatten(0, shape))
+        boxes = boxes.expand(-1, -1, self.num_classes, -1)
         boxes = clip_boxes(boxes.flatten(1, 2), pyramid.sizes)
         classes = torch.arange(self.num_classes, device=scores.device).repeat(shape[1])
         images = zip(boxes, scores.flatten(1), pyramid.sizes, strict=True)
@@ -104,10 +119,10 @@ class RoIHead(nn.Module):
 
     def _predict(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Features `Tensor[R, C, 7, 7]` to logits `Tensor[R, K + 1]`, the last one of background,
-        and deltas `Tensor[R, K, 4]`.
+        and deltas `Tensor[R, K, 4]`, or `Tensor[R, 1, 4]` of all classes.
         """
-        hidden = self.hidden(pooled.flatten(1))
-        deltas = self.box_layer(hidden).float().unflatten(1, (self.num_classes, 4))
+        hidden = self.hidden(self.convs(pooled).flatten(1))
+        deltas = self.box_layer(hidden).float().unflatten(1, (-1, 4))
         return self.class_layer(hidden).float(), deltas
 
     def _losses(
@@ -117,7 +132,7 @@ class RoIHead(nn.Module):
         learned, positive = labels != NO_LOSS, labels >= 0
         classes = torch.where(positive, labels, self.num_classes).flatten()
         entropy = F.cross_entropy(logits, classes, reduction="none") * learned.flatten()
-        own = labels.clamp(min=0).flatten()[:, None, None].expand(-1, 1, 4)
+        own = labels.clamp(0, deltas.shape[1] - 1).flatten()[:, None, None].expand(-1, 1, 4)
         deltas = deltas.gather(1, own)[:, 0].unflatten(0, labels.shape)
         better = self.coder.decode(boxes, deltas).where(positive[..., None], boxes)
         wanted = targets.boxes_of(some.assignment, boxes)

@@ -113,6 +113,36 @@ def test_samples_of_an_image_with_few_proposals():
     torch.testing.assert_close(output.losses["class"], (first + second) / 17)
 
 
+def test_one_box_for_all_classes():
+    options = dict(num_convs=2, num_hidden=1, class_agnostic=True, stds=(0.05, 0.05, 0.1, 0.1))
+    roi_head = RoIHead(dim=64, num_classes=3, num_levels=3, hidden_dim=8, **options)
+    pyramid = random_pyramid(SIZES, STRIDES)
+    targets = pixel_targets([square(50)], [square(120), square(40)])
+    near = Proposals(targets.boxes + 3, targets.valid)
+    losses = roi_head(pyramid, near, targets, in_order).losses
+    sum(losses.values()).backward()
+    assert all(parameter.grad.any() for parameter in roi_head.parameters())
+    # Boxes start where the proposals are: 1 - IoU of a square with itself and one three pixels off.
+    with torch.no_grad():
+        roi_head.box_layer.weight.zero_()
+    apart = [1 - giou for giou in map(moved_by_three, (50, 120, 40))]
+    giou = roi_head(pyramid, near, targets, in_order).losses["giou"]
+    assert giou.item() == pytest.approx(10 * sum(apart) / 6)
+    found = roi_head.eval().detect(pyramid, near)
+    for image, instances in enumerate(found):
+        count = int(near.valid[image].sum())
+        assert len(instances) == 3 * count
+        kept = {tuple(box) for box in instances.pred_boxes.tensor.tolist()}
+        assert kept == {tuple(box) for box in near.boxes[image, :count].tolist()}
+
+
+def moved_by_three(side: float) -> float:
+    """GIoU of a square with the same, three pixels right and down."""
+    inside = (side - 3) ** 2
+    union, hull = 2 * side**2 - inside, (side + 3) ** 2
+    return inside / union - (hull - union) / hull
+
+
 def test_no_proposals_at_all():
     roi_head = RoIHead(dim=64, num_classes=3, num_levels=3, hidden_dim=8)
     pyramid = random_pyramid(SIZES, STRIDES)
