@@ -27,6 +27,7 @@ class SoftNMSPairs:
         pairs = BestPairs()(scores, boxes, scores.shape[1])
         places = pairs.queries[..., None].expand(-1, -1, 4)
         corners = box_cxcywh_to_xyxy(boxes).clamp(0, 1).gather(1, places)
+        corners = corners.mT.contiguous().mT  # each coordinate in one piece: much faster on a CPU
         iou = box_iou(corners[:, :, None], corners[:, None])
         hides = (pairs.labels[:, :, None] == pairs.labels[:, None]) & (iou >= self.iou_threshold)
         factors = torch.where(hides, 1 - iou, 1.0)
@@ -55,7 +56,7 @@ def soft_nms(
         taken.append((best, place))
         lowered = left * factors.gather(1, place[..., None].expand_as(factors[:, :1]))[:, 0]
         # What was out before is no number here, where its factor is 0.
-        left = torch.where(lowered >= min_score, lowered, -torch.inf)
+        left = lowered.masked_fill(~(lowered >= min_score), -torch.inf)
         left = left.scatter(1, place, -torch.inf)
     if not taken:
         return scores[:, :0], scores[:, :0].long()
