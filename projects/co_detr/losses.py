@@ -6,7 +6,7 @@ from torch import Tensor
 
 from hdetr_d2.ops import generalized_box_iou, sigmoid_focal_loss
 from hdetr_d2.projects.co_detr.boxes import side_distances
-from hdetr_d2.structures import NO_LOSS, Assignment
+from hdetr_d2.structures import Assignment
 from hdetr_d2.utils.distributed import mean_over_processes
 
 
@@ -23,24 +23,6 @@ def giou_loss(boxes: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
 def binary_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
     """Binary cross-entropy of `Tensor[B, N]` with targets in [0, 1] and weights, 0-d."""
     return F.binary_cross_entropy_with_logits(logits, wanted, weights, reduction="sum")
-
-
-def quality_focal_loss(
-    logits: Tensor, labels: Tensor, quality: Tensor, beta: float = 2.0
-) -> Tensor:
-    """The focal loss whose target is a quality and not 1 (GFL, https://arxiv.org/abs/2006.04388),
-    0-d.
-
-    Args:
-        logits: `Tensor[B, N, K]`.
-        labels: `Tensor[B, N]`, `BACKGROUND` for none, `NO_LOSS` where no loss is wanted.
-        quality: `Tensor[B, N]` in [0, 1], that of the class of the label.
-        beta: how fast easy examples lose their weight.
-    """
-    classes = torch.arange(logits.shape[-1], device=logits.device)
-    wanted = quality[..., None] * (labels[..., None] == classes)
-    weights = (wanted - logits.sigmoid()).abs() ** beta * (labels != NO_LOSS)[..., None]
-    return (F.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weights).sum()
 
 
 def distribution_focal_loss(logits: Tensor, wanted: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from hdetr_d2.losses import QualityFocalLoss
 from hdetr_d2.projects.co_detr.anchors import Anchors, square_anchors
 from hdetr_d2.projects.co_detr.assigners import assign_by_statistics
 from hdetr_d2.projects.co_detr.boxes import box_iou, boxes_around, side_distances
@@ -16,7 +17,6 @@ from hdetr_d2.projects.co_detr.losses import (
     distribution_focal_loss,
     giou_loss,
     mean_positives,
-    quality_focal_loss,
 )
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import Assignment
@@ -63,6 +63,7 @@ class GFLHead(DenseHead):
             weight=weight,
         )
         self.farthest = farthest
+        self.class_loss = QualityFocalLoss()
 
     def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:
         shares = raw.unflatten(-1, (4, -1)).softmax(-1)
@@ -88,10 +89,10 @@ class GFLHead(DenseHead):
         # Boxes count by the score that they will have beside others.
         weights = predictions.logits.detach().sigmoid().amax(-1) * positive
         total = at_least_one(weights.sum())
-        quality_focal = quality_focal_loss(predictions.logits, labels, quality)
+        (classes,) = self.class_loss(predictions.logits[None], labels[None], quality[None])
         sides = self._distribution(predictions.boxes, anchors, wanted).mean(-1)
         return {
-            "class": quality_focal / mean_positives(assignment),
+            "class": classes / mean_positives(assignment),
             "giou": 2.0 * giou_loss(boxes, wanted, weights) / total,
             "distribution": 0.25 * (sides * weights).sum() / total,
         }

@@ -13,7 +13,6 @@ from hdetr_d2.projects.co_detr.losses import (
     focal_loss,
     giou_loss,
     mean_positives,
-    quality_focal_loss,
 )
 
 
@@ -37,23 +36,6 @@ def test_centerness():
     points = torch.tensor([[5.0, 10], [2, 10], [5, 4], [2, 4]])
     expected = [1, math.sqrt(2 / 8), math.sqrt(4 / 16), math.sqrt(2 / 8 * 4 / 16)]
     assert centerness(points, box).tolist() == pytest.approx(expected)
-
-
-def test_quality_focal_loss():
-    logits = torch.tensor([[[0.0, 2.0], [1.0, -1.0], [9.0, 9.0]]], requires_grad=True)
-    labels = torch.tensor([[0, -1, -2]])
-    quality = torch.tensor([[0.8, 0.5, 0.5]])
-
-    def part(logit: float, wanted: float) -> float:
-        share = 1 / (1 + math.exp(-logit))
-        entropy = -wanted * math.log(share) - (1 - wanted) * math.log(1 - share)
-        return abs(wanted - share) ** 2 * entropy
-
-    expected = part(0, 0.8) + part(2, 0) + part(1, 0) + part(-1, 0)
-    loss = quality_focal_loss(logits, labels, quality)
-    assert loss.item() == pytest.approx(expected)
-    loss.backward()
-    assert logits.grad[0, 2].tolist() == [0, 0]
 
 
 def test_distribution_focal_loss():
