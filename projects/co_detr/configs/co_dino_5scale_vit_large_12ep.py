@@ -8,8 +8,7 @@ Hours:     not measured
 Published: AP 65.9 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 
-The published figure starts at a checkpoint of Objects365. Its second stage has four convolutions,
-and boxes for no class, where this one is that of the other recipes.
+The published figure starts at a checkpoint of Objects365.
 """
 
 from ....configs.common.schedule import lr_multiplier
@@ -20,6 +19,9 @@ from .common.optim import vit_optimizer as optimizer
 
 model.preprocessing.size_divisibility = 32
 model.query_selection.num_queries = 1500
+model.schemes[-1].collaborators.faster_rcnn.head.roi_head.update(
+    num_convs=4, num_hidden=1, class_agnostic=True, stds=[0.05, 0.05, 0.1, 0.1]
+)
 
 train.output_dir = "output/co_dino_5scale_vit_large_12ep"
 train.epochs = 12

@@ -101,6 +101,8 @@ def test_co_dino(name: str):
     assert (denoising.label_noise, denoising.box_noise.scale) == (0.25, 0.4 if tuned else 1.0)
     assert cfg.optimizer.lr == (5e-5 if size == "vit" else 1e-4 if tuned else 2e-4)
     check_scheme(scheme, strides=[4, 8, 16, 32, 64], queries="BoxQueries")
+    roi_head = scheme.collaborators.faster_rcnn.head.roi_head
+    assert roi_head.get("class_agnostic", False) == ("vit_large_12" in name)
 
 
 def check_scheme(scheme, *, strides: list[int], queries: str):
