@@ -114,6 +114,16 @@ def check_scheme(scheme, *, strides: list[int], queries: str):
     assert two[1].head.num_levels == len(strides) + 1
 
 
+@pytest.mark.parametrize("name", ["co_dino_5scale_vit_large_12ep", "co_dino_5scale_r50_12ep"])
+def test_the_second_stage(name: str):
+    options = recipe(name).model.schemes[1].collaborators.faster_rcnn.head.roi_head
+    if "_vit_" in name:
+        assert (options.num_convs, options.num_hidden, options.class_agnostic) == (4, 1, True)
+        assert options.stds == [0.05, 0.05, 0.1, 0.1]
+    else:
+        assert "num_convs" not in options
+
+
 def test_the_rate_of_a_plain_transformer_falls_towards_its_patches(shrink):
     cfg = shrink(recipe("co_dino_5scale_vit_large_12ep"))
     cfg.data.num_classes = 3

@@ -14,7 +14,8 @@ from .....configs.common.data.coco_lsj import data, dataloader
 _side = "${model.preprocessing.side}"
 data.keep_empty = True
 dataloader.train.mapper.augmentations[1].size = _side
-# As many objects on average as where their number is drawn, from none to all of them.
+# As many objects on average as where their number is drawn, from none to all of them, as in the
+# authors' code; which also counts pixels, not shares, to tell whether an object is still seen.
 dataloader.train.mapper.update(
     with_masks=True, copy_paste=L(CopyPaste)(p=1.0, p_object=0.5, min_visible=0.1)
 )

@@ -1,8 +1,8 @@
 """Large-scale jitter with copy-paste on LVIS."""
 
 from .....configs.common.data.lvis import data, dataloader
-from .jitter import dataloader as jitter
+from .jitter import dataloader as _jitter
 
 data.keep_empty = True
-dataloader.train = jitter.train
-dataloader.test = jitter.test
+dataloader.train = _jitter.train
+dataloader.test = _jitter.test
