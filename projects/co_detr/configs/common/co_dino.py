@@ -24,3 +24,4 @@ _co_heads.collaborators.atss.head.num_levels = 6
 for _collaborator in (_co_heads.collaborators.faster_rcnn, _co_heads.collaborators.atss):
     _collaborator.queries = L(BoxQueries)(dim="${model.neck.out_channels}")
 model.schemes = [*model.schemes, _co_heads]
+model.detector = None  # or one of the heads at evaluation, see the README
