@@ -90,7 +90,9 @@ def _check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
         if override.is_add() or override.is_force_add():
             continue
         key, value = override.key_or_group, override.value()
-        below = _dotted(value, nodes=True) if isinstance(value, Mapping) and key in known else ()
+        # Of a group of options the parts are known; what takes the place of null brings its own.
+        group = isinstance(value, Mapping) and OmegaConf.select(cfg, key) is not None
+        below = _dotted(value, nodes=True) if group else ()
         for name in (key, *(f"{key}.{part}" for part in below)):
             if name not in known:
                 raise UserError(

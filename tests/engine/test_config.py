@@ -74,6 +74,11 @@ def test_an_unknown_option_is_told_with_the_nearest(path: str, override: str, ne
     assert f"+{override} adds it on purpose" in str(error.value)
 
 
+def test_a_group_of_options_takes_the_place_of_null(path: str) -> None:
+    cfg = load_config(path, ["train.max_iter={a: 1}"])
+    assert cfg.train.max_iter == {"a": 1}
+
+
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
