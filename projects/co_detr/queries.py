@@ -48,7 +48,7 @@ class BoxQueries(nn.Module):
 
 class FeatureQueries(nn.Module):
     """Position and content from the box, and the candidate's feature on top of the content
-    (Co-Deformable-DETR).
+    (Co-Deformable-DETR). For a decoder that makes the positions, all of it is content.
 
     Args:
         dim: channels C.
@@ -68,7 +68,10 @@ class FeatureQueries(nn.Module):
         """Queries at `Tensor[B, Q, 4]` cxcywh in [0, 1] with the features `Tensor[B, Q, C]`."""
         position, content = self.box_norm(self.box_proj(embed(boxes, self.dim))).chunk(2, -1)
         content = content + self.feature_norm(self.feature_proj(features))
-        return fit(Queries(content, position + self.head_position, boxes), context)
+        position = position + self.head_position
+        if context.main.queries.position is None:  # the decoder makes one of its own
+            content, position = content + position, None
+        return fit(Queries(content, position, boxes), context)
 
 
 def fit(queries: Queries, context: Context) -> Queries:

@@ -53,8 +53,18 @@ class CollaborativeHeads(Scheme):
         self.sampler = PositiveSampler(most=max_queries, draw=self.draw)
 
     def pyramid(self, maps: Maps) -> Pyramid:
-        """What the heads read."""
-        return Pyramid(self.adapter(maps.memory.maps()), self.strides, maps.image_sizes)
+        """What the heads read.
+
+        Raises:
+            ValueError: other levels than the strides say.
+        """
+        levels = maps.memory.maps()
+        if len(levels) + 1 != len(self.strides):
+            raise ValueError(
+                f"CollaborativeHeads has strides={self.strides[:-1]}, but the encoder has "
+                f"{len(levels)} levels."
+            )
+        return Pyramid(self.adapter(levels), self.strides, maps.image_sizes)
 
     def detectors(self) -> Mapping[str, Callable[[Maps], list[Instances]]]:
         return {name: partial(self._detect, name) for name in self.collaborators}
