@@ -67,7 +67,8 @@ class GFLHead(DenseHead):
 
     def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:
         shares = raw.unflatten(-1, (4, -1)).softmax(-1)
-        distances = shares @ torch.arange(self.farthest + 1.0, device=raw.device)
+        numbers = torch.arange(self.farthest + 1.0, device=raw.device)
+        distances = (shares * numbers).sum(-1)  # autocast would round those of a product
         return boxes_around(anchors.centres, distances * anchors.strides[:, None])
 
     def assign(

@@ -271,6 +271,17 @@ def test_detections_are_those_of_a_slow_loop(make):
         assert same.float().mean() > 0.95  # equal scores change places
 
 
+@pytest.mark.parametrize("make", decoders)
+def test_boxes_are_not_rounded_under_autocast(make):
+    scene = Scene(make(**SIZES_OF_HEAD))
+    expected = scene.head.decode(scene.found.boxes, scene.anchors)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = scene.head.decode(scene.found.boxes, scene.anchors)
+        again = scene.head.assign(scene.found, scene.anchors, scene.targets)
+    assert torch.equal(found, expected)
+    assert torch.equal(again, scene.assignment)
+
+
 def test_candidates_of_retinanet_have_the_features_of_their_cells():
     head = RetinaNetHead(**SIZES_OF_HEAD, max_candidates=12)
     pyramid = random_pyramid(SIZES)
