@@ -2,7 +2,7 @@
 
 Paper:     Co-DETR, https://arxiv.org/abs/2211.12860
 Command:   make demo CONFIG=projects/co_detr/configs/co_deformable_detr_shapes.py
-Minutes:   about 10 on two CPU cores
+Minutes:   about 7 on two CPU cores
 Published: none
 """
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.config import instantiate
+from detectron2.structures import BoxMode
+from PIL import Image
 
 from hdetr_d2.engine.build import build_optimizer
 from hdetr_d2.engine.config import load_config
@@ -122,6 +124,25 @@ def test_the_second_stage(name: str):
         assert options.stds == [0.05, 0.05, 0.1, 0.1]
     else:
         assert "num_convs" not in options
+
+
+@pytest.mark.parametrize(
+    "name", ["co_dino_5scale_lsj_r50_12ep", "co_dino_5scale_lsj_r50_lvis_12ep"]
+)
+def test_images_after_large_scale_jitter(name: str, tmp_path: Path):
+    cfg = recipe(name)
+    cfg.model.preprocessing.side = 64
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "red.png")
+    box = {"bbox": [5, 5, 30, 20], "bbox_mode": BoxMode.XYWH_ABS, "category_id": 1}
+    box["segmentation"] = [[5, 5, 35, 5, 35, 25, 5, 25]]
+    entry = {"file_name": str(tmp_path / "red.png"), "annotations": [box]}
+    mapped = instantiate(cfg.dataloader.train.mapper)(entry, partner=entry)
+    assert mapped["image"].shape == (3, 64, 64)
+    assert mapped["instances"].image_size == (64, 64)
+    tested = instantiate(cfg.dataloader.test.mapper)(entry)
+    assert tested["image"].shape == (3, 48, 64)  # the model puts it into the square
+    batch = instantiate(cfg.model.preprocessing)([mapped["image"], tested["image"]])
+    assert batch.sizes == [(64, 64)] * 2 and not batch.padding.any()
 
 
 def test_the_rate_of_a_plain_transformer_falls_towards_its_patches(shrink):
