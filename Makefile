@@ -34,7 +34,7 @@ demo: $(READY)
 	$(RUN) tools/contact_sheet.py $(OUTPUT)
 
 test: $(READY)
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses auto --dist loadfile
 
 lint: $(READY)
 	$(RUN) -m ruff format --check .

@@ -47,6 +47,7 @@ EXTRAS = {
     "dev": [
         "lvis>=0.5.3",
         "pytest==9.2.0",
+        "pytest-xdist==3.8.0",
         "ruff==0.17.5",
         "mypy==2.4.1",
         "clang-format==23.1.5",
