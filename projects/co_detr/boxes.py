@@ -7,18 +7,6 @@ from torch import Tensor
 
 from hdetr_d2.utils.device import to_device
 
-_EPS = 1e-6
-
-
-def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    """IoU `Tensor[...]` of boxes `Tensor[..., 4]` that broadcast against each other."""
-    x0, y0, x1, y1 = boxes1.unbind(-1)
-    u0, v0, u1, v1 = boxes2.unbind(-1)
-    inside = (torch.minimum(x1, u1) - torch.maximum(x0, u0)).clamp(min=0)
-    inside = inside * (torch.minimum(y1, v1) - torch.maximum(y0, v0)).clamp(min=0)
-    union = (x1 - x0) * (y1 - y0) + (u1 - u0) * (v1 - v0) - inside
-    return inside / union.clamp(min=_EPS)
-
 
 def box_centres(boxes: Tensor) -> Tensor:
     """`Tensor[..., 4]` to (x, y), `Tensor[..., 2]`."""

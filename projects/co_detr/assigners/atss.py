@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from hdetr_d2.ops import box_iou
 from hdetr_d2.projects.co_detr.anchors import Anchors
-from hdetr_d2.projects.co_detr.boxes import box_centres, box_iou, side_distances
+from hdetr_d2.projects.co_detr.boxes import box_centres, side_distances
 from hdetr_d2.projects.co_detr.levels import best_of_levels
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment

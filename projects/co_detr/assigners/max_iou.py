@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from hdetr_d2.projects.co_detr.boxes import box_iou
+from hdetr_d2.ops import box_iou
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment
 

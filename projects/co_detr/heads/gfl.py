@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.losses import QualityFocalLoss
+from hdetr_d2.ops import box_iou
 from hdetr_d2.projects.co_detr.anchors import Anchors, square_anchors
 from hdetr_d2.projects.co_detr.assigners import assign_by_statistics
-from hdetr_d2.projects.co_detr.boxes import box_iou, boxes_around, side_distances
+from hdetr_d2.projects.co_detr.boxes import boxes_around, side_distances
 from hdetr_d2.projects.co_detr.detection import Suppression
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
 from hdetr_d2.projects.co_detr.heads.predictor import DensePredictor, Predictions

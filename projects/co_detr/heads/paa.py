@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-from hdetr_d2.ops import generalized_box_iou
+from hdetr_d2.ops import box_iou, generalized_box_iou
 from hdetr_d2.projects.co_detr.anchors import Anchors, square_anchors
 from hdetr_d2.projects.co_detr.assigners import MaxIoU, assign_by_mixture
 from hdetr_d2.projects.co_detr.box_coder import DeltaCoder
-from hdetr_d2.projects.co_detr.boxes import box_iou
 from hdetr_d2.projects.co_detr.detection import Suppression
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
 from hdetr_d2.projects.co_detr.heads.predictor import DensePredictor, Predictions

@@ -11,9 +11,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import recorded_heads as recorded
 from scenes import blank_pyramid, pixel_targets, random_targets
 
+from hdetr_d2.ops import box_iou
 from hdetr_d2.projects.co_detr.anchors import nine_anchors, square_anchors
 from hdetr_d2.projects.co_detr.assigners import MaxIoU, assign_by_centre, assign_by_statistics
-from hdetr_d2.projects.co_detr.boxes import box_iou
 
 B, N = -1, -2
 
