@@ -116,7 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = [row_of(name, cfg, of_seeds) for name, of_seeds in runs.items()]
     table = tabulate(rows, COLUMNS, tablefmt="github", disable_numparse=True)
     seeds = ", ".join(map(str, args.seeds))
-    (args.output / "table.md").write_text(f"{table}\n\nMean and deviation of the seeds {seeds}.\n")
+    of = "Mean and deviation of the seeds" if len(args.seeds) > 1 else "Of the seed"
+    (args.output / "table.md").write_text(f"{table}\n\n{of} {seeds}.\n")
     plot_comparison(runs, args.output / "ap.png")
     print(table)
     return 0
