@@ -29,6 +29,13 @@ class Context:
     share: float
     embed_boxes: Callable[[Tensor], Tensor | None]
 
+    def reference_at(self, boxes: Tensor) -> Tensor | None:
+        """The reference of queries at `Tensor[B, Q, 4]` cxcywh in [0, 1], of the form that the main
+        ones have: all of a step have the same.
+        """
+        reference = self.main.queries.reference
+        return None if reference is None else boxes[..., : reference.shape[-1]]
+
 
 @dataclass
 class Contribution:

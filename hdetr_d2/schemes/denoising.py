@@ -71,10 +71,7 @@ class Denoising(Scheme):
         targets = context.targets
         blocks = self.num_blocks(targets.labels.shape[1])
         content, boxes = self._noised(targets, blocks)
-        reference = context.main.queries.reference
-        if reference is not None:
-            reference = boxes[..., : reference.shape[-1]]
-        queries = Queries(content, context.embed_boxes(boxes), reference)
+        queries = Queries(content, context.embed_boxes(boxes), context.reference_at(boxes))
         row = self._assignment(targets).repeat(1, blocks)
         given = Given(row.expand(context.num_layers, -1, -1), repeats=blocks)
         return Contribution([QueryGroup(self.name, queries, given, self.weight, blocks, ("",))])

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import torch
 from torch import Tensor
 
 from hdetr_d2.utils.device import to_device
@@ -54,9 +53,7 @@ class Given:
 
     def normaliser(self, num_targets: Tensor, share: float) -> Tensor:
         """See `Match.normaliser`."""
-        return (
-            num_targets * self.repeats * torch.ones_like(num_targets).expand(len(self.assignment))
-        )
+        return (num_targets * self.repeats).expand(len(self.assignment))
 
 
 @dataclass

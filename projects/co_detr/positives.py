@@ -9,7 +9,8 @@ from torch import Tensor
 
 from hdetr_d2.projects.co_detr.draw import Draw
 from hdetr_d2.projects.co_detr.heads import Candidates
-from hdetr_d2.structures import BACKGROUND, NO_LOSS
+from hdetr_d2.projects.co_detr.sampling import sample
+from hdetr_d2.structures import NO_LOSS
 
 
 @dataclass
@@ -25,46 +26,23 @@ class Positives:
     valid: Tensor
 
 
-class PositiveSampler:
-    """Picks as many candidates of every image as the image with the most positive ones has: its
+def pick_positives(candidates: Candidates, draw: Draw, most: int, least: int = 9) -> Positives:
+    """As many candidates of every image as the image with the most positive ones has: its
     positives, or some of them, and then candidates of the background. The rest is padding, so that
     no shape depends on the data.
 
     Args:
+        draw: who is picked.
         most: candidates of an image, the length Q of the rows.
         least: candidates of an image where there are fewer positives than this.
-        draw: who is picked.
-
-    Raises:
-        ValueError: fewer candidates at most than at least, or none at least.
     """
-
-    def __init__(self, *, draw: Draw, most: int = 300, least: int = 9) -> None:
-        if not 1 <= least <= most:
-            raise ValueError(f"least={least} must lie between 1 and most={most}.")
-        self.draw = draw
-        self.most = most
-        self.least = least
-
-    def __call__(self, candidates: Candidates) -> Positives:
-        assignment = candidates.assignment
-        positive = assignment >= 0
-        number = positive.sum(1).max().clamp(self.least, self.most)  # of all images, on the device
-        # Drawn within each kind: positives come first, what is no candidate comes last.
-        kind = torch.where(positive, 0, torch.where(assignment == BACKGROUND, 1, 2))
-        keys = kind + self.draw(assignment.shape, assignment.device)
-        most = min(self.most, keys.shape[1])
-        index = keys.topk(most, dim=1, largest=False).indices
-        picked = assignment.gather(1, index)
-        valid = (torch.arange(most, device=index.device) < number) & (picked != NO_LOSS)
-        return Positives(
-            _rows(candidates.boxes, index),
-            _rows(candidates.features, index),
-            picked.masked_fill(~valid, NO_LOSS),
-            valid,
-        )
-
-
-def _rows(table: Tensor, index: Tensor) -> Tensor:
-    """`Tensor[B, N, C]` and `Tensor[B, Q]` to `Tensor[B, Q, C]`."""
-    return table.gather(1, index[..., None].expand(-1, -1, table.shape[-1]))
+    some = sample(candidates.assignment, most, most, draw)
+    number = (candidates.assignment >= 0).sum(1).max().clamp(least, most)  # on the device
+    places = torch.arange(some.rows.shape[1], device=some.rows.device)
+    valid = (places < number) & (some.assignment != NO_LOSS)
+    return Positives(
+        some.pick(candidates.boxes),
+        some.pick(candidates.features),
+        some.assignment.masked_fill(~valid, NO_LOSS),
+        valid,
+    )

@@ -43,7 +43,7 @@ class BoxQueries(nn.Module):
     def forward(self, boxes: Tensor, features: Tensor, context: Context) -> Queries:
         """Queries at `Tensor[B, Q, 4]` cxcywh in [0, 1], with the parts of the main ones."""
         content = self.box_norm(self.box_proj(embed(boxes, self.dim)))
-        return fit(Queries(content, context.embed_boxes(boxes), boxes), context)
+        return Queries(content, context.embed_boxes(boxes), context.reference_at(boxes))
 
 
 class FeatureQueries(nn.Module):
@@ -71,13 +71,4 @@ class FeatureQueries(nn.Module):
         position = position + self.head_position
         if context.main.queries.position is None:  # the decoder makes one of its own
             content, position = content + position, None
-        return fit(Queries(content, position, boxes), context)
-
-
-def fit(queries: Queries, context: Context) -> Queries:
-    """The queries with the parts that the main ones have: all of a step have the same."""
-    main = context.main.queries
-    position = queries.position if main.position is not None else None
-    if main.reference is None or queries.reference is None:
-        return Queries(queries.content, position, None)
-    return Queries(queries.content, position, queries.reference[..., : main.reference.shape[-1]])
+        return Queries(content, position, context.reference_at(boxes))

@@ -12,10 +12,11 @@ from torchvision.ops import box_convert
 from hdetr_d2.projects.co_detr.adapter import Adapter
 from hdetr_d2.projects.co_detr.collaborators import Collaborator, Collaborators
 from hdetr_d2.projects.co_detr.draw import Draw, RandomDraw
-from hdetr_d2.projects.co_detr.positives import Positives, PositiveSampler
+from hdetr_d2.projects.co_detr.positives import Positives, pick_positives
 from hdetr_d2.projects.co_detr.pyramid import Pyramid
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.schemes import Context, Contribution, Scheme
+from hdetr_d2.schemes.base import check_at_least
 from hdetr_d2.structures import Counted, Maps, QueryGroup
 from hdetr_d2.utils.device import to_device
 
@@ -30,6 +31,9 @@ class CollaborativeHeads(Scheme):
         weight: of the losses of the groups (the paper's lambda_1).
         max_queries: of a group.
         draw: the sampling of the heads and of the positive queries.
+
+    Raises:
+        ValueError: groups without queries.
     """
 
     name = "co"
@@ -45,12 +49,13 @@ class CollaborativeHeads(Scheme):
         draw: Draw | None = None,
     ) -> None:
         super().__init__()
+        check_at_least(1, max_queries=max_queries)
         self.collaborators = collaborators
         self.adapter = adapter
         self.strides = (*strides, 2 * strides[-1])
         self.weight = weight
+        self.max_queries = max_queries
         self.draw = draw or RandomDraw()
-        self.sampler = PositiveSampler(most=max_queries, draw=self.draw)
 
     def pyramid(self, maps: Maps) -> Pyramid:
         """What the heads read.
@@ -79,7 +84,7 @@ class CollaborativeHeads(Scheme):
             output = collaborator.head(pyramid, targets, self.draw)
             for kind, loss in output.losses.items():
                 added.losses[f"loss_{name}_{kind}"] = loss * context.share
-            positives = self.sampler(output.candidates)
+            positives = pick_positives(output.candidates, self.draw, self.max_queries)
             added.groups.append(self._group(name, collaborator, positives, context))
         return added
 

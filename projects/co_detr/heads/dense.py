@@ -2,12 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from detectron2.structures import Instances
 from torch import Tensor
 
-from hdetr_d2.projects.co_detr.anchors import Anchors, AnchorShapes
+from hdetr_d2.projects.co_detr.anchors import Anchors, AnchorShapes, square_anchors
 from hdetr_d2.projects.co_detr.boxes import clip_boxes
 from hdetr_d2.projects.co_detr.detection import Suppression
 from hdetr_d2.projects.co_detr.draw import Draw
@@ -25,26 +26,35 @@ _PAIRS_OF_A_LEVEL = 1000
 class DenseHead(CollaborativeHead):
     """A head that predicts classes and a box at every anchor of the pyramid.
 
+    shapes: of the anchors. suppression: makes detections.
+
     Args:
-        predictor: the convolutions.
-        shapes: of the anchors.
+        dim: channels C of the maps.
+        num_classes: K.
+        num_levels: of the pyramid.
+        num_convs: in each tower; one in Co-DETR, four in a detector of its own.
         weight: of all losses.
-        suppression: makes detections.
+        outputs: further arguments of the `DensePredictor`, for heads that predict something else.
     """
+
+    shapes: AnchorShapes = square_anchors()
+    suppression = Suppression(iou=0.6)
 
     def __init__(
         self,
         *,
-        predictor: DensePredictor,
-        shapes: AnchorShapes,
-        weight: float,
-        suppression: Suppression,
+        dim: int,
+        num_classes: int,
+        num_levels: int,
+        num_convs: int = 1,
+        weight: float = 1.0,
+        **outputs: Any,
     ) -> None:
         super().__init__()
-        self.predictor = predictor
-        self.shapes = shapes
+        self.predictor = DensePredictor(
+            dim=dim, num_classes=num_classes, num_levels=num_levels, num_convs=num_convs, **outputs
+        )
         self.weight = weight
-        self.suppression = suppression
 
     @abstractmethod
     def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:

@@ -7,9 +7,8 @@ from torch import Tensor
 from hdetr_d2.projects.co_detr.anchors import Anchors, square_anchors
 from hdetr_d2.projects.co_detr.assigners import assign_by_centre
 from hdetr_d2.projects.co_detr.boxes import boxes_around
-from hdetr_d2.projects.co_detr.detection import Suppression
 from hdetr_d2.projects.co_detr.heads.centerness import CenternessHead
-from hdetr_d2.projects.co_detr.heads.predictor import DensePredictor, Predictions
+from hdetr_d2.projects.co_detr.heads.predictor import Predictions
 from hdetr_d2.projects.co_detr.losses import at_least_one
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import Assignment
@@ -23,34 +22,10 @@ class FCOSHead(CenternessHead):
 
     A point is no box, so what becomes a query of the decoder is the square of eight strides around
     it, like the anchor of ATSS: our choice, the paper names the point only.
-
-    Args:
-        dim: channels C of the maps.
-        num_classes: K.
-        num_levels: of the pyramid.
-        num_convs: in each tower; four in a detector of its own.
-        weight: of all losses.
     """
 
     giou_weight = 1.0
-
-    def __init__(
-        self,
-        *,
-        dim: int,
-        num_classes: int,
-        num_levels: int,
-        num_convs: int = 1,
-        weight: float = 1.0,
-    ) -> None:
-        super().__init__(
-            predictor=DensePredictor(
-                dim=dim, num_classes=num_classes, num_levels=num_levels, num_convs=num_convs
-            ),
-            shapes=square_anchors(offset=0.5),
-            suppression=Suppression(iou=0.6),
-            weight=weight,
-        )
+    shapes = square_anchors(offset=0.5)
 
     def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:
         distances = raw.clamp(max=_LARGEST_LOG).exp()

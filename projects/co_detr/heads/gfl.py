@@ -7,12 +7,11 @@ from torch import Tensor
 
 from hdetr_d2.losses import QualityFocalLoss
 from hdetr_d2.ops import box_iou
-from hdetr_d2.projects.co_detr.anchors import Anchors, square_anchors
+from hdetr_d2.projects.co_detr.anchors import Anchors
 from hdetr_d2.projects.co_detr.assigners import assign_by_statistics
 from hdetr_d2.projects.co_detr.boxes import boxes_around, side_distances
-from hdetr_d2.projects.co_detr.detection import Suppression
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
-from hdetr_d2.projects.co_detr.heads.predictor import DensePredictor, Predictions
+from hdetr_d2.projects.co_detr.heads.predictor import Predictions
 from hdetr_d2.projects.co_detr.losses import (
     at_least_one,
     distribution_focal_loss,
@@ -49,19 +48,14 @@ class GFLHead(DenseHead):
         farthest: int = 16,
         weight: float = 1.0,
     ) -> None:
-        predictor = DensePredictor(
+        super().__init__(
             dim=dim,
             num_classes=num_classes,
             num_levels=num_levels,
             num_convs=num_convs,
+            weight=weight,
             box_outputs=4 * (farthest + 1),
             quality=False,
-        )
-        super().__init__(
-            predictor=predictor,
-            shapes=square_anchors(),
-            suppression=Suppression(iou=0.6),
-            weight=weight,
         )
         self.farthest = farthest
         self.class_loss = QualityFocalLoss()

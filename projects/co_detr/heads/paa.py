@@ -7,12 +7,11 @@ from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
 from hdetr_d2.ops import box_iou, generalized_box_iou
-from hdetr_d2.projects.co_detr.anchors import Anchors, square_anchors
+from hdetr_d2.projects.co_detr.anchors import Anchors
 from hdetr_d2.projects.co_detr.assigners import MaxIoU, assign_by_mixture
 from hdetr_d2.projects.co_detr.box_coder import DeltaCoder
-from hdetr_d2.projects.co_detr.detection import Suppression
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
-from hdetr_d2.projects.co_detr.heads.predictor import DensePredictor, Predictions
+from hdetr_d2.projects.co_detr.heads.predictor import Predictions
 from hdetr_d2.projects.co_detr.losses import at_least_one, binary_loss, focal_loss, giou_loss
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import Assignment
@@ -25,34 +24,10 @@ _LEAST_IOU = 1e-6
 class PAAHead(DenseHead):
     """One square anchor a cell; a target is learned where that goes well already. Losses: "class",
     "giou" and "iou". Detections are not moved by voting, which the paper adds in the end.
-
-    Args:
-        dim: channels C of the maps.
-        num_classes: K.
-        num_levels: of the pyramid.
-        num_convs: in each tower; four in a detector of its own.
-        weight: of all losses.
     """
 
-    def __init__(
-        self,
-        *,
-        dim: int,
-        num_classes: int,
-        num_levels: int,
-        num_convs: int = 1,
-        weight: float = 1.0,
-    ) -> None:
-        super().__init__(
-            predictor=DensePredictor(
-                dim=dim, num_classes=num_classes, num_levels=num_levels, num_convs=num_convs
-            ),
-            shapes=square_anchors(),
-            suppression=Suppression(iou=0.6),
-            weight=weight,
-        )
-        self.coder = DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2))
-        self.nearby = MaxIoU(positive=0.1, negative=0.1, rescue=0.0)
+    coder = DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2))
+    nearby = MaxIoU(positive=0.1, negative=0.1, rescue=0.0)
 
     def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:
         return self.coder.decode(anchors.boxes, raw)

@@ -11,7 +11,7 @@ from hdetr_d2.projects.co_detr.detection import Suppression
 from hdetr_d2.projects.co_detr.draw import Draw
 from hdetr_d2.projects.co_detr.heads.base import Candidates
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
-from hdetr_d2.projects.co_detr.heads.predictor import DensePredictor, Predictions
+from hdetr_d2.projects.co_detr.heads.predictor import Predictions
 from hdetr_d2.projects.co_detr.losses import focal_loss, mean_positives
 from hdetr_d2.projects.co_detr.pyramid import Pyramid
 from hdetr_d2.projects.co_detr.sampling import sample
@@ -34,6 +34,11 @@ class RetinaNetHead(DenseHead):
         weight: of all losses.
     """
 
+    shapes = nine_anchors()
+    suppression = Suppression(iou=0.5)
+    coder = DeltaCoder()
+    assigner = MaxIoU(positive=0.5, negative=0.4, rescue=0.0)
+
     def __init__(
         self,
         *,
@@ -44,22 +49,17 @@ class RetinaNetHead(DenseHead):
         max_candidates: int = 600,
         weight: float = 1.0,
     ) -> None:
-        shapes = nine_anchors()
-        predictor = DensePredictor(
+        super().__init__(
             dim=dim,
             num_classes=num_classes,
             num_levels=num_levels,
             num_convs=num_convs,
-            num_anchors=len(shapes),
+            weight=weight,
+            num_anchors=len(self.shapes),
             quality=False,
             norm_groups=None,
         )
-        super().__init__(
-            predictor=predictor, shapes=shapes, suppression=Suppression(iou=0.5), weight=weight
-        )
         self.max_candidates = max_candidates
-        self.coder = DeltaCoder()
-        self.assigner = MaxIoU(positive=0.5, negative=0.4, rescue=0.0)
 
     def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:
         return self.coder.decode(anchors.boxes, raw)

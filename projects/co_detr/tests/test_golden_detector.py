@@ -73,7 +73,7 @@ def model(converted):
         model = instantiate(cfg.model)
     model.load_state_dict(read_checkpoint(converted.weights)["model"])
     (scheme,) = model.schemes
-    scheme.draw = scheme.sampler.draw = in_order
+    scheme.draw = in_order
     return model
 
 

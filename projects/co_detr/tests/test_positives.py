@@ -1,17 +1,17 @@
 """Which candidates become queries: their number, their order, and what is padding."""
 
-import pytest
+import sys
+from pathlib import Path
+
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from draws import in_order
 
 from hdetr_d2.projects.co_detr.draw import RandomDraw
 from hdetr_d2.projects.co_detr.heads import Candidates
-from hdetr_d2.projects.co_detr.positives import PositiveSampler
+from hdetr_d2.projects.co_detr.positives import pick_positives
 from hdetr_d2.structures import BACKGROUND, NO_LOSS
-
-
-def in_order(shape, device):
-    """The first ones are drawn first."""
-    return torch.arange(shape[-1], device=device).expand(shape) / shape[-1]
 
 
 def candidates(assignment):
@@ -22,7 +22,7 @@ def candidates(assignment):
 
 
 def pick(assignment, draw=in_order, **options):
-    return PositiveSampler(draw=draw, **options)(candidates(assignment))
+    return pick_positives(candidates(assignment), draw, **options)
 
 
 def places(positives):
@@ -56,7 +56,9 @@ def test_what_is_no_candidate_is_not_taken():
 
 
 def test_fewer_candidates_than_queries_are_all_there():
-    assert pick([[0, -1, -1]], most=300).assignment.tolist() == [[0, -1, -1]]
+    found = pick([[0, -1, -1]], most=300)
+    assert found.assignment[0, :3].tolist() == [0, -1, -1]
+    assert (found.assignment[0, 3:] == NO_LOSS).all() and found.valid.sum() == 3
 
 
 def test_a_generator_fixes_the_draw():
@@ -77,8 +79,3 @@ def test_every_positive_is_drawn_as_often_as_any_other():
     counts = torch.bincount(found.boxes[..., 0].long().flatten(), minlength=20)
     assert counts[10:].sum() == 0
     assert (counts[:10] / 2000 - 0.4).abs().max() < 0.05  # four standard deviations
-
-
-def test_impossible_sizes():
-    with pytest.raises(ValueError, match="least=9 must lie between 1 and most=5"):
-        PositiveSampler(draw=in_order, most=5)
