@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BitMasks, Boxes, Instances
 from omegaconf import DictConfig, OmegaConf
 
@@ -30,6 +31,21 @@ def restore_random_state() -> Iterator[None]:
     random.setstate(python)
     np.random.set_state(numpy)
     torch.set_rng_state(cpu)
+
+
+def forget_new_datasets() -> Iterator[None]:
+    catalogs = (DatasetCatalog, MetadataCatalog)
+    known = [set(catalog.list()) for catalog in catalogs]
+    yield
+    for catalog, names in zip(catalogs, known, strict=True):
+        for name in set(catalog.list()) - names:
+            catalog.remove(name)
+
+
+# A name that one test gives to its data is free for the next: what the fixtures of a file
+# register stays until the end of the file.
+datasets_of_a_file = pytest.fixture(scope="module", autouse=True)(forget_new_datasets)
+datasets_of_a_test = pytest.fixture(autouse=True)(forget_new_datasets)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

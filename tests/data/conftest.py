@@ -1,23 +1,12 @@
-"""Small data sets in a temporary folder, and catalogs without a trace of them afterwards."""
+"""Small data sets in a temporary folder."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
-
-
-@pytest.fixture(autouse=True)
-def clean_catalogs() -> Iterator[None]:
-    known = set(DatasetCatalog.list())
-    yield
-    for name in set(DatasetCatalog.list()) - known:
-        DatasetCatalog.remove(name)
-        if name in MetadataCatalog.list():
-            MetadataCatalog.remove(name)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import hdetr_d2  # noqa: F401
 import copy
 import json
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +33,8 @@ TRIANGLE = [1.0, 1.0, 9.0, 1.0, 9.0, 9.0]
 
 
 @pytest.fixture
-def name() -> Iterator[str]:
-    """A name for a data set that is forgotten after the test."""
-    yield "contract_v1"
-    for known in ("contract_v1", "contract_v1_other"):
-        DatasetCatalog.pop(known, None)
-        MetadataCatalog.pop(known, None)
+def name() -> str:
+    return "contract_v1"
 
 
 def coco() -> dict:

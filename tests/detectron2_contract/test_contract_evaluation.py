@@ -5,7 +5,6 @@ import hdetr_d2  # noqa: F401
 import json
 import logging
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -81,14 +80,12 @@ def truth() -> dict:
 
 
 @pytest.fixture
-def json_file(tmp_path: Path) -> Iterator[str]:
+def json_file(tmp_path: Path) -> str:
     path = tmp_path / "truth.json"
     path.write_text(json.dumps(truth()))
     register_coco_instances(NAME, {}, str(path), str(tmp_path))
     DatasetCatalog.get(NAME)
-    yield str(path)
-    for catalog in (DatasetCatalog, MetadataCatalog):
-        catalog.pop(NAME, None)
+    return str(path)
 
 
 def instances(rows: list[tuple], masks: bool = False) -> Instances:

@@ -4,12 +4,10 @@ import hdetr_d2  # noqa: F401
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_lvis_instances
 from detectron2.structures import Boxes, Instances
 
@@ -66,13 +64,11 @@ def write_truth(path: Path, truth: list[tuple]) -> None:
 
 
 @pytest.fixture
-def registered(tmp_path: Path) -> Iterator[Path]:
+def registered(tmp_path: Path) -> Path:
     path = tmp_path / "lvis.json"
     write_truth(path, TRUTH)
     register_lvis_instances(NAME, {}, str(path), str(tmp_path))
-    yield path
-    DatasetCatalog.pop(NAME)
-    MetadataCatalog.pop(NAME)
+    return path
 
 
 def feed(evaluator: LVISEvaluator, rows: list[tuple], masks: bool) -> dict:
