@@ -55,7 +55,7 @@ def _decode(model: DETR, maps: Maps) -> list[Instances]:
     predictions = model.predict(maps.memory)
     scores = model.criterion.class_loss.scores(predictions.logits[-1].float())
     boxes = predictions.boxes[-1]
-    return top_detections(scores, boxes, maps.image_sizes, model.num_select, model.pick)
+    return top_detections(scores, boxes, maps.frames, model.num_select, model.pick)
 
 
 @torch.no_grad()
@@ -73,7 +73,7 @@ def look_with(model: DETR, item: dict[str, Any], heads: Mapping[str, Head]) -> d
     levels = model.neck(features)
     padded = (images.tensor.shape[-2], images.tensor.shape[-1])
     memory = model.encoder(levels, images.padding)
-    maps = Maps(features, levels, memory, padded, images.sizes)
+    maps = Maps(features, levels, memory, padded, images.frames)
     activations = {
         name: activation_maps(memory, partial(_score, head, maps)) for name, head in heads.items()
     }

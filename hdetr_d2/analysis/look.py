@@ -41,8 +41,8 @@ def look(model: DETR, item: dict[str, Any], *, all_queries: bool = False) -> Loo
     Raises:
         UserError: objects that the model cannot have.
     """
-    targets = Targets.from_inputs([item], model.num_classes, model.device)
     images = model.preprocessing([item["image"]])
+    targets = Targets.from_inputs([item], model.num_classes, model.device, sizes=images.frames)
     memory = model.encoder(model.neck(model.backbone(images.tensor)), images.padding)
     match = Match((1,) * model.decoder.num_layers)
     group = QueryGroup("", model.query_selection(memory).main, match)

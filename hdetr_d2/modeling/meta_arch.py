@@ -14,8 +14,13 @@ from hdetr_d2.modeling.freezing import freeze as freeze_parameters
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.neck import Neck
 from hdetr_d2.modeling.panoptic import PanopticMerger
-from hdetr_d2.modeling.postprocessing import Pick, to_original_size, top_detections
-from hdetr_d2.modeling.preprocessing import GreySquare, Preprocessing
+from hdetr_d2.modeling.postprocessing import (
+    BestPairs,
+    Pick,
+    to_original_size,
+    top_detections,
+)
+from hdetr_d2.modeling.preprocessing import Preprocessing
 from hdetr_d2.modeling.segmentation import add_masks, add_panoptic
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
 from hdetr_d2.schemes.base import Context, Scheme, check_together
@@ -63,7 +68,7 @@ class DETR(nn.Module):
         num_classes: foreground classes.
         schemes: what training adds.
         num_select: detections of an image.
-        pick: which ones; None for the best pairs of a query and a class.
+        pick: which ones; None for `BestPairs`.
         mask_head: gives targets and detections masks; None for boxes only.
         panoptic: makes the masks of an image one segmentation; None for none.
         detector: finds the objects in the main queries' place, with what a scheme has learned.
@@ -98,8 +103,6 @@ class DETR(nn.Module):
         _check_features(backbone, neck.in_channels, "neck")
         if mask_head is not None:
             _check_features(backbone, mask_head.in_channels, "mask head")
-            if isinstance(preprocessing, GreySquare):
-                raise ValueError("model.mask_head needs images without a grey square around them.")
         elif panoptic is not None:
             raise ValueError("model.panoptic needs model.mask_head, whose masks it merges.")
         if detector is not None and mask_head is not None:
@@ -120,7 +123,7 @@ class DETR(nn.Module):
         self.criterion = criterion
         self.num_classes = num_classes
         self.num_select = num_select
-        self.pick = pick
+        self.pick = pick or BestPairs()
         self.mask_head = mask_head
         self.panoptic = panoptic
         self.detector = detector
@@ -184,11 +187,11 @@ class DETR(nn.Module):
         levels = self.neck(features)
         height, width = images.tensor.shape[-2:]
         memory = self.encoder(levels, images.padding)
-        maps = Maps(features, levels, memory, (height, width), images.sizes)
+        maps = Maps(features, levels, memory, (height, width), images.frames)
         if self.training:
             with_masks = self.mask_head is not None
             targets = Targets.from_inputs(
-                batched_inputs, self.num_classes, self.device, with_masks, images.sizes
+                batched_inputs, self.num_classes, self.device, with_masks, images.frames
             )
             return self._losses(maps, targets, num_targets, share)
         if self.detector is not None:
@@ -196,13 +199,21 @@ class DETR(nn.Module):
         predictions = self.predict(memory)
         scores = self.criterion.class_loss.scores(predictions.logits[-1].float())
         detections = top_detections(
-            scores, predictions.boxes[-1], images.sizes, self.num_select, self.pick
+            scores, predictions.boxes[-1], images.frames, self.num_select, self.pick
         )
         outputs = to_original_size(detections, batched_inputs)
         if self.mask_head is not None:
-            add_masks(outputs, self.mask_head, predictions, maps)
+            add_masks(outputs, self.mask_head, predictions, maps, images.sizes)
             if self.panoptic is not None:
-                add_panoptic(outputs, self.mask_head, self.panoptic, scores, predictions, maps)
+                add_panoptic(
+                    outputs,
+                    self.mask_head,
+                    self.panoptic,
+                    scores,
+                    predictions,
+                    maps,
+                    images.sizes,
+                )
         return outputs
 
     def predict(self, memory: Memory) -> Predictions:

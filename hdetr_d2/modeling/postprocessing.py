@@ -52,28 +52,28 @@ class BestClasses:
 def top_detections(
     scores: Tensor,
     boxes: Tensor,
-    image_sizes: Sequence[tuple[int, int]],
+    frames: Sequence[tuple[int, int]],
     num_select: int,
-    pick: Pick | None = None,
+    pick: Pick,
 ) -> list[Instances]:
     """The best detections of each image.
 
     Args:
         scores: `Tensor[B, Q, K]`.
         boxes: `Tensor[B, Q, 4]` cxcywh in [0, 1].
-        image_sizes: (H, W) of each image as it was fed, without padding.
+        frames: (H, W) in pixels that the boxes of each image are relative to.
         num_select: detections kept, all of them if there are fewer.
-        pick: which ones; None for `BestPairs`.
+        pick: which ones.
 
     Returns:
         Instances with `pred_boxes` (xyxy in pixels of the fed image, not clipped), `scores`,
         `pred_classes` and `pred_queries` (index of the query), in the order of `pick`.
     """
-    best, labels, queries = (pick or BestPairs())(scores, boxes, num_select)
-    scale = to_device([(w, h, w, h) for h, w in image_sizes], boxes)
+    best, labels, queries = pick(scores, boxes, num_select)
+    scale = to_device([(w, h, w, h) for h, w in frames], boxes)
     xyxy = box_cxcywh_to_xyxy(boxes) * scale[:, None]
     xyxy = xyxy.gather(1, queries[..., None].expand(-1, -1, 4))
-    per_image = zip(image_sizes, xyxy, best, labels, queries, strict=True)
+    per_image = zip(frames, xyxy, best, labels, queries, strict=True)
     found = [
         Instances(size, pred_boxes=Boxes(box), scores=score, pred_classes=label, pred_queries=query)
         for size, box, score, label, query in per_image

@@ -13,12 +13,14 @@ from hdetr_d2.utils.device import to_device
 @dataclass
 class ImageBatch:
     """tensor: `Tensor[B, 3, H, W]`, normalised, zeros where padded. padding: `Tensor[B, H, W]`
-    bool. sizes: (H, W) without it.
+    bool. sizes: (H, W) of the images as they came. frames: (H, W) that boxes in [0, 1] are relative
+    to, the sizes or more.
     """
 
     tensor: Tensor
     padding: Tensor
     sizes: list[tuple[int, int]]
+    frames: list[tuple[int, int]]
 
 
 class Preprocessing(nn.Module):
@@ -45,7 +47,7 @@ class Preprocessing(nn.Module):
 
     def forward(self, images: Sequence[Tensor]) -> ImageBatch:
         """Takes `Tensor[3, H_i, W_i]` each, uint8 or float, RGB on the scale of the mean."""
-        sizes = [(image.shape[-2], image.shape[-1]) for image in images]
+        sizes = _sizes(images)
         height, width = (self._round_up(max(side)) for side in zip(*sizes, strict=True))
         batch = self._stack(images, (height, width), fill=0)
         limits = to_device(sizes, torch.arange(1, device=batch.device))
@@ -53,7 +55,7 @@ class Preprocessing(nn.Module):
         columns = torch.arange(width, device=batch.device) >= limits[:, 1:]
         padding = rows[:, :, None] | columns[:, None, :]
         tensor = self._normalise(batch).masked_fill(padding[:, None], 0.0)
-        return ImageBatch(tensor, padding, sizes)
+        return ImageBatch(tensor, padding, sizes, frames=sizes)
 
     def _stack(self, images: Sequence[Tensor], size: tuple[int, int], fill: int) -> Tensor:
         """The images at the top left of `Tensor[B, 3, H, W]`, in their own dtype."""
@@ -104,4 +106,8 @@ class GreySquare(Preprocessing):
         square = (self.side, self.side)
         tensor = self._normalise(self._stack(images, square, fill=self.grey))
         padding = torch.zeros(len(images), *square, dtype=torch.bool, device=tensor.device)
-        return ImageBatch(tensor, padding, [square] * len(images))
+        return ImageBatch(tensor, padding, _sizes(images), frames=[square] * len(images))
+
+
+def _sizes(images: Sequence[Tensor]) -> list[tuple[int, int]]:
+    return [(image.shape[-2], image.shape[-1]) for image in images]

@@ -41,15 +41,15 @@ class Maps:
     """What is known of the pixels of a batch.
 
     features: of the backbone, by name, `Tensor[B, C_f, H_f, W_f]`. levels: of the neck, `Tensor[B,
-    C, H_l, W_l]`. memory: the encoder's output. size: (H, W) of the padded images. image_sizes: (H,
-    W) of each image without padding.
+    C, H_l, W_l]`. memory: the encoder's output. size: (H, W) of the padded images. frames: (H, W)
+    in pixels that the boxes of each image are relative to.
     """
 
     features: Mapping[str, Tensor]
     levels: Sequence[Tensor]
     memory: Memory
     size: tuple[int, int]
-    image_sizes: Sequence[tuple[int, int]]
+    frames: Sequence[tuple[int, int]]
 
     def of_image(self, index: int) -> "Maps":
         """Those of one image, as a batch of one."""
@@ -57,4 +57,4 @@ class Maps:
         cut = (memory.tokens[one], memory.padding[one], memory.shapes, memory.valid_ratios[one])
         features = {name: feature[one] for name, feature in self.features.items()}
         levels = [level[one] for level in self.levels]
-        return Maps(features, levels, Memory(*cut), self.size, self.image_sizes[one])
+        return Maps(features, levels, Memory(*cut), self.size, self.frames[one])

@@ -69,7 +69,7 @@ class CollaborativeHeads(Scheme):
                 f"CollaborativeHeads has strides={self.strides[:-1]}, but the encoder has "
                 f"{len(levels)} levels."
             )
-        return Pyramid(self.adapter(levels), self.strides, maps.image_sizes)
+        return Pyramid(self.adapter(levels), self.strides, maps.frames)
 
     def detectors(self) -> Mapping[str, Callable[[Maps], list[Instances]]]:
         return {name: partial(self._detect, name) for name in self.collaborators}
@@ -79,7 +79,7 @@ class CollaborativeHeads(Scheme):
 
     def contribute(self, context: Context) -> Contribution:
         pyramid, added = self.pyramid(context.maps), Contribution()
-        targets = PixelTargets.of(context.targets, context.maps.image_sizes)
+        targets = PixelTargets.of(context.targets, context.maps.frames)
         for name, collaborator in self.collaborators.items():
             output = collaborator.head(pyramid, targets, self.draw)
             for kind, loss in output.losses.items():
@@ -91,7 +91,7 @@ class CollaborativeHeads(Scheme):
     def _group(
         self, name: str, collaborator: Collaborator, positives: Positives, context: Context
     ) -> QueryGroup:
-        sizes = context.maps.image_sizes
+        sizes = context.maps.frames
         scale = to_device([(w, h, w, h) for h, w in sizes], positives.boxes)[:, None]
         boxes = box_convert(positives.boxes / scale, "xyxy", "cxcywh")
         queries = collaborator.queries(boxes, positives.features, context)

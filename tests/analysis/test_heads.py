@@ -29,7 +29,7 @@ class ChannelHead(Scheme):
     def detect(self, maps: Maps) -> list[Instances]:
         scores = self.weight * maps.memory.maps()[0][0, self.channel].flatten()
         boxes = Boxes(scores.new_zeros(len(scores), 4))
-        return [Instances(maps.image_sizes[0], pred_boxes=boxes, scores=scores)]
+        return [Instances(maps.frames[0], pred_boxes=boxes, scores=scores)]
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from detectron2.structures import Instances
 
 from hdetr_d2.analysis import look, study
 from hdetr_d2.errors import UserError
+from hdetr_d2.modeling import GreySquare
 
 MODELS = ["deformable_detr_pp", "deformable_detr", "dab_deformable_detr", "dino", "detr"]
 
@@ -36,6 +38,18 @@ def test_padding_is_no_part_of_it(tiny_model, make_batch) -> None:
     (item,) = make_batch([2], size=(60, 90))
     seen = look(model, item)
     assert seen.features.shape == seen.attention.shape == (60, 90)
+
+
+def test_boxes_are_those_of_the_grey_square(tiny_model, make_batch) -> None:
+    square = {"_target_": GreySquare, "side": 96, "pixel_mean": [0.0] * 3, "pixel_std": [1.0] * 3}
+    model = tiny_model(preprocessing=square).eval()
+    (small,) = make_batch([3])  # 64 x 96
+    grey = torch.full((3, 96, 96), 114, dtype=torch.uint8)
+    grey[:, :64] = small["image"]
+    instances = Instances((96, 96), **small["instances"].get_fields())
+    seen = look(model, small)
+    expected = look(model, {**small, "image": grey, "instances": instances})
+    assert seen.features.shape == (64, 96) and torch.equal(seen.assignment, expected.assignment)
 
 
 def test_an_image_without_objects(tiny_model, make_batch) -> None:

@@ -2,13 +2,18 @@
 
 import torch
 
-from hdetr_d2.modeling.postprocessing import BestClasses, to_original_size, top_detections
+from hdetr_d2.modeling.postprocessing import (
+    BestClasses,
+    BestPairs,
+    to_original_size,
+    top_detections,
+)
 
 
 def test_the_best_pairs_of_query_and_class():
     scores = torch.tensor([[[0.1, 0.9], [0.8, 0.2]]])
     boxes = torch.tensor([[[0.5, 0.5, 1.0, 1.0], [0.25, 0.5, 0.5, 0.2]]])
-    found = top_detections(scores, boxes, [(10, 20)], 3)[0]
+    found = top_detections(scores, boxes, [(10, 20)], 3, BestPairs())[0]
     torch.testing.assert_close(found.scores, torch.tensor([0.9, 0.8, 0.2]))
     assert found.pred_classes.tolist() == [1, 0, 1]
     expected = torch.tensor([[0.0, 0, 20, 10], [0, 4, 10, 6], [0, 4, 10, 6]])
@@ -16,7 +21,14 @@ def test_the_best_pairs_of_query_and_class():
 
 
 def test_fewer_pairs_than_wanted():
-    assert len(top_detections(torch.rand(1, 2, 3), torch.rand(1, 2, 4), [(10, 10)], 100)[0]) == 6
+    assert (
+        len(
+            top_detections(torch.rand(1, 2, 3), torch.rand(1, 2, 4), [(10, 10)], 100, BestPairs())[
+                0
+            ]
+        )
+        == 6
+    )
 
 
 def test_the_best_class_of_every_query_in_their_order():
@@ -36,7 +48,7 @@ def test_original_size_clips_and_drops_empty_boxes():
     boxes = torch.tensor(
         [[[1.0, 0.5, 0.5, 1.0], [1.5, 0.5, 0.2, 0.2]]]
     )  # half outside, wholly outside
-    found = top_detections(scores, boxes, [(10, 10)], 5)
+    found = top_detections(scores, boxes, [(10, 10)], 5, BestPairs())
     fed = {"image": torch.zeros(3, 10, 10), "height": 20, "width": 40}
     output = to_original_size(found, [fed])[0]["instances"]
     torch.testing.assert_close(output.pred_boxes.tensor, torch.tensor([[30.0, 0, 40, 20]]))
@@ -45,7 +57,7 @@ def test_original_size_clips_and_drops_empty_boxes():
 def test_what_an_image_is_padded_with_does_not_count_for_its_size():
     # An image of 5 x 10 in a square of 10 x 10: the second box lies in the grey below it.
     boxes = torch.tensor([[[0.5, 0.25, 0.5, 0.9], [0.5, 0.75, 0.5, 0.5]]])
-    found = top_detections(torch.tensor([[[0.9], [0.8]]]), boxes, [(10, 10)], 5)
+    found = top_detections(torch.tensor([[[0.9], [0.8]]]), boxes, [(10, 10)], 5, BestPairs())
     fed = {"image": torch.zeros(3, 5, 10), "height": 50, "width": 100}
     output = to_original_size(found, [fed])[0]["instances"]
     assert output.image_size == (50, 100)

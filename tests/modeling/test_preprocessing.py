@@ -16,7 +16,7 @@ def images():
 
 def test_padding_is_zero_after_the_normalisation():
     batch = Preprocessing(pixel_mean=MEAN, pixel_std=STD, size_divisibility=4)(images()[:1])
-    assert batch.tensor.shape == (1, 3, 4, 4) and batch.sizes == [(2, 3)]
+    assert batch.tensor.shape == (1, 3, 4, 4) and batch.sizes == batch.frames == [(2, 3)]
     assert batch.tensor[0, :, 0, 0].tolist() == [30.0, 10.0, 2.0]
     inside = torch.zeros(4, 4, dtype=torch.bool)
     inside[:2, :3] = True
@@ -26,7 +26,8 @@ def test_padding_is_zero_after_the_normalisation():
 
 def test_a_grey_square_is_part_of_the_image():
     batch = GreySquare(pixel_mean=MEAN, pixel_std=STD, side=4, grey=20)(images()[:1])
-    assert batch.tensor.shape == (1, 3, 4, 4) and batch.sizes == [(4, 4)]
+    assert batch.tensor.shape == (1, 3, 4, 4)
+    assert batch.sizes == [(2, 3)] and batch.frames == [(4, 4)]
     assert not batch.padding.any()
     assert batch.tensor[0, :, 0, 0].tolist() == [30.0, 10.0, 2.0]
     assert batch.tensor[0, :, 3, 3].tolist() == [10.0, 0.0, -2.0]
@@ -64,3 +65,23 @@ def test_a_model_learns_and_finds_boxes_relative_to_the_square(tiny_config, make
     expected = whole.pred_boxes.tensor[upper].clone()
     expected[:, 3] = expected[:, 3].clamp(max=128)
     torch.testing.assert_close(own.pred_boxes.tensor, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_masks_end_where_the_image_does(tiny_config, make_batch):
+    """Those of an image in a square are those of the square, without the grey."""
+    cfg = tiny_config("common/models/deformable_detr_pp_masks.py")
+    cfg.model.preprocessing.update(_target_=GreySquare, side=96)
+    cfg.model.preprocessing.pop("size_divisibility", None)
+    model = instantiate(cfg.model)
+    (small,) = make_batch([3])  # 64 x 96
+    assert all(loss.isfinite() for loss in model([small]).values())
+    grey = torch.full((3, 96, 96), 114, dtype=torch.uint8)
+    grey[:, :64] = small["image"]
+    model.eval()
+    with torch.no_grad():
+        whole = model([{"image": grey}])[0]["instances"]
+        own = model([{"image": small["image"]}])[0]["instances"]
+    masks = dict(zip(whole.pred_queries.tolist(), whole.pred_masks[:, :64], strict=True))
+    assert len(own) and own.pred_masks.any()
+    for query, mask in zip(own.pred_queries.tolist(), own.pred_masks, strict=True):
+        assert mask.shape == (64, 96) and (mask != masks[query]).float().mean() < 1e-3
