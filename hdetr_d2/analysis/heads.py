@@ -68,16 +68,12 @@ def look_with(model: DETR, item: dict[str, Any], heads: Mapping[str, Head]) -> d
         item: Detectron2's input dict.
         heads: by name.
     """
-    images = model.preprocessing([item["image"]])
-    features = model.backbone(images.tensor)
-    levels = model.neck(features)
-    padded = (images.tensor.shape[-2], images.tensor.shape[-1])
-    memory = model.encoder(levels, images.padding)
-    maps = Maps(features, levels, memory, padded, images.frames)
+    maps = model.encode([item["image"]])
     activations = {
-        name: activation_maps(memory, partial(_score, head, maps)) for name, head in heads.items()
+        name: activation_maps(maps.memory, partial(_score, head, maps))
+        for name, head in heads.items()
     }
-    return {name: score_map(found, padded, images.sizes[0]) for name, found in activations.items()}
+    return {name: score_map(found, maps.size, maps.sizes[0]) for name, found in activations.items()}
 
 
 def _score(head: Head, maps: Maps, memory: Memory) -> Tensor:

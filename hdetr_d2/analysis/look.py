@@ -41,9 +41,9 @@ def look(model: DETR, item: dict[str, Any], *, all_queries: bool = False) -> Loo
     Raises:
         UserError: objects that the model cannot have.
     """
-    images = model.preprocessing([item["image"]])
-    targets = Targets.from_inputs([item], model.num_classes, model.device, sizes=images.frames)
-    memory = model.encoder(model.neck(model.backbone(images.tensor)), images.padding)
+    maps = model.encode([item["image"]])
+    memory, sizes = maps.memory, (maps.size, maps.sizes[0])
+    targets = Targets.from_inputs([item], model.num_classes, model.device, sizes=maps.frames)
     match = Match((1,) * model.decoder.num_layers)
     group = QueryGroup("", model.query_selection(memory).main, match)
     with CrossAttention(model.decoder) as watching:
@@ -51,7 +51,6 @@ def look(model: DETR, item: dict[str, Any], *, all_queries: bool = False) -> Loo
     (assignment,) = model.matcher([Output("", predictions, targets, match)])
     counts = torch.ones_like(assignment) if all_queries else assignment >= 0
     attended = on_levels(watching.attended(counts.to(memory.tokens.dtype)), memory)
-    sizes = (images.tensor.shape[-2:], images.sizes[0])
     return Look(
         item["image"],
         item["instances"].gt_boxes.tensor,

@@ -49,8 +49,9 @@ class MaskLoss(nn.Module):
 
     def loss_mask(self, logits: Tensor, masks: Tensor, learned: Tensor) -> Tensor:
         """The focal loss, summed; the kernels see every mask as a layer of pixels of one class."""
-        labels = torch.where(masks, 0, BACKGROUND)
-        labels = torch.where(learned[..., None, None], labels, NO_LOSS).flatten(2)  # [B, G, H * W]
+        # In place: a label is 64 times as large as the pixel of a mask.
+        labels = masks.flatten(2).long().add_(BACKGROUND)  # 0 in the mask; [B, G, H * W]
+        labels.masked_fill_(~learned[..., None], NO_LOSS)
         pixels = logits.flatten(2).flatten(0, 1)[:, None, :, None]
         sums = sigmoid_focal_loss(pixels, labels.flatten(0, 1)[:, None], self.alpha, self.gamma)
         return sums.sum() / labels.shape[-1]

@@ -53,7 +53,11 @@ class PredictionHeads(nn.Module):
         """Logits `Tensor[B, Q, K]` and box deltas `Tensor[B, Q, 4]` (before the sigmoid) of
         `Tensor[B, Q, C]`, in the dtype of the weights also under autocast.
         """
-        return self._apply_head(self.class_heads, layer, states), self.box_deltas(layer, states)
+        return self.class_logits(layer, states), self.box_deltas(layer, states)
+
+    def class_logits(self, layer: int, states: Tensor) -> Tensor:
+        """The logits alone."""
+        return self._apply_head(self.class_heads, layer, states)
 
     def box_deltas(self, layer: int, states: Tensor) -> Tensor:
         """The box deltas alone."""

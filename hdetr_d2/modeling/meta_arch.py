@@ -154,7 +154,7 @@ class DETR(nn.Module):
 
     def optional_keys(self) -> list[str]:
         """Prefixes of what the weights that a training starts from may lack: it begins anew."""
-        return ["mask_head"]
+        return ["mask_head", "schemes", "scheme_slots"]
 
     def training_only_keys(self) -> list[str]:
         """Prefixes of what evaluation does without: a checkpoint for it need not have them."""
@@ -182,39 +182,35 @@ class DETR(nn.Module):
             `pred_queries` (index of the query), of a mask head also `pred_masks` (`Tensor[n, H, W]`
             bool, of the original image); with `panoptic` also Detectron2's "panoptic_seg".
         """
-        images = self.preprocessing([item["image"] for item in batched_inputs])
-        features = self.backbone(images.tensor)
-        levels = self.neck(features)
-        height, width = images.tensor.shape[-2:]
-        memory = self.encoder(levels, images.padding)
-        maps = Maps(features, levels, memory, (height, width), images.frames)
+        maps = self.encode([item["image"] for item in batched_inputs])
         if self.training:
             with_masks = self.mask_head is not None
             targets = Targets.from_inputs(
-                batched_inputs, self.num_classes, self.device, with_masks, images.frames
+                batched_inputs, self.num_classes, self.device, with_masks, maps.frames
             )
             return self._losses(maps, targets, num_targets, share)
         if self.detector is not None:
             return to_original_size(self.detector(self, maps), batched_inputs)
-        predictions = self.predict(memory)
+        predictions = self.predict(maps.memory)
         scores = self.criterion.class_loss.scores(predictions.logits[-1].float())
         detections = top_detections(
-            scores, predictions.boxes[-1], images.frames, self.num_select, self.pick
+            scores, predictions.boxes[-1], maps.frames, self.num_select, self.pick
         )
         outputs = to_original_size(detections, batched_inputs)
         if self.mask_head is not None:
-            add_masks(outputs, self.mask_head, predictions, maps, images.sizes)
+            add_masks(outputs, self.mask_head, predictions, maps)
             if self.panoptic is not None:
-                add_panoptic(
-                    outputs,
-                    self.mask_head,
-                    self.panoptic,
-                    scores,
-                    predictions,
-                    maps,
-                    images.sizes,
-                )
+                add_panoptic(outputs, self.mask_head, self.panoptic, scores, predictions, maps)
         return outputs
+
+    def encode(self, images: Sequence[Tensor]) -> Maps:
+        """The maps of a batch of images, `Tensor[3, H_i, W_i]` each, RGB, 0 to 255."""
+        batch = self.preprocessing(images)
+        features = self.backbone(batch.tensor)
+        levels = self.neck(features)
+        memory = self.encoder(levels, batch.padding)
+        height, width = batch.tensor.shape[-2:]
+        return Maps(features, levels, memory, (height, width), batch.sizes, batch.frames)
 
     def predict(self, memory: Memory) -> Predictions:
         """Those of the main queries."""
@@ -230,7 +226,8 @@ class DETR(nn.Module):
         selection = self.query_selection(memory, list(self.scheme_slots.values()))
         main = self._main_group(selection.main)
         slots = dict(zip(self.scheme_slots, selection.extra, strict=True))
-        groups, losses = [main], dict[str, Tensor]()
+        groups = [main]
+        losses: dict[str, Tensor] = {}
         for scheme in self.schemes:
             added = scheme.contribute(
                 Context(
@@ -245,7 +242,7 @@ class DETR(nn.Module):
                 )
             )
             groups += added.groups
-            losses |= added.losses
+            _add(losses, added.losses)
         outputs = [
             Output(group.name, predictions, targets, group.assigner, group.weight, group.blocks)
             for group, predictions in zip(groups, self.decoder(groups, memory), strict=True)
@@ -258,9 +255,9 @@ class DETR(nn.Module):
             assignments = self._assign(outputs)
         with section("loss"):
             for output, assignment in zip(outputs, assignments, strict=True):
-                losses |= self.criterion(output, assignment, num_targets, share)
+                _add(losses, self.criterion(output, assignment, num_targets, share))
             if self.mask_head is not None:
-                losses |= self.mask_head.losses(outputs[0], assignments[0], maps, num_targets)
+                _add(losses, self.mask_head.losses(outputs[0], assignments[0], maps, num_targets))
         return losses
 
     def _assign(self, outputs: Sequence[Output]) -> list[Assignment]:
@@ -281,6 +278,13 @@ class DETR(nn.Module):
         for scheme in self.schemes:
             weight *= scheme.main_weight()
         return QueryGroup("", queries, Match(capacity), weight)
+
+
+def _add(losses: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:
+    """Raises ValueError for a loss that is there already: its groups have one name."""
+    if twice := sorted(losses.keys() & more.keys()):
+        raise ValueError(f"Two groups of queries or heads have the losses {', '.join(twice)}.")
+    losses.update(more)
 
 
 def _check_features(backbone: Backbone, wanted: Mapping[str, int], part: str) -> None:

@@ -19,7 +19,6 @@ def add_masks(
     head: MaskHead,
     predictions: Predictions,
     maps: Maps,
-    sizes: Sequence[tuple[int, int]],
 ) -> None:
     """Gives the detections of each image their `pred_masks`, `Tensor[n, H, W]` bool in pixels of
     the original image.
@@ -27,9 +26,8 @@ def add_masks(
     Args:
         outputs: of each image {"instances": Instances} with `pred_queries`.
         predictions: of the main queries.
-        sizes: (H, W) of each image as it was fed, without what lies around it.
     """
-    for index, (output, size) in enumerate(zip(outputs, sizes, strict=True)):
+    for index, (output, size) in enumerate(zip(outputs, maps.sizes, strict=True)):
         instances = output["instances"]
         # A query may be there with several classes.
         queries, place = instances.pred_queries.unique(return_inverse=True)
@@ -48,7 +46,6 @@ def add_panoptic(
     scores: Tensor,
     predictions: Predictions,
     maps: Maps,
-    sizes: Sequence[tuple[int, int]],
 ) -> None:
     """Gives each image its "panoptic_seg", what `merger` makes of its queries.
 
@@ -56,9 +53,8 @@ def add_panoptic(
         outputs: of each image {"instances": Instances}, which know the original size.
         scores: `Tensor[B, Q, K]`.
         predictions: of the main queries.
-        sizes: (H, W) of each image as it was fed, without what lies around it.
     """
-    for index, (output, size) in enumerate(zip(outputs, sizes, strict=True)):
+    for index, (output, size) in enumerate(zip(outputs, maps.sizes, strict=True)):
         queries, best, labels = merger.select(scores[index])
         parts = _logits(head, predictions, queries, maps, index, size)
         logits = torch.cat([best.new_zeros(0, *size), *parts])

@@ -57,11 +57,16 @@ def batched_assignment(
     _check(costs, num_targets)
     if not costs:
         return []
-    if _why_no_kernel(num_targets.device):
-        answers = _solve_on_host(costs, num_targets, capacities)
-    else:
+    if _use_kernel(num_targets.device):
         answers = _solve(costs, num_targets, capacities)
+    else:
+        answers = _solve_on_host(costs, num_targets, capacities)
     return answers[0] if isinstance(cost, Tensor) else answers
+
+
+@torch.compiler.assume_constant_result  # asked while a graph is traced
+def _use_kernel(device: torch.device) -> bool:
+    return not _why_no_kernel(device)
 
 
 @functools.cache

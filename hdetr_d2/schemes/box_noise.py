@@ -5,12 +5,15 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from hdetr_d2.structures import BACKGROUND, NO_LOSS
+
 
 class BoxNoise(ABC):
     """Moves boxes at random.
 
     kinds: queries that a target has in every block: the first shall find it again, the others,
-    which lie too far from it, shall find nothing.
+    which lie too far from it, shall find nothing. padding: what queries learn that have no target,
+    in an image with fewer than others: `BACKGROUND` or `NO_LOSS`.
 
     Args:
         scale: of the noise; 0 leaves every box as it is.
@@ -20,6 +23,7 @@ class BoxNoise(ABC):
     """
 
     kinds: int
+    padding: int
 
     def __init__(self, *, scale: float) -> None:
         if scale < 0:
@@ -37,6 +41,7 @@ class CentreNoise(BoxNoise):
     """
 
     kinds = 1
+    padding = NO_LOSS
 
     def __call__(self, boxes: Tensor) -> Tensor:
         size = boxes[..., 2:]
@@ -50,6 +55,7 @@ class ContrastiveNoise(BoxNoise):
     """
 
     kinds = 2
+    padding = BACKGROUND
 
     def __call__(self, boxes: Tensor) -> Tensor:
         centre, size = boxes.split(2, -1)

@@ -98,11 +98,11 @@ class Denoising(Scheme):
         return torch.where(changed, drawn, labels)
 
     def _assignment(self, targets: Targets) -> Assignment:
-        """That of one block, `Tensor[B, kinds * G]`. Queries of the padding are background, too,
-        but in a batch without any target there is nothing to learn.
+        """That of one block, `Tensor[B, kinds * G]`. In a batch without any target there is nothing
+        to learn.
         """
         places = torch.arange(targets.labels.shape[1], device=targets.labels.device)
-        positive = torch.where(targets.valid, places, BACKGROUND)
+        positive = torch.where(targets.valid, places, self.box_noise.padding)
         negatives = (self.box_noise.kinds - 1) * len(places)
         row = F.pad(positive, (0, negatives), value=BACKGROUND)
         return torch.where(targets.valid.any(), row, NO_LOSS)

@@ -12,7 +12,7 @@ from hdetr_d2.structures.assignment import (
     Match,
 )
 from hdetr_d2.structures.memory import Maps, Memory
-from hdetr_d2.structures.predictions import Output, Predictions
+from hdetr_d2.structures.predictions import Layers, Output, Predictions
 from hdetr_d2.structures.queries import AttentionBias, Queries, QueryGroup
 from hdetr_d2.structures.targets import Targets
 
@@ -23,6 +23,7 @@ __all__ = [
     "BACKGROUND",
     "Counted",
     "Given",
+    "Layers",
     "Maps",
     "Match",
     "Memory",

@@ -41,14 +41,15 @@ class Maps:
     """What is known of the pixels of a batch.
 
     features: of the backbone, by name, `Tensor[B, C_f, H_f, W_f]`. levels: of the neck, `Tensor[B,
-    C, H_l, W_l]`. memory: the encoder's output. size: (H, W) of the padded images. frames: (H, W)
-    in pixels that the boxes of each image are relative to.
+    C, H_l, W_l]`. memory: the encoder's output. size: (H, W) of the padded images. sizes: (H, W) of
+    the images as they came. frames: (H, W) in pixels that the boxes of each image are relative to.
     """
 
     features: Mapping[str, Tensor]
     levels: Sequence[Tensor]
     memory: Memory
     size: tuple[int, int]
+    sizes: Sequence[tuple[int, int]]
     frames: Sequence[tuple[int, int]]
 
     def of_image(self, index: int) -> "Maps":
@@ -57,4 +58,4 @@ class Maps:
         cut = (memory.tokens[one], memory.padding[one], memory.shapes, memory.valid_ratios[one])
         features = {name: feature[one] for name, feature in self.features.items()}
         levels = [level[one] for level in self.levels]
-        return Maps(features, levels, Memory(*cut), self.size, self.frames[one])
+        return Maps(features, levels, Memory(*cut), self.size, self.sizes[one], self.frames[one])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from hdetr_d2.structures.assignment import Assigner
@@ -21,12 +22,32 @@ class Predictions:
     boxes: Tensor
     states: Tensor | None = None
 
-    def split(self, lengths: Sequence[int]) -> "list[Predictions]":
-        """Those of one row of queries after the other."""
-        parts = [self.logits.split([*lengths], 2), self.boxes.split([*lengths], 2)]
-        if self.states is not None:
-            parts.append(self.states.split([*lengths], 1))
-        return [Predictions(*part) for part in zip(*parts, strict=True)]
+
+@dataclass
+class Layers:
+    """What the decoder says of the queries of all groups, which stand one after the other.
+
+    logits: `Tensor[B, Q, K]` of each layer. boxes: `Tensor[B, Q, 4]` of each layer, cxcywh in [0,
+    1]. states: of the last layer, `Tensor[B, Q, C]`.
+    """
+
+    logits: list[Tensor]
+    boxes: list[Tensor]
+    states: Tensor
+
+    def split(self, lengths: Sequence[int]) -> list[Predictions]:
+        """The predictions of each group, in one piece: a part of what is stacked already would be
+        copied by every operator that asks for that.
+        """
+        logits, boxes = (_split(layers, lengths) for layers in (self.logits, self.boxes))
+        states = self.states.split([*lengths], 1)
+        return [Predictions(*part) for part in zip(logits, boxes, states, strict=True)]
+
+
+def _split(layers: Sequence[Tensor], lengths: Sequence[int]) -> list[Tensor]:
+    """`Tensor[B, Q, N]` of each layer to `Tensor[L, B, Q_g, N]` of each group."""
+    parts = zip(*(layer.split([*lengths], 1) for layer in layers), strict=True)
+    return [torch.stack(part) for part in parts]
 
 
 @dataclass

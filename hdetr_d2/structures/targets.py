@@ -67,22 +67,26 @@ class Targets:
         labels = torch.stack([_pad_rows(labels, most) for labels, _ in per_image])
         boxes = torch.stack([_pad_rows(boxes, most) for _, boxes in per_image])
         valid = torch.arange(most) < counts[:, None]
-        parts = [labels, boxes, valid.to(labels.device)]
+        parts = [part.to(device, non_blocking=True) for part in (labels, boxes, valid)]
         if with_masks:
-            parts.append(_pad_masks([_masks_of(item) for item in batched_inputs], most))
-        return cls(*(part.to(device, non_blocking=True) for part in parts))
+            masks = [_masks_of(item) for item in batched_inputs]
+            parts.append(_pad_masks(masks, most, device))
+        return cls(*parts)
 
 
 def _pad_rows(rows: Tensor, length: int) -> Tensor:
     return torch.cat([rows, rows.new_zeros(length - len(rows), *rows.shape[1:])])
 
 
-def _pad_masks(masks: Sequence[Tensor], length: int) -> Tensor:
-    """Masks `Tensor[G_i, H_i, W_i]` of each image as `Tensor[B, length, H, W]`."""
+def _pad_masks(masks: Sequence[Tensor], length: int, device: torch.device) -> Tensor:
+    """Masks `Tensor[G_i, H_i, W_i]` of each image as `Tensor[B, length, H, W]` on `device`, where
+    the padding is made: most of it need not travel.
+    """
     height, width = (max(m.shape[axis] for m in masks) for axis in (1, 2))
-    padded = masks[0].new_zeros(len(masks), length, height, width)
+    shape = (len(masks), length, height, width)
+    padded = torch.zeros(shape, dtype=torch.bool, device=device)
     for row, given in zip(padded, masks, strict=True):
-        row[: len(given), : given.shape[1], : given.shape[2]] = given
+        row[: len(given), : given.shape[1], : given.shape[2]].copy_(given, non_blocking=True)
     return padded
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -36,6 +37,7 @@ class Pyramid:
     strides: Sequence[int]
     sizes: Sequence[tuple[int, int]]
 
+    @cached_property
     def cells(self) -> Cells:
         """The cells of all levels, also of the padding."""
         levels = zip(self.maps, self.strides, strict=True)
@@ -47,6 +49,7 @@ class Pyramid:
         valid = (whole < sides[:, None]).all(-1)
         return Cells(whole, torch.cat(strides), valid, lengths)
 
+    @cached_property
     def tokens(self) -> Tensor:
         """The features of all cells, `Tensor[B, A, C]`."""
         return torch.cat([map_.flatten(2).transpose(1, 2) for map_ in self.maps], 1)

@@ -75,8 +75,8 @@ def record(model: DETR, image: Tensor, strength: float) -> Recording:
         UserError: the model has no routed branch.
     """
     recorder = Recorder(routed_branch(model), strength)
-    images = model.preprocessing([image])
-    memory = model.encoder(model.neck(model.backbone(images.tensor)), images.padding)
+    maps = model.encode([image])
+    memory = maps.memory
     queries = model.query_selection(memory).main
     match = Match((1,) * model.decoder.num_layers)
     (found,) = model.decoder([QueryGroup("", queries, match, attention_bias=recorder)], memory)

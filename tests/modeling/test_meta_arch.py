@@ -10,7 +10,8 @@ from detectron2.structures import Boxes, Instances
 from hdetr_d2.errors import UserError
 from hdetr_d2.modeling import SchemeDetector
 from hdetr_d2.modeling.postprocessing import BestPairs
-from hdetr_d2.schemes import OneToOne
+from hdetr_d2.schemes import Contribution, OneToOne, Scheme
+from hdetr_d2.structures import Match, QueryGroup
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MODELS = sorted(
@@ -18,6 +19,14 @@ MODELS = sorted(
 )
 DENSE = "common/models/detr.py"
 PLUS_PLUS = "common/models/deformable_detr_pp.py"
+DENOISING = {
+    "_target_": "hdetr_d2.schemes.Denoising",
+    "num_classes": 3,
+    "dim": 32,
+    "box_noise": {"_target_": "hdetr_d2.schemes.CentreNoise", "scale": 0.4},
+    "label_noise": 0.25,
+    "groups": 2,
+}
 TWO_STAGE = "common/models/deformable_detr_two_stage.py"
 
 
@@ -51,6 +60,30 @@ def test_loss_names(tiny_model, make_batch, path):
 def test_without_objects_only_classes_are_learned(tiny_model, make_batch):
     losses = tiny_model()(make_batch([0, 0]))
     assert all((loss > 0) == ("class" in name) for name, loss in losses.items())
+
+
+@pytest.mark.parametrize("name", ["enc", "dn"])
+def test_two_groups_of_one_name(tiny_model, make_batch, name):
+    """Their losses would be one."""
+
+    class Namesake(Scheme):
+        def contribute(self, context):
+            queries, match = context.main.queries, Match((1,) * context.num_layers)
+            return Contribution([QueryGroup(name, queries, match)])
+
+    schemes = {"enc": [], "dn": [DENOISING]}[name]
+    model = tiny_model(schemes=schemes)
+    model.schemes.append(Namesake())
+    with pytest.raises(ValueError, match=f"Two groups .* losses loss_bbox_{name}"):
+        model(make_batch([1]))
+
+
+@pytest.mark.parametrize("path", MODELS)
+def test_groups_are_in_one_piece(tiny_model, make_batch, path):
+    model, seen = tiny_model(path), []
+    model.decoder.register_forward_hook(lambda module, args, found: seen.extend(found))
+    model(make_batch([1, 2]))
+    assert all(found.logits.is_contiguous() and found.boxes.is_contiguous() for found in seen)
 
 
 @pytest.mark.parametrize("path", MODELS)

@@ -17,19 +17,11 @@ def masks_by_hand(model, batch, found):
     """The masks of all queries of a batch at once, as DETR makes them."""
     seen = []
     with model.decoder.register_forward_hook(lambda module, args, answer: seen.extend(answer)):
-        handle = model.mask_head.register_forward_pre_hook(
-            lambda module, args: seen.append(args[1])
-        )
         model(batch)
-        handle.remove()
-    images = model.preprocessing([item["image"] for item in batch])
-    features = model.backbone(images.tensor)
-    levels = model.neck(features)
-    memory = model.encoder(levels, images.padding)
-    maps = type(seen[1])(features, levels, memory, (64, 96), images.sizes)
+    maps = model.encode([item["image"] for item in batch])
     logits = F.interpolate(model.mask_head(seen[0].states, maps), (64, 96), mode="bilinear")
     masks = []
-    for row, instances, (height, width) in zip(logits, found, images.sizes, strict=True):
+    for row, instances, (height, width) in zip(logits, found, maps.sizes, strict=True):
         inside = (row.sigmoid() > 0.5)[:, :height, :width].float()
         masks.append(F.interpolate(inside[None], instances.image_size)[0].bool())
     return [m[instances.pred_queries] for m, instances in zip(masks, found, strict=True)]

@@ -102,6 +102,13 @@ def test_opcheck() -> None:
     torch.library.opcheck(torch.ops.hdetr_d2.batched_assignment, (costs, counts, capacities))
 
 
+def test_one_graph() -> None:
+    costs, counts, capacities = step()
+    compiled = torch.compile(batched_assignment, fullgraph=True, backend="eager")
+    answers = compiled(costs, counts, capacities)
+    assert all(map(torch.equal, answers, batched_assignment(costs, counts, capacities)))
+
+
 def test_a_fake_step_needs_no_numbers() -> None:
     costs, counts, capacities = step()
     with torch._subclasses.FakeTensorMode() as mode:

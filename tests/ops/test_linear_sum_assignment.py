@@ -35,6 +35,14 @@ def test_as_scipy(maximize: bool) -> None:
         assert rows.dtype == columns.dtype == torch.int64
 
 
+@pytest.mark.parametrize("maximize", [False, True])
+def test_whole_numbers(maximize: bool) -> None:
+    cost = torch.tensor([[4, 1, 3], [2, 0, 5]], dtype=torch.uint8)
+    ((rows, columns),) = linear_sum_assignment([cost], maximize)
+    wanted = scipy.optimize.linear_sum_assignment(cost.numpy(), maximize)
+    assert (rows.tolist(), columns.tolist()) == tuple(each.tolist() for each in wanted)
+
+
 def test_by_hand() -> None:
     cost = torch.tensor([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0], [3.0, 2.0, 2.0]])
     ((rows, columns),) = linear_sum_assignment([cost])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hdetr_d2.layers import Layout, Span
-from hdetr_d2.structures import AttentionBias, Memory, Predictions, Queries, QueryGroup
+from hdetr_d2.structures import AttentionBias, Layers, Memory, Predictions, Queries, QueryGroup
 
 
 def run_layer(layer: nn.Module, *inputs: Any, checkpointing: bool) -> Tensor:
@@ -52,7 +52,7 @@ class Decoder(nn.Module, ABC):
         return self.decode(queries, Layouts(groups), memory).split(lengths)
 
     @abstractmethod
-    def decode(self, queries: Queries, layouts: "Layouts", memory: Memory) -> Predictions:
+    def decode(self, queries: Queries, layouts: "Layouts", memory: Memory) -> Layers:
         """The predictions of the queries of all groups, which stand one after the other."""
 
 

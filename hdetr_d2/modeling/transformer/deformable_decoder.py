@@ -10,7 +10,7 @@ from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder, Layouts, run_layer
 from hdetr_d2.modeling.transformer.layers import DecoderLayer
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
-from hdetr_d2.structures import Memory, Predictions, Queries
+from hdetr_d2.structures import Layers, Memory, Queries
 
 
 class DeformableDecoderLayer(DecoderLayer):
@@ -73,11 +73,12 @@ class DeformableDecoder(Decoder):
         self.checkpointing = checkpointing
         self.layers = nn.ModuleList(DeformableDecoderLayer(sizes) for _ in range(num_layers))
 
-    def decode(self, queries: Queries, layouts: Layouts, memory: Memory) -> Predictions:
+    def decode(self, queries: Queries, layouts: Layouts, memory: Memory) -> Layers:
         x, reference = queries.content, queries.reference
         assert reference is not None  # all queries of this family start at a place
         origin = reference  # what a box head adds to: the reference, or its un-detached form
-        logits, boxes = list[Tensor](), list[Tensor]()
+        logits: list[Tensor] = []  # list[Tensor]() could not be compiled
+        boxes: list[Tensor] = []
         for index, layer in enumerate(self.layers):
             on_levels = _on_levels(reference, memory.valid_ratios)
             position = queries.position
@@ -96,7 +97,7 @@ class DeformableDecoder(Decoder):
                 refined = self._move(reference, step)
                 reference = refined.detach()
                 origin = refined if self.look_forward_twice else reference
-        return Predictions(torch.stack(logits), torch.stack(boxes), state)
+        return Layers(logits, boxes, state)
 
     def _move(self, reference: Tensor, delta: Tensor) -> Tensor:
         """The box `Tensor[B, Q, 4]` at `delta` from a reference; one of 2 numbers has no size."""

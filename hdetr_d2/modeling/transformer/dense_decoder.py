@@ -1,13 +1,12 @@
 """The decoder of DETR (https://arxiv.org/abs/2005.12872), over all query groups in one pass."""
 
-import torch
 from torch import Tensor, nn
 
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder, Layouts, run_layer
 from hdetr_d2.modeling.transformer.layers import DecoderLayer
 from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes
-from hdetr_d2.structures import Memory, Predictions, Queries
+from hdetr_d2.structures import Layers, Memory, Queries
 
 
 class DenseDecoderLayer(DecoderLayer):
@@ -50,8 +49,10 @@ class DenseDecoder(Decoder):
         self.layers = nn.ModuleList(DenseDecoderLayer(sizes) for _ in range(num_layers))
         self.norm = sizes.norm()
 
-    def decode(self, queries: Queries, layouts: Layouts, memory: Memory) -> Predictions:
-        x, logits, boxes = queries.content, list[Tensor](), list[Tensor]()
+    def decode(self, queries: Queries, layouts: Layouts, memory: Memory) -> Layers:
+        x = queries.content
+        logits: list[Tensor] = []  # list[Tensor]() could not be compiled
+        boxes: list[Tensor] = []
         for index, layer in enumerate(self.layers):
             before = (boxes[-1].detach(), logits[-1]) if index else (None, None)
             layout = layouts.of_layer(index, *before)
@@ -61,4 +62,4 @@ class DenseDecoder(Decoder):
             layer_logits, box = self.heads(index, state)
             logits.append(layer_logits)
             boxes.append(box.sigmoid())
-        return Predictions(torch.stack(logits), torch.stack(boxes), state)
+        return Layers(logits, boxes, state)

@@ -42,36 +42,38 @@ class ProposalQueries(QuerySelection):
         return Slots(num, self.content_dim)
 
     def forward(self, memory: Memory, extra: Sequence[Slots] = ()) -> Selection:
-        states, anchors = self._candidates(memory)
-        logits, delta = self.heads(0, states)
-        unactivated = delta + anchors
+        tokens, anchors = self._candidates(memory)
         slots = (self.slots, *extra)
-        wanted = sum(each.num for each in slots)
-        ranking = self.objectness(self.heads.class_loss.confidence(logits))
-        best = ranking.topk(min(wanted, logits.shape[1]), dim=1).indices
-        lengths = _clip([each.num for each in slots], best.shape[1])
-        reference = _pick(unactivated.detach(), best).sigmoid()
+        lengths = _clip([each.num for each in slots], tokens.shape[1])
+        reference, learners = self.propose(tokens, anchors, lengths)
         main, *others = (
             self.queries(*part) for part in zip(slots, reference.split(lengths, 1), strict=True)
         )
-        return Selection(main, others, self.learners(logits, unactivated, best[:, : lengths[0]]))
+        return Selection(main, others, learners)
 
     @abstractmethod
-    def objectness(self, confidence: Tensor) -> Tensor:
-        """`Tensor[B, S, K]` by class to `Tensor[B, S]`, by which proposals are ranked."""
+    def propose(
+        self, tokens: Tensor, anchors: Tensor, lengths: Sequence[int]
+    ) -> tuple[Tensor, Predictions]:
+        """The best proposals `Tensor[B, Q, 4]`, the best first, Q the sum of `lengths`; and those
+        that have losses.
+
+        Args:
+            tokens: `Tensor[B, S, C]`.
+            anchors: the logits of their boxes, `Tensor[B, S, 4]`.
+            lengths: queries of the main group, and of each further one.
+        """
 
     @abstractmethod
     def queries(self, slots: Slots, reference: Tensor) -> Queries:
         """Queries at proposals `Tensor[B, Q, 4]`, of which there may be fewer than slots."""
 
-    @abstractmethod
-    def learners(self, logits: Tensor, unactivated: Tensor, main: Tensor) -> Predictions:
-        """The proposals that have losses; `main` `Tensor[B, Q]` are those of the main group."""
+    def project(self, tokens: Tensor) -> Tensor:
+        """The states that the heads read."""
+        return self.proposal_norm(self.proposal_proj(tokens))
 
     def _candidates(self, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Projected tokens `Tensor[B, S, C]` and the logits of their anchor boxes `Tensor[B, S,
-        4]`.
-        """
+        """Tokens `Tensor[B, S, C]` and the logits of their anchor boxes `Tensor[B, S, 4]`."""
         centres = cell_centres(memory.shapes, memory.valid_ratios)
         sides = [
             torch.full((h * w, 2), 0.05 * 2.0**level, device=centres.device)
@@ -82,8 +84,7 @@ class ProposalQueries(QuerySelection):
             ..., None
         ]
         anchors = torch.log(anchors / (1 - anchors)).masked_fill(~usable, float("inf"))
-        tokens = memory.tokens.masked_fill(~usable, 0.0)
-        return self.proposal_norm(self.proposal_proj(tokens)), anchors
+        return memory.tokens.masked_fill(~usable, 0.0), anchors
 
 
 class ObjectQueries(ProposalQueries):
@@ -110,17 +111,22 @@ class ObjectQueries(ProposalQueries):
         Q, 2 * C]`.
         """
 
-    def objectness(self, confidence: Tensor) -> Tensor:
-        return confidence[..., 0]  # class 0 stands for "object": every label is 0
+    def propose(
+        self, tokens: Tensor, anchors: Tensor, lengths: Sequence[int]
+    ) -> tuple[Tensor, Predictions]:
+        logits, delta = self.heads(0, self.project(tokens))
+        unactivated = delta + anchors
+        # Class 0 stands for "object": every label is 0.
+        objectness = self.heads.class_loss.confidence(logits.detach())[..., 0]
+        best = objectness.topk(sum(lengths), dim=1).indices
+        reference = _pick(unactivated.detach(), best).sigmoid()
+        return reference, Predictions(logits[None], unactivated.sigmoid()[None])
 
     def queries(self, slots: Slots, reference: Tensor) -> Queries:
         position, content = self._at(reference)
         if self.mixed_selection:
             content = slots.table[: reference.shape[1]].expand(len(reference), -1, -1)
         return Queries(content, position, reference)
-
-    def learners(self, logits: Tensor, unactivated: Tensor, main: Tensor) -> Predictions:
-        return Predictions(logits[None], unactivated.sigmoid()[None])
 
     def embed_boxes(self, boxes: Tensor) -> Tensor:
         return self._at(boxes)[0]
@@ -165,15 +171,26 @@ class DINOQueries(ProposalQueries):
     def __init__(self, *, num_queries: int, dim: int, heads: PredictionHeads) -> None:
         super().__init__(num_queries=num_queries, dim=dim, heads=heads, content_dim=dim)
 
-    def objectness(self, confidence: Tensor) -> Tensor:
-        return confidence.amax(-1)
+    def propose(
+        self, tokens: Tensor, anchors: Tensor, lengths: Sequence[int]
+    ) -> tuple[Tensor, Predictions]:
+        best = self._best(tokens, sum(lengths))
+        logits, delta = self.heads(0, self.project(_pick(tokens, best)))
+        boxes = (delta + _pick(anchors, best)).sigmoid()
+        learning = slice(lengths[0])
+        return boxes.detach(), Predictions(logits[None, :, learning], boxes[None, :, learning])
+
+    @torch.no_grad()
+    def _best(self, tokens: Tensor, number: int) -> Tensor:
+        """Places `Tensor[B, number]` of the tokens that are surest of their class. Those that are
+        not picked learn nothing, so the backward pass needs to keep nothing of them.
+        """
+        logits = self.heads.class_logits(0, self.project(tokens))
+        return self.heads.class_loss.confidence(logits).amax(-1).topk(number, dim=1).indices
 
     def queries(self, slots: Slots, reference: Tensor) -> Queries:
         content = slots.table[: reference.shape[1]].expand(len(reference), -1, -1)
         return Queries(content, None, reference)
-
-    def learners(self, logits: Tensor, unactivated: Tensor, main: Tensor) -> Predictions:
-        return Predictions(_pick(logits, main)[None], _pick(unactivated, main).sigmoid()[None])
 
     def embed_boxes(self, boxes: Tensor) -> None:
         return None

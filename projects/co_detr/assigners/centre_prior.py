@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.projects.co_detr.anchors import Anchors
-from hdetr_d2.projects.co_detr.boxes import box_centres, box_sides, boxes_around, side_distances
+from hdetr_d2.projects.co_detr.boxes import box_centres, box_sides
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment
 
@@ -26,15 +26,26 @@ def assign_by_centre(anchors: Anchors, targets: PixelTargets, radius: float = 1.
         targets: of the B images.
         radius: strides from the middle of a target, in x and in y.
     """
-    distances = side_distances(anchors.centres, targets.boxes[:, :, None])  # [B, G, N, 4]
-    farthest = distances.amax(-1)
+    closest, farthest = _closest_and_farthest(anchors.centres, targets.boxes)
     nearest, limit = _ranges(anchors)
-    can = (distances.amin(-1) > 0) & (farthest >= nearest) & (farthest <= limit)
+    can = (closest > 0) & (farthest >= nearest) & (farthest <= limit)
     can &= _in_the_middle(anchors, targets, radius) & targets.valid[..., None]
     area = box_sides(targets.boxes).prod(-1)[..., None]
     smallest, index = area.where(can, float("inf")).min(1)
     answer = torch.where(smallest.isfinite(), index, BACKGROUND)
     return torch.where(anchors.valid, answer, NO_LOSS)
+
+
+def _closest_and_farthest(points: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """The distances `Tensor[B, G, N]` of points `Tensor[N, 2]` to the closest and to the farthest
+    side of boxes `Tensor[B, G, 4]`; one side after the other, as all four are four times as large.
+    """
+    x, y = points.unbind(-1)
+    left, top, right, bottom = boxes[..., None].unbind(-2)
+    closest = farthest = x - left
+    for distance in (y - top, right - x, bottom - y):
+        closest, farthest = closest.minimum(distance), farthest.maximum(distance)
+    return closest, farthest
 
 
 def _ranges(anchors: Anchors) -> tuple[Tensor, Tensor]:
@@ -48,7 +59,7 @@ def _ranges(anchors: Anchors) -> tuple[Tensor, Tensor]:
 
 def _in_the_middle(anchors: Anchors, targets: PixelTargets, radius: float) -> Tensor:
     """`Tensor[B, G, N]` bool: less than `radius` strides from the middle of the target."""
-    middle = box_centres(targets.boxes)[:, :, None]
-    reach = radius * anchors.strides[:, None].expand(-1, 4)
-    square = boxes_around(middle, reach)  # [B, G, N, 4]
-    return side_distances(anchors.centres, square).amin(-1) > 0
+    x, y = anchors.centres.unbind(-1)
+    middle_x, middle_y = box_centres(targets.boxes)[..., None].unbind(-2)
+    reach = radius * anchors.strides
+    return ((x - middle_x).abs() < reach) & ((y - middle_y).abs() < reach)

@@ -6,7 +6,7 @@ from hdetr_d2.projects.co_detr.anchors import Anchors
 from hdetr_d2.projects.co_detr.assigners import assign_by_statistics
 from hdetr_d2.projects.co_detr.box_coder import DeltaCoder
 from hdetr_d2.projects.co_detr.heads.centerness import CenternessHead
-from hdetr_d2.projects.co_detr.heads.predictor import Predictions
+from hdetr_d2.projects.co_detr.heads.predictor import DensePredictions
 from hdetr_d2.projects.co_detr.losses import mean_positives
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import Assignment
@@ -22,7 +22,7 @@ class ATSSHead(CenternessHead):
         return self.coder.decode(anchors.boxes, raw)
 
     def assign(
-        self, predictions: Predictions, anchors: Anchors, targets: PixelTargets
+        self, predictions: DensePredictions, anchors: Anchors, targets: PixelTargets
     ) -> Assignment:
         return assign_by_statistics(anchors, targets)
 

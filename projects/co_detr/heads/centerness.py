@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hdetr_d2.projects.co_detr.anchors import Anchors
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
-from hdetr_d2.projects.co_detr.heads.predictor import Predictions
+from hdetr_d2.projects.co_detr.heads.predictor import DensePredictions
 from hdetr_d2.projects.co_detr.losses import (
     at_least_one,
     binary_loss,
@@ -34,7 +34,7 @@ class CenternessHead(DenseHead):
 
     def losses(
         self,
-        predictions: Predictions,
+        predictions: DensePredictions,
         anchors: Anchors,
         assignment: Assignment,
         targets: PixelTargets,

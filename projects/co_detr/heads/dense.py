@@ -13,7 +13,7 @@ from hdetr_d2.projects.co_detr.boxes import clip_boxes
 from hdetr_d2.projects.co_detr.detection import Suppression
 from hdetr_d2.projects.co_detr.draw import Draw
 from hdetr_d2.projects.co_detr.heads.base import Candidates, CollaborativeHead, HeadOutput
-from hdetr_d2.projects.co_detr.heads.predictor import DensePredictor, Predictions
+from hdetr_d2.projects.co_detr.heads.predictor import DensePredictions, DensePredictor
 from hdetr_d2.projects.co_detr.levels import best_of_levels
 from hdetr_d2.projects.co_detr.pyramid import Pyramid
 from hdetr_d2.projects.co_detr.targets import PixelTargets
@@ -62,14 +62,14 @@ class DenseHead(CollaborativeHead):
 
     @abstractmethod
     def assign(
-        self, predictions: Predictions, anchors: Anchors, targets: PixelTargets
+        self, predictions: DensePredictions, anchors: Anchors, targets: PixelTargets
     ) -> Assignment:
         """The target of every anchor, `Tensor[B, N]`."""
 
     @abstractmethod
     def losses(
         self,
-        predictions: Predictions,
+        predictions: DensePredictions,
         anchors: Anchors,
         assignment: Assignment,
         targets: PixelTargets,
@@ -83,7 +83,7 @@ class DenseHead(CollaborativeHead):
         return pairs if quality is None else pairs * quality
 
     def forward(self, pyramid: Pyramid, targets: PixelTargets, draw: Draw) -> HeadOutput:
-        predictions, anchors = self.predictor(pyramid.maps), self.shapes.at(pyramid.cells())
+        predictions, anchors = self.predictor(pyramid.maps), self.shapes.at(pyramid.cells)
         with torch.no_grad():
             assignment = self.assign(predictions, anchors, targets)
         losses = self.losses(predictions, anchors, assignment, targets)
@@ -100,10 +100,10 @@ class DenseHead(CollaborativeHead):
         """
         boxes = anchors.boxes.where(anchors.valid[..., None], 0.0)
         assignment = torch.where(anchors.valid, assignment, BACKGROUND)
-        return Candidates(boxes, pyramid.tokens(), assignment)
+        return Candidates(boxes, pyramid.tokens, assignment)
 
     def detect(self, pyramid: Pyramid) -> list[Instances]:
-        predictions, anchors = self.predictor(pyramid.maps), self.shapes.at(pyramid.cells())
+        predictions, anchors = self.predictor(pyramid.maps), self.shapes.at(pyramid.cells)
         classes, quality = predictions.logits.shape[2], predictions.quality
         pairs, index = best_of_levels(
             predictions.logits.sigmoid().flatten(1),

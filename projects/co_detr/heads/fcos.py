@@ -8,7 +8,7 @@ from hdetr_d2.projects.co_detr.anchors import Anchors, square_anchors
 from hdetr_d2.projects.co_detr.assigners import assign_by_centre
 from hdetr_d2.projects.co_detr.boxes import boxes_around
 from hdetr_d2.projects.co_detr.heads.centerness import CenternessHead
-from hdetr_d2.projects.co_detr.heads.predictor import Predictions
+from hdetr_d2.projects.co_detr.heads.predictor import DensePredictions
 from hdetr_d2.projects.co_detr.losses import at_least_one
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import Assignment
@@ -32,7 +32,7 @@ class FCOSHead(CenternessHead):
         return boxes_around(anchors.centres, distances * anchors.strides[:, None])
 
     def assign(
-        self, predictions: Predictions, anchors: Anchors, targets: PixelTargets
+        self, predictions: DensePredictions, anchors: Anchors, targets: PixelTargets
     ) -> Assignment:
         return assign_by_centre(anchors, targets)
 

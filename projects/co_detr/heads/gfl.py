@@ -11,7 +11,7 @@ from hdetr_d2.projects.co_detr.anchors import Anchors
 from hdetr_d2.projects.co_detr.assigners import assign_by_statistics
 from hdetr_d2.projects.co_detr.boxes import boxes_around, side_distances
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
-from hdetr_d2.projects.co_detr.heads.predictor import Predictions
+from hdetr_d2.projects.co_detr.heads.predictor import DensePredictions
 from hdetr_d2.projects.co_detr.losses import (
     at_least_one,
     distribution_focal_loss,
@@ -67,13 +67,13 @@ class GFLHead(DenseHead):
         return boxes_around(anchors.centres, distances * anchors.strides[:, None])
 
     def assign(
-        self, predictions: Predictions, anchors: Anchors, targets: PixelTargets
+        self, predictions: DensePredictions, anchors: Anchors, targets: PixelTargets
     ) -> Assignment:
         return assign_by_statistics(anchors, targets)
 
     def losses(
         self,
-        predictions: Predictions,
+        predictions: DensePredictions,
         anchors: Anchors,
         assignment: Assignment,
         targets: PixelTargets,

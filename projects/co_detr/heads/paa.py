@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
-from torchvision.ops import sigmoid_focal_loss
 
-from hdetr_d2.ops import box_iou, generalized_box_iou
+from hdetr_d2.ops import box_iou, generalized_box_iou, sigmoid_focal_loss
 from hdetr_d2.projects.co_detr.anchors import Anchors
 from hdetr_d2.projects.co_detr.assigners import MaxIoU, assign_by_mixture
 from hdetr_d2.projects.co_detr.box_coder import DeltaCoder
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
-from hdetr_d2.projects.co_detr.heads.predictor import Predictions
+from hdetr_d2.projects.co_detr.heads.predictor import DensePredictions
 from hdetr_d2.projects.co_detr.losses import at_least_one, binary_loss, focal_loss, giou_loss
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import Assignment
@@ -33,20 +31,20 @@ class PAAHead(DenseHead):
         return self.coder.decode(anchors.boxes, raw)
 
     def assign(
-        self, predictions: Predictions, anchors: Anchors, targets: PixelTargets
+        self, predictions: DensePredictions, anchors: Anchors, targets: PixelTargets
     ) -> Assignment:
         candidates = self.nearby(anchors.boxes, anchors.valid, targets)
         wanted = targets.boxes_of(candidates, anchors.boxes)
         giou = 1 - generalized_box_iou(self.decode(predictions.boxes, anchors), wanted)
-        classes = torch.arange(predictions.logits.shape[-1], device=wanted.device)
-        one_hot = (targets.labels_of(candidates)[..., None] == classes).float()
-        focal = sigmoid_focal_loss(predictions.logits, one_hot).sum(-1)
-        losses = focal + _GIOU_WEIGHT * giou
+        # Every anchor is a layer of its own, whose loss is told apart.
+        logits, labels = predictions.logits, targets.labels_of(candidates)
+        focal = sigmoid_focal_loss(logits.flatten(0, 1)[:, None, None], labels.view(-1, 1, 1))
+        losses = focal.view_as(giou) + _GIOU_WEIGHT * giou
         return assign_by_mixture(candidates, losses, targets.labels.shape[1], anchors)
 
     def losses(
         self,
-        predictions: Predictions,
+        predictions: DensePredictions,
         anchors: Anchors,
         assignment: Assignment,
         targets: PixelTargets,

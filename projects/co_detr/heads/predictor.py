@@ -13,7 +13,7 @@ _PRIOR = 0.01
 
 
 @dataclass
-class Predictions:
+class DensePredictions:
     """Of all N anchors, float32. logits: `Tensor[B, N, K]`. boxes: `Tensor[B, N, D]`, what the head
     decodes to boxes. quality: `Tensor[B, N]`, a logit; None for heads without.
     """
@@ -64,7 +64,7 @@ class DensePredictor(nn.Module):
                 start_convolution(module)
         nn.init.constant_(cast(Tensor, self.class_conv.bias), math.log(_PRIOR / (1 - _PRIOR)))
 
-    def forward(self, maps: Sequence[Tensor]) -> Predictions:
+    def forward(self, maps: Sequence[Tensor]) -> DensePredictions:
         """Maps `Tensor[B, C, H_l, W_l]`, as many as levels."""
         of_boxes = [self.box_tower(map_) for map_ in maps]
         logits = [self.class_conv(self.class_tower(map_)) for map_ in maps]
@@ -74,7 +74,7 @@ class DensePredictor(nn.Module):
         quality = None
         if self.quality_conv is not None:
             quality = rows_of_anchors([self.quality_conv(x) for x in of_boxes], 1)[..., 0]
-        return Predictions(
+        return DensePredictions(
             rows_of_anchors(logits, self.num_classes),
             rows_of_anchors(boxes, self.box_outputs),
             quality,

@@ -11,7 +11,7 @@ from hdetr_d2.projects.co_detr.detection import Suppression
 from hdetr_d2.projects.co_detr.draw import Draw
 from hdetr_d2.projects.co_detr.heads.base import Candidates
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
-from hdetr_d2.projects.co_detr.heads.predictor import Predictions
+from hdetr_d2.projects.co_detr.heads.predictor import DensePredictions
 from hdetr_d2.projects.co_detr.losses import focal_loss, mean_positives
 from hdetr_d2.projects.co_detr.pyramid import Pyramid
 from hdetr_d2.projects.co_detr.sampling import sample
@@ -65,13 +65,13 @@ class RetinaNetHead(DenseHead):
         return self.coder.decode(anchors.boxes, raw)
 
     def assign(
-        self, predictions: Predictions, anchors: Anchors, targets: PixelTargets
+        self, predictions: DensePredictions, anchors: Anchors, targets: PixelTargets
     ) -> Assignment:
         return self.assigner(anchors.boxes, anchors.valid, targets)
 
     def losses(
         self,
-        predictions: Predictions,
+        predictions: DensePredictions,
         anchors: Anchors,
         assignment: Assignment,
         targets: PixelTargets,
@@ -90,4 +90,4 @@ class RetinaNetHead(DenseHead):
         """Some of the anchors in the images."""
         some = sample(assignment, self.max_candidates // 2, self.max_candidates, draw)
         cells = some._replace(rows=some.rows // len(self.shapes))
-        return Candidates(anchors.boxes[some.rows], cells.pick(pyramid.tokens()), some.assignment)
+        return Candidates(anchors.boxes[some.rows], cells.pick(pyramid.tokens), some.assignment)

@@ -27,15 +27,14 @@ def pool_boxes(
     batch, count, _ = boxes.shape
     image = torch.arange(batch, device=boxes.device, dtype=boxes.dtype)
     image = image[:, None, None].expand(-1, count, -1)
-    pooled = None
+    pooled = maps[0].new_zeros(batch * count, maps[0].shape[1], size, size, dtype=torch.float32)
     for number, (map_, stride) in enumerate(zip(maps, strides, strict=True)):
         # To pick the boxes of a level would wait for the device. The others have no side here: they
         # pool nothing but zeros, at no cost.
         own = boxes.where((levels == number)[..., None], 0.0)
         rois = torch.cat([image, own], -1).flatten(0, 1)
         found = roi_align(map_.float(), rois, size, 1 / stride, sampling_ratio=0, aligned=True)
-        pooled = found if pooled is None else pooled + found
-    assert pooled is not None
+        pooled += found
     return pooled
 
 

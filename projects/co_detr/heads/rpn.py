@@ -96,7 +96,7 @@ class RegionProposalNetwork(nn.Module):
         return Objectness(
             rows_of_anchors([self.class_conv(x) for x in hidden], 1),
             rows_of_anchors([self.box_conv(x) for x in hidden], 4),
-            self.shapes.at(pyramid.cells()),
+            self.shapes.at(pyramid.cells),
         )
 
     def _losses(self, found: Objectness, targets: PixelTargets, draw: Draw) -> dict[str, Tensor]:

@@ -87,7 +87,7 @@ def slow_largest_iou(boxes: Tensor, targets: Tensor, rule: MaxIoU) -> list[int]:
 
 def test_largest_iou_is_that_of_a_slow_loop():
     targets = random_targets(3, 40, (64, 96))  # more than are looked at at once
-    anchors = nine_anchors().at(blank_pyramid([(64, 96)], strides=(16, 32)).cells())
+    anchors = nine_anchors().at(blank_pyramid([(64, 96)], strides=(16, 32)).cells)
     boxes = anchors.boxes.double()
     targets.boxes = targets.boxes.double()
     assign = MaxIoU(positive=0.5, negative=0.4, rescue=0.0)
@@ -123,7 +123,7 @@ def slow_statistics(anchors, valid: Tensor, targets: Tensor) -> list[int]:
 @pytest.mark.parametrize("sizes", [[(100, 130), (64, 90), (130, 70)], [(20, 20), (9, 9), (16, 8)]])
 def test_statistics_are_those_of_a_slow_loop(sizes):
     pyramid = blank_pyramid(sizes)
-    anchors = square_anchors().at(pyramid.cells())
+    anchors = square_anchors().at(pyramid.cells)
     targets = random_targets(3, 12, sizes[0])
     found = assign_by_statistics(anchors, targets)
     for image, valid in enumerate(anchors.valid):
@@ -132,7 +132,7 @@ def test_statistics_are_those_of_a_slow_loop(sizes):
 
 
 def test_statistics_of_equal_targets_give_the_first_and_of_none_background():
-    anchors = square_anchors().at(blank_pyramid([(64, 64), (64, 64), (64, 32)]).cells())
+    anchors = square_anchors().at(blank_pyramid([(64, 64), (64, 64), (64, 32)]).cells)
     box = [8.0, 8, 56, 56]
     found = assign_by_statistics(anchors, pixel_targets([box, box], [box], []))
     assert set(found[0].tolist()) == {B, 0}
@@ -146,14 +146,14 @@ def test_recorded_statistics():
     case = recorded.load()
     pyramid = blank_pyramid([tuple(case.unit["atss"]["hw"])])
     targets = pixel_targets(case.arrays["unit_gt"].tolist())
-    found = assign_by_statistics(square_anchors().at(pyramid.cells()), targets)
+    found = assign_by_statistics(square_anchors().at(pyramid.cells), targets)
     assert (found[0] + 1).tolist() == case.arrays["unit_atss_gt_inds"].tolist()
 
 
 def test_recorded_largest_iou():
     case = recorded.load()
     pyramid = blank_pyramid([tuple(case.unit["atss"]["hw"])])
-    anchors = nine_anchors().at(pyramid.cells())
+    anchors = nine_anchors().at(pyramid.cells)
     first = torch.tensor(case.unit["rpn_base_anchors_stride8"])
     torch.testing.assert_close(anchors.boxes[:9], first, rtol=0, atol=1e-4)
     targets = pixel_targets(case.arrays["unit_gt"].tolist())
@@ -171,7 +171,7 @@ def test_recorded_largest_iou():
 def test_centres():
     # The finer level is for sides up to 64 pixels away, the coarser one for all that are farther.
     pyramid = blank_pyramid([(64, 160)], strides=(8, 16))
-    anchors = square_anchors(offset=0.5).at(pyramid.cells())
+    anchors = square_anchors(offset=0.5).at(pyramid.cells)
     large, small = [0.0, 0, 160, 64], [8.0, 8, 40, 40]
     (found,) = assign_by_centre(anchors, pixel_targets([large, small]))
     of_large, of_small = (sorted(anchors.centres[found == number].tolist()) for number in (0, 1))
@@ -187,7 +187,7 @@ def test_centres():
 
 def test_centres_need_room_and_an_image():
     pyramid = blank_pyramid([(32, 32), (32, 16)], strides=(8, 16))
-    anchors = square_anchors(offset=0.5).at(pyramid.cells())
+    anchors = square_anchors(offset=0.5).at(pyramid.cells)
     thin = [0.0, 13, 32, 15]  # between the points
     found = assign_by_centre(anchors, pixel_targets([thin], []))
     assert set(found[0].tolist()) == {B}
@@ -212,7 +212,7 @@ def slow_centres(anchors, targets: Tensor, radius: float) -> list[int]:
 
 
 def test_centres_are_those_of_a_slow_loop():
-    anchors = square_anchors(offset=0.5).at(blank_pyramid([(200, 300)]).cells())
+    anchors = square_anchors(offset=0.5).at(blank_pyramid([(200, 300)]).cells)
     anchors.valid = anchors.valid.expand(3, -1)
     targets = random_targets(3, 20, (200, 300))
     found = assign_by_centre(anchors, targets, radius=1.5)

@@ -33,7 +33,7 @@ class Scene:
         self.targets = pixel_targets(*boxes)
         with torch.no_grad():
             self.found = head.predictor(self.pyramid.maps)
-        self.anchors = head.shapes.at(self.pyramid.cells())
+        self.anchors = head.shapes.at(self.pyramid.cells)
         self.assignment = head.assign(self.found, self.anchors, self.targets)
         self.positives = [
             (image, anchor, int(self.assignment[image, anchor]))
@@ -288,7 +288,7 @@ def test_candidates_of_retinanet_have_the_features_of_their_cells():
     found = head(pyramid, pixel_targets(*BOXES), in_order).candidates
     assert found.assignment.shape == (2, 12)
     assert (found.assignment >= 0).sum(1).tolist() == [6, 6]
-    tokens, anchors = pyramid.tokens(), head.shapes.at(pyramid.cells())
+    tokens, anchors = pyramid.tokens, head.shapes.at(pyramid.cells)
     for image in (0, 1):
         for box, feature in zip(found.boxes[image], found.features[image], strict=True):
             cells = (anchors.boxes == box).all(1).nonzero()[:, 0] // 9
@@ -298,8 +298,8 @@ def test_candidates_of_retinanet_have_the_features_of_their_cells():
 def test_candidates_outside_of_an_image_are_background_without_a_box():
     pyramid = random_pyramid(SIZES)
     found = ATSSHead(**SIZES_OF_HEAD)(pyramid, pixel_targets(*BOXES), in_order).candidates
-    outside = ~pyramid.cells().valid
+    outside = ~pyramid.cells.valid
     assert outside.any()
     assert not found.boxes[outside].any()
     assert (found.assignment[outside] == -1).all()
-    assert torch.equal(found.features, pyramid.tokens())
+    assert torch.equal(found.features, pyramid.tokens)

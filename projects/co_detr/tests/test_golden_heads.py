@@ -54,7 +54,7 @@ def test_losses_of_atss(case, atss):
 
 def test_what_atss_assigns(case, pyramid, atss):
     _, output = atss
-    valid = pyramid.cells().valid
+    valid = pyramid.cells.valid
     for image, recorded_image in enumerate(case.atss["images"]):
         assignment = output.candidates.assignment[image]
         inside = assignment[valid[image]]  # theirs count from 1
@@ -97,7 +97,7 @@ def test_losses_of_faster_rcnn(case, faster_rcnn):
 
 def test_anchors_that_proposals_learn_from(case, pyramid, targets, faster_rcnn):
     rpn = faster_rcnn[0].rpn
-    anchors = rpn.shapes.at(pyramid.cells())
+    anchors = rpn.shapes.at(pyramid.cells)
     assignment = rpn.assigner(anchors.boxes, anchors.valid, targets)
     for image, expected in enumerate(case.rpn["images"]):
         # Theirs are counted over the anchors of the image alone.

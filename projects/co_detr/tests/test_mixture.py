@@ -66,7 +66,7 @@ def test_steps_are_enough():
 
 
 def test_candidates_of_a_target():
-    anchors = square_anchors().at(blank_pyramid([(32, 32)], strides=(8, 16)).cells())
+    anchors = square_anchors().at(blank_pyramid([(32, 32)], strides=(8, 16)).cells)
     candidates = torch.full((1, 20), -1)
     candidates[0, :4] = 0  # of the finer level
     candidates[0, 16:18] = 0  # of the coarser

@@ -20,7 +20,7 @@ def pyramid() -> Pyramid:
 
 
 def test_cells(pyramid):
-    cells = pyramid.cells()
+    cells = pyramid.cells
     fine = [[0, 0], [8, 0], [16, 0], [0, 8], [8, 8], [16, 8]]
     assert cells.places.tolist() == [*fine, [0, 0], [16, 0]]
     assert cells.strides.tolist() == [8] * 6 + [16] * 2
@@ -30,24 +30,24 @@ def test_cells(pyramid):
 
 
 def test_tokens_are_in_the_order_of_the_cells(pyramid):
-    assert pyramid.tokens()[..., 0].tolist() == [
+    assert pyramid.tokens[..., 0].tolist() == [
         [0, 1, 2, 3, 4, 5, 0, 1],
         [6, 7, 8, 9, 10, 11, 2, 3],
     ]
 
 
 def test_square_anchors(pyramid):
-    anchors = square_anchors().at(pyramid.cells())
+    anchors = square_anchors().at(pyramid.cells)
     assert anchors.boxes[:2].tolist() == [[-32, -32, 32, 32], [-24, -32, 40, 32]]
     assert anchors.boxes[-1].tolist() == [16 - 64, -64, 16 + 64, 64]
-    assert anchors.centres.tolist() == pyramid.cells().places.tolist()
-    middle = square_anchors(offset=0.5).at(pyramid.cells())
+    assert anchors.centres.tolist() == pyramid.cells.places.tolist()
+    middle = square_anchors(offset=0.5).at(pyramid.cells)
     assert middle.centres[[1, 7]].tolist() == [[12, 4], [24, 8]]
 
 
 def test_anchors_of_a_cell_stand_side_by_side(pyramid):
     shapes = AnchorShapes(scales=(1.0, 2.0), ratios=(1.0, 4.0))
-    anchors = shapes.at(pyramid.cells())
+    anchors = shapes.at(pyramid.cells)
     sides = (anchors.boxes[:4, 2:] - anchors.boxes[:4, :2]).tolist()
     assert sides == [[8, 8], [16, 16], [4, 16], [8, 32]]  # width, height; the ratio is height over
     assert anchors.lengths == (24, 8)
@@ -57,7 +57,7 @@ def test_anchors_of_a_cell_stand_side_by_side(pyramid):
 
 
 def test_nine_anchors_have_the_area_of_their_scale(pyramid):
-    boxes = nine_anchors().at(pyramid.cells()).boxes[:9]
+    boxes = nine_anchors().at(pyramid.cells).boxes[:9]
     width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
     expected = torch.tensor([32.0, 32 * 2 ** (1 / 3), 32 * 2 ** (2 / 3)]).repeat(3)
     torch.testing.assert_close((width * height).sqrt(), expected)

@@ -13,6 +13,7 @@ from detectron2.config import LazyConfig, instantiate
 from omegaconf import OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
 
+from hdetr_d2.checkpoint import Checkpointer
 from hdetr_d2.checkpoint.weights import without_training_only
 from hdetr_d2.modeling import SchemeDetector, meta_arch
 from hdetr_d2.projects.co_detr import BoxQueries
@@ -271,3 +272,14 @@ def test_a_head_detects_in_the_decoders_place(co_model, make_batch, name):
         found = output["instances"]
         assert found.image_size == (item["height"], item["width"])
         assert len(found.pred_boxes) == len(found.scores) == len(found.pred_classes) > 0
+
+
+@pytest.mark.parametrize("name", [None, "atss"])
+def test_a_training_may_start_with_the_weights_of_other_classes(co_model, tmp_path, name):
+    torch.save({"model": co_model().state_dict()}, tmp_path / "three.pth")
+    model = co_model(detector=name and SchemeDetector(name=name))
+    head = model.schemes[-1].collaborators["atss"].head.predictor
+    head.class_conv = torch.nn.Conv2d(32, 5, 3, padding=1)
+    kept = head.class_conv.weight.clone()
+    Checkpointer(model, tmp_path).load(str(tmp_path / "three.pth"), checkpointables=[])
+    assert torch.equal(head.class_conv.weight, kept)
