@@ -10,9 +10,10 @@ from hdetr_d2.modeling.neck import Neck, channels_of
 
 
 class SimpleFeaturePyramid(Neck):
-    """The neck of ViTDet (https://arxiv.org/abs/2203.16527), with nearest upsampling in the place
-    of transposed convolutions: each level is the map made finer or coarser, and a 1x1 and a 3x3
-    convolution.
+    """The neck of ViTDet (https://arxiv.org/abs/2203.16527) in the form of Co-DETR. A level is the
+    map made finer by nearest upsampling, with a 3x3 convolution behind each step, or coarser by a
+    pooling and for further steps by 3x3 convolutions; then come a 1x1 and a 3x3 convolution. Each
+    convolution is followed by a norm over the channels, and each but the last by a GELU.
 
     Args:
         in_shapes: channels of the backbone's features: its `output_shape()`, or a number for each
@@ -55,16 +56,22 @@ class SimpleFeaturePyramid(Neck):
 def _level(dim: int, out_channels: int, step: int) -> nn.Sequential:
     """A level that is 2^step as fine as the map."""
     layers: list[nn.Module] = []
-    if step < 0:
-        layers.append(nn.MaxPool2d(2**-step, ceil_mode=True))
-    for left in range(step, 0, -1):
-        layers += [nn.Upsample(scale_factor=2.0), _conv(dim, dim // 2, 3)]
+    for _ in range(step):
+        layers += [nn.Upsample(scale_factor=2.0), *_normed(_conv(dim, dim // 2, 3)), nn.GELU()]
         dim //= 2
-        if left > 1:
-            layers += [LayerNorm2d(dim, eps=1e-6), nn.GELU()]
-    layers += [_conv(dim, out_channels, 1), LayerNorm2d(out_channels, eps=1e-6)]
-    return nn.Sequential(*layers, _conv(out_channels, out_channels, 3), LayerNorm2d(out_channels))
+    if step < 0:
+        layers.append(nn.MaxPool2d(3, stride=2, padding=1))
+    for _ in range(-step - 1):
+        layers += [*_normed(_conv(dim, dim, 3, stride=2)), nn.GELU()]
+    layers += [*_normed(_conv(dim, out_channels, 1)), nn.GELU()]
+    return nn.Sequential(*layers, *_normed(_conv(out_channels, out_channels, 3)))
 
 
-def _conv(dim: int, out_channels: int, side: int) -> nn.Conv2d:
-    return nn.Conv2d(dim, out_channels, side, padding=side // 2, bias=False)
+def _conv(dim: int, out_channels: int, side: int, stride: int = 1) -> nn.Conv2d:
+    conv = nn.Conv2d(dim, out_channels, side, stride=stride, padding=side // 2, bias=False)
+    nn.init.xavier_uniform_(conv.weight)
+    return conv
+
+
+def _normed(conv: nn.Conv2d) -> tuple[nn.Module, nn.Module]:
+    return conv, LayerNorm2d(conv.out_channels, eps=1e-6)

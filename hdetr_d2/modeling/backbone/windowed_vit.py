@@ -8,7 +8,6 @@ import timm
 import torch.nn.functional as F
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import Backbone
-from timm.layers import resample_abs_pos_embed
 from timm.models.eva import EvaAttention
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -78,7 +77,7 @@ class WindowedViT(Backbone):
         if pretrained and not weights.pretrained_skipped():
             _load(self.net, classifier, name, pretrained, options)
         _open_windows(self.net.blocks, global_every, name)
-        self.norm = nn.LayerNorm(self.net.embed_dim, eps=1e-6)
+        self.norm = nn.LayerNorm(self.net.embed_dim)
         self.window = window
         self.patch_size = patch_size
         self.checkpointing = checkpointing
@@ -90,11 +89,7 @@ class WindowedViT(Backbone):
         size = self.patch_size
         x = self.net.patch_embed(F.pad(x, (0, -x.shape[-1] % size, 0, -x.shape[-2] % size)))
         shape = (x.shape[1], x.shape[2])
-        grid = self.net.patch_embed.grid_size
-        position = resample_abs_pos_embed(
-            self.net.pos_embed, list(shape), list(grid), num_prefix_tokens=0
-        )
-        tokens = x.flatten(1, 2) + position
+        tokens = (x + self._positions(shape)).flatten(1, 2)
         angles = self.net.rope.get_embed(list(shape))
         windows = _Windows(shape, self.window, self.net.rope.get_embed([self.window] * 2))
         for block in self.net.blocks:
@@ -105,6 +100,16 @@ class WindowedViT(Backbone):
                 tokens = block(tokens, rope)
         (name,) = self.output_shape()
         return {name: self.norm(tokens).unflatten(1, shape).permute(0, 3, 1, 2)}
+
+    def _positions(self, shape: tuple[int, int]) -> Tensor:
+        """The learned ones for a map of that many rows and columns, `Tensor[1, H, W, C]`; unlike
+        timm's, without the filter against aliasing, as in ViTDet and in published detectors.
+        """
+        learned = self.net.pos_embed.unflatten(1, self.net.patch_embed.grid_size)
+        if learned.shape[1:3] == shape:
+            return learned
+        learned = learned.permute(0, 3, 1, 2)
+        return F.interpolate(learned, shape, mode="bicubic").permute(0, 2, 3, 1)
 
     def output_shape(self) -> dict[str, ShapeSpec]:
         """Channels and stride of the map, named `res{n}` for the stride 2^n."""
