@@ -20,15 +20,25 @@ from hdetr_d2.checkpoint.importers.deformable_detr_names import unneeded as repe
 from hdetr_d2.checkpoint.importers.deformable_detr_sizes import neck_options, transformer_options
 from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 from hdetr_d2.errors import UserError
+from hdetr_d2.projects.co_detr.importer_heads import scheme_options
 from hdetr_d2.projects.co_detr.importer_names import (
-    COLLABORATORS,
     family_name,
     split_collaborators,
+    unneeded,
+)
+from hdetr_d2.projects.co_detr.importer_vit import (
+    POSITIONS,
+    has_one_image_size,
+    is_plain_transformer,
+    vit_options,
+    without_class_token,
 )
 
 _CONFIGS = "projects/co_detr/configs"
 _DEFORMABLE = f"{_CONFIGS}/co_deformable_detr_r50_12ep.py"
 _DINO = f"{_CONFIGS}/co_dino_5scale_r50_12ep.py"
+_VIT = f"{_CONFIGS}/co_dino_5scale_vit_large_12ep.py"
+_VIT_SQUARES = f"{_CONFIGS}/co_dino_5scale_lsj_vit_large_lvis_16ep.py"
 
 
 class CoDETRImporter(Importer):
@@ -38,9 +48,10 @@ class CoDETRImporter(Importer):
     defaults = {
         "nheads": 8,
         "dilation": False,
-        "drop_path_rate": 0.2,
         "lambda_2": 2.0,
-        "max_per_img": None,  # what the recipe has
+        "max_per_img": None,
+        # Unless they are stated, those of the recipe; which are other ones on a plain transformer.
+        "drop_path_rate": 0.2,
         "num_dn_queries": 100,
         "dn_box_noise_scale": 1.0,
         "classes": None,  # the file's
@@ -57,65 +68,66 @@ class CoDETRImporter(Importer):
         """See `Importer.read`."""
         dino = "query_head.label_embedding.weight" in weights
         place = int(dino)  # Co-DINO has the denoising in front
-        own, rest = split_collaborators(weights, f"schemes.{place}.")
+        left_out = unneeded(weights)
+        used = {name: value for name, value in weights.items() if name not in left_out}
+        own, rest = split_collaborators(used, f"schemes.{place}.")
         features = len({name.split(".")[2] for name in rest if name.startswith("neck.convs.")})
         theirs = {family_name(name, features): name for name in rest}
         family = {name: rest[theirs[name]] for name in theirs}
-        unneeded = _unneeded(family)
+        same = repeated(family, shared_heads=False)
         layers = count_layers(family, "decoder")
-        renamed = {rename(k, layers): v for k, v in family.items() if k not in unneeded}
-        if dino:  # behind the classes, a row that nothing looks up
-            renamed[LABEL_TABLE] = F.pad(renamed[LABEL_TABLE], (0, 0, 0, 1))
+        renamed = {rename(k, layers): v for k, v in family.items() if k not in same}
         classes = len(needed(family, "class_embed.0.bias"))
         return Imported(
-            recipe=_DINO if dino else _DEFORMABLE,
+            recipe=_recipe(weights, dino=dino),
             options={
                 "data.num_classes": classes,
-                **_architecture(arguments, family),
-                **_training(arguments, layers, place),
+                **_architecture(arguments, weights, family),
+                **scheme_options(arguments, weights, layers, place),
             },
-            weights=own | renamed,
-            left_out={theirs[name]: reason for name, reason in unneeded.items()},
+            weights=own | _with_own_rows(renamed),
+            left_out=left_out | {theirs[name]: reason for name, reason in same.items()},
             objectness_heads=() if dino else ("query_selection.",),
             label_tables=(LABEL_TABLE,) if dino else (),
             class_names=_class_names(arguments, classes),
         )
 
 
-def _unneeded(family: Mapping[str, Tensor]) -> dict[str, str]:
-    """Names that hold nothing of a model -> why."""
-    counters = [name for name in family if name.endswith(".num_batches_tracked")]
-    return repeated(family, shared_heads=False) | dict.fromkeys(
-        counters, "counts the batches of a norm that is constant here"
-    )
+def _recipe(weights: Mapping[str, Tensor], *, dino: bool) -> str:
+    if not is_plain_transformer(weights):
+        return _DINO if dino else _DEFORMABLE
+    return _VIT_SQUARES if has_one_image_size(weights) else _VIT
 
 
-def _architecture(arguments: Arguments, family: Mapping[str, Tensor]) -> dict[str, Any]:
+def _architecture(
+    arguments: Arguments, weights: Mapping[str, Tensor], family: Mapping[str, Tensor]
+) -> dict[str, Any]:
     table = "transformer.tgt_embed.weight"
     queries = needed(family, table if table in family else "query_embed.weight")
-    return {
-        **backbone_options(family, arguments),
-        **neck_options(family, arguments),
-        "model.neck.bias": "input_proj.0.0.bias" in family,
+    options = {
         **transformer_options(family, arguments),
         "model.query_selection.num_queries": len(queries),
     }
-
-
-def _training(arguments: Arguments, layers: int, place: int) -> dict[str, Any]:
-    """What belongs to the schemes, of which that of the heads is at `place`."""
-    weight = arguments["lambda_2"] * layers
-    options: dict[str, Any] = {
-        f"model.schemes.{place}.collaborators.{head}.head.weight": weight for head in COLLABORATORS
-    }
-    if place:
-        number = arguments["num_dn_queries"]
-        options["model.schemes.0.groups"] = number
-        options["model.schemes.0.max_queries"] = 2 * number  # pairs of a positive and a negative
-        options["model.schemes.0.box_noise.scale"] = arguments["dn_box_noise_scale"]
     if arguments["max_per_img"] is not None:
         options["model.num_select"] = arguments["max_per_img"]
-    return options
+    if is_plain_transformer(weights):
+        return options | vit_options(weights, arguments)
+    return {
+        **options,
+        **backbone_options(family, arguments),
+        **neck_options(family, arguments),
+        "model.neck.bias": "input_proj.0.0.bias" in family,
+    }
+
+
+def _with_own_rows(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tables with as many rows as they have here."""
+    fitted = dict(weights)
+    if LABEL_TABLE in fitted:  # behind the classes, a row that nothing looks up
+        fitted[LABEL_TABLE] = F.pad(fitted[LABEL_TABLE], (0, 0, 0, 1))
+    if POSITIONS in fitted:
+        fitted[POSITIONS] = without_class_token(fitted[POSITIONS])
+    return fitted
 
 
 def _class_names(arguments: Arguments, number: int) -> list[str]:

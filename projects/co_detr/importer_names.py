@@ -3,18 +3,20 @@ the core reads, and as those of the collaborators.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from hdetr_d2.checkpoint.importers.names import Rule, rename_by
+from hdetr_d2.projects.co_detr.importer_vit import VIT_NAMES
 
 COLLABORATORS = ("faster_rcnn", "atss")
 """The heads in the order in which the file counts their queries."""
 
 _LAYERS = r"^query_head\.transformer\.(encoder|decoder)\.layers\.(\d+)\."
 _FAMILY: Sequence[Rule] = [
+    *VIT_NAMES,
     (r"^backbone\.", "backbone.0.body."),
     (r"^neck\.convs\.(\d+)\.conv\.", r"input_proj.\1.0."),
     (r"^neck\.convs\.(\d+)\.gn\.", r"input_proj.\1.1."),
@@ -53,6 +55,10 @@ _HEADS: Sequence[Rule] = [
     (r"^rpn_head\.rpn_cls\.", f"{_RPN}class_conv."),
     (r"^rpn_head\.rpn_reg\.", f"{_RPN}box_conv."),
     (
+        r"^roi_head\.0\.bbox_head\.shared_convs\.(\d+)\.(conv|gn)\.",
+        lambda m: f"{_ROI}convs.{3 * int(m[1]) + (m[2] == 'gn')}.",
+    ),
+    (
         r"^roi_head\.0\.bbox_head\.shared_fcs\.(\d+)\.",
         lambda m: f"{_ROI}hidden.{2 * int(m[1])}.",
     ),
@@ -76,11 +82,23 @@ _QUERIES = {
 }
 _OF_QUERIES = re.compile(rf"^query_head\.transformer\.({'|'.join(_QUERIES)})\.(\d+)\.(.*)$")
 _SCALE = re.compile(r"^bbox_head\.0\.scales\.(\d+)\.scale$")
+_UNNEEDED = {
+    r"\.num_batches_tracked$": "counts the batches of a norm that is constant here",
+    r"\.rope(_win|_glb)?\.freqs_(cos|sin)$": "computed from the size of a map",
+    r"^(roi_head\.0\.)?mask_(iou_)?head\.": "of masks, which are not predicted here",
+    r"^ema_": "what the weights were before they were averaged",
+}
 _HEAD_POSITIONS = "query_head.transformer.head_pos_embed.weight"
 
 
 def _norm(stack: str, place: int) -> int:
     return 2 - place if stack == "decoder" else 1 + place
+
+
+def unneeded(names: Iterable[str]) -> dict[str, str]:
+    """Those of the file that hold nothing of a model here -> why."""
+    patterns = _UNNEEDED.items()
+    return {name: why for name in names for pattern, why in patterns if re.search(pattern, name)}
 
 
 def family_name(name: str, features: int) -> str:

@@ -45,6 +45,78 @@ def swin(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return rest | _neck(channels) | {f"backbone.{n}": v for n, v in backbone.items()}
 
 
+def vit(weights: dict[str, Tensor], *, squares: bool = False) -> dict[str, Tensor]:
+    """The same on EVA-02's ViT-L: that of COCO, or that of LVIS with images of one size."""
+    rest = {n: v for n, v in weights.items() if not n.startswith(("backbone.", "neck."))}
+    if not squares:
+        rest = {n: v for n, v in rest.items() if ".shared_fcs.1." not in n}
+        rest |= _second_stage_of_convolutions()
+    return rest | _plain_transformer(*((16, 3, 96) if squares else (24, 4, None))) | _pyramid()
+
+
+def _second_stage_of_convolutions() -> dict[str, Tensor]:
+    head = "roi_head.0.bbox_head."
+    entries = {}
+    for place in range(4):
+        entries[f"{head}shared_convs.{place}.conv.weight"] = empty([256, 256, 3, 3])
+        entries |= published.norm(f"{head}shared_convs.{place}.gn.", 256)
+    return entries | {f"{head}fc_reg.weight": empty([4, 1024]), f"{head}fc_reg.bias": empty([4])}
+
+
+def _plain_transformer(window: int, every: int, whole: int | None) -> dict[str, Tensor]:
+    """Windows of a side, every so many blocks one without, and the side of a map if it is known."""
+    entries = {
+        "backbone.pos_embed": torch.arange(1025.0)[None, :, None].expand(1, 1025, 1024),
+        "backbone.patch_embed.proj.weight": empty([1024, 3, 16, 16]),
+        "backbone.patch_embed.proj.bias": empty([1024]),
+        **_rotary("backbone.rope_win.", window),
+        **(_rotary("backbone.rope_glb.", whole) if whole else {}),
+        **published.norm("backbone.out_norm.", 1024),
+    }
+    for block in range(24):
+        prefix = f"backbone.blocks.{block}."
+        entries |= published.norm(f"{prefix}norm1.", 1024)
+        entries |= published.norm(f"{prefix}norm2.", 1024)
+        entries |= {f"{prefix}attn.{n}_proj.weight": empty([1024, 1024]) for n in "qkv"}
+        entries |= {f"{prefix}attn.{n}_bias": empty([1024]) for n in "qv"}
+        entries |= _linear(f"{prefix}attn.proj.", 1024, 1024)
+        entries |= _linear(f"{prefix}mlp.w1.", 2730, 1024) | _linear(f"{prefix}mlp.w2.", 2730, 1024)
+        entries |= published.norm(f"{prefix}mlp.ffn_ln.", 2730)
+        entries |= _linear(f"{prefix}mlp.w3.", 1024, 2730)
+        if side := window if (block + 1) % every else whole:
+            entries |= _rotary(f"{prefix}attn.rope.", side)
+    return entries
+
+
+def _rotary(prefix: str, side: int) -> dict[str, Tensor]:
+    return {f"{prefix}freqs_{part}": empty([side**2, 64]) for part in ("cos", "sin")}
+
+
+def _linear(prefix: str, out_channels: int, in_channels: int) -> dict[str, Tensor]:
+    weight = empty([out_channels, in_channels])
+    return {f"{prefix}weight": weight, f"{prefix}bias": empty([out_channels])}
+
+
+# Of each level of the pyramid, its convolutions: place, channels out and in, side.
+_CONVS = {
+    "p2": [(1, 512, 1024, 3), (5, 256, 512, 3), (8, 256, 256, 1), (11, 256, 256, 3)],
+    "p3": [(1, 512, 1024, 3), (4, 256, 512, 1), (7, 256, 256, 3)],
+    "p4": [(0, 256, 1024, 1), (3, 256, 256, 3)],
+    "p5": [(1, 256, 1024, 1), (4, 256, 256, 3)],
+    "p6": [(1, 1024, 1024, 3), (4, 256, 1024, 1), (7, 256, 256, 3)],
+}
+
+
+def _pyramid() -> dict[str, Tensor]:
+    entries = {}
+    for level, convs in _CONVS.items():
+        for place, out_channels, in_channels, side in convs:
+            shape = [out_channels, in_channels, side, side]
+            entries[f"neck.{level}.{place}.weight"] = empty(shape)
+            entries |= published.norm(f"neck.{level}.{place + 1}.", out_channels)
+    return entries
+
+
 def _five_levels(name: str, value: Tensor) -> Tensor:
     if name.endswith("level_embeds"):
         return empty([_LEVELS, 256])

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "golden"))
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "checkpoint" / "importers"))
 sys.path.insert(0, str(Path(__file__).parent))
 import golden
-from released import co_dino, empty, swin
+from released import co_dino, empty, swin, vit
 
 IMPORTER = find_importer("co-detr")
 
@@ -160,7 +160,56 @@ def test_the_file_tells_the_names_of_the_classes(weights, tmp_path):
         read(weights, classes=["${oc.env:HOME}"] * 80)
 
 
-def test_a_mask_head_is_told_by_name(weights, tmp_path):
-    weights = weights | {"roi_head.0.mask_head.conv.weight": torch.zeros(1)}
-    with pytest.raises(UserError, match=r"unknown to the model \(roi_head.0.mask_head.conv.wei"):
-        convert({"state_dict": weights, "meta": {}}, tmp_path)
+MASKS = {
+    "roi_head.0.mask_head.conv_logits.weight": torch.zeros(80, 256, 1, 1),
+    "mask_head.stages.0.fuse_conv.0.weight": torch.zeros(256, 513, 1, 1),
+    "mask_iou_head.fcs.0.bias": torch.zeros(1024),
+}
+
+
+def test_mask_heads_are_left_out(weights, tmp_path):
+    result = convert({"state_dict": weights | MASKS, "meta": {}}, tmp_path)
+    reasons = {result.left_out[name] for name in MASKS}
+    assert reasons == {"of masks, which are not predicted here"}
+
+
+def test_what_was_before_an_average_is_left_out(weights):
+    imported = read(weights | {"ema_bbox_head_0_atss_reg_bias": torch.zeros(4)})
+    assert "averaged" in imported.left_out["ema_bbox_head_0_atss_reg_bias"]
+
+
+@pytest.mark.parametrize("squares", [False, True])
+def test_co_dino_on_a_plain_transformer(weights, squares, tmp_path):
+    weights = vit(co_dino(weights), squares=squares)
+    result = convert({"state_dict": weights, "meta": {}}, tmp_path)
+    assert set(result.left_out.values()) == {"computed from the size of a map"}
+    cfg = LazyConfig.load(str(result.config))
+    backbone, denoising = cfg.model.backbone, cfg.model.schemes[0]
+    assert (backbone.window, backbone.global_every) == ((16, 3) if squares else (24, 4))
+    assert (backbone.patch_size, backbone.image_size) == (16, 512)
+    assert backbone.drop_path_rate == (0.3 if squares else 0.4)
+    assert cfg.model.preprocessing.get("side") == (1536 if squares else None)
+    assert cfg.model.num_select == 1000
+    assert (denoising.groups, denoising.max_queries, denoising.box_noise.scale) == (300, 600, 0.4)
+    head = cfg.model.schemes[1].collaborators.faster_rcnn.head.roi_head
+    assert (head.num_convs, head.num_hidden) == ((0, 2) if squares else (4, 1))
+    assert head.class_agnostic == (not squares)
+    ours = read_checkpoint(result.weights)["model"]
+    assert ours["backbone.net.pos_embed"][0, :, 0].tolist() == [*range(1, 1025)]
+
+
+def test_windows_are_those_of_the_recipe_where_the_file_has_no_tables(weights):
+    weights = {n: v for n, v in vit(co_dino(weights)).items() if ".rope" not in n}
+    options = read(weights, drop_path_rate=0.1).options
+    assert "model.backbone.window" not in options
+    assert options["model.backbone.drop_path_rate"] == 0.1
+
+
+def test_a_plain_transformer_of_another_kind(weights):
+    weights = vit(co_dino(weights))
+    irregular = {n: v for n, v in weights.items() if "blocks.0.attn.rope" not in n}
+    with pytest.raises(UserError, match=r"the blocks \[0, 3, 7, .* attend to the whole map"):
+        read(irregular)
+    shallow = {n: v for n, v in weights.items() if "blocks.23." not in n}
+    with pytest.raises(UserError, match="1024 channels and 23 blocks, is none of eva02_large"):
+        read(shallow)

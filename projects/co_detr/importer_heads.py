@@ -1,0 +1,65 @@
+"""The collaborating heads and the denoising in the released checkpoints, as config options."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from hdetr_d2.checkpoint.importers.arguments import Arguments
+from hdetr_d2.checkpoint.importers.weights import needed
+from hdetr_d2.projects.co_detr.importer_names import COLLABORATORS
+
+_BOX_HEAD = "roi_head.0.bbox_head"
+# What the deltas of the published second stages are divided by, for a box of each class and for one
+# of all classes.
+_STDS = {False: [0.1, 0.1, 0.2, 0.2], True: [0.05, 0.05, 0.1, 0.1]}
+
+
+def scheme_options(
+    arguments: Arguments, weights: Mapping[str, Tensor], layers: int, place: int
+) -> dict[str, Any]:
+    """Options of the schemes, of which that of the heads is at `place`, behind denoising if there
+    is any.
+
+    Args:
+        arguments: those of the conversion.
+        weights: of the file, by its own names.
+        layers: of the decoder, by whose number the losses of the heads are multiplied.
+        place: 0 or 1.
+    """
+    heads = f"model.schemes.{place}.collaborators"
+    weight = arguments["lambda_2"] * layers
+    return {
+        **{f"{heads}.{head}.head.weight": weight for head in COLLABORATORS},
+        **_second_stage(weights, f"{heads}.faster_rcnn.head.roi_head"),
+        **(_denoising(arguments, "model.schemes.0") if place else {}),
+    }
+
+
+def _second_stage(weights: Mapping[str, Tensor], owner: str) -> dict[str, Any]:
+    class_agnostic = len(needed(weights, f"{_BOX_HEAD}.fc_reg.bias")) == 4
+    return {
+        f"{owner}.num_convs": _count(weights, "shared_convs"),
+        f"{owner}.num_hidden": _count(weights, "shared_fcs"),
+        f"{owner}.hidden_dim": needed(weights, f"{_BOX_HEAD}.fc_cls.weight").shape[1],
+        f"{owner}.class_agnostic": class_agnostic,
+        f"{owner}.stds": _STDS[class_agnostic],
+    }
+
+
+def _count(weights: Mapping[str, Tensor], layers: str) -> int:
+    pattern = re.compile(rf"^{re.escape(_BOX_HEAD)}\.{layers}\.(\d+)\.")
+    return len({match[1] for name in weights if (match := pattern.match(name))})
+
+
+def _denoising(arguments: Arguments, owner: str) -> dict[str, Any]:
+    """What was stated; the recipe has what its published model was trained with."""
+    options: dict[str, Any] = {}
+    if "num_dn_queries" in arguments.stated:
+        number = arguments["num_dn_queries"]
+        options[f"{owner}.groups"] = number
+        options[f"{owner}.max_queries"] = 2 * number  # pairs of a positive and a negative
+    if "dn_box_noise_scale" in arguments.stated:
+        options[f"{owner}.box_noise.scale"] = arguments["dn_box_noise_scale"]
+    return options

@@ -1,0 +1,110 @@
+"""Checkpoints on EVA-02's plain transformer: what their weights tell about it.
+
+They keep the tables of the rotary positions, one for windows and, for images of one size, one for
+the whole map: their lengths are the numbers of patches.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from hdetr_d2.checkpoint.importers.arguments import Arguments
+from hdetr_d2.checkpoint.importers.names import Rule
+from hdetr_d2.checkpoint.importers.weights import needed
+from hdetr_d2.errors import UserError
+
+POSITIONS = "backbone.net.pos_embed"
+"""What this project calls the learned positions."""
+
+_PARTS_OF_A_BLOCK = {
+    "attn.q_bias": "attn.q_proj.bias",
+    "attn.v_bias": "attn.v_proj.bias",
+    "mlp.w1": "mlp.fc1_g",
+    "mlp.w2": "mlp.fc1_x",
+    "mlp.w3": "mlp.fc2",
+    "mlp.ffn_ln": "mlp.norm",
+}
+VIT_NAMES: Sequence[Rule] = [
+    (
+        rf"^backbone\.(blocks\.\d+)\.({'|'.join(map(re.escape, _PARTS_OF_A_BLOCK))})\b",
+        lambda m: f"backbone.0.body.{m[1]}.{_PARTS_OF_A_BLOCK[m[2]]}",
+    ),
+    (r"^backbone\.out_norm\.", "backbone.norm."),
+    (r"^neck\.p(\d+)\.", lambda m: f"neck.levels.{int(m[1]) - 2}."),
+]
+"""What timm and the pyramid call otherwise."""
+
+# Channels and blocks -> timm's model.
+_MODELS = {(1024, 24): "eva02_large_patch14_448.mim_m38m_ft_in22k_in1k"}
+_TABLE = re.compile(r"^backbone\.blocks\.(\d+)\.attn\.rope\.freqs_cos$")
+_BLOCK = re.compile(r"^backbone\.blocks\.(\d+)\.")
+
+
+def is_plain_transformer(weights: Mapping[str, Tensor]) -> bool:
+    """Whether that is the backbone of the file, by its own names."""
+    return "backbone.blocks.0.norm1.weight" in weights
+
+
+def has_one_image_size(weights: Mapping[str, Tensor]) -> bool:
+    """Whether images are squares of one size, as with large-scale jitter."""
+    return "backbone.rope_glb.freqs_cos" in weights
+
+
+def vit_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
+    """The options of the backbone and of the simple feature pyramid on it.
+
+    Args:
+        weights: of the file, by its own names.
+        arguments: those of the conversion.
+
+    Raises:
+        UserError: it is no model that is known here.
+    """
+    patches = needed(weights, "backbone.patch_embed.proj.weight")
+    width, patch = len(patches), patches.shape[-1]
+    depth = len({match[1] for name in weights if (match := _BLOCK.match(name))})
+    if (width, depth) not in _MODELS:
+        raise UserError(
+            f"the transformer of the file, with {width} channels and {depth} blocks, is none of "
+            f"{', '.join(_MODELS.values())}"
+        )
+    positions = needed(weights, "backbone.pos_embed").shape[1]
+    levels, dim = needed(weights, "query_head.transformer.level_embeds").shape
+    options = {
+        "model.backbone.name": _MODELS[width, depth],
+        "model.backbone.patch_size": patch,
+        "model.backbone.image_size": math.isqrt(positions) * patch,
+        "model.neck.in_shapes": [width],
+        "model.neck.num_levels": levels,
+        "model.neck.out_channels": dim,
+        **_window_options(weights, depth),
+    }
+    if "drop_path_rate" in arguments.stated:
+        options["model.backbone.drop_path_rate"] = arguments["drop_path_rate"]
+    return options
+
+
+def without_class_token(positions: Tensor) -> Tensor:
+    """Those of the patches alone, which are a square, of `Tensor[1, N, C]` or `[1, N + 1, C]`."""
+    return positions[:, -(math.isqrt(positions.shape[1]) ** 2) :]
+
+
+def _window_options(weights: Mapping[str, Tensor], depth: int) -> dict[str, Any]:
+    """The windows, whose table every block has that attends inside of them; a file without tables
+    has those of the recipe.
+
+    Raises:
+        UserError: other blocks than every n-th attend to the whole map.
+    """
+    table = weights.get("backbone.rope_win.freqs_cos")
+    if table is None:
+        return {}
+    tables = {int(m[1]): len(weights[name]) for name in weights if (m := _TABLE.match(name))}
+    whole = [block for block in range(depth) if tables.get(block) != len(table)]
+    every = whole[0] + 1 if whole else depth + 1
+    if whole != [*range(every - 1, depth, every)]:
+        raise UserError(f"the blocks {whole} of the file attend to the whole map, not every n-th")
+    return {"model.backbone.window": math.isqrt(len(table)), "model.backbone.global_every": every}
