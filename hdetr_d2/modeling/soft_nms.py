@@ -2,6 +2,8 @@
 https://arxiv.org/abs/1704.04503).
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -29,20 +31,33 @@ class SoftNMSPairs:
         corners = box_cxcywh_to_xyxy(boxes).clamp(0, 1).gather(1, places)
         corners = corners.mT.contiguous().mT  # each coordinate in one piece: much faster on a CPU
         iou = box_iou(corners[:, :, None], corners[:, None])
-        hides = (pairs.labels[:, :, None] == pairs.labels[:, None]) & (iou >= self.iou_threshold)
-        factors = torch.where(hides, 1 - iou, 1.0)
-        best, order = soft_nms(pairs.scores, factors, self.min_score, num_select)
+        same = pairs.labels[:, :, None] == pairs.labels[:, None]
+        factors = lowering(iou, same, self.iou_threshold)
+
+        def factors_of(place: Tensor) -> Tensor:
+            return factors.gather(1, place[..., None].expand_as(factors[:, :1]))[:, 0]
+
+        best, order = soft_nms(pairs.scores, factors_of, self.min_score, num_select)
         return Picked(best, pairs.labels.gather(1, order), pairs.queries.gather(1, order))
 
 
+def lowering(iou: Tensor, same: Tensor, threshold: float) -> Tensor:
+    """What a box that is taken leaves of the scores of others: all of it of boxes that overlap less
+    than the threshold, or of another class. The arguments are tensors of one shape, the result has
+    the same.
+    """
+    return torch.where(same & (iou >= threshold), 1 - iou, 1.0)
+
+
 def soft_nms(
-    scores: Tensor, factors: Tensor, min_score: float, num_select: int
+    scores: Tensor, factors_of: Callable[[Tensor], Tensor], min_score: float, num_select: int
 ) -> tuple[Tensor, Tensor]:
     """Takes the highest score, lowers the others by its factors, and so on.
 
     Args:
         scores: `Tensor[B, N]`.
-        factors: `Tensor[B, N, N]`: what taking one (the first index) leaves of another's score.
+        factors_of: from the places that are taken, `Tensor[B, 1]`, to what that leaves of the
+            scores, `Tensor[B, N]`.
         min_score: what falls below it is out; only the first one may be lower from the start.
         num_select: how many are taken at most.
 
@@ -54,7 +69,7 @@ def soft_nms(
     for _ in range(min(num_select, scores.shape[1])):
         best, place = left.max(1, keepdim=True)
         taken.append((best, place))
-        lowered = left * factors.gather(1, place[..., None].expand_as(factors[:, :1]))[:, 0]
+        lowered = left * factors_of(place)
         # What was out before is no number here, where its factor is 0.
         left = lowered.masked_fill(~(lowered >= min_score), -torch.inf)
         left = left.scatter(1, place, -torch.inf)

@@ -4,6 +4,7 @@ the decoder, and their positives become its queries.
 
 from hdetr_d2.projects.co_detr.adapter import Adapter
 from hdetr_d2.projects.co_detr.collaborators import Collaborator, Collaborators
+from hdetr_d2.projects.co_detr.detection import SoftSuppression, Suppression
 from hdetr_d2.projects.co_detr.draw import Draw, RandomDraw
 from hdetr_d2.projects.co_detr.heads import (
     ATSSHead,
@@ -14,6 +15,7 @@ from hdetr_d2.projects.co_detr.heads import (
     GFLHead,
     HeadOutput,
     PAAHead,
+    ProposalSelection,
     RegionProposalNetwork,
     RetinaNetHead,
     RoIHead,
@@ -40,9 +42,12 @@ __all__ = [
     "HeadOutput",
     "PAAHead",
     "PixelTargets",
+    "ProposalSelection",
     "Pyramid",
     "RandomDraw",
     "RegionProposalNetwork",
     "RetinaNetHead",
     "RoIHead",
+    "SoftSuppression",
+    "Suppression",
 ]

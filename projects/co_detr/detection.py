@@ -1,10 +1,19 @@
 """From the boxes of a head to detections."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 from torchvision.ops import batched_nms
+
+from hdetr_d2.modeling.soft_nms import lowering, soft_nms
+from hdetr_d2.ops import box_iou
+
+Suppress: TypeAlias = Callable[[Tensor, Tensor, Tensor, tuple[int, int]], Instances]
+"""From boxes `Tensor[N, 4]` xyxy in pixels, scores `Tensor[N]`, labels `Tensor[N]` and the size
+(h, w) of an image to its detections, the best first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,15 +30,42 @@ class Suppression:
     def __call__(
         self, boxes: Tensor, scores: Tensor, labels: Tensor, size: tuple[int, int]
     ) -> Instances:
-        """The detections of one image of `size` (h, w), the best first.
-
-        Args:
-            boxes: `Tensor[N, 4]` xyxy in pixels.
-            scores: `Tensor[N]`.
-            labels: `Tensor[N]`.
-        """
+        """See `Suppress`."""
         kept = batched_nms(boxes, scores, labels, self.iou)[: self.most]
         kept = kept[scores[kept] > self.least_score]
-        return Instances(
-            size, pred_boxes=Boxes(boxes[kept]), scores=scores[kept], pred_classes=labels[kept]
-        )
+        return _detections(size, boxes[kept], scores[kept], labels[kept])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftSuppression:
+    """Soft-NMS (https://arxiv.org/abs/1704.04503): of boxes of one class that overlap, the best
+    lowers the scores of the others by how much they do.
+
+    iou: from which on it does. most: detections of an image. least_score: what has or gets less is
+    no detection.
+    """
+
+    iou: float
+    most: int = 100
+    least_score: float = 1e-3
+
+    def __call__(
+        self, boxes: Tensor, scores: Tensor, labels: Tensor, size: tuple[int, int]
+    ) -> Instances:
+        """See `Suppress`."""
+        # Of the many pairs of a proposal and a class most are out from the start.
+        likely = scores >= self.least_score
+        scores, labels = scores[likely], labels[likely]
+        boxes = boxes[likely].mT.contiguous().mT  # each coordinate in one piece: much faster
+
+        def factors_of(place: Tensor) -> Tensor:
+            return lowering(box_iou(boxes[place], boxes), labels[place] == labels, self.iou)
+
+        best, places = soft_nms(scores[None], factors_of, self.least_score, self.most)
+        real = ~best[0].isneginf()
+        kept = places[0, real]
+        return _detections(size, boxes[kept], best[0, real], labels[kept])
+
+
+def _detections(size: tuple[int, int], boxes: Tensor, scores: Tensor, labels: Tensor) -> Instances:
+    return Instances(size, pred_boxes=Boxes(boxes), scores=scores, pred_classes=labels)

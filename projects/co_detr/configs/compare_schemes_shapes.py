@@ -26,7 +26,8 @@ _two.max_queries = 100
 _two.collaborators.atss.head.update(num_levels=4, weight=6.0)
 _two.collaborators.faster_rcnn.head.weight = 6.0
 _two.collaborators.faster_rcnn.head.roi_head.update(hidden_dim=128, num_samples=64)
-_two.collaborators.faster_rcnn.head.rpn.update(train_per_level=200, num_proposals=100)
+_two.collaborators.faster_rcnn.head.rpn.train.update(per_level=200, most=100)
+_two.collaborators.faster_rcnn.head.rpn.test.most = 100
 _one = deepcopy(_two)
 del _one.collaborators.faster_rcnn
 contenders.update(atss=[_one], atss_faster_rcnn=[_two])

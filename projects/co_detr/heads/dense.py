@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hdetr_d2.projects.co_detr.anchors import Anchors, AnchorShapes, square_anchors
 from hdetr_d2.projects.co_detr.boxes import clip_boxes
-from hdetr_d2.projects.co_detr.detection import Suppression
+from hdetr_d2.projects.co_detr.detection import Suppress, Suppression
 from hdetr_d2.projects.co_detr.draw import Draw
 from hdetr_d2.projects.co_detr.heads.base import Candidates, CollaborativeHead, HeadOutput
 from hdetr_d2.projects.co_detr.heads.predictor import DensePredictions, DensePredictor
@@ -26,7 +26,7 @@ _PAIRS_OF_A_LEVEL = 1000
 class DenseHead(CollaborativeHead):
     """A head that predicts classes and a box at every anchor of the pyramid.
 
-    shapes: of the anchors. suppression: makes detections.
+    shapes: of the anchors. suppression: makes detections, unless another one is given.
 
     Args:
         dim: channels C of the maps.
@@ -34,11 +34,12 @@ class DenseHead(CollaborativeHead):
         num_levels: of the pyramid.
         num_convs: in each tower; one in Co-DETR, four in a detector of its own.
         weight: of all losses.
+        suppression: makes detections; None for that of the class.
         outputs: further arguments of the `DensePredictor`, for heads that predict something else.
     """
 
     shapes: AnchorShapes = square_anchors()
-    suppression = Suppression(iou=0.6)
+    suppression: Suppress = Suppression(iou=0.6)
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class DenseHead(CollaborativeHead):
         num_levels: int,
         num_convs: int = 1,
         weight: float = 1.0,
+        suppression: Suppress | None = None,
         **outputs: Any,
     ) -> None:
         super().__init__()
@@ -55,6 +57,7 @@ class DenseHead(CollaborativeHead):
             dim=dim, num_classes=num_classes, num_levels=num_levels, num_convs=num_convs, **outputs
         )
         self.weight = weight
+        self.suppression = suppression or self.suppression
 
     @abstractmethod
     def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:

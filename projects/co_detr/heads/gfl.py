@@ -10,6 +10,7 @@ from hdetr_d2.ops import box_iou
 from hdetr_d2.projects.co_detr.anchors import Anchors
 from hdetr_d2.projects.co_detr.assigners import assign_by_statistics
 from hdetr_d2.projects.co_detr.boxes import boxes_around, side_distances
+from hdetr_d2.projects.co_detr.detection import Suppress
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
 from hdetr_d2.projects.co_detr.heads.predictor import DensePredictions
 from hdetr_d2.projects.co_detr.losses import (
@@ -36,6 +37,7 @@ class GFLHead(DenseHead):
         num_convs: in each tower; four in a detector of its own.
         farthest: the largest distance between a side and the centre of the anchor, in strides.
         weight: of all losses.
+        suppression: makes detections; None for that of the class.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class GFLHead(DenseHead):
         num_convs: int = 1,
         farthest: int = 16,
         weight: float = 1.0,
+        suppression: Suppress | None = None,
     ) -> None:
         super().__init__(
             dim=dim,
@@ -54,6 +57,7 @@ class GFLHead(DenseHead):
             num_levels=num_levels,
             num_convs=num_convs,
             weight=weight,
+            suppression=suppression,
             box_outputs=4 * (farthest + 1),
             quality=False,
         )

@@ -7,7 +7,7 @@ from torch import Tensor
 from hdetr_d2.projects.co_detr.anchors import Anchors, nine_anchors
 from hdetr_d2.projects.co_detr.assigners import MaxIoU
 from hdetr_d2.projects.co_detr.box_coder import DeltaCoder
-from hdetr_d2.projects.co_detr.detection import Suppression
+from hdetr_d2.projects.co_detr.detection import Suppress, Suppression
 from hdetr_d2.projects.co_detr.draw import Draw
 from hdetr_d2.projects.co_detr.heads.base import Candidates
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
@@ -32,6 +32,7 @@ class RetinaNetHead(DenseHead):
             features of all nine anchors of all cells would take most of a step's memory. Nothing is
             lost if half of them are as many as may become queries.
         weight: of all losses.
+        suppression: makes detections; None for that of the class.
     """
 
     shapes = nine_anchors()
@@ -48,6 +49,7 @@ class RetinaNetHead(DenseHead):
         num_convs: int = 1,
         max_candidates: int = 600,
         weight: float = 1.0,
+        suppression: Suppress | None = None,
     ) -> None:
         super().__init__(
             dim=dim,
@@ -55,6 +57,7 @@ class RetinaNetHead(DenseHead):
             num_levels=num_levels,
             num_convs=num_convs,
             weight=weight,
+            suppression=suppression,
             num_anchors=len(self.shapes),
             quality=False,
             norm_groups=None,

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from hdetr_d2.projects.co_detr.assigners import MaxIoU
 from hdetr_d2.projects.co_detr.box_coder import DeltaCoder
 from hdetr_d2.projects.co_detr.boxes import clip_boxes
-from hdetr_d2.projects.co_detr.detection import Suppression
+from hdetr_d2.projects.co_detr.detection import Suppress, Suppression
 from hdetr_d2.projects.co_detr.draw import Draw
 from hdetr_d2.projects.co_detr.heads.base import Candidates, HeadOutput
 from hdetr_d2.projects.co_detr.heads.predictor import tower
+from hdetr_d2.projects.co_detr.heads.proposals import Proposals
 from hdetr_d2.projects.co_detr.heads.roi_pooling import pool_boxes
-from hdetr_d2.projects.co_detr.heads.rpn import Proposals
 from hdetr_d2.projects.co_detr.losses import giou_loss
 from hdetr_d2.projects.co_detr.pyramid import Pyramid
 from hdetr_d2.projects.co_detr.sampling import Sample, sample
@@ -44,6 +44,7 @@ class RoIHead(nn.Module):
         stds: what the four deltas of a box are divided by.
         num_samples: proposals of an image that have a loss, at most a quarter of them with a
             target. The targets themselves are among the proposals.
+        suppression: makes detections; None for up to 100 that overlap by less than half.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class RoIHead(nn.Module):
         class_agnostic: bool = False,
         stds: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
         num_samples: int = 512,
+        suppression: Suppress | None = None,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -65,7 +67,7 @@ class RoIHead(nn.Module):
         self.num_samples = num_samples
         self.assigner = MaxIoU(positive=0.5, negative=0.5)
         self.coder = DeltaCoder(stds=stds)
-        self.suppression = Suppression(iou=0.5)
+        self.suppression = suppression or Suppression(iou=0.5)
         self.convs = tower(dim, num_convs, _NORM_GROUPS)
         widths = [_POOLED**2 * dim] + [hidden_dim] * num_hidden
         layers = [nn.Sequential(nn.Linear(*pair), nn.ReLU()) for pair in pairwise(widths)]

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
 
 from hdetr_d2.projects.co_detr.anchors import Anchors, nine_anchors
 from hdetr_d2.projects.co_detr.assigners import MaxIoU
@@ -14,20 +13,12 @@ from hdetr_d2.projects.co_detr.box_coder import DeltaCoder
 from hdetr_d2.projects.co_detr.boxes import box_sides, clip_boxes
 from hdetr_d2.projects.co_detr.draw import Draw
 from hdetr_d2.projects.co_detr.heads.predictor import rows_of_anchors, start_convolution
+from hdetr_d2.projects.co_detr.heads.proposals import Proposals, ProposalSelection
 from hdetr_d2.projects.co_detr.levels import best_of_levels, level_of
 from hdetr_d2.projects.co_detr.pyramid import Pyramid
 from hdetr_d2.projects.co_detr.sampling import sample
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import BACKGROUND, NO_LOSS
-
-
-class Proposals(NamedTuple):
-    """boxes: `Tensor[B, P, 4]` xyxy in pixels, the best first, without a gradient. valid:
-    `Tensor[B, P]` bool; the others are padding.
-    """
-
-    boxes: Tensor
-    valid: Tensor
 
 
 class Objectness(NamedTuple):
@@ -47,10 +38,9 @@ class RegionProposalNetwork(nn.Module):
     Args:
         dim: channels C of the maps.
         num_samples: anchors of an image that have a loss, at most half of them with a target.
-        train_per_level: the best anchors of each level that go on to the suppression in training.
-        test_per_level: likewise in evaluation.
-        num_proposals: P, what is left of them at most.
-        nms_iou: from which on boxes of a level suppress each other.
+        train: which boxes become proposals in training; None for up to 1000 of the best 4000 of
+            each level.
+        test: likewise in evaluation; None for up to 1000 of the best 1000.
     """
 
     def __init__(
@@ -58,20 +48,16 @@ class RegionProposalNetwork(nn.Module):
         *,
         dim: int,
         num_samples: int = 256,
-        train_per_level: int = 4000,
-        test_per_level: int = 1000,
-        num_proposals: int = 1000,
-        nms_iou: float = 0.7,
+        train: ProposalSelection | None = None,
+        test: ProposalSelection | None = None,
     ) -> None:
         super().__init__()
         self.shapes = nine_anchors()
         self.coder = DeltaCoder()
         self.assigner = MaxIoU(positive=0.7, negative=0.3, rescue=0.3)
         self.num_samples = num_samples
-        self.train_per_level = train_per_level
-        self.test_per_level = test_per_level
-        self.num_proposals = num_proposals
-        self.nms_iou = nms_iou
+        self.train_selection = train or ProposalSelection(per_level=4000)
+        self.test_selection = test or ProposalSelection(per_level=1000)
         self.conv = nn.Conv2d(dim, dim, 3, padding=1)
         self.class_conv = nn.Conv2d(dim, len(self.shapes), 1)
         self.box_conv = nn.Conv2d(dim, 4 * len(self.shapes), 1)
@@ -85,11 +71,11 @@ class RegionProposalNetwork(nn.Module):
         """The losses "class_rpn" and "bbox_rpn" of a training step, and its proposals."""
         found = self._objectness(pyramid)
         losses = self._losses(found, targets, draw)
-        return losses, self._best(found, pyramid.sizes, self.train_per_level)
+        return losses, self._best(found, pyramid.sizes, self.train_selection)
 
     def propose(self, pyramid: Pyramid) -> Proposals:
         """The proposals of evaluation."""
-        return self._best(self._objectness(pyramid), pyramid.sizes, self.test_per_level)
+        return self._best(self._objectness(pyramid), pyramid.sizes, self.test_selection)
 
     def _objectness(self, pyramid: Pyramid) -> Objectness:
         hidden = [self.conv(map_).relu() for map_ in pyramid.maps]
@@ -115,21 +101,13 @@ class RegionProposalNetwork(nn.Module):
 
     @torch.no_grad()
     def _best(
-        self, found: Objectness, sizes: Sequence[tuple[int, int]], per_level: int
+        self, found: Objectness, sizes: Sequence[tuple[int, int]], selection: ProposalSelection
     ) -> Proposals:
         anchors = found.anchors
-        scores, rows = best_of_levels(found.logits[..., 0], anchors.lengths, per_level)
+        scores, rows = best_of_levels(found.logits[..., 0], anchors.lengths, selection.per_level)
         deltas = found.deltas.gather(1, rows[..., None].expand(-1, -1, 4))
         boxes = clip_boxes(self.coder.decode(anchors.boxes[rows], deltas), sizes)
         scores = scores.masked_fill((box_sides(boxes) <= 0).any(-1), -float("inf"))
         images = zip(boxes, scores, level_of(rows, anchors.lengths), strict=True)
-        return Proposals(*map(torch.stack, zip(*(self._suppress(*i) for i in images), strict=True)))
-
-    def _suppress(self, boxes: Tensor, scores: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        """What is left of the boxes `Tensor[n, 4]` of an image, `Tensor[P, 4]`, and which of these
-        rows are real. A score of minus infinity is that of no box.
-        """
-        kept = batched_nms(boxes, scores, level, self.nms_iou)[: self.num_proposals]
-        missing = self.num_proposals - len(kept)
-        real = F.pad(scores[kept].isfinite(), (0, missing))
-        return F.pad(boxes[kept], (0, 0, 0, missing)), real
+        kept = [selection.suppress(*image) for image in images]
+        return Proposals(*map(torch.stack, zip(*kept, strict=True)))

@@ -11,9 +11,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from draws import in_order
 from scenes import pixel_targets, random_pyramid
 
-from hdetr_d2.projects.co_detr import RegionProposalNetwork, RoIHead
+from hdetr_d2.projects.co_detr import ProposalSelection, RegionProposalNetwork, RoIHead
+from hdetr_d2.projects.co_detr.heads.proposals import Proposals
 from hdetr_d2.projects.co_detr.heads.roi_pooling import pool_boxes
-from hdetr_d2.projects.co_detr.heads.rpn import Proposals
 
 SIZES = [(256, 320), (300, 200)]
 STRIDES = (8, 16, 32)
@@ -50,22 +50,22 @@ def test_what_is_not_valid_pools_zeros():
 
 
 def test_the_best_proposals_that_do_not_overlap():
-    rpn = RegionProposalNetwork(dim=64, num_proposals=6)
     boxes = [[0, 0, 10, 10], [1, 0, 11, 10], [0, 0, 10, 10], [50, 50, 60, 70], [7, 7, 7, 9]]
     scores = torch.tensor([0.5, 0.9, 0.7, -3.0, -float("inf")])
     level = torch.tensor([0, 0, 1, 1, 1])
-    found, real = rpn._suppress(torch.tensor(boxes).float(), scores, level)
+    candidates = (torch.tensor(boxes).float(), scores, level)
+    found, real = ProposalSelection(per_level=5, most=6).suppress(*candidates)
     assert real.tolist() == [True, True, True, False, False, False]
     # Boxes of different levels leave each other alone; the last box has no area.
     assert found[:3].tolist() == [boxes[1], boxes[2], boxes[3]]
-    rpn.num_proposals = 2
-    found, real = rpn._suppress(torch.tensor(boxes).float(), scores, level)
+    found, real = ProposalSelection(per_level=5, most=2).suppress(*candidates)
     assert found.tolist() == [boxes[1], boxes[2]]
     assert real.all()
 
 
 def test_training_looks_at_more_proposals_than_evaluation():
-    rpn = RegionProposalNetwork(dim=64, train_per_level=50, test_per_level=7, nms_iou=1.0)
+    train, test = (ProposalSelection(per_level=n, iou=1.0) for n in (50, 7))
+    rpn = RegionProposalNetwork(dim=64, train=train, test=test)
     pyramid = random_pyramid([(256, 320)] * 2, STRIDES)
     _, train = rpn(pyramid, pixel_targets([square(50)], []), in_order)
     test = rpn.propose(pyramid)
@@ -77,7 +77,8 @@ def test_training_looks_at_more_proposals_than_evaluation():
 
 
 def test_proposals_that_lie_in_the_padding_are_none():
-    rpn = RegionProposalNetwork(dim=64, num_proposals=500, nms_iou=1.0)
+    train = ProposalSelection(per_level=4000, most=500, iou=1.0)
+    rpn = RegionProposalNetwork(dim=64, train=train)
     pyramid = random_pyramid([(64, 64), (200, 200)], (16,))
     _, found = rpn(pyramid, pixel_targets([square(50)], []), in_order)
     assert 0 < found.valid[0].sum() < found.valid[1].sum()

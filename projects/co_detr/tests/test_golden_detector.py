@@ -25,8 +25,10 @@ import golden
 from draws import in_order
 from golden_inputs import training_inputs
 
+RECIPES = Path(__file__).parents[1] / "configs"
 HEADS = ("faster_rcnn", "atss")
-CASES = ("co_deformable_detr", "co_dino")
+# The last one has the second stage of Co-DINO on a ViT, and is tested like that.
+CASES = ("co_deformable_detr", "co_dino", "co_dino_vit_heads")
 # The losses of the heads themselves, ours -> theirs.
 OF_HEADS = {
     "loss_faster_rcnn_class_rpn": "loss_rpn_cls",
@@ -73,9 +75,22 @@ def converted(case, tmp_path_factory):
     )
 
 
+def take_tests(heads, recipe):
+    """Gives the heads what a recipe does with them at inference; with 100 detections."""
+    those = LazyConfig.load(str(recipe)).model.schemes[-1].collaborators
+    heads.faster_rcnn.head.rpn.test = those.faster_rcnn.head.rpn.test
+    for head, other in (
+        (heads.faster_rcnn.head.roi_head, those.faster_rcnn.head.roi_head),
+        (heads.atss.head, those.atss.head),
+    ):
+        head.suppression = {**other.suppression, "most": 100}
+
+
 @pytest.fixture(scope="module")
-def model(converted):
+def model(case, converted):
     cfg = LazyConfig.load(str(converted.config))
+    if "tested_as" in case.meta:
+        take_tests(cfg.model.schemes[-1].collaborators, RECIPES / f"{case.tested_as}.py")
     with without_pretrained():
         model = instantiate(cfg.model)
     model.load_state_dict(read_checkpoint(converted.weights)["model"])

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hdetr_d2.modeling.soft_nms import soft_nms
-from hdetr_d2.ops import box_iou
+from hdetr_d2.projects.co_detr import SoftSuppression
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "golden"))
 import golden
@@ -27,10 +26,7 @@ def test_order_and_scores(threshold: float):
             f"snms0{threshold * 10:.0f}_keep",
         )
     )
-    iou = box_iou(boxes[:, None], boxes)
-    factors = torch.where(iou >= threshold, 1 - iou, 1.0)
-    best, places = soft_nms(scores[None], factors[None], 1e-3, len(scores))
-    kept = len(order)
-    assert places[0, :kept].tolist() == order.tolist()
-    torch.testing.assert_close(best[0, :kept], detections[:, 4])
-    assert best[0, kept:].isneginf().all()
+    suppression = SoftSuppression(iou=threshold, most=len(scores))
+    found = suppression(boxes, scores, torch.zeros(len(scores)), (10000, 10000))
+    torch.testing.assert_close(found.pred_boxes.tensor, boxes[order])
+    torch.testing.assert_close(found.scores, detections[:, 4])

@@ -23,22 +23,24 @@ from hdetr_d2.projects.co_detr import (
     GFLHead,
     PAAHead,
     PixelTargets,
+    ProposalSelection,
     RandomDraw,
     RegionProposalNetwork,
     RetinaNetHead,
     RoIHead,
     heads,
 )
-from hdetr_d2.projects.co_detr.heads import rpn
+from hdetr_d2.projects.co_detr.heads import proposals
 from hdetr_d2.structures import NO_LOSS
 
 SIZES = [(64, 96), (80, 50)]
+SELECTION = ProposalSelection(per_level=4000, most=100)
 DENSE = dict(dim=64, num_classes=3, num_levels=len(STRIDES))
 
 
 def faster_rcnn(weight: float = 1.0) -> FasterRCNNHead:
     return FasterRCNNHead(
-        rpn=RegionProposalNetwork(dim=64, num_samples=64, num_proposals=100),
+        rpn=RegionProposalNetwork(dim=64, num_samples=64, train=SELECTION, test=SELECTION),
         roi_head=RoIHead(dim=64, num_classes=3, num_levels=4, hidden_dim=24, num_samples=40),
         weight=weight,
     )
@@ -208,7 +210,7 @@ def test_autocast(head):
 def test_no_value_is_needed_on_the_host(name, device, monkeypatch):
     """Fake tensors have none. The backward pass only where the device is there."""
     # The suppression of proposals does wait, as its docstring says.
-    monkeypatch.setattr(rpn, "batched_nms", lambda boxes, *_: boxes[:, 0].argsort())
+    monkeypatch.setattr(proposals, "batched_nms", lambda boxes, *_: boxes[:, 0].argsort())
     with FakeTensorMode():
         with torch.device(device):
             head, pyramid = HEADS[name][0](), random_pyramid(SIZES)

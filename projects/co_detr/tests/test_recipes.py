@@ -15,6 +15,7 @@ from hdetr_d2.engine.build import build_optimizer
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.losses import QualityFocalLoss
 from hdetr_d2.modeling import SoftNMSPairs
+from hdetr_d2.projects.co_detr import SoftSuppression, Suppression
 
 FOLDER = Path(__file__).parents[1] / "configs"
 NAMES = sorted(path.stem for path in FOLDER.glob("*ep.py"))
@@ -127,6 +128,29 @@ def test_the_second_stage(name: str):
         assert options.stds == [0.05, 0.05, 0.1, 0.1]
     else:
         assert "num_convs" not in options
+
+
+# What the heads do at inference: boxes of a level, proposals and their IoU; IoU and detections of
+# the second stage, and of ATSS.
+TESTS = {
+    "co_dino_5scale_r50_12ep": ((1000, 1000, 0.7), (0.5, 100), (0.6, 100)),
+    "co_dino_5scale_lsj_swin_large_o365_lvis_16ep": ((1000, 1000, 0.7), (0.5, 1000), (0.6, 1000)),
+    "co_dino_5scale_vit_large_12ep": ((8000, 2000, 0.9), (0.5, 1000), (0.6, 100)),
+    "co_dino_5scale_lsj_vit_large_lvis_16ep": ((8000, 2000, 0.9), (0.5, 1000), (0.6, 100)),
+}
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_detection_by_a_head(name: str):
+    heads = recipe(name).model.schemes[-1].collaborators
+    proposals, *suppressions = TESTS[name]
+    rpn = heads.faster_rcnn.head.rpn
+    assert (rpn.test.per_level, rpn.test.most, rpn.test.iou) == proposals
+    assert (rpn.train.per_level, rpn.train.most, rpn.train.iou) == (4000, 1000, 0.7)
+    found = heads.faster_rcnn.head.roi_head.suppression, heads.atss.head.suppression
+    assert [(each.iou, each.most) for each in found] == suppressions
+    kind = SoftSuppression if "_vit_" in name else Suppression
+    assert {type(instantiate(each)) for each in found} == {kind}
 
 
 @pytest.mark.parametrize(

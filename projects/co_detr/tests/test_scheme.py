@@ -51,7 +51,8 @@ def small_heads(strides, names=("faster_rcnn", "atss")):
     collaborators.atss.head.num_levels = len(strides) + 1
     rcnn = collaborators.faster_rcnn.head
     rcnn.roi_head.update(num_levels=len(strides), hidden_dim=16, num_samples=32)
-    rcnn.rpn.update(train_per_level=50, test_per_level=50, num_proposals=40)
+    for selection in (rcnn.rpn.train, rcnn.rpn.test):
+        selection.update(per_level=50, most=40)
     for name in {"faster_rcnn", "atss"} - {*names}:
         del collaborators[name]
     return node

@@ -7,6 +7,7 @@ Its authors start from weights of their own, which have seen Objects365 as well.
 from detectron2.config import LazyCall as L
 
 from hdetr_d2.modeling import SimpleFeaturePyramid, WindowedViT
+from hdetr_d2.projects.co_detr import SoftSuppression
 
 from .co_dino import model
 
@@ -25,5 +26,10 @@ model.neck = L(SimpleFeaturePyramid)(
 )
 model.encoder.checkpointing = True
 model.num_select = 1000
+# Of detection by a head, from more proposals that may lie closer together.
+_two = model.schemes[-1].collaborators
+_two.faster_rcnn.head.rpn.test.update(per_level=8000, most=2000, iou=0.9)
+_two.faster_rcnn.head.roi_head.suppression = L(SoftSuppression)(iou=0.5, most=1000)
+_two.atss.head.suppression = L(SoftSuppression)(iou=0.6, most=100)
 model.schemes[0].box_noise.scale = 0.4
 model.schemes[0].update(groups=300, max_queries=600)

@@ -13,8 +13,10 @@ from hdetr_d2.projects.co_detr import (
     Collaborators,
     FasterRCNNHead,
     FeatureQueries,
+    ProposalSelection,
     RegionProposalNetwork,
     RoIHead,
+    Suppression,
 )
 
 _DIM, _CLASSES = "${model.neck.out_channels}", "${model.num_classes}"
@@ -24,7 +26,9 @@ _WEIGHT = 12.0
 faster_rcnn = L(Collaborator)(
     head=L(FasterRCNNHead)(
         rpn=L(RegionProposalNetwork)(
-            dim=_DIM, train_per_level=4000, test_per_level=1000, num_proposals=1000, nms_iou=0.7
+            dim=_DIM,
+            train=L(ProposalSelection)(per_level=4000, most=1000, iou=0.7),
+            test=L(ProposalSelection)(per_level=1000, most=1000, iou=0.7),
         ),
         roi_head=L(RoIHead)(
             dim=_DIM,
@@ -32,6 +36,7 @@ faster_rcnn = L(Collaborator)(
             num_levels="${model.neck.num_levels}",
             hidden_dim=1024,
             num_samples=512,
+            suppression=L(Suppression)(iou=0.5, most=100),
         ),
         weight=_WEIGHT,
     ),
@@ -44,6 +49,7 @@ atss = L(Collaborator)(
         num_levels=5,  # those of the encoder, and that of the adapter
         num_convs=1,
         weight=_WEIGHT,
+        suppression=L(Suppression)(iou=0.6, most=100),
     ),
     queries=L(FeatureQueries)(dim=_DIM),
 )
