@@ -20,20 +20,21 @@ class Collaborator(nn.Module):
 
 
 class Collaborators(nn.ModuleDict):
-    """Collaborators by name, in their order. A config builds the arguments of a node, but not what
-    a mapping holds.
+    """Collaborators by name, in their order; None stands for none, as a config can say that one is
+    not wanted. A config builds the arguments of a node, but not what a mapping holds.
 
     Raises:
         ValueError: none, or one whose name ends like that of a layer.
     """
 
-    def __init__(self, **collaborators: Collaborator) -> None:
-        if not collaborators:
+    def __init__(self, **collaborators: Collaborator | None) -> None:
+        wanted = {name: each for name, each in collaborators.items() if each is not None}
+        if not wanted:
             raise ValueError("CollaborativeHeads needs at least one collaborator.")
-        for name in collaborators:
+        for name in wanted:
             if name.rpartition("_")[2].isdigit():
                 raise ValueError(
                     f"A collaborator cannot be named {name!r}: its losses would look like those of "
                     "a decoder layer."
                 )
-        super().__init__(collaborators)
+        super().__init__(wanted)

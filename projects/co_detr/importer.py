@@ -20,7 +20,7 @@ from hdetr_d2.checkpoint.importers.deformable_detr_names import unneeded as repe
 from hdetr_d2.checkpoint.importers.deformable_detr_sizes import neck_options, transformer_options
 from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 from hdetr_d2.errors import UserError
-from hdetr_d2.projects.co_detr.importer_heads import scheme_options
+from hdetr_d2.projects.co_detr.importer_heads import foreign_second_stage, scheme_options
 from hdetr_d2.projects.co_detr.importer_names import (
     family_name,
     split_collaborators,
@@ -28,9 +28,9 @@ from hdetr_d2.projects.co_detr.importer_names import (
 )
 from hdetr_d2.projects.co_detr.importer_vit import (
     POSITIONS,
-    has_one_image_size,
     is_plain_transformer,
     vit_options,
+    window_side,
     without_class_token,
 )
 
@@ -68,7 +68,8 @@ class CoDETRImporter(Importer):
         """See `Importer.read`."""
         dino = "query_head.label_embedding.weight" in weights
         place = int(dino)  # Co-DINO has the denoising in front
-        left_out = unneeded(weights)
+        classes = len(needed(weights, "query_head.cls_branches.0.bias"))
+        left_out = unneeded(weights) | foreign_second_stage(weights, classes)
         used = {name: value for name, value in weights.items() if name not in left_out}
         own, rest = split_collaborators(used, f"schemes.{place}.")
         features = len({name.split(".")[2] for name in rest if name.startswith("neck.convs.")})
@@ -77,13 +78,12 @@ class CoDETRImporter(Importer):
         same = repeated(family, shared_heads=False)
         layers = count_layers(family, "decoder")
         renamed = {rename(k, layers): v for k, v in family.items() if k not in same}
-        classes = len(needed(family, "class_embed.0.bias"))
         return Imported(
             recipe=_recipe(weights, dino=dino),
             options={
                 "data.num_classes": classes,
                 **_architecture(arguments, weights, family),
-                **scheme_options(arguments, weights, layers, place),
+                **scheme_options(arguments, used, layers, place),
             },
             weights=own | _with_own_rows(renamed),
             left_out=left_out | {theirs[name]: reason for name, reason in same.items()},
@@ -96,7 +96,7 @@ class CoDETRImporter(Importer):
 def _recipe(weights: Mapping[str, Tensor], *, dino: bool) -> str:
     if not is_plain_transformer(weights):
         return _DINO if dino else _DEFORMABLE
-    return _VIT_SQUARES if has_one_image_size(weights) else _VIT
+    return _VIT_SQUARES if window_side(weights) == 16 else _VIT  # the published ones have 16 and 24
 
 
 def _architecture(

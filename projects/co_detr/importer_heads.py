@@ -8,12 +8,25 @@ from torch import Tensor
 
 from hdetr_d2.checkpoint.importers.arguments import Arguments
 from hdetr_d2.checkpoint.importers.weights import needed
-from hdetr_d2.projects.co_detr.importer_names import COLLABORATORS
 
 _BOX_HEAD = "roi_head.0.bbox_head"
+_OF_FASTER_RCNN = re.compile(
+    r"^(rpn_head|roi_head\.0|query_head\.transformer\.aux_pos_trans(_norm)?\.0)\."
+)
 # What the deltas of the published second stages are divided by, for a box of each class and for one
 # of all classes.
 _STDS = {False: [0.1, 0.1, 0.2, 0.2], True: [0.05, 0.05, 0.1, 0.1]}
+
+
+def foreign_second_stage(weights: Mapping[str, Tensor], classes: int) -> dict[str, str]:
+    """Names of the file that belong to Faster R-CNN -> why they are not needed, where its second
+    stage has another form: some models of LVIS have a cascade, no output for background, or none.
+    """
+    outputs = weights.get(f"{_BOX_HEAD}.fc_cls.bias")
+    if outputs is not None and len(outputs) == classes + 1:
+        return {}
+    reason = "of a Faster R-CNN whose second stage is not one of this project"
+    return {name: reason for name in weights if _OF_FASTER_RCNN.match(name)}
 
 
 def scheme_options(
@@ -24,17 +37,20 @@ def scheme_options(
 
     Args:
         arguments: those of the conversion.
-        weights: of the file, by its own names.
+        weights: those in use, by the file's own names; without a second stage there is no Faster
+            R-CNN.
         layers: of the decoder, by whose number the losses of the heads are multiplied.
         place: 0 or 1.
     """
     heads = f"model.schemes.{place}.collaborators"
     weight = arguments["lambda_2"] * layers
-    return {
-        **{f"{heads}.{head}.head.weight": weight for head in COLLABORATORS},
-        **_second_stage(weights, f"{heads}.faster_rcnn.head.roi_head"),
-        **(_denoising(arguments, "model.schemes.0") if place else {}),
-    }
+    options: dict[str, Any] = {f"{heads}.atss.head.weight": weight}
+    if f"{_BOX_HEAD}.fc_cls.bias" in weights:
+        options[f"{heads}.faster_rcnn.head.weight"] = weight
+        options |= _second_stage(weights, f"{heads}.faster_rcnn.head.roi_head")
+    else:
+        options[f"{heads}.faster_rcnn"] = None
+    return options | (_denoising(arguments, "model.schemes.0") if place else {})
 
 
 def _second_stage(weights: Mapping[str, Tensor], owner: str) -> dict[str, Any]:

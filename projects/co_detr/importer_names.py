@@ -86,6 +86,7 @@ _UNNEEDED = {
     r"\.num_batches_tracked$": "counts the batches of a norm that is constant here",
     r"\.rope(_win|_glb)?\.freqs_(cos|sin)$": "computed from the size of a map",
     r"^(roi_head\.0\.)?mask_(iou_)?head\.": "of masks, which are not predicted here",
+    r"\.fed_loss_weight$": "the frequencies of classes, for a federated loss",
     r"^ema_": "what the weights were before they were averaged",
 }
 _HEAD_POSITIONS = "query_head.transformer.head_pos_embed.weight"

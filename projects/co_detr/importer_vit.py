@@ -1,7 +1,7 @@
 """Checkpoints on EVA-02's plain transformer: what their weights tell about it.
 
-They keep the tables of the rotary positions, one for windows and, for images of one size, one for
-the whole map: their lengths are the numbers of patches.
+They keep the tables of the rotary positions, whose lengths are numbers of patches: one for windows
+and, for some with images of one size, one for the whole map.
 """
 
 import math
@@ -48,9 +48,10 @@ def is_plain_transformer(weights: Mapping[str, Tensor]) -> bool:
     return "backbone.blocks.0.norm1.weight" in weights
 
 
-def has_one_image_size(weights: Mapping[str, Tensor]) -> bool:
-    """Whether images are squares of one size, as with large-scale jitter."""
-    return "backbone.rope_glb.freqs_cos" in weights
+def window_side(weights: Mapping[str, Tensor]) -> int | None:
+    """Of the windows, in patches; None where the file does not tell."""
+    table = weights.get("backbone.rope_win.freqs_cos")
+    return None if table is None else math.isqrt(len(table))
 
 
 def vit_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
@@ -99,12 +100,12 @@ def _window_options(weights: Mapping[str, Tensor], depth: int) -> dict[str, Any]
     Raises:
         UserError: other blocks than every n-th attend to the whole map.
     """
-    table = weights.get("backbone.rope_win.freqs_cos")
-    if table is None:
+    side = window_side(weights)
+    if side is None:
         return {}
     tables = {int(m[1]): len(weights[name]) for name in weights if (m := _TABLE.match(name))}
-    whole = [block for block in range(depth) if tables.get(block) != len(table)]
+    whole = [block for block in range(depth) if tables.get(block) != side**2]
     every = whole[0] + 1 if whole else depth + 1
     if whole != [*range(every - 1, depth, every)]:
         raise UserError(f"the blocks {whole} of the file attend to the whole map, not every n-th")
-    return {"model.backbone.window": math.isqrt(len(table)), "model.backbone.global_every": every}
+    return {"model.backbone.window": side, "model.backbone.global_every": every}

@@ -198,6 +198,32 @@ def test_co_dino_on_a_plain_transformer(weights, squares, tmp_path):
     assert ours["backbone.net.pos_embed"][0, :, 0].tolist() == [*range(1, 1025)]
 
 
+# What the released models of LVIS are said to have in the place of a second stage.
+SECOND_STAGES = {
+    "none": {},
+    "cascade": {"roi_head.0.bbox_head.0.fc_cls.bias": torch.zeros(1204)},
+    "no_background": {"roi_head.0.bbox_head.fc_cls.bias": torch.zeros(80)},
+}
+
+
+@pytest.mark.parametrize("kind", SECOND_STAGES)
+def test_a_second_stage_of_another_form_is_left_out(weights, kind, tmp_path):
+    rest = vit(co_dino(weights), squares=True)
+    rest = {n: v for n, v in rest.items() if not n.startswith(("roi_head.", "backbone.rope_glb."))}
+    rest = {n: v for n, v in rest.items() if not ("attn.rope" in n and len(v) == 96**2)}
+    frequencies = {"query_head.loss_cls.fed_loss_weight": torch.zeros(80)}
+    content = {"state_dict": rest | SECOND_STAGES[kind] | frequencies, "meta": {}}
+    result = convert(content, tmp_path)
+    cfg = LazyConfig.load(str(result.config))
+    assert cfg.model.backbone.global_every == 3 and cfg.model.preprocessing.side == 1536
+    assert cfg.model.schemes[1].collaborators.faster_rcnn is None
+    left_out = {*SECOND_STAGES[kind], *frequencies, "rpn_head.rpn_cls.bias"}
+    assert left_out < set(result.left_out)
+    ours = read_checkpoint(result.weights)["model"]
+    heads = {n.split(".")[3] for n in ours if n.startswith("schemes.1.collaborators.")}
+    assert heads == {"atss"}
+
+
 def test_windows_are_those_of_the_recipe_where_the_file_has_no_tables(weights):
     weights = {n: v for n, v in vit(co_dino(weights)).items() if ".rope" not in n}
     options = read(weights, drop_path_rate=0.1).options

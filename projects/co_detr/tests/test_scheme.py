@@ -243,6 +243,19 @@ def test_queries_of_co_dino_have_no_feature(tiny_config, make_batch):
     assert all(loss.isfinite() for loss in losses.values())
 
 
+def test_a_collaborator_that_is_null_takes_no_part(tiny_config, make_batch):
+    cfg = tiny_config(DINO)
+    node = small_heads(MODELS[DINO])
+    node.collaborators.faster_rcnn = None
+    cfg.model.schemes = [node]
+    losses, grads = gradients(instantiate(cfg.model), make_batch([2, 1]))
+    assert not any("faster_rcnn" in name for name in [*losses, *grads])
+    assert "loss_atss_class" in losses
+    cfg.model.schemes[0].collaborators.atss = None
+    with pytest.raises(ValueError, match="at least one collaborator"):
+        instantiate(cfg.model)
+
+
 def evaluate(model, batch):
     """Detections, operations, and the parameters that they depend on."""
     with FlopCounterMode(display=False) as counter:
