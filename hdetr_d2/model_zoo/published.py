@@ -10,8 +10,8 @@ class Published:
     """A checkpoint of a recipe's model, trained by others.
 
     url: the file. source, classes, arguments: how `engine.convert` reads it. ap: as published, on
-    COCO val2017. sha256: of the file, or as much of its beginning as its authors publish; None if
-    they publish none.
+    the data of the recipe. sha256: of the file, or as much of its beginning as its authors publish;
+    None if they publish none.
     """
 
     url: str
@@ -42,6 +42,14 @@ def _detr(name: str, ap: float, *, dilation: bool, panoptic: bool = False) -> Pu
         sha256=name.rpartition("-")[2],
         arguments={"dilation": dilation, "epochs": epochs, "lr_drop": lr_drop},
     )
+
+
+def _co_detr(data: str, ap: float) -> Published:
+    """A checkpoint of Co-DETR's release on EVA-02's ViT-L, by the data it is for; the others are in
+    folders that have no address for a file.
+    """
+    folder = f"https://huggingface.co/zongzhuofan/co-detr-vit-large-{data}"
+    return Published(f"{folder}/resolve/main/pytorch_model.pth", "co-detr", ap)
 
 
 _PP = "dp0_mqs_lft"
@@ -99,5 +107,7 @@ PUBLISHED: Mapping[str, Published] = {
     "hdetr/h_deformable_detr_swin_large_900q_wd05_36ep_top300.py": _hdetr(
         f"decay0.05_drop_path0.5_{_BRANCH_900}", 36, 57.9
     ),
+    "projects/co_detr/configs/co_dino_5scale_lsj_vit_large_lvis_16ep.py": _co_detr("lvis", 68.0),
+    "projects/co_detr/configs/co_dino_5scale_vit_large_12ep.py": _co_detr("coco", 65.9),
 }
 """By the name of the recipe."""

@@ -86,6 +86,9 @@ def test_a_published_checkpoint_is_that_of_a_recipe_with_the_same_ap(name: str) 
         assert published.arguments["dilation"] == ("-dc5-" in published.url) == ("_dc5_" in name)
         assert ("-panoptic-" in published.url) == (published.classes == "coco133")
         assert published.url.endswith(f"-{published.sha256}.pth")
+    elif published.source == "co-detr":
+        assert "_vit_large_" in name
+        assert f"-{'lvis' if '_lvis_' in name else 'coco'}/resolve/main/" in published.url
     else:
         assert published.url.endswith(f"_two_stage_{epochs[1]}eps.pth")
 
