@@ -1,4 +1,4 @@
-// On the host: types as template arguments, and the launch of a kernel.
+// On the host: types as template arguments, and what is put on a stream.
 #pragma once
 
 #include "cuda_number.cuh"
@@ -41,6 +41,11 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int threads, cudaSt
   config.stream = stream;
   (void)cudaLaunchKernelEx(&config, kernel, arguments...);
   return cudaGetLastError();  // also clears it: a later launch must not be blamed
+}
+
+inline cudaError_t zero(void* memory, int64_t bytes, cudaStream_t stream) {
+  (void)cudaMemsetAsync(memory, 0, size_t(bytes), stream);
+  return cudaGetLastError();
 }
 
 }  // namespace hdetr::cuda

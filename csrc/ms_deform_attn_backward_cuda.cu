@@ -171,7 +171,7 @@ class Steps {
   cudaError_t error() const { return error_; }
 
   void zero(void* memory, int64_t bytes) {
-    if (error_ == cudaSuccess && bytes > 0) error_ = cudaMemsetAsync(memory, 0, bytes, stream_);
+    if (error_ == cudaSuccess && bytes > 0) error_ = cuda::zero(memory, bytes, stream_);
   }
 
   template <class T>
@@ -194,8 +194,9 @@ class Steps {
           static_cast<const Weight*>(tensors.weights), sums,
           static_cast<Real*>(tensors.grad_locations), static_cast<Weight*>(tensors.grad_weights));
     };
-    error_ = with_team<T>(problem.sizes.channels, {tensors.grad_output, tensors.value, sums.items},
-                          call);
+    // Sums of another type than T are in the workspace, which is aligned to more than a vector.
+    error_ = with_team<T, Sums::kVector>(problem.sizes.channels,
+                                         {tensors.grad_output, tensors.value, sums.items}, call);
   }
 
   template <class T, class Sums>

@@ -65,7 +65,8 @@ cudaError_t launch_ms_deform_attn(const Problem& problem, const LaunchShape& sha
   return with_types(problem, [&](auto value_tag, auto weight_tag) {
     using T = typename decltype(value_tag)::type;
     using Weight = typename decltype(weight_tag)::type;
-    return with_team<T>(problem.sizes.channels, {value, output}, [&](auto team) {
+    constexpr int kVector = 16 / sizeof(T);  // as many as one instruction loads
+    return with_team<T, kVector>(problem.sizes.channels, {value, output}, [&](auto team) {
       using Team = decltype(team);
       return launch(forward<T, Weight, Team>, grid_of<Team>(problem.sizes, shape), shape.threads,
                     stream, layout_of<RealFor<T>>(problem, shape), static_cast<const T*>(value),

@@ -2,6 +2,8 @@
 // no order, so the kind of sum decides whether a second run gives the same bits:
 // - FloatSums adds floats (or doubles), at the speed of the memory;
 // - FixedSums adds 64-bit integers, for which the order is no matter.
+// Atomic additions are paid by the sectors of 32 bytes that they touch, so a lane takes as many
+// channels (kVector) as one addition does: those of neighbouring lanes then leave no gaps.
 #pragma once
 
 #include "ms_deform_attn_cuda.cuh"
@@ -19,22 +21,11 @@ __device__ __forceinline__ void add_four(float* to, const float* terms) {
 #endif
 }
 
-template <class Real, int kSize>
-__device__ __forceinline__ void add_atomically(Real* to, const Real (&terms)[kSize]) {
-  constexpr bool kByFour = std::is_same_v<Real, float> && kSize % 4 == 0;
-#pragma unroll
-  for (int i = 0; i < kSize; i += kByFour ? 4 : 1) {
-    if constexpr (kByFour) {
-      add_four(to + i, terms + i);
-    } else {
-      atomicAdd(to + i, terms[i]);
-    }
-  }
-}
-
 template <class Real>
 struct FloatSums {
   using Item = Real;
+  static constexpr int kVector = 16 / sizeof(Item);  // of floats, from capability 9.0 on
+
   Item* items;  // [B, S, M, D], zeros at first
 
   __device__ __forceinline__ void open() {}
@@ -42,7 +33,12 @@ struct FloatSums {
 
   template <int kSize>
   __device__ __forceinline__ void add(Item* to, const Real (&terms)[kSize]) const {
-    add_atomically(to, terms);
+    if constexpr (std::is_same_v<Real, float> && kSize == 4) {
+      add_four(to, terms);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kSize; ++i) atomicAdd(to + i, terms[i]);
+    }
   }
   __device__ __forceinline__ Real read(int64_t index) const { return items[index]; }
 };
@@ -80,6 +76,8 @@ struct Extremes {
 template <class Real>
 struct FixedSums {
   using Item = unsigned long long;
+  static constexpr int kVector = 1;  // there is no addition of several integers
+
   Item* items;  // [B, S, M, D], zeros at first
   Extremes<Real>* extremes;
   int32_t log2_terms;  // rounded up
@@ -93,10 +91,8 @@ struct FixedSums {
     if (located.sample.row.lost | located.sample.column.lost) extremes->lost = 1;
   }
 
-  template <int kSize>
-  __device__ __forceinline__ void add(Item* to, const Real (&terms)[kSize]) const {
-#pragma unroll
-    for (int i = 0; i < kSize; ++i) atomicAdd(to + i, static_cast<Item>(llrint(terms[i] * scale)));
+  __device__ __forceinline__ void add(Item* to, const Real (&terms)[kVector]) const {
+    atomicAdd(to, static_cast<Item>(llrint(terms[0] * scale)));
   }
 
   // NaN everywhere if anything was not finite, as a loss scaler expects it, or if a term may be

@@ -206,8 +206,12 @@ def test_any_sizes(kernels: ctypes.CDLL, seed: int) -> None:
     check(kernels, inputs, shape)
 
 
-def test_addresses_that_no_vector_divides(kernels: ctypes.CDLL) -> None:
-    check(kernels, draw(0), Shape(), margin=MARGIN - 1)
+@pytest.mark.parametrize("types", TYPES[:3], ids=lambda types: str(types[0])[6:])
+@pytest.mark.parametrize("shift", [1, 4])  # four numbers of 16 bits: half a vector of the forward
+def test_addresses_that_no_vector_divides(
+    kernels: ctypes.CDLL, types: tuple[torch.dtype, torch.dtype], shift: int
+) -> None:
+    check(kernels, draw(0, types), Shape(), margin=MARGIN - shift)
 
 
 def test_tiles_reach_every_query(kernels: ctypes.CDLL) -> None:
@@ -234,6 +238,14 @@ def test_empty(
     by_value, by_locations, by_weights = backward(kernels, inputs, deterministic=deterministic)
     assert not by_value.any()
     assert by_locations.numel() == by_weights.numel() == 0
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_a_failure_is_not_told_again(kernels: ctypes.CDLL, deterministic: bool) -> None:
+    inputs = draw(0)
+    nothing = [ctypes.c_void_p(None)] * 8
+    assert kernels.backward(ctypes.byref(inputs.call(Shape(), deterministic)), *nothing) != 0
+    check(kernels, inputs, Shape())
 
 
 NOT_FINITE = [torch.nan, torch.inf, -torch.inf]

@@ -167,6 +167,7 @@ cudaError_t cudaGetLastError() {
 }
 
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t) {
+  if (memory == nullptr) return emulation::last_error = cudaErrorInvalidValue;
   std::memset(memory, value, bytes);
   return cudaSuccess;
 }
