@@ -1,5 +1,5 @@
 // The sigmoid focal loss on CUDA. A warp sums up a piece of a layer's logits, another launch adds
-// the sums of the pieces: no order depends on how the launches are cut.
+// the sums of the pieces, a block those of a layer: no order depends on how the launches are cut.
 #include <algorithm>
 
 #include "cuda_launch.cuh"
@@ -77,15 +77,25 @@ __global__ void __launch_bounds__(kMostThreads)
   }
 }
 
-// A block is a warp, and has a layer.
-__global__ void __launch_bounds__(kWarp)
+// A block has a layer. Its size is fixed, since the order of the sums depends on it.
+__global__ void __launch_bounds__(kMostThreads)
     add_pieces(FocalSizes sizes, const float* __restrict__ sums, float* __restrict__ loss) {
+  __shared__ double of_warps[kMostThreads / kWarp];
   const int64_t pieces = pieces_of_layer(sizes);
   for (int64_t layer = blockIdx.x; layer < sizes.layers; layer += gridDim.x) {
-    double total = 0;
-    for (int64_t i = threadIdx.x; i < pieces; i += kWarp) total += sums[layer * pieces + i];
-    total = sum_of_warp(total);
-    if (threadIdx.x == 0) loss[layer] = float(total);
+    double of_thread = 0;
+    for (int64_t i = threadIdx.x; i < pieces; i += kMostThreads) {
+      of_thread += sums[layer * pieces + i];
+    }
+    const double of_warp = sum_of_warp(of_thread);
+    if (threadIdx.x % kWarp == 0) of_warps[threadIdx.x / kWarp] = of_warp;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      double total = 0;
+      for (const double sum : of_warps) total += sum;
+      loss[layer] = float(total);
+    }
+    __syncthreads();  // before the sums of the next layer
   }
 }
 
@@ -140,7 +150,7 @@ cudaError_t launch_sigmoid_focal_loss(const FocalArguments& given, float* partia
     if (error != cudaSuccess) return error;
   }
   const auto blocks = unsigned(std::min({sizes.layers, int64_t(INT32_MAX), int64_t(cut.blocks)}));
-  return launch(add_pieces, dim3(blocks), kWarp, stream, sizes, partial_sums, loss);
+  return launch(add_pieces, dim3(blocks), kMostThreads, stream, sizes, partial_sums, loss);
 }
 
 cudaError_t launch_sigmoid_focal_loss_backward(const FocalArguments& given, const float* grad_loss,

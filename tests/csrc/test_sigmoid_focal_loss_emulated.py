@@ -112,6 +112,13 @@ def test_the_twin_agrees(
     torch.testing.assert_close(gradient.double(), wanted[1], rtol=tolerance, atol=3e-7)
 
 
+def test_more_sums_than_a_block_has_threads(kernels: ctypes.CDLL) -> None:
+    logits, labels = draw(2, 1, 700, 500)
+    loss, _ = run(kernels, logits, labels, torch.ones(2))
+    wanted = sigmoid_focal_loss_reference(logits.double(), labels, *FORMS[0])
+    torch.testing.assert_close(loss.double(), wanted, rtol=2e-6, atol=0.0)
+
+
 @pytest.mark.parametrize("cut", CUTS, ids=str)
 def test_any_cut_gives_the_same_bits(kernels: ctypes.CDLL, cut: Cut) -> None:
     logits, labels = draw(3, 2, 60, 31)
