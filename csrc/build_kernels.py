@@ -141,8 +141,19 @@ def architectures(env: Env, known: Sequence[str], gpus: Sequence[str]) -> list[s
     if asked:
         return asked
     wanted = ARCHITECTURES if env.get("FORCE_CUDA") == "1" else gpus
-    chosen = [arch for arch in wanted if arch in known] or [known[-1]]
+    chosen = [arch for arch in wanted if arch in known] or _latest_before(wanted, known)
     return [*chosen[:-1], f"{chosen[-1]}+PTX"]
+
+
+def _latest_before(gpus: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The latest whose PTX serves one of `gpus`, none of which the toolkit knows."""
+    older = [arch for arch in known if float(arch) < max(map(float, gpus))]
+    if not older:
+        raise NotBuilt(
+            f"the toolkit knows GPUs of capability {known[0]} and later, but those that are here "
+            f"have {', '.join(gpus)}"
+        )
+    return older[-1:]
 
 
 def cpu_command(compiler: Sequence[str], env: Env, files: Sequence[str]) -> list[str]:
@@ -154,7 +165,8 @@ def cuda_command(
     toolkit: Toolkit, archs: Sequence[str], env: Env, files: Sequence[str]
 ) -> list[str]:
     """The CUDA runtime goes into the library, so that it needs none that PyTorch brings."""
-    host = ["-Xcompiler", ",".join([*shlex.split(env.get("CXXFLAGS", "")), *HOST])]
+    flags_of_host = [*shlex.split(env.get("CXXFLAGS", "")), *HOST]
+    host = ["-Xcompiler", ",".join(flag.replace(",", "\\,") for flag in flags_of_host)]
     compiler = ["-ccbin", env["CXX"]] if env.get("CXX") else []
     jobs = f"--threads={env.get('MAX_JOBS') or os.cpu_count()}"
     flags = ["-std=c++17", "-O3", *compiler, *host, "-DUSE_CUDA", STABLE_ABI, jobs]

@@ -134,6 +134,24 @@ def test_architectures(env: dict[str, str], known: list[str], wanted: list[str])
     assert BUILD["architectures"](env, known, ["8.0", "9.0"]) == wanted
 
 
+@pytest.mark.parametrize(
+    ("gpus", "wanted"),
+    [(["12.2"], "12.1+PTX"), (["8.8"], "8.7+PTX"), (["7.0", "12.2"], "12.1+PTX")],
+)
+def test_a_gpu_that_the_toolkit_does_not_know_gets_an_older_one(
+    gpus: list[str], wanted: str
+) -> None:
+    assert BUILD["architectures"]({}, KNOWN, gpus) == [wanted]
+
+
+def test_nothing_is_compiled_for_gpus_older_than_the_toolkit() -> None:
+    wanted = (
+        "the toolkit knows GPUs of capability 7.5 and later, but those that are here have 6.1, 7.0"
+    )
+    with pytest.raises(NotBuilt, match=wanted):
+        BUILD["architectures"]({}, KNOWN, ["6.1", "7.0"])
+
+
 def test_an_unknown_architecture_is_named() -> None:
     with pytest.raises(NotBuilt, match="TORCH_CUDA_ARCH_LIST has 'Hopper' where 8.6"):
         BUILD["architectures"]({"TORCH_CUDA_ARCH_LIST": "8.0;Hopper"}, KNOWN, [])
@@ -161,6 +179,12 @@ def test_the_cuda_library_brings_its_runtime() -> None:
         "-gencode=arch=compute_120,code=sm_120",
         "-gencode=arch=compute_120,code=compute_120",
     ]
+
+
+def test_a_flag_with_a_comma_reaches_the_host_compiler_whole() -> None:
+    env = {"CXXFLAGS": "-g -Wl,-O1"}
+    command = BUILD["cuda_command"](Toolkit("nvcc", "13.0", KNOWN), ["8.0"], env, [])
+    assert command[command.index("-Xcompiler") + 1].startswith(r"-g,-Wl\,-O1,-fPIC,")
 
 
 def test_a_command_that_does_not_start_is_a_reason_too(tmp_path: Path) -> None:
