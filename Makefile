@@ -47,9 +47,10 @@ format: $(READY)
 	$(VENV)/bin/clang-format -i $(CXX_SOURCES)
 	$(RUN) -m ruff check --fix .
 
-# For all GPUs, wherever it is made; PyPI has the nvcc of the CUDA that PyTorch brings.
+# For all GPUs, wherever it is made; from CUDA 13 on PyPI has the nvcc of the CUDA that PyTorch brings.
+CUDA = import torch; print("==" + torch.version.cuda.split(".")[0] + ".*" if torch.version.cuda else "")
 wheel: $(READY)
-	test -n "$$CUDA_HOME" || command -v nvcc || $(RUN) -m pip install 'cuda-toolkit[nvcc,cccl]'
+	test -n "$$CUDA_HOME" || command -v nvcc || $(RUN) -m pip install "cuda-toolkit[nvcc,cccl]$$($(RUN) -c '$(CUDA)')"
 	HDETR_D2_FORCE_EXT=1 FORCE_CUDA=1 $(RUN) -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 clean:

@@ -90,7 +90,7 @@ def why_no_kernel(op: str, device: torch.device) -> str:
         missing = why_not(CPU) or (why_not(CUDA) if device.type == "cuda" else "")
         none = f"The compiled libraries have no {op} for {device.type} devices"
         return missing or f"{none}; if they are older than the package, build them again."
-    return _capability_gap(device.index or 0) if device.type == "cuda" else ""
+    return _device_gap(device.index or 0) if device.type == "cuda" else ""
 
 
 def is_defined(op: str) -> bool:
@@ -106,9 +106,35 @@ def _has_kernel(op: str, device: str) -> bool:
 
 
 @functools.cache
-def _capability_gap(index: int) -> str:
+def _device_gap(index: int) -> str:
     if not torch.cuda.is_available():  # a fake tensor of a device that this machine lacks
         return ""
+    return _driver_gap() or _capability_gap(index)
+
+
+def _driver_gap() -> str:
+    """The kernels bring their CUDA runtime, which runs on drivers of its major version and later
+    ones, whichever runtime PyTorch brings.
+    """
+    driver, built = _cuda_versions()
+    if driver[0] >= built[0]:
+        return ""
+    return (
+        f"The CUDA kernels are built with CUDA {built[0]}.{built[1]}, but the NVIDIA driver "
+        f"supports no later CUDA than {driver[0]}.{driver[1]}."
+    )
+
+
+def _cuda_versions() -> tuple[tuple[int, int], tuple[int, int]]:
+    """(major, minor) of the latest CUDA that the driver supports, and of that of the kernels; equal
+    if the library is too old to tell.
+    """
+    versions = torch.ops.hdetr_d2.cuda_versions() if is_defined("cuda_versions") else (0, 0)
+    driver, built = ((number // 1000, number % 1000 // 10) for number in versions)
+    return driver, built
+
+
+def _capability_gap(index: int) -> str:
     capability = torch.cuda.get_device_capability(index)
     archs = build_facts().get("archs") or []
     # Without a list nothing can be foretold: a kernel that does not fit raises when it is launched.

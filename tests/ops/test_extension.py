@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -27,9 +28,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def forget_devices() -> Iterator[None]:
-    extension._capability_gap.cache_clear()
+    extension._device_gap.cache_clear()
     yield
-    extension._capability_gap.cache_clear()
+    extension._device_gap.cache_clear()
 
 
 def test_a_library_that_is_not_there(package):
@@ -126,22 +127,57 @@ def test_which_devices_a_build_covers(archs, capability, covered):
     assert covers(archs, capability) == covered
 
 
-def test_a_gpu_that_the_build_does_not_cover(package, forget_devices, monkeypatch):
-    (package / "_build.json").write_text(json.dumps({"archs": ["8.0", "9.0"]}))
+@pytest.fixture
+def card(forget_devices, monkeypatch):
+    """A GPU of capability 12.0, and all kernels in a library that does not tell its CUDA."""
     monkeypatch.setattr(extension, "_has_kernel", lambda op, device: True)
+    monkeypatch.setattr(extension, "is_defined", lambda op: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (12, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "Card")
+
+
+def test_a_gpu_that_the_build_does_not_cover(package, card):
+    (package / "_build.json").write_text(json.dumps({"archs": ["8.0", "9.0"]}))
     assert why_no_kernel("ms_deform_attn", GPU) == (
         "The CUDA kernels are built for 8.0, 9.0, but Card has the capability 12.0."
     )
 
 
-def test_a_build_without_a_list_of_devices_is_trusted(package, forget_devices, monkeypatch):
-    monkeypatch.setattr(extension, "_has_kernel", lambda op, device: True)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (12, 0))
+def test_a_build_without_a_list_of_devices_is_trusted(package, card):
     assert why_no_kernel("ms_deform_attn", GPU) == ""
+
+
+@pytest.fixture
+def cuda_versions(card, monkeypatch):
+    """Sets what the library tells of the driver and of itself."""
+
+    def tell(driver: int, built: int) -> None:
+        monkeypatch.setattr(extension, "is_defined", lambda op: op == "cuda_versions")
+        told = SimpleNamespace(cuda_versions=lambda: (driver, built))
+        monkeypatch.setattr(torch.ops, "hdetr_d2", told)
+
+    return tell
+
+
+def test_a_driver_that_is_older_than_the_kernels(cuda_versions):
+    cuda_versions(12080, 13020)
+    assert why_no_kernel("ms_deform_attn", GPU) == (
+        "The CUDA kernels are built with CUDA 13.2, but the NVIDIA driver supports no later CUDA "
+        "than 12.8."
+    )
+
+
+@pytest.mark.parametrize("driver, built", [(13000, 13020), (13020, 13000), (13000, 12090)])
+def test_a_driver_of_the_same_major_version_will_do(package, cuda_versions, driver, built):
+    cuda_versions(driver, built)
+    assert why_no_kernel("ms_deform_attn", GPU) == ""
+
+
+@pytest.mark.skipif(not extension.CUDA.loaded, reason="the CUDA kernels are not built")
+def test_the_library_tells_its_cuda():
+    built = extension._cuda_versions()[1]
+    assert ".".join(map(str, built)) == extension.build_facts()["cuda"]
 
 
 def test_a_broken_library_does_not_break_the_import(tmp_path):
