@@ -1,18 +1,21 @@
-"""What holds for every test: one thread, fixed random numbers, CUDA tests only where CUDA is."""
+"""What holds for every test: one thread, fixed random numbers, CUDA tests only where CUDA is.
+
+What Detectron2 needs is imported where it is used: the operators are tested without it, too.
+"""
 
 import hdetr_d2  # noqa: F401  (decides which detectron2 the tests import)
 
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
-from detectron2.config import LazyConfig, instantiate
-from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.structures import BitMasks, Boxes, Instances
-from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -34,6 +37,8 @@ def restore_random_state() -> Iterator[None]:
 
 
 def forget_new_datasets() -> Iterator[None]:
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
     catalogs = (DatasetCatalog, MetadataCatalog)
     known = [set(catalog.list()) for catalog in catalogs]
     yield
@@ -53,7 +58,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs a CUDA device")
 
 
-def shrink_config(cfg: DictConfig) -> DictConfig:
+def shrink_config(cfg: "DictConfig") -> "DictConfig":
     """A recipe with every size cut down, so that a step takes a fraction of a second. Nothing else
     changes.
     """
@@ -80,17 +85,20 @@ def shrink_config(cfg: DictConfig) -> DictConfig:
 
 
 @pytest.fixture(scope="session")
-def shrink() -> Callable[[DictConfig], DictConfig]:
+def shrink() -> "Callable[[DictConfig], DictConfig]":
     return shrink_config
 
 
 @pytest.fixture(scope="session")
-def tiny_config() -> Callable[..., DictConfig]:
+def tiny_config() -> "Callable[..., DictConfig]":
     """A config (by default Deformable-DETR++ alone) with small sizes:
     `tiny_config("common/models/x.py", num_classes=3)`.
     """
+    from detectron2.config import LazyConfig
 
-    def load(path: str = "common/models/deformable_detr_pp.py", num_classes: int = 3) -> DictConfig:
+    def load(
+        path: str = "common/models/deformable_detr_pp.py", num_classes: int = 3
+    ) -> "DictConfig":
         cfg = shrink_config(LazyConfig.load(str(CONFIGS / path)))
         cfg.setdefault("data", {})
         cfg.data.num_classes = num_classes
@@ -103,6 +111,8 @@ def tiny_config() -> Callable[..., DictConfig]:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_config) -> Callable[..., torch.nn.Module]:
     """A model of `tiny_config` with the same random weights every time."""
+    from detectron2.config import instantiate
+    from omegaconf import OmegaConf
 
     def build(
         path: str = "common/models/deformable_detr_pp.py", **changes: object
@@ -129,6 +139,7 @@ def make_batch() -> Callable[..., list[dict]]:
     """Detectron2 inputs with so many random objects in each image: `make_batch([2, 0], size=(64,
     96))`.
     """
+    from detectron2.structures import BitMasks, Boxes, Instances
 
     def make(
         counts: list[int], size: tuple[int, int] = (64, 96), num_classes: int = 3
