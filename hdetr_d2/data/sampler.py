@@ -19,9 +19,10 @@ def epoch_batches(
 ) -> np.ndarray:
     """The batches of one epoch, drawn from (seed, epoch).
 
-    A batch holds images of one orientation as long as there are enough of them, so that little is
-    padded; the leftovers of both share the last ones. Fewer images than a batch are repeated to
-    fill it.
+    What does not fill a batch is left out by chance, whatever its orientation, so that every image
+    is seen as often as any other. A batch holds images of one orientation, so that little is
+    padded; the leftovers of both share at most one. Fewer images than a batch are repeated to fill
+    it.
 
     Args:
         portrait: bool [n], images that are higher than wide.
@@ -32,15 +33,13 @@ def epoch_batches(
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(portrait))
-    if len(order) < total_batch_size:
-        return np.resize(order, (1, total_batch_size))
+    count = iterations_per_epoch(len(order), total_batch_size)
+    order = np.resize(order, count * total_batch_size)
     wide, high = order[~portrait[order]], order[portrait[order]]
     whole = [len(group) // total_batch_size * total_batch_size for group in (wide, high)]
     rest = random.permutation(np.concatenate([wide[whole[0] :], high[whole[1] :]]))
     batches = np.concatenate([wide[: whole[0]], high[: whole[1]], rest])
-    count = iterations_per_epoch(len(order), total_batch_size)
-    batches = batches[: count * total_batch_size].reshape(count, total_batch_size)
-    return random.permutation(batches, axis=0)
+    return random.permutation(batches.reshape(count, total_batch_size), axis=0)
 
 
 class StreamSampler(Sampler[list[tuple[int, int]]]):

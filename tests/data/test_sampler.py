@@ -27,17 +27,22 @@ def test_an_epoch_holds_no_image_twice() -> None:
     assert len(np.unique(batches)) == 20
 
 
-def test_only_leftovers_mix_orientations() -> None:
-    mixed = [len(set(PORTRAIT[batch])) > 1 for batch in epoch_batches(PORTRAIT, 4, seed=0, epoch=0)]
-    # 8 = 2 x 4 portrait and 15 = 3 x 4 + 3 landscape images leave nothing that fills a mixed batch.
-    assert mixed == [False] * 5
-    uneven = np.arange(10) < 5
-    batches = epoch_batches(uneven, 4, seed=0, epoch=0)
-    assert len(batches) == 2
-    assert all(len(set(uneven[batch])) == 1 for batch in batches)
-    half = np.arange(8) < 2
-    mixed = [len(set(half[batch])) > 1 for batch in epoch_batches(half, 4, seed=0, epoch=0)]
-    assert sorted(mixed) == [False, True]
+def test_at_most_one_batch_mixes_orientations() -> None:
+    for portraits, expected in [(8, 0), (2, 1)]:  # of 16 images: whole batches of 4, or leftovers
+        portrait = np.arange(16) < portraits
+        batches = epoch_batches(portrait, 4, seed=0, epoch=0)
+        assert sum(len(set(portrait[batch])) > 1 for batch in batches) == expected
+    for epoch in range(20):  # other leftovers of 8 and 15 in every epoch
+        batches = epoch_batches(PORTRAIT, 4, seed=0, epoch=epoch)
+        assert sum(len(set(PORTRAIT[batch])) > 1 for batch in batches) <= 1
+
+
+def test_the_rarer_orientation_is_seen_as_often_as_the_other() -> None:
+    portrait = np.arange(35) < 3  # fewer than a batch, and than what an epoch leaves out
+    epochs = [epoch_batches(portrait, 16, seed=0, epoch=epoch) for epoch in range(300)]
+    seen = np.bincount(np.concatenate(epochs).ravel(), minlength=35) / 300
+    assert seen[portrait].mean() == pytest.approx(32 / 35, abs=0.03)
+    assert seen.min() > 0.85
 
 
 def test_epochs_and_seeds_differ_and_repeat() -> None:
