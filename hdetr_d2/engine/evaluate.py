@@ -11,7 +11,7 @@ from torch import nn
 from hdetr_d2.checkpoint import Checkpointer, load_for_inference
 from hdetr_d2.engine.build import build, build_model
 from hdetr_d2.engine.device import Precision
-from hdetr_d2.engine.start import has_run
+from hdetr_d2.engine.start import compare_classes, has_run
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ def do_eval(cfg: DictConfig) -> dict[str, Any]:
             )
         path = Checkpointer(model, folder).get_checkpoint_file()
     metadata = load_for_inference(model, path)
+    compare_classes(metadata, cfg.data.class_names, path)
     iterations = metadata.get("iteration", "an unknown number of")
     logger.info("Evaluating %s, the weights after %s iterations", path, iterations)
     return Evaluation(cfg)(model)

@@ -3,21 +3,23 @@
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from detectron2.engine import HookBase
 from detectron2.evaluation.testing import flatten_results_dict
+from detectron2.utils.events import EventWriter
 from fvcore.common.param_scheduler import ParamScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from hdetr_d2.checkpoint import Checkpointer
+from hdetr_d2.checkpoint import Checkpointer, write_durably
 
 logger = logging.getLogger(__name__)
 
 BEST = "model_best"
+LAST_EVALUATION = "last_evaluation"
 
 
 class ProgressHook(HookBase):
@@ -92,11 +94,20 @@ def periodic_files(folder: str, iteration: int) -> list[Path]:
     return [Path(folder) / f"model_{number:07d}.pth" for number in numbers if number <= iteration]
 
 
+def is_evaluated(checkpointer: Checkpointer, iteration: int) -> bool:
+    """Whether the run of the checkpointer has its evaluation after so many iterations."""
+    path = Path(checkpointer.save_dir) / LAST_EVALUATION
+    run, _, done = path.read_text().partition(" ") if path.is_file() else ("", "", "")
+    return run == checkpointer.metadata.get("run") and int(done) >= iteration
+
+
 class EvaluationHook(HookBase):
     """Evaluates every `period` iterations (0: never) and at the end, and keeps the best weights.
 
     The results go to the storage, as `bbox/AP`. The weights with the highest `best_metric` so far
-    are in `model_best.pth`, and that number is in its metadata, where a resumed run finds it.
+    are in `model_best.pth`, and that number is in its metadata, where a resumed run finds it. So it
+    does the last evaluation, in `last_evaluation`: one during which the run was killed is made up
+    for before the first step.
     """
 
     def __init__(
@@ -108,12 +119,15 @@ class EvaluationHook(HookBase):
         weights: Callable[[], Mapping[str, Tensor]],
         best_metric: str,
         best: float | None = None,
+        writers: Sequence[EventWriter] = (),
     ) -> None:
         """
         Args:
             evaluate: returns results as Detectron2's evaluators do; empty but in the main process.
             weights: the weights that are evaluated, at the time of the call.
             best: the highest metric before this start.
+            writers: write at once: what waits for the next period does not survive a kill, and
+                would be the row of an iteration behind a later one.
         """
         self.evaluate = evaluate
         self.period = period
@@ -121,15 +135,35 @@ class EvaluationHook(HookBase):
         self.weights = weights
         self.best_metric = best_metric
         self.best = -math.inf if best is None else best
+        self.writers = writers
+
+    def before_train(self) -> None:
+        done = self.trainer.start_iter
+        if done and self._is_due(done) and not is_evaluated(self.checkpointer, done):
+            logger.info("The evaluation after %d iterations is missing", done)
+            self._evaluate(done)
 
     def after_step(self) -> None:
         done = self.trainer.iter + 1
-        if done == self.trainer.max_iter or (self.period and done % self.period == 0):
-            results = flatten_results_dict(self.evaluate())
-            for name, value in results.items():
-                self.trainer.storage.put_scalar(name, float(value), smoothing_hint=False)
-            if results:
-                self._keep_best(results, done)
+        if self._is_due(done):
+            self._evaluate(done)
+
+    def _is_due(self, done: int) -> bool:
+        return done >= self.trainer.max_iter or bool(self.period and done % self.period == 0)
+
+    def _evaluate(self, done: int) -> None:
+        results = flatten_results_dict(self.evaluate())
+        for name, value in results.items():
+            put = self.trainer.storage.put_scalar
+            put(name, float(value), smoothing_hint=False, cur_iter=done - 1)
+        if results:
+            self._keep_best(results, done)
+        for writer in self.writers:
+            writer.write()
+        if self.checkpointer.save_to_disk:
+            text = f"{self.checkpointer.metadata.get('run')} {done}"
+            path = Path(self.checkpointer.save_dir) / LAST_EVALUATION
+            write_durably(path, lambda file: file.write(text.encode()))
 
     def _keep_best(self, results: Mapping[str, float], done: int) -> None:
         if self.best_metric not in results:

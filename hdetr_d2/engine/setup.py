@@ -13,7 +13,6 @@ from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 
 from hdetr_d2._detectron2 import describe
-from hdetr_d2.engine.config import save_config
 from hdetr_d2.engine.device import choose_device
 from hdetr_d2.engine.resolve import prepare_output
 from hdetr_d2.errors import UserError
@@ -41,16 +40,12 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:
-    """Say what runs where, save the resolved config, and fix the random state of the weights."""
+    """Say what runs where, and fix the random state of the weights."""
     device = choose_device(cfg.train.device, comm.get_local_rank())
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
     logger.info("%s; torch %s; %d processes, this one on %s (%s)", describe(), torch.__version__,
                 comm.get_world_size(), device, name)  # fmt: skip
     logger.info("Arguments: %s", vars(args))
-    if comm.is_main_process():
-        path = os.path.join(cfg.train.output_dir, "config.yaml")
-        save_config(cfg, path)
-        logger.info("The resolved config is in %s", path)
     torch.manual_seed(cfg.train.seed)
     np.random.seed(cfg.train.seed)
     random.seed(cfg.train.seed)

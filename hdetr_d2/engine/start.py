@@ -1,13 +1,19 @@
-"""From where a training starts: another run's weights, its own last checkpoint, or nothing."""
+"""From where a training starts: another run's weights, its own last checkpoint, or nothing; and
+what it then finds in its folder."""
 
 import logging
 import os
 import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+from detectron2.utils import comm
 from omegaconf import DictConfig
 
 from hdetr_d2.checkpoint import Checkpointer, read_checkpoint
 from hdetr_d2.engine.compare import compare_configs
+from hdetr_d2.engine.config import save_config
 from hdetr_d2.engine.hooks import BEST
 from hdetr_d2.errors import UserError
 
@@ -43,10 +49,33 @@ def starting_point(cfg: DictConfig, checkpointer: Checkpointer, *, resume: bool)
     source = checkpointer.load(weights, checkpointables=[])
     origin = f"weights {weights}" if weights else "the model's initial weights"
     logger.info("Fresh start from %s", origin)
-    names = list(source.get("class_names", cfg.data.class_names))
-    if names != list(cfg.data.class_names):
-        logger.warning("%s was trained on other classes: %s", weights, ", ".join(names))
+    compare_classes(source, cfg.data.class_names, weights)
     return 0
+
+
+def compare_classes(metadata: Mapping[str, Any], class_names: Sequence[str], path: str) -> None:
+    """Warn when the metadata of the checkpoint in `path` name other classes than the data set."""
+    names = list(metadata.get("class_names", class_names))
+    if names != list(class_names):
+        logger.warning("%s was trained on other classes: %s", path, ", ".join(names))
+
+
+def take_folder(cfg: DictConfig, *, fresh: bool) -> None:
+    """Make the output folder that of this run: its config is there, and after a fresh start nothing
+    of an earlier run is taken for its own. Every process calls this.
+    """
+    comm.synchronize()  # another process may still read what lies there
+    if not comm.is_main_process():
+        return
+    folder = Path(cfg.train.output_dir)
+    if fresh:
+        (folder / "last_checkpoint").unlink(missing_ok=True)
+        best, earlier = (folder / f"{name}.pth" for name in (BEST, f"{BEST}_earlier"))
+        if best.is_file():
+            best.replace(earlier)
+            logger.warning("%s is of an earlier run: it is %s now", best, earlier.name)
+    save_config(cfg, folder / "config.yaml")
+    logger.info("The resolved config is in %s", folder / "config.yaml")
 
 
 def _resume(cfg: DictConfig, checkpointer: Checkpointer) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 from detectron2.engine import HookBase, hooks
 from detectron2.utils import comm
+from detectron2.utils.events import EventWriter
 from omegaconf import DictConfig
 from torch import nn
 from torch.optim import Optimizer
@@ -16,9 +17,15 @@ from hdetr_d2.engine.ddp import distribute
 from hdetr_d2.engine.device import Precision, choose_device
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.evaluate import Evaluation
-from hdetr_d2.engine.hooks import CheckpointHook, EvaluationHook, LearningRateHook, ProgressHook
+from hdetr_d2.engine.hooks import (
+    CheckpointHook,
+    EvaluationHook,
+    LearningRateHook,
+    ProgressHook,
+    is_evaluated,
+)
 from hdetr_d2.engine.optim import OptimizerState
-from hdetr_d2.engine.start import has_run, starting_point
+from hdetr_d2.engine.start import has_run, starting_point, take_folder
 from hdetr_d2.engine.trainer import Trainer
 from hdetr_d2.engine.writers import build_writers
 
@@ -70,10 +77,13 @@ def do_train(cfg: DictConfig, *, resume: bool) -> None:
     log_plan(cfg)
     if start >= cfg.train.max_iter:
         logger.warning("All %d iterations are done; a larger train.epochs would go on", start)
-        evaluation(evaluated)
-        return
+        if is_evaluated(checkpointer, start):
+            return
     trainer.register_hooks(
-        build_hooks(cfg, model, evaluated, evaluation, optimizer, checkpointer, start)
+        [
+            hooks.CallbackHook(before_train=lambda _: take_folder(cfg, fresh=not goes_on)),
+            *build_hooks(cfg, model, evaluated, evaluation, optimizer, checkpointer, start),
+        ]
     )
     trainer.train(start, cfg.train.max_iter)
 
@@ -86,7 +96,7 @@ def build_hooks(
     optimizer: Optimizer,
     checkpointer: Checkpointer,
     start: int,
-) -> list[HookBase | None]:
+) -> list[HookBase]:
     """The hooks of a training, in their order.
 
     Args:
@@ -95,6 +105,7 @@ def build_hooks(
     """
     each = cfg.train.iterations_per_epoch
     options = cfg.train.checkpoint
+    writers = build_writing(cfg, start) if comm.is_main_process() else []
     return [
         hooks.IterationTimer(),
         ProgressHook(model),
@@ -111,14 +122,15 @@ def build_hooks(
             weights=evaluated.state_dict,
             best_metric=options.best_metric,
             best=checkpointer.metadata.get("best_metric"),
+            writers=writers,
         ),
-        build_writing(cfg, start) if comm.is_main_process() else None,
+        hooks.PeriodicWriter(writers, period=cfg.train.log_period),
     ]
 
 
-def build_writing(cfg: DictConfig, start: int) -> HookBase:
-    """The hook that writes metrics to the console and to files."""
-    writers = build_writers(
+def build_writing(cfg: DictConfig, start: int) -> list[EventWriter]:
+    """What writes metrics to the console and to files."""
+    return build_writers(
         folder=cfg.train.output_dir,
         start_iteration=start,
         max_iter=cfg.train.max_iter,
@@ -126,7 +138,6 @@ def build_writing(cfg: DictConfig, start: int) -> HookBase:
         wandb=cfg.train.wandb,
         config=plain_config(cfg),
     )
-    return hooks.PeriodicWriter(writers, period=cfg.train.log_period)
 
 
 def log_plan(cfg: DictConfig) -> None:

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-from detectron2.engine import HookBase, TrainerBase
+from detectron2.engine import HookBase, TrainerBase, hooks
+from detectron2.utils.events import JSONWriter
 from torch import nn
 
 from hdetr_d2.checkpoint import Checkpointer, read_checkpoint
 from hdetr_d2.engine.hooks import CheckpointHook, EvaluationHook, LearningRateHook, ProgressHook
 from hdetr_d2.engine.schedule import StepDecay
+from hdetr_d2.visualization import read_metrics
 
 
 class Loop(TrainerBase):
@@ -18,9 +20,9 @@ class Loop(TrainerBase):
     def run_step(self) -> None: ...
 
 
-def run(*hooks: HookBase, start: int = 0, end: int = 10) -> Loop:
+def run(*parts: HookBase, start: int = 0, end: int = 10) -> Loop:
     loop = Loop()
-    loop.register_hooks(list(hooks))
+    loop.register_hooks(list(parts))
     loop.train(start, end)
     return loop
 
@@ -99,7 +101,7 @@ def evaluation(folder: Path, scores: list[float], **options: Any) -> EvaluationH
 
 def test_the_best_weights_are_kept_with_their_metric(tmp_path: Path) -> None:
     loop = run(evaluation(tmp_path, [math.nan, 3.0, 5.0, 4.0, 5.0]))
-    assert files(tmp_path) == ["model_best.pth"]
+    assert files(tmp_path) == ["last_evaluation", "model_best.pth"]
     best = read_checkpoint(tmp_path / "model_best.pth")
     assert best["metadata"] == {"best_metric": 5.0, "iteration": 6}
     assert best["model"]["weight"].item() == 3.0
@@ -108,10 +110,37 @@ def test_the_best_weights_are_kept_with_their_metric(tmp_path: Path) -> None:
 
 def test_a_resumed_run_knows_the_best_so_far(tmp_path: Path) -> None:
     run(evaluation(tmp_path, [4.0, 4.5], best=5.0, period=0), start=8, end=10)
-    assert files(tmp_path) == []
+    assert files(tmp_path) == ["last_evaluation"]
 
 
 def test_a_metric_that_is_not_there_is_told(tmp_path: Path, caplog: Any) -> None:
     run(evaluation(tmp_path, [4.0], best_metric="segm/AP", period=0))
     assert "No segm/AP among the results (bbox/AP)" in caplog.text
-    assert files(tmp_path) == []
+    assert files(tmp_path) == ["last_evaluation"]
+
+
+@pytest.mark.parametrize(("start", "end", "evaluated"), [(4, 7, [3, 6]), (10, 10, [9])])
+def test_an_evaluation_that_a_kill_broke_off_is_made_up_for(
+    tmp_path: Path, start: int, end: int, evaluated: list[int]
+) -> None:
+    checkpointer = Checkpointer(nn.Linear(1, 1), str(tmp_path), metadata={"run": "this"})
+    (tmp_path / "last_evaluation").write_text("another 99")
+    for expected in (evaluated, evaluated[1:]):  # the second time, none is missing
+        hook = evaluation(tmp_path, [1.0, 2.0], period=4, checkpointer=checkpointer)
+        histories = run(hook, start=start, end=end).storage.histories()
+        seen = histories["bbox/AP"].values() if "bbox/AP" in histories else []
+        assert [iteration for _, iteration in seen] == expected
+    assert (tmp_path / "last_evaluation").read_text() == f"this {evaluated[-1] + 1}"
+
+
+def test_an_evaluation_between_the_logged_steps_costs_no_row(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics.json"
+    writers = [JSONWriter(str(metrics))]
+    scores = [1.0, 2.0, 3.0]
+    hook = evaluation(tmp_path, scores, period=4, writers=writers)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    rate = LearningRateHook(optimizer, StepDecay(epochs=10, milestones=[8]))
+    run(rate, hook, hooks.PeriodicWriter(writers, period=5))
+    rows = read_metrics(metrics)
+    assert [row["iteration"] for row in rows] == [3, 4, 7, 9]
+    assert [row["bbox/AP"] for row in rows if "bbox/AP" in row] == scores

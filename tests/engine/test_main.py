@@ -58,6 +58,12 @@ def half(finished: Path, output: Path) -> int:
     return epoch
 
 
+def evaluations(run: Path) -> list[dict[str, float]]:
+    """The lines of metrics.json with an evaluation."""
+    rows = [json.loads(line) for line in (run / "metrics.json").read_text().splitlines()]
+    return [row for row in rows if "bbox/AP" in row]
+
+
 def error_of(capsys: pytest.CaptureFixture) -> str:
     """The one line that was written to stderr."""
     text = capsys.readouterr().err
@@ -142,6 +148,12 @@ def test_a_longer_run_goes_on_and_a_finished_one_is_evaluated(
     (tmp_path / "out" / "last_checkpoint").write_text("model_final.pth")
     assert train("--resume") == 0
     assert f"All {2 * epoch} iterations are done" in (tmp_path / "out" / "log.txt").read_text()
+    # The files are those of a run that was killed during its last evaluation.
+    result = [(row["iteration"], row["bbox/AP"]) for row in evaluations(finished)][-1]
+    assert [(row["iteration"], row["bbox/AP"]) for row in evaluations(tmp_path / "out")] == [result]
+    assert (tmp_path / "out" / "model_best.pth").is_file()
+    assert train("--resume") == 0
+    assert len(evaluations(tmp_path / "out")) == 1
     assert train("--resume", f"train.max_iter={2 * epoch + 1}") == 0
     final = read_checkpoint(tmp_path / "out" / "model_final.pth")
     assert final["metadata"]["iteration"] == 2 * epoch + 1
@@ -150,6 +162,7 @@ def test_a_longer_run_goes_on_and_a_finished_one_is_evaluated(
 def test_evaluation_alone(finished: Path, train: Run, tmp_path: Path, capsys: Any) -> None:
     assert train("--eval-only", f"train.init_checkpoint={finished}/model_best.pth") == 0
     assert "copypaste: AP,AP50" in (tmp_path / "out" / "log.txt").read_text()
+    assert not (tmp_path / "out" / "config.yaml").exists()
     assert train("--eval-only") == 2
     assert "--eval-only needs weights: set train.init_checkpoint" in error_of(capsys)
 
@@ -165,6 +178,33 @@ def test_a_new_data_set_starts_from_old_weights(
     assert f"Fresh start from weights {finished}/model_final.pth" in log
     assert "what does not fit keeps its initial values" in log
     assert "was trained on other classes: circle, square, triangle, cross" in log
+
+
+def test_weights_of_other_classes_are_evaluated_with_a_warning(
+    finished: Path, train: Run, tmp_path: Path, shapes: str
+) -> None:
+    path = Path(shapes, "data", "annotations", "val.json")
+    content = json.loads(path.read_text())
+    content["categories"][0]["name"] = "disc"
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(content))
+    weights = f"train.init_checkpoint={finished}/model_best.pth"
+    assert train("--eval-only", weights, f"data.val_json={other}", "data.val_name=other") == 0
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert "model_best.pth was trained on other classes: circle, square" in log
+
+
+def test_a_fresh_start_leaves_nothing_of_the_earlier_run_to_resume(
+    finished: Path, train: Run, tmp_path: Path
+) -> None:
+    half(finished, tmp_path / "out")
+    shutil.copy(finished / "model_best.pth", tmp_path / "out")
+    before = (tmp_path / "out" / "model_best.pth").read_bytes()
+    # It ends before its first checkpoint.
+    assert train("optimizer.lr=1e30", "train.max_bad_steps=1", "train.clip_grad_norm=null") == 2
+    assert not (tmp_path / "out" / "last_checkpoint").exists()
+    assert not (tmp_path / "out" / "model_best.pth").exists()
+    assert (tmp_path / "out" / "model_best_earlier.pth").read_bytes() == before
 
 
 def test_the_config_is_printed_as_it_can_be_loaded(train: Run, capsys: Any, tmp_path: Path) -> None:
@@ -213,7 +253,10 @@ def test_another_config_at_resume_is_one_sentence(
     finished: Path, train: Run, tmp_path: Path, capsys: Any
 ) -> None:
     half(finished, tmp_path / "out")
+    shutil.copy(finished / "config.yaml", tmp_path / "out")
     assert train("--resume", "optimizer.lr=1e-3") == 2
+    saved = (tmp_path / "out" / "config.yaml").read_text()
+    assert saved == (finished / "config.yaml").read_text()
     assert "--resume with another config than the run began with (optimizer.lr: 0.0002" in (
         error_of(capsys)
     )
