@@ -78,7 +78,7 @@ def _each_layer(rule: Mapping[str, Any], names: Sequence[str]) -> list[dict[str,
     return [
         {
             **rule,
-            "pattern": pattern.replace(_LAYER, str(layer), 1),
+            "layer": layer,
             "lr_scale": scale * rule["layer_decay"] ** (last + 1 - layer),
         }
         for layer in sorted({int(match[1]) for match in found})
@@ -87,8 +87,12 @@ def _each_layer(rule: Mapping[str, Any], names: Sequence[str]) -> list[dict[str,
 
 def _first_match(rules: Sequence[Mapping[str, Any]], name: str) -> int:
     """Index of the first rule that names the parameter; `len(rules)` if none does."""
-    matches = (index for index, rule in enumerate(rules) if re.search(rule["pattern"], name))
-    return next(matches, len(rules))
+    return next((i for i, rule in enumerate(rules) if _matches(rule, name)), len(rules))
+
+
+def _matches(rule: Mapping[str, Any], name: str) -> bool:
+    match = re.search(rule["pattern"], name)
+    return match is not None and ("layer" not in rule or int(match[1]) == rule["layer"])
 
 
 class OptimizerState:

@@ -29,13 +29,14 @@ def test_the_first_rule_that_matches_decides_and_the_rest_is_one_group() -> None
     assert [g["params"] for g in groups] == [list(part.parameters()) for part in expected]
 
 
-def test_a_rate_that_falls_from_layer_to_layer() -> None:
+@pytest.mark.parametrize("pattern", [r"^blocks\.(\d+)\.", r"^blocks\.(\d+)", r"(\d+)\.weight"])
+def test_a_rate_that_falls_from_layer_to_layer(pattern: str) -> None:
     net = nn.ModuleDict(
         {"stem": nn.Linear(1, 1), "blocks": nn.ModuleList(), "head": nn.Linear(1, 1)}
     )
     net["blocks"].extend(nn.Linear(1, 1, bias=False) for _ in range(12))
     rules = [
-        {"pattern": r"^blocks\.(\d+)\.", "layer_decay": 0.5, "weight_decay": 0.1},
+        {"pattern": pattern, "layer_decay": 0.5, "weight_decay": 0.1},
         {"pattern": "stem", "lr_scale": 0.5**13},
     ]
     groups = param_groups(net, lr=1.0, weight_decay=0.0, rules=rules)
