@@ -2,7 +2,6 @@
 
 import math
 import random
-import resource
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -182,9 +181,10 @@ class Trainer(TrainerBase):
     def _read_records(self) -> None:
         """Put the metrics of the last steps into the storage, averaged over processes."""
         records, self._records = self._records, []
-        values = iter(
-            mean_over_processes(torch.cat([record.values for record in records])).tolist()
-        )
+        # Metrics are means over the processes, but what is counted is summed.
+        counts = records[0].values.new_tensor([*self._data_counts.values()])
+        parts = [*(record.values for record in records), counts * comm.get_world_size()]
+        values = iter(mean_over_processes(torch.cat(parts)).tolist())
         for record in records:
             metrics = {name: next(values) for name in record.names}
             good = self._bad_steps.is_good(record, metrics)
@@ -192,14 +192,20 @@ class Trainer(TrainerBase):
                 self.storage.put_scalar(name, metrics[name], cur_iter=record.iteration)
         for name, seconds in self.timer.pop().items():
             self.storage.put_scalar(f"time/{name}", seconds)
-        for name, count in self._data_counts.items():
-            self.storage.put_scalar(f"data/{name}", count, smoothing_hint=False)
+        for name in self._data_counts:
+            self.storage.put_scalar(f"data/{name}", next(values), smoothing_hint=False)
         self.storage.put_scalar("memory/peak_mb", peak_memory(self.device), smoothing_hint=False)
 
 
 def peak_memory(device: torch.device) -> float:
-    """Most memory used so far, in MB: allocated on a CUDA device, else resident in this process."""
+    """Most memory used so far, in MB: allocated on a CUDA device, else resident in this process;
+    nan where the system does not tell.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
     unit = 1 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -12,7 +12,9 @@ _active: ContextVar["StepTimer | None"] = ContextVar("hdetr_d2_step_timer", defa
 
 
 class StepTimer:
-    """Collects the time of named sections while it is active (`with timer:`).
+    """Collects the time of named sections of the steps, in each of which it is active (`with
+    timer:`). Of a section, what belongs to another one inside it is that one's alone, so that the
+    times of a step add up.
 
     On a CUDA device a section is a pair of events, whose distance is read in `pop` only: no section
     synchronises. Elsewhere it is the host's clock.
@@ -21,9 +23,13 @@ class StepTimer:
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self._cuda = torch.device(device).type == "cuda"
         self._spans: dict[str, list] = defaultdict(list)
+        self._inner: dict[str, list] = defaultdict(list)  # of the sections within one
+        self._open: list[str] = []
+        self._steps = 0
         self._token: Token | None = None
 
     def __enter__(self) -> "StepTimer":
+        self._steps += 1
         self._token = _active.set(self)
         return self
 
@@ -34,18 +40,31 @@ class StepTimer:
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
         start = self._now()
+        self._open.append(name)
         try:
             yield
         finally:
-            self._spans[name].append((start, self._now()))
+            span = (start, self._now())
+            self._open.pop()
+            self._spans[name].append(span)
+            if self._open:
+                self._inner[self._open[-1]].append(span)
 
     def pop(self) -> dict[str, float]:
-        """Mean seconds of each section since the last call. Waits for the device's last event."""
+        """Seconds of each section in a step, the mean since the last call. Waits for the device's
+        last event.
+        """
         means = {
-            name: sum(map(self._elapsed, spans)) / len(spans) for name, spans in self._spans.items()
+            name: (self._total(spans) - self._total(self._inner[name])) / self._steps
+            for name, spans in self._spans.items()
         }
         self._spans.clear()
+        self._inner.clear()
+        self._steps = 0
         return means
+
+    def _total(self, spans: list) -> float:
+        return sum(map(self._elapsed, spans))
 
     def _now(self) -> "float | torch.cuda.Event":
         if not self._cuda:

@@ -138,5 +138,7 @@ def test_all_processes_end_together_and_name_the_image_of_one(tmp_path: Path) ->
     assert run.returncode == 0, run.stderr
     first, second = ((tmp_path / f"{rank}.txt").read_text() for rank in range(2))
     assert first == second
-    assert first.startswith("1.0 2 steps in a row were not finite, the last at iteration 1 (")
+    assert first.startswith(
+        "3.0 skipped, 1.0 2 steps in a row were not finite, the last at iteration 1 ("
+    )
     assert "class of main in layer 0) on the images [77]" in first

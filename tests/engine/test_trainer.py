@@ -1,6 +1,7 @@
 import json
 import logging
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from hdetr_d2.engine import bad_costs
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.ema import ModelEma
-from hdetr_d2.engine.trainer import seed_step
+from hdetr_d2.engine.trainer import peak_memory, seed_step
 from hdetr_d2.errors import UserError
 from hdetr_d2.utils.observation import observe_mean
 
@@ -238,3 +239,9 @@ def test_on_a_device_that_runs_ahead_metrics_wait_for_the_log(make_trainer: Any)
     trainer._update = lambda: torch.ones(())
     trainer.train(0, 4)
     assert seen == [0, 0, 3, 4]
+
+
+def test_memory_is_unknown_where_the_system_does_not_tell(monkeypatch: Any) -> None:
+    assert 10 < peak_memory(torch.device("cpu")) < 1e6
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert math.isnan(peak_memory(torch.device("cpu")))
