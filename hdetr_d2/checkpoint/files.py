@@ -1,5 +1,6 @@
 """Files that are either whole or not there, and checkpoints that hold data and no code."""
 
+import contextlib
 import os
 import re
 from collections import OrderedDict
@@ -32,8 +33,19 @@ def write_durably(path: str | Path, write: Callable[[IO[bytes]], object]) -> Non
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    except (OSError, RuntimeError) as error:
+        # A full disk breaks off torch's writer, which then raises an error of its own.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        _remove(temporary)
+        raise UserError(f"cannot write {path}: {cause.strerror or cause}") from error
+
+
+def _remove(path: Path) -> None:
+    """Give its room on the disk back, if that can be done."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

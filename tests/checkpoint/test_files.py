@@ -39,6 +39,30 @@ def test_a_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
         write_durably(tmp_path / "nowhere" / "a", lambda file: file.write(b""))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on files")
+def test_a_full_disk_is_a_sentence_and_leaves_the_old_file_alone(tmp_path: Path) -> None:
+    import resource
+
+    write_durably(tmp_path / "a", lambda file: file.write(b"old"))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limit[1]))
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*/a: File too large"):
+            write_durably(tmp_path / "a", lambda file: torch.save(torch.zeros(9000), file))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert os.listdir(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_an_error_of_the_content_is_not_one_of_the_disk(tmp_path: Path) -> None:
+    def write(file) -> None:
+        raise RuntimeError("no such tensor")
+
+    with pytest.raises(RuntimeError, match="no such tensor"):
+        write_durably(tmp_path / "a", write)
+
+
 def test_plain_is_tensors_and_python() -> None:
     require_plain({"a": [1, 2.0, None, (True, "s", b"b")], 3: OrderedDict(t=torch.zeros(1))}, "x")
 
