@@ -30,11 +30,15 @@ FREE = (
     "data.generate",
     "data.train_images",
     "data.train_json",
+    "data.train_panoptic",
     "data.val_images",
     "data.val_json",
     "data.val_name",
+    "data.val_panoptic",
     "dataloader.train.num_workers",
 )
+# Wherever it stands: memory for time, with the same result. A run that ran out of memory needs it.
+CHECKPOINTING = "checkpointing"
 # Both are followed: the learning rate is a function of iteration / max_iter.
 FOLLOWED = ("train.epochs", "train.max_iter")
 
@@ -59,7 +63,7 @@ def compare_configs(old: str, new: DictConfig) -> None:
     decisive = [
         f"{key}: {change}"
         for key, change in changes.items()
-        if _below(key, DECISIVE) and not _below(key, FREE)
+        if _below(key, DECISIVE) and not _is_free(key)
     ]
     if not decisive:
         return
@@ -80,6 +84,10 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str]]
             yield from differences(old.get(key, "(none)"), new.get(key, "(none)"), below)
     elif old != new:
         yield path, f"{old} -> {new}"
+
+
+def _is_free(key: str) -> bool:
+    return _below(key, FREE) or key.rpartition(".")[2] == CHECKPOINTING
 
 
 def _below(key: str, prefixes: tuple[str, ...]) -> bool:

@@ -11,7 +11,7 @@ from hdetr_d2.errors import UserError
 BASE: dict[str, Any] = {
     "data": {"num_classes": 2, "class_names": ["a", "b"], "train_json": "x"},
     "dataloader": {"train": {"total_batch_size": 4, "num_workers": 2}, "test": {"num_workers": 1}},
-    "model": {"_target_": "torch.nn.Linear", "in_features": 2},
+    "model": {"_target_": "torch.nn.Linear", "in_features": 2, "encoder": {"checkpointing": False}},
     "train": {
         "epochs": 3,
         "max_iter": 9,
@@ -50,6 +50,8 @@ def test_every_differing_option_is_found() -> None:
         {"dataloader__train__num_workers": 0},
         {"dataloader__test__num_workers": 0},
         {"data__train_json": "moved"},
+        {"data__train_panoptic": "moved", "data__val_panoptic": "moved"},
+        {"model__encoder__checkpointing": True},
     ],
 )
 def test_what_does_not_matter_is_free(change: dict[str, Any], caplog: Any) -> None:
