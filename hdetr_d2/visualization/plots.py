@@ -49,7 +49,7 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
 
 
 def plot_metrics(metrics: str | Path, output: str | Path) -> Path:
-    """Draw losses, AP and learning rate of a run over its iterations.
+    """Draw losses, AP or PQ, and learning rate of a run over its iterations.
 
     Args:
         metrics: a metrics.json.
@@ -129,8 +129,8 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _plot_precision(axes: Axes, rows: Sequence[Row]) -> None:
-    axes.set_title("validation AP (of 100)")
-    keys = sorted({key for row in rows for key in row if re.search(r"(^|/)AP(50)?$", key)})
+    axes.set_title("validation AP or PQ (of 100)")
+    keys = sorted({key for row in rows for key in row if re.search(r"(^|/)(AP|AP50|PQ)$", key)})
     for key in keys:
         iterations, values = _curve(rows, key)
         # Evaluations are few: the dots say when they were made.

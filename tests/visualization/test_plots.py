@@ -48,6 +48,14 @@ def test_the_plot_is_a_picture(tmp_path: Path) -> None:
     assert Image.open(picture).format == "PNG"
 
 
+def test_panoptic_quality_is_an_evaluation(tmp_path: Path) -> None:
+    row = {"iteration": 19, "panoptic_seg/PQ": 40.0, "panoptic_seg/PQ_th": 41.0}
+    plot_metrics(write(tmp_path / "metrics.json", row), tmp_path / "curves.svg")
+    drawn = (tmp_path / "curves.svg").read_text()
+    assert "<!-- panoptic_seg/PQ: 40.0 -->" in drawn
+    assert "no evaluation yet" not in drawn and "PQ_th" not in drawn
+
+
 def test_a_run_without_losses_or_evaluation_can_be_drawn(tmp_path: Path) -> None:
     metrics = write(tmp_path / "metrics.json", {"iteration": 0})
     assert plot_metrics(metrics, tmp_path / "curves.png").is_file()
