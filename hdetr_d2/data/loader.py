@@ -16,7 +16,8 @@ from detectron2.data import (
 from torch.utils.data import DataLoader, Dataset
 
 from hdetr_d2.data.images import BadImageError
-from hdetr_d2.data.mapper import DetrMapper, stream_seed
+from hdetr_d2.data.plain_mapper import Mapper, placed
+from hdetr_d2.data.random_state import stream_seed
 from hdetr_d2.data.sampler import StreamSampler
 from hdetr_d2.errors import UserError
 
@@ -48,17 +49,18 @@ class Mapped:
 class TrainDataset(Dataset):
     """Maps (index, position in the stream) to a sample; the same pair gives the same sample."""
 
-    def __init__(self, *, dicts: list[dict], mapper: DetrMapper, seed: int, skip_bad: bool) -> None:
+    def __init__(self, *, dicts: list[dict], mapper: Mapper, seed: int, skip_bad: bool) -> None:
         """
         Args:
             dicts: the data set.
-            mapper: called with (entry, position, partner entry or None).
-            seed: of the choice of partners for copy-paste.
+            mapper: called with (entry, position), and the entry of a partner if its `copy_paste`
+                wants one; or with the entry alone, if it takes no `position`.
+            seed: of the choice of partners for copy-paste, and of mappers that take no `position`.
             skip_bad: put the next good image in the place of one that cannot be read.
         """
         # Pickled in one array: workers share it instead of copying millions of small objects.
         self.entries = DatasetFromList(dicts, serialize=True)
-        self.mapper = mapper
+        self.mapper = placed(mapper, seed)
         self.seed = seed
         self.tries = len(dicts) if skip_bad else 1
 
@@ -78,11 +80,10 @@ class TrainDataset(Dataset):
 
     def _map(self, index: int, position: int, offset: int) -> dict[str, Any]:
         entry = self.entries[(index + offset) % len(self)]
-        partner = None
-        if self.mapper.copy_paste is not None:
-            drawn = stream_seed(self.seed, position, purpose=1)
-            partner = self.entries[(drawn + offset) % len(self)]
-        return self.mapper(entry, position, partner)
+        if getattr(self.mapper, "copy_paste", None) is None:
+            return self.mapper(entry, position)
+        drawn = stream_seed(self.seed, position, purpose=1)
+        return self.mapper(entry, position, self.entries[(drawn + offset) % len(self)])
 
 
 class TrainLoader:
@@ -130,7 +131,7 @@ class TrainLoader:
 def build_train_loader(
     *,
     dataset: str,
-    mapper: DetrMapper,
+    mapper: Mapper,
     total_batch_size: int,
     num_workers: int = 4,
     seed: int = 0,
@@ -148,10 +149,11 @@ def build_train_loader(
 
     Args:
         dataset: registered name.
-        mapper: see `DetrMapper`.
+        mapper: see `DetrMapper`; one that takes an entry alone, as Detectron2's do, is called with
+            its random numbers seeded by the position in the stream.
         total_batch_size: images of one optimizer step over all processes and micro-batches.
         num_workers: loading processes; 0 = load in this one.
-        seed: of order and partners (the mapper has its own, of the augmentation).
+        seed: of order and partners (`DetrMapper` has its own, of the augmentation).
         keep_empty: keep images without objects.
         accumulate: micro-batches of one step; the loader gives one at a time.
         start_iteration: steps already done; the stream goes on behind them.

@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 
 from hdetr_d2.data.copy_paste import CopyPaste, Sample, select
 from hdetr_d2.data.images import check_size, read_image
+from hdetr_d2.data.random_state import seeded, stream_seed
 from hdetr_d2.errors import UserError
 
 
@@ -70,8 +71,7 @@ class DetrMapper:
         """
         sample, dropped = self._read(dataset_dict)
         height, width = sample["image"].shape[-2:]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_seed(self.seed, position))
+        with seeded(stream_seed(self.seed, position)):
             augmented = self.augmentations(sample)
             if self.copy_paste is not None and partner is not None:
                 other = self.augmentations(self._read(partner)[0])
@@ -108,12 +108,6 @@ class DetrMapper:
             stacked = np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool)
             sample["masks"] = tv_tensors.Mask(torch.from_numpy(stacked))
         return sample, len(solid) - len(objects)
-
-
-def stream_seed(seed: int, position: int, purpose: int = 0) -> int:
-    """A 63-bit seed for one draw; other positions and purposes give unrelated ones."""
-    state = np.random.SeedSequence([seed, position, purpose]).generate_state(1, np.uint64)
-    return int(state[0] >> np.uint64(1))
 
 
 def _bitmap(annotation: dict, height: int, width: int, dataset_dict: dict) -> np.ndarray:

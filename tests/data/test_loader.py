@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import random
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -71,6 +72,37 @@ def test_the_stream_goes_on_from_the_middle(num_workers: int, folder: Path) -> N
 def test_micro_batches_join_to_the_same_steps(folder: Path) -> None:
     halves = stream(6, accumulate=2)
     assert [halves[i] + halves[i + 1] for i in (0, 2, 4)] == stream(3)
+
+
+class OfTheEntryAlone:
+    """A mapper as Detectron2's are; what it draws is in its samples."""
+
+    def __call__(self, dataset_dict: dict) -> dict:
+        sample = DetrMapper()(dataset_dict)
+        drawn = [torch.rand(()).item(), np.random.rand(), random.random()]
+        return {**sample, "drawn": drawn}
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_mapper_that_takes_an_entry_alone_is_as_reproducible(
+    num_workers: int, folder: Path
+) -> None:
+    def drawn(steps: int, **options: object) -> list[list[float]]:
+        batches = islice(loader(mapper=OfTheEntryAlone(), **options), steps)
+        return [sample["drawn"] for batch in batches for sample in batch]
+
+    before = random.getstate(), np.random.get_state()[2], torch.get_rng_state()
+    whole = drawn(4, num_workers=num_workers)
+    assert len({number for numbers in whole for number in numbers}) == 3 * 16
+    assert drawn(2, start_iteration=2) == whole[8:]
+    assert random.getstate() == before[0] and np.random.get_state()[2] == before[1]
+    assert torch.get_rng_state().equal(before[2])
+
+
+def test_a_function_may_be_the_mapper(folder: Path) -> None:
+    mapper = DetrMapper()
+    (batch,) = islice(loader(mapper=lambda entry: mapper(entry)), 1)
+    assert len(batch) == 4
 
 
 def test_processes_join_to_the_same_steps(folder: Path) -> None:

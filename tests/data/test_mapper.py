@@ -12,7 +12,8 @@ from torchvision.transforms import v2
 
 from hdetr_d2.data.copy_paste import CopyPaste
 from hdetr_d2.data.images import BadImageError
-from hdetr_d2.data.mapper import DetrMapper, stream_seed
+from hdetr_d2.data.mapper import DetrMapper
+from hdetr_d2.data.random_state import stream_seed
 from hdetr_d2.data.transforms import RandomShortSide, RandomSizeCrop
 from hdetr_d2.errors import UserError
 
@@ -171,3 +172,12 @@ def test_a_partner_gives_its_objects(entry: dict) -> None:
     # The partner's object covers the only one beneath.
     assert pasting(entry, 0, partner)["instances"].gt_classes.tolist() == [2]
     assert pasting(entry, 0)["instances"].gt_classes.tolist() == [1]
+
+
+def test_the_random_state_of_a_device_stays(entry: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With num_workers=0 the mapper runs between the steps of the training."""
+    seeds: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    DetrMapper(augmentations=[RandomSizeCrop(8, 14)])(entry, 0)
+    assert seeds == []

@@ -1,0 +1,29 @@
+"""Mappers that know of no place in the stream, in a stream that is a function of the place."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from hdetr_d2.data.random_state import seeded, stream_seed
+
+Mapper = Callable[..., dict[str, Any]]
+
+
+class PlainMapper:
+    """Calls a mapper with the entry alone; what it draws follows from (seed, position)."""
+
+    def __init__(self, mapper: Mapper, seed: int) -> None:
+        self.mapper = mapper
+        self.seed = seed
+
+    def __call__(self, dataset_dict: dict, position: int) -> dict[str, Any]:
+        with seeded(stream_seed(self.seed, position)):
+            return self.mapper(dataset_dict)
+
+
+def placed(mapper: Mapper, seed: int) -> Mapper:
+    """The mapper itself if it takes a `position`, as `DetrMapper` does; else, as for Detectron2's
+    mappers and plain functions, one that takes it and calls this one.
+    """
+    takes_it = "position" in inspect.signature(mapper).parameters
+    return mapper if takes_it else PlainMapper(mapper, seed)

@@ -1,0 +1,32 @@
+"""Random numbers of one call, as if there were no others."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+def stream_seed(seed: int, position: int, purpose: int = 0) -> int:
+    """A 63-bit seed for one draw; other positions and purposes give unrelated ones."""
+    state = np.random.SeedSequence([seed, position, purpose]).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within it, what PyTorch (on the CPU), NumPy and Python draw follows from `seed`; behind it,
+    they go on as if nothing had been drawn.
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            # torch.manual_seed would seed the devices too, which nobody sets back.
+            torch.default_generator.manual_seed(seed)
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
