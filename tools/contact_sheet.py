@@ -15,6 +15,7 @@ import torch
 from detectron2.data import DatasetCatalog
 from detectron2.structures import BoxMode
 from detectron2.utils.logger import setup_logger
+from omegaconf import DictConfig
 from PIL import Image
 
 from hdetr_d2.data import register_datasets
@@ -35,6 +36,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--score-threshold", type=float, default=0.3)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     return parser
+
+
+def chosen_entries(cfg: DictConfig, count: int) -> list[dict[str, Any]]:
+    """Entries of the validation data, spread over them; nothing else of the data is needed."""
+    register_datasets({**cfg.data, "generate": None}, for_training=False)
+    entries = DatasetCatalog.get(cfg.dataloader.test.dataset)
+    return entries[:: max(1, len(entries) // count)][:count]
 
 
 def true_shapes(entry: Mapping[str, Any]) -> Shapes:
@@ -69,10 +77,7 @@ def main() -> None:
             args.checkpoint or args.run / "model_final.pth", args.device
         )
         cfg = load_config(str(args.run / "config.yaml"))
-        register_datasets(cfg.data)
-        entries = DatasetCatalog.get(cfg.dataloader.test.dataset)
-        entries = entries[:: max(1, len(entries) // args.images)][: args.images]
-        pairs = examples(entries, predictor, args.score_threshold)
+        pairs = examples(chosen_entries(cfg, args.images), predictor, args.score_threshold)
         picture = args.output or args.run / "contact_sheet.png"
         contact_sheet(pairs, predictor.class_names).save(picture)
     except (UserError, OSError) as error:
