@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Check a COCO-format data set before training on it: one line for each problem, then the numbers.
+"""Check data in COCO's format before training on them: one line a problem, then the numbers.
 
-python tools/check_data.py annotations/train.json images/ --num-queries 300 --top-k 100
+python tools/check_data.py train.json train/ --val val.json val/ --num-queries 300 --top-k 100
 
 The exit status is 1 if there are errors (training would stop or be wrong), 2 if the json cannot be
 read at all.
@@ -11,6 +11,7 @@ import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)
 
 import argparse
 import sys
+from itertools import chain
 
 from rich.console import Console
 
@@ -23,22 +24,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("json", help="annotations in COCO's format")
     parser.add_argument("images", help="folder of the images")
+    parser.add_argument(
+        "--val", nargs=2, metavar=("JSON", "IMAGES"), help="validation data of the same classes"
+    )
     parser.add_argument("--num-queries", type=int, default=300, help="of the model (300)")
     parser.add_argument("--top-k", type=int, default=100, help="detections kept of an image (100)")
     options = parser.parse_args(arguments)
+    limits = {"num_queries": options.num_queries, "top_k": options.top_k}
     try:
-        report = check_data(
-            options.json, options.images, num_queries=options.num_queries, top_k=options.top_k
-        )
+        reports = [check_data(options.json, options.images, **limits)]
+        if options.val:
+            reports.append(check_data(*options.val, **limits, train=reports[0]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for problem in report.problems:
+    for problem in chain(*(report.problems for report in reports)):
         print(f"{'error' if problem.is_error else 'warning'}: {problem.text}")
     console = Console()
-    for table in tables(report):
+    for table in chain(*map(tables, reports)):
         console.print(table)
-    return 1 if report.num_errors else 0
+    return 1 if any(report.num_errors for report in reports) else 0
 
 
 if __name__ == "__main__":

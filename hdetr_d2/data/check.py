@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from rich.table import Table
 
-from hdetr_d2.data.coco_json import CocoJson, Problem, find_problems, read_coco_json
+from hdetr_d2.data.coco_json import (
+    CocoJson,
+    Labels,
+    Problem,
+    category_mismatch,
+    evaluation_gaps,
+    find_problems,
+    read_coco_json,
+)
 from hdetr_d2.data.images import BadImageError, check_size, read_image
 
 # COCO's limits between small, medium and large objects, in pixels of area.
@@ -18,11 +26,14 @@ SMALL, LARGE = 32**2, 96**2
 
 @dataclass(frozen=True)
 class Report:
-    """What `check_data` found: problems, (name, value) rows and (class, objects, images) rows."""
+    """What `check_data` found: problems, (name, value) rows and (class, objects, images) rows; and
+    the json it looked at.
+    """
 
     problems: list[Problem]
     summary: list[tuple[str, str]]
     classes: list[tuple[str, int, int]]
+    coco: CocoJson
 
     @property
     def num_errors(self) -> int:
@@ -30,7 +41,13 @@ class Report:
 
 
 def check_data(
-    json_file: str, images: str, *, num_queries: int = 300, top_k: int = 100, num_threads: int = 4
+    json_file: str,
+    images: str,
+    *,
+    num_queries: int = 300,
+    top_k: int = 100,
+    num_threads: int = 4,
+    train: Report | None = None,
 ) -> Report:
     """Check a COCO json and its images; every file is decoded.
 
@@ -39,19 +56,22 @@ def check_data(
         num_queries: of the model: an image with more objects cannot be learnt completely.
         top_k: detections kept of an image: more objects than that cannot all be found.
         num_threads: that decode images.
+        train: that of the training data, if these are the validation data: they must have the same
+            categories, and may have no annotations.
 
     Raises:
         UserError: the json cannot be read at all.
     """
-    coco = read_coco_json(json_file)
+    coco = read_coco_json(json_file, annotated=train is None)
     problems = [
         *_no_images(coco),
         *find_problems(coco),
-        *_evaluation_gaps(coco),
+        *([] if train is None else _category_problems(train.coco, coco)),
+        *evaluation_gaps(coco),
         *_file_problems(coco, images, num_threads),
         *_count_problems(coco, num_queries, top_k),
     ]
-    return Report(problems, _summary(coco, problems), _class_rows(coco))
+    return Report(problems, _summary(coco, problems), _class_rows(coco), coco)
 
 
 def tables(report: Report) -> list[Table]:
@@ -74,12 +94,15 @@ def _no_images(coco: CocoJson) -> Iterator[Problem]:
         yield Problem("no images", f"{coco.path} has no images")
 
 
-def _evaluation_gaps(coco: CocoJson) -> Iterator[Problem]:
-    for key in ("area", "iscrowd"):
-        if count := sum(not isinstance(a.get(key), int | float) for a in coco.annotations):
-            text = f"{coco.path}: {count} annotations have no {key!r}: it can be trained on"
-            text += ", but COCO's evaluation needs it"
-            yield Problem(f"annotations without {key}", text, is_error=False)
+def _category_problems(train: CocoJson, val: CocoJson) -> Iterator[Problem]:
+    if fault := category_mismatch(_labels(train), _labels(val)):
+        yield Problem("other categories", f"{train.path} and {val.path} {fault}")
+
+
+def _labels(coco: CocoJson) -> Labels:
+    complete = [c for c in coco.categories if "id" in c and isinstance(c.get("name"), str)]
+    ordered = sorted(complete, key=lambda category: category["id"])
+    return [category["name"] for category in ordered], [category["id"] for category in ordered]
 
 
 def _file_problems(coco: CocoJson, folder: str, num_threads: int) -> Iterator[Problem]:

@@ -15,6 +15,8 @@ SECTIONS = ("images", "annotations", "categories")
 IDS = {"images": ("id",), "annotations": ("id", "image_id", "category_id"), "categories": ("id",)}
 # Share of a side by which a box may leave its image before it counts as a sign of another format.
 SLACK = 0.05
+# Class names in the order of the labels, and their category ids, where there are any.
+Labels = tuple[list[str], list[int] | None]
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,11 @@ class CocoJson:
                 yield annotation
 
 
-def read_coco_json(path: str | os.PathLike) -> CocoJson:
+def read_coco_json(path: str | os.PathLike, *, annotated: bool = True) -> CocoJson:
     """Read a COCO json.
+
+    Args:
+        annotated: it must have `annotations`; those of a test set may be secret.
 
     Raises:
         UserError: the file is missing, is no JSON (line and column are told), lacks a list, or has
@@ -79,6 +84,8 @@ def read_coco_json(path: str | os.PathLike) -> CocoJson:
         raise UserError(f"{path} is not valid JSON: {error.msg} ({where})") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not valid JSON: it is not text in UTF-8") from None
+    if isinstance(content, dict) and not annotated:
+        content.setdefault("annotations", [])
     for section in SECTIONS:
         entries = content.get(section) if isinstance(content, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -105,14 +112,11 @@ def has_shape(annotation: dict) -> bool:
     return any(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in segmentation)
 
 
-def find_problems(
-    coco: CocoJson, *, for_evaluation: bool = False, is_lvis: bool = False
-) -> Iterator[Problem]:
+def find_problems(coco: CocoJson, *, is_lvis: bool = False) -> Iterator[Problem]:
     """Everything that is wrong within the json; image files are not opened.
 
     Args:
         coco: the json.
-        for_evaluation: also require what COCO's evaluation reads (`area`, `iscrowd`).
         is_lvis: images have no `file_name` but a `coco_url`, annotations no `iscrowd`.
     """
     yield from _image_problems(coco, "coco_url" if is_lvis else "file_name")
@@ -122,8 +126,29 @@ def find_problems(
     complete = [a for a in coco.annotations if "bbox" in a and a.get("image_id") in images]
     yield from _box_problems(coco, complete, images)
     yield from _segmentation_problems(coco, complete, images)
-    if for_evaluation and not is_lvis:
-        yield from _evaluation_problems(coco)
+
+
+def evaluation_gaps(coco: CocoJson) -> Iterator[Problem]:
+    """What COCO's evaluation reads and the json lacks; it is filled in, so these are warnings."""
+    if not coco.annotations:
+        text = f"{coco.path} has no annotations: predictions are written, and compared with nothing"
+        yield Problem("no annotations", text, is_error=False)
+    for key, instead in (("area", "that of the mask or the box"), ("iscrowd", "0")):
+        if count := sum(not isinstance(a.get(key), int | float) for a in coco.annotations):
+            text = f"{coco.path}: {count} annotations have no {key!r}: evaluation takes {instead}"
+            yield Problem(f"annotations without {key}", text, is_error=False)
+
+
+def category_mismatch(first: Labels, second: Labels) -> str | None:
+    """What tells the classes of two data sets apart; None if they are the same."""
+    (names, ids), (other_names, other_ids) = first, second
+    if names != other_names:
+        only_first, only_second = set(names) - set(other_names), set(other_names) - set(names)
+        text = f"only in the first {sorted(only_first)}, only in the second {sorted(only_second)}"
+        return f"must have the same categories: {text}"
+    if None not in (ids, other_ids) and ids != other_ids:
+        return f"have the same class names under other category ids: {ids} and {other_ids}"
+    return None
 
 
 def describe(coco: CocoJson, annotation: dict) -> str:
@@ -168,6 +193,10 @@ def _category_problems(coco: CocoJson) -> Iterator[Problem]:
     for value in _repeated(category.get("id") for category in coco.categories):
         text = f"{coco.path}: category id {value} is used more than once"
         yield Problem("repeated category id", text)
+    names = (category.get("name") for category in coco.categories)
+    for name in _repeated(name for name in names if isinstance(name, str)):
+        text = f"{coco.path}: several categories have the name {name!r}, and results go by names"
+        yield Problem("repeated category name", text, is_error=False)
 
 
 def _annotation_problems(coco: CocoJson) -> Iterator[Problem]:
@@ -277,11 +306,3 @@ def _segmentation_fault(segmentation: object, size: list) -> str | None:
     if not isinstance(segmentation, list) or not all(isinstance(p, list) for p in segmentation):
         return "neither a list of polygons nor an RLE"
     return None
-
-
-def _evaluation_problems(coco: CocoJson) -> Iterator[Problem]:
-    for annotation in coco.annotations:
-        for key, advice in (("area", "width x height of the box"), ("iscrowd", "0")):
-            if not isinstance(annotation.get(key), int | float):
-                text = f"{describe(coco, annotation)} has no {key!r}, which COCO's evaluation needs"
-                yield Problem(f"annotation without {key}", f"{text} (add {advice})")

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 
-from hdetr_d2.data.coco_json import CocoJson, Problem, find_problems, read_coco_json
+from hdetr_d2.data.coco_json import (
+    CocoJson,
+    Problem,
+    category_mismatch,
+    evaluation_gaps,
+    find_problems,
+    read_coco_json,
+)
 from hdetr_d2.data.lvis_shim import import_lvis
 from hdetr_d2.data.panoptic import register_panoptic
 from hdetr_d2.errors import UserError
@@ -20,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # So many images are looked for at the start; none of them there means a wrong folder.
 LOOKED_FOR = 100
+# Metadata: a json that lacks what evaluation reads.
+INCOMPLETE = "incomplete_json"
 
 
 @dataclass(frozen=True)
@@ -126,7 +135,21 @@ def _open_split(data: Mapping, split: str, *, for_evaluation: bool) -> _Split:
             "thing_dataset_id_to_contiguous_id": labels,
         }
         register_coco_instances(name, metadata, json_file, images)
+    if for_evaluation:
+        _fill_gaps(name, coco)
     return _split_of_json(name, coco)
+
+
+def _fill_gaps(name: str, coco: CocoJson) -> None:
+    """Where the annotations lack what evaluation reads, hide the json: Detectron2's evaluator then
+    makes whole ones of the entries.
+    """
+    known = MetadataCatalog.get(name).as_dict()
+    if INCOMPLETE in known or not coco.annotations or not list(evaluation_gaps(coco)):
+        return
+    MetadataCatalog.remove(name)  # what is set there stays
+    known[INCOMPLETE] = known.pop("json_file")
+    MetadataCatalog.get(name).set(**known)
 
 
 def _split_of_json(name: str, coco: CocoJson) -> _Split:
@@ -136,11 +159,17 @@ def _split_of_json(name: str, coco: CocoJson) -> _Split:
     return _Split(name, coco.class_names(), ids, len(coco.images), len(per_image), most, counts)
 
 
+def _json_of(name: str) -> str | None:
+    """The json that a data set was registered with."""
+    metadata = MetadataCatalog.get(name)
+    return metadata.get(INCOMPLETE) or metadata.get("json_file")
+
+
 def _check_not_taken(name: str, json_file: str, images: str, option: str) -> None:
     if name not in DatasetCatalog.list():
         return
     metadata = MetadataCatalog.get(name)
-    known = [metadata.get("json_file"), metadata.get("image_root")]
+    known = [_json_of(name), metadata.get("image_root")]
     if [os.path.abspath(path or "") for path in known] != [
         os.path.abspath(path) for path in (json_file, images)
     ]:
@@ -159,21 +188,23 @@ def _open_registered(name: str, option: str, *, for_evaluation: bool) -> _Split:
             f"{option}_json and {option}_images"
         )
     metadata = MetadataCatalog.get(name)
-    if metadata.get("json_file") is None:
+    # Detectron2's evaluator notes a json for entries of a function, too.
+    json_file, images = _json_of(name), metadata.get("image_root")
+    if json_file is None or images is None:
         return _split_of_dicts(name)
     is_lvis = metadata.get("evaluator_type") == "lvis"
     if is_lvis:
         import_lvis()  # Detectron2's reader of LVIS imports the package as it comes
-    coco = _checked_json(
-        metadata.json_file, metadata.image_root, for_evaluation=for_evaluation, is_lvis=is_lvis
-    )
+    coco = _checked_json(json_file, images, for_evaluation=for_evaluation, is_lvis=is_lvis)
     known, names = list(metadata.get("thing_classes", [])), coco.class_names()
     # LVIS's names are synonyms, of which Detectron2 and the json may pick different ones.
     if known and (len(known) != len(names) if is_lvis else known != names):
         raise UserError(
-            f"{metadata.json_file} has {len(names)} categories ({', '.join(names[:3])}, ...), "
+            f"{json_file} has {len(names)} categories ({', '.join(names[:3])}, ...), "
             f"which are not the {len(known)} classes of the data set {name!r}"
         )
+    if for_evaluation and not is_lvis:
+        _fill_gaps(name, coco)
     return _split_of_json(name, coco)
 
 
@@ -204,8 +235,10 @@ def _checked_json(
     path: str, folder: str, *, for_evaluation: bool, is_lvis: bool = False
 ) -> CocoJson:
     """Read a json, stop at its first error, and log the rest by kind with a count."""
-    coco = read_coco_json(path)
-    problems = list(find_problems(coco, for_evaluation=for_evaluation, is_lvis=is_lvis))
+    coco = read_coco_json(path, annotated=not for_evaluation)
+    problems = list(find_problems(coco, is_lvis=is_lvis))
+    if for_evaluation and not is_lvis:
+        problems += evaluation_gaps(coco)
     errors = [problem for problem in problems if problem.is_error]
     if errors:
         more = (
@@ -235,18 +268,6 @@ def _check_images(folder: str, names: list[str], path: str) -> None:
 
 
 def _check_same_classes(train: _Split, val: _Split) -> None:
-    if train.class_names != val.class_names:
-        only_train = sorted(set(train.class_names) - set(val.class_names))
-        only_val = sorted(set(val.class_names) - set(train.class_names))
-        raise UserError(
-            f"the data sets {train.name!r} and {val.name!r} must have the same categories: "
-            f"only in the first {only_train}, only in the second {only_val}"
-        )
-    if (
-        None not in (train.category_ids, val.category_ids)
-        and train.category_ids != val.category_ids
-    ):
-        raise UserError(
-            f"the data sets {train.name!r} and {val.name!r} have the same class names under other "
-            f"category ids: {train.category_ids} and {val.category_ids}"
-        )
+    labels = ((split.class_names, split.category_ids) for split in (train, val))
+    if fault := category_mismatch(*labels):
+        raise UserError(f"the data sets {train.name!r} and {val.name!r} {fault}")

@@ -11,6 +11,7 @@ import pytest
 from hdetr_d2.data.coco_json import (
     CocoJson,
     Problem,
+    evaluation_gaps,
     find_problems,
     guess_box_format,
     read_coco_json,
@@ -22,13 +23,17 @@ def problems(content: dict, **options: bool) -> list[Problem]:
     return list(find_problems(CocoJson("a.json", **content), **options))
 
 
+def gaps(content: dict) -> list[Problem]:
+    return list(evaluation_gaps(CocoJson("a.json", **content)))
+
+
 def only(content: dict, **options: bool) -> Problem:
     (problem,) = problems(content, **options)
     return problem
 
 
 def test_a_sound_json_has_no_problems(coco: dict) -> None:
-    assert problems(coco, for_evaluation=True) == []
+    assert problems(coco) == []
 
 
 def test_classes_are_in_the_order_of_their_ids(coco: dict) -> None:
@@ -166,16 +171,35 @@ def test_images_and_categories_are_checked(coco: dict) -> None:
     assert "a.json: category number 3 needs an 'id' and a 'name'" in texts
 
 
+def test_classes_of_one_name_are_a_warning(coco: dict) -> None:
+    coco["categories"].append({"id": 9, "name": "dog"})
+    problem = only(coco)
+    assert "several categories have the name 'dog'" in problem.text and not problem.is_error
+
+
 def test_no_categories_is_said(coco: dict) -> None:
     coco.update(categories=[], annotations=[])
     assert only(coco).text == "a.json has no categories"
 
 
 @pytest.mark.parametrize("key", ["area", "iscrowd"])
-def test_evaluation_needs_more_than_training(key: str, coco: dict) -> None:
+def test_evaluation_reads_more_than_training(key: str, coco: dict) -> None:
+    assert gaps(coco) == []
     del coco["annotations"][1][key]
     assert problems(coco) == []
-    assert f"has no '{key}', which COCO's evaluation needs" in only(coco, for_evaluation=True).text
+    (problem,) = gaps(coco)
+    assert f"1 annotations have no '{key}': evaluation takes" in problem.text
+    assert not problem.is_error
+
+
+def test_a_test_set_may_keep_its_annotations(coco: dict, tmp_path: Path) -> None:
+    del coco["annotations"]
+    path = tmp_path / "test.json"
+    path.write_text(json.dumps(coco))
+    with pytest.raises(UserError, match="it has no list 'annotations'"):
+        read_coco_json(path)
+    (problem,) = evaluation_gaps(read_coco_json(path, annotated=False))
+    assert "test.json has no annotations" in problem.text and not problem.is_error
 
 
 def test_lvis_names_its_files_by_address(coco: dict) -> None:
@@ -183,7 +207,7 @@ def test_lvis_names_its_files_by_address(coco: dict) -> None:
         image["coco_url"] = "http://host/train2017/" + image.pop("file_name")
     for annotation in coco["annotations"]:
         del annotation["iscrowd"]
-    assert problems(coco, is_lvis=True, for_evaluation=True) == []
+    assert problems(coco, is_lvis=True) == []
 
 
 XYWH = np.array([[10, 10, 20, 20], [60, 40, 30, 50], [50, 70, 40, 20], [80, 80, 15, 10]], float)

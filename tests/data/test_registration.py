@@ -8,8 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from detectron2.config import LazyCall as L
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data.datasets import register_coco_instances
+from detectron2.evaluation import COCOEvaluator
+from detectron2.structures import Boxes, Instances
 from omegaconf import OmegaConf
 
 from hdetr_d2.data.loader import dataset_dicts
@@ -18,6 +22,7 @@ from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.errors import UserError
 
 Write = Callable[..., tuple[Path, Path]]
+Log = pytest.LogCaptureFixture
 PETS = DatasetInfo(["cat", "dog"], 1, most_objects=2, image_counts=[1, 1])
 """What the small data set is: the cat of the second image is a crowd."""
 
@@ -142,6 +147,9 @@ def test_a_data_set_of_the_users_own(data: dict) -> None:
         register_datasets(data)
     MetadataCatalog.get("own").thing_classes = ["cat", "dog"]
     assert register_datasets(data) == DatasetInfo(["cat", "dog"], 1, 1, image_counts=[0, 1])
+    # What Detectron2's evaluator makes of the entries is no json of the user's.
+    MetadataCatalog.get("own").json_file = "inference/own_coco_format.json"
+    assert register_datasets(data).num_train_images == 1
     entries[0]["annotations"][0]["category_id"] = 2
     with pytest.raises(UserError, match=r"image 0 has the label 2, outside \[0, 2\)"):
         register_datasets(data)
@@ -195,15 +203,43 @@ def test_boxes_without_area_are_counted_in_the_log(
     assert "annotation 10 of image 1" in record.message
 
 
-def test_evaluation_needs_areas(data: dict, coco: dict, write: Write) -> None:
-    for annotation in coco["annotations"]:
-        del annotation["area"]
-    use(data, write, coco, "train")
-    register_datasets(data)
+@pytest.mark.parametrize("by_name", [False, True])
+def test_evaluation_fills_in_what_the_json_lacks(
+    data: dict, coco: dict, write: Write, by_name: bool, tmp_path: Path, caplog: Log
+) -> None:
+    for annotation in coco["annotations"][:2]:
+        del annotation["area"], annotation["iscrowd"]
     use(data, write, coco, "val")
-    data["val_name"] = "pets_other"
-    with pytest.raises(UserError, match="has no 'area', which COCO's evaluation needs"):
+    data["val_name"] = "pets_incomplete"
+    if by_name:
+        register_coco_instances("known", {}, data["val_json"], data["val_images"])
+        known_by_name(data, "val", "known")
+    for _ in range(2):
         register_datasets(data)
+    assert "1 x annotations without area" in caplog.text
+    # What is found is what is there, but for the dog, who is found in the wrong place.
+    evaluator = COCOEvaluator(data["val_name"], output_dir=str(tmp_path), use_fast_impl=False)
+    evaluator.reset()
+    for image_id, label, box in ((1, 0, [2, 3, 12, 13]), (1, 1, [0, 0, 4, 4])):
+        found = Instances((30, 40), pred_boxes=Boxes(torch.tensor([box], dtype=torch.float32)))
+        found.set("scores", torch.ones(1))
+        found.set("pred_classes", torch.tensor([label]))
+        evaluator.process([{"image_id": image_id}], [{"instances": found}])
+    results = evaluator.evaluate()["bbox"]
+    assert (results["AP-cat"], results["AP-dog"]) == pytest.approx((100, 0))
+
+
+def test_a_test_set_without_annotations_can_be_predicted(
+    data: dict, coco: dict, write: Write, caplog: Log
+) -> None:
+    del coco["annotations"]
+    use(data, write, coco, "val")
+    assert register_datasets(data, for_training=False) == DatasetInfo(["cat", "dog"], None)
+    assert "has no annotations: predictions are written" in caplog.text
+    assert len(dataset_dicts("pets_val", keep_empty=True)) == 3
+    use(data, write, coco, "train")
+    with pytest.raises(UserError, match="it has no list 'annotations'"):
+        register_datasets({**data, "train_name": "pets_unannotated"})
 
 
 def test_both_splits_have_the_same_categories(data: dict, coco: dict, write: Write) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json, register_coco_instances
+from detectron2.data.datasets.coco import convert_to_coco_dict
 from detectron2.evaluation import (
     COCOEvaluator,
     DatasetEvaluator,
@@ -22,7 +23,7 @@ from detectron2.evaluation import (
     print_csv_format,
 )
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, BoxMode, Instances
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
@@ -48,6 +49,21 @@ FOUND = [
     (2, 0, [10.0, 101.0, 60.0, 116.0], 0.95),
     (2, 1, [0.0, 0.0, 10.0, 10.0], 0.5),
 ]
+
+BOXES = {
+    "file_name": "a.png",
+    "width": 10,
+    "height": 10,
+    "annotations": [
+        {"bbox": [1, 2, 5, 8], "bbox_mode": BoxMode.XYXY_ABS, "category_id": 1},
+        {
+            "bbox": [0, 0, 4, 4],
+            "bbox_mode": BoxMode.XYXY_ABS,
+            "category_id": 0,
+            "segmentation": [[0, 0, 4, 0, 4, 4]],
+        },
+    ],
+}
 
 
 def mask_of(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
@@ -211,6 +227,44 @@ def test_a_data_set_without_json() -> None:
     with pytest.raises(ValueError, match=r"."):
         COCOEvaluator("contract_without_json")
     MetadataCatalog.pop("contract_without_json")
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_data_set_of_a_function_is_evaluated_on_what_it_returns(
+    json_file: str, tmp_path: Path, masks: bool
+) -> None:
+    dicts = DatasetCatalog.get(NAME)
+    for entry in dicts:
+        for annotation in entry["annotations"]:
+            annotation["bbox"] = BoxMode.convert(
+                annotation["bbox"], BoxMode.XYWH_ABS, BoxMode.XYXY_ABS
+            )
+            annotation["bbox_mode"] = BoxMode.XYXY_ABS
+            if not masks:
+                del annotation["segmentation"]
+    DatasetCatalog.register("contract_function", lambda: dicts)
+    MetadataCatalog.get("contract_function").thing_classes = ["three", "eight"]
+    both = [
+        feed(COCOEvaluator(name, output_dir=str(tmp_path), use_fast_impl=False), FOUND, masks)
+        for name in (NAME, "contract_function")
+    ]
+    for task in ("bbox", "segm") if masks else ("bbox",):
+        assert both[1][task] == pytest.approx(both[0][task], nan_ok=True)
+
+
+def test_a_data_set_as_coco_json(json_file: str) -> None:
+    content = convert_to_coco_dict(NAME)
+    for found, true in zip(content["images"], truth()["images"], strict=True):
+        assert {**found, "file_name": Path(found["file_name"]).name} == true
+    assert sorted(c["id"] for c in content["categories"]) == [3, 8]
+    for found, true in zip(content["annotations"], truth()["annotations"], strict=True):
+        assert {key: found[key] for key in true} == true
+    DatasetCatalog.register("contract_boxes", lambda: [BOXES])
+    MetadataCatalog.get("contract_boxes").thing_classes = ["one", "two"]
+    content = convert_to_coco_dict("contract_boxes")
+    assert content["categories"] == [{"id": 0, "name": "one"}, {"id": 1, "name": "two"}]
+    assert content["annotations"][0].items() >= {"bbox": [1, 2, 4, 6], "area": 24}.items()
+    assert content["annotations"][1].items() >= {"area": 8, "iscrowd": 0}.items()
 
 
 def test_predictions_as_json() -> None:

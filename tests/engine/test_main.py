@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data.datasets import load_coco_json
 
 from hdetr_d2.checkpoint import read_checkpoint
 from hdetr_d2.engine.main import main
@@ -192,6 +194,23 @@ def test_weights_of_other_classes_are_evaluated_with_a_warning(
     assert train("--eval-only", weights, f"data.val_json={other}", "data.val_name=other") == 0
     log = (tmp_path / "out" / "log.txt").read_text()
     assert "model_best.pth was trained on other classes: circle, square" in log
+
+
+def test_data_that_a_function_returns_are_evaluated(
+    finished: Path, tmp_path: Path, shapes: str
+) -> None:
+    files = f"{shapes}/data/annotations/val.json", f"{shapes}/data/val"
+    DatasetCatalog.register("returned", lambda: load_coco_json(*files, "returned"))
+    classes = ["circle", "square", "triangle", "cross"]
+    MetadataCatalog.get("returned").thing_classes = classes
+    given = ["generate", "train_json", "train_images", "val_json", "val_images"]
+    data = ["data.val_name=returned", *(f"data.{name}=null" for name in given)]
+    main_arguments = ["--config-file", CONFIG, "--eval-only", f"train.output_dir={tmp_path}/out"]
+    weights = f"train.init_checkpoint={finished}/model_best.pth"
+    assert main([*main_arguments, weights, *data]) == 0
+    log = (tmp_path / "out" / "log.txt").read_text()
+    best = read_checkpoint(finished / "model_best.pth")["metadata"]["best_metric"]
+    assert f"copypaste: {best:.4f}," in log
 
 
 def test_a_fresh_start_leaves_nothing_of_the_earlier_run_to_resume(

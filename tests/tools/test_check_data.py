@@ -120,3 +120,32 @@ def test_words_where_numbers_belong(root: Path, capsys: pytest.CaptureFixture) -
     printed = capsys.readouterr().out
     assert "1 annotations have no 'area'" in printed
     assert "has no 'file_name' but 5" in printed
+
+
+def validation(root: Path, **lists: list[dict] | None) -> tuple[str, ...]:
+    """The option for the validation data, after lists of their json were replaced or (None) left
+    out.
+    """
+    path = root / "annotations" / "val.json"
+    content = json.loads(path.read_text())
+    content.update(lists)
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    return "--val", str(path), str(root / "val")
+
+
+def test_validation_data_are_checked_against_those_of_the_training(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(root, *validation(root)) == 0
+    assert capsys.readouterr().out.count("Data set") == 2
+    categories = [{"id": i, "name": name} for i, name in enumerate(("disc", "square"), start=1)]
+    assert run(root, *validation(root, annotations=[], categories=categories)) == 1
+    (error,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error")]
+    assert "must have the same categories: only in the first ['circle', 'cross'," in error
+
+
+def test_validation_data_may_have_no_annotations(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(root, *validation(root, annotations=None)) == 0
+    assert "val.json has no annotations: predictions are written" in capsys.readouterr().out

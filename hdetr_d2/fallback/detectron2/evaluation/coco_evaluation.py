@@ -14,6 +14,7 @@ import torch
 from detectron2._subset import absent
 from detectron2.data import MetadataCatalog
 from detectron2.data._tables import many_rows
+from detectron2.data.datasets.coco import convert_to_coco_dict
 from detectron2.structures import BoxMode, Instances
 from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
@@ -53,25 +54,25 @@ class COCOEvaluator(DatasetEvaluator):
     ) -> None:
         """
         Args:
-            dataset_name: its metadata must have `json_file`, the annotations.
+            dataset_name: its metadata have `json_file`, the annotations; else they are taken from
+                what the data set returns.
             tasks: of "bbox" and "segm"; None = what the predictions have.
             distributed: bring the predictions of all processes to the first one.
-            output_dir: where `coco_instances_results.json` goes; None = nowhere.
+            output_dir: where `coco_instances_results.json` goes; None = nowhere, which only a data
+                set with a json allows.
             max_dets_per_image: so many best predictions of an image count; None = 100.
             use_fast_impl: has no effect: pycocotools is always what computes.
 
         Raises:
-            ValueError: the data set has no COCO json.
+            ValueError: the data set has no COCO json, and there is no output_dir.
         """
         self._metadata = MetadataCatalog.get(dataset_name)
-        if not hasattr(self._metadata, "json_file"):
-            raise ValueError(f"The metadata of dataset '{dataset_name}' has no COCO 'json_file'.")
         self._tasks = tasks
         self._distributed = distributed
         self._output_dir = output_dir
         self._max_dets = [1, 10, max_dets_per_image or 100]
         with _silence():
-            self._truth = COCO(PathManager.get_local_path(os.fspath(self._metadata.json_file)))
+            self._truth = _read_truth(dataset_name, output_dir)
         self.reset()
 
     def reset(self) -> None:
@@ -143,6 +144,18 @@ class COCOEvaluator(DatasetEvaluator):
         rows = [(name, _mean_precision(run, category=i)) for i, name in enumerate(names)]
         logger.info(f"AP ({task}) of each class:\n" + many_rows(rows, ("category", "AP")))
         return {f"AP-{name}": ap for name, ap in rows}
+
+
+def _read_truth(dataset_name: str, output_dir: str | None) -> COCO:
+    json_file = MetadataCatalog.get(dataset_name).get("json_file")
+    if json_file is not None:
+        return COCO(PathManager.get_local_path(os.fspath(json_file)))
+    if output_dir is None:
+        raise ValueError(f"Dataset '{dataset_name}' has no COCO 'json_file': give an output_dir.")
+    truth = COCO()
+    truth.dataset = convert_to_coco_dict(dataset_name)
+    truth.createIndex()
+    return truth
 
 
 def _mean_precision(

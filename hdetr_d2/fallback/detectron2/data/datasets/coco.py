@@ -13,8 +13,9 @@ from detectron2.structures import BoxMode
 from detectron2.utils.file_io import PathManager
 
 from ..catalog import DatasetCatalog, MetadataCatalog
+from ._coco_dict import convert_to_coco_dict
 
-__all__ = ["load_coco_json", "register_coco_instances"]
+__all__ = ["convert_to_coco_dict", "load_coco_json", "register_coco_instances"]
 __getattr__ = absent(__name__)
 
 logger = logging.getLogger(__name__)
