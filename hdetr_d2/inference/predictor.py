@@ -110,8 +110,11 @@ class Predictor:
 
 
 def shapes_of(instances: Instances) -> Shapes:
-    """What a detector returns, as something to draw."""
+    """What a detector returns, as something to draw, best first: a detector may keep the order of
+    its queries.
+    """
     instances = instances.to("cpu")
+    instances = instances[instances.scores.argsort(descending=True, stable=True)]
     masks = instances.pred_masks if instances.has("pred_masks") else None
     boxes, scores = instances.pred_boxes.tensor, instances.scores
     return Shapes(boxes, instances.pred_classes, scores, masks)

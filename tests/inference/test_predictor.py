@@ -11,6 +11,7 @@ from hdetr_d2.data.images import BadImageError
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
+from hdetr_d2.inference.predictor import shapes_of
 from hdetr_d2.visualization import Shapes
 
 CONFIG = {
@@ -96,6 +97,20 @@ def test_images_come_in_order_and_in_batches_with_the_broken_ones_named(tmp_path
     shapes = [item for _, item in found if isinstance(item, Shapes)]
     assert [item.boxes.tolist() for item in shapes] == [[[0, 0, w, 20]] for w in (10, 12, 13)]
     assert [item.classes.tolist() for item in shapes] == [[2], [2], [1]]
+
+
+def test_the_best_come_first_whatever_the_order_of_the_detector() -> None:
+    found = Instances((4, 4))
+    found.scores = torch.tensor([0.2, 0.9, 0.5, 0.9])
+    found.pred_classes = torch.tensor([0, 1, 2, 3])
+    found.pred_boxes = Boxes(torch.arange(4.0)[:, None].expand(4, 4))
+    found.pred_masks = torch.eye(4, dtype=torch.bool)[:, None]
+    shapes = shapes_of(found)
+    assert shapes.classes.tolist() == [1, 3, 2, 0]
+    assert shapes.boxes[:, 0].tolist() == [1, 3, 2, 0]
+    assert shapes.masks is not None
+    assert shapes.masks[:, 0].int().argmax(1).tolist() == [1, 3, 2, 0]
+    assert len(shapes_of(found[:0])) == 0
 
 
 def test_no_images_give_nothing() -> None:
