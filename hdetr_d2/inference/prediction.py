@@ -3,7 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -17,6 +18,7 @@ from hdetr_d2.visualization import Shapes, draw_shapes
 
 logger = logging.getLogger(__name__)
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+PICTURES = "pictures"
 Source = str | Path
 
 
@@ -35,6 +37,7 @@ def predict(
         checkpoint: a .pth file that `train_net.py` wrote; it knows its model and class names.
         images: a file, a folder (with its subfolders), or a list of these.
         output: folder for `predictions.json` (a COCO json) and `pictures/`; None writes nothing.
+            The pictures of an earlier call are not looked at, should it lie in a folder of images.
         score_threshold: detections below it are left out.
         device: "auto", "cpu", "cuda", "cuda:1", ...
         batch_size: images of one forward pass.
@@ -49,7 +52,7 @@ def predict(
     """
     if batch_size < 1:
         raise UserError(f"batch_size={batch_size} must be at least 1")
-    paths = find_images(images)
+    paths = find_images(images, besides=None if output is None else Path(output) / PICTURES)
     predictor = Predictor.from_checkpoint(checkpoint, device)
     writer = None if output is None else _Writer(Path(output), predictor.class_names, paths)
     results: list[Result] = []
@@ -72,8 +75,11 @@ def predict(
     return results
 
 
-def find_images(sources: Source | Sequence[Source]) -> list[Path]:
+def find_images(sources: Source | Sequence[Source], *, besides: Path | None = None) -> list[Path]:
     """Every image file that is named, or lies in or below a named folder; those of a folder sorted.
+
+    Args:
+        besides: a folder that is left out where it lies below a named one.
 
     Raises:
         UserError: a source that does not exist, or no image at all.
@@ -82,7 +88,7 @@ def find_images(sources: Source | Sequence[Source]) -> list[Path]:
     found: dict[Path, None] = {}
     for source in map(Path, listed):
         if source.is_dir():
-            found |= dict.fromkeys(_images_below(source))
+            found |= dict.fromkeys(_images_below(source, besides))
         elif source.is_file():
             found[source] = None
         else:
@@ -94,8 +100,12 @@ def find_images(sources: Source | Sequence[Source]) -> list[Path]:
     return list(found)
 
 
-def _images_below(folder: Path) -> Iterable[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+def _images_below(folder: Path, besides: Path | None) -> Iterable[Path]:
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    if besides is None:
+        return found
+    left_out = besides.resolve()
+    return [path for path in found if left_out not in path.resolve().parents]
 
 
 class _Writer:
@@ -107,21 +117,37 @@ class _Writer:
         self.images: list[dict] = []
         # Pictures keep their places below the folder that all images share: no two have one name.
         self.root = Path(os.path.commonpath([path.resolve().parent for path in paths]))
-        try:
-            (folder / "pictures").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+        with _writing_to(folder):
+            (folder / PICTURES).mkdir(parents=True, exist_ok=True)
 
     def draw(self, image_id: int, path: Path, shapes: Shapes) -> None:
+        """A picture that cannot be written is named in the log: its detections are not lost."""
         image = Image.fromarray(read_image(path))
-        target = self.folder / "pictures" / path.resolve().relative_to(self.root)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draw_shapes(image, shapes, self.class_names).save(target)
+        target = self._place(path)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draw_shapes(image, shapes, self.class_names).save(target)
+        except (OSError, ValueError) as error:
+            logger.warning("No picture of %s: %s", path, error)
         size = {"width": image.width, "height": image.height}
         self.images.append({"id": image_id, "file_name": str(path), **size})
+
+    def _place(self, path: Path) -> Path:
+        """Where the picture of `path` goes; as PNG if no image is written in its own format."""
+        place = self.folder / PICTURES / path.resolve().relative_to(self.root)
+        return place if path.suffix.lower() in ENDINGS else place.with_name(f"{place.name}.png")
 
     def finish(self, results: Sequence[Result]) -> None:
         content = coco_content(self.images, results, self.class_names)
         target = self.folder / "predictions.json"
-        target.write_text(json.dumps(content), encoding="utf-8")
+        with _writing_to(self.folder):
+            target.write_text(json.dumps(content), encoding="utf-8")
         logger.info("%d detections in %d images: %s", len(results), len(self.images), target)
+
+
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}") from None

@@ -52,6 +52,44 @@ def test_a_folder_becomes_a_coco_json_and_pictures(checkpoint: Path, tmp_path: P
         assert Image.open(output / "pictures" / name).size == (64, 48)
 
 
+def test_files_without_a_known_ending_are_drawn_as_png(checkpoint: Path, tmp_path: Path) -> None:
+    folder = images(tmp_path / "in", "a.png")
+    for name in ("noext", "a.img"):
+        (folder / name).write_bytes((folder / "a.png").read_bytes())
+    output = tmp_path / "out"
+    names = ["noext", "a.img", "a.png"]
+    hdetr_d2.predict(checkpoint, [folder / n for n in names], output=output, device="cpu")
+    content = json.loads((output / "predictions.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == [str(folder / n) for n in names]
+    drawn = sorted((output / "pictures").iterdir())
+    assert [path.name for path in drawn] == ["a.img.png", "a.png", "noext.png"]
+    assert all(Image.open(path).size == (64, 48) for path in drawn)
+
+
+def test_a_picture_that_cannot_be_written_costs_no_detections(
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, output = images(tmp_path / "in", "a.png", "b.png"), tmp_path / "out"
+    (output / "pictures" / "a.png").mkdir(parents=True)  # a folder where the picture should go
+    found = hdetr_d2.predict(checkpoint, folder, output=output, score_threshold=0.0, device="cpu")
+    content = json.loads((output / "predictions.json").read_text())
+    assert len(content["annotations"]) == len(found)
+    assert {result["image_id"] for result in found} == {1, 2}
+    assert f"No picture of {folder}/a.png" in caplog.text
+    assert (output / "pictures" / "b.png").is_file()
+
+
+@pytest.mark.parametrize("place", ["", "found"])
+def test_what_a_first_call_drew_is_no_image_of_the_second(
+    checkpoint: Path, tmp_path: Path, place: str
+) -> None:
+    folder = images(tmp_path, "a.png")
+    for _ in range(2):
+        hdetr_d2.predict(checkpoint, folder, output=folder / place, device="cpu")
+    content = json.loads((folder / place / "predictions.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == [str(folder / "a.png")]
+
+
 def test_a_batch_of_nothing_is_a_sentence(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="batch_size=0 must be at least 1"):
         hdetr_d2.predict(checkpoint, images(tmp_path, "a.png"), batch_size=0)
