@@ -39,6 +39,7 @@ from hdetr_d2.data import register_datasets
 from hdetr_d2.data.loader import dataset_dicts
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
+from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.modeling import DETR
 
 
@@ -55,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--pictures", type=int, default=4, help="how many of them are drawn with their score maps")
     add("--all-queries", action="store_true", help="attention of queries without a target, too")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    add("--trust", action="append", default=[], metavar="PACKAGE", help=TRUST)
     return parser
 
 
@@ -84,7 +86,7 @@ def entries_of(args: argparse.Namespace) -> list[dict]:
 
 
 def snapshot(path: Path, name: str, entries: Sequence[dict], args: argparse.Namespace) -> Snapshot:
-    predictor = Predictor.from_checkpoint(path, args.device)
+    predictor = Predictor.from_checkpoint(path, args.device, args.trust)
     predictor.mapper.is_train = True  # it goes on as in evaluation, but hands the objects over
     seen = study(
         predictor.model,

@@ -23,6 +23,7 @@ from hdetr_d2.data.images import read_image
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
+from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.visualization import Example, Shapes, contact_sheet
 
 
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=int, default=12, help="how many, spread over the data set")
     parser.add_argument("--score-threshold", type=float, default=0.3)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help=TRUST)
     return parser
 
 
@@ -74,7 +76,7 @@ def main() -> None:
     setup_logger(name="hdetr_d2")
     try:
         predictor = Predictor.from_checkpoint(
-            args.checkpoint or args.run / "model_final.pth", args.device
+            args.checkpoint or args.run / "model_final.pth", args.device, args.trust
         )
         cfg = load_config(str(args.run / "config.yaml"))
         pairs = examples(chosen_entries(cfg, args.images), predictor, args.score_threshold)

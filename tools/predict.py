@@ -11,6 +11,7 @@ import argparse
 from detectron2.utils.logger import setup_logger
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.inference.trust import HELP as TRUST
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -22,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--score-threshold", type=float, default=0.5)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     parser.add_argument("--batch-size", type=int, default=1, help="images of one forward pass")
+    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help=TRUST)
     return parser
 
 
@@ -37,6 +39,7 @@ def main() -> None:
             score_threshold=args.score_threshold,
             device=args.device,
             batch_size=args.batch_size,
+            trust=args.trust,
         )
     except UserError as error:
         parser.exit(2, f"error: {error}\n")

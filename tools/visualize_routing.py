@@ -7,6 +7,7 @@ python tools/visualize_routing.py output/quickstart_routed/model_final.pth photo
 import hdetr_d2  # noqa: F401  (first: it decides which detectron2 is imported)
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from detectron2.utils.logger import setup_logger
@@ -17,6 +18,7 @@ from hdetr_d2.checkpoint.weights import put_weights
 from hdetr_d2.data.images import read_image
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
+from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.projects.route_detr.pictures import draw_routing
 from hdetr_d2.projects.route_detr.recording import record, routed_branch
 
@@ -31,16 +33,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--links", type=int, default=12, help="how many of each kind")
     parser.add_argument("--strength", type=float, help="default: that at the end of the training")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help=TRUST)
     return parser
 
 
-def load(checkpoint: Path, device: str) -> Predictor:
+def load(checkpoint: Path, device: str, trust: Sequence[str]) -> Predictor:
     """The detector with the routers, which evaluation does without.
 
     Raises:
         UserError: the file cannot be read, or has no routers.
     """
-    predictor = Predictor.from_checkpoint(checkpoint, device)
+    predictor = Predictor.from_checkpoint(checkpoint, device, trust)
     routed_branch(predictor.model)
     put_weights(predictor.model, evaluated_weights(read_checkpoint(checkpoint)), checkpoint)
     return predictor
@@ -53,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--queries and --links must be at least 1")
     setup_logger(name="hdetr_d2")
     try:
-        predictor = load(args.checkpoint, args.device)
+        predictor = load(args.checkpoint, args.device, args.trust)
         item = predictor.mapper({"file_name": str(args.image), "image_id": str(args.image)})
         model, strength = predictor.model, args.strength
         if strength is None:

@@ -30,6 +30,7 @@ def predict(
     score_threshold: float = 0.5,
     device: str = "auto",
     batch_size: int = 1,
+    trust: str | Sequence[str] = (),
 ) -> list[Result]:
     """Find objects in images with a trained model.
 
@@ -41,6 +42,7 @@ def predict(
         score_threshold: detections below it are left out.
         device: "auto", "cpu", "cuda", "cuda:1", ...
         batch_size: images of one forward pass.
+        trust: packages of your own that the model has classes of: they are imported.
 
     Returns:
         The detections of all images (see `Result`), best first within an image. `image_id` counts
@@ -53,7 +55,7 @@ def predict(
     if batch_size < 1:
         raise UserError(f"batch_size={batch_size} must be at least 1")
     paths = find_images(images, besides=None if output is None else Path(output) / PICTURES)
-    predictor = Predictor.from_checkpoint(checkpoint, device)
+    predictor = Predictor.from_checkpoint(checkpoint, device, trust)
     writer = None if output is None else _Writer(Path(output), predictor.class_names, paths)
     results: list[Result] = []
     problems: list[BadImageError] = []

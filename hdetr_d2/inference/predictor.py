@@ -39,14 +39,19 @@ class Predictor:
         self.class_names = tuple(class_names)
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: str | Path, device: str = "auto") -> "Predictor":
+    def from_checkpoint(
+        cls, checkpoint: str | Path, device: str = "auto", trust: str | Sequence[str] = ()
+    ) -> "Predictor":
         """Rebuild a model that `train_net.py` saved, with the weights it was evaluated with.
 
-        The file is data: no code in it is run, and its config can only name parts of models.
+        The file is data: no code in it is run, and its config can only name parts of models, and
+        classes of the packages in `trust`.
 
         Args:
             checkpoint: a .pth file that `train_net.py` wrote.
             device: "auto", "cpu", "cuda", "cuda:1", ...
+            trust: packages of your own whose classes the model is made of, too; those of a file
+                that came from elsewhere are whatever that file asks for.
 
         Raises:
             UserError: the file cannot be read, was not written by `train_net.py`, asks for what is
@@ -59,7 +64,7 @@ class Predictor:
                 f"{checkpoint} says neither its config nor its classes: "
                 "prediction needs a checkpoint that train_net.py wrote"
             )
-        model_node, mapper_node = _nodes(metadata["config"], str(checkpoint))
+        model_node, mapper_node = _nodes(metadata["config"], str(checkpoint), trust)
         try:
             with without_pretrained():
                 model, mapper = instantiate(model_node), instantiate(mapper_node)
@@ -120,7 +125,7 @@ def shapes_of(instances: Instances) -> Shapes:
     return Shapes(boxes, instances.pred_classes, scores, masks)
 
 
-def _nodes(config: str, source: str) -> list[Any]:
+def _nodes(config: str, source: str, trust: str | Sequence[str]) -> list[Any]:
     """The nodes of model and input mapper, without interpolations, and safe to instantiate."""
     try:
         resolved = OmegaConf.create(yaml.safe_load(config))
@@ -133,5 +138,5 @@ def _nodes(config: str, source: str) -> list[Any]:
     except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"the config in {source} cannot be read: {reason}") from error
-    require_trusted(nodes, source)
+    require_trusted(nodes, source, trust)
     return nodes

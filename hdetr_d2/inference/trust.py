@@ -1,5 +1,8 @@
-"""A checkpoint may come from anywhere, and its config says what to call: only parts of models."""
+"""A checkpoint may come from anywhere, and its config says what to call: only parts of models, and
+classes of packages that the user names.
+"""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +24,8 @@ TRUSTED = (
     "torch.nn",
     "torchvision.transforms.v2",
 )
+# Of the option `--trust` of every command that takes a checkpoint.
+HELP = "a package of your own that the model has classes of; may be given several times"
 
 
 def targets(node: Any) -> Iterator[str]:
@@ -35,32 +40,49 @@ def targets(node: Any) -> Iterator[str]:
             yield from targets(value)
 
 
-def require_trusted(node: Any, source: str) -> None:
+def require_trusted(node: Any, source: str, trust: str | Sequence[str] = ()) -> None:
     """Check a config node before it is instantiated.
 
     Args:
         node: plain mappings and lists.
         source: where it comes from, for the message.
+        trust: more packages, whose code the user would run himself.
 
     Raises:
         UserError: a `_target_` that is not a class of a trusted package.
     """
+    packages = (*TRUSTED, *([trust] if isinstance(trust, str) else trust))
     for target in targets(node):
-        # The name alone proves nothing: `hdetr_d2.modeling.os.system` begins well, too.
-        if not (isinstance(target, str) and _is_trusted(target) and _is_class_of_trusted(target)):
+        if not isinstance(target, str) or not _is_below(target, packages):
             raise UserError(
-                f"the config in {source} asks for {target!r}, which is no part of a model: "
-                f"only classes of {', '.join(TRUSTED)} are built from a checkpoint"
+                f"the config in {source} asks for {target!r}, which is no part of a model: only "
+                f"classes of {', '.join(packages)} are built from a checkpoint{_hint(target)}"
+            )
+        # The name alone proves nothing: `hdetr_d2.modeling.os.system` begins well, too.
+        if not _is_class_of(target, packages):
+            raise UserError(
+                f"the config in {source} asks for {target!r}, which is no class that can be "
+                "imported here from a trusted package (one of your own must be installed, or in a "
+                "folder of PYTHONPATH)"
             )
 
 
-def _is_trusted(name: str) -> bool:
-    return any(name == package or name.startswith(f"{package}.") for package in TRUSTED)
+def _hint(target: Any) -> str:
+    """How to go on with a class of one's own; nothing that would open what is not the user's."""
+    package = target.partition(".")[0] if isinstance(target, str) else ""
+    foreign = {*sys.stdlib_module_names, *(name.partition(".")[0] for name in TRUSTED)}
+    if not package.isidentifier() or package in foreign:
+        return ""
+    return f"; if {package} is your own package: predict(..., trust={package!r}), --trust {package}"
 
 
-def _is_class_of_trusted(target: str) -> bool:
+def _is_below(name: str, packages: Sequence[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def _is_class_of(target: str, packages: Sequence[str]) -> bool:
     try:
         found = locate(target)
     except Exception:  # importing a wrong name can fail in any way
         return False
-    return isinstance(found, type) and _is_trusted(found.__module__)
+    return isinstance(found, type) and _is_below(found.__module__, packages)

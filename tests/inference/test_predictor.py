@@ -77,6 +77,18 @@ def test_a_config_that_cannot_be_used_is_said(tmp_path: Path, config: dict, sent
     assert "odd.pth" in str(caught.value)
 
 
+def test_a_class_of_a_trusted_package_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "packagey.py").write_text("from torch.nn import Linear\nclass Mine(Linear): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    node = {**CONFIG["model"], "_target_": "packagey.Mine"}
+    path = checkpoint(tmp_path / "mine.pth", {**CONFIG, "model": node})
+    with pytest.raises(UserError, match="--trust packagey"):
+        Predictor.from_checkpoint(path, "cpu")
+    assert type(Predictor.from_checkpoint(path, "cpu", "packagey").model).__name__ == "Mine"
+
+
 def test_a_file_of_bare_weights_is_no_checkpoint_of_ours(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(1)}, tmp_path / "bare.pth")
     with pytest.raises(UserError, match=r"bare.pth .*train_net.py wrote"):

@@ -1,3 +1,7 @@
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
 import pytest
 
 from hdetr_d2.errors import UserError
@@ -50,3 +54,37 @@ def test_parts_of_models_are_trusted(target: str) -> None:
 def test_anything_else_is_refused_by_name(target: object) -> None:
     with pytest.raises(UserError, match="file.pth asks for"):
         require_trusted([{"deep": {"_target_": target}}], "file.pth")
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a package that can be imported, with a class and what it imports."""
+    (tmp_path / "packagex").mkdir()
+    source = "from os import system\nfrom torch.nn import Linear\nclass Neck(Linear): ...\n"
+    (tmp_path / "packagex" / "neck.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "packagex"
+    for name in ("packagex", "packagex.neck"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("trust", ["packagex", ("a", "packagex"), ["packagex.neck"]])
+def test_classes_of_a_package_that_the_user_trusts(own: str, trust: str | Sequence[str]) -> None:
+    node = {"a": {"_target_": f"{own}.neck.Neck"}, "b": {"_target_": "torch.nn.Linear"}}
+    require_trusted(node, "file.pth", trust)
+    for name in ("system", "missing", "system.__class__"):
+        with pytest.raises(UserError, match="no class that can be imported here"):
+            require_trusted({"_target_": f"{own}.neck.{name}"}, "file.pth", trust)
+
+
+def test_what_is_not_trusted_is_not_imported_and_the_way_out_is_told(own: str) -> None:
+    with pytest.raises(UserError, match="trust='packagex'.*, --trust packagex$"):
+        require_trusted({"_target_": f"{own}.neck.Neck"}, "file.pth", trust=["package"])
+    assert own not in sys.modules
+
+
+@pytest.mark.parametrize("target", ["subprocess.Popen", "torch.load", "", None])
+def test_nobody_is_told_to_trust_the_standard_library(target: object) -> None:
+    with pytest.raises(UserError) as caught:
+        require_trusted({"_target_": target}, "file.pth")
+    assert "--trust" not in str(caught.value)
