@@ -9,15 +9,15 @@ from hdetr_d2 import _detectron2
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "predict"]
+__all__ = ["Predictor", "__version__", "predict"]
 
 _detectron2.select()
 
 
 def __getattr__(name: str) -> Any:
-    """Import `predict` when it is first asked for: it needs torch, this package does not."""
-    if name != "predict":
+    """Import what predicts when it is first asked for: it needs torch, this package does not."""
+    if name not in ("Predictor", "predict"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from hdetr_d2.inference import predict
+    from hdetr_d2 import inference
 
-    return predict
+    return getattr(inference, name)

@@ -86,7 +86,7 @@ def entries_of(args: argparse.Namespace) -> list[dict]:
 
 
 def snapshot(path: Path, name: str, entries: Sequence[dict], args: argparse.Namespace) -> Snapshot:
-    predictor = Predictor.from_checkpoint(path, args.device, args.trust)
+    predictor = Predictor(path, device=args.device, trust=args.trust)
     predictor.mapper.is_train = True  # it goes on as in evaluation, but hands the objects over
     seen = study(
         predictor.model,

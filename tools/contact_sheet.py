@@ -58,9 +58,9 @@ def true_shapes(entry: Mapping[str, Any]) -> Shapes:
 def examples(
     entries: Sequence[Mapping[str, Any]], predictor: Predictor, threshold: float
 ) -> list[Example]:
-    found = predictor(Path(entry["file_name"]) for entry in entries)
+    paths = [Path(entry["file_name"]) for entry in entries]
     result = []
-    for entry, (path, shapes) in zip(entries, found, strict=True):
+    for entry, path, (_, shapes) in zip(entries, paths, predictor.detect(paths), strict=True):
         if isinstance(shapes, UserError):
             raise shapes
         image = Image.fromarray(read_image(path))
@@ -75,8 +75,8 @@ def main() -> None:
         parser.error(f"--images {args.images} must be at least 1")
     setup_logger(name="hdetr_d2")
     try:
-        predictor = Predictor.from_checkpoint(
-            args.checkpoint or args.run / "model_final.pth", args.device, args.trust
+        predictor = Predictor(
+            args.checkpoint or args.run / "model_final.pth", device=args.device, trust=args.trust
         )
         cfg = load_config(str(args.run / "config.yaml"))
         pairs = examples(chosen_entries(cfg, args.images), predictor, args.score_threshold)

@@ -43,7 +43,7 @@ def load(checkpoint: Path, device: str, trust: Sequence[str]) -> Predictor:
     Raises:
         UserError: the file cannot be read, or has no routers.
     """
-    predictor = Predictor.from_checkpoint(checkpoint, device, trust)
+    predictor = Predictor(checkpoint, device=device, trust=trust)
     routed_branch(predictor.model)
     put_weights(predictor.model, evaluated_weights(read_checkpoint(checkpoint)), checkpoint)
     return predictor

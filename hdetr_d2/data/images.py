@@ -55,6 +55,35 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         raise BadImageError(f"{path} cannot be read as an image: {error}") from None
 
 
+def to_rgb(image: object) -> np.ndarray:
+    """An image in memory as `read_image` gives that of a file.
+
+    Args:
+        image: of Pillow, or an array that Pillow takes: uint8 [H, W, 3] in RGB, or grey [H, W].
+
+    Returns:
+        uint8 [H, W, 3].
+
+    Raises:
+        BadImageError: it is anything else, or empty.
+    """
+    try:
+        picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    except (TypeError, ValueError):
+        picture = None
+    if isinstance(picture, Image.Image) and min(picture.size) > 0:
+        try:
+            return np.array(_rgb(_upright(picture), "an image in memory"))
+        except DECODE_ERRORS as error:
+            raise BadImageError(f"an image in memory cannot be decoded: {error}") from None
+    what = type(image).__name__
+    if isinstance(image, np.ndarray):
+        what = f"{image.dtype} {list(image.shape)}"
+    raise BadImageError(
+        f"{what} is no image: give a file, an image of Pillow, or an array uint8 [height, width, 3]"
+    )
+
+
 def check_size(path: str, image: np.ndarray, width: int, height: int) -> None:
     """Compare an image [H, W, 3] with the size that its data set states.
 

@@ -55,7 +55,8 @@ class DetrMapper:
         """Map one entry.
 
         Args:
-            dataset_dict: Detectron2's; height and width are checked where it has them.
+            dataset_dict: Detectron2's; height and width are checked where it has them. An entry
+                that has an "image", uint8 [H, W, 3] in RGB, is not read from its file.
             position: in the stream; the same one gives the same augmentation.
             partner: the entry of another image, whose objects `copy_paste` may take.
 
@@ -86,7 +87,7 @@ class DetrMapper:
 
     def _read(self, dataset_dict: dict) -> tuple[Sample, int]:
         path = dataset_dict["file_name"]
-        image = read_image(path)
+        image = dataset_dict["image"] if "image" in dataset_dict else read_image(path)
         height, width = image.shape[:2]
         if "width" in dataset_dict and "height" in dataset_dict:
             check_size(path, image, dataset_dict["width"], dataset_dict["height"])

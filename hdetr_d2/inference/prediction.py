@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
@@ -32,7 +33,8 @@ def predict(
     batch_size: int = 1,
     trust: str | Sequence[str] = (),
 ) -> list[Result]:
-    """Find objects in images with a trained model.
+    """Find objects in image files with a trained model, which is read for this call. `Predictor` is
+    for many calls, and for images in memory.
 
     Args:
         checkpoint: a .pth file that `train_net.py` wrote; it knows its model and class names.
@@ -52,15 +54,15 @@ def predict(
         UserError: no image can be read, or the checkpoint or device cannot be used. One broken
             image among others is named in the log and left out.
     """
-    if batch_size < 1:
-        raise UserError(f"batch_size={batch_size} must be at least 1")
     paths = find_images(images, besides=None if output is None else Path(output) / PICTURES)
-    predictor = Predictor.from_checkpoint(checkpoint, device, trust)
+    predictor = Predictor(checkpoint, device=device, trust=trust)
     writer = None if output is None else _Writer(Path(output), predictor.class_names, paths)
     results: list[Result] = []
     problems: list[BadImageError] = []
-    detections = tqdm(predictor(paths, batch_size), total=len(paths), unit="image", disable=None)
-    for image_id, (path, shapes) in enumerate(detections, start=1):
+    detections = tqdm(
+        predictor.detect(paths, batch_size), total=len(paths), unit="image", disable=None
+    )
+    for image_id, (path, (_, shapes)) in enumerate(zip(paths, detections, strict=True), start=1):
         if isinstance(shapes, BadImageError):
             problems.append(shapes)
             logger.warning("Left out: %s", shapes)
@@ -86,7 +88,13 @@ def find_images(sources: Source | Sequence[Source], *, besides: Path | None = No
     Raises:
         UserError: a source that does not exist, or no image at all.
     """
-    listed = [sources] if isinstance(sources, str | Path) else list(sources)
+    given: Any = [sources] if isinstance(sources, str) else sources
+    listed = list(given) if isinstance(given, Iterable) else [given]
+    if odd := [source for source in listed if not isinstance(source, str | Path)]:
+        raise UserError(
+            f"images are files and folders here, not of type {type(odd[0]).__name__}: "
+            "hdetr_d2.Predictor(checkpoint) takes images in memory"
+        )
     found: dict[Path, None] = {}
     for source in map(Path, listed):
         if source.is_dir():

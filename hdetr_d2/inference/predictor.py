@@ -1,49 +1,37 @@
-"""A model and what it needs to read images, rebuilt from a checkpoint alone."""
+"""A trained model that is kept, for images in files and in memory."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
+import numpy as np
 import torch
-import yaml
-from detectron2.config import instantiate
 from detectron2.structures import Instances
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from torch import nn
+from PIL import Image
 
-from hdetr_d2.checkpoint import read_checkpoint
-from hdetr_d2.checkpoint.weights import put_evaluated_weights
-from hdetr_d2.data.images import BadImageError
-from hdetr_d2.engine.device import choose_device
+from hdetr_d2.data.images import BadImageError, to_rgb
 from hdetr_d2.errors import UserError
-from hdetr_d2.inference.trust import require_trusted
-from hdetr_d2.modeling.backbone import without_pretrained
+from hdetr_d2.inference.loading import load_model
+from hdetr_d2.inference.results import Result, coco_results
 from hdetr_d2.visualization import Shapes
+
+Picture: TypeAlias = str | Path | np.ndarray | Image.Image
+"""A file; an array: uint8 [H, W, 3] in RGB (what OpenCV reads is BGR: `image[..., ::-1]`), or grey
+[H, W]; or an image of Pillow."""
+Mapped: TypeAlias = tuple[Picture, dict | BadImageError]
 
 
 class Predictor:
-    """Finds objects in image files."""
+    """Finds objects in images: `Predictor("model_final.pth")(images)`. The model is read once.
+
+    Attributes:
+        model, mapper, class_names: see `Loaded`.
+    """
 
     def __init__(
-        self, *, model: nn.Module, mapper: Callable[[dict], dict], class_names: Sequence[str]
+        self, checkpoint: str | Path, *, device: str = "auto", trust: str | Sequence[str] = ()
     ) -> None:
         """
-        Args:
-            model: takes Detectron2's input dicts; is put into evaluation mode.
-            mapper: reads and resizes the image of a Detectron2 data set entry.
-            class_names: by class index.
-        """
-        self.model = model.eval()
-        self.mapper = mapper
-        self.class_names = tuple(class_names)
-
-    @classmethod
-    def from_checkpoint(
-        cls, checkpoint: str | Path, device: str = "auto", trust: str | Sequence[str] = ()
-    ) -> "Predictor":
-        """Rebuild a model that `train_net.py` saved, with the weights it was evaluated with.
-
         The file is data: no code in it is run, and its config can only name parts of models, and
         classes of the packages in `trust`.
 
@@ -57,61 +45,84 @@ class Predictor:
             UserError: the file cannot be read, was not written by `train_net.py`, asks for what is
                 no part of a model, or does not fit its own config; or the device is absent.
         """
-        content = read_checkpoint(checkpoint)
-        metadata = content.get("metadata", {})
-        if not {"config", "class_names"} <= metadata.keys():
-            raise UserError(
-                f"{checkpoint} says neither its config nor its classes: "
-                "prediction needs a checkpoint that train_net.py wrote"
-            )
-        model_node, mapper_node = _nodes(metadata["config"], str(checkpoint), trust)
-        try:
-            with without_pretrained():
-                model, mapper = instantiate(model_node), instantiate(mapper_node)
-        except (TypeError, ValueError, ImportError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"the model in {checkpoint} cannot be built here: {reason}") from error
-        put_evaluated_weights(model, content, checkpoint)
-        return cls(
-            model=model.to(choose_device(device, option="device")),
-            mapper=mapper,
-            class_names=metadata["class_names"],
-        )
+        self.model, self.mapper, self.class_names = load_model(checkpoint, device, trust)
 
     def __call__(
-        self, images: Iterable[Path], batch_size: int = 1
-    ) -> Iterator[tuple[Path, Shapes | BadImageError]]:
+        self,
+        images: Picture | Iterable[Picture],
+        *,
+        score_threshold: float = 0.5,
+        batch_size: int = 1,
+    ) -> list[Result]:
+        """Find the objects of images.
+
+        Args:
+            images: one, or any number of them; a generator is asked for `batch_size` at a time.
+            score_threshold: detections below it are left out.
+            batch_size: images of one forward pass.
+
+        Returns:
+            The detections of all images (see `Result`), best first within an image. `image_id`
+            counts the images from 1.
+
+        Raises:
+            UserError: an image cannot be read, or is no image.
+        """
+        given = [images] if isinstance(images, Picture) else images
+        results: list[Result] = []
+        for image_id, (image, shapes) in enumerate(self.detect(given, batch_size), start=1):
+            if isinstance(shapes, BadImageError):
+                raise shapes
+            found, name = shapes.above(score_threshold), file_name(image)
+            results += coco_results(found, self.class_names, image_id=image_id, file_name=name)
+        return results
+
+    def detect(
+        self, images: Iterable[Picture], batch_size: int = 1
+    ) -> Iterator[tuple[Picture, Shapes | BadImageError]]:
         """Find the objects of each image, in order.
 
         Yields:
-            The path, and its objects in pixels of the upright image, best first; or what is wrong
-            with the file.
+            The image, and its objects in pixels of the upright image, best first; or what is wrong
+            with it.
+
+        Raises:
+            UserError: a batch of nothing.
         """
-        batch: list[tuple[Path, dict | BadImageError]] = []
-        for path in images:
-            batch.append((path, self._read(path)))
+        if batch_size < 1:
+            raise UserError(f"batch_size={batch_size} must be at least 1")
+        batch: list[Mapped] = []
+        for image in images:
+            batch.append((image, self._read(image)))
             if len(batch) == batch_size:
                 yield from self._detect(batch)
                 batch = []
         yield from self._detect(batch)
 
-    def _read(self, path: Path) -> dict | BadImageError:
+    def _read(self, image: Picture) -> dict | BadImageError:
+        name = file_name(image)
+        entry: dict = {"file_name": name or "an image in memory"}
         try:
-            return self.mapper({"file_name": str(path), "image_id": str(path)})
+            if name is None:
+                entry["image"] = to_rgb(image)
+            return self.mapper(entry)
         except BadImageError as error:
             return error
 
-    def _detect(
-        self, batch: Sequence[tuple[Path, dict | BadImageError]]
-    ) -> Iterator[tuple[Path, Shapes | BadImageError]]:
+    def _detect(self, batch: Sequence[Mapped]) -> Iterator[tuple[Picture, Shapes | BadImageError]]:
         inputs = [item for _, item in batch if not isinstance(item, BadImageError)]
         with torch.inference_mode():
             outputs = iter(self.model(inputs) if inputs else ())
-        for path, item in batch:
+        for image, item in batch:
             if isinstance(item, BadImageError):
-                yield path, item
+                yield image, item
             else:
-                yield path, shapes_of(next(outputs)["instances"])
+                yield image, shapes_of(next(outputs)["instances"])
+
+
+def file_name(image: Picture) -> str | None:
+    """None of an image in memory."""
+    return str(image) if isinstance(image, str | Path) else None
 
 
 def shapes_of(instances: Instances) -> Shapes:
@@ -123,20 +134,3 @@ def shapes_of(instances: Instances) -> Shapes:
     masks = instances.pred_masks if instances.has("pred_masks") else None
     boxes, scores = instances.pred_boxes.tensor, instances.scores
     return Shapes(boxes, instances.pred_classes, scores, masks)
-
-
-def _nodes(config: str, source: str, trust: str | Sequence[str]) -> list[Any]:
-    """The nodes of model and input mapper, without interpolations, and safe to instantiate."""
-    try:
-        resolved = OmegaConf.create(yaml.safe_load(config))
-        nodes = [
-            OmegaConf.to_container(
-                OmegaConf.select(resolved, key, throw_on_missing=True), resolve=True
-            )
-            for key in ("model", "dataloader.test.mapper")
-        ]
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"the config in {source} cannot be read: {reason}") from error
-    require_trusted(nodes, source, trust)
-    return nodes

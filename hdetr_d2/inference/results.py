@@ -9,12 +9,13 @@ import pycocotools.mask as mask_utils
 from hdetr_d2.visualization import Shapes
 
 Result: TypeAlias = dict[str, Any]
-"""One detection: `image_id`, `file_name`, `category_id`, `category_name`, `score`, `bbox` [x, y,
-width, height] in pixels of the upright image, and `segmentation` (RLE) if there are masks."""
+"""One detection: `image_id`, `file_name` (None of an image in memory), `category_id`,
+`category_name`, `score`, `bbox` [x, y, width, height] in pixels of the upright image, and
+`segmentation` (RLE) if there are masks."""
 
 
 def coco_results(
-    shapes: Shapes, class_names: Sequence[str], *, image_id: int, file_name: str
+    shapes: Shapes, class_names: Sequence[str], *, image_id: int, file_name: str | None
 ) -> list[Result]:
     """The detections of one image; category ids count from 1 in the order of the class names.
 

@@ -90,11 +90,6 @@ def test_what_a_first_call_drew_is_no_image_of_the_second(
     assert [image["file_name"] for image in content["images"]] == [str(folder / "a.png")]
 
 
-def test_a_batch_of_nothing_is_a_sentence(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="batch_size=0 must be at least 1"):
-        hdetr_d2.predict(checkpoint, images(tmp_path, "a.png"), batch_size=0)
-
-
 def test_a_high_threshold_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
     image = images(tmp_path, "a.png") / "a.png"
     assert hdetr_d2.predict(checkpoint, image, score_threshold=1.1, device="cpu") == []
@@ -136,6 +131,22 @@ def test_missing_or_empty_sources_are_named(tmp_path: Path) -> None:
         find_images([tmp_path])
     with pytest.raises(UserError, match="no images"):
         find_images([])
+
+
+@pytest.mark.parametrize("image", [Image.new("RGB", (4, 4)), [Image.new("RGB", (4, 4))]])
+def test_images_in_memory_are_sent_to_the_predictor(checkpoint: Path, image: object) -> None:
+    with pytest.raises(UserError, match=r"not of type Image: hdetr_d2.Predictor\(checkpoint\)"):
+        hdetr_d2.predict(checkpoint, image)
+
+
+def test_a_predictor_that_is_kept_finds_what_a_call_finds(checkpoint: Path, tmp_path: Path) -> None:
+    image = images(tmp_path, "a.png") / "a.png"
+    once = hdetr_d2.predict(checkpoint, image, score_threshold=0.0, device="cpu")
+    predictor = hdetr_d2.Predictor(checkpoint, device="cpu")
+    assert predictor(image, score_threshold=0.0) == once
+    with Image.open(image) as opened:
+        again = predictor(opened, score_threshold=0.0)
+    assert again == [{**result, "file_name": None} for result in once]
 
 
 def test_an_output_that_cannot_be_written_is_named(checkpoint: Path, tmp_path: Path) -> None:

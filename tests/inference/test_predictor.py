@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -46,7 +47,7 @@ def checkpoint(path: Path, config: object = CONFIG, **content: object) -> Path:
 
 
 def test_the_model_of_the_config_gets_the_weights_of_the_file(tmp_path: Path) -> None:
-    predictor = Predictor.from_checkpoint(checkpoint(tmp_path / "model.pth"), "cpu")
+    predictor = Predictor(checkpoint(tmp_path / "model.pth"), device="cpu")
     assert isinstance(predictor.model, nn.Linear)
     assert predictor.model.weight.tolist() == [[1, 1]] * 3
     assert not predictor.model.training
@@ -57,7 +58,7 @@ def test_the_model_of_the_config_gets_the_weights_of_the_file(tmp_path: Path) ->
 def test_averaged_weights_are_preferred(tmp_path: Path) -> None:
     average = {"module.weight": torch.full((3, 2), 7.0), "module.bias": torch.zeros(3)}
     path = checkpoint(tmp_path / "model.pth", ema=average)
-    assert Predictor.from_checkpoint(path, "cpu").model.weight.unique().tolist() == [7]
+    assert Predictor(path, device="cpu").model.weight.unique().tolist() == [7]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_averaged_weights_are_preferred(tmp_path: Path) -> None:
 def test_a_config_that_cannot_be_used_is_said(tmp_path: Path, config: dict, sentence: str) -> None:
     path = checkpoint(tmp_path / "odd.pth", config)
     with pytest.raises(UserError, match=sentence) as caught:
-        Predictor.from_checkpoint(path, "cpu")
+        Predictor(path, device="cpu")
     assert "odd.pth" in str(caught.value)
 
 
@@ -85,30 +86,83 @@ def test_a_class_of_a_trusted_package_is_built(
     node = {**CONFIG["model"], "_target_": "packagey.Mine"}
     path = checkpoint(tmp_path / "mine.pth", {**CONFIG, "model": node})
     with pytest.raises(UserError, match="--trust packagey"):
-        Predictor.from_checkpoint(path, "cpu")
-    assert type(Predictor.from_checkpoint(path, "cpu", "packagey").model).__name__ == "Mine"
+        Predictor(path, device="cpu")
+    assert type(Predictor(path, device="cpu", trust="packagey").model).__name__ == "Mine"
 
 
 def test_a_file_of_bare_weights_is_no_checkpoint_of_ours(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(1)}, tmp_path / "bare.pth")
     with pytest.raises(UserError, match=r"bare.pth .*train_net.py wrote"):
-        Predictor.from_checkpoint(tmp_path / "bare.pth", "cpu")
+        Predictor(tmp_path / "bare.pth", device="cpu")
 
 
-def test_images_come_in_order_and_in_batches_with_the_broken_ones_named(tmp_path: Path) -> None:
+@pytest.fixture
+def finder(tmp_path: Path) -> Predictor:
+    predictor = Predictor(checkpoint(tmp_path / "finder.pth"), device="cpu")
+    predictor.model = Finder()
+    return predictor
+
+
+def test_images_come_in_order_and_in_batches_with_the_broken_ones_named(
+    finder: Predictor, tmp_path: Path
+) -> None:
     paths = [tmp_path / f"{i}.png" for i in range(4)]
     for i in (0, 2, 3):
         Image.new("RGB", (10 + i, 20)).save(paths[i])
     paths[1].write_bytes(b"no image")
-    mapper = DetrMapper(is_train=False)
-    predictor = Predictor(model=Finder(), mapper=mapper, class_names=["a", "b", "c"])
-    found = list(predictor(paths, batch_size=3))
+    found = list(finder.detect(paths, batch_size=3))
     assert [path for path, _ in found] == paths
     assert isinstance(found[1][1], BadImageError)
     assert "1.png" in str(found[1][1])
     shapes = [item for _, item in found if isinstance(item, Shapes)]
     assert [item.boxes.tolist() for item in shapes] == [[[0, 0, w, 20]] for w in (10, 12, 13)]
     assert [item.classes.tolist() for item in shapes] == [[2], [2], [1]]
+
+
+def test_files_arrays_and_images_of_pillow_in_one_list(finder: Predictor, tmp_path: Path) -> None:
+    Image.new("RGB", (12, 20)).save(tmp_path / "a.png")
+    images = [np.zeros((5, 6, 3), np.uint8), Image.new("L", (7, 8)), str(tmp_path / "a.png")]
+    found = finder(images, batch_size=2)
+    assert [result["image_id"] for result in found] == [1, 2, 3]
+    assert [result["file_name"] for result in found] == [None, None, str(tmp_path / "a.png")]
+    assert [result["bbox"] for result in found] == [[0, 0, 6, 5], [0, 0, 7, 8], [0, 0, 12, 20]]
+    assert [result["category_name"] for result in found] == ["c", "c", "b"]
+    assert finder(images[0])[0]["bbox"] == finder(iter(images))[0]["bbox"]
+    assert finder(images, score_threshold=0.6) == []
+
+
+def test_an_array_gives_what_its_file_gives(tmp_path: Path) -> None:
+    """The model sees the same pixels, upright and in RGB."""
+    predictor = Predictor(checkpoint(tmp_path / "model.pth"), device="cpu")
+    pixels = np.random.randint(0, 256, (6, 4, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    seen: list[torch.Tensor] = []
+    predictor.model = lambda batch: seen.extend(item["image"] for item in batch) or Finder()(batch)
+    with Image.open(tmp_path / "turned.png") as opened:
+        predictor([tmp_path / "turned.png", opened, np.rot90(pixels, -1), pixels[..., ::-1]])
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], seen[2])
+    assert torch.equal(seen[3], torch.from_numpy(pixels).permute(2, 0, 1).flip(0))
+
+
+@pytest.mark.parametrize(
+    ("image", "sentence"),
+    [
+        (np.zeros((4, 4, 3), np.float32), r"float32 \[4, 4, 3\] is no image"),
+        (np.zeros((4, 4), np.float32), "floating-point pixels"),
+        (np.zeros((3, 4, 5), np.uint8), r"uint8 \[3, 4, 5\] is no image"),
+        (np.zeros((0, 4, 3), np.uint8), r"uint8 \[0, 4, 3\] is no image"),
+        (np.zeros((1, 4, 4, 3), np.uint8), "is no image"),
+        (torch.zeros(3, 4, 4, dtype=torch.uint8), "Tensor is no image"),
+        ([None], "NoneType is no image"),
+        ("gone.png", "gone.png does not exist"),
+    ],
+)
+def test_what_is_no_image_is_one_sentence(finder: Predictor, image: object, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        finder(image)
 
 
 def test_the_best_come_first_whatever_the_order_of_the_detector() -> None:
@@ -125,6 +179,11 @@ def test_the_best_come_first_whatever_the_order_of_the_detector() -> None:
     assert len(shapes_of(found[:0])) == 0
 
 
-def test_no_images_give_nothing() -> None:
-    predictor = Predictor(model=Finder(), mapper=DetrMapper(is_train=False), class_names=[])
-    assert list(predictor([], batch_size=2)) == []
+def test_no_images_give_nothing(finder: Predictor) -> None:
+    assert list(finder.detect([], batch_size=2)) == []
+    assert finder([]) == []
+
+
+def test_a_batch_of_nothing_is_a_sentence(finder: Predictor) -> None:
+    with pytest.raises(UserError, match="batch_size=0 must be at least 1"):
+        finder([], batch_size=0)

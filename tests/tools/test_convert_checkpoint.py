@@ -61,7 +61,7 @@ def test_evaluation_and_prediction_take_what_was_written(
     resolve_config(cfg, for_training=False)
     assert "AP" in do_eval(cfg)["bbox"]
     assert (tmp_path / "run" / "inference" / "coco_instances_results.json").is_file()
-    assert Predictor.from_checkpoint(ours / "model.pth", "cpu").class_names[0] == "class 0"
+    assert Predictor(ours / "model.pth", device="cpu").class_names[0] == "class 0"
 
 
 @pytest.mark.parametrize(
