@@ -100,6 +100,7 @@ if __name__ == "__main__":
         package_dir=PACKAGES,
         install_requires=REQUIREMENTS,
         extras_require=EXTRAS,
+        entry_points={"console_scripts": ["hdetr-d2 = hdetr_d2.__main__:main"]},
         # An isolated build is given PyTorch where there is something to build with it.
         setup_requires=[TORCH] if KERNELS["needs_torch"](os.environ) else [],
         ext_modules=KERNELS["extensions"](),

@@ -19,13 +19,16 @@ def page_name(path: Path) -> str:
 
 
 def training_commands(page: Path) -> list[list[str]]:
-    """The arguments of every complete `train_net.py` command in the page's shell blocks."""
+    """The arguments of every complete `train_net.py` or `hdetr-d2 train` command in the page's
+    shell blocks.
+    """
     commands = []
     for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
-            if "train_net.py" in words and "[key=value" not in words:
-                arguments = words[words.index("train_net.py") + 1 :]
+            script = "train" if words[:1] == ["hdetr-d2"] else "train_net.py"
+            if script in words and "[key=value" not in words:
+                arguments = words[words.index(script) + 1 :]
                 commands.append([RECIPE if word == "CONFIG" else word for word in arguments])
     return commands
 

@@ -31,13 +31,15 @@ ROOMS = {
     "inference": TOP,
     "model_zoo": TOP | {"__version__"},
     "doctor": {"ops", "__version__"},
+    "commands": TOP | {"inference", "analysis"},
+    "__main__": {"__version__"},
     "__init__": {"inference"},
     "projects": set(),
     "fallback": set(),
 }
 PROJECT = "hdetr_d2.projects"
 # Only these know what a config is; everything else is a constructor that takes built parts.
-READ_CONFIGS = {"engine", "inference", "model_zoo", "fallback"}
+READ_CONFIGS = {"engine", "inference", "model_zoo", "commands", "fallback"}
 
 
 def module_name(path: Path) -> str:

@@ -1,19 +1,15 @@
-#!/usr/bin/env python
 """Compare what the encoders and decoders of trained models have learned: score maps over images,
 IoF-IoB curves, for checkpoints of one run how much the matching changes between them, and where a
 model has several heads how far these are from each other.
 
-python tools/analyze_encoder.py output/plain/model_final.pth output/hybrid/model_final.pth
+hdetr-d2 analyze output/plain/model_final.pth output/hybrid/model_final.pth
 """
-
-import hdetr_d2  # noqa: F401  (first: it decides which detectron2 is imported)
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from detectron2.utils.logger import setup_logger
@@ -37,6 +33,7 @@ from hdetr_d2.checkpoint import evaluated_weights, read_checkpoint
 from hdetr_d2.checkpoint.weights import put_weights
 from hdetr_d2.data import register_datasets
 from hdetr_d2.data.loader import dataset_dicts
+from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
 from hdetr_d2.inference.trust import HELP as TRUST
@@ -87,19 +84,20 @@ def entries_of(args: argparse.Namespace) -> list[dict]:
 
 def snapshot(path: Path, name: str, entries: Sequence[dict], args: argparse.Namespace) -> Snapshot:
     predictor = Predictor(path, device=args.device, trust=args.trust)
-    predictor.mapper.is_train = True  # it goes on as in evaluation, but hands the objects over
+    model, mapper = cast(DETR, predictor.model), cast(DetrMapper, predictor.mapper)
+    mapper.is_train = True  # it goes on as in evaluation, but hands the objects over
     seen = study(
-        predictor.model,
-        predictor.mapper,
+        model,
+        mapper,
         tqdm(entries, desc=name, unit="image", disable=None),
         all_queries=args.all_queries,
         keep=args.pictures,
     )
-    metadata, heads = metadata_of(path), heads_in(path, predictor.model)
+    metadata, heads = metadata_of(path), heads_in(path, model)
     distances = None
     if len(heads) > 1:
         shown = tqdm(entries, desc=f"heads of {name}", unit="image", disable=None)
-        distances = study_heads(predictor.model, predictor.mapper, shown, heads)
+        distances = study_heads(model, mapper, shown, heads)
     return Snapshot(name, seen, metadata.get("run"), metadata.get("iteration"), distances)
 
 
@@ -150,7 +148,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.exit(2, f"error: {error}\n")
     print(f"{text}\n\nPictures and numbers: {args.output}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,10 @@
-#!/usr/bin/env python
 """Check data in COCO's format before training on them: one line a problem, then the numbers.
 
-python tools/check_data.py train.json train/ --val val.json val/ --num-queries 300 --top-k 100
+hdetr-d2 check-data train.json train/ --val val.json val/ --num-queries 300 --top-k 100
 
 The exit status is 1 if there are errors (training would stop or be wrong), 2 if the json cannot be
 read at all.
 """
-
-import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)
 
 import argparse
 import sys
@@ -44,7 +41,3 @@ def main(arguments: list[str] | None = None) -> int:
     for table in chain(*map(tables, reports)):
         console.print(table)
     return 1 if any(report.num_errors for report in reports) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,10 @@
-#!/usr/bin/env python
 """Train the same model under several schemes, and write what each costs and gives.
 
-python tools/compare_schemes.py output/compare_schemes --seeds 0 1 2
+hdetr-d2 compare-schemes output/compare_schemes --seeds 0 1 2
 
 The config lists the schemes in its node `contenders`; everything else is equal for all of them.
 Started again with the same output folder, it goes on where it was stopped.
 """
-
-import hdetr_d2  # noqa: F401  (first: it decides which detectron2 is imported)
 
 import argparse
 import statistics
@@ -27,8 +24,7 @@ from hdetr_d2.visualization import plot_comparison, read_metrics
 
 Runs = dict[str, list[list[dict[str, float]]]]
 
-ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / "configs" / "quickstart" / "compare_schemes_shapes.py"
+CONFIG = "quickstart/compare_schemes_shapes.py"
 COLUMNS = ("scheme", "queries", "in training", "AP", "AP50", "ms/iteration", "peak memory, MB")
 
 
@@ -36,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("output", type=Path, help="folder for the runs, table.md and ap.png")
-    parser.add_argument("--config-file", default=str(CONFIG), help="with a node `contenders`")
+    parser.add_argument("--config-file", default=CONFIG, help="with a node `contenders`")
     parser.add_argument("--schemes", nargs="+", help="some of the contenders (default: all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the config")
@@ -53,7 +49,7 @@ def train(cfg: DictConfig, folder: Path) -> list[dict[str, float]]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder.with_suffix(".yaml")
     save_config(cfg, path)
-    command = [sys.executable, ROOT / "train_net.py", "--resume", "--config-file", path]
+    command = [sys.executable, "-m", "hdetr_d2", "train", "--resume", "--config-file", str(path)]
     if subprocess.run(command).returncode:
         raise UserError(f"the run in {folder} failed")
     return read_metrics(folder / "metrics.json")
@@ -121,7 +117,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plot_comparison(runs, args.output / "ap.png")
     print(table)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

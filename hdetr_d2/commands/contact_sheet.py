@@ -1,10 +1,7 @@
-#!/usr/bin/env python
 """Draw validation images with their true and their predicted objects side by side.
 
-python tools/contact_sheet.py output/quickstart
+hdetr-d2 contact-sheet output/quickstart
 """
-
-import hdetr_d2  # noqa: F401  (first: it decides which detectron2 is imported)
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -68,9 +65,9 @@ def examples(
     return result
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.images < 1:
         parser.error(f"--images {args.images} must be at least 1")
     setup_logger(name="hdetr_d2")
@@ -85,7 +82,4 @@ def main() -> None:
     except (UserError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
     print(f"Contact sheet: {picture}")
-
-
-if __name__ == "__main__":
-    main()
+    return 0

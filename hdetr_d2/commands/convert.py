@@ -1,10 +1,7 @@
-#!/usr/bin/env python
 """Convert a published checkpoint: a config and weights of this project, in a new folder.
 
-python tools/convert_checkpoint.py --source h-deformable-detr checkpoint.pth --output models/h_detr
+hdetr-d2 convert --source h-deformable-detr checkpoint.pth --output models/h_detr
 """
-
-import hdetr_d2  # noqa: F401  (first: it decides which detectron2 is imported)
 
 import argparse
 import sys
@@ -97,7 +94,3 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     report(result)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,16 +1,15 @@
-#!/usr/bin/env python
 """Find objects in images with a trained model: a COCO json and pictures with boxes.
 
-python tools/predict.py output/quickstart/model_final.pth photo.jpg folder/ --output found
+hdetr-d2 predict output/quickstart/model_final.pth photo.jpg folder/ --output found
 """
 
-import hdetr_d2  # first: it decides which detectron2 is imported
-
 import argparse
+from collections.abc import Sequence
 
 from detectron2.utils.logger import setup_logger
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.inference import predict
 from hdetr_d2.inference.trust import HELP as TRUST
 
 
@@ -27,12 +26,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     setup_logger(name="hdetr_d2")
     try:
-        hdetr_d2.predict(
+        predict(
             args.checkpoint,
             args.images,
             output=args.output,
@@ -43,7 +42,4 @@ def main() -> None:
         )
     except UserError as error:
         parser.exit(2, f"error: {error}\n")
-
-
-if __name__ == "__main__":
-    main()
+    return 0

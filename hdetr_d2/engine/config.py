@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from hdetr_d2.checkpoint import write_durably
+from hdetr_d2.engine.shipped import shipped_config
 from hdetr_d2.errors import UserError
 
 NODES = ("data", "dataloader", "model", "optimizer", "lr_multiplier", "train")
@@ -37,7 +38,8 @@ CONFIG_ERRORS = (
 def load_config(path: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The config file `path` (.py or .yaml) with `key=value` overrides in Hydra's grammar.
 
-    An override must name an option that exists; `+key=value` adds one on purpose.
+    Where there is no such file, the recipe of that name (see `shipped_configs`) is taken. An
+    override must name an option that exists; `+key=value` adds one on purpose.
 
     Raises:
         UserError: no such file, a file that is no training config, or an override that is malformed
@@ -59,7 +61,7 @@ def _load(path: str) -> DictConfig:
     if not path:
         raise UserError("--config-file is missing: it names the config to train")
     if not os.path.isfile(path):
-        raise UserError(f"config file {path} does not exist")
+        path = _recipe(path)
     try:
         cfg = LazyConfig.load(path)
     except CONFIG_ERRORS as error:
@@ -68,6 +70,13 @@ def _load(path: str) -> DictConfig:
     if not isinstance(cfg, DictConfig) or cfg._is_none():  # an empty YAML file is a None
         raise UserError(f"{path} is not a training config: it has no options")
     return cfg
+
+
+def _recipe(name: str) -> str:
+    try:
+        return shipped_config(name)
+    except UserError as error:
+        raise UserError(f"config file {name} does not exist, and {error}") from None
 
 
 def _forget_derived(cfg: DictConfig) -> None:

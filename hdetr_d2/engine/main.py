@@ -21,7 +21,7 @@ examples:
   evaluate:         %(prog)s --config-file CONFIG --eval-only train.init_checkpoint=FILE
   8 GPUs:           %(prog)s --config-file CONFIG --num-gpus 8
   2 on the CPU:     %(prog)s --config-file CONFIG --num-gpus 2 train.device=cpu
-  with torchrun:    torchrun --nproc-per-node 8 %(prog)s --config-file CONFIG
+  with torchrun:    torchrun --nproc-per-node 8 -m hdetr_d2 train --config-file CONFIG
 """
 
 
@@ -74,3 +74,7 @@ def run(args: argparse.Namespace) -> None:
         do_eval(cfg)
     else:
         do_train(cfg, resume=args.resume)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

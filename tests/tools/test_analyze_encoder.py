@@ -1,6 +1,6 @@
 """tools/analyze_encoder.py: numbers and pictures of checkpoints of the generated data."""
 
-import importlib.util
+import importlib
 import json
 from pathlib import Path
 from types import ModuleType
@@ -21,11 +21,7 @@ RECIPE = ROOT / "tests" / "engine" / "small_recipe.py"
 
 @pytest.fixture
 def script() -> ModuleType:
-    path = ROOT / "tools" / "analyze_encoder.py"
-    spec = importlib.util.spec_from_file_location("analyze_encoder_script", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("hdetr_d2.commands.analyze")
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """tools/compare_schemes.py: runs, table and picture."""
 
-import importlib.util
+import importlib
 from pathlib import Path
 from types import ModuleType
 
@@ -9,7 +9,6 @@ from PIL import Image
 
 from hdetr_d2.engine.config import load_config
 
-SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "compare_schemes.py"
 SMALL = ["train.max_iter=5", "train.log_period=1", "dataloader.train.num_workers=0"]
 SMALL += ["dataloader.test.num_workers=0", "train.device=cpu"]
 SMALL += [f"data.generate.{option}" for option in ("num_train=4", "num_val=2", "image_size=64")]
@@ -18,10 +17,7 @@ SMALL += ["model.neck.out_channels=32", "model.encoder.sizes.feedforward_dim=32"
 
 @pytest.fixture
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compare_schemes_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("hdetr_d2.commands.compare_schemes")
 
 
 def test_a_scheme_is_trained_and_judged(script: ModuleType, tmp_path: Path) -> None:
@@ -32,7 +28,7 @@ def test_a_scheme_is_trained_and_judged(script: ModuleType, tmp_path: Path) -> N
     rows = (output / "table.md").read_text().splitlines()
     assert [cell.strip() for cell in rows[0].split("|")[1:-1]] == list(script.COLUMNS)
     cells = [cell.strip() for cell in rows[2].split("|")[1:-1]]
-    cfg = load_config(str(script.CONFIG))
+    cfg = load_config(script.CONFIG)
     main, more = cfg.model.query_selection.num_queries, cfg.contenders.hybrid_branch[0].num_queries
     assert cells[:4] == ["hybrid_branch", str(main), str(main + more), "0.0"]
     assert float(cells[-2]) > 0 and float(cells[-1]) > 0

@@ -1,0 +1,62 @@
+"""`hdetr-d2 COMMAND ...`, or `python -m hdetr_d2 COMMAND ...`: everything that needs no clone."""
+
+from hdetr_d2 import __version__
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+# Command -> the module with its `main`, which is imported when it is called, and what it does.
+COMMANDS = {
+    "train": ("hdetr_d2.engine.main", "train or evaluate a detector"),
+    "predict": ("hdetr_d2.commands.predict", "find objects in images with a trained model"),
+    "check-data": ("hdetr_d2.commands.check_data", "check a COCO-format data set"),
+    "plot": ("hdetr_d2.commands.plot", "draw losses, AP and learning rate of a training"),
+    "contact-sheet": ("hdetr_d2.commands.contact_sheet", "draw true and predicted objects"),
+    "analyze": ("hdetr_d2.commands.analyze", "compare what trained models have learned"),
+    "compare-schemes": ("hdetr_d2.commands.compare_schemes", "train a model under several schemes"),
+    "convert": ("hdetr_d2.commands.convert", "convert a published checkpoint"),
+    "doctor": ("hdetr_d2.doctor.__main__", "what is installed and built, and whether it works"),
+}
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    parser = argparse.ArgumentParser(
+        prog="hdetr-d2",
+        usage="%(prog)s COMMAND ...",
+        description="Detection transformers and the schemes that train them.",
+        epilog="\n".join(["commands (each has its own --help):", *lines]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="see below")
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser
+
+
+def start(command: str, argv: Sequence[str]) -> int:
+    """Run a command.
+
+    Args:
+        argv: the name under which it was called, and its arguments.
+
+    Returns:
+        The exit status.
+    """
+    # Read when torch is imported. Threads that wait by spinning take the cores from the data
+    # loader's workers: on two busy cores a step took ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sys.argv = list(argv)
+    return import_module(COMMANDS[command][0]).main()
+
+
+def main() -> int:
+    command = argument_parser().parse_args(sys.argv[1:2]).command
+    return start(command, [f"hdetr-d2 {command}", *sys.argv[2:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

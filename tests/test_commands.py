@@ -1,0 +1,86 @@
+"""`hdetr-d2 COMMAND`: what it starts, and that nothing heavy is imported before."""
+
+from hdetr_d2 import __main__ as commands
+
+import importlib
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+MODULES = {name: module for name, (module, _) in commands.COMMANDS.items()}
+
+
+def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=ENVIRONMENT)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_command_answers_under_its_own_name(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name == "doctor":  # takes no arguments
+        assert callable(importlib.import_module(MODULES[name]).main)
+        return
+    monkeypatch.setattr(sys, "argv", ["/bin/hdetr-d2", name, "--help"])
+    with pytest.raises(SystemExit) as caught:
+        commands.main()
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: hdetr-d2 {name} ")
+
+
+def test_arguments_and_exit_status_are_passed_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["hdetr-d2", "check-data", "gone.json", "images"])
+    assert commands.main() == 2
+    assert "gone.json" in capsys.readouterr().err
+
+
+def test_help_lists_the_commands_without_importing_torch(tmp_path: Path) -> None:
+    code = "import sys; sys.argv = ['hdetr-d2', '--help']; from hdetr_d2.__main__ import main\n"
+    code += "try: main()\nexcept SystemExit: print('torch' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert all(f"\n  {name} " in done.stdout for name in MODULES)
+
+
+def test_an_unknown_command_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["hdetr-d2", "fly"])
+    with pytest.raises(SystemExit, match="2"):
+        commands.main()
+    assert "invalid choice: 'fly'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("hdetr_d2", "train"), ("hdetr_d2.engine.main",)], ids=lambda given: given[0]
+)
+def test_training_finds_the_recipes_without_a_clone(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    name = "quickstart/deformable_detr_shapes.py"
+    done = run(*arguments, "--config-file", name, "train.epoch=3", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: unknown option train.epoch: did you")
+
+
+def test_a_script_for_each_command_that_had_one() -> None:
+    for path in (ROOT / "tools").glob("*.py"):
+        found = re.search(r"from (hdetr_d2\.commands\.\w+) import main", path.read_text())
+        if found:
+            assert found[1] in MODULES.values()
+            assert runpy.run_path(str(path))["main"] is importlib.import_module(found[1]).main
+
+
+def test_the_console_script_is_installed() -> None:
+    assert '"hdetr-d2 = hdetr_d2.__main__:main"' in (ROOT / "setup.py").read_text()

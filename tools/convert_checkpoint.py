@@ -1,0 +1,11 @@
+#!/usr/bin/env python
+"""`hdetr-d2 convert`, from a clone."""
+
+import hdetr_d2  # noqa: F401  (first: it decides which detectron2 is imported)
+
+import sys
+
+from hdetr_d2.commands.convert import main
+
+if __name__ == "__main__":
+    sys.exit(main())
