@@ -1,8 +1,8 @@
 """Packaging. What stands at the root of the clone and belongs to the package is mapped into it:
 
-`configs/` becomes `hdetr_d2.configs` and `projects/<name>/` becomes `hdetr_d2.projects.<name>`, so
-that the relative imports of the configs climb as many folders in a clone as in a wheel. How the
-kernels are compiled is told in `csrc/build_kernels.py`.
+`configs/<folder>/` becomes `hdetr_d2.configs.<folder>` and `projects/<name>/` becomes
+`hdetr_d2.projects.<name>`, so that the relative imports of the configs climb as many folders in a
+clone as in a wheel. How the kernels are compiled is told in `csrc/build_kernels.py`.
 """
 
 import os
@@ -66,8 +66,8 @@ def mapped(folder: str, package: str) -> dict[str, str]:
 
 def package_map() -> dict[str, str]:
     """Every installed package -> its folder in the clone, relative to the root."""
-    packages = {"hdetr_d2": "hdetr_d2", "hdetr_d2.configs": "configs"}
-    packages |= mapped("hdetr_d2", "hdetr_d2") | mapped("configs", "hdetr_d2.configs")
+    packages = {"hdetr_d2": "hdetr_d2"} | mapped("hdetr_d2", "hdetr_d2")
+    packages |= mapped("configs", "hdetr_d2.configs")
     return packages | mapped("projects", "hdetr_d2.projects")
 
 

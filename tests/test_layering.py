@@ -31,6 +31,7 @@ ROOMS = {
     "inference": TOP,
     "model_zoo": TOP | {"__version__"},
     "doctor": {"ops", "__version__"},
+    "configs": set(),
     "commands": TOP | {"inference", "analysis"},
     "__main__": {"__version__"},
     "__init__": {"inference"},
@@ -39,7 +40,7 @@ ROOMS = {
 }
 PROJECT = "hdetr_d2.projects"
 # Only these know what a config is; everything else is a constructor that takes built parts.
-READ_CONFIGS = {"engine", "inference", "model_zoo", "commands", "fallback"}
+READ_CONFIGS = {"engine", "inference", "model_zoo", "commands", "configs", "fallback"}
 
 
 def module_name(path: Path) -> str:

@@ -43,34 +43,37 @@ def test_every_folder_of_the_package_is_installed_from_where_it_is() -> None:
 
 
 def test_a_project_is_installed_below_the_package_without_its_tests(tmp_path: Path) -> None:
-    files = ("hdetr_d2/__init__.py", "configs/a.py", "tests/test_a.py", "tools/b.py")
+    files = ("hdetr_d2/configs/__init__.py", "configs/x/a.py", "tests/test_a.py", "tools/b.py")
     project = ("__init__.py", "model.py", "configs/c.py", "tests/test_c.py")
     setup = clone(tmp_path, *files, *(f"projects/demo/{file}" for file in project))
     assert setup["package_map"]() == {
         "hdetr_d2": "hdetr_d2",
-        "hdetr_d2.configs": "configs",
+        "hdetr_d2.configs": "hdetr_d2/configs",
+        "hdetr_d2.configs.x": "configs/x",
         "hdetr_d2.projects.demo": "projects/demo",
         "hdetr_d2.projects.demo.configs": "projects/demo/configs",
     }
 
 
 @pytest.mark.parametrize("is_clone", [True, False])
-def test_projects_of_a_clone_are_found_and_those_of_strangers_not(
-    tmp_path: Path, is_clone: bool
+@pytest.mark.parametrize("name", ["projects", "configs"])
+def test_what_stands_at_the_root_of_a_clone_is_found_and_that_of_strangers_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_clone: bool
 ) -> None:
-    clone(tmp_path, "hdetr_d2/projects/__init__.py", "projects/demo/__init__.py")
-    package = tmp_path / "hdetr_d2" / "projects"
-    shutil.copy(ROOT / "hdetr_d2" / "projects" / "__init__.py", package)
+    clone(tmp_path, f"hdetr_d2/{name}/__init__.py", f"{name}/demo/x.py")
+    package = tmp_path / "hdetr_d2" / name
+    shutil.copy(ROOT / "hdetr_d2" / name / "__init__.py", package)
     if not is_clone:
         (tmp_path / "setup.py").unlink()
     spec = importlib.util.spec_from_file_location(
-        "some_projects", package / "__init__.py", submodule_search_locations=[str(package)]
+        f"some_{name}", package / "__init__.py", submodule_search_locations=[str(package)]
     )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     spec.loader.exec_module(module)
-    assert (str(tmp_path / "projects") in module.__path__) is is_clone
+    assert (str(tmp_path / name) in module.__path__) is is_clone
 
 
 def test_every_import_of_the_package_is_a_requirement() -> None:

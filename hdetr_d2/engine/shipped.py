@@ -47,5 +47,6 @@ def _root() -> Path:
 def _configs(folder: Path) -> list[Path]:
     """The recipes in `folder`/configs, sorted."""
     configs = folder / "configs"
+    no_recipes = {"common", "__init__.py"}  # the latter in an installed package
     found = sorted(configs.rglob("*.py"))
-    return [path for path in found if path.relative_to(configs).parts[0] != "common"]
+    return [path for path in found if path.relative_to(configs).parts[0] not in no_recipes]

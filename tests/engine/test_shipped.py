@@ -18,7 +18,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     package = tmp_path / "hdetr_d2"
     root = tmp_path if request.param == "clone" else package
     files = ["configs/common/a.py", "configs/x/b.py", "projects/p/configs/c.py"]
-    for file in files + (["setup.py"] if root == tmp_path else []):
+    for file in [*files, "setup.py" if root == tmp_path else "configs/__init__.py"]:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).touch()
     monkeypatch.setattr(shipped.resources, "files", lambda name: package)

@@ -1,0 +1,75 @@
+"""A config that lies outside of the clone imports its parts by their names in the package."""
+
+import importlib
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from detectron2.config import LazyConfig
+from omegaconf import OmegaConf
+
+from hdetr_d2.engine.config import config_text, load_config
+from hdetr_d2.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = """from {0}data.coco_json import data, dataloader
+from {0}models.deformable_detr_pp import model
+from {0}optim import optimizer
+from {0}schedule import lr_multiplier
+from {0}train import train
+
+train.epochs = 24
+train.ema.enabled = True
+dataloader.train.mapper.augmentations.append(dict(_target_="mine"))
+model.schemes.append(dict(_target_="mine"))
+"""
+
+
+def written(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+def test_an_absolute_import_gives_what_a_relative_one_gives(tmp_path: Path) -> None:
+    absolute = PARTS.format("hdetr_d2.configs.common.")
+    outside = written(tmp_path / "absolute.py", absolute)
+    shutil.copytree(ROOT / "configs" / "common", tmp_path / "configs" / "common")
+    (tmp_path / "configs" / "mine").mkdir()
+    relative = PARTS.format("..common.")
+    inside = LazyConfig.load(written(tmp_path / "configs" / "mine" / "relative.py", relative))
+    assert config_text(load_config(outside)) == config_text(inside)
+    # Nodes are fresh: what the first load has changed is not changed once more.
+    assert config_text(load_config(outside)) == config_text(inside)
+
+
+def test_a_whole_recipe_and_a_name_that_it_lacks(tmp_path: Path) -> None:
+    recipe = "from hdetr_d2.configs.hdetr.h_deformable_detr_r50_12ep import "
+    nodes = "data, dataloader, lr_multiplier, model, optimizer, train"
+    cfg = load_config(written(tmp_path / "recipe.py", recipe + nodes))
+    assert cfg.model.schemes[0].num_queries == 1500
+    with pytest.raises(UserError, match="cannot import name 'colour'.*h_deformable_detr_r50_12ep"):
+        load_config(written(tmp_path / "wrong.py", recipe + "colour"))
+    with pytest.raises(UserError, match="No module named 'hdetr_d2.configs.hdetr.none'"):
+        load_config(written(tmp_path / "none.py", "from hdetr_d2.configs.hdetr.none import model"))
+
+
+def test_the_example_of_the_page_can_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "CONFIGS.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (example,) = [block for block in blocks if "hdetr_d2.configs" in block]
+    (tmp_path / "mypkg").mkdir()
+    written(tmp_path / "mypkg" / "neck.py", "class MyNeck: ...")
+    monkeypatch.syspath_prepend(tmp_path)
+    cfg = load_config(written(tmp_path / "example.py", example))
+    assert "mypkg.neck.MyNeck" in config_text(cfg)
+    assert OmegaConf.select(cfg, "train.epochs") == 24
+
+
+def test_a_config_is_no_module_that_holds_its_nodes() -> None:
+    module = importlib.import_module("hdetr_d2.configs.common.train")
+    assert module.train == module.train
+    assert module.train is not module.train
+    assert not hasattr(module, "__path__")
