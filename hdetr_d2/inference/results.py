@@ -52,11 +52,18 @@ def coco_content(
         results: of these images.
     """
     annotations = [
-        {"id": number, "iscrowd": 0, "area": result["bbox"][2] * result["bbox"][3], **result}
+        {"id": number, "iscrowd": 0, "area": _area(result), **result}
         for number, result in enumerate(results, start=1)
     ]
     categories = [{"id": number, "name": name} for number, name in enumerate(class_names, start=1)]
     return {"images": list(images), "annotations": annotations, "categories": categories}
+
+
+def _area(result: Result) -> float:
+    """In pixels, of the mask where there is one, else of the box."""
+    if "segmentation" in result:
+        return float(mask_utils.area(result["segmentation"]))
+    return result["bbox"][2] * result["bbox"][3]
 
 
 def _rle(mask: np.ndarray) -> dict[str, Any]:

@@ -3,6 +3,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pycocotools.mask as mask_utils
 import torch
 from pycocotools.coco import COCO
@@ -56,3 +57,13 @@ def test_no_detections_are_an_empty_file() -> None:
     content = coco_content([], [], ["cat"])
     assert content["annotations"] == []
     assert content["images"] == []
+
+
+def test_the_area_of_a_mask_is_that_of_the_mask() -> None:
+    mask = np.zeros((4, 5), np.uint8, order="F")
+    mask[1:3, 1] = 1
+    encoded = mask_utils.encode(mask)
+    segmentation = {"size": [4, 5], "counts": encoded["counts"].decode()}
+    result = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 4], "score": 0.5}
+    (entry,) = coco_content([], [{**result, "segmentation": segmentation}], ["a"])["annotations"]
+    assert entry["area"] == 2.0
