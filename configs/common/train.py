@@ -9,6 +9,7 @@ train = dict(
     epochs=12,
     max_iter=None,  # None: epochs x iterations_per_epoch; a number wins over epochs
     iterations_per_epoch=None,  # written when the size of the data set is known
+    reference_batch=None,  # optimizer.lr is for this total batch, and follows; None: it stays
     accumulate=1,  # micro-batches of one optimizer step
     amp=dict(enabled=False, dtype="bfloat16"),  # bfloat16 or float16; float16 needs CUDA
     clip_grad_norm=0.1,  # None: no clipping

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from detectron2.engine import default_argument_parser
 
 from hdetr_d2.engine.config import config_text, load_config
+from hdetr_d2.engine.counterparts import warn_of_counterparts
 from hdetr_d2.engine.evaluate import do_eval
 from hdetr_d2.engine.launch import launch
 from hdetr_d2.engine.resolve import resolve_config
@@ -68,6 +69,8 @@ def run(args: argparse.Namespace) -> None:
     """Train or evaluate, as one of the processes of the run."""
     cfg = load_config(args.config_file, args.opts)
     start_logging(cfg.train.output_dir)
+    if not args.eval_only:
+        warn_of_counterparts(cfg, load_config(args.config_file))
     resolve_config(cfg, for_training=not args.eval_only)
     start_run(cfg, args)
     if args.eval_only:

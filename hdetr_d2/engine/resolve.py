@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hdetr_d2.data import iterations_per_epoch, register_datasets
+from hdetr_d2.engine.build import build
 from hdetr_d2.engine.config import count_iterations
 from hdetr_d2.engine.device import Precision, choose_device
 from hdetr_d2.engine.limits import warn_of_limits
@@ -74,7 +75,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
         "a whole number that is not negative",
     ),
     (
-        ("train.max_iter",),
+        ("train.max_iter", "train.reference_batch"),
         lambda value: value is None or (_is_whole(value) and value > 0),
         "a positive whole number, or null",
     ),
@@ -85,8 +86,8 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     """Register the data sets, then write what follows from them: the rest interpolates from there.
 
     Writes `data.num_classes`, `data.class_names`, `data.thing_classes`, `data.image_counts`,
-    `train.iterations_per_epoch` and, unless the user has set it, `train.max_iter`. Every process
-    calls this.
+    `train.iterations_per_epoch` and, unless the user has set it, `train.max_iter`; with
+    `train.reference_batch` also `optimizer.lr`. Every process calls this.
 
     Args:
         for_training: else the training data may be absent, and the length of a training is open.
@@ -96,6 +97,9 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     """
     _check_interpolations(cfg)
     check_options(cfg)
+    if for_training:
+        build(cfg, "lr_multiplier")  # what is wrong with it is told before anything is read
+        _scale_rate(cfg)
     info = first_on_each_machine(lambda: register_datasets(cfg.data, for_training=for_training))
     cfg.data.class_names = list(info.class_names)
     cfg.data.num_classes = len(info.class_names)
@@ -111,6 +115,24 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
         cfg.train.max_iter = count_iterations(cfg.train.epochs, cfg.train.iterations_per_epoch)
     else:
         logger.info("train.max_iter=%d is set: it wins over train.epochs", cfg.train.max_iter)
+
+
+def _scale_rate(cfg: DictConfig) -> None:
+    """Let `optimizer.lr` follow the batch in proportion; once: a saved config has the new rate."""
+    reference = cfg.train.get("reference_batch")
+    if reference is None:
+        return
+    if not _is_number(cfg.optimizer.get("lr")):
+        raise UserError("train.reference_batch is set, but there is no optimizer.lr to scale")
+    batch, rate = cfg.dataloader.train.total_batch_size, cfg.optimizer.lr
+    cfg.optimizer.lr, cfg.train.reference_batch = rate * batch / reference, None
+    logger.info(
+        "optimizer.lr=%g is for a batch of %d: with %d it is %g",
+        rate,
+        reference,
+        batch,
+        cfg.optimizer.lr,
+    )
 
 
 def _check_interpolations(cfg: DictConfig) -> None:

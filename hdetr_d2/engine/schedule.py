@@ -53,7 +53,8 @@ class StepDecay(EpochSchedule):
         if late:
             raise UserError(
                 f"lr_multiplier.milestones={list(self.milestones)}: {late[0]} does not lie between "
-                f"0 and train.epochs={epochs}; set both"
+                f"0 and train.epochs={epochs}; set both, for example "
+                f"train.epochs={epochs} lr_multiplier.milestones=[{epochs * 5 / 6:.3g}]"
             )
 
     def decay(self, epoch: float) -> float:

@@ -194,7 +194,8 @@ def test_a_saved_config_follows_new_overrides(path: str, tmp_path: Path) -> None
     resolve_config(cfg)
     assert cfg.train.max_iter == 24
     save_config(cfg, tmp_path / "saved.yaml")
-    again = load_config(str(tmp_path / "saved.yaml"), ["train.epochs=2"])
+    shorter = ["train.epochs=2", "lr_multiplier.milestones=[1]"]
+    again = load_config(str(tmp_path / "saved.yaml"), shorter)
     resolve_config(again)
     assert again.train.max_iter == 4
 
@@ -266,3 +267,32 @@ def test_an_output_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(UserError, match=r"cannot write to train.output_dir=.*file"):
             prepare_output(str(folder))
+
+
+@pytest.mark.usefixtures("ten_images")
+def test_the_rate_follows_the_batch_once(path: str, tmp_path: Path) -> None:
+    overrides = ["dataloader.train.total_batch_size=4", "optimizer.lr=2e-4"]
+    cfg = load_config(path, [*overrides, "train.reference_batch=16"])
+    resolve_config(cfg)
+    assert cfg.optimizer.lr == pytest.approx(0.5e-4)
+    saved = tmp_path / "saved.yaml"
+    save_config(cfg, saved)
+    again = load_config(str(saved))
+    resolve_config(again)
+    assert again.optimizer.lr == cfg.optimizer.lr
+    assert again.train.reference_batch is None
+    as_it_is = load_config(path, overrides)
+    resolve_config(as_it_is)
+    assert as_it_is.optimizer.lr == 2e-4
+    with pytest.raises(UserError, match="train.reference_batch=0 must be a positive whole number"):
+        resolve_config(load_config(path, ["train.reference_batch=0"]))
+
+
+def test_a_schedule_that_does_not_fit_is_told_before_the_data_are_read(path: str) -> None:
+    options = ["train.epochs=12", "lr_multiplier.milestones=[40]"]
+    reason = (
+        r"lr_multiplier.milestones=\[40\]: 40 does not lie between 0 and train.epochs=12; "
+        r"set both, for example train.epochs=12 lr_multiplier.milestones=\[10\]"
+    )
+    with pytest.raises(UserError, match=reason):
+        resolve_config(load_config(path, [*options, "+data.val_json=unread.json"]))

@@ -142,6 +142,14 @@ def test_nothing_to_resume_says_so_and_starts(train: Run, tmp_path: Path) -> Non
     assert "train.max_iter=1 is set" in log
 
 
+def test_an_override_that_leaves_its_counterpart_is_told_at_the_start(
+    train: Run, tmp_path: Path
+) -> None:
+    assert train("train.max_iter=1", "dataloader.train.total_batch_size=1") == 0
+    lines = (tmp_path / "out" / "log.txt").read_text().splitlines()
+    assert "total_batch_size=1 where the config has 2, but optimizer.lr=0.0002 stays" in lines[0]
+
+
 def test_a_longer_run_goes_on_and_a_finished_one_is_evaluated(
     finished: Path, train: Run, tmp_path: Path
 ) -> None:
