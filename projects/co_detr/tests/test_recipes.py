@@ -169,7 +169,7 @@ def test_images_after_large_scale_jitter(name: str, tmp_path: Path):
     tested = instantiate(cfg.dataloader.test.mapper)(entry)
     assert tested["image"].shape == (3, 48, 64)  # the model puts it into the square
     batch = instantiate(cfg.model.preprocessing)([mapped["image"], tested["image"]])
-    assert batch.sizes == [(64, 64)] * 2 and not batch.padding.any()
+    assert batch.frames == [(64, 64)] * 2 and not batch.padding.any()
 
 
 def test_the_rate_of_a_plain_transformer_falls_towards_its_patches(shrink):
