@@ -62,18 +62,23 @@ struct PricedCosts {
     return {costs, queries, wanted < queries ? queries : wanted, lowest, double(pairs + 1) * span};
   }
 
+  HDETR_INLINE float given(int64_t row, int64_t column) const {
+    return read_only(costs + row * queries + column);
+  }
   HDETR_INLINE bool allows(int64_t row, int64_t column) const {
-    return column < queries && is_allowed(costs[row * queries + column]);
+    return column < queries && is_allowed(given(row, column));
   }
 
   // What the columns of a row are sorted by. Costs that differ can be equal when they are counted
   // from the lowest.
   HDETR_INLINE double rank(int64_t row, int64_t column) const {
-    return allows(row, column) ? costs[row * queries + column] : double(kLargestCost) * 2;
+    return allows(row, column) ? given(row, column) : double(kLargestCost) * 2;
   }
 
+  // The same as with `allows`, but the cost is read once: on CUDA a search waits for it.
   HDETR_INLINE double at(int64_t row, int64_t column) const {
-    return allows(row, column) ? costs[row * queries + column] - lowest : price;
+    const float cost = column < queries ? given(row, column) : float(kNever);
+    return is_allowed(cost) ? cost - lowest : price;
   }
 };
 

@@ -13,8 +13,10 @@ namespace {
 // Cheapest queries of a target that the first kernel finds, beyond its capacity: a search rarely
 // needs more, and if it does, it looks for them itself.
 constexpr int kSpare = 7;
-// A problem of so many pairs and columns at most is solved by a warp, which waits for nobody.
-constexpr int kWarpPairs = 256, kWarpColumns = 2048;
+// Threads of a block; the wider ones sort the rows if some have more than `kNarrow` queries.
+constexpr int kThreads = 128, kWideThreads = 512, kNarrow = 4096;
+// A problem of so many pairs at most is solved by a warp, which waits for nobody.
+constexpr int kWarpPairs = 256;
 // Of a block. What does not fit is in global memory.
 constexpr int64_t kSharedBytes = 44 * 1024;
 
@@ -25,7 +27,7 @@ struct Entry {
   int list_size;
   int64_t first_problem, first_row;  // of all entries together
   int64_t solver_bytes;              // of a problem
-  int64_t solver_offset;             // in the workspace; -1: it fits into shared memory
+  int64_t solver_offset;             // in the workspace; -1: all fit into shared memory
 };
 
 // What the first kernel finds out about a row, and the second puts together of a problem.
@@ -99,9 +101,15 @@ struct Problem {
     capacity = min(given.capacity, given.queries);
   }
 
+  __device__ __forceinline__ int pairs() const { return targets * capacity; }
+  __device__ __forceinline__ int columns() const { return max(queries, pairs()); }
+  __device__ __forceinline__ Row row(int target) const {
+    return {costs + int64_t(target) * queries, queries, columns()};
+  }
+
   // With prices if a pair is forbidden, or there are not enough queries.
   __device__ __forceinline__ PricedCosts priced(const CostFacts& facts) const {
-    if (facts.none_forbidden && int64_t(targets) * capacity <= queries) {
+    if (facts.none_forbidden && pairs() <= queries) {
       return {costs, queries, queries, 0.0, 0.0};
     }
     return PricedCosts::of(costs, targets, queries, capacity, facts.lowest, -facts.minus_highest);
@@ -111,30 +119,27 @@ struct Problem {
 // ---- the first kernel
 
 // A block for each row.
-__global__ void __launch_bounds__(kBlockThreads) sort_rows(const __grid_constant__ Launch launch) {
-  __shared__ Exchange exchange;
+template <int kSize>
+__global__ void __launch_bounds__(kSize) sort_rows(const __grid_constant__ Launch launch) {
+  __shared__ Exchange<kSize> exchange;
   const Place place = find<&Entry::first_row>(launch, blockIdx.x);
   const Entry& entry = *place.entry;
-  const int row = int(place.index % entry.given.rows);
+  const int target = int(place.index % entry.given.rows);
   const Problem problem(launch, entry, place.index / entry.given.rows);
-  if (row >= problem.targets || problem.queries == 0) return;
-  BlockThreads threads(exchange);
-  CostFacts mine;
-  for (int column = threads.rank(); column < problem.queries; column += threads.size()) {
-    mine.add(problem.costs[int64_t(row) * problem.queries + column]);
-  }
+  if (target >= problem.targets || problem.queries == 0) return;
+  BlockThreads<kSize> threads(exchange);
+  const Row row = problem.row(target);
+  CostFacts mine;  // with a column beyond the queries, something is forbidden
+  for_each_cost(threads, row, [&](float cost, int) { mine.add(cost); });
   const CostFacts facts = mine.together(threads);
   if (threads.rank() == 0) launch.facts[blockIdx.x] = facts;
 
   // Which columns there are, and their order, is not a matter of prices.
-  const PricedCosts costs = problem.priced(facts);
   int* const list = launch.lists + place.list + place.index * entry.list_size;
+  const int size = min(entry.list_size, row.columns);
+  const auto any = [](int) { return true; };
   Key first = 0;
-  for (int k = 0; k < entry.list_size && k < costs.columns; ++k) {
-    const Key key = least_key(threads, costs, row, first, [](int) { return true; });
-    if (threads.rank() == 0) list[k] = column_of(key);
-    first = key + 1;
-  }
+  for (int k = 0; k < size;) k += list_cheapest(threads, row, any, size - k, list + k, first);
 }
 
 // ---- the second kernel
@@ -191,8 +196,8 @@ __device__ __forceinline__ void solve(Threads& threads, const Launch& launch, co
   if (!facts.any_allowed()) return;
 
   const PricedCosts costs = problem.priced(facts);
-  const int list_size = place.entry->list_size, columns = int(costs.columns);
-  const int pairs = problem.targets * problem.capacity;
+  const int list_size = place.entry->list_size;
+  const int pairs = problem.pairs(), columns = problem.columns();
   Solver solver;
   solver.cut(scratch, problem.targets, pairs, columns, list_size);
   CudaTeam<Threads> team(threads, costs, solver.taken, min(list_size, columns));
@@ -207,25 +212,26 @@ __device__ __forceinline__ void solve(Threads& threads, const Launch& launch, co
   });
 }
 
-// A block for each problem. There are few: none needs to share its registers.
-__global__ void __launch_bounds__(kBlockThreads, 1)
+// A block for each problem. There are few: none needs to share its registers. Each call of `solve`
+// gets memory of one kind, so that it is compiled with instructions for that kind.
+__global__ void __launch_bounds__(kThreads, 1)
     solve_problems(const __grid_constant__ Launch launch) {
-  __shared__ Exchange exchange;
+  __shared__ Exchange<kThreads> exchange;
   __shared__ double shared[kSharedBytes / sizeof(double)];
   const Place place = find<&Entry::first_problem>(launch, blockIdx.x);
-  const Problem problem(launch, *place.entry, place.index);
-  char* scratch = reinterpret_cast<char*>(shared);
-  if (place.entry->solver_offset >= 0) {
-    scratch = launch.solvers + place.entry->solver_offset + place.index * place.entry->solver_bytes;
-  }
-  const int64_t pairs = int64_t(problem.targets) * problem.capacity;
-  if (pairs <= kWarpPairs && max(pairs, int64_t{problem.queries}) <= kWarpColumns) {
-    if (threadIdx.x >= kWarp) return;
-    WarpThreads threads;
-    solve(threads, launch, place, problem, scratch);
-  } else {
-    BlockThreads threads(exchange);
-    solve(threads, launch, place, problem, scratch);
+  const Entry& entry = *place.entry;
+  const Problem problem(launch, entry, place.index);
+  const int64_t bytes =
+      Solver{}.cut(nullptr, problem.targets, problem.pairs(), problem.columns(), entry.list_size);
+  BlockThreads<kThreads> block(exchange);
+  WarpThreads warp;
+  if (bytes > kSharedBytes) {
+    char* const global = launch.solvers + entry.solver_offset + place.index * entry.solver_bytes;
+    solve(block, launch, place, problem, global);
+  } else if (problem.pairs() > kWarpPairs) {
+    solve(block, launch, place, problem, reinterpret_cast<char*>(shared));
+  } else if (threadIdx.x < kWarp) {
+    solve(warp, launch, place, problem, reinterpret_cast<char*>(shared));
   }
 }
 
@@ -237,6 +243,7 @@ int64_t aligned(int64_t bytes) { return divide_up(bytes, 256) * 256; }
 struct Plan {
   Launch launch{};
   int64_t problems = 0, rows = 0, lists = 0, solver_bytes = 0;
+  int widest = 0;  // queries of a row
 
   explicit Plan(const std::vector<AssignmentEntry>& entries) {
     launch.count = int(entries.size());
@@ -261,6 +268,7 @@ struct Plan {
     problems += given.problems;
     rows += int64_t(given.problems) * given.rows;
     lists += int64_t(given.problems) * given.rows * entry.list_size;
+    widest = std::max(widest, given.queries);
     return entry;
   }
 };
@@ -291,13 +299,15 @@ cudaError_t launch_batched_assignment(const std::vector<AssignmentEntry>& entrie
   plan.launch.facts = reinterpret_cast<CostFacts*>(memory);
   plan.launch.lists = reinterpret_cast<int*>(memory + plan.lists_offset());
   plan.launch.solvers = memory + plan.solvers_offset();
-  if (plan.rows > 0) {
-    const cudaError_t error =
-        launch(sort_rows, dim3(unsigned(plan.rows)), kBlockThreads, stream, plan.launch);
-    if (error != cudaSuccess) return error;
-  }
-  if (plan.problems == 0) return cudaSuccess;
-  return launch(solve_problems, dim3(unsigned(plan.problems)), kBlockThreads, stream, plan.launch);
+  const auto run = [&](auto* kernel, int64_t blocks, int threads) {
+    if (blocks == 0) return cudaSuccess;
+    return launch(kernel, dim3(unsigned(blocks)), threads, stream, plan.launch);
+  };
+  const cudaError_t error = plan.widest > kNarrow
+                                ? run(sort_rows<kWideThreads>, plan.rows, kWideThreads)
+                                : run(sort_rows<kThreads>, plan.rows, kThreads);
+  if (error != cudaSuccess) return error;
+  return run(solve_problems, plan.problems, kThreads);
 }
 
 }  // namespace hdetr::cuda

@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include "batched_assignment.h"
+#include "batched_assignment_cuda_row.cuh"
 #include "cuda_warp.cuh"
 
 namespace hdetr::cuda {
@@ -39,19 +40,19 @@ struct WarpThreads {
   }
 };
 
-constexpr int kBlockWarps = 4;
-constexpr int kBlockThreads = kBlockWarps * kWarp;
-
 // In shared memory. Two of them take turns: what is written to one was read before the other was.
+template <int kThreads>
 struct Exchange {
-  Candidate<int> of_warp[2][kBlockWarps];  // the largest of the values that are exchanged
+  Candidate<int> of_warp[2][kThreads / kWarp];  // the largest of the values that are exchanged
 };
 
+template <int kThreads>
 class BlockThreads {
  public:
-  explicit __device__ __forceinline__ BlockThreads(Exchange& exchange) : exchange_(exchange) {}
+  explicit __device__ __forceinline__ BlockThreads(Exchange<kThreads>& exchange)
+      : exchange_(exchange) {}
   __device__ __forceinline__ int rank() const { return threadIdx.x; }
-  __device__ __forceinline__ int size() const { return kBlockThreads; }
+  __device__ __forceinline__ int size() const { return kThreads; }
   __device__ __forceinline__ void sync() const { __syncthreads(); }
 
   template <class Value>
@@ -63,45 +64,16 @@ class BlockThreads {
     if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
     __syncthreads();
 #pragma unroll
-    for (int warp = 0; warp < kBlockWarps; ++warp) {
+    for (int warp = 0; warp < kThreads / kWarp; ++warp) {
       if (of_warp[warp] < value) value = of_warp[warp];
     }
     return value;
   }
 
  private:
-  Exchange& exchange_;
+  Exchange<kThreads>& exchange_;
   int turn_ = 0;
 };
-
-// ---- the order of columns
-
-// Smaller for a cheaper column, and for the first of equally cheap ones.
-using Key = unsigned long long;
-constexpr Key kLastKey = ~Key{0};
-
-__device__ __forceinline__ Key key_of(const PricedCosts& costs, int row, int column) {
-  unsigned rank = 0xffffffffu;  // after every cost that is allowed
-  if (costs.allows(row, column)) {
-    const unsigned bits = __float_as_uint(costs.costs[int64_t(row) * costs.queries + column] + 0.f);
-    rank = bits >> 31 ? ~bits : bits | 0x80000000u;
-  }
-  return Key{rank} << 32 | unsigned(column);
-}
-
-__device__ __forceinline__ int column_of(Key key) { return int(unsigned(key)); }
-
-// The least key of a row that is not before `first`, among the columns that `wanted` lets pass.
-template <class Threads, class Wanted>
-__device__ __forceinline__ Key least_key(Threads& threads, const PricedCosts& costs, int row,
-                                         Key first, const Wanted& wanted) {
-  Key least = kLastKey;
-  for (int column = threads.rank(); column < costs.columns; column += threads.size()) {
-    const Key key = key_of(costs, row, column);
-    if (key >= first && key < least && wanted(column)) least = key;
-  }
-  return threads.least(least);
-}
 
 // ---- a team, as `AssignmentSolver` wants it
 
@@ -114,8 +86,8 @@ class CudaTeam {
 
   // `taken` has a bit for each column.
   __device__ __forceinline__ CudaTeam(Threads& threads, const PricedCosts& costs, unsigned* taken,
-                                      int listed)
-      : threads_(threads), costs_(costs), taken_(taken), listed_(listed) {}
+                                      int list_size)
+      : threads_(threads), costs_(costs), taken_(taken), list_size_(list_size) {}
 
   __device__ __forceinline__ double at(int target, int column) const {
     return costs_.at(target, column);
@@ -144,20 +116,21 @@ class CudaTeam {
   }
 
   // The lists are there.
-  __device__ __forceinline__ int find_cheapest(int, const int*) const { return listed_; }
+  __device__ __forceinline__ int find_cheapest(int, const int*) const { return list_size_; }
   __device__ __forceinline__ int find_free(int target, int* list) {
-    const Key key =
-        least_key(threads_, costs_, target, 0, [&](int column) { return !is_taken(column); });
-    if (leads()) list[0] = column_of(key);
+    const Row row{costs_.costs + target * costs_.queries, int(costs_.queries), int(costs_.columns)};
+    const auto is_free = [&](int column) { return !is_taken(column); };
+    Key first = 0;
+    const int found = list_cheapest(threads_, row, is_free, list_size_, list, first);
     sync();
-    return 1;
+    return found;
   }
 
  private:
   Threads& threads_;
   const PricedCosts costs_;
   unsigned* const taken_;
-  const int listed_;
+  const int list_size_;
 };
 
 }  // namespace hdetr::cuda

@@ -67,6 +67,16 @@ HDETR_INLINE Number absolute(Number x) {
   return bits_as<Number>(bits_as<IntegerOf<Number>>(x) & 0x7fffffff);
 }
 
+// A number that nothing writes while a kernel runs: it may be read before what is written earlier.
+template <class Real>
+HDETR_INLINE Real read_only(const Real* from) {
+#if defined(__CUDA_ARCH__)
+  return __ldg(from);
+#else
+  return *from;
+#endif
+}
+
 // Of float32, a truth or a mask.
 template <class Number>
 HDETR_INLINE auto is_finite(Number x) {

@@ -122,13 +122,35 @@ def test_long_searches(kernels: ctypes.CDLL, family: Callable) -> None:
 
 
 @pytest.mark.parametrize("family", [boxes, equal_rows, forbidden])
-def test_a_block_solves_what_is_large(kernels: ctypes.CDLL, family: Callable) -> None:
+def test_wide_rows_beside_many_pairs(kernels: ctypes.CDLL, family: Callable) -> None:
+    """More warps read the rows, and a block solves what a warp would take long for."""
     rng = torch.Generator().manual_seed(FAMILIES.index(family))
-    costs = [family(rng, 1, 4, 2100), family(rng, 1, 4, 300)]
+    costs = [family(rng, 1, 4, 4200), family(rng, 1, 4, 300)]
     assert_same_as_on_cpu(kernels, costs, torch.tensor([4]), [3, 65])
 
 
-def test_global_memory_where_there_is_too_little_shared(kernels: ctypes.CDLL) -> None:
+@pytest.mark.parametrize("queries, capacity", [(1600, 6), (5200, 6), (5200, 65)])
+def test_the_cheapest_columns_belong_to_one_thread(
+    kernels: ctypes.CDLL, queries: int, capacity: int
+) -> None:
+    """Whichever number of threads has them: it runs dry, and all look at the row once more."""
+    rng = torch.Generator().manual_seed(0)
+    cost = torch.randint(4, (1, 3, queries), generator=rng) + 9.0 * (
+        torch.arange(queries) % 512 > 0
+    )
+    assert_same_as_on_cpu(kernels, [cost], torch.tensor([3]), [capacity])
+
+
+@pytest.mark.parametrize("family", [boxes, equal_rows])
+def test_global_memory_where_there_is_too_little_shared(
+    kernels: ctypes.CDLL, family: Callable
+) -> None:
+    rng = torch.Generator().manual_seed(0)
+    costs = [family(rng, 1, 5, 400_000)]
+    assert_same_as_on_cpu(kernels, costs, torch.tensor([5]), [3])
+
+
+def test_shared_memory_where_only_more_targets_would_need_more(kernels: ctypes.CDLL) -> None:
     rng = torch.Generator().manual_seed(0)
     costs = [boxes(rng, 4, 200, 40), boxes(rng, 2, 200, 30)]
     assert_same_as_on_cpu(kernels, costs, torch.tensor([2, 3]), [12, 1])

@@ -43,6 +43,11 @@ To emulated_bits(const From& from) {
 inline unsigned __float_as_uint(float x) { return emulated_bits<unsigned>(x); }
 inline long long __double_as_longlong(double x) { return emulated_bits<long long>(x); }
 
+template <class T>
+T __ldg(const T* from) {
+  return *from;
+}
+
 struct alignas(16) float4 {
   float x, y, z, w;
 };

@@ -1,0 +1,102 @@
+// The cheapest columns of a row of costs, found by threads that work together.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "batched_assignment.h"
+
+namespace hdetr::cuda {
+
+// Of a target. What its columns beyond the queries cost is not allowed.
+struct Row {
+  const float* costs;  // [queries]
+  int queries, columns;
+};
+
+// body(cost, column) on a thread's share of the columns. Several loads are under way at once: each
+// takes hundreds of cycles.
+template <class Threads, class Body>
+__device__ __forceinline__ void for_each_cost(const Threads& threads, const Row& row,
+                                              const Body& body) {
+  constexpr int kAtOnce = 8;
+  for (int first = threads.rank(); first < row.columns; first += kAtOnce * threads.size()) {
+    float costs[kAtOnce];
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int column = first + k * threads.size();
+      costs[k] = column < row.queries ? read_only(row.costs + column) : INFINITY;
+    }
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int column = first + k * threads.size();
+      if (column < row.columns) body(costs[k], column);
+    }
+  }
+}
+
+// Smaller for a cheaper column, and for the first of equally cheap ones.
+using Key = unsigned long long;
+constexpr Key kLastKey = ~Key{0};
+
+__device__ __forceinline__ Key key_of(float cost, int column) {
+  const unsigned bits = __float_as_uint(cost + 0.f);  // -0 costs what 0 does
+  unsigned rank = 0xffffffffu;                        // after every cost that is allowed
+  if (is_allowed(cost)) rank = bits >> 31 ? ~bits : bits | 0x80000000u;
+  return Key{rank} << 32 | unsigned(column);
+}
+
+__device__ __forceinline__ int column_of(Key key) { return int(unsigned(key)); }
+
+// The least keys that a thread comes across, in order.
+class FewKeys {
+ public:
+  __device__ __forceinline__ FewKeys() {
+#pragma unroll
+    for (Key& key : keys_) key = kLastKey;
+  }
+  __device__ __forceinline__ Key least() const { return keys_[0]; }
+  __device__ __forceinline__ bool wants(Key key) const { return key < keys_[kKept - 1]; }
+  __device__ __forceinline__ void insert(Key key) {
+#pragma unroll
+    for (Key& kept : keys_) {
+      const Key less = min(kept, key);
+      key = max(kept, key);
+      kept = less;
+    }
+  }
+  // Where all were keys of columns, the last one stays, because nothing is known of the next.
+  __device__ __forceinline__ void drop_least() {
+#pragma unroll
+    for (int k = 0; k + 1 < kKept; ++k) keys_[k] = keys_[k + 1];
+  }
+
+ private:
+  static constexpr int kKept = 4;
+  Key keys_[kKept];
+};
+
+// Lists the cheapest columns that `wanted` lets pass, in order, from the key `first` on, which is
+// then where to go on. Returns how many, `most` at most: less if there are no more, or if a thread
+// has given away all that it kept of one pass over the row, but then at least one.
+template <class Threads, class Wanted>
+__device__ __forceinline__ int list_cheapest(Threads& threads, const Row& row, const Wanted& wanted,
+                                             int most, int* list, Key& first) {
+  FewKeys mine;
+  for_each_cost(threads, row, [&](float cost, int column) {
+    const Key key = key_of(cost, column);
+    if (key >= first && mine.wants(key) && wanted(column)) mine.insert(key);
+  });
+  int count = 0;
+  for (; count < most; ++count) {
+    const Key key = threads.least(mine.least());
+    if (key < first || key == kLastKey) break;  // a thread has run dry, or there are no more
+    if (key == mine.least()) {
+      list[count] = column_of(key);
+      mine.drop_least();
+    }
+    first = key + 1;
+  }
+  return count;
+}
+
+}  // namespace hdetr::cuda
