@@ -12,9 +12,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from detectron2.config import instantiate
 from omegaconf import DictConfig
 from tabulate import tabulate
 
@@ -25,7 +23,7 @@ from hdetr_d2.visualization import plot_comparison, read_metrics
 Runs = dict[str, list[list[dict[str, float]]]]
 
 CONFIG = "quickstart/compare_schemes_shapes.py"
-COLUMNS = ("scheme", "queries", "in training", "AP", "AP50", "ms/iteration", "peak memory, MB")
+COLUMNS = ("scheme", "AP", "AP50", "ms/iteration", "peak memory, MB")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -87,14 +85,12 @@ def values_of(runs: Sequence[Sequence[dict[str, float]]], metric: str) -> list[l
     return [values for values in found if values]
 
 
-def row_of(name: str, cfg: DictConfig, runs: Sequence[Sequence[dict[str, float]]]) -> list[Any]:
+def row_of(name: str, runs: Sequence[Sequence[dict[str, float]]]) -> list[str]:
     """A row of the table."""
-    queries = cfg.model.query_selection.num_queries
-    more = sum(instantiate(scheme).slots(queries) for scheme in cfg.contenders[name])
     results = [spread([v[-1] for v in values_of(runs, f"bbox/{kind}")]) for kind in ("AP", "AP50")]
     times = [1000 * quick(values) for values in values_of(runs, "time")]
     memory = [max(values) for values in values_of(runs, "memory/peak_mb")]
-    return [name, queries, queries + more, *results, spread(times), spread(memory, 0)]
+    return [name, *results, spread(times), spread(memory, 0)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = run_all(args, names)
     except (UserError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
-    rows = [row_of(name, cfg, of_seeds) for name, of_seeds in runs.items()]
+    rows = [row_of(name, of_seeds) for name, of_seeds in runs.items()]
     table = tabulate(rows, COLUMNS, tablefmt="github", disable_numparse=True)
     seeds = ", ".join(map(str, args.seeds))
     of = "Mean and deviation of the seeds" if len(args.seeds) > 1 else "Of the seed"
