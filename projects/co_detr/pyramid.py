@@ -25,7 +25,7 @@ class Cells:
     lengths: tuple[int, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pyramid:
     """What the collaborative heads read.
 

@@ -1,6 +1,7 @@
 """Pyramids and targets to try heads on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -34,8 +35,8 @@ def random_pyramid(
 ) -> Pyramid:
     """Maps that have gradients."""
     pyramid = blank_pyramid(sizes, strides, dim)
-    pyramid.maps = [torch.randn_like(map_).requires_grad_() for map_ in pyramid.maps]
-    return pyramid
+    maps = [torch.randn_like(map_).requires_grad_() for map_ in pyramid.maps]
+    return replace(pyramid, maps=maps)
 
 
 def random_targets(images: int, most: int, sides: tuple[int, int]) -> PixelTargets:

@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,8 +160,7 @@ def test_an_image_does_not_know_the_other(head):
     """But for what losses are divided by, and how many candidates there are."""
     pyramid, targets = random_pyramid(SIZES), pixel_targets(*TARGETS["both"])
     both = head(pyramid, targets, in_order).candidates
-    pyramid.maps = [map_[1:] for map_ in pyramid.maps]
-    pyramid.sizes = SIZES[1:]
+    pyramid = replace(pyramid, maps=[map_[1:] for map_ in pyramid.maps], sizes=SIZES[1:])
     targets.labels, targets.boxes, targets.valid = (
         each[1:, :1] for each in (targets.labels, targets.boxes, targets.valid)
     )
