@@ -53,6 +53,16 @@ datasets_of_a_file = pytest.fixture(scope="module", autouse=True)(forget_new_dat
 datasets_of_a_test = pytest.fixture(autouse=True)(forget_new_datasets)
 
 
+@pytest.fixture
+def forget_graphs() -> Iterator[None]:
+    """Nothing is compiled before a test, and nothing of it is left: compilations are counted, and
+    there is a limit to them.
+    """
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("needs_cuda") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")

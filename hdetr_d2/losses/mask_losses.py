@@ -49,7 +49,7 @@ class MaskLoss(nn.Module):
 
     def loss_mask(self, logits: Tensor, masks: Tensor, learned: Tensor) -> Tensor:
         """The focal loss, summed; the kernels see every mask as a layer of pixels of one class."""
-        # In place: a label is 64 times as large as the pixel of a mask.
+        # In place: a label is eight times as large as the pixel of a mask.
         labels = masks.flatten(2).long().add_(BACKGROUND)  # 0 in the mask; [B, G, H * W]
         labels.masked_fill_(~learned[..., None], NO_LOSS)
         pixels = logits.flatten(2).flatten(0, 1)[:, None, :, None]

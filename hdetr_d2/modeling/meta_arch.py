@@ -14,12 +14,7 @@ from hdetr_d2.modeling.freezing import freeze as freeze_parameters
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.neck import Neck
 from hdetr_d2.modeling.panoptic import PanopticMerger
-from hdetr_d2.modeling.postprocessing import (
-    BestPairs,
-    Pick,
-    to_original_size,
-    top_detections,
-)
+from hdetr_d2.modeling.postprocessing import BestPairs, Pick, to_original_size, top_detections
 from hdetr_d2.modeling.preprocessing import Preprocessing
 from hdetr_d2.modeling.segmentation import add_masks, add_panoptic
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection

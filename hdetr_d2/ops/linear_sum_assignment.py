@@ -40,8 +40,8 @@ def linear_sum_assignment(
         by_width[cost.shape[1], cost.device].append(index)
     answers: dict[int, Tensor] = {}
     for indices in by_width.values():
-        sign = -1.0 if maximize else 1.0
-        solved = _solve([sign * wide[i] for i in indices])
+        exact = [wide[i].float() for i in indices]
+        solved = _solve([-cost for cost in exact] if maximize else exact)
         answers.update(zip(indices, solved, strict=True))
     return [_pairs(answers[i], transposed=wide[i] is not cost) for i, cost in enumerate(costs)]
 
@@ -49,8 +49,7 @@ def linear_sum_assignment(
 def _solve(costs: Sequence[Tensor]) -> Tensor:
     """Matrices `[G, Q]` of one width: `Tensor[P, Q]`, the row of each column or -1."""
     counts = torch.tensor([len(cost) for cost in costs], device=costs[0].device)
-    padded = pad_sequence([cost.float() for cost in costs], batch_first=True)
-    return batched_assignment(padded, counts)
+    return batched_assignment(pad_sequence(list(costs), batch_first=True), counts)
 
 
 def _pairs(answer: Tensor, transposed: bool) -> tuple[Tensor, Tensor]:

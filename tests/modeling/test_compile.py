@@ -1,19 +1,10 @@
 """torch.compile of what a model does at inference, without a break in the graph."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
 MODELS = ["deformable_detr_pp", "dino", "detr"]
-pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(autouse=True)
-def forget_graphs() -> Iterator[None]:
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
+pytestmark = [pytest.mark.usefixtures("forget_graphs"), pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.mark.parametrize("name", MODELS)

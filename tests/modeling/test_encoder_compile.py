@@ -12,7 +12,7 @@ from hdetr_d2.modeling.transformer.deformable_encoder import DeformableEncoderLa
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
 from hdetr_d2.structures import Memory
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.usefixtures("forget_graphs"), pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture
@@ -34,7 +34,6 @@ def layer_inputs(height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Memor
 
 @pytest.mark.parametrize("dynamic", [None, True])
 def test_four_image_sizes_compile_an_encoder_layer_twice(layer, dynamic):
-    torch._dynamo.reset()
     counter = CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(layer, fullgraph=True, backend=counter, dynamic=dynamic)
     for size in [(6, 8), (8, 10), (10, 6), (12, 14)]:

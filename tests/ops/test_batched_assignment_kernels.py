@@ -102,6 +102,7 @@ def test_opcheck() -> None:
     torch.library.opcheck(torch.ops.hdetr_d2.batched_assignment, (costs, counts, capacities))
 
 
+@pytest.mark.usefixtures("forget_graphs")
 def test_one_graph() -> None:
     costs, counts, capacities = step()
     compiled = torch.compile(batched_assignment, fullgraph=True, backend="eager")

@@ -156,12 +156,12 @@ def test_opcheck(form: int, dtype: torch.dtype) -> None:
     torch.library.opcheck(torch.ops.hdetr_d2.matching_cost, arguments)
 
 
+@pytest.mark.usefixtures("forget_graphs")
 @pytest.mark.parametrize("class_cost", COSTS[2:])
 def test_a_compiled_graph(class_cost) -> None:
     def cost(*tensors: Tensor) -> tuple[Tensor, Tensor]:
         return matching_cost(*tensors, class_cost=class_cost, weights=WEIGHTS)
 
-    torch._dynamo.reset()
     inputs = draw()
     compiled = torch.compile(cost, fullgraph=True, backend="aot_eager")
     assert all(map(torch.equal, compiled(*inputs), cost(*inputs)))

@@ -4,7 +4,6 @@ their twin."""
 import hdetr_d2  # noqa: F401
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,7 @@ from hdetr_d2.ops import ms_deform_attn
 sys.path.insert(0, str(Path(__file__).parent))
 from attention_inputs import differentiate, random_inputs
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(autouse=True)
-def forget_graphs() -> Iterator[None]:
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
+pytestmark = [pytest.mark.usefixtures("forget_graphs"), pytest.mark.filterwarnings("ignore")]
 
 
 def test_marked_sizes_compile_once():

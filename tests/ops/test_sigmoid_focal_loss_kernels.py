@@ -125,8 +125,8 @@ def test_a_second_derivative_is_refused() -> None:
         gradient.sum().backward()
 
 
+@pytest.mark.usefixtures("forget_graphs")
 def test_a_compiled_graph() -> None:
-    torch._dynamo.reset()
     logits, labels = draw()
     compiled = torch.compile(sigmoid_focal_loss, fullgraph=True, backend="aot_eager")
     answer = differentiate(compiled, logits, labels)

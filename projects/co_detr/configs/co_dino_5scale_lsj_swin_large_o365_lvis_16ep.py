@@ -24,9 +24,9 @@ model.backbone.drop_path_rate = 0.3
 model.preprocessing.side = 1536
 model.encoder.checkpointing = True
 model.num_select = 1000
-_two = model.schemes[-1].collaborators
-_two.faster_rcnn.head.roi_head.suppression.most = 1000
-_two.atss.head.suppression.most = 1000
+_heads = model.schemes[-1].collaborators
+_heads.faster_rcnn.head.roi_head.suppression.most = 1000
+_heads.atss.head.suppression.most = 1000
 model.schemes[0].box_noise.scale = 0.4
 model.schemes[0].update(groups=500, max_queries=1000)
 dataloader.evaluator.max_dets_per_image = 1000

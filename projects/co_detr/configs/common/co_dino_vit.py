@@ -27,9 +27,9 @@ model.neck = L(SimpleFeaturePyramid)(
 model.encoder.checkpointing = True
 model.num_select = 1000
 # Of detection by a head, from more proposals that may lie closer together.
-_two = model.schemes[-1].collaborators
-_two.faster_rcnn.head.rpn.test.update(per_level=8000, most=2000, iou=0.9)
-_two.faster_rcnn.head.roi_head.suppression = L(SoftSuppression)(iou=0.5, most=1000)
-_two.atss.head.suppression = L(SoftSuppression)(iou=0.6, most=100)
+_heads = model.schemes[-1].collaborators
+_heads.faster_rcnn.head.rpn.test.update(per_level=8000, most=2000, iou=0.9)
+_heads.faster_rcnn.head.roi_head.suppression = L(SoftSuppression)(iou=0.5, most=1000)
+_heads.atss.head.suppression = L(SoftSuppression)(iou=0.6, most=100)
 model.schemes[0].box_noise.scale = 0.4
 model.schemes[0].update(groups=300, max_queries=600)
