@@ -18,11 +18,13 @@ from detectron2.config import LazyConfig
 from detectron2.engine import HookBase
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from hdetr_d2.engine import bad_costs
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.trainer import Trainer
 from hdetr_d2.matching import HungarianMatcher
+from hdetr_d2.modeling.backbone import timm_backbone
 from hdetr_d2.ops.extension import is_defined, why_no_kernel
 from hdetr_d2.schemes import Scheme
 from hdetr_d2.structures import Targets
@@ -81,6 +83,20 @@ def proposals_need_no_values(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, module in [*sys.modules.items()]:
         if name.startswith("hdetr_d2.projects.") and hasattr(module, "batched_nms"):
             monkeypatch.setattr(module, "batched_nms", _all_boxes)
+
+
+@pytest.fixture(autouse=True)
+def classifiers_are_no_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backbone looks at timm's classifier on the meta device. Some releases of PyTorch (2.14)
+    make tensors there that a surrounding fake mode does not know, and refuses.
+    """
+    original = timm_backbone.meta_classifier
+
+    def build(*args: Any) -> torch.nn.Module:
+        with unset_fake_temporarily():
+            return original(*args)
+
+    monkeypatch.setattr(timm_backbone, "meta_classifier", build)
 
 
 def _all_boxes(boxes: Tensor, *others: Any) -> Tensor:
