@@ -1,10 +1,14 @@
 # Every target brings its own set-up: a virtual environment in .venv, renewed when the requirements or the kernels change.
+# Another PyTorch or timm has one of its own: make test TORCH=2.10.0 TIMM=1.0.15 PYTHON=python3.10
 PYTHON ?= python3
+TORCH ?=
+TIMM ?=
 SEED ?= 42
 CONFIG ?= configs/quickstart/deformable_detr_shapes.py
 OUTPUT ?= output/quickstart
 
-VENV := .venv
+PINS := $(TORCH:%=torch==%) $(TIMM:%=timm==%)
+VENV := .venv$(if $(TORCH)$(TIMM),-$(notdir $(PYTHON)))$(TORCH:%=-torch-%)$(TIMM:%=-timm-%)
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
@@ -18,7 +22,7 @@ setup: $(READY)
 # The kernels are built with the PyTorch that the first installation brings.
 $(READY): setup.py pyproject.toml $(wildcard csrc/*)
 	$(PYTHON) -m venv $(VENV)
-	HDETR_D2_SKIP_EXT=1 $(RUN) -m pip install --editable '.[dev]'
+	HDETR_D2_SKIP_EXT=1 $(RUN) -m pip install --editable '.[dev]' $(PINS)
 	$(KERNELS)
 	touch $@
 
@@ -54,4 +58,4 @@ wheel: $(READY)
 	HDETR_D2_FORCE_EXT=1 FORCE_CUDA=1 $(RUN) -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache hdetr_d2/_C.* hdetr_d2/_C_cuda.* hdetr_d2/_build.json
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache hdetr_d2/_C.* hdetr_d2/_C_cuda.* hdetr_d2/_build.json
