@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from hdetr_d2.visualization.lettering import letter
 from hdetr_d2.visualization.shapes import Shapes, class_color, draw_shapes
 
 MARGIN = 10
@@ -60,9 +61,12 @@ def _pair(example: Example, class_names: Sequence[str], cell: int) -> Image.Imag
     predicted = draw_shapes(example.image, example.predicted, class_names, zoom=zoom)
     pair = Image.new("RGB", (2 * cell + 4, CAPTION + true.height), "white")
     pen = ImageDraw.Draw(pair)
-    font = ImageFont.load_default(12)
-    pen.text((2, 3), f"{example.title}: {len(example.true)} true", fill="black", font=font)
-    pen.text((cell + 6, 3), f"{len(example.predicted)} predicted", fill="black", font=font)
+    for x, title in (
+        (2, f"{example.title}: {len(example.true)} true"),
+        (cell + 6, f"{len(example.predicted)} predicted"),
+    ):
+        drawn = letter(title, 12)
+        pen.text((x, 3), drawn.letters, fill="black", font=drawn.font)
     indent = (cell - true.width) // 2
     pair.paste(true, (indent, CAPTION))
     pair.paste(predicted, (cell + 4 + indent, CAPTION))
@@ -72,12 +76,11 @@ def _pair(example: Example, class_names: Sequence[str], cell: int) -> Image.Imag
 def _legend(sheet: Image.Image, class_names: Sequence[str]) -> None:
     """Class names in their colours, as many as the width holds."""
     pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(14)
     x = float(MARGIN)
     for index, name in enumerate(class_names):
-        length = pen.textlength(name, font=font)
-        if x + 22 + length > sheet.width - MARGIN:
+        drawn = letter(name, 14)
+        if x + 22 + drawn.width > sheet.width - MARGIN:
             break
         pen.rectangle((x, 11, x + 14, 25), fill=class_color(index))
-        pen.text((x + 19, 9), name, fill="black", font=font)
-        x = math.ceil(x + 22 + length + 16)
+        pen.text((x + 19, 9), drawn.letters, fill="black", font=drawn.font)
+        x = math.ceil(x + 22 + drawn.width + 16)

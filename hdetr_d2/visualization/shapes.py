@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
+
+from hdetr_d2.visualization.lettering import letter
 
 Color = tuple[int, int, int]
 
@@ -63,8 +65,7 @@ def draw_shapes(
     _fill_masks(picture, shapes)
     pen = ImageDraw.Draw(picture)
     width = max(2, round(min(size) / 250))
-    font = ImageFont.load_default(max(11, round(min(size) / 36)))
-    assert isinstance(font, ImageFont.FreeTypeFont), "Pillow scales its font when a size is given"
+    letters = max(11, round(min(size) / 36))
     # The largest first, so that a small object inside a large one keeps its frame and its name.
     boxes = shapes.boxes.detach().float().cpu() * zoom
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
@@ -72,7 +73,7 @@ def draw_shapes(
         color = class_color(int(shapes.classes[i]))
         corners = boxes[i].tolist()
         _frame(pen, corners, color, width)
-        _tag(pen, corners, _caption(shapes, i, class_names), color, font, size)
+        _tag(pen, corners, _caption(shapes, i, class_names), color, letters, size)
     return picture
 
 
@@ -99,17 +100,18 @@ def _frame(pen: ImageDraw.ImageDraw, corners: list[float], color: Color, width: 
 def _tag(
     pen: ImageDraw.ImageDraw,
     corners: list[float],
-    text: str,
+    caption: str,
     color: Color,
-    font: ImageFont.FreeTypeFont,
+    letters: int,
     size: tuple[int, int],
 ) -> None:
     """The name on a coloured ground: above the box, or inside where the picture ends."""
-    width = math.ceil(pen.textlength(text, font=font)) + 4
-    height = sum(font.getmetrics()) + 1
+    drawn = letter(caption, letters)
+    width, height = math.ceil(drawn.width) + 4, drawn.height + 1
     x = min(max(0.0, corners[0]), max(0, size[0] - width))
     y = corners[1] - height if corners[1] >= height else max(0.0, corners[1])
     y = min(y, max(0, size[1] - height))
     pen.rectangle((x, y, x + width, y + height), fill=color)
     dark = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140
-    pen.text((x + 2, y), text, fill="black" if dark else "white", font=font)
+    ink = "black" if dark else "white"
+    pen.text((x + 2, y), drawn.letters, fill=ink, font=drawn.font)
