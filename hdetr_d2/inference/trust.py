@@ -1,9 +1,11 @@
 """A checkpoint may come from anywhere, and its config says what to call: only parts of models, and
-classes of packages that the user names.
+what is defined in packages that the user names.
 """
 
+import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 from detectron2.utils.registry import locate
@@ -24,8 +26,10 @@ TRUSTED = (
     "torch.nn",
     "torchvision.transforms.v2",
 )
+# Functions of these packages that make a part of a model; of classes static methods may do so.
+MAKERS = ("detectron2.layers.batch_norm.get_norm",)
 # Of the option `--trust` of every command that takes a checkpoint.
-HELP = "a package of your own that the model has classes of; may be given several times"
+HELP = "a package of your own that the model has parts of; may be given several times"
 
 
 def targets(node: Any) -> Iterator[str]:
@@ -49,21 +53,23 @@ def require_trusted(node: Any, source: str, trust: str | Sequence[str] = ()) -> 
         trust: more packages, whose code the user would run himself.
 
     Raises:
-        UserError: a `_target_` that is not a class of a trusted package.
+        UserError: a `_target_` that is no class, static method or maker of a trusted package, nor
+            defined in one of the user's.
     """
-    packages = (*TRUSTED, *([trust] if isinstance(trust, str) else trust))
+    own = (trust,) if isinstance(trust, str) else tuple(trust)
+    packages = (*TRUSTED, *own)
     for target in targets(node):
         if not isinstance(target, str) or not _is_below(target, packages):
             raise UserError(
                 f"the config in {source} asks for {target!r}, which is no part of a model: only "
-                f"classes of {', '.join(packages)} are built from a checkpoint{_hint(target)}"
+                f"parts of {', '.join(packages)} are built from a checkpoint{_hint(target)}"
             )
         # The name alone proves nothing: `hdetr_d2.modeling.os.system` begins well, too.
-        if not _is_class_of(target, packages):
+        if not _makes_parts(target, packages, own):
             raise UserError(
                 f"the config in {source} asks for {target!r}, which is no class that can be "
-                "imported here from a trusted package (one of your own must be installed, or in a "
-                "folder of PYTHONPATH)"
+                "imported here from a trusted package, nor a static method of one (a package of "
+                "your own must be installed, or in a folder of PYTHONPATH)"
             )
 
 
@@ -80,9 +86,25 @@ def _is_below(name: str, packages: Sequence[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def _is_class_of(target: str, packages: Sequence[str]) -> bool:
+def _makes_parts(target: str, packages: Sequence[str], own: Sequence[str]) -> bool:
     try:
         found = locate(target)
     except Exception:  # importing a wrong name can fail in any way
         return False
-    return isinstance(found, type) and _is_below(found.__module__, packages)
+    if not _is_below(getattr(found, "__module__", None) or "", packages):
+        return False
+    if isinstance(found, type) or _is_static(target, packages):
+        return True
+    if not isinstance(found, FunctionType):
+        return False
+    # A function of the user's is code that he would run himself.
+    return f"{found.__module__}.{found.__qualname__}" in MAKERS or _is_below(found.__module__, own)
+
+
+def _is_static(target: str, packages: Sequence[str]) -> bool:
+    """Whether it is a static method of a class, as Detectron2's `ResNet.make_default_stages` is."""
+    path, _, name = target.rpartition(".")
+    owner = locate(path)
+    if not isinstance(owner, type) or not _is_below(owner.__module__, packages):
+        return False
+    return isinstance(inspect.getattr_static(owner, name), staticmethod)
