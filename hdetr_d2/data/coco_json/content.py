@@ -1,0 +1,40 @@
+"""A json in COCO's format as it stands in its file, and what is counted of it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hdetr_d2.data.coco_json.segmentation import has_shape
+
+
+@dataclass(frozen=True)
+class CocoJson:
+    """The three lists of a COCO json, as they stand in the file."""
+
+    path: str
+    images: list[dict]
+    annotations: list[dict]
+    categories: list[dict]
+
+    def class_names(self) -> list[str]:
+        """Names in the order of the category ids, which is the order of the labels 0..K-1."""
+        return [c["name"] for c in sorted(self.categories, key=lambda c: c["id"])]
+
+    def objects_per_image(self) -> Counter:
+        """How many objects that are no crowds an image has, for the images that have any."""
+        return Counter(a["image_id"] for a in self._usable())
+
+    def images_per_class(self) -> list[int]:
+        """In how many images each class has an object that is no crowd, in the order of the labels
+        (LVIS calls it `image_count`).
+        """
+        pairs = {(a["category_id"], a["image_id"]) for a in self._usable()}
+        images = Counter(category_id for category_id, _ in pairs)
+        return [images[category_id] for category_id in sorted(c["id"] for c in self.categories)]
+
+    def _usable(self) -> Iterator[dict]:
+        known = {image["id"] for image in self.images}
+        for annotation in self.annotations:
+            usable = not annotation.get("iscrowd", 0) and has_shape(annotation)
+            if usable and annotation["image_id"] in known:
+                yield annotation

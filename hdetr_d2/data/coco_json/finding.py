@@ -1,0 +1,27 @@
+"""All problems of a json together."""
+
+from collections.abc import Iterator
+
+from hdetr_d2.data.coco_json.annotations import annotation_problems
+from hdetr_d2.data.coco_json.boxes import box_problems
+from hdetr_d2.data.coco_json.categories import category_problems
+from hdetr_d2.data.coco_json.content import CocoJson
+from hdetr_d2.data.coco_json.images import image_problems, is_sized
+from hdetr_d2.data.coco_json.problem import Problem
+from hdetr_d2.data.coco_json.segmentations import segmentation_problems
+
+
+def find_problems(coco: CocoJson, *, is_lvis: bool = False) -> Iterator[Problem]:
+    """Everything that is wrong within the json; image files are not opened.
+
+    Args:
+        coco: the json.
+        is_lvis: images have no `file_name` but a `coco_url`, annotations no `iscrowd`.
+    """
+    yield from image_problems(coco, "coco_url" if is_lvis else "file_name")
+    yield from category_problems(coco)
+    yield from annotation_problems(coco)
+    images = {i["id"]: i for i in coco.images if is_sized(i) and "id" in i}
+    complete = [a for a in coco.annotations if "bbox" in a and a.get("image_id") in images]
+    yield from box_problems(coco, complete, images)
+    yield from segmentation_problems(coco, complete, images)

@@ -1,0 +1,25 @@
+"""What can be wrong in a data set, and how a sentence names the place."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hdetr_d2.data.coco_json.content import CocoJson
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault of a data set: a few words to count it by, a sentence, whether it stops us."""
+
+    kind: str
+    text: str
+    is_error: bool = True
+
+
+def describe(coco: CocoJson, annotation: dict) -> str:
+    """How a sentence names an annotation: file, annotation id and image id."""
+    return f"{coco.path}: annotation {annotation.get('id')} of image {annotation.get('image_id')}"
+
+
+def repeated(values: Iterable) -> list:
+    return [value for value, times in Counter(values).items() if times > 1]

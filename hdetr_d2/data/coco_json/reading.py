@@ -1,0 +1,53 @@
+"""Reading a COCO json: a file that is none ends here, in one sentence."""
+
+import json
+import os
+
+from hdetr_d2.data.coco_json.content import CocoJson
+from hdetr_d2.errors import UserError
+
+SECTIONS = ("images", "annotations", "categories")
+IDS = {"images": ("id",), "annotations": ("id", "image_id", "category_id"), "categories": ("id",)}
+
+
+def read_coco_json(path: str | os.PathLike, *, annotated: bool = True) -> CocoJson:
+    """Read a COCO json.
+
+    Args:
+        annotated: it must have `annotations`; those of a test set may be secret.
+
+    Raises:
+        UserError: the file is missing, is no JSON (line and column are told), lacks a list, or has
+            ids that cannot be compared.
+    """
+    path = os.fspath(path)
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise UserError(f"{path} is not valid JSON: {error.msg} ({where})") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not valid JSON: it is not text in UTF-8") from None
+    if isinstance(content, dict) and not annotated:
+        content.setdefault("annotations", [])
+    for section in SECTIONS:
+        entries = content.get(section) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise UserError(f"{path} is not in COCO format: it has no list {section!r} of objects")
+        for key in IDS[section]:
+            _check_ids(path, section, key, [entry[key] for entry in entries if key in entry])
+    return CocoJson(path, *(content[section] for section in SECTIONS))
+
+
+def _check_ids(path: str, section: str, key: str, values: list) -> None:
+    kind = str if values and isinstance(values[0], str) else int | float
+    if odd := [value for value in values if not isinstance(value, kind)]:
+        raise UserError(
+            f"{path} is not in COCO format: {key!r} of {section!r} must be all numbers or all "
+            f"words, and {odd[0]!r} is none of these or not like the others"
+        )
