@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from hdetr_d2.checkpoint.importers import CLASSES, COCO_IDS
 from hdetr_d2.engine.convert import Converted, convert_checkpoint
@@ -50,16 +51,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def parse_arguments(texts: list[str]) -> dict[str, Any]:
-    """`["nheads=8"]` to `{"nheads": 8}`; values are YAML."""
-    arguments = {}
+    """`["nheads=8"]` to `{"nheads": 8}`; values are YAML, and 1e-4 is a number."""
+    arguments: dict[str, Any] = {}
     for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
+        if "=" not in text:
             raise UserError(f"--arg {text}: must be KEY=VALUE")
         try:
-            arguments[name] = yaml.safe_load(value)
+            parsed: Any = OmegaConf.to_object(OmegaConf.from_dotlist([text]))
         except yaml.YAMLError as error:
             raise UserError(f"--arg {text}: the value cannot be read") from error
+        arguments |= parsed
     return arguments
 
 

@@ -1,22 +1,19 @@
 """Config files and overrides, as the user gives them and as a run saves them."""
 
-import difflib
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import yaml
 from detectron2.config import LazyConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from hdetr_d2.checkpoint import write_durably
+from hdetr_d2.engine.overrides import apply_overrides
 from hdetr_d2.engine.shipped import shipped_config
 from hdetr_d2.errors import UserError
 
@@ -39,22 +36,20 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The config file `path` (.py or .yaml) with `key=value` overrides in Hydra's grammar.
 
     Where there is no such file, the recipe of that name (see `shipped_configs`) is taken. An
-    override must name an option that exists; `+key=value` adds one on purpose.
+    override must name an option that exists; `+key=value` adds one on purpose. Its value becomes
+    what the option takes, see `apply_overrides`.
 
     Raises:
-        UserError: no such file, a file that is no training config, or an override that is malformed
-            or names an unknown option.
+        UserError: no such file, a file that is no training config, or an override that is
+            malformed, names an unknown option or has a value of another kind.
     """
     cfg = _load(path)
     lacking = [node for node in NODES if node not in cfg]
     if lacking:
         raise UserError(f"{path} is not a training config: it lacks {', '.join(lacking)}")
     _forget_derived(cfg)
-    _check_overrides(cfg, overrides)
-    try:
-        return LazyConfig.apply_overrides(cfg, list(overrides))
-    except (KeyError, NotImplementedError) as error:
-        raise UserError(f"cannot apply the overrides: {error.args[0]}") from error
+    apply_overrides(cfg, overrides)
+    return cfg
 
 
 def _load(path: str) -> DictConfig:
@@ -90,75 +85,6 @@ def _forget_derived(cfg: DictConfig) -> None:
 def count_iterations(epochs: float, each: int) -> int:
     """How many iterations are in `epochs` of `each` iterations; a begun one counts."""
     return math.ceil(round(epochs * each, 6))  # 1.1 * 10 is a little more than 11
-
-
-def _check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
-    known = set(_dotted(OmegaConf.to_container(cfg, resolve=False), nodes=True))
-    for text in overrides:
-        override = _parse_override(text)
-        if override.is_add() or override.is_force_add():
-            continue
-        key, value = override.key_or_group, override.value()
-        # Of a group of options the parts are known; what takes the place of null brings its own.
-        group = isinstance(value, Mapping) and OmegaConf.select(cfg, key) is not None
-        below = _dotted(value, nodes=True) if group else ()
-        for name in (key, *(f"{key}.{part}" for part in below)):
-            if name not in known:
-                raise UserError(
-                    f"unknown option {name}: did you mean {_nearest(name, known)}? "
-                    f"(+{text.lstrip('+~')} adds it on purpose)"
-                )
-        if not override.is_delete():
-            _check_kind(cfg, key, value)
-
-
-def _check_kind(cfg: DictConfig, key: str, value: Any) -> None:
-    """A group of options stays a group, a list a list, and a number does not become a word."""
-    old: Any = OmegaConf.to_container(cfg, resolve=False)
-    for part in key.split("."):
-        old = old[int(part)] if isinstance(old, list) else old[part]
-    if isinstance(value, str) and value.startswith("${"):
-        return
-    if isinstance(old, Mapping) and not isinstance(value, Mapping):
-        if value is not None or "_target_" not in old:
-            raise UserError(f"{key}={value}, but {key} is a group of options: {', '.join(old)}")
-    elif isinstance(old, list) and not isinstance(value, list | None):
-        raise UserError(f"{key}={value}, but {key} is a list: {key}=[{value}]")
-    elif isinstance(old, int | float) and not isinstance(old, bool) and isinstance(value, str):
-        raise UserError(f"{key}={value} must be a number")
-
-
-def _parse_override(text: str) -> Override:
-    if text.startswith("--"):
-        raise UserError(f"{text} must come before the overrides (key=value)")
-    try:
-        override = OverridesParser.create().parse_override(text)
-    except HydraException as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{text!r} is not an override (key=value, odd characters quoted): {reason}"
-        ) from error
-    if override.is_sweep_override():
-        raise UserError(f"the override {text!r} has several values: a list stands in brackets")
-    return override
-
-
-def _nearest(key: str, known: set[str]) -> str:
-    """The known option most like `key`; one that ends with it before all others."""
-    same_end = sorted((name for name in known if name.endswith(f".{key}")), key=len)
-    return (same_end or difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.0))[0]
-
-
-def _dotted(content: Any, prefix: str = "", *, nodes: bool = False) -> Iterator[str]:
-    """Dotted paths of the leaves of nested dicts and lists, with `nodes` of all below the root."""
-    items = content.items() if isinstance(content, Mapping) else enumerate(content)
-    for key, value in items:
-        path = f"{prefix}{key}"
-        nested = isinstance(value, Mapping | list | tuple) and len(value) > 0
-        if nodes or not nested:
-            yield path
-        if nested:
-            yield from _dotted(value, f"{path}.", nodes=nodes)
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hdetr_d2.commands.convert import parse_arguments
 from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.engine.evaluate import do_eval
@@ -85,3 +86,9 @@ def test_a_mistake_is_one_line(
     assert error.startswith(complaint)
     assert error.count("\n") == 1
     assert not (tmp_path / "ours").exists()
+
+
+def test_arguments_are_yaml_in_which_a_small_number_is_one() -> None:
+    texts = ["lr=1e-4", "two_stage=off", "backbone=resnet50", "points=[4, 4]"]
+    right = {"lr": 1e-4, "two_stage": False, "backbone": "resnet50", "points": [4, 4]}
+    assert parse_arguments(texts) == right
