@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
 import pycocotools.mask as mask_utils
+from torch import Tensor
 
+from hdetr_d2.structures import ScaledMasks
 from hdetr_d2.visualization import Shapes
 
 Result: TypeAlias = dict[str, Any]
@@ -23,6 +24,7 @@ def coco_results(
         shapes: with scores.
     """
     assert shapes.scores is not None, "detections have scores"
+    rles = [] if shapes.masks is None else _rles(shapes.masks)
     results: list[Result] = []
     for i, (label, score) in enumerate(
         zip(shapes.classes.tolist(), shapes.scores.tolist(), strict=True)
@@ -37,7 +39,7 @@ def coco_results(
             "bbox": [left, top, right - left, bottom - top],
         }
         if shapes.masks is not None:
-            result["segmentation"] = _rle(shapes.masks[i].numpy())
+            result["segmentation"] = rles[i]
         results.append(result)
     return results
 
@@ -66,6 +68,7 @@ def _area(result: Result) -> float:
     return result["bbox"][2] * result["bbox"][3]
 
 
-def _rle(mask: np.ndarray) -> dict[str, Any]:
-    encoded = mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}
+def _rles(masks: Tensor | ScaledMasks) -> list[dict]:
+    if isinstance(masks, Tensor):
+        masks = ScaledMasks(masks, (masks.shape[1], masks.shape[2]))
+    return masks.rles()

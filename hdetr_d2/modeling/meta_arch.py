@@ -174,8 +174,8 @@ class DETR(nn.Module):
         Returns:
             In training the weighted losses by name; else for each image {"instances": Instances}
             with `pred_boxes` (xyxy in pixels of the original image), `scores`, `pred_classes`,
-            `pred_queries` (index of the query), of a mask head also `pred_masks` (`Tensor[n, H, W]`
-            bool, of the original image); with `panoptic` also Detectron2's "panoptic_seg".
+            `pred_queries` (index of the query), of a mask head also `pred_masks` (`ScaledMasks`,
+            of the original image); with `panoptic` also Detectron2's "panoptic_seg".
         """
         maps = self.encode([item["image"] for item in batched_inputs])
         if self.training:

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.panoptic import PanopticMerger
-from hdetr_d2.structures import Maps, Predictions
+from hdetr_d2.structures import Maps, Predictions, ScaledMasks
 
 _AT_ONCE = 20
 """Masks that are computed together: as many of a large image fit into memory anywhere."""
@@ -20,8 +19,8 @@ def add_masks(
     predictions: Predictions,
     maps: Maps,
 ) -> None:
-    """Gives the detections of each image their `pred_masks`, `Tensor[n, H, W]` bool in pixels of
-    the original image.
+    """Gives the detections of each image their `pred_masks`, `ScaledMasks` in pixels of the
+    original image.
 
     Args:
         outputs: of each image {"instances": Instances} with `pred_queries`.
@@ -31,12 +30,10 @@ def add_masks(
         instances = output["instances"]
         # A query may be there with several classes.
         queries, place = instances.pred_queries.unique(return_inverse=True)
-        masks = [queries.new_zeros(0, *instances.image_size, dtype=torch.bool)]
-        for logits in _logits(head, predictions, queries, maps, index, size):
-            # Nearest pixels of what is a mask already, as in DETR.
-            inside = (logits > 0).to(torch.uint8)[None]
-            masks.append(F.interpolate(inside, instances.image_size)[0].bool())
-        instances.pred_masks = torch.cat(masks)[place]
+        masks = [queries.new_zeros(0, *size, dtype=torch.bool)]
+        masks += [logits > 0 for logits in _logits(head, predictions, queries, maps, index, size)]
+        # Nearest pixels of what is a mask already, as in DETR.
+        instances.pred_masks = ScaledMasks(torch.cat(masks)[place], instances.image_size)
 
 
 def add_panoptic(

@@ -14,6 +14,7 @@ from hdetr_d2.structures.assignment import (
 from hdetr_d2.structures.memory import Maps, Memory
 from hdetr_d2.structures.predictions import Layers, Output, Predictions
 from hdetr_d2.structures.queries import AttentionBias, Queries, QueryGroup
+from hdetr_d2.structures.scaled_masks import ScaledMasks
 from hdetr_d2.structures.targets import Targets
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "Predictions",
     "Queries",
     "QueryGroup",
+    "ScaledMasks",
     "Targets",
 ]

@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from hdetr_d2.structures import ScaledMasks
 from hdetr_d2.visualization.lettering import letter
 
 Color = tuple[int, int, int]
@@ -22,13 +23,13 @@ class Shapes:
         boxes: `Tensor[N, 4]`, xyxy.
         classes: `Tensor[N]` int64, indices of class names.
         scores: `Tensor[N]` in [0, 1], or None for ground truth.
-        masks: `Tensor[N, H, W]` bool, or None.
+        masks: `Tensor[N, H, W]` bool, `ScaledMasks`, or None.
     """
 
     boxes: Tensor
     classes: Tensor
     scores: Tensor | None = None
-    masks: Tensor | None = None
+    masks: Tensor | ScaledMasks | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
