@@ -5,7 +5,8 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
-from torchvision.ops import masks_to_boxes
+
+from hdetr_d2.data.bitmaps import any_of, areas, tight_boxes
 
 
 class Sample(TypedDict, total=False):
@@ -14,7 +15,7 @@ class Sample(TypedDict, total=False):
     image: tv_tensors.Image  # uint8 [3, H, W]
     boxes: tv_tensors.BoundingBoxes  # float [n, 4] xyxy in pixels
     labels: Tensor  # int64 [n]
-    masks: tv_tensors.Mask  # bool [n, H, W], only where masks are asked for
+    masks: tv_tensors.Mask  # bool [n, H, W], only where something needs them
 
 
 def select(sample: Sample, keep: Tensor) -> Sample:
@@ -49,8 +50,7 @@ class CopyPaste:
             return sample
         other = select(other, torch.rand(len(other["labels"])) < self.p_object)
         masks, pixels = _on_canvas(other, sample["image"].shape[-2:])
-        covering = masks.any(0)  # [H, W]
-        there = masks.flatten(1).any(1)
+        covering, there = any_of(masks, 0), any_of(masks, 1, 2)  # [H, W], [n]
         hidden = self._hide(sample, covering)
         image = torch.where(covering, pixels, sample["image"].as_subclass(Tensor))
         all_masks = torch.cat([hidden["masks"].as_subclass(Tensor), masks[there]])
@@ -66,9 +66,9 @@ class CopyPaste:
         """Cut `covering` bool [H, W] out of the masks; only boxes of cut ones are drawn anew."""
         before = sample["masks"].as_subclass(Tensor)
         after = before & ~covering
-        areas, left = before.flatten(1).sum(1), after.flatten(1).sum(1)
-        visible = (left > 0) & (left >= self.min_visible * areas)
-        cut = visible & (left < areas)
+        whole, left = areas(before), areas(after)
+        visible = (left > 0) & (left >= self.min_visible * whole)
+        cut = visible & (left < whole)
         boxes = sample["boxes"].as_subclass(Tensor).clone()
         boxes[cut] = tight_boxes(after[cut])
         changed: Sample = {
@@ -78,18 +78,6 @@ class CopyPaste:
             "masks": tv_tensors.Mask(after),
         }
         return select(changed, visible)
-
-
-def tight_boxes(masks: Tensor) -> Tensor:
-    """Boxes around masks.
-
-    Args:
-        masks: bool [n, H, W], none of them empty.
-
-    Returns:
-        float [n, 4] xyxy; the right and bottom edges lie behind the last pixel.
-    """
-    return masks_to_boxes(masks).float() + torch.tensor([0.0, 0.0, 1.0, 1.0])
 
 
 def _on_canvas(other: Sample, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

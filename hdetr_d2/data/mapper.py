@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from hdetr_d2.data.bitmaps import any_of
 from hdetr_d2.data.copy_paste import CopyPaste, Sample, select
 from hdetr_d2.data.images import check_size, read_image
 from hdetr_d2.data.random_state import seeded, stream_seed
@@ -35,17 +36,18 @@ class DetrMapper:
         Args:
             augmentations: applied in this order to image, boxes and masks.
             is_train: give `instances`; without it annotations are ignored.
-            with_masks: give `gt_masks` too; every object then needs a segmentation.
-            copy_paste: pastes objects of a second image, which the call is then given.
+            with_masks: give `gt_masks` too, to a model that asks for them.
+            copy_paste: pastes objects of a second image, which the call is then given. It cuts
+                them out along their masks, as large-scale jitter then draws boxes around what is
+                left of masks; these stay here unless `with_masks`.
             seed: of the augmentation.
         """
-        if copy_paste is not None and not with_masks:
-            raise ValueError("copy_paste cuts objects out along their masks: set with_masks=True")
         if odd := [item for item in augmentations if not callable(item)]:
             raise ValueError(f"augmentations must be transforms, not {odd[0]!r}")
         self.augmentations = v2.Compose([*augmentations, v2.ClampBoundingBoxes(), _keep_visible])
         self.is_train = is_train
         self.with_masks = with_masks
+        self.reads_masks = with_masks or copy_paste is not None
         self.copy_paste = copy_paste
         self.seed = seed
 
@@ -81,7 +83,7 @@ class DetrMapper:
         mapped["height"], mapped["width"] = height, width
         mapped["image"] = augmented["image"].as_subclass(Tensor).contiguous()
         if self.is_train:
-            mapped["instances"] = _instances(augmented)
+            mapped["instances"] = _instances(augmented, with_masks=self.with_masks)
             mapped["dropped_boxes"] = dropped
         return mapped
 
@@ -104,7 +106,7 @@ class DetrMapper:
             boxes[solid], format="XYXY", canvas_size=(height, width)
         )
         sample["labels"] = torch.tensor(labels, dtype=torch.int64)
-        if self.with_masks:
+        if self.reads_masks:
             masks = [_bitmap(a, height, width, dataset_dict) for a in objects]
             stacked = np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool)
             sample["masks"] = tv_tensors.Mask(torch.from_numpy(stacked))
@@ -131,14 +133,14 @@ def _keep_visible(sample: Sample) -> Sample:
     sides = sample["boxes"][:, 2:] - sample["boxes"][:, :2]
     visible = (sides.as_subclass(Tensor) >= 1).all(1)
     if "masks" in sample:
-        visible &= sample["masks"].as_subclass(Tensor).flatten(1).any(1)
+        visible &= any_of(sample["masks"].as_subclass(Tensor), 1, 2)
     return select(sample, visible)
 
 
-def _instances(sample: Sample) -> Instances:
+def _instances(sample: Sample, *, with_masks: bool) -> Instances:
     instances = Instances(tuple(sample["image"].shape[-2:]))
     instances.gt_boxes = Boxes(sample["boxes"].as_subclass(Tensor))
     instances.gt_classes = sample["labels"]
-    if "masks" in sample:
+    if with_masks:
         instances.gt_masks = BitMasks(sample["masks"].as_subclass(Tensor))
     return instances

@@ -12,6 +12,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+from hdetr_d2.data import bitmaps
+
 COCO_SIDES = tuple(range(480, 801, 32))
 # The grey that large-scale jitter is padded with: close to the mean that the model subtracts.
 PADDING = 114
@@ -20,6 +22,12 @@ PADDING = 114
 def _integer(low: int, high: int) -> int:
     """A random integer in [low, high]."""
     return int(torch.randint(low, high + 1, ()))
+
+
+def _resize(inpt: Any, size: Sequence[int]) -> Any:
+    if isinstance(inpt, tv_tensors.Mask) and inpt.dtype == torch.bool:
+        return tv_tensors.Mask(bitmaps.resize(inpt.as_subclass(torch.Tensor), size))
+    return F.resize(inpt, list(size), antialias=True)
 
 
 class RandomShortSide(v2.Transform):
@@ -47,7 +55,7 @@ class RandomShortSide(v2.Transform):
         return {"size": [max(1, round(height * scale)), max(1, round(width * scale))]}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        return F.resize(inpt, params["size"], antialias=True)
+        return _resize(inpt, params["size"])
 
 
 class RandomSizeCrop(v2.Transform):
@@ -111,7 +119,7 @@ class RandomScale(v2.Transform):
         return {"size": [max(1, round(height * factor)), max(1, round(width * factor))]}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        return F.resize(inpt, params["size"], antialias=True)
+        return _resize(inpt, params["size"])
 
 
 class CropOrPad(v2.Transform):
@@ -135,11 +143,41 @@ class CropOrPad(v2.Transform):
         return F.pad(cropped, edges, fill=self.padding if is_picture else 0)
 
 
+class BoxesFromMasks(v2.Transform):
+    """Draw every box anew around what is left of its mask; a sample without masks stays as it is.
+
+    A box that a crop has cut may be much larger than what is still seen of the object.
+    """
+
+    _transformed_types = (tv_tensors.BoundingBoxes, tv_tensors.Mask)
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        return {"masks": next((i for i in flat_inputs if isinstance(i, tv_tensors.Mask)), None)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if params["masks"] is None or isinstance(inpt, tv_tensors.Mask):
+            return inpt
+        masks = params["masks"].as_subclass(torch.Tensor)
+        drawn = tv_tensors.BoundingBoxes(
+            bitmaps.tight_boxes(masks), format="XYXY", canvas_size=inpt.canvas_size
+        )
+        drawn = F.convert_bounding_box_format(drawn, new_format=inpt.format)
+        # An object without a pixel has no box to draw: it keeps its own, and the mapper drops it.
+        return tv_tensors.wrap(
+            torch.where(bitmaps.any_of(masks, 1, 2)[:, None], drawn, inpt).as_subclass(
+                torch.Tensor
+            ),
+            like=inpt,
+        )
+
+
 class LargeScaleJitter(v2.Compose):
-    """Scale by a random factor, then crop or pad to a square of `size` pixels."""
+    """Scale by a random factor, then crop or pad to a square of `size` pixels; with masks, boxes
+    are those of what the square holds of them.
+    """
 
     def __init__(self, size: int = 1024, scale: Sequence[float] = (0.1, 2.0)) -> None:
-        super().__init__([RandomScale(size, scale), CropOrPad(size)])
+        super().__init__([RandomScale(size, scale), CropOrPad(size), BoxesFromMasks()])
 
 
 class ColorJitter(v2.RandomApply):

@@ -3,7 +3,7 @@
 import torch
 from torchvision import tv_tensors
 
-from hdetr_d2.data.copy_paste import CopyPaste, Sample, tight_boxes
+from hdetr_d2.data.copy_paste import CopyPaste, Sample
 
 ALWAYS = CopyPaste(p=1.0, p_object=1.0)
 
@@ -65,10 +65,3 @@ def test_only_some_objects_are_pasted() -> None:
     other = rectangles((40, 40), 2, *[(i, i, i + 1, i + 1) for i in range(40)])
     count = len(CopyPaste(p=1.0, p_object=0.5)(rectangles((40, 40), 1), other)["labels"])
     assert 5 < count < 35
-
-
-def test_tight_boxes() -> None:
-    masks = torch.zeros(1, 5, 7, dtype=torch.bool)
-    masks[0, 1, 2] = masks[0, 3, 6] = True
-    assert tight_boxes(masks).tolist() == [[2, 1, 7, 4]]
-    assert tight_boxes(masks[:0]).shape == (0, 4)

@@ -14,7 +14,7 @@ from hdetr_d2.data.copy_paste import CopyPaste
 from hdetr_d2.data.images import BadImageError
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.data.random_state import stream_seed
-from hdetr_d2.data.transforms import RandomShortSide, RandomSizeCrop
+from hdetr_d2.data.transforms import LargeScaleJitter, RandomShortSide, RandomSizeCrop
 from hdetr_d2.errors import UserError
 
 
@@ -159,9 +159,45 @@ def test_an_augmentation_that_is_none_is_named() -> None:
         DetrMapper(augmentations=[v2.RandomHorizontalFlip(), 5])
 
 
-def test_copy_paste_needs_masks() -> None:
-    with pytest.raises(ValueError, match="with_masks"):
-        DetrMapper(copy_paste=CopyPaste())
+def half_seen(tmp_path: Path) -> dict:
+    """A picture of 40 x 30 with an L: a column at the left, and a foot to the right."""
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "l.png")
+    shape = [[2, 0, 6, 0, 6, 26, 38, 26, 38, 30, 2, 30]]
+    objects = [annotation([2, 0, 36, 30], 1, segmentation=shape)]
+    size = {"height": 30, "width": 40, "image_id": 9}
+    return {"file_name": str(tmp_path / "l.png"), **size, "annotations": objects}
+
+
+def test_large_scale_jitter_draws_boxes_around_what_is_left_of_masks(tmp_path: Path) -> None:
+    entry = half_seen(tmp_path)
+    # Twice as large, 80 x 60, and a window of 40 x 40 of it: the foot lies in rows 52 to 59.
+    jitter = [LargeScaleJitter(40, [2.0, 2.0])]
+    plain, cutting = (
+        DetrMapper(augmentations=jitter, copy_paste=paste) for paste in (None, CopyPaste(p=0.0))
+    )
+    seen = [(plain(entry, i)["instances"], cutting(entry, i)["instances"]) for i in range(40)]
+    widths = {
+        tuple((each.gt_boxes.tensor[:, 2] - each.gt_boxes.tensor[:, 0]).tolist())
+        for _, each in seen
+    }
+    # Where the window ends above the foot, the column of 8 pixels alone, or nothing, is left.
+    assert (8.0,) in widths and () in widths
+    for loose, tight in seen:
+        assert len(tight) <= len(loose) == 1
+        assert not tight.has("gt_masks")
+
+
+def test_copy_paste_sends_masks_to_a_model_that_asks_for_them_only(entry: dict) -> None:
+    square = [[0, 0, 8, 0, 8, 8, 0, 8]]
+    entry["annotations"] = [annotation([0, 0, 8, 8], 1, segmentation=square)]
+    pasting = CopyPaste(p=1.0, p_object=1.0)
+    boxes, both = (
+        DetrMapper(with_masks=masks, copy_paste=pasting)(entry, 0, entry)["instances"]
+        for masks in (False, True)
+    )
+    assert set(boxes.get_fields()) == {"gt_boxes", "gt_classes"}
+    assert set(both.get_fields()) == {"gt_boxes", "gt_classes", "gt_masks"}
+    assert boxes.gt_boxes.tensor.equal(both.gt_boxes.tensor)
 
 
 def test_a_partner_gives_its_objects(entry: dict) -> None:

@@ -8,6 +8,7 @@ from torchvision import tv_tensors
 
 from hdetr_d2.data.transforms import (
     PADDING,
+    BoxesFromMasks,
     ColorJitter,
     CropOrPad,
     LargeScaleJitter,
@@ -95,6 +96,25 @@ def test_large_scale_jitter_scales_boxes_with_the_image() -> None:
     torch.testing.assert_close(
         jittered["boxes"].as_subclass(torch.Tensor), torch.tensor([[8.0, 4, 16, 12]])
     )
+
+
+def test_large_scale_jitter_draws_boxes_around_masks() -> None:
+    jitter = LargeScaleJitter(40, [1.0, 1.0])
+    before = sample(40, 40, [(10, 10, 30, 30), (0, 0, 4, 4), (20, 20, 30, 30)])
+    before["masks"][0, 12:] = False  # two rows are left
+    before["masks"][1] = False
+    assert jitter(before)["boxes"].tolist() == [[10, 10, 30, 12], [0, 0, 4, 4], [20, 20, 30, 30]]
+    centred = BoxesFromMasks()(
+        {
+            "boxes": tv_tensors.BoundingBoxes(
+                [[20.0, 20, 20, 20]], format="CXCYWH", canvas_size=(40, 40)
+            ),
+            "masks": tv_tensors.Mask(before["masks"][:1]),
+        }
+    )
+    assert centred["boxes"].tolist() == [[20, 11, 20, 2]]
+    del before["masks"]
+    assert jitter(before)["boxes"][0].tolist() == [10, 10, 30, 30]
 
 
 def test_colour_jitter_changes_only_pixels() -> None:

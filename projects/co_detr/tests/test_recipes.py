@@ -65,7 +65,8 @@ def test_a_recipe_does_what_its_name_says(name: str):
     assert cfg.data.keep_empty and cfg.dataloader.train.total_batch_size == 16
     jitter = "_lsj_" in name
     assert ("side" in cfg.model.preprocessing) == jitter
-    assert cfg.dataloader.train.mapper.with_masks == jitter
+    mapper = cfg.dataloader.train.mapper
+    assert (mapper.copy_paste is not None) == jitter and not mapper.with_masks
     if jitter:
         side = SIDES["o365" if "_o365_" in name else size]
         train, test = cfg.dataloader.train, cfg.dataloader.test
@@ -166,6 +167,7 @@ def test_images_after_large_scale_jitter(name: str, tmp_path: Path):
     mapped = instantiate(cfg.dataloader.train.mapper)(entry, partner=entry)
     assert mapped["image"].shape == (3, 64, 64)
     assert mapped["instances"].image_size == (64, 64)
+    assert not mapped["instances"].has("gt_masks")  # the model has no use for them
     tested = instantiate(cfg.dataloader.test.mapper)(entry)
     assert tested["image"].shape == (3, 48, 64)  # the model puts it into the square
     batch = instantiate(cfg.model.preprocessing)([mapped["image"], tested["image"]])
