@@ -1,31 +1,115 @@
-"""In which format the boxes of a data set are."""
+"""In which format the boxes of a data set are, judged by their share: no single box proves it.
+
+Sound data pass, whatever they show, because each verdict rests on what sound data do not do:
+
+- Corners read as x, y, width, height: width > x and height > y for all boxes. Of sound boxes that
+  holds near the upper left corner only, or where they fill the image and then do not leave it.
+- Centres: boxes leave to the right and to the bottom, and none lies so close to the left or the top
+  that its other half would leave there. Sound objects, also cut ones, lie near all edges alike.
+- Fractions: boxes end in the first pixel of their images, more often than small images explain.
+- Percent: boxes leave images of less than 100 pixels, or fill the first 100 pixels of larger ones,
+  and these only, where by chance all would lie there once in 10,000 data sets.
+"""
 
 import numpy as np
 
-# Share of a side by which a box may leave its image before it counts as a sign of another format.
-SLACK = 0.05
+# An edge is passed by more than rounding: over a pixel, and over this share of the box's side.
+SLACK = 0.1
+# Share of boxes that may be odd ones in a data set of another format.
+ODD = 0.1
+# Sound boxes of few data sets leave more often. Of corners about half do, wherever they are.
+MANY = 0.25
+# So many centres that leave, where none misses on the other side, are no coincidence.
+ENOUGH = 4
+# More than this share of boxes lying outside by over half is no data set's habit.
+OUTSIDE = 0.1
+CHANCE = 1e-4
+# Images of so few pixels a side have objects of one pixel, which look like fractions.
+TINY = 8
 
 
 def guess_box_format(boxes: np.ndarray, sizes: np.ndarray) -> str | None:
     """Which other format the boxes of a data set seem to have; None if COCO's is possible.
 
-    An odd box proves nothing: over a tenth must leave their images, and all fit the other format.
-
     Args:
         boxes: [N, 4] finite numbers as they stand in the json.
         sizes: [N, 2] width and height of each box's image.
     """
+    guesses = (
+        (_are_fractions, "fractions of the image size"),
+        (_are_percent, "percent of the image size"),
+        (_are_corners, "corners (x1, y1, x2, y2)"),
+        (_are_centres, "centre, width, height"),
+    )
     if len(boxes) == 0:
         return None
-    if boxes.max() <= 1 and boxes.min() >= 0 and boxes.any():
-        return "fractions of the image size"
+    return next((text for fits, text in guesses if fits(boxes, sizes)), None)
+
+
+def mostly_outside(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """bool [N]: over half of the box lies outside of its image, by more than a pixel.
+
+    Args:
+        boxes: [N, 4] x, y, width, height.
+        sizes: [N, 2] width and height of each box's image.
+    """
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    inside = (high.clip(-1, sizes + 1) - low.clip(-1, sizes + 1)).clip(0).prod(1)
+    return (boxes[:, 2:] > 0).all(1) & (inside < boxes[:, 2:].prod(1) / 2)
+
+
+def _passes(end: np.ndarray, edge: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    return end - edge > np.maximum(1, SLACK * sides)
+
+
+def _leave(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """bool [N, 2]: the box as COCO reads it ends clearly beyond the right, or the lower, edge."""
+    return _passes(boxes[:, :2] + boxes[:, 2:], sizes, boxes[:, 2:])
+
+
+def _are_corners(boxes: np.ndarray, sizes: np.ndarray) -> bool:
     first, second = boxes[:, :2], boxes[:, 2:]
-    room = sizes * (1 + SLACK)
-    if (first + second > room).any(1).mean() <= 0.1:
-        return None
-    if (second > first).all() and (second <= room).all() and (first >= 0).all():
-        return "corners (x1, y1, x2, y2)"
-    half = second / 2
-    if (first - half >= -SLACK * sizes).all() and (first + half <= room).all():
-        return "centre, width, height"
-    return None
+    ordered = (second > first) & (first >= -1) & ~_passes(second, sizes, second - first)
+    many = _leave(boxes, sizes).any(1).mean() > MANY
+    return bool(many and ordered.all(1).mean() >= 1 - ODD)
+
+
+def _are_centres(boxes: np.ndarray, sizes: np.ndarray) -> bool:
+    centre, half = boxes[:, :2], boxes[:, 2:] / 2
+    fits = ~_passes(centre + half, sizes, 2 * half) & ~_passes(half, centre, 2 * half)
+    leave = _leave(boxes, sizes)
+    count = leave.any(1).sum()
+    if not leave.any(0).all() or (count <= MANY * len(boxes) and count < ENOUGH):
+        return False
+    # Where the boxes are small few leave, and as many must then be missing on the other side.
+    near = (centre < 0.8 * half).any(1).sum()
+    return bool(near <= 1 + ODD * count and fits.all(1).mean() >= 1 - ODD)
+
+
+def _are_fractions(boxes: np.ndarray, sizes: np.ndarray) -> bool:
+    end = 1 + SLACK
+    small = ((boxes >= -SLACK) & (boxes <= end)).all(1) & (boxes[:, 2:] > 0).all(1)
+    small &= (sizes > TINY).all(1)
+    chance = _chance(sizes, end + 1)  # small objects stand at whole pixels
+    share = small.mean()
+    return share > ODD + (1 - ODD) * chance**0.5 and chance ** small.sum() < CHANCE
+
+
+def _are_percent(boxes: np.ndarray, sizes: np.ndarray) -> bool:
+    end = 102  # a little more than 100, for rounding and odd ones
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    within = ((low >= -2) & (high <= end) & (boxes[:, 2:] > 0)).all(1)
+    if within.mean() < 1 - ODD:
+        return False
+    # They use the whole range, on both axes, as a cluster of labels in a corner would not.
+    spread = np.percentile(high[within], 98, axis=0) - np.percentile(low[within], 2, axis=0)
+    if (spread < 75).any():
+        return False
+    leave, chance = _leave(boxes, sizes).any(1).mean(), _chance(sizes, end)
+    # In images of little more than 100 pixels all boxes may well lie there.
+    return bool(leave > MANY or (chance < 0.7 and chance ** within.sum() < CHANCE))
+
+
+def _chance(sizes: np.ndarray, end: float) -> float:
+    """How often a box that may lie anywhere lies in the first `end` pixels of both axes."""
+    return float(np.minimum(1, end / sizes).prod(1).mean())

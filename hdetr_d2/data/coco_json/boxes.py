@@ -5,9 +5,37 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hdetr_d2.data.coco_json.box_format import guess_box_format
+from hdetr_d2.data.coco_json.box_format import OUTSIDE, guess_box_format, mostly_outside
 from hdetr_d2.data.coco_json.content import CocoJson
-from hdetr_d2.data.coco_json.problem import Problem, describe
+from hdetr_d2.data.coco_json.problem import Problem, describe, first_of
+
+# Fewer boxes outside of their images are single mistakes, whatever their share.
+SEVERAL = 3
+
+
+def box_problems(coco: CocoJson, annotations: list[dict], images: dict) -> Iterator[Problem]:
+    """What is wrong with all boxes together, or else with each.
+
+    Args:
+        coco: the json.
+        annotations: those that have a box and an image with a size.
+        images: by their ids.
+    """
+    boxes = np.array([_four_numbers(a["bbox"]) for a in annotations], np.float64).reshape(-1, 4)
+    sizes = np.array(
+        [(images[a["image_id"]]["width"], images[a["image_id"]]["height"]) for a in annotations],
+        np.float64,
+    ).reshape(-1, 2)
+    finite = np.isfinite(boxes).all(1)
+    if guess := guess_box_format(boxes[finite], sizes[finite]):
+        text = f"{coco.path}: the boxes look like {guess}; COCO's are x, y, width, height in pixels"
+        yield Problem("wrong box format", text)
+        return
+    far = np.flatnonzero(finite)[mostly_outside(boxes[finite], sizes[finite])]
+    if len(far) >= SEVERAL and len(far) > OUTSIDE * len(boxes):
+        yield _outside(coco, [annotations[i] for i in far], len(boxes))
+        return
+    yield from _single_problems(coco, annotations, boxes, sizes)
 
 
 def _four_numbers(box: object) -> list[float]:
@@ -17,17 +45,20 @@ def _four_numbers(box: object) -> list[float]:
     return [math.nan] * 4
 
 
-def box_problems(coco: CocoJson, annotations: list[dict], images: dict) -> Iterator[Problem]:
-    boxes = np.array([_four_numbers(a["bbox"]) for a in annotations], np.float64).reshape(-1, 4)
-    sizes = np.array(
-        [(images[a["image_id"]]["width"], images[a["image_id"]]["height"]) for a in annotations],
-        np.float64,
-    ).reshape(-1, 2)
+def _outside(coco: CocoJson, annotations: list[dict], count: int) -> Problem:
+    ids = first_of([annotation.get("id") for annotation in annotations])
+    text = (
+        f"{coco.path}: {len(annotations)} of {count} boxes lie more than half outside of their "
+        f"images (annotations {ids}): they are in another format or of other images, or the sizes "
+        "of the images are wrong (data.sizes_from_files=True takes those of the files)"
+    )
+    return Problem("boxes outside of their images", text)
+
+
+def _single_problems(
+    coco: CocoJson, annotations: list[dict], boxes: np.ndarray, sizes: np.ndarray
+) -> Iterator[Problem]:
     wrong = ~np.isfinite(boxes).all(1)
-    if guess := guess_box_format(boxes[~wrong], sizes[~wrong]):
-        text = f"{coco.path}: the boxes look like {guess}; COCO's are x, y, width, height in pixels"
-        yield Problem("wrong box format", text)
-        return
     inverted = (boxes[:, 2:] < 0).any(1)
     corners = np.stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     clipped = corners.clip(0, sizes[:, None])  # [N, 2, 2]

@@ -1,7 +1,7 @@
 """What can be wrong in a data set, and how a sentence names the place."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hdetr_d2.data.coco_json.content import CocoJson
@@ -23,3 +23,9 @@ def describe(coco: CocoJson, annotation: dict) -> str:
 
 def repeated(values: Iterable) -> list:
     return [value for value, times in Counter(values).items() if times > 1]
+
+
+def first_of(values: Sequence, count: int = 3) -> str:
+    """The first few, and how many more there are, as a sentence lists them."""
+    more = f" and {len(values) - count} more" if len(values) > count else ""
+    return ", ".join(map(str, values[:count])) + more
