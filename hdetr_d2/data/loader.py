@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from hdetr_d2.data.images import BadImageError
 from hdetr_d2.data.plain_mapper import Mapper, placed
 from hdetr_d2.data.random_state import stream_seed
+from hdetr_d2.data.repeats import repeat_factors
 from hdetr_d2.data.sampler import StreamSampler
 from hdetr_d2.errors import UserError
 
@@ -136,6 +137,7 @@ def build_train_loader(
     num_workers: int = 4,
     seed: int = 0,
     keep_empty: bool = False,
+    repeat_threshold: float | None = None,
     accumulate: int = 1,
     start_iteration: int = 0,
     on_bad_image: str = "stop",
@@ -155,6 +157,8 @@ def build_train_loader(
         num_workers: loading processes; 0 = load in this one.
         seed: of order and partners (`DetrMapper` has its own, of the augmentation).
         keep_empty: keep images without objects.
+        repeat_threshold: images with a class that is in a smaller share of all images come several
+            times an epoch, see `repeat_factors`; None: all come once.
         accumulate: micro-batches of one step; the loader gives one at a time.
         start_iteration: steps already done; the stream goes on behind them.
         on_bad_image: "stop", or "skip": take the next good image, with a warning and a count.
@@ -174,6 +178,7 @@ def build_train_loader(
         seed=seed,
         accumulate=accumulate,
         start_iteration=start_iteration,
+        factors=repeat_factors(dicts, repeat_threshold),
     )
     skip_bad = on_bad_image == "skip"
     train_dataset = TrainDataset(dicts=dicts, mapper=mapper, seed=seed, skip_bad=skip_bad)

@@ -19,8 +19,10 @@ from hdetr_d2.data.coco_json import (
     find_problems,
     read_coco_json,
 )
+from hdetr_d2.data.loader import dataset_dicts
 from hdetr_d2.data.lvis_shim import import_lvis
 from hdetr_d2.data.panoptic import register_panoptic
+from hdetr_d2.data.repeats import epoch_size, repeat_factors
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -33,8 +35,8 @@ INCOMPLETE = "incomplete_json"
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Class names in the order of the labels, and the training images left after filtering; None
-    where the training data were not looked at. `most_objects`: of one training image.
+    """Class names in the order of the labels, and the training images of an epoch, left after
+    filtering; None where the training data were not looked at. `most_objects`: of one of them.
     `image_counts`: in how many training images each class is. `thing_classes`: indices of those
     with countable objects; None: all are.
     """
@@ -64,6 +66,7 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
         data: `train_name`, `train_json`, `train_images` (json None: the name is registered
             already), `train_panoptic`, the folder of the PNGs of a panoptic json (None
             otherwise), and the same for `val`; `keep_empty`: count images without objects too;
+            `repeat_threshold`: count images as often as they come, see `repeat_factors`;
             `generate`: None, or a node whose `_target_` is called with its other keys before
             anything is read.
         for_training: else only the validation data are needed, and the others are left alone.
@@ -86,9 +89,28 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
             f"no image of {train.name!r} is left to train on: of {train.num_images} images "
             f"{train.num_usable} have an object that is no crowd (data.keep_empty=True keeps all)"
         )
+    if (threshold := data.get("repeat_threshold")) is not None:
+        count = _repeated(train.name, data.get("keep_empty", False), threshold)
     return DatasetInfo(
         train.class_names, count, train.most_objects, train.image_counts, _things(val)
     )
+
+
+def _repeated(name: str, keep_empty: bool, threshold: float) -> int:
+    """Images of an epoch in which rare ones come several times."""
+    # Of the loader's own entries, so that both mean the same epoch.
+    factors = repeat_factors(dataset_dicts(name, keep_empty=keep_empty), threshold)
+    logger.info(
+        "data.repeat_threshold=%g: %d of the %d images of %r have a rarer class and come up to "
+        "%.1f times; an epoch has %d images",
+        threshold,
+        (factors > 1).sum(),
+        len(factors),
+        name,
+        factors.max(),
+        epoch_size(factors),
+    )
+    return epoch_size(factors)
 
 
 def _things(split: _Split) -> list[int] | None:

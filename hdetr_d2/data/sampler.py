@@ -6,6 +6,7 @@ import numpy as np
 from detectron2.utils import comm
 from torch.utils.data import Sampler
 
+from hdetr_d2.data.repeats import drawn_images, epoch_size
 from hdetr_d2.errors import UserError
 
 
@@ -15,7 +16,12 @@ def iterations_per_epoch(num_images: int, total_batch_size: int) -> int:
 
 
 def epoch_batches(
-    portrait: np.ndarray, total_batch_size: int, *, seed: int, epoch: int
+    portrait: np.ndarray,
+    total_batch_size: int,
+    *,
+    seed: int,
+    epoch: int,
+    factors: np.ndarray | None = None,
 ) -> np.ndarray:
     """The batches of one epoch, drawn from (seed, epoch).
 
@@ -27,13 +33,15 @@ def epoch_batches(
     Args:
         portrait: bool [n], images that are higher than wide.
         total_batch_size: T.
+        factors: float [n], how often each image comes in an epoch on average; None: once.
 
     Returns:
-        int64 [iterations_per_epoch(n, T), T] indices of images.
+        int64 [iterations_per_epoch(N, T), T] indices of images, with N = n or epoch_size(factors).
     """
     random = np.random.default_rng([seed, epoch])
-    order = random.permutation(len(portrait))
-    count = iterations_per_epoch(len(order), total_batch_size)
+    factors = np.ones(len(portrait)) if factors is None else factors
+    order = random.permutation(drawn_images(factors, random))
+    count = iterations_per_epoch(epoch_size(factors), total_batch_size)
     order = np.resize(order, count * total_batch_size)
     wide, high = order[~portrait[order]], order[portrait[order]]
     whole = [len(group) // total_batch_size * total_batch_size for group in (wide, high)]
@@ -60,6 +68,7 @@ class StreamSampler(Sampler[list[tuple[int, int]]]):
         start_iteration: int = 0,
         rank: int | None = None,
         world_size: int | None = None,
+        factors: np.ndarray | None = None,
     ) -> None:
         """
         Args:
@@ -69,11 +78,13 @@ class StreamSampler(Sampler[list[tuple[int, int]]]):
             accumulate: micro-batches of one step.
             start_iteration: steps that are already done.
             rank, world_size: this process and their number; None: those of the process group.
+            factors: float [n], how often each image comes in an epoch on average; None: once.
 
         Raises:
             UserError: a step cannot be cut into equal micro-batches.
         """
         self.portrait = np.asarray(portrait, dtype=bool)
+        self.factors = np.ones(len(self.portrait)) if factors is None else factors
         self.total_batch_size = total_batch_size
         self.seed = seed
         self.accumulate = accumulate
@@ -89,10 +100,13 @@ class StreamSampler(Sampler[list[tuple[int, int]]]):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         size = self.total_batch_size
-        count = iterations_per_epoch(len(self.portrait), size)
+        count = iterations_per_epoch(epoch_size(self.factors), size)
         iteration = self.start_iteration
         while True:
-            batches = epoch_batches(self.portrait, size, seed=self.seed, epoch=iteration // count)
+            epoch = iteration // count
+            batches = epoch_batches(
+                self.portrait, size, seed=self.seed, epoch=epoch, factors=self.factors
+            )
             for indices in batches[iteration % count :]:
                 positions = np.arange(iteration * size, (iteration + 1) * size)
                 step = np.stack([indices, positions], axis=1)

@@ -37,6 +37,7 @@ FREE = (
     "data.val_panoptic",
     "dataloader.train.num_workers",
 )
+ABSENT = "(none)"
 # Wherever it stands: memory for time, with the same result. A run that ran out of memory needs it.
 CHECKPOINTING = "checkpointing"
 # Both are followed: the learning rate is a function of iteration / max_iter.
@@ -81,8 +82,9 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str]]
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in [*old, *(key for key in new if key not in old)]:
             below = f"{path}.{key}" if path else str(key)
-            yield from differences(old.get(key, "(none)"), new.get(key, "(none)"), below)
-    elif old != new:
+            yield from differences(old.get(key, ABSENT), new.get(key, ABSENT), below)
+    # An option that is newer than the run, and off, changes nothing.
+    elif old != new and not (old in (None, ABSENT) and new in (None, ABSENT)):
         yield path, f"{old} -> {new}"
 
 

@@ -70,6 +70,11 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
         "a positive number, or null",
     ),
     (
+        ("data.repeat_threshold",),
+        lambda value: value is None or (_is_number(value) and 0 < value <= 1),
+        "a share of the images in (0, 1], or null",
+    ),
+    (
         ("train.seed",),
         lambda value: _is_whole(value) and value >= 0,
         "a whole number that is not negative",

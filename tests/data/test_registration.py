@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from detectron2.evaluation import COCOEvaluator
 from detectron2.structures import Boxes, Instances
 from omegaconf import OmegaConf
 
-from hdetr_d2.data.loader import dataset_dicts
+from hdetr_d2.data.loader import build_train_loader, dataset_dicts
+from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.data.registration import DatasetInfo, register_datasets
 from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.errors import UserError
@@ -74,6 +76,26 @@ def test_the_count_is_that_of_the_loader(
     use(data, write, coco)
     count = register_datasets({**data, "keep_empty": keep_empty}).num_train_images
     assert count == len(dataset_dicts("pets_train", keep_empty=keep_empty))
+
+
+def test_rare_classes_lengthen_an_epoch(data: dict, coco: dict, write: Write, caplog: Log) -> None:
+    # Ten images have a cat, one of them a dog: in a tenth of the images, with a threshold of 0.9 it
+    # comes sqrt(9) = 3 times.
+    coco["images"] = [{**coco["images"][0], "id": i, "file_name": f"{i}.png"} for i in range(10)]
+    cat, dog, _ = coco["annotations"]
+    coco["annotations"] = [{**cat, "id": i + 1, "image_id": i} for i in range(10)]
+    coco["annotations"].append({**dog, "id": 20, "image_id": 4})
+    use(data, write, coco)
+    use(data, write, coco, "val")
+    with caplog.at_level(logging.INFO, logger="hdetr_d2"):
+        assert register_datasets({**data, "repeat_threshold": 0.9}).num_train_images == 12
+    assert "1 of the 10 images of 'pets_train' have a rarer class and come up to 3.0" in caplog.text
+    assert register_datasets(data).num_train_images == 10
+    mapper = DetrMapper()
+    options = {"total_batch_size": 12, "num_workers": 0, "repeat_threshold": 0.9}
+    loader = build_train_loader(dataset="pets_train", mapper=mapper, **options)
+    ids = Counter(d["image_id"] for d in next(iter(loader)))
+    assert ids == {i: 3 if i == 4 else 1 for i in range(10)}
 
 
 def test_labels_follow_the_order_of_the_category_ids(data: dict) -> None:

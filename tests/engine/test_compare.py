@@ -42,6 +42,11 @@ def test_every_differing_option_is_found() -> None:
     }
 
 
+def test_an_option_that_is_newer_than_the_run_and_off_is_no_difference() -> None:
+    assert not dict(differences({"a": {"b": 1}}, {"a": {"b": 1, "c": None}}))
+    assert dict(differences({"a": 1}, {"a": None})) == {"a": "1 -> None"}
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -29,6 +29,7 @@ data = dict(
     train_panoptic=None,  # the folder of the PNGs of a panoptic json
     val_panoptic=None,
     keep_empty=False,  # True: train on images without objects too
+    repeat_threshold=None,  # 0.001: images of a class in fewer than 0.1% come more often
     generate=None,  # a node that writes the data set before it is read
 )
 
@@ -54,6 +55,7 @@ dataloader = dict(
         num_workers=4,
         seed="${train.seed}",
         keep_empty="${data.keep_empty}",
+        repeat_threshold="${data.repeat_threshold}",
         accumulate="${train.accumulate}",
         on_bad_image="stop",  # or skip: take the next good image, with a warning and a count
         aspect_grouping=True,

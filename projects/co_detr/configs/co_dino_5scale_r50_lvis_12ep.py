@@ -15,6 +15,8 @@ from .common.co_dino import model
 from .common.optim import co_dino_optimizer as optimizer
 
 data.keep_empty = True
+# The authors' `oversample_thr`; they always round up how often an image comes.
+data.repeat_threshold = 1e-3
 
 train.output_dir = "output/co_dino_5scale_r50_lvis_12ep"
 train.epochs = 12

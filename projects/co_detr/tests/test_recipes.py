@@ -63,6 +63,8 @@ def test_a_recipe_does_what_its_name_says(name: str):
     assert cfg.model.encoder.num_layers == (9 if "_9encoder_" in name else 6)
     assert cfg.data.val_name == ("lvis_v1_val" if "_lvis_" in name else "coco_2017_val")
     assert cfg.data.keep_empty and cfg.dataloader.train.total_batch_size == 16
+    rare = 1e-3 if name == "co_dino_5scale_r50_lvis_12ep" else None
+    assert cfg.dataloader.train.repeat_threshold == rare
     jitter = "_lsj_" in name
     assert ("side" in cfg.model.preprocessing) == jitter
     mapper = cfg.dataloader.train.mapper
