@@ -44,7 +44,7 @@ class DetrMapper:
         """
         if odd := [item for item in augmentations if not callable(item)]:
             raise ValueError(f"augmentations must be transforms, not {odd[0]!r}")
-        self.augmentations = v2.Compose([*augmentations, v2.ClampBoundingBoxes(), _keep_visible])
+        self.augmentations = v2.Compose([*augmentations, v2.ClampBoundingBoxes()])
         self.is_train = is_train
         self.with_masks = with_masks
         self.reads_masks = with_masks or copy_paste is not None
@@ -65,8 +65,9 @@ class DetrMapper:
         Returns:
             The entry without its annotations, with "image": uint8 [3, H, W] RGB, "height" and
             "width" of the file; and in training "instances": gt_boxes (xyxy in pixels of "image"),
-            gt_classes [n], gt_masks (with_masks), and "dropped_boxes": how many boxes of the entry
-            had no area.
+            gt_classes [n], gt_masks (with_masks), and "dropped_boxes": how many objects of the
+            entry were lost, and not by a crop: boxes without area, masks without a pixel, and what
+            the augmentations make smaller than a pixel.
 
         Raises:
             BadImageError: the image cannot be read or has another size than the data set says.
@@ -75,16 +76,16 @@ class DetrMapper:
         sample, dropped = self._read(dataset_dict)
         height, width = sample["image"].shape[-2:]
         with seeded(stream_seed(self.seed, position)):
-            augmented = self.augmentations(sample)
+            augmented, lost = _visible(self.augmentations(sample))
             if self.copy_paste is not None and partner is not None:
-                other = self.augmentations(self._read(partner)[0])
+                other, _ = _visible(self.augmentations(self._read(partner)[0]))
                 augmented = self.copy_paste(augmented, other)
         mapped = {k: v for k, v in dataset_dict.items() if k != "annotations"}
         mapped["height"], mapped["width"] = height, width
         mapped["image"] = augmented["image"].as_subclass(Tensor).contiguous()
         if self.is_train:
             mapped["instances"] = _instances(augmented, with_masks=self.with_masks)
-            mapped["dropped_boxes"] = dropped
+            mapped["dropped_boxes"] = dropped + lost
         return mapped
 
     def _read(self, dataset_dict: dict) -> tuple[Sample, int]:
@@ -110,7 +111,8 @@ class DetrMapper:
             masks = [_bitmap(a, height, width, dataset_dict) for a in objects]
             stacked = np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool)
             sample["masks"] = tv_tensors.Mask(torch.from_numpy(stacked))
-        return sample, len(solid) - len(objects)
+            sample = select(sample, any_of(torch.from_numpy(stacked), 1, 2))
+        return sample, len(solid) - len(sample["labels"])
 
 
 def _bitmap(annotation: dict, height: int, width: int, dataset_dict: dict) -> np.ndarray:
@@ -128,13 +130,18 @@ def _bitmap(annotation: dict, height: int, width: int, dataset_dict: dict) -> np
     return mask_utils.decode(segmentation).astype(bool)
 
 
-def _keep_visible(sample: Sample) -> Sample:
-    """Leave out objects with less than a pixel of the box, or none of the mask, in the picture."""
-    sides = sample["boxes"][:, 2:] - sample["boxes"][:, :2]
-    visible = (sides.as_subclass(Tensor) >= 1).all(1)
+def _visible(sample: Sample) -> tuple[Sample, int]:
+    """The sample without objects of which less than a pixel of the box, or none of the mask, is in
+    the picture; and how many of these are lost by their size: no edge of the picture cuts them.
+    """
+    boxes = sample["boxes"].as_subclass(Tensor)
+    large = (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
+    height, width = sample["image"].shape[-2:]
+    inside = (boxes[:, :2] > 0).all(1) & (boxes[:, 2:] < boxes.new_tensor([width, height])).all(1)
+    visible = large
     if "masks" in sample:
-        visible &= any_of(sample["masks"].as_subclass(Tensor), 1, 2)
-    return select(sample, visible)
+        visible = large & any_of(sample["masks"].as_subclass(Tensor), 1, 2)
+    return select(sample, visible), int((inside & ~large).sum())
 
 
 def _instances(sample: Sample, *, with_masks: bool) -> Instances:

@@ -73,6 +73,30 @@ def test_crowds_and_boxes_without_area_are_left_out(entry: dict) -> None:
     assert mapped["instances"].gt_boxes.tensor[2].tolist() == [0, 0, 5, 5]
 
 
+def test_objects_that_no_crop_takes_are_counted(entry: dict) -> None:
+    entry["annotations"] = [annotation([5, 5, 6, 6]), annotation([20, 5, 1, 1])]
+    smaller = RandomShortSide([15], None)  # half as large
+    mapped = DetrMapper(augmentations=[smaller])(entry, 0)
+    assert (len(mapped["instances"]), mapped["dropped_boxes"]) == (1, 1)
+    # Fractions of the image, taken for pixels: lost as they are, and not after a crop.
+    entry["annotations"] = [annotation([0.2, 0.3, 0.1, 0.2]) for _ in range(3)]
+    assert DetrMapper()(entry, 0)["dropped_boxes"] == 3
+    entry["annotations"] = [annotation([0, 0, 3, 3]), annotation([37, 27, 3, 3])]
+    cropped = [DetrMapper(augmentations=[RandomSizeCrop(6, 6)])(entry, i) for i in range(20)]
+    assert {mapped["dropped_boxes"] for mapped in cropped} == {0}
+
+
+def test_a_mask_without_a_pixel_is_counted_before_any_crop(entry: dict) -> None:
+    outside = [[50, 50, 60, 50, 60, 60]]
+    whole = [[2, 3, 12, 3, 12, 23, 2, 23]]
+    entry["annotations"] = [
+        annotation([2, 3, 10, 20], segmentation=whole),
+        annotation([20, 5, 15, 20], segmentation=outside),
+    ]
+    mapped = DetrMapper(with_masks=True)(entry, 0)
+    assert (len(mapped["instances"]), mapped["dropped_boxes"]) == (1, 1)
+
+
 def test_an_image_without_objects(entry: dict) -> None:
     entry["annotations"] = []
     instances = DetrMapper(with_masks=True)(entry, 0)["instances"]
