@@ -13,10 +13,8 @@ from detectron2.data import DatasetCatalog
 from detectron2.structures import BoxMode
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
-from PIL import Image
 
 from hdetr_d2.data import register_datasets
-from hdetr_d2.data.images import read_image
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
@@ -60,7 +58,7 @@ def examples(
     for entry, path, (_, shapes) in zip(entries, paths, predictor.detect(paths), strict=True):
         if isinstance(shapes, UserError):
             raise shapes
-        image = Image.fromarray(read_image(path))
+        image = predictor.picture(path)
         result.append(Example(path.name, image, true_shapes(entry), shapes.above(threshold)))
     return result
 

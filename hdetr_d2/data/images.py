@@ -6,7 +6,7 @@ import struct
 import numpy as np
 from PIL import Image
 
-from hdetr_d2.errors import UserError
+from hdetr_d2.data.deep_pixels import BadImageError, to_8_bits
 
 ORIENTATION = 0x0112
 UPRIGHT = {
@@ -30,14 +30,13 @@ DECODE_ERRORS = (
 )
 
 
-class BadImageError(UserError):
-    """An image file that cannot be used; a loader may leave it out and go on."""
+def read_image(path: str | os.PathLike, pixel_range: int | None = None) -> np.ndarray:
+    """Read an image as RGB, turned as its EXIF orientation says; of several pages the first.
 
+    Grey, palette, CMYK and the like are converted, transparency is dropped.
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Read an image as RGB, turned as its EXIF orientation says.
-
-    Grey, palette, CMYK and the like are converted, transparency is dropped, 16 bits become 8.
+    Args:
+        pixel_range: the value that is white where pixels have more than 8 bits; see `to_8_bits`.
 
     Returns:
         uint8 [H, W, 3].
@@ -47,19 +46,21 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """
     path = os.fspath(path)
     try:
-        with Image.open(path) as image:
-            return np.array(_rgb(_upright(image), path))
+        # Not by its name: Pillow maps a TIFF into memory by the sides it has once it is turned.
+        with open(path, "rb") as file, Image.open(file) as image:
+            return _pixels(image, path, pixel_range)
     except FileNotFoundError:
         raise BadImageError(f"{path} does not exist") from None
     except DECODE_ERRORS as error:
         raise BadImageError(f"{path} cannot be read as an image: {error}") from None
 
 
-def to_rgb(image: object) -> np.ndarray:
+def to_rgb(image: object, pixel_range: int | None = None) -> np.ndarray:
     """An image in memory as `read_image` gives that of a file.
 
     Args:
-        image: of Pillow, or an array that Pillow takes: uint8 [H, W, 3] in RGB, or grey [H, W].
+        image: of Pillow, or an array of integers: [H, W, 3] in RGB, or grey [H, W].
+        pixel_range: as for `read_image`, of pixels that are not uint8.
 
     Returns:
         uint8 [H, W, 3].
@@ -67,13 +68,15 @@ def to_rgb(image: object) -> np.ndarray:
     Raises:
         BadImageError: it is anything else, or empty.
     """
+    if isinstance(image, np.ndarray) and image.dtype.kind in "iu" and image.dtype != np.uint8:
+        image = to_8_bits(image, pixel_range, "an image in memory")
     try:
         picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
     except (TypeError, ValueError):
         picture = None
     if isinstance(picture, Image.Image) and min(picture.size) > 0:
         try:
-            return np.array(_rgb(_upright(picture), "an image in memory"))
+            return _pixels(picture, "an image in memory", pixel_range)
         except DECODE_ERRORS as error:
             raise BadImageError(f"an image in memory cannot be decoded: {error}") from None
     what = type(image).__name__
@@ -100,21 +103,38 @@ def check_size(path: str, image: np.ndarray, width: int, height: int) -> None:
     )
 
 
+def _pixels(image: Image.Image, name: str, pixel_range: int | None) -> np.ndarray:
+    stored = stored_as(image)
+    image = _upright(image)
+    if image.mode == "F":
+        raise BadImageError(f"{name} has floating-point pixels; convert it to 8 bits")
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        # Some versions and formats give 16 bits as 32.
+        values = values.astype(np.uint16) if ";16" in stored and "S" not in stored else values
+        image = Image.fromarray(to_8_bits(values, pixel_range, name))
+    elif ";16" in stored and pixel_range not in (None, 65535):
+        raise BadImageError(
+            f"{name} has colours of 16 bits, of which only the upper 8 can be read: "
+            f"data.pixel_range={pixel_range} cannot be had; convert it to 8 bits"
+        )
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")
+    return np.array(image.convert("RGB"))
+
+
+def stored_as(image: Image.Image) -> str:
+    """How the pixels of an opened file lie in it, in Pillow's words, which tell 16 bits by ";16";
+    "" once they are loaded.
+    """
+    return " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
 def _upright(image: Image.Image) -> Image.Image:
+    # First the pixels, then the tag: Pillow turns a TIFF while it is loaded, and drops its tag.
+    image.load()
     try:
         turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
     except DECODE_ERRORS + (TypeError, KeyError):
         turn = None  # a broken EXIF block says nothing about the pixels
     return image if turn is None else image.transpose(turn)
-
-
-def _rgb(image: Image.Image, path: str) -> Image.Image:
-    if image.mode == "F":
-        raise BadImageError(f"{path} has floating-point pixels; convert it to 8 bits")
-    if image.mode.startswith("I"):
-        # Pillow would clip everything above 255 to white.
-        grey = np.asarray(image).astype(np.int64).clip(0, 65535) // 257
-        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA")
-    return image.convert("RGB")

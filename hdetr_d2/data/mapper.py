@@ -31,6 +31,7 @@ class DetrMapper:
         with_masks: bool = False,
         copy_paste: CopyPaste | None = None,
         seed: int = 0,
+        pixel_range: int | None = None,
     ) -> None:
         """
         Args:
@@ -41,6 +42,8 @@ class DetrMapper:
                 them out along their masks, as large-scale jitter then draws boxes around what is
                 left of masks; these stay here unless `with_masks`.
             seed: of the augmentation.
+            pixel_range: the value that is white where pixels have more than 8 bits, in all images;
+                see `to_8_bits`.
         """
         if odd := [item for item in augmentations if not callable(item)]:
             raise ValueError(f"augmentations must be transforms, not {odd[0]!r}")
@@ -50,6 +53,7 @@ class DetrMapper:
         self.reads_masks = with_masks or copy_paste is not None
         self.copy_paste = copy_paste
         self.seed = seed
+        self.pixel_range = pixel_range
 
     def __call__(
         self, dataset_dict: dict, position: int = 0, partner: dict | None = None
@@ -90,7 +94,8 @@ class DetrMapper:
 
     def _read(self, dataset_dict: dict) -> tuple[Sample, int]:
         path = dataset_dict["file_name"]
-        image = dataset_dict["image"] if "image" in dataset_dict else read_image(path)
+        image = dataset_dict.get("image")
+        image = read_image(path, self.pixel_range) if image is None else image
         height, width = image.shape[:2]
         if "width" in dataset_dict and "height" in dataset_dict:
             check_size(path, image, dataset_dict["width"], dataset_dict["height"])

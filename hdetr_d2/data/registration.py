@@ -23,6 +23,7 @@ from hdetr_d2.data.loader import dataset_dicts
 from hdetr_d2.data.lvis_shim import import_lvis
 from hdetr_d2.data.panoptic import register_panoptic
 from hdetr_d2.data.repeats import epoch_size, repeat_factors
+from hdetr_d2.data.survey import pages_sentence, pixel_range, survey
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ class DatasetInfo:
     """Class names in the order of the labels, and the training images of an epoch, left after
     filtering; None where the training data were not looked at. `most_objects`: of one of them.
     `image_counts`: in how many training images each class is. `thing_classes`: indices of those
-    with countable objects; None: all are.
+    with countable objects; None: all are. `pixel_range`: what is white where pixels have more than
+    8 bits, in all of the data; None where none have.
     """
 
     class_names: list[str]
@@ -46,6 +48,7 @@ class DatasetInfo:
     most_objects: int | None = None
     image_counts: list[int] | None = None
     thing_classes: list[int] | None = None
+    pixel_range: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class _Split:
     num_usable: int  # images with an object that is no crowd
     most_objects: int  # of one image, crowds left out
     image_counts: list[int]  # of every class, crowds left out
+    files: list[str]  # of its images, where these are named
 
 
 def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInfo:
@@ -67,6 +71,7 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
             already), `train_panoptic`, the folder of the PNGs of a panoptic json (None
             otherwise), and the same for `val`; `keep_empty`: count images without objects too;
             `repeat_threshold`: count images as often as they come, see `repeat_factors`;
+            `pixel_range`: what is white where pixels have more than 8 bits, None to look for it;
             `generate`: None, or a node whose `_target_` is called with its other keys before
             anything is read.
         for_training: else only the validation data are needed, and the others are left alone.
@@ -80,7 +85,8 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
     if val.num_images == 0:
         raise UserError(f"data set {val.name!r} has no images to evaluate on")
     if not for_training:
-        return DatasetInfo(val.class_names, None, thing_classes=_things(val))
+        white = _pixel_range(data, val)
+        return DatasetInfo(val.class_names, None, thing_classes=_things(val), pixel_range=white)
     train = _open_split(data, "train", for_evaluation=False)
     _check_same_classes(train, val)
     count = train.num_images if data.get("keep_empty", False) else train.num_usable
@@ -92,7 +98,26 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
     if (threshold := data.get("repeat_threshold")) is not None:
         count = _repeated(train.name, data.get("keep_empty", False), threshold)
     return DatasetInfo(
-        train.class_names, count, train.most_objects, train.image_counts, _things(val)
+        train.class_names,
+        count,
+        train.most_objects,
+        train.image_counts,
+        _things(val),
+        _pixel_range(data, train, val),
+    )
+
+
+def _pixel_range(data: Mapping, *splits: _Split) -> int | None:
+    """One for all splits: the given one, or the largest that is found."""
+    found = [survey(split.files) for split in splits]
+    for split, one in zip(splits, found, strict=True):
+        if one.with_pages:
+            logger.warning(f"{split.name}: {pages_sentence(one.with_pages)}")
+    # A config that was saved before there was this option has mappers without it.
+    if data.get("pixel_range", 65535) is not None:
+        return data.get("pixel_range")
+    return pixel_range(
+        [file for one in found for file in one.deep], max(one.highest for one in found)
     )
 
 
@@ -178,7 +203,10 @@ def _split_of_json(name: str, coco: CocoJson) -> _Split:
     ids = sorted(category["id"] for category in coco.categories)
     per_image = coco.objects_per_image()
     most, counts = max(per_image.values(), default=0), coco.images_per_class()
-    return _Split(name, coco.class_names(), ids, len(coco.images), len(per_image), most, counts)
+    root = MetadataCatalog.get(name).get("image_root") or ""
+    files = [os.path.join(root, i["file_name"]) for i in coco.images if "file_name" in i]
+    numbers = (len(coco.images), len(per_image), most, counts)
+    return _Split(name, coco.class_names(), ids, *numbers, files)
 
 
 def _json_of(name: str) -> str | None:
@@ -250,7 +278,8 @@ def _split_of_dicts(name: str) -> _Split:
     usable, most = sum(map(bool, labels)), max(map(len, labels), default=0)
     images = Counter(label for each in labels for label in set(each))
     counts = [images[label] for label in range(len(class_names))]
-    return _Split(name, list(class_names), None, len(dicts), usable, most, counts)
+    files = [entry["file_name"] for entry in dicts if "file_name" in entry]
+    return _Split(name, list(class_names), None, len(dicts), usable, most, counts, files)
 
 
 def _checked_json(

@@ -75,6 +75,11 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
         "a share of the images in (0, 1], or null",
     ),
     (
+        ("data.pixel_range",),
+        lambda value: value is None or (_is_whole(value) and value > 0),
+        "a positive whole number, the value that is white, or null",
+    ),
+    (
         ("train.seed",),
         lambda value: _is_whole(value) and value >= 0,
         "a whole number that is not negative",
@@ -91,8 +96,8 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     """Register the data sets, then write what follows from them: the rest interpolates from there.
 
     Writes `data.num_classes`, `data.class_names`, `data.thing_classes`, `data.image_counts`,
-    `train.iterations_per_epoch` and, unless the user has set it, `train.max_iter`; with
-    `train.reference_batch` also `optimizer.lr`. Every process calls this.
+    `train.iterations_per_epoch` and, unless the user has set them, `data.pixel_range` and
+    `train.max_iter`; with `train.reference_batch` also `optimizer.lr`. Every process calls this.
 
     Args:
         for_training: else the training data may be absent, and the length of a training is open.
@@ -111,6 +116,7 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     things = info.thing_classes
     cfg.data.thing_classes = [*range(cfg.data.num_classes)] if things is None else things
     cfg.data.image_counts = info.image_counts
+    cfg.data.pixel_range = info.pixel_range
     warn_of_limits(cfg, info.most_objects)
     if info.num_train_images is None:
         return

@@ -9,15 +9,17 @@ import torch
 from detectron2.structures import Instances
 from PIL import Image
 
-from hdetr_d2.data.images import BadImageError, to_rgb
+from hdetr_d2.data.images import BadImageError, read_image, to_rgb
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.loading import load_model
 from hdetr_d2.inference.results import Result, coco_results
 from hdetr_d2.visualization import Shapes
 
 Picture: TypeAlias = str | Path | np.ndarray | Image.Image
-"""A file; an array: uint8 [H, W, 3] in RGB (what OpenCV reads is BGR: `image[..., ::-1]`), or grey
-[H, W]; or an image of Pillow."""
+"""A file; an array of integers: [H, W, 3] in RGB (what OpenCV reads is BGR: `image[..., ::-1]`), or
+grey [H, W]; or an image of Pillow. Floating-point pixels are refused. Where pixels have more than 8
+bits, `mapper.pixel_range` is white, that of the training data; where these had none, 65535 for
+uint16, and 255 for an array of another type with no higher value."""
 Mapped: TypeAlias = tuple[Picture, dict | BadImageError]
 
 
@@ -99,12 +101,24 @@ class Predictor:
                 batch = []
         yield from self._detect(batch)
 
+    def picture(self, path: str | Path) -> Image.Image:
+        """An image file as the model sees it, before it is resized: RGB, upright.
+
+        Raises:
+            BadImageError: it cannot be read.
+        """
+        return Image.fromarray(read_image(path, self._pixel_range))
+
+    @property
+    def _pixel_range(self) -> int | None:
+        return getattr(self.mapper, "pixel_range", None)
+
     def _read(self, image: Picture) -> dict | BadImageError:
         name = file_name(image)
         entry: dict = {"file_name": name or "an image in memory"}
         try:
             if name is None:
-                entry["image"] = to_rgb(image)
+                entry["image"] = to_rgb(image, self._pixel_range)
             return self.mapper(entry)
         except BadImageError as error:
             return error

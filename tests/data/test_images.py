@@ -1,12 +1,14 @@
 """Every kind of image file becomes upright 8-bit RGB, and a broken one is named."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hdetr_d2.data.images import ORIENTATION, BadImageError, check_size, read_image
+from hdetr_d2.data.images import ORIENTATION, BadImageError, check_size, read_image, to_rgb
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -42,6 +44,71 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
     assert read_image(tmp_path / "deep.png")[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
+# What is stored, what the data set says is white, and what is read; 60 of 4095 is 3.7 of 255.
+DEPTHS = [
+    ("uint16", None, [0, 257, 65535], [0, 1, 255]),
+    ("uint16", 4095, [0, 60, 4095], [0, 3, 255]),
+    ("uint16", 255, [0, 60, 255], [0, 60, 255]),
+    ("uint16", None, [0, 60, 255], [0, 0, 0]),  # a dark image stays dark
+    ("int16", None, [0, 60, 255], [0, 60, 255]),
+    ("int32", None, [0, 60, 255], [0, 60, 255]),
+    ("int32", None, [0, 257, 65535], [0, 1, 255]),
+    ("int32", 4095, [0, 60, 255], [0, 3, 15]),
+    ("uint32", 1_000_000, [0, 500_000, 1_000_000], [0, 127, 255]),
+    ("int64", None, [0, 60, 255], [0, 60, 255]),
+    (">u2", 4095, [0, 60, 4095], [0, 3, 255]),
+]
+
+
+@pytest.mark.parametrize(("dtype", "white", "stored", "read"), DEPTHS)
+def test_deep_pixels(
+    dtype: str, white: int | None, stored: list[int], read: list[int], tmp_path: Path
+) -> None:
+    values = np.array([stored], dtype=dtype)
+    assert to_rgb(values, white)[0].tolist() == [[value] * 3 for value in read]
+    colours = np.stack([values, values[:, ::-1], values], axis=-1)
+    expected = np.stack([read, read[::-1], read], axis=-1)
+    assert to_rgb(colours, white)[0].tolist() == expected.tolist()
+    if dtype != "int64":  # no format of Pillow's has it
+        Image.fromarray(values).save(tmp_path / "deep.tif")
+        assert read_image(tmp_path / "deep.tif", white)[0, :, 1].tolist() == read
+
+
+@pytest.mark.parametrize(
+    ("values", "white", "sentence"),
+    [
+        (np.array([[4096]], np.uint16), 4095, "pixel 4096, above the range that data.pixel_range"),
+        (np.array([[65536]], np.int32), None, "pixel 65536, above the range of 16 bits"),
+        (np.array([[-1024]], np.int16), None, r"negative pixels \(-1024\)"),
+        (np.array([[0.5]], np.float32), None, "floating-point pixels"),
+        (np.zeros((2, 2, 3), np.float32), None, r"float32 \[2, 2, 3\] is no image"),
+    ],
+)
+def test_pixels_out_of_range(values: np.ndarray, white: int | None, sentence: str) -> None:
+    with pytest.raises(BadImageError, match=sentence):
+        to_rgb(values, white)
+
+
+def test_colours_of_sixteen_bits_are_read_by_their_upper_byte_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "deep.png").write_bytes(png_of_sixteen_bits(np.array([[[0, 256, 65535]]])))
+    assert read_image(tmp_path / "deep.png").tolist() == [[[0, 1, 255]]]
+    with pytest.raises(BadImageError, match=r"deep\.png has colours of 16 bits"):
+        read_image(tmp_path / "deep.png", 4095)
+
+
+def png_of_sixteen_bits(values: np.ndarray) -> bytes:
+    """Of one row [1, W, 3]; Pillow cannot write it."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", values.shape[1], 1, 16, 2, 0, 0, 0)
+    rows = zlib.compress(b"\0" + values.astype(">u2").tobytes())
+    chunks = [chunk(b"IHDR", header), chunk(b"IDAT", rows), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
 def test_floating_point_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.ones((2, 2), dtype=np.float32)).save(tmp_path / "float.tif")
     with pytest.raises(BadImageError, match=r"float\.tif has floating-point pixels"):
@@ -52,14 +119,18 @@ def test_floating_point_is_refused(tmp_path: Path) -> None:
 CORNERS = {1: (0, 0), 2: (0, 2), 3: (1, 2), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (2, 1), 8: (2, 0)}
 
 
+@pytest.mark.parametrize("mode", ["L", "I;16"])
+@pytest.mark.parametrize("ending", ["png", "tif"])
 @pytest.mark.parametrize("orientation", CORNERS)
-def test_the_exif_orientation_is_applied(orientation: int, tmp_path: Path) -> None:
-    image = Image.new("L", (3, 2), 0)
-    image.putpixel((0, 0), 255)
+def test_the_exif_orientation_is_applied(
+    orientation: int, ending: str, mode: str, tmp_path: Path
+) -> None:
+    values = np.zeros((2, 3), dtype=np.uint8 if mode == "L" else np.uint16)
+    values[0, 0] = np.iinfo(values.dtype).max
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    image.save(tmp_path / "turned.png", exif=exif)
-    pixels = read_image(tmp_path / "turned.png")
+    Image.fromarray(values).save(tmp_path / f"turned.{ending}", exif=exif)
+    pixels = read_image(tmp_path / f"turned.{ending}")
     assert pixels.shape == ((2, 3, 3) if orientation < 5 else (3, 2, 3))
     assert tuple(np.argwhere(pixels[..., 0])[0]) == CORNERS[orientation]
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hdetr_d2.engine.config import config_text
 from hdetr_d2.errors import UserError
-from hdetr_d2.inference.prediction import find_images
+from hdetr_d2.inference.files import find_images
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs/quickstart/deformable_detr_shapes.py"
 NAMES = ["cat", "dog", "cow"]

@@ -28,6 +28,8 @@ data = dict(
     image_counts=None,  # written from the training json: in how many images each class is
     train_panoptic=None,  # the folder of the PNGs of a panoptic json
     val_panoptic=None,
+    # What is white where pixels have more than 8 bits, as 4095; null: found in the files
+    pixel_range=None,
     keep_empty=False,  # True: train on images without objects too
     repeat_threshold=None,  # 0.001: images of a class in fewer than 0.1% come more often
     generate=None,  # a node that writes the data set before it is read
@@ -50,6 +52,7 @@ dataloader = dict(
             with_masks=False,
             copy_paste=None,
             seed="${train.seed}",
+            pixel_range="${data.pixel_range}",
         ),
         total_batch_size=16,  # of one optimizer step: all processes and micro-batches together
         num_workers=4,
@@ -65,6 +68,7 @@ dataloader = dict(
         mapper=L(DetrMapper)(
             augmentations=[L(RandomShortSide)(sides=[800], max_size=1333)],
             is_train=False,
+            pixel_range="${data.pixel_range}",
         ),
         num_workers=4,
         batch_size=1,

@@ -1,0 +1,97 @@
+"""What is to be known of the image files of a data set before the first is used: their depth, and
+pages that nobody reads.
+"""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from hdetr_d2.data.deep_pixels import likely_white
+from hdetr_d2.data.images import DECODE_ERRORS, stored_as
+
+logger = logging.getLogger(__name__)
+
+LOOKED_INTO = 100
+"""So many deep files are decoded, spread over the data set."""
+_THREADS = 4
+# JPEG has 8 bits; what lies behind the picture (previews, depth maps) is no page of it.
+_PLAIN = {".jpg", ".jpeg", ".jpe", ".jfif"}
+
+
+class _Header(NamedTuple):
+    has_pages: bool
+    is_deep: bool
+
+
+class Survey(NamedTuple):
+    """Files with several pages, of which the first is read; files with more than 8 bits a pixel,
+    and the highest value in those that were looked into.
+    """
+
+    with_pages: list[str]
+    deep: list[str]
+    highest: int
+
+
+def survey(paths: Sequence[str]) -> Survey:
+    """Look at the headers of all files that are no JPEG, and at the pixels of some of the deep
+    ones. Files that cannot be read are passed over: whoever reads them says so.
+    """
+    asked = [path for path in paths if Path(path).suffix.lower() not in _PLAIN]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        headers = list(zip(asked, pool.map(_header, asked), strict=True))
+        deep = [path for path, header in headers if header.is_deep]
+        some = deep[:: -(-len(deep) // LOOKED_INTO) or 1]
+        highest = max(pool.map(_highest, some), default=0)
+    return Survey([path for path, header in headers if header.has_pages], deep, highest)
+
+
+def pixel_range(deep: Sequence[str], highest: int) -> int | None:
+    """The value that is white in a data set, which is logged; None where all of it has 8 bits.
+
+    Args:
+        deep, highest: of a survey.
+    """
+    if not deep or highest == 0:
+        return None
+    white = likely_white(highest)
+    logger.warning(
+        f"{len(deep)} image files have more than 8 bits a pixel, with values up to {highest}: "
+        f"{white} is taken as white in all of them (data.pixel_range={white}): {few(deep)}"
+    )
+    return white
+
+
+def pages_sentence(paths: Sequence[str]) -> str:
+    count = f"{len(paths)} image files have" if len(paths) > 1 else "an image file has"
+    return f"{count} several pages, of which the first is read: {few(paths)}"
+
+
+def few(paths: Sequence[str]) -> str:
+    """The first names of a list."""
+    return ", ".join([*map(str, paths[:3]), *(["..."] if len(paths) > 3 else [])])
+
+
+def _header(path: str) -> _Header:
+    try:
+        with Image.open(path) as image:
+            deep = image.mode.startswith("I") or ";16" in stored_as(image)
+            return _Header(getattr(image, "n_frames", 1) > 1, deep)
+    except DECODE_ERRORS:
+        return _Header(False, False)
+
+
+def _highest(path: str) -> int:
+    """Of colours only the upper 8 bits are known."""
+    try:
+        with Image.open(path) as image:
+            values = np.asarray(image)
+            highest = int(values.max())
+            return highest if image.mode.startswith("I") else highest << 8 | 255
+    except DECODE_ERRORS:
+        return 0

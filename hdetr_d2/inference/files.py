@@ -1,0 +1,75 @@
+"""The image files that are named, and those in folders."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from hdetr_d2.data.survey import few
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+Source = str | Path
+# Of what Pillow knows: documents, and what it recognises only.
+_NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# Files that hold any picture in RGB; Pillow guesses the format of no other as well.
+_DRAWN_IN_PLACE = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+
+
+@cache
+def endings() -> frozenset[str]:
+    """Of all formats that Pillow reads, with the plugins that are imported at the first call."""
+    known = Image.registered_extensions()  # this brings Pillow's own
+    readable = Image.OPEN.keys() - _NO_PICTURES
+    return frozenset(ending for ending, form in known.items() if form in readable)
+
+
+def is_drawn_in_place(path: Path) -> bool:
+    """Whether a picture of any image can have the ending of `path`."""
+    return path.suffix.lower() in _DRAWN_IN_PLACE
+
+
+def find_images(sources: Source | Sequence[Source], *, besides: Path | None = None) -> list[Path]:
+    """Every image file that is named, or lies in or below a named folder; those of a folder sorted.
+
+    Args:
+        besides: a folder that is left out where it lies below a named one.
+
+    Raises:
+        UserError: a source that does not exist, or no image at all.
+    """
+    given: Any = [sources] if isinstance(sources, str) else sources
+    listed = list(given) if isinstance(given, Iterable) else [given]
+    if odd := [source for source in listed if not isinstance(source, str | Path)]:
+        raise UserError(
+            f"images are files and folders here, not of type {type(odd[0]).__name__}: "
+            "hdetr_d2.Predictor(checkpoint) takes images in memory"
+        )
+    found: dict[Path, None] = {}
+    for source in map(Path, listed):
+        if source.is_dir():
+            found |= dict.fromkeys(_images_below(source, besides))
+        elif source.is_file():
+            found[source] = None
+        else:
+            raise UserError(f"{source} does not exist")
+    if not found:
+        raise UserError(f"no images (by their endings) in {', '.join(map(str, listed))}")
+    return list(found)
+
+
+def _images_below(folder: Path, besides: Path | None) -> Iterable[Path]:
+    left_out = None if besides is None else besides.resolve()
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and (left_out is None or left_out not in path.resolve().parents)
+    ]
+    images = [path for path in files if path.suffix.lower() in endings()]
+    if others := [str(path) for path in files if path.suffix.lower() not in endings()]:
+        logger.info(f"{folder}: {len(others)} files are left out, as no images: {few(others)}")
+    return images
