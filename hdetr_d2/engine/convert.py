@@ -21,6 +21,7 @@ from hdetr_d2.checkpoint.importers import (
 )
 from hdetr_d2.checkpoint.weights import Misfit
 from hdetr_d2.engine.build import build
+from hdetr_d2.engine.class_names import get_class_names, put_class_names
 from hdetr_d2.engine.config import config_text, load_config, save_config
 from hdetr_d2.engine.shipped import shipped_config
 from hdetr_d2.errors import UserError
@@ -112,11 +113,11 @@ def _config(imported: Imported, names: Sequence[str], run: str) -> DictConfig:
     cfg = load_config(shipped_config(imported.recipe))
     options = {
         **imported.options,
-        "data.class_names": list(names),
         "train.output_dir": f"output/{run}",
     }
     for key, value in options.items():
         OmegaConf.update(cfg, key, value, merge=False)
+    put_class_names(cfg, names)
     return cfg
 
 
@@ -135,7 +136,7 @@ def _write(folder: Path, cfg: DictConfig, weights: dict[str, Tensor], *, source:
     content = {
         "model": weights,
         "metadata": {
-            "class_names": list(cfg.data.class_names),
+            "class_names": get_class_names(cfg),
             "config": config_text(cfg),
             "source": source,
         },

@@ -10,6 +10,7 @@ from torch import nn
 
 from hdetr_d2.checkpoint import Checkpointer, load_for_inference
 from hdetr_d2.engine.build import build, build_model
+from hdetr_d2.engine.class_names import get_class_names
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.start import compare_classes, has_run
 from hdetr_d2.errors import UserError
@@ -35,7 +36,7 @@ def do_eval(cfg: DictConfig) -> dict[str, Any]:
             )
         path = Checkpointer(model, folder).get_checkpoint_file()
     metadata = load_for_inference(model, path)
-    compare_classes(metadata, cfg.data.class_names, path)
+    compare_classes(metadata, get_class_names(cfg), path)
     iterations = metadata.get("iteration", "an unknown number of")
     logger.info("Evaluating %s, the weights after %s iterations", path, iterations)
     return Evaluation(cfg)(model)

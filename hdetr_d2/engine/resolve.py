@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hdetr_d2.data import iterations_per_epoch, register_datasets
 from hdetr_d2.engine.build import build
+from hdetr_d2.engine.class_names import put_class_names
 from hdetr_d2.engine.config import count_iterations
 from hdetr_d2.engine.device import Precision, choose_device
 from hdetr_d2.engine.limits import warn_of_limits
@@ -111,8 +112,7 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
         build(cfg, "lr_multiplier")  # what is wrong with it is told before anything is read
         _scale_rate(cfg)
     info = first_on_each_machine(lambda: register_datasets(cfg.data, for_training=for_training))
-    cfg.data.class_names = list(info.class_names)
-    cfg.data.num_classes = len(info.class_names)
+    put_class_names(cfg, info.class_names)
     things = info.thing_classes
     cfg.data.thing_classes = [*range(cfg.data.num_classes)] if things is None else things
     cfg.data.image_counts = info.image_counts

@@ -12,6 +12,7 @@ from detectron2.utils import comm
 from omegaconf import DictConfig
 
 from hdetr_d2.checkpoint import Checkpointer, read_checkpoint
+from hdetr_d2.engine.class_names import get_class_names
 from hdetr_d2.engine.compare import compare_configs
 from hdetr_d2.engine.config import save_config
 from hdetr_d2.engine.hooks import BEST
@@ -49,7 +50,7 @@ def starting_point(cfg: DictConfig, checkpointer: Checkpointer, *, resume: bool)
     source = checkpointer.load(weights, checkpointables=[])
     origin = f"weights {weights}" if weights else "the model's initial weights"
     logger.info("Fresh start from %s", origin)
-    compare_classes(source, cfg.data.class_names, weights)
+    compare_classes(source, get_class_names(cfg), weights)
     return 0
 
 

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from hdetr_d2.checkpoint import Checkpointer
 from hdetr_d2.engine.build import build, build_model, build_optimizer, build_train_loader
+from hdetr_d2.engine.class_names import get_class_names
 from hdetr_d2.engine.config import config_text, count_iterations, plain_config
 from hdetr_d2.engine.ddp import distribute
 from hdetr_d2.engine.device import Precision, choose_device
@@ -54,7 +55,7 @@ def do_train(cfg: DictConfig, *, resume: bool) -> None:
         states["ema"] = ema
     if precision.scales_loss:
         states["scaler"] = scaler
-    metadata = {"class_names": list(cfg.data.class_names), "config": config_text(cfg)}
+    metadata = {"class_names": get_class_names(cfg), "config": config_text(cfg)}
     checkpointer = Checkpointer(model, cfg.train.output_dir, metadata=metadata, **states)
     start = starting_point(cfg, checkpointer, resume=resume)
     # Now, since what is wrong with it would else come out after the first epochs.

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from hdetr_d2.checkpoint import load_for_inference
+from hdetr_d2.engine.class_names import put_class_names
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.engine.device import choose_device
 from hdetr_d2.engine.shipped import shipped_config
@@ -49,7 +50,7 @@ def get_config(config_path: str, trained: bool = False) -> DictConfig:
     """
     cfg = load_config(get_config_file(config_path))
     if names := MetadataCatalog.get(cfg.data.val_name).get("thing_classes"):
-        cfg.data.update(num_classes=len(names), class_names=list(names))
+        put_class_names(cfg, names)
     if trained:
         cfg.train.init_checkpoint = str(converted(_published(config_path)))
     return cfg
