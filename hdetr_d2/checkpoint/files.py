@@ -1,10 +1,11 @@
 """Files that are either whole or not there, and checkpoints that hold data and no code."""
 
 import contextlib
+import logging
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +13,10 @@ import torch
 from detectron2.utils.file_io import PathManager
 from torch import Tensor
 
+from hdetr_d2.checkpoint.numpy_scalars import READERS
 from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 SCALARS = (bool, int, float, str, bytes, type(None))
 
@@ -82,7 +86,9 @@ def read_checkpoint(
 ) -> dict[str, Any]:
     """The content of a checkpoint on the CPU, at least its `model`: a mapping of names to tensors.
 
-    A file that has it under `state_dict`, or holds nothing else, will do. No code in it is run.
+    A file that has it under `state_dict`, or holds nothing else, will do; names that
+    DistributedDataParallel or torch.compile have prefixed lose it, and NumPy's numbers become
+    Python's. No code in it is run.
 
     Args:
         only_look: leave the tensors in the file (they are mapped), for a look at the metadata.
@@ -96,7 +102,7 @@ def read_checkpoint(
         local = PathManager.get_local_path(str(path))
         if not os.path.isfile(local):
             raise UserError(f"checkpoint {path} does not exist")
-        with torch.serialization.safe_globals(list(also)):
+        with torch.serialization.safe_globals([*also, *READERS]):
             content = torch.load(
                 local, map_location="cpu", weights_only=True, mmap=only_look or None
             )
@@ -111,21 +117,38 @@ def read_checkpoint(
     if isinstance(content, dict) and "model" not in content:
         weights = content.get("state_dict")
         content = {**content, "model": weights} if isinstance(weights, dict) else {"model": content}
-    if not isinstance(content, dict) or not _is_state_dict(content["model"]):
+    if not isinstance(content, dict) or not is_state_dict(content["model"]):
         raise UserError(f"{path} holds no model weights")
-    return content
+    return {**content, "model": without_wrappers(content["model"])}
+
+
+def without_wrappers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights by the names of the model itself: without the `module.` that
+    DistributedDataParallel puts before all of them, and the `_orig_mod.` of torch.compile.
+    """
+    names = {name: name.replace("_orig_mod.", "") for name in weights}
+    while all(name.startswith("module.") for name in names.values()):
+        names = {name: shorter.removeprefix("module.") for name, shorter in names.items()}
+    if any(name != shorter for name, shorter in names.items()):
+        logger.info("Names of weights are read without module. and _orig_mod.")
+    return {shorter: weights[name] for name, shorter in names.items()}
 
 
 def _reason(error: Exception) -> str:
     """What is wrong with a file, as far as torch can tell."""
     if foreign := re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", str(error)):
-        return f"it holds a {foreign[1]}, and only tensors and plain Python are read"
+        return (
+            f"it holds a {foreign[1]}, and only tensors and plain Python are read; if you trust "
+            "the file, save its weights anew: c = torch.load(FILE, weights_only=False); "
+            'torch.save({"model": c["model"]}, NEW)'
+        )
     return (
         "it is truncated, or no PyTorch file, or holds objects other than tensors and plain Python"
     )
 
 
-def _is_state_dict(value: Any) -> bool:
+def is_state_dict(value: Any) -> bool:
+    """Whether it maps names to tensors, at least one."""
     return (
         isinstance(value, dict)
         and bool(value)

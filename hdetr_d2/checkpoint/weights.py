@@ -72,6 +72,17 @@ class Misfit:
         )
 
 
+def require_finite(weights: Mapping[str, Tensor], source: str | Path) -> None:
+    """Raises UserError, with all names, if a weight is infinite or no number."""
+    bad = [
+        name
+        for name, value in weights.items()
+        if value.is_floating_point() and not value.isfinite().all()
+    ]
+    if bad:
+        raise UserError(f"{source} holds weights that are no finite numbers: {', '.join(bad)}")
+
+
 def put_weights(
     model: nn.Module,
     weights: Mapping[str, Tensor],
@@ -87,7 +98,8 @@ def put_weights(
             each of these is logged.
 
     Raises:
-        UserError: any other key is missing, unknown or of another shape; all of them are listed.
+        UserError: any other key is missing, unknown or of another shape, or a weight is not finite;
+            all of them are listed.
     """
     prefixes = tuple(may_differ)
     misfit = Misfit.between(weights, model)
@@ -97,6 +109,7 @@ def put_weights(
     skipped = misfit.part(prefixes, inside=True)
     if skipped:
         logger.warning("%s: what does not fit keeps its initial values: %s", source, skipped)
+    require_finite(weights, source)
     fitting = {key: value for key, value in weights.items() if key not in skipped.reshaped}
     model.load_state_dict(fitting, strict=False)
 

@@ -47,6 +47,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATTERN",
         help="names in the file that may be left out, as 'mask_head.*'",
     )
+    parser.add_argument(
+        "--weights",
+        metavar="NAME",
+        help="of a file with a moving average beside the weights, which: model, ema_model",
+    )
     return parser
 
 
@@ -89,6 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
             arguments=parse_arguments(options.arg),
             classes=options.classes,
             ignore=options.ignore,
+            weights=options.weights,
         )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

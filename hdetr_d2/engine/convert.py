@@ -19,7 +19,7 @@ from hdetr_d2.checkpoint.importers import (
     find_importer,
     keep_coco,
 )
-from hdetr_d2.checkpoint.weights import Misfit
+from hdetr_d2.checkpoint.weights import Misfit, require_finite
 from hdetr_d2.engine.build import build
 from hdetr_d2.engine.class_names import get_class_names, put_class_names
 from hdetr_d2.engine.config import config_text, load_config, save_config
@@ -51,6 +51,7 @@ def convert_checkpoint(
     arguments: Mapping[str, Any] | None = None,
     classes: str = "all",
     ignore: Sequence[str] = (),
+    weights: str | None = None,
 ) -> Converted:
     """Write `config.yaml` and `model.pth` for a published checkpoint.
 
@@ -62,6 +63,7 @@ def convert_checkpoint(
         classes: "coco80" keeps COCO's 80 classes of 91 category ids, "coco133" the 133 of panoptic
             COCO of 250; "all" keeps them all.
         ignore: patterns (`*` and `?`) of names in the file that may be left out.
+        weights: under which name of the file, where it holds a moving average, too.
 
     Raises:
         UserError: the file cannot be read, contradicts itself or its arguments, or has weights
@@ -69,8 +71,9 @@ def convert_checkpoint(
     """
     folder = _free_folder(output)
     importer = find_importer(source)
-    weights, stored = importer.load(path)
-    kept, ignored = _without(weights, ignore)
+    theirs, stored = importer.load(path, weights)
+    require_finite(theirs, path)
+    kept, ignored = _without(theirs, ignore)
     told = Arguments(importer.defaults, stored, arguments or {})
     imported = importer.read(told, kept)
     names = imported.class_names or class_names(imported.options["data.num_classes"], classes)
@@ -109,10 +112,11 @@ def _without(
 
 
 def _config(imported: Imported, names: Sequence[str], run: str) -> DictConfig:
-    """The recipe with the options of the published model."""
+    """The recipe with the options of the published model; all its weights are at hand."""
     cfg = load_config(shipped_config(imported.recipe))
     options = {
         **imported.options,
+        "model.backbone.pretrained": None,
         "train.output_dir": f"output/{run}",
     }
     for key, value in options.items():

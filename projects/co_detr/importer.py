@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hdetr_d2.checkpoint.files import read_checkpoint
-from hdetr_d2.checkpoint.importers import Arguments, Imported, Importer
+from hdetr_d2.checkpoint.importers import Arguments, Imported, Importer, choose_weights
 from hdetr_d2.checkpoint.importers.backbones import backbone_options
 from hdetr_d2.checkpoint.importers.deformable_detr_names import LABEL_TABLE, rename
 from hdetr_d2.checkpoint.importers.deformable_detr_names import unneeded as repeated
@@ -57,12 +57,15 @@ class CoDETRImporter(Importer):
         "classes": None,  # the file's
     }
 
-    def load(self, path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def load(
+        self, path: str | Path, weights: str | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """See `Importer.load`. The file may tell the names of the classes."""
         content = read_checkpoint(path)
         meta = content.get("meta")
         classes = meta.get("CLASSES") if isinstance(meta, dict) else None
-        return content["model"], {"classes": list(classes)} if classes else {}
+        told = {"classes": list(classes)} if classes else {}
+        return choose_weights(content, weights, path), told
 
     def read(self, arguments: Arguments, weights: Mapping[str, Tensor]) -> Imported:
         """See `Importer.read`."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from hdetr_d2.checkpoint import Checkpointer, load_for_inference, read_checkpoint
+from hdetr_d2.checkpoint.weights import put_weights
 from hdetr_d2.errors import UserError
 
 
@@ -253,3 +254,12 @@ def test_a_kill_at_any_moment_leaves_a_whole_last_checkpoint(tmp_path: Path) -> 
         assert content["model"]["bias"].tolist() == [float(step)] * 300
         steps += step
     assert steps > 0, "the kills all came at the first saves"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_finite_number_is_named(bad: float) -> None:
+    model = nn.Linear(2, 1)
+    weights = {"weight": torch.tensor([[1.0, bad]]), "bias": torch.ones(1)}
+    with pytest.raises(UserError, match="^a.pth holds weights that are no finite numbers: weight$"):
+        put_weights(model, weights, "a.pth")
+    assert model.weight.isfinite().all()

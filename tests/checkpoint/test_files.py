@@ -148,3 +148,30 @@ def test_no_code_of_a_file_is_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a readable checkpoint"):
         read_checkpoint(tmp_path / "evil.pth")
     assert not (tmp_path / "proof").exists()
+
+
+@pytest.mark.parametrize(
+    "kind", ["bool_", "int8", "int16", "uint32", "int64", "float16", "float32", "float64"]
+)
+def test_numpys_numbers_become_pythons(kind: str, tmp_path: Path) -> None:
+    number = getattr(np, kind)(1)
+    torch.save({"model": {"w": torch.ones(1)}, "best": {"AP": number}}, tmp_path / "a.pth")
+    found = read_checkpoint(tmp_path / "a.pth")["best"]["AP"]
+    assert found == 1 and type(found) is type(number.item())
+
+
+@pytest.mark.parametrize(
+    ("names", "right"),
+    [
+        (["module.a", "module.b.c"], ["a", "b.c"]),
+        (["_orig_mod.a", "_orig_mod.b"], ["a", "b"]),
+        (["module._orig_mod.module.a"], ["a"]),
+        (["a", "encoder._orig_mod.b"], ["a", "encoder.b"]),
+        (["module.a", "b"], ["module.a", "b"]),
+    ],
+)
+def test_the_prefixes_of_wrappers_are_left_out(
+    names: list[str], right: list[str], tmp_path: Path
+) -> None:
+    torch.save({"model": {name: torch.ones(1) for name in names}}, tmp_path / "a.pth")
+    assert list(read_checkpoint(tmp_path / "a.pth")["model"]) == right

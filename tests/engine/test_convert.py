@@ -1,10 +1,13 @@
 import argparse
+import socket
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import LazyConfig, instantiate
 
 from hdetr_d2.checkpoint import load_for_inference, read_checkpoint
@@ -182,3 +185,88 @@ def test_what_cannot_be_written_is_a_sentence(
     with pytest.raises(UserError, match="No space left on device"):
         convert_checkpoint(file, source="h-deformable-detr", output=tmp_path / "ours")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["theirs.pth"]
+
+
+def test_in_detectron2s_own_manner_without_a_network(
+    two_stage: dict, make_batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise AssertionError("something looks for the network")
+
+    file = save(tmp_path / "theirs.pth", two_stage, **ARGUMENTS, with_box_refine=True)
+    result = convert_checkpoint(file, source="h-deformable-detr", output=tmp_path / "ours")
+    monkeypatch.setattr(socket.socket, "connect", forbidden)
+    monkeypatch.setattr(socket, "getaddrinfo", forbidden)
+    model = instantiate(LazyConfig.load(str(result.config)).model)
+    assert not model.backbone.net.conv1.weight.requires_grad
+    with pytest.raises(UserError, match="pretrained=null: .* none was loaded"):
+        model(make_batch([2, 1], num_classes=3))
+    DetectionCheckpointer(model).load(str(result.weights))
+    written = read_checkpoint(result.weights)["model"]
+    assert all(torch.equal(value, written[name]) for name, value in model.state_dict().items())
+    assert all(loss.isfinite() for loss in model(make_batch([2, 1], num_classes=3)).values())
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_the_prefixes_of_wrappers_are_read(two_stage: dict, prefix: str, tmp_path: Path) -> None:
+    wrapped = {prefix + name: value for name, value in two_stage.items()}
+    files = [
+        save(tmp_path / f"{len(w)}{k}.pth", w, **ARGUMENTS, with_box_refine=True)
+        for k, w in enumerate((two_stage, wrapped))
+    ]
+    models = [
+        read_checkpoint(
+            convert_checkpoint(
+                file, source="h-deformable-detr", output=tmp_path / f"ours{index}"
+            ).weights
+        )["model"]
+        for index, file in enumerate(files)
+    ]
+    assert models[0].keys() == models[1].keys()
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+
+
+def test_numpys_numbers_among_the_arguments_are_numbers(two_stage: dict, tmp_path: Path) -> None:
+    arguments = {
+        **ARGUMENTS,
+        "with_box_refine": np.bool_(True),
+        "lr": np.float64(3e-4),
+        "epochs": np.int64(12),
+        "best": np.float32(0.5),
+    }
+    file = save(tmp_path / "theirs.pth", two_stage, **arguments)
+    result = convert_checkpoint(file, source="h-deformable-detr", output=tmp_path / "ours")
+    cfg = load_config(str(result.config))
+    assert (cfg.optimizer.lr, cfg.train.epochs) == (3e-4, 12)
+    file = save(tmp_path / "array.pth", two_stage, **ARGUMENTS, curve=np.ones(3))
+    with pytest.raises(UserError, match="it holds a numpy.* save its weights anew"):
+        convert_checkpoint(file, source="h-deformable-detr", output=tmp_path / "other")
+
+
+def test_an_average_beside_the_weights_is_chosen_by_the_user(
+    two_stage: dict, tmp_path: Path
+) -> None:
+    average = {f"module.{name}": value + 1 for name, value in two_stage.items()}
+    arguments = argparse.Namespace(**ARGUMENTS, with_box_refine=True)
+    file = tmp_path / "theirs.pth"
+    torch.save({"model": two_stage, "ema_model": average, "args": arguments}, file)
+    options = {"source": "h-deformable-detr", "output": tmp_path / "ours"}
+    with pytest.raises(UserError, match=r"\(model, ema_model\): --weights ema_model takes"):
+        convert_checkpoint(file, **options)
+    with pytest.raises(UserError, match="--weights ema: .* holds model, ema_model"):
+        convert_checkpoint(file, **options, weights="ema")
+    result = convert_checkpoint(file, **options, weights="ema_model")
+    written = read_checkpoint(result.weights)["model"]
+    name = "backbone.0.body.conv1.weight"
+    assert torch.equal(written["backbone.net.conv1.weight"], two_stage[name] + 1)
+
+
+def test_a_weight_that_is_no_number_is_named(two_stage: dict, tmp_path: Path) -> None:
+    weights = dict(two_stage)
+    weights["transformer.pos_trans.bias"] = torch.full_like(
+        weights["transformer.pos_trans.bias"], float("nan")
+    )
+    file = save(tmp_path / "theirs.pth", weights, **ARGUMENTS, with_box_refine=True)
+    with pytest.raises(UserError, match="no finite numbers: transformer.pos_trans.bias$"):
+        convert_checkpoint(file, source="h-deformable-detr", output=tmp_path / "ours")
+    assert not (tmp_path / "ours").exists()

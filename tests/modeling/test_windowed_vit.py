@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from hdetr_d2.errors import UserError
@@ -95,3 +96,18 @@ def test_other_families_have_no_windows():
         make(name="resnet10t")
     with pytest.raises(UserError, match="its attention cannot have windows"):
         make(options={**SMALL, "attn_type": "rope"})
+
+
+def test_weights_of_a_checkpoint_come_before_a_training():
+    weights, vit = make().state_dict(), make(pretrained=None)
+    image = torch.zeros(1, 3, 64, 64)
+    with pytest.raises(UserError, match="pretrained=null"):
+        vit(image)
+    vit.eval()(image)
+    vit.train().load_state_dict({k: v for k, v in weights.items() if "norm" in k}, strict=False)
+    with pytest.raises(UserError, match="pretrained=null"):
+        vit(image)
+    nn.ModuleDict({"backbone": vit}).load_state_dict(
+        {f"backbone.{name}": value for name, value in weights.items()}
+    )
+    vit(image)

@@ -6,6 +6,7 @@ Those of DETR and the Deformable-DETR family are here; a project brings its own,
 """
 
 from hdetr_d2.checkpoint.importers.arguments import Arguments
+from hdetr_d2.checkpoint.importers.averages import choose_weights
 from hdetr_d2.checkpoint.importers.base import Imported, Importer
 from hdetr_d2.checkpoint.importers.classes import CLASSES, COCO_IDS, class_names, keep_coco
 from hdetr_d2.checkpoint.importers.registry import find_importer
@@ -16,6 +17,7 @@ __all__ = [
     "Arguments",
     "Imported",
     "Importer",
+    "choose_weights",
     "class_names",
     "find_importer",
     "keep_coco",

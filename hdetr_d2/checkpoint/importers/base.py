@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hdetr_d2.checkpoint.files import read_checkpoint
 from hdetr_d2.checkpoint.importers.arguments import Arguments
+from hdetr_d2.checkpoint.importers.averages import choose_weights
 
 
 @dataclass
@@ -43,9 +44,14 @@ class Importer(ABC):
     name: str
     defaults: Mapping[str, Any]
 
-    def load(self, path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def load(
+        self, path: str | Path, weights: str | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The weights by the script's own names, and the arguments it was called with, if the file
         says; for a file of the form {"model": ..., "args": Namespace}. No code in it is run.
+
+        Args:
+            weights: under which name of the file, where it holds a moving average, too.
 
         Raises:
             UserError: the file cannot be read, or holds objects of any other kind.
@@ -53,7 +59,7 @@ class Importer(ABC):
         content = read_checkpoint(path, also=(argparse.Namespace,))
         arguments = content.get("args")
         known = isinstance(arguments, argparse.Namespace)
-        return content["model"], vars(arguments) if known else {}
+        return choose_weights(content, weights, path), vars(arguments) if known else {}
 
     @abstractmethod
     def read(self, arguments: Arguments, weights: Mapping[str, Tensor]) -> Imported:

@@ -44,6 +44,30 @@ def pretrained_skipped() -> bool:
     return _skipped.get()
 
 
+def expect_checkpoint(backbone: nn.Module) -> None:
+    """Let `backbone`, whose weights are random yet, train only after all of them were loaded.
+
+    Raises (later):
+        UserError: in a forward pass in training mode before that.
+    """
+    backbone.expects_checkpoint = True  # type: ignore[assignment]
+    backbone.register_load_state_dict_pre_hook(_note_weights)
+    backbone.register_forward_pre_hook(_require_weights)
+
+
+def _note_weights(backbone: nn.Module, state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
+    if all(f"{prefix}{name}" in state for name in backbone.state_dict()):
+        backbone.expects_checkpoint = False  # type: ignore[assignment]
+
+
+def _require_weights(backbone: nn.Module, images: Any) -> None:
+    if backbone.training and backbone.expects_checkpoint:
+        raise UserError(
+            "model.backbone.pretrained=null: the weights are those of a checkpoint, and none was "
+            "loaded: set train.init_checkpoint to it, or pretrained to true."
+        )
+
+
 def find_weights(
     pretrained: bool | str, name: str, options: Mapping[str, Any], classifier: nn.Module
 ) -> tuple[str, dict[str, Tensor]]:

@@ -41,7 +41,8 @@ class TimmBackbone(Backbone):
     Args:
         name: a timm model, with or without the tag of its weights.
         out_features: names of the maps to return.
-        pretrained: True for timm's weights, a path for those of a file, False for random ones.
+        pretrained: True for timm's weights, a path for those of a file, False for random ones; None
+            if a checkpoint will be loaded that holds them: until then the model cannot train.
         frozen: 0 trains everything, 1 freezes the stem, n > 1 the stem and the stages up to
             `res{n}`.
         norm: "frozen_bn" makes every BatchNorm a constant, "bn" keeps them trainable, "gn" puts
@@ -64,7 +65,7 @@ class TimmBackbone(Backbone):
         *,
         name: str,
         out_features: Sequence[str] = ("res3", "res4", "res5"),
-        pretrained: bool | str = True,
+        pretrained: bool | str | None = True,
         frozen: int = 0,
         norm: Norm | None = None,
         output_stride: int = 32,
@@ -92,6 +93,8 @@ class TimmBackbone(Backbone):
         pad_windows_first(self.net)
         if pretrained and not weights.pretrained_skipped():
             _load(self.net, classifier, name, pretrained, options)
+        if pretrained is None:
+            weights.expect_checkpoint(self)
         _freeze(self.net, modules_up_to(frozen, self.net, classifier, stages))
         _replace_norms(self.net, norm, name)
         if checkpointing:
@@ -125,11 +128,11 @@ class TimmBackbone(Backbone):
         return dict(self.shapes)
 
 
-def _check_plan(pretrained: bool | str, frozen: int, norm: str | None) -> None:
+def _check_plan(pretrained: bool | str | None, frozen: int, norm: str | None) -> None:
     """Raises UserError for wishes that contradict each other, whatever the model."""
     if norm not in (None, "frozen_bn", "bn", "gn"):
         raise UserError(f"model.backbone.norm must be frozen_bn, bn, gn or null, not {norm!r}.")
-    random = not pretrained and not weights.pretrained_skipped()
+    random = pretrained is False and not weights.pretrained_skipped()
     if random and (frozen or norm == "frozen_bn"):
         raise UserError(
             f"model.backbone.pretrained=false with frozen={frozen}, norm={norm} would freeze "

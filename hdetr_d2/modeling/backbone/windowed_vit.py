@@ -38,7 +38,8 @@ class WindowedViT(Backbone):
         image_size: of the images whose patches have a learned position, which is resampled for
             others; 512 with patches of 16 are the 32 x 32 positions of a pretraining with 448 and
             patches of 14.
-        pretrained: True for timm's weights, a path for those of a file, False for random ones.
+        pretrained: True for timm's weights, a path for those of a file, False for random ones; None
+            if a checkpoint will be loaded that holds them: until then the model cannot train.
         drop_path_rate: stochastic depth of the last block; the others have less.
         checkpointing: recompute activations in the backward pass to save memory.
         options: further arguments of the timm model.
@@ -58,7 +59,7 @@ class WindowedViT(Backbone):
         global_every: int,
         patch_size: int = 16,
         image_size: int = 512,
-        pretrained: bool | str = True,
+        pretrained: bool | str | None = True,
         drop_path_rate: float = 0.0,
         checkpointing: bool = False,
         options: Mapping[str, Any] | None = None,
@@ -76,6 +77,8 @@ class WindowedViT(Backbone):
         self.net.norm = nn.Identity()
         if pretrained and not weights.pretrained_skipped():
             _load(self.net, classifier, name, pretrained, options)
+        if pretrained is None:
+            weights.expect_checkpoint(self)
         _open_windows(self.net.blocks, global_every, name)
         self.norm = nn.LayerNorm(self.net.embed_dim)
         self.window = window
