@@ -16,9 +16,11 @@ from detectron2.data import (
 from torch.utils.data import DataLoader, Dataset
 
 from hdetr_d2.data.images import BadImageError
+from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.data.plain_mapper import Mapper, placed
 from hdetr_d2.data.random_state import stream_seed
 from hdetr_d2.data.repeats import repeat_factors
+from hdetr_d2.data.resized import describe_lost
 from hdetr_d2.data.sampler import StreamSampler
 from hdetr_d2.errors import UserError
 
@@ -180,6 +182,9 @@ def build_train_loader(
         start_iteration=start_iteration,
         factors=repeat_factors(dicts, repeat_threshold),
     )
+    # Mappers of others say nothing about what they do to an image.
+    if isinstance(mapper, DetrMapper) and (lost := describe_lost(dicts, mapper.augmentations)):
+        logger.warning(f"data set {dataset!r}: {lost}")
     skip_bad = on_bad_image == "skip"
     train_dataset = TrainDataset(dicts=dicts, mapper=mapper, seed=seed, skip_bad=skip_bad)
     return TrainLoader(train_dataset, sampler, num_workers, pin_memory)
