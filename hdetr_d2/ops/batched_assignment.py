@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.ops.batched_assignment_reference import batched_assignment_reference
+from hdetr_d2.ops.derivative import refuse_vmap
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 
 if is_defined("batched_assignment"):
@@ -51,9 +52,11 @@ def batched_assignment(
         ValueError: shapes, capacities or, on the host, counts that do not fit each other. A GPU is
             not waited for: there a count is taken as the nearest that fits.
         TypeError: costs that are not floating or counts that are not integers.
+        RuntimeError: within `torch.vmap`.
     """
     costs = [cost] if isinstance(cost, Tensor) else list(cost)
     capacities = _capacities(capacity, len(costs))
+    refuse_vmap("batched_assignment", (*costs, num_targets))
     _check(costs, num_targets)
     if not costs:
         return []

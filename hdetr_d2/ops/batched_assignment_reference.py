@@ -8,6 +8,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from hdetr_d2.ops.derivative import is_transformed
+
 # Beyond this a cost says "never", like inf and nan: sums of such costs would leave float32. The
 # float32 nearest to 1e30 is a little more, and counts as 1e30.
 _LARGEST_COST = float(np.float32(1e30))
@@ -19,7 +21,15 @@ def batched_assignment_reference(
     """The same as `batched_assignment` with lists, which are not checked here.
 
     Solved in float64 on the host.
+
+    Raises:
+        RuntimeError: within `torch.vmap` or `torch.func`.
     """
+    if any(map(is_transformed, (*costs, num_targets))):
+        raise RuntimeError(
+            "batched_assignment without kernels does not run in torch.vmap or torch.func: SciPy "
+            "cannot read their tensors."
+        )
     counts = num_targets.long().cpu().numpy()
     return [
         torch.from_numpy(_solve_all(cost.detach().double().cpu().numpy(), counts, capacity)).to(

@@ -1,15 +1,163 @@
-"""What operators answer to a derivative that they do not have."""
+"""Derivatives of a compiled operator in all of PyTorch's modes.
 
-from collections.abc import Callable
+`torch.library.register_autograd` serves reverse mode alone: it drops the tangents of forward mode
+without a word and fails within `torch.func`. What is registered here stands at the same place of
+the dispatcher and serves all of them. It needs some of PyTorch's internals, which this file keeps
+together.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import torch
 from torch import Tensor
+from torch._functorch.utils import enable_single_level_autograd_function
+from torch.autograd import forward_ad
+from torch.autograd.function import _SingleLevelFunction
 
 
-def no_second_derivative(op: str) -> Callable[..., NoReturn]:
-    """The backward of a backward, for `torch.library.register_autograd`."""
+@dataclass(frozen=True)
+class Derivative:
+    """The rules of one operator.
 
-    def refuse(ctx: Any, *gradients: Tensor) -> NoReturn:
-        raise RuntimeError(f"{op} has no second derivative: it can be differentiated once.")
+    save: (context, arguments, output) in a forward that reverse mode follows.
+    backward: (context, gradients of the outputs) to a gradient or None of each argument.
+    tangent: (arguments, their tangents, None where there is none) to the output's tangent.
+    """
 
-    return refuse
+    save: Callable[[Any, tuple, Any], None]
+    backward: Callable[..., Any]
+    tangent: Callable[[Sequence[Any], Sequence[Tensor | None]], Tensor]
+
+
+def no_second_derivative(name: str) -> Derivative:
+    """Of the operator that is the backward of `name`."""
+
+    def refuse(*arguments: Any) -> NoReturn:
+        raise RuntimeError(f"{name} has no second derivative: it can be differentiated once.")
+
+    return Derivative(save=lambda *arguments: None, backward=refuse, tangent=refuse)
+
+
+def register_derivative(name: str, rules: Derivative, library: torch.library.Library) -> None:
+    """Also for `torch.vmap`: operators whose tensors have one batch as their first axis."""
+    op = getattr(torch.ops.hdetr_d2, name).default
+    function = _function(op, rules)
+
+    def differentiate(keys: Any, *arguments: Any) -> Any:
+        if any(tangent is not None for tangent in _tangents(arguments)):
+            return _dual(op, rules, arguments)
+        if not torch.is_grad_enabled() or not any(map(_requires_grad, arguments)):
+            return _below(op, keys, arguments)
+        # As within PyTorch's own operators: of nested transforms this is the turn of one.
+        with enable_single_level_autograd_function():
+            return function.apply(keys, *arguments)
+
+    library.impl(name, differentiate, "Autograd", with_keyset=True)
+    torch.library.register_vmap(op, _over_batch(op), lib=library)
+
+
+def is_transformed(tensor: Tensor) -> bool:
+    """Whether `torch.func` or `torch.vmap` is at work on it, so that its numbers are not known."""
+    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+
+
+def refuse_vmap(name: str, tensors: Sequence[Tensor]) -> None:
+    """For an operator that `torch.vmap` cannot map.
+
+    Raises:
+        RuntimeError: it maps one of the tensors.
+    """
+    if not torch.compiler.is_compiling() and any(map(_is_mapped, tensors)):
+        raise RuntimeError(f"{name} does not run in torch.vmap: it takes a batch as it is.")
+
+
+def _is_mapped(tensor: Tensor) -> bool:
+    while is_transformed(tensor):
+        if torch._C._functorch.is_batchedtensor(tensor):
+            return True
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return False
+
+
+def _function(op: Any, rules: Derivative) -> Any:
+    class Reverse(_SingleLevelFunction):
+        @staticmethod
+        def forward(ctx: Any, keys: Any, *arguments: Any) -> Any:
+            with _for_the_next_transform():
+                output = _below(op, keys, arguments)
+            rules.save(ctx, arguments, output)
+            return output
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Tensor) -> Any:
+            found = rules.backward(ctx, *gradients)
+            return None, *(found if isinstance(found, tuple) else (found,))
+
+    return Reverse
+
+
+@contextmanager
+def _for_the_next_transform() -> Iterator[None]:
+    """A forward is entered with gradients off, which for a transform further out they are not."""
+    if not torch._C._are_functorch_transforms_active():
+        yield
+        return
+    with torch.enable_grad(), forward_ad._set_fwd_grad_enabled(True):
+        yield
+
+
+def _below(op: Any, keys: Any, arguments: Sequence[Any]) -> Any:
+    """What comes after autograd in the dispatcher: the kernels, or the next transform."""
+    with torch._C._AutoDispatchBelowAutograd():
+        return op.redispatch(keys & torch._C._after_autograd_keyset, *arguments)
+
+
+def _dual(op: Any, rules: Derivative, arguments: Sequence[Any]) -> Tensor:
+    """Forward mode. Tangents do not reach what reverse mode would save, so both in one are refused;
+    torch.func.grad of torch.func.jvp is not: these are two levels.
+    """
+    if torch.is_grad_enabled() and any(map(_requires_grad, arguments)):
+        no_second_derivative(op._opname).backward()
+    primals = [forward_ad.unpack_dual(a).primal if _is_tensor(a) else a for a in arguments]
+    return forward_ad.make_dual(op(*primals), rules.tangent(primals, _tangents(arguments)))
+
+
+def _tangents(arguments: Sequence[Any]) -> list[Tensor | None]:
+    """Of each argument; none at all outside of forward mode."""
+    if forward_ad._current_level < 0:
+        return []
+    return [forward_ad.unpack_dual(a).tangent if _is_tensor(a) else None for a in arguments]
+
+
+def _is_tensor(argument: Any) -> bool:
+    return isinstance(argument, Tensor)
+
+
+def _requires_grad(argument: Any) -> bool:
+    return _is_tensor(argument) and argument.requires_grad
+
+
+def _over_batch(op: Any) -> Callable[..., Any]:
+    """The mapped axis becomes part of the batch, and one of its own again in what comes out."""
+
+    def compute(info: Any, axes: Sequence[int | None], *arguments: Any) -> Any:
+        times = info.batch_size
+        pairs = zip(arguments, axes, strict=True)
+        outputs = op(*(_fold(a, axis, times) if _is_tensor(a) else a for a, axis in pairs))
+        if isinstance(outputs, Tensor):
+            return _unfold(outputs, times), 0
+        return tuple(_unfold(each, times) for each in outputs), (0,) * len(outputs)
+
+    return compute
+
+
+def _fold(tensor: Tensor, axis: int | None, times: int) -> Tensor:
+    each = tensor.expand(times, *tensor.shape) if axis is None else tensor.movedim(axis, 0)
+    return each.flatten(0, 1)
+
+
+def _unfold(tensor: Tensor, times: int) -> Tensor:
+    return tensor.unflatten(0, (times, tensor.shape[0] // times))

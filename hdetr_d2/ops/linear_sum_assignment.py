@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from hdetr_d2.ops.batched_assignment import batched_assignment
+from hdetr_d2.ops.derivative import refuse_vmap
 
 
 def linear_sum_assignment(
@@ -29,7 +30,9 @@ def linear_sum_assignment(
 
     Raises:
         ValueError: what is given is not a matrix.
+        RuntimeError: within `torch.vmap`.
     """
+    refuse_vmap("linear_sum_assignment", costs)
     for cost in costs:
         if cost.dim() != 2:
             raise ValueError(f"A cost must be Tensor[N, M], not of shape {tuple(cost.shape)}.")

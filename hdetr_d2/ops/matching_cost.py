@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.ops.costs import ClassCost, CostWeights, FocalCost, SoftmaxCost
+from hdetr_d2.ops.derivative import refuse_vmap
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.matching_cost_checks import check_arguments
 from hdetr_d2.ops.matching_cost_reference import matching_cost_reference
@@ -59,7 +60,9 @@ def matching_cost(
         ValueError: shapes or devices that do not fit each other; of tensors on the host also
             numbers of targets and labels that cannot be.
         TypeError: logits or boxes that are not floating, labels or counts that are not integers.
+        RuntimeError: within `torch.vmap`.
     """
+    refuse_vmap("matching_cost", (logits, boxes, labels, target_boxes, num_targets))
     check_arguments(logits, boxes, labels, target_boxes, num_targets)
     boxes, target_boxes = boxes.detach().float(), target_boxes.detach().float()
     tensors = (logits.detach(), boxes, labels.long(), target_boxes, num_targets.long())

@@ -26,6 +26,8 @@ def matching_cost_reference(
     """
     layers = len(logits) // max(len(labels), 1)
     labels, num_targets = labels.repeat(layers, 1), num_targets.repeat(layers)
+    # `no_grad` says nothing to forward mode.
+    logits, boxes, target_boxes = logits.detach(), boxes.detach(), target_boxes.detach()
     boxes, target_boxes = boxes.float(), target_boxes.float().repeat(layers, 1, 1)
     is_target = torch.arange(labels.shape[1], device=labels.device) < num_targets[:, None]
     with without_autocast(logits.device):

@@ -1,12 +1,13 @@
 """What PyTorch must know of the compiled op: shapes without data, the derivative, and autocast."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hdetr_d2.ops.derivative import no_second_derivative
+from hdetr_d2.ops.derivative import Derivative, no_second_derivative, register_derivative
 
 _OP = "hdetr_d2::ms_deform_attn"
 _BACKWARD = "hdetr_d2::ms_deform_attn_backward"
@@ -73,13 +74,47 @@ def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, Tensor, Tens
     return by_value, None, by_locations, by_weights
 
 
+def _tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Tensor:
+    """Linear in value and weights; by locations as `_slope` has it."""
+    value, sizes, locations, weights = arguments
+    by_value, _, by_locations, by_weights = tangents
+    op = torch.ops.hdetr_d2.ms_deform_attn
+    parts = []
+    if by_value is not None:
+        parts.append(op(by_value, sizes, locations, weights))
+    if by_locations is not None:
+        parts.append(_slope(value, sizes, locations, weights, by_locations))
+    if by_weights is not None:
+        parts.append(op(value, sizes, locations, by_weights))
+    return functools.reduce(torch.add, parts)
+
+
+def _slope(
+    value: Tensor, sizes: Sequence[int], locations: Tensor, weights: Tensor, tangent: Tensor
+) -> Tensor:
+    """Between two cells a sample is linear in x and in y: its slope is the difference of the
+    samples on the two borders, and what is summed here are these four samples of every point.
+    """
+    flat = [locations.new_full((), size) for size in sizes]
+    cells = torch.stack(flat).view(-1, 2).flip(-1)[:, None]  # [L, 1, 2]: (W, H)
+    first = (locations * cells - 0.5).floor()
+    (x, y), (x0, y0) = locations.unbind(-1), ((first + 0.5) / cells).unbind(-1)
+    x1, y1 = ((first + 1.5) / cells).unbind(-1)
+    across, down = (weights[..., None] * (tangent * cells)).unbind(-1)
+    borders = [torch.stack(place, -1) for place in ((x1, y), (x0, y), (x, y1), (x, y0))]
+    rates = torch.cat([across, -across, down, -down], -1)
+    return torch.ops.hdetr_d2.ms_deform_attn(value, sizes, torch.cat(borders, -2), rates)
+
+
 def register() -> torch.library.Library:
     """Tells PyTorch; the rules hold as long as the answer is kept."""
     library = torch.library.Library("hdetr_d2", "FRAGMENT")
     torch.library.register_fake(_OP, _fake, lib=library)
     torch.library.register_fake(_BACKWARD, _fake_backward, lib=library)
-    torch.library.register_autograd(_OP, _backward, setup_context=_save, lib=library)
-    torch.library.register_autograd(_BACKWARD, no_second_derivative("ms_deform_attn"), lib=library)
+    rules = Derivative(save=_save, backward=_backward, tangent=_tangent)
+    register_derivative("ms_deform_attn", rules, library)
+    refusal = no_second_derivative("ms_deform_attn")
+    register_derivative("ms_deform_attn_backward", refusal, library)
     for key in ("AutocastCPU", "AutocastCUDA"):
         library.impl("ms_deform_attn", _autocast, key)
     return library

@@ -5,6 +5,7 @@ import functools
 import torch
 from torch import Tensor
 
+from hdetr_d2.ops.derivative import is_transformed
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.sigmoid_focal_loss_reference import sigmoid_focal_loss_reference
 from hdetr_d2.ops.sigmoid_focal_loss_rules import register
@@ -81,7 +82,7 @@ def _check_labels(labels: Tensor, classes: int) -> None:
     """On the host, where that costs little; of a fake tensor nothing is known."""
     if labels.device.type != "cpu" or type(labels) is not Tensor or torch.compiler.is_compiling():
         return
-    if not labels.numel():
+    if is_transformed(labels) or not labels.numel():
         return
     for extreme in map(int, labels.aminmax()):
         if not -2 <= extreme < classes:

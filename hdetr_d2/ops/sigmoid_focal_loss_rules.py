@@ -1,11 +1,12 @@
 """What PyTorch must know of the compiled op: shapes without data, and the derivative."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hdetr_d2.ops.derivative import no_second_derivative
+from hdetr_d2.ops.derivative import Derivative, no_second_derivative, register_derivative
 
 _OP = "hdetr_d2::sigmoid_focal_loss"
 _BACKWARD = "hdetr_d2::sigmoid_focal_loss_backward"
@@ -33,12 +34,23 @@ def _backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, None, None, None]:
     return gradient, None, None, None
 
 
+def _tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Tensor:
+    """A layer's loss is a sum over its logits, each with its own slope."""
+    logits, labels, *form = arguments
+    (tangent, *_) = tangents
+    assert tangent is not None  # labels are integers
+    ones = logits.new_ones(logits.shape[0], dtype=torch.float32)
+    slopes = torch.ops.hdetr_d2.sigmoid_focal_loss_backward(ones, logits.float(), labels, *form)
+    return (slopes * tangent).sum((1, 2, 3))
+
+
 def register() -> torch.library.Library:
     """Tells PyTorch; the rules hold as long as the answer is kept."""
     library = torch.library.Library("hdetr_d2", "FRAGMENT")
     torch.library.register_fake(_OP, _fake, lib=library)
     torch.library.register_fake(_BACKWARD, _fake_backward, lib=library)
-    torch.library.register_autograd(_OP, _backward, setup_context=_save, lib=library)
-    refuse = no_second_derivative("sigmoid_focal_loss")
-    torch.library.register_autograd(_BACKWARD, refuse, lib=library)
+    rules = Derivative(save=_save, backward=_backward, tangent=_tangent)
+    register_derivative("sigmoid_focal_loss", rules, library)
+    refusal = no_second_derivative("sigmoid_focal_loss")
+    register_derivative("sigmoid_focal_loss_backward", refusal, library)
     return library
