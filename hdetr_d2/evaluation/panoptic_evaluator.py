@@ -8,7 +8,7 @@ from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
-from hdetr_d2.data.panoptic import read_segment_ids
+from hdetr_d2.data.panoptic import segment_ids
 from hdetr_d2.errors import UserError
 from hdetr_d2.evaluation.panoptic_quality import count_segments, qualities
 
@@ -47,7 +47,7 @@ class PanopticEvaluator(DatasetEvaluator):
         """
         for item, output in zip(inputs, outputs, strict=True):
             ids, segments = output["panoptic_seg"]
-            truth = read_segment_ids(item["pan_seg_file_name"])
+            truth = segment_ids(item).pixels
             given = (truth, item["segments_info"], ids.cpu().numpy(), segments)
             self._counts += count_segments(*given, len(self._counts))
             self._images += 1
