@@ -9,6 +9,7 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import pycocotools.mask as mask_utils
@@ -48,7 +49,9 @@ def detections(count: int, fed: Size, size: Size, device: str) -> Instances:
     found.pred_queries = torch.arange(count, device=device)
     level = torch.zeros(1, 1, 1, 1, device=device)
     maps = Maps({}, [level], Memory(level, level, ((1, 1),), level), fed, [fed], [fed])
-    add_masks([{"instances": found}], Ellipses(), Predictions(level, level, states), maps)
+    add_masks(
+        [{"instances": found}], cast(MaskHead, Ellipses()), Predictions(level, level, states), maps
+    )
     return found
 
 
