@@ -1,12 +1,13 @@
 """`ms_deform_attn` under the names and signatures by which other projects call their own kernel.
 
 docs/OPS.md has the line that makes each of them use it. Where a caller has the level sizes as a
-device tensor they are read on the host, which waits for the device: once for every tensor object
-(again if the tensor was written to since), so once a forward pass if all layers share the tensor.
-Level starts and `im2col_step` are taken because they are given: levels follow each other, and any
-batch runs at once.
+tensor they are read on the host: one that is there in every call, which costs nothing; one on a
+device, which is waited for, once for every tensor object and again when PyTorch knows that it was
+written to. So once a forward pass if all layers share the tensor. `im2col_step` is taken because it
+is given: any batch runs at once.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -20,25 +21,55 @@ from hdetr_d2.ops.ms_deform_attn_rules import exact_arguments
 LevelShapes: TypeAlias = Tensor | Sequence[tuple[int, int]]
 """(H, W) of each level: `Tensor[L, 2]` integer on any device, or numbers on the host."""
 
-# The tensor (by identity, as long as it lives) -> its version when it was read, and what was read.
+# The tensor (by identity, as long as it lives) -> what is known of its memory when it was read, and
+# what was read.
 _known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
 def host_shapes(shapes: LevelShapes) -> list[tuple[int, int]]:
-    """The sizes as numbers on the host; a tensor is read once, as the head of this file says."""
+    """The sizes as numbers on the host."""
     if not isinstance(shapes, Tensor):
         return [(height, width) for height, width in shapes]
-    if shapes.is_inference():  # has no version: nobody can tell whether it was written to
-        return _read(shapes)
-    version, known = _known.get(shapes, (None, []))
-    if version != shapes._version:
-        known = _read(shapes)
-        _known[shapes] = shapes._version, known
+    return [(height, width) for height, width in _on_host(shapes)]
+
+
+def _checked_shapes(shapes: LevelShapes, starts: Tensor | None) -> list[tuple[int, int]]:
+    """The same.
+
+    Raises:
+        ValueError: levels that do not follow each other in their order.
+    """
+    sizes = host_shapes(shapes)
+    if starts is None or not (isinstance(shapes, Tensor) or _is_on_host(starts)):
+        return sizes  # who has the sizes on the host does not want to wait
+    *wanted, _ = itertools.accumulate((height * width for height, width in sizes), initial=0)
+    if _on_host(starts) != wanted:
+        raise ValueError(
+            f"level_start_index is {_on_host(starts)}, but here levels follow each other in the "
+            f"order of their sizes: {wanted}."
+        )
+    return sizes
+
+
+def _on_host(tensor: Tensor) -> list:
+    """Its numbers, read as the head of this file says."""
+    # An inference tensor has no version: nobody can tell whether it was written to.
+    if _is_on_host(tensor) or tensor.is_inference():
+        return _read(tensor)
+    state = tensor._version, tensor.data_ptr()
+    before, known = _known.get(tensor, (None, []))
+    if before != state:
+        known = _read(tensor)
+        _known[tensor] = state, known
     return known
 
 
-def _read(shapes: Tensor) -> list[tuple[int, int]]:
-    return [(height, width) for height, width in shapes.tolist()]
+def _is_on_host(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu"
+
+
+def _read(tensor: Tensor) -> list:
+    return tensor.tolist()
 
 
 def ms_deform_attn_forward(
@@ -51,8 +82,11 @@ def ms_deform_attn_forward(
 ) -> Tensor:
     """With `ms_deform_attn_backward`, what Deformable-DETR's module `MultiScaleDeformableAttention`
     has: this file can stand in its place where it was never built.
+
+    Raises:
+        ValueError: levels that do not follow each other in their order.
     """
-    shapes = host_shapes(value_spatial_shapes)
+    shapes = _checked_shapes(value_spatial_shapes, value_level_start_index)
     return ms_deform_attn(value, shapes, sampling_locations, attention_weights)
 
 
@@ -88,7 +122,8 @@ def transformers_forward(
     """In place of `MultiScaleDeformableAttention.forward` of Hugging Face transformers, which has
     the sizes on the host.
     """
-    return ms_deform_attn(value, value_spatial_shapes_list, sampling_locations, attention_weights)
+    shapes = _checked_shapes(value_spatial_shapes_list, level_start_index)
+    return ms_deform_attn(value, shapes, sampling_locations, attention_weights)
 
 
 def ms_deform_attn_backward(

@@ -59,7 +59,8 @@ def forget_shapes() -> Iterator[None]:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """The tensors of level sizes that were read on the host, in order."""
+    """The tensors that were read as from a device, in order."""
+    monkeypatch.setattr(drop_in, "_is_on_host", lambda tensor: False)
     seen: list[Tensor] = []
     read = drop_in._read
     monkeypatch.setattr(drop_in, "_read", lambda shapes: seen.append(shapes) or read(shapes))
@@ -126,10 +127,10 @@ def test_a_tensor_of_sizes_is_read_once(reads):
     sizes, starts = level_tensors(shapes)
     for _ in range(3):
         drop_in.MSDeformAttnFunction.apply(value, sizes, starts, locations, weights, 64)
-    assert len(reads) == 1
+    assert [id(tensor) for tensor in reads] == [id(sizes), id(starts)]
     same = sizes.clone()  # another object, even if it holds the same
     drop_in.MSDeformAttnFunction.apply(value, same, starts, locations, weights, 64)
-    assert len(reads) == 2
+    assert len(reads) == 3
 
 
 def test_a_backward_pass_reads_nothing(reads):
@@ -137,7 +138,7 @@ def test_a_backward_pass_reads_nothing(reads):
     sizes, starts = level_tensors(shapes)
     value.requires_grad_()
     TheirFunction.apply(value, sizes, starts, locations, weights, 64).sum().backward()
-    assert len(reads) == 1
+    assert len(reads) == 2
 
 
 def test_a_tensor_that_was_written_to_is_read_again(reads):
@@ -148,10 +149,54 @@ def test_a_tensor_that_was_written_to_is_read_again(reads):
     assert len(reads) == 2
 
 
-def test_a_tensor_that_is_gone_is_forgotten():
+def test_a_tensor_with_other_memory_is_read_again(reads):
+    sizes, _ = level_tensors(SHAPES)
+    assert drop_in.host_shapes(sizes) == [(3, 4), (2, 2)]
+    sizes.data = torch.tensor([(2, 2), (3, 4)])
+    assert drop_in.host_shapes(sizes) == [(2, 2), (3, 4)]
+
+
+def through_numpy(sizes: Tensor) -> None:
+    sizes.numpy()[:] = [(4, 3), (2, 2)]
+
+
+def through_data(sizes: Tensor) -> None:
+    sizes.data.copy_(torch.tensor([(4, 3), (2, 2)]))
+
+
+def through_an_alias(sizes: Tensor) -> None:
+    torch.from_dlpack(sizes.detach()).copy_(torch.tensor([(4, 3), (2, 2)]))
+
+
+@pytest.mark.parametrize("write", [through_numpy, through_data, through_an_alias])
+def test_writes_that_pytorch_does_not_count_are_seen_on_the_host(write):
+    """The new sizes have as many cells: nothing else would notice."""
+    value, shapes, locations, weights = random_inputs()
+    sizes, starts = level_tensors(shapes)
+    before = drop_in.ms_deform_attn_forward(value, sizes, starts, locations, weights, 64)
+    assert torch.equal(before, ms_deform_attn(value, shapes, locations, weights))
+    write(sizes)
+    after = drop_in.ms_deform_attn_forward(value, sizes, starts, locations, weights, 64)
+    assert torch.equal(after, ms_deform_attn(value, [(4, 3), (2, 2)], locations, weights))
+
+
+@pytest.mark.parametrize("starts", [[4, 0], [0, 4], [0, 12, 16]])
+def test_levels_in_another_order_are_refused(starts):
+    value, shapes, locations, weights = random_inputs()
+    sizes, _ = level_tensors(shapes)
+    message = r"follow each other in the order of their sizes: \[0, 12\]"
+    for given in (sizes, [*shapes]):
+        with pytest.raises(ValueError, match=message):
+            drop_in.MSDeformAttnFunction.apply(
+                value, given, torch.tensor(starts), locations, weights, 64
+            )
+
+
+def test_a_tensor_that_is_gone_is_forgotten(reads):
     sizes, _ = level_tensors(SHAPES)
     drop_in.host_shapes(sizes)
     assert len(drop_in._known) == 1
+    reads.clear()
     del sizes
     gc.collect()
     assert len(drop_in._known) == 0
