@@ -18,6 +18,7 @@ from hdetr_d2.data import register_datasets
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
+from hdetr_d2.inference.predictor import check_score_threshold
 from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.visualization import Example, Shapes, contact_sheet
 
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--images {args.images} must be at least 1")
     setup_logger(name="hdetr_d2")
     try:
+        check_score_threshold(args.score_threshold)
         predictor = Predictor(
             args.checkpoint or args.run / "model_final.pth", device=args.device, trust=args.trust
         )

@@ -13,7 +13,7 @@ from hdetr_d2.data.images import BadImageError
 from hdetr_d2.data.survey import pages_sentence, survey
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.files import Source, find_images, is_drawn_in_place
-from hdetr_d2.inference.predictor import Predictor
+from hdetr_d2.inference.predictor import Predictor, check_score_threshold
 from hdetr_d2.inference.results import Result, coco_content, coco_results
 from hdetr_d2.visualization import Shapes, draw_shapes
 
@@ -39,7 +39,7 @@ def predict(
         images: a file, a folder (with its subfolders), or a list of these.
         output: folder for `predictions.json` (a COCO json) and `pictures/`; None writes nothing.
             The pictures of an earlier call are not looked at, should it lie in a folder of images.
-        score_threshold: detections below it are left out.
+        score_threshold: detections below it are left out; from 0 to 1.
         device: "auto", "cpu", "cuda", "cuda:1", ...
         batch_size: images of one forward pass.
         trust: packages of your own that the model has classes of: they are imported.
@@ -49,9 +49,10 @@ def predict(
         from 1 in the order of `find_images`.
 
     Raises:
-        UserError: no image can be read, or the checkpoint or device cannot be used. One broken
-            image among others is named in the log and left out.
+        UserError: no image can be read, the checkpoint or device cannot be used, or no score can
+            be the threshold. One broken image among others is named in the log and left out.
     """
+    check_score_threshold(score_threshold)
     paths = find_images(images, besides=None if output is None else Path(output) / PICTURES)
     if with_pages := survey([*map(str, paths)]).with_pages:
         logger.warning(pages_sentence(with_pages))

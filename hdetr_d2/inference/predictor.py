@@ -60,7 +60,7 @@ class Predictor:
 
         Args:
             images: one, or any number of them; a generator is asked for `batch_size` at a time.
-            score_threshold: detections below it are left out.
+            score_threshold: detections below it are left out; from 0 to 1.
             batch_size: images of one forward pass.
 
         Returns:
@@ -68,8 +68,9 @@ class Predictor:
             counts the images from 1.
 
         Raises:
-            UserError: an image cannot be read, or is no image.
+            UserError: an image cannot be read, or is no image; a threshold that no score is.
         """
+        check_score_threshold(score_threshold)
         given = [images] if isinstance(images, Picture) else images
         results: list[Result] = []
         for image_id, (image, shapes) in enumerate(self.detect(given, batch_size), start=1):
@@ -132,6 +133,17 @@ class Predictor:
                 yield image, item
             else:
                 yield image, shapes_of(next(outputs)["instances"])
+
+
+def check_score_threshold(threshold: float) -> None:
+    """Scores are from 0 to 1.
+
+    Raises:
+        UserError: the threshold is not: nothing, or everything, would be above it.
+    """
+    if not 0 <= threshold <= 1:  # NaN is neither
+        percent = f"; for {threshold:g} percent write {threshold / 100:g}" if threshold > 1 else ""
+        raise UserError(f"score_threshold={threshold:g} must be from 0 to 1{percent}")
 
 
 def file_name(image: Picture) -> str | None:

@@ -1,6 +1,6 @@
 """The detector around every architecture and scheme of this project."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -15,6 +15,7 @@ from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.neck import Neck
 from hdetr_d2.modeling.panoptic import PanopticMerger
 from hdetr_d2.modeling.postprocessing import BestPairs, Pick, to_original_size, top_detections
+from hdetr_d2.modeling.precision import check_precision
 from hdetr_d2.modeling.preprocessing import Preprocessing
 from hdetr_d2.modeling.segmentation import add_masks, add_panoptic
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
@@ -71,6 +72,7 @@ class DETR(nn.Module):
 
     Raises:
         ValueError: parts that do not go together.
+        UserError: parameters that are not float32, here or after `to`, `half` and the like.
     """
 
     def __init__(
@@ -132,6 +134,17 @@ class DETR(nn.Module):
         )
         self.progress = 0.0
         freeze_parameters(self, freeze)
+        check_precision(self)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "DETR":
+        """What `to`, `half`, `double` and the like go through, of a model around this one too.
+
+        Raises:
+            UserError: parameters that are no longer float32.
+        """
+        super()._apply(fn, recurse)
+        check_precision(self)
+        return self
 
     @property
     def device(self) -> torch.device:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ from detectron2.structures import Boxes, Instances
 from PIL import Image
 from torch import nn
 
+from hdetr_d2.commands import contact_sheet
+from hdetr_d2.commands import predict as predict_command
 from hdetr_d2.data.images import BadImageError
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.errors import UserError
-from hdetr_d2.inference import Predictor
+from hdetr_d2.inference import Predictor, predict
 from hdetr_d2.inference.predictor import shapes_of
 from hdetr_d2.visualization import Shapes
 
@@ -187,3 +190,40 @@ def test_no_images_give_nothing(finder: Predictor) -> None:
 def test_a_batch_of_nothing_is_a_sentence(finder: Predictor) -> None:
     with pytest.raises(UserError, match="batch_size=0 must be at least 1"):
         finder([], batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "sentence"),
+    [
+        (50, "score_threshold=50 must be from 0 to 1; for 50 percent write 0.5"),
+        (1.01, "score_threshold=1.01 must be"),
+        (-0.1, "score_threshold=-0.1 must be from 0 to 1$"),
+        (float("nan"), "score_threshold=nan must be from 0 to 1$"),
+        (float("inf"), "score_threshold=inf must be from 0 to 1"),
+    ],
+)
+def test_a_threshold_that_no_score_is(finder: Predictor, threshold: float, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        finder([], score_threshold=threshold)
+    with pytest.raises(UserError, match=sentence):  # before anything is looked at
+        predict("missing.pth", "missing.png", score_threshold=threshold)
+
+
+@pytest.mark.parametrize("threshold", ["50", "nan"])
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [(predict_command, ["missing.pth", "missing.png"]), (contact_sheet, ["missing"])],
+    ids=["predict", "contact-sheet"],
+)
+def test_commands_refuse_such_a_threshold(
+    command: ModuleType, arguments: list[str], threshold: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        command.main([*arguments, "--score-threshold", threshold])
+    assert stop.value.code == 2
+    assert f"error: score_threshold={threshold} must be from 0 to 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threshold", [0, 1])
+def test_both_ends_are_thresholds(finder: Predictor, threshold: float) -> None:
+    assert finder([], score_threshold=threshold) == []

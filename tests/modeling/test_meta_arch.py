@@ -254,3 +254,34 @@ def test_a_detector_of_a_scheme(tiny_model, make_batch):
     model.detector = SchemeDetector(name="sighted")
     with pytest.raises(ValueError, match=r"name='sighted': the schemes have \['blind'\]"):
         model(make_batch([1]))
+
+
+CONVERSIONS = {
+    "to": lambda model: model.to(torch.bfloat16),
+    "half": lambda model: model.half(),
+    "double": lambda model: model.double(),
+    "a model around it": lambda model: torch.nn.Sequential(model).bfloat16(),
+}
+
+
+@pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
+@pytest.mark.parametrize("path", [DENSE, TWO_STAGE])
+def test_parameters_of_another_precision_are_refused(tiny_model, path, convert):
+    with pytest.raises(UserError, match=r"is torch\.\w+, but .* torch.float32.*autocast"):
+        convert(tiny_model(path))
+
+
+def test_another_default_dtype_is_refused(tiny_model):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(UserError, match="float64, but .* leave out torch.set_default_dtype"):
+            tiny_model(TWO_STAGE)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def test_conversions_that_keep_the_precision_work(tiny_model, make_batch):
+    model = tiny_model(TWO_STAGE)
+    assert model.to("cpu").float().to(torch.float32) is model
+    assert all(loss.isfinite() for loss in model(make_batch([1, 0])).values())
