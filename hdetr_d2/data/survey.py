@@ -59,12 +59,16 @@ def pixel_range(deep: Sequence[str], highest: int) -> int | None:
     """
     if not deep or highest == 0:
         return None
+    logger.warning(range_sentence(deep, highest))
+    return likely_white(highest)
+
+
+def range_sentence(deep: Sequence[str], highest: int) -> str:
     white = likely_white(highest)
-    logger.warning(
+    return (
         f"{len(deep)} image files have more than 8 bits a pixel, with values up to {highest}: "
         f"{white} is taken as white in all of them (data.pixel_range={white}): {few(deep)}"
     )
-    return white
 
 
 def pages_sentence(paths: Sequence[str]) -> str:

@@ -5,9 +5,10 @@ from typing import Any
 from detectron2.evaluation import LVISEvaluator as _LVISEvaluator
 
 from hdetr_d2.data.lvis_shim import import_lvis
+from hdetr_d2.evaluation.run_lengths import TakesRunLengths
 
 
-class LVISEvaluator(_LVISEvaluator):
+class LVISEvaluator(TakesRunLengths, _LVISEvaluator):
     """Detectron2's evaluator of LVIS, with the same arguments.
 
     The `lvis` package is made to run before it is asked for, and what cannot be computed (the AP

@@ -91,7 +91,8 @@ class ScaledMasks:
 
     def _scale(self, small: Tensor) -> Tensor:
         rows, columns = self._nearest(0), self._nearest(1)
-        return small.index_select(-2, rows).index_select(-1, columns)
+        # Columns first: of the larger picture whole rows are copied.
+        return small.index_select(-1, columns).index_select(-2, rows)
 
     def _nearest(self, axis: int) -> Tensor:
         """Of each row or column of the original image, the one of the fed image: int64."""
