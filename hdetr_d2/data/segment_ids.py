@@ -39,7 +39,7 @@ def read_segment_ids(
     path = os.fspath(path)
     listed = {segment["id"] for segment in segments}
     try:
-        with Image.open(path) as picture:
+        with open(path, "rb") as file, Image.open(file) as picture:
             pixels = min(_readings(picture, path), key=lambda ids: len(_ids(ids) - listed))
     except FileNotFoundError:
         raise BadImageError(f"{path} does not exist") from None
