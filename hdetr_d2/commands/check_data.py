@@ -1,6 +1,6 @@
-"""Check data in COCO's format before training on them: one line a problem, then the numbers.
+"""Check data in COCO's format before training on them: a few lines a kind of problem, then numbers.
 
-hdetr-d2 check-data train.json train/ --val val.json val/ --num-queries 300 --top-k 100
+hdetr-d2 check-data train.json train/ --val val.json val/ --config RECIPE
 
 The exit status is 1 if there are errors (training would stop or be wrong), 2 if the json cannot be
 read at all.
@@ -8,36 +8,95 @@ read at all.
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from hdetr_d2.data.check import check_data, tables
+from hdetr_d2.data.coco_json import Problem
+from hdetr_d2.data.mapper import DetrMapper
+from hdetr_d2.engine.build import build
+from hdetr_d2.engine.config import load_config
 from hdetr_d2.errors import UserError
+
+# Lines that are printed of a kind of problem; the others are counted.
+LINES = 3
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the report; the exit status."""
+    options = _parse(arguments)
+    try:
+        cfg = load_config(options.config) if options.config else None
+        given = _limits(options, cfg)
+        train = check_data(
+            options.json, options.images, transform=_transform(cfg, "train"), **given
+        )
+        reports = [train]
+        if options.val:
+            transform = _transform(cfg, "test")
+            reports.append(check_data(*options.val, train=train, transform=transform, **given))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    problems = chain(*(report.problems for report in reports))
+    for line in _lines(problems, None if options.all else LINES):
+        print(line)
+    console = Console()
+    for table in chain(*map(tables, reports)):
+        console.print(table)
+    return 1 if any(report.num_errors for report in reports) else 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("json", help="annotations in COCO's format")
     parser.add_argument("images", help="folder of the images")
     parser.add_argument(
         "--val", nargs=2, metavar=("JSON", "IMAGES"), help="validation data of the same classes"
     )
-    parser.add_argument("--num-queries", type=int, default=300, help="of the model (300)")
-    parser.add_argument("--top-k", type=int, default=100, help="detections kept of an image (100)")
-    options = parser.parse_args(arguments)
-    limits = {"num_queries": options.num_queries, "top_k": options.top_k}
-    try:
-        reports = [check_data(options.json, options.images, **limits)]
-        if options.val:
-            reports.append(check_data(*options.val, **limits, train=reports[0]))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for problem in chain(*(report.problems for report in reports)):
-        print(f"{'error' if problem.is_error else 'warning'}: {problem.text}")
-    console = Console()
-    for table in chain(*map(tables, reports)):
-        console.print(table)
-    return 1 if any(report.num_errors for report in reports) else 0
+    parser.add_argument("--config", metavar="RECIPE", help="measure objects after its resize, too")
+    parser.add_argument("--num-queries", type=int, help="of the model (the recipe's, or 300)")
+    parser.add_argument("--top-k", type=int, help="detections kept of an image (its, or 100)")
+    parser.add_argument("--masks", action="store_true", help="the model learns masks")
+    parser.add_argument("--all", action="store_true", help="every problem, not a few of each kind")
+    return parser.parse_args(arguments)
+
+
+def _limits(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, Any]:
+    """What the options say of the model, else the recipe."""
+
+    def number(given: int | None, key: str, default: int) -> int:
+        found = None if cfg is None else OmegaConf.select(cfg, key)
+        return next(n for n in (given, found, default) if isinstance(n, int))
+
+    return {
+        "num_queries": number(options.num_queries, "model.query_selection.num_queries", 300),
+        "top_k": number(options.top_k, "model.num_select", 100),
+        "masks": options.masks or (cfg is not None and cfg.model.get("mask_head") is not None),
+    }
+
+
+def _transform(cfg: DictConfig | None, loader: str) -> Any:
+    """What the recipe's mapper does to images; None where there is none of ours."""
+    if cfg is None:
+        return None
+    mapper = build(cfg, f"dataloader.{loader}.mapper")
+    return mapper.augmentations if isinstance(mapper, DetrMapper) else None
+
+
+def _lines(problems: Iterable[Problem], most: int | None) -> Iterator[str]:
+    """Errors first, then warnings, by their kinds; of each kind `most` (None: all), and a count."""
+    kinds: dict[tuple[bool, str], list[str]] = {}
+    for problem in problems:
+        kinds.setdefault((not problem.is_error, problem.kind), []).append(problem.text)
+    for (is_warning, kind), texts in sorted(kinds.items(), key=lambda item: item[0][0]):
+        word = "warning" if is_warning else "error"
+        # A line that counts takes as much room as the one problem that it would count.
+        shown = texts if most is None or len(texts) <= most + 1 else texts[:most]
+        yield from (f"{word}: {text}" for text in shown)
+        if shown != texts:
+            yield f"{word}: {len(texts) - len(shown)} more of the kind {kind!r} (--all lists them)"

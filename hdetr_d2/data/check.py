@@ -1,13 +1,12 @@
 """A full look at a data set: what registration checks, and every image file and class."""
 
-import os
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from rich.table import Table
+from torchvision.transforms import v2
 
 from hdetr_d2.data.coco_json import (
     CocoJson,
@@ -18,22 +17,24 @@ from hdetr_d2.data.coco_json import (
     find_problems,
     read_coco_json,
 )
-from hdetr_d2.data.images import BadImageError, check_size, read_image
-
-# COCO's limits between small, medium and large objects, in pixels of area.
-SMALL, LARGE = 32**2, 96**2
+from hdetr_d2.data.image_files import ImageFile, file_problems, look_at_images, repeated_pixels
+from hdetr_d2.data.masks_check import mask_problems
+from hdetr_d2.data.object_sizes import count_sizes, object_areas, resized_objects
+from hdetr_d2.data.resized import Resized
+from hdetr_d2.data.splits import common_images, untrained_classes
 
 
 @dataclass(frozen=True)
 class Report:
     """What `check_data` found: problems, (name, value) rows and (class, objects, images) rows; and
-    the json it looked at.
+    the json and the image files it looked at.
     """
 
     problems: list[Problem]
     summary: list[tuple[str, str]]
     classes: list[tuple[str, int, int]]
     coco: CocoJson
+    files: Sequence[ImageFile]
 
     @property
     def num_errors(self) -> int:
@@ -48,6 +49,8 @@ def check_data(
     top_k: int = 100,
     num_threads: int = 4,
     train: Report | None = None,
+    masks: bool = False,
+    transform: v2.Transform | None = None,
 ) -> Report:
     """Check a COCO json and its images; every file is decoded.
 
@@ -58,20 +61,40 @@ def check_data(
         num_threads: that decode images.
         train: that of the training data, if these are the validation data: they must have the same
             categories, and may have no annotations.
+        masks: the model learns masks: every object must have one.
+        transform: what a recipe does to images: objects are also measured behind it.
 
     Raises:
         UserError: the json cannot be read at all.
     """
     coco = read_coco_json(json_file, annotated=train is None)
+    files = look_at_images(coco, images, num_threads)
+    resized = None if transform is None else resized_objects(coco, transform)
     problems = [
         *_no_images(coco),
         *find_problems(coco),
-        *([] if train is None else _category_problems(train.coco, coco)),
+        *([] if train is None else _split_problems(train, coco, files)),
         *evaluation_gaps(coco),
-        *_file_problems(coco, images, num_threads),
+        *file_problems(coco, files),
+        *repeated_pixels(coco, files),
         *_count_problems(coco, num_queries, top_k),
+        *(mask_problems(coco) if masks else ()),
+        *_lost_objects(coco, resized),
     ]
-    return Report(problems, _summary(coco, problems), _class_rows(coco), coco)
+    summary = _summary(coco, problems, resized)
+    return Report(problems, summary, _class_rows(coco), coco, files)
+
+
+def _split_problems(train: Report, val: CocoJson, files: Sequence[ImageFile]) -> Iterator[Problem]:
+    yield from _category_problems(train.coco, val)
+    yield from untrained_classes(train.coco, val)
+    yield from common_images(train.coco, val, train.files, files)
+
+
+def _lost_objects(coco: CocoJson, resized: Resized | None) -> Iterator[Problem]:
+    if resized is not None and (lost := resized.describe_lost()):
+        kind = "objects that the resize makes smaller than a pixel"
+        yield Problem(kind, f"{coco.path}: {lost}", is_error=False)
 
 
 def tables(report: Report) -> list[Table]:
@@ -105,23 +128,6 @@ def _labels(coco: CocoJson) -> Labels:
     return [category["name"] for category in ordered], [category["id"] for category in ordered]
 
 
-def _file_problems(coco: CocoJson, folder: str, num_threads: int) -> Iterator[Problem]:
-    def look(image: dict) -> str | None:
-        path = os.path.join(folder, image["file_name"])
-        try:
-            check_size(path, read_image(path), image.get("width", 0), image.get("height", 0))
-        except BadImageError as error:
-            return str(error)
-        return None
-
-    named = [image for image in coco.images if isinstance(image.get("file_name"), str)]
-    with ThreadPoolExecutor(num_threads) as pool:
-        for image, fault in zip(named, pool.map(look, named), strict=True):
-            if fault:
-                text = f"{coco.path}: image {image.get('id')}: {fault}"
-                yield Problem("image files that are missing or wrong", text)
-
-
 def _count_problems(coco: CocoJson, num_queries: int, top_k: int) -> Iterator[Problem]:
     counts = Counter(a.get("image_id") for a in _objects(coco))
     for image_id, count in counts.items():
@@ -136,13 +142,12 @@ def _count_problems(coco: CocoJson, num_queries: int, top_k: int) -> Iterator[Pr
             yield Problem("image without objects", text, is_error=False)
 
 
-def _summary(coco: CocoJson, problems: list[Problem]) -> list[tuple[str, str]]:
+def _summary(
+    coco: CocoJson, problems: list[Problem], resized: Resized | None
+) -> list[tuple[str, str]]:
     objects = _objects(coco)
     per_image = Counter(a.get("image_id") for a in objects)
     counts = [per_image[image.get("id")] for image in coco.images] or [0]
-    areas = np.array([a["area"] for a in objects if isinstance(a.get("area"), int | float)])
-    num_small, num_large = int((areas < SMALL).sum()), int((areas > LARGE).sum())
-    sizes = f"{num_small} / {len(areas) - num_small - num_large} / {num_large}"
     num_errors = sum(problem.is_error for problem in problems)
     kinds = Counter(problem.kind for problem in problems)
     return [
@@ -151,11 +156,21 @@ def _summary(coco: CocoJson, problems: list[Problem]) -> list[tuple[str, str]]:
         ("objects", str(len(objects))),
         ("crowds", str(len(coco.annotations) - len(objects))),
         ("objects of an image: mean, most", f"{np.mean(counts):.1f}, {max(counts)}"),
-        ("small / medium / large objects", sizes),
+        ("small / medium / large objects", count_sizes(object_areas(objects))),
+        *(() if resized is None else _resized_rows(resized)),
         ("errors", str(num_errors)),
         ("warnings", str(len(problems) - num_errors)),
         *((f"  {kind}", str(count)) for kind, count in sorted(kinds.items())),
     ]
+
+
+def _resized_rows(resized: Resized) -> Iterator[tuple[str, str]]:
+    yield "  after the resize", count_sizes(resized.areas())
+    yield "  less than a pixel then", str(resized.lost().sum())
+    if len(resized.sides):
+        shorter = (resized.sides * resized.scales).min(1)
+        text = f"{shorter.min():.1f}, {np.median(shorter):.1f}"
+        yield "  shorter side of a box then: least, median", text
 
 
 def _class_rows(coco: CocoJson) -> list[tuple[str, int, int]]:

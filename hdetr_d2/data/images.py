@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from hdetr_d2.data.deep_pixels import BadImageError, to_8_bits
+from hdetr_d2.data.git_lfs import why_unreadable
 
 ORIENTATION = 0x0112
 UPRIGHT = {
@@ -52,7 +53,9 @@ def read_image(path: str | os.PathLike, pixel_range: int | None = None) -> np.nd
     except FileNotFoundError:
         raise BadImageError(f"{path} does not exist") from None
     except DECODE_ERRORS as error:
-        raise BadImageError(f"{path} cannot be read as an image: {error}") from None
+        raise BadImageError(
+            f"{path} cannot be read as an image: {why_unreadable(path, error)}"
+        ) from None
 
 
 def to_rgb(image: object, pixel_range: int | None = None) -> np.ndarray:

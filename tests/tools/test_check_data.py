@@ -2,11 +2,15 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from hdetr_d2.data.check import check_data
+from hdetr_d2.data.images import BadImageError, read_image
+from hdetr_d2.data.object_sizes import count_sizes, object_areas
 from hdetr_d2.data.shapes import generate_shapes
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "check_data.py"
@@ -149,3 +153,128 @@ def test_validation_data_may_have_no_annotations(
 ) -> None:
     assert run(root, *validation(root, annotations=None)) == 0
     assert "val.json has no annotations: predictions are written" in capsys.readouterr().out
+
+
+def lines_of(output: str, word: str) -> list[str]:
+    return [line for line in output.splitlines() if line.startswith(f"{word}: ")]
+
+
+def lose_images(root: Path, count: int) -> None:
+    """Name images that do not exist."""
+    size, ids = {"width": 48, "height": 48}, range(900, 900 + count)
+    edit(root, images=[{"id": i, "file_name": f"gone{i}.png", **size} for i in ids])
+
+
+def test_a_few_lines_of_each_kind_and_how_many_more(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lose_images(root, 40)
+    assert run(root) == 1
+    short = capsys.readouterr().out
+    errors, warnings = lines_of(short, "error"), lines_of(short, "warning")
+    assert [line.split("/")[-1] for line in errors[:3]] == [
+        f"gone{i}.png does not exist" for i in (900, 901, 902)
+    ]
+    kind = "'image files that are missing or wrong'"
+    assert errors[3:] == [f"error: 37 more of the kind {kind} (--all lists them)"]
+    assert "more of the kind 'image without objects' (--all lists them)" in warnings[-1]
+    assert run(root, "--all") == 1
+    assert len(lines_of(capsys.readouterr().out, "error")) == 40
+
+
+def test_a_count_never_takes_the_place_of_a_single_line(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lose_images(root, 4)
+    run(root)
+    errors = lines_of(capsys.readouterr().out, "error")
+    assert len(errors) == 4 and "gone903.png" in errors[3]
+
+
+def test_images_in_both_splits_are_found_under_other_names(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The only validation image has the name of a training image.
+    name = next((root / "val").iterdir()).name
+    assert (root / "train" / name).exists()
+    assert run(root, *validation(root)) == 0
+    assert "learned and evaluated" not in capsys.readouterr().out
+    with Image.open(root / "train" / "000002.png") as image:
+        image.save(root / "val" / name, compress_level=0)
+    assert run(root, *validation(root)) == 0
+    warnings = lines_of(capsys.readouterr().out, "warning")
+    (found,) = [line for line in warnings if "learned and evaluated" in line]
+    assert f"val/{name}) has the pixels of " in found and "train/000002.png" in found
+
+
+def test_the_same_pixels_under_two_names(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(root / "train" / "000000.png", root / "train" / "000001.png")
+    assert run(root) == 0
+    assert "000001.png has the pixels of 000000.png" in capsys.readouterr().out
+
+
+def test_a_class_that_has_nothing_to_learn_from(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    val = json.loads((root / "annotations" / "val.json").read_text())
+    found = val["annotations"][0]["category_id"]
+    count = sum(a["category_id"] == found for a in val["annotations"])
+    content = edit(root)
+    content["annotations"] = [a for a in content["annotations"] if a["category_id"] != found]
+    (root / "annotations" / "train.json").write_text(json.dumps(content))
+    assert run(root, *validation(root)) == 0
+    assert f"has no object to learn from, and {count} in " in capsys.readouterr().out
+
+
+def test_pointers_of_git_lfs_are_one_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    for path in (root / "train").iterdir():
+        path.write_text(pointer)
+    assert run(root) == 1
+    (error,) = lines_of(capsys.readouterr().out, "error")
+    assert "4 of 4 images are pointers of Git LFS (" in error and "`git lfs pull`" in error
+    with pytest.raises(BadImageError, match="is a pointer of Git LFS, and `git lfs pull`"):
+        read_image(root / "train" / "000000.png")
+    (root / "annotations" / "train.json").write_text(pointer)
+    assert run(root) == 2
+    assert "train.json is not valid JSON: it is a pointer of Git LFS" in capsys.readouterr().err
+
+
+def test_masks_are_asked_for_by_an_option(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "area": 25, "iscrowd": 0}
+    edit(root, annotations=[{**whole, "id": 900}, {**whole, "id": 901, "segmentation": []}])
+    assert run(root) == 0
+    capsys.readouterr()
+    assert run(root, "--masks") == 1
+    errors = lines_of(capsys.readouterr().out, "error")
+    assert len(errors) == 2 and "annotation 900 of image 1 has no segmentation" in errors[0]
+
+
+def test_objects_are_measured_after_the_resize_of_a_recipe(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (2400, 120)).save(root / "train" / "wide.png")
+    box = {"image_id": 90, "category_id": 1, "bbox": [9, 9, 6, 6], "area": 36, "iscrowd": 0}
+    edit(
+        root,
+        images=[{"id": 90, "file_name": "wide.png", "width": 2400, "height": 120}],
+        annotations=[{**box, "id": 900}],
+    )
+    assert run(root, "--config", "custom/deformable_detr_coco_json_small.py") == 0
+    output = capsys.readouterr().out
+    assert "2400 x 120 becomes 320 x 16" in output
+    assert "at least 20 and a longer one of at least 400 pixels" in output
+    assert "after the resize" in output
+    assert run(root, "--config", "none/such.py") == 2
+
+
+def test_sizes_without_areas_are_those_of_the_boxes() -> None:
+    objects = [
+        {"area": 5.0, "bbox": [0, 0, 99, 99]},
+        {"bbox": [0, 0, 40, 40]},
+        {"bbox": [0, 0, 99, 99], "area": 0},
+        {"bbox": "none"},
+        {},
+    ]
+    assert object_areas(objects).tolist() == [5, 1600, 9801]
+    assert count_sizes(object_areas(objects)) == "1 / 1 / 1"

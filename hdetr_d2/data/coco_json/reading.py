@@ -4,6 +4,7 @@ import json
 import os
 
 from hdetr_d2.data.coco_json.content import CocoJson
+from hdetr_d2.data.git_lfs import why_unreadable
 from hdetr_d2.errors import UserError
 
 SECTIONS = ("images", "annotations", "categories")
@@ -29,8 +30,8 @@ def read_coco_json(path: str | os.PathLike, *, annotated: bool = True) -> CocoJs
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise UserError(f"{path} is not valid JSON: {error.msg} ({where})") from None
+        where = f"{error.msg} (line {error.lineno}, column {error.colno})"
+        raise UserError(f"{path} is not valid JSON: {why_unreadable(path, where)}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not valid JSON: it is not text in UTF-8") from None
     if isinstance(content, dict) and not annotated:
