@@ -1,7 +1,6 @@
 """A sheet of validation images: what is there beside what was found."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
@@ -11,7 +10,12 @@ from hdetr_d2.visualization.shapes import Shapes, class_color, draw_shapes
 
 MARGIN = 10
 CAPTION = 20
-HEADER = 34
+GAP = 4
+LINE = 24  # of the legend
+# An image so many times as wide as high has a row for itself.
+WIDE = 3
+# A longer name would hide its object: the class's number stands there, and both in the legend.
+LONGEST_TAG = 12
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,9 @@ class Example:
 def contact_sheet(
     examples: Sequence[Example], class_names: Sequence[str], *, columns: int = 3, cell: int = 260
 ) -> Image.Image:
-    """A grid of pairs, the true objects on the left and the predicted ones on the right.
+    """A grid of pairs, the true objects on the left and the predicted ones on the right; those of a
+    wide image one upon the other, over the whole width. Above them a legend of the classes that
+    occur.
 
     Args:
         examples: at least one.
@@ -41,46 +47,105 @@ def contact_sheet(
     if not examples:
         raise ValueError("a contact sheet needs at least one image")
     columns = min(columns, len(examples))
-    pairs = [_pair(example, class_names, cell) for example in examples]
-    rows = [pairs[start : start + columns] for start in range(0, len(pairs), columns)]
-    heights = [max(pair.height for pair in row) for row in rows]
-    width = columns * pairs[0].width + (columns + 1) * MARGIN
-    sheet = Image.new("RGB", (width, HEADER + sum(heights) + MARGIN * len(rows)), "white")
-    _legend(sheet, class_names)
-    top = HEADER
+    width = columns * (2 * cell + GAP) + (columns - 1) * MARGIN
+    tags = _tags(class_names)
+    pictures = [
+        _stacked(example, tags, width) if _is_wide(example) else _pair(example, tags, cell)
+        for example in examples
+    ]
+    legend = _legend(examples, class_names, tags, width)
+    rows = [[legend], *_rows(pictures, columns, width)]
+    heights = [max(picture.height for picture in row) for row in rows]
+    sheet = Image.new("RGB", (width + 2 * MARGIN, sum(heights) + MARGIN * len(rows)), "white")
+    top = 0
     for row, height in zip(rows, heights, strict=True):
-        for column, pair in enumerate(row):
-            sheet.paste(pair, (MARGIN + column * (pair.width + MARGIN), top))
+        for column, picture in enumerate(row):
+            sheet.paste(picture, (MARGIN + column * (picture.width + MARGIN), top))
         top += height + MARGIN
     return sheet
 
 
-def _pair(example: Example, class_names: Sequence[str], cell: int) -> Image.Image:
+def _is_wide(example: Example) -> bool:
+    return example.image.width > WIDE * example.image.height
+
+
+def _rows(pictures: Sequence[Image.Image], columns: int, width: int) -> Iterator[list[Image.Image]]:
+    """In their order, so many side by side; one that takes the whole width is alone."""
+    row: list[Image.Image] = []
+    for picture in pictures:
+        if row and (len(row) == columns or width in (picture.width, row[0].width)):
+            yield row
+            row = []
+        row.append(picture)
+    yield row
+
+
+def _tags(class_names: Sequence[str]) -> Sequence[str]:
+    """What is written at an object: the name of its class, or its number where names are long."""
+    if max(map(len, class_names), default=0) <= LONGEST_TAG:
+        return class_names
+    return [str(index) for index in range(len(class_names))]
+
+
+def _pair(example: Example, tags: Sequence[str], cell: int) -> Image.Image:
     zoom = cell / max(example.image.size)
-    true = draw_shapes(example.image, example.true, class_names, zoom=zoom)
-    predicted = draw_shapes(example.image, example.predicted, class_names, zoom=zoom)
-    pair = Image.new("RGB", (2 * cell + 4, CAPTION + true.height), "white")
-    pen = ImageDraw.Draw(pair)
-    for x, title in (
-        (2, f"{example.title}: {len(example.true)} true"),
-        (cell + 6, f"{len(example.predicted)} predicted"),
-    ):
-        drawn = letter(title, 12)
-        pen.text((x, 3), drawn.letters, fill="black", font=drawn.font)
+    true, predicted = _pictures(example, tags, zoom)
+    pair = Image.new("RGB", (2 * cell + GAP, CAPTION + true.height), "white")
     indent = (cell - true.width) // 2
-    pair.paste(true, (indent, CAPTION))
-    pair.paste(predicted, (cell + 4 + indent, CAPTION))
+    for x, title, picture in zip((0, cell + GAP), _titles(example), (true, predicted), strict=True):
+        _write(pair, (x + 2, 3), title, cell - 4)
+        pair.paste(picture, (x + indent, CAPTION))
     return pair
 
 
-def _legend(sheet: Image.Image, class_names: Sequence[str]) -> None:
-    """Class names in their colours, as many as the width holds."""
-    pen = ImageDraw.Draw(sheet)
-    x = float(MARGIN)
-    for index, name in enumerate(class_names):
-        drawn = letter(name, 14)
-        if x + 22 + drawn.width > sheet.width - MARGIN:
-            break
-        pen.rectangle((x, 11, x + 14, 25), fill=class_color(index))
-        pen.text((x + 19, 9), drawn.letters, fill="black", font=drawn.font)
-        x = math.ceil(x + 22 + drawn.width + 16)
+def _stacked(example: Example, tags: Sequence[str], width: int) -> Image.Image:
+    true, predicted = _pictures(example, tags, width / example.image.width)
+    height = CAPTION + true.height
+    stack = Image.new("RGB", (width, 2 * height + GAP), "white")
+    for y, title, picture in zip(
+        (0, height + GAP), _titles(example), (true, predicted), strict=True
+    ):
+        _write(stack, (2, y + 3), title, width - 4)
+        stack.paste(picture, (0, y + CAPTION))
+    return stack
+
+
+def _pictures(example: Example, tags: Sequence[str], zoom: float) -> list[Image.Image]:
+    both = (example.true, example.predicted)
+    return [draw_shapes(example.image, shapes, tags, zoom=zoom) for shapes in both]
+
+
+def _titles(example: Example) -> tuple[str, str]:
+    return f"{len(example.true)} true: {example.title}", f"{len(example.predicted)} predicted"
+
+
+def _legend(
+    examples: Sequence[Example], class_names: Sequence[str], tags: Sequence[str], width: int
+) -> Image.Image:
+    """The classes that occur, in their colours, on as many lines as they take."""
+    shapes = [each for example in examples for each in (example.true, example.predicted)]
+    used = sorted({label for each in shapes for label in each.classes.tolist()})
+    places, x, y = [], 0, 0
+    for index in (index for index in used if index < len(class_names)):
+        name = class_names[index]
+        drawn = letter(name if tags[index] == name else f"{tags[index]}  {name}", 14)
+        taken = 19 + round(drawn.width)
+        if x and x + taken > width:
+            x, y = 0, y + LINE
+        places.append((x, y, index, drawn))
+        x += taken + 19
+    legend = Image.new("RGB", (width, y + LINE + 3), "white")
+    pen = ImageDraw.Draw(legend)
+    for x, y, index, drawn in places:
+        pen.rectangle((x, y + 11, x + 14, y + 25), fill=class_color(index))
+        pen.text((x + 19, y + 9), drawn.letters, fill="black", font=drawn.font)
+    return legend
+
+
+def _write(picture: Image.Image, place: tuple[int, int], text: str, width: int) -> None:
+    """Small letters, shortened to the width."""
+    drawn = letter(text, 12)
+    while drawn.width > width and len(text) > 1:
+        text = text[:-2].rstrip() + "…"
+        drawn = letter(text, 12)
+    ImageDraw.Draw(picture).text(place, drawn.letters, fill="black", font=drawn.font)
