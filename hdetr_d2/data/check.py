@@ -22,6 +22,7 @@ from hdetr_d2.data.masks_check import mask_problems
 from hdetr_d2.data.object_sizes import count_sizes, object_areas, resized_objects
 from hdetr_d2.data.resized import Resized
 from hdetr_d2.data.splits import common_images, untrained_classes
+from hdetr_d2.data.survey import survey_problems
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def check_data(
         *evaluation_gaps(coco),
         *file_problems(coco, files),
         *repeated_pixels(coco, files),
+        *survey_problems(coco.path, [file.path for file in files]),
         *_count_problems(coco, num_queries, top_k),
         *(mask_problems(coco) if masks else ()),
         *_lost_objects(coco, resized),

@@ -116,9 +116,8 @@ def _pixel_range(data: Mapping, *splits: _Split) -> int | None:
     # A config that was saved before there was this option has mappers without it.
     if data.get("pixel_range", 65535) is not None:
         return data.get("pixel_range")
-    return pixel_range(
-        [file for one in found for file in one.deep], max(one.highest for one in found)
-    )
+    deep = dict.fromkeys(file for one in found for file in one.deep)
+    return pixel_range([*deep], max(one.highest for one in found))
 
 
 def _repeated(name: str, keep_empty: bool, threshold: float) -> int:

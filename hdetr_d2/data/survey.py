@@ -3,7 +3,7 @@ pages that nobody reads.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from hdetr_d2.data.coco_json import Problem
 from hdetr_d2.data.deep_pixels import likely_white
 from hdetr_d2.data.images import DECODE_ERRORS, stored_as
 
@@ -69,6 +70,21 @@ def range_sentence(deep: Sequence[str], highest: int) -> str:
         f"{len(deep)} image files have more than 8 bits a pixel, with values up to {highest}: "
         f"{white} is taken as white in all of them (data.pixel_range={white}): {few(deep)}"
     )
+
+
+def survey_problems(source: str, paths: Sequence[str]) -> Iterator[Problem]:
+    """The sentences about the files of a data set, none of them an error.
+
+    Args:
+        source: what lists them.
+    """
+    found = survey(paths)
+    if found.with_pages:
+        text = f"{source}: {pages_sentence(found.with_pages)}"
+        yield Problem("files with several pages", text, is_error=False)
+    if found.deep:
+        text = f"{source}: {range_sentence(found.deep, found.highest)}"
+        yield Problem("more than 8 bits a pixel", text, is_error=False)
 
 
 def pages_sentence(paths: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """What is said of image files before the first is used."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hdetr_d2.data.check import check_data
+from hdetr_d2.data.registration import register_datasets
 from hdetr_d2.data.survey import pages_sentence, pixel_range, survey
 
 
@@ -53,3 +56,33 @@ def test_files_with_several_pages(name: str, tmp_path: Path) -> None:
     assert pages_sentence(found.with_pages) == (
         f"an image file has several pages, of which the first is read: {tmp_path / name}"
     )
+
+
+@pytest.fixture
+def deep_data(tmp_path: Path) -> dict:
+    """A data set of one 12-bit image of two pages."""
+    pages = [Image.fromarray(np.full((8, 10), value, np.uint16)) for value in (4000, 9)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 4, 4], "area": 16, "iscrowd": 0}
+    content = {
+        "images": [{"id": 1, "file_name": "a.tif", "width": 10, "height": 8}],
+        "categories": [{"id": 1, "name": "a"}],
+        "annotations": [{"id": 1, **box}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    files = {"json": str(tmp_path / "a.json"), "images": str(tmp_path)}
+    return {f"{s}_{k}": v for s in ("train", "val") for k, v in {"name": "deep", **files}.items()}
+
+
+def test_training_and_check_data_say_it(deep_data: dict, caplog: pytest.LogCaptureFixture) -> None:
+    assert register_datasets({**deep_data, "pixel_range": None}).pixel_range == 4095
+    assert "values up to 4000: 4095 is taken as white" in caplog.text
+    assert "an image file has several pages, of which the first is read" in caplog.text
+    report = check_data(deep_data["train_json"], deep_data["train_images"])
+    kinds = [problem.kind for problem in report.problems if not problem.is_error]
+    assert {"files with several pages", "more than 8 bits a pixel"} <= set(kinds)
+
+
+def test_a_range_that_is_given_stays(deep_data: dict, caplog: pytest.LogCaptureFixture) -> None:
+    assert register_datasets({**deep_data, "pixel_range": 5000}).pixel_range == 5000
+    assert "is taken as white" not in caplog.text
