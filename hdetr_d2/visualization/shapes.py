@@ -83,7 +83,8 @@ def _fill_masks(picture: Image.Image, shapes: Shapes) -> None:
         return
     for mask, label in zip(shapes.masks.cpu(), shapes.classes.tolist(), strict=True):
         stencil = Image.fromarray(mask.numpy().astype("uint8") * 110).resize(picture.size)
-        picture.paste(class_color(label), mask=stencil)
+        if (box := stencil.getbbox()) is not None:  # of a large picture, a small part as a rule
+            picture.paste(class_color(label), box, stencil.crop(box))
 
 
 def _caption(shapes: Shapes, i: int, class_names: Sequence[str]) -> str:
