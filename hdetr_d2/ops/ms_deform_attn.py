@@ -100,6 +100,8 @@ def _flat_sizes(spatial_shapes: Sequence[tuple[int, int]], tokens: int) -> list[
             "spatial_shapes must be (H, W) of each level as integers on the host, not a tensor: "
             "hdetr_d2.ops.drop_in takes one."
         )
+    if torch.jit.is_tracing():  # there every size is a tensor; the graph is for this one alone
+        spatial_shapes = [(int(height), int(width)) for height, width in spatial_shapes]
     sizes = [size for shape in spatial_shapes for size in shape]
     # A comparison would bind a graph to the sizes it is traced with; there the kernel compares.
     if not torch.compiler.is_compiling():

@@ -1,0 +1,39 @@
+"""How much the operators compute, for fvcore's `FlopCountAnalysis` and Detectron2's, which know
+PyTorch's own alone."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+Values: TypeAlias = Sequence[Any]
+"""Inputs or outputs of a node of a traced graph."""
+
+
+def _shape(value: Any) -> list[int]:
+    return value.type().sizes()
+
+
+def _ms_deform_attn(inputs: Values, outputs: Values) -> int:
+    """Five for each channel of a sample (https://arxiv.org/abs/2010.04159): its four
+    neighbours, and its weight in the sum.
+    """
+    value, _, _, weights = inputs
+    return 5 * math.prod(_shape(weights)) * _shape(value)[-1]
+
+
+def _attention(inputs: Values, outputs: Values) -> int:
+    """Two matrix products: of queries and keys, and of weights and values."""
+    queries, keys, values = map(_shape, inputs[:3])
+    return math.prod(queries[:-1]) * keys[-2] * (queries[-1] + values[-1])
+
+
+FLOP_HANDLES: dict[str, Callable[[Values, Values], int] | None] = {
+    "hdetr_d2::ms_deform_attn": _ms_deform_attn,
+    "aten::scaled_dot_product_attention": _attention,
+    # Work on single elements, which fvcore leaves out, and none on floating numbers.
+    "hdetr_d2::batched_assignment": None,
+    "hdetr_d2::matching_cost": None,
+    "hdetr_d2::sigmoid_focal_loss": None,
+}
+"""For `FlopCountAnalysis(...).set_op_handle(**FLOP_HANDLES)`: as there, a multiplication with the
+addition that follows it counts one. PyTorch's fused attention is here because fvcore lacks it."""
