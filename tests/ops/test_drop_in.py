@@ -216,3 +216,20 @@ def test_sizes_on_the_host_are_taken_as_they_are(sizes, reads):
     out = drop_in.MSDeformAttnFunction.apply(value, sizes, None, locations, weights)
     assert torch.equal(out, ms_deform_attn(value, shapes, locations, weights))
     assert not reads
+
+
+@pytest.mark.parametrize("name", ["mask2former", "oneformer"])
+def test_the_function_of_transformers(name):
+    models = pytest.importorskip(f"transformers.models.{name}.modeling_{name}")
+    value, shapes, locations, weights = random_inputs()
+    sizes = [*shapes]
+
+    def with_sizes(function):
+        return lambda v, _, s, w: function(v, sizes, s, w)
+
+    answer = differentiate(
+        with_sizes(drop_in.multi_scale_deformable_attn_pytorch), value, shapes, locations, weights
+    )
+    theirs = with_sizes(models.multi_scale_deformable_attention)
+    expected = differentiate(theirs, value, shapes, locations, weights)
+    torch.testing.assert_close(answer, expected)
