@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from detectron2.engine import default_argument_parser
+from omegaconf import DictConfig
 
 from hdetr_d2.engine.config import config_text, load_config
 from hdetr_d2.engine.counterparts import warn_of_counterparts
@@ -21,6 +22,7 @@ examples:
   go on:            %(prog)s --config-file CONFIG --resume train.output_dir=output/mine
   evaluate:         %(prog)s --config-file CONFIG --eval-only train.init_checkpoint=FILE
   8 GPUs:           %(prog)s --config-file CONFIG --num-gpus 8
+  on the CPU:       %(prog)s --config-file CONFIG --num-gpus 0
   2 on the CPU:     %(prog)s --config-file CONFIG --num-gpus 2 train.device=cpu
   with torchrun:    torchrun --nproc-per-node 8 -m hdetr_d2 train --config-file CONFIG
 """
@@ -47,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = argument_parser().parse_args(argv)
     try:
         cfg = load_config(args.config_file, args.opts)
+        if args.num_gpus == 0:
+            cfg = _take_cpu(cfg, args)
         if args.print_config:
             print(config_text(cfg), end="")
             return 0
@@ -63,6 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _take_cpu(cfg: DictConfig, args: argparse.Namespace) -> DictConfig:
+    """The config on the CPU; `args` then ask for one process there."""
+    if str(cfg.train.device).startswith("cuda"):
+        raise UserError(f"--num-gpus 0 is the CPU, and train.device={cfg.train.device}: which?")
+    args.num_gpus, args.opts = 1, [*args.opts, "train.device=cpu"]
+    return load_config(args.config_file, args.opts)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -303,3 +303,12 @@ def test_steps_that_are_never_finite_end_in_one_sentence(
     assert train("optimizer.lr=1e30", "train.max_bad_steps=2", "train.clip_grad_norm=null") == 2
     assert "2 steps in a row were not finite" in error_of(capsys)
     assert "Traceback" not in (tmp_path / "out" / "log.txt").read_text()
+
+
+def test_no_gpus_are_the_cpu(capsys: pytest.CaptureFixture) -> None:
+    options = ["--config-file", CONFIG, "--num-gpus", "0", "--print-config"]
+    assert main([*options, "train.device=auto"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["train"]["device"] == "cpu"
+    assert main([*options, "train.device=cuda"]) == 2
+    error = "error: --num-gpus 0 is the CPU, and train.device=cuda: which?\n"
+    assert error_of(capsys) == error
