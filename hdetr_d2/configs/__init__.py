@@ -31,11 +31,14 @@ class _Nodes(Loader):
 
     def node(self, name: str) -> Any:
         from detectron2.config import LazyConfig
+        from omegaconf import OmegaConf
 
         try:
             if name.startswith("__"):
                 raise KeyError(name)
-            return LazyConfig.load(self.path, name)
+            node = LazyConfig.load(self.path, name)
+            # Within its config a node finds what it points to: `${model.neck.out_channels}`.
+            return LazyConfig.load(self.path)[name] if OmegaConf.is_config(node) else node
         except KeyError:
             raise AttributeError(f"the config {self.path} has no {name}") from None
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from hdetr_d2.errors import UserError
 from hdetr_d2.layers import MLP
 from hdetr_d2.losses import ClassLoss
 
@@ -37,6 +38,10 @@ class PredictionHeads(nn.Module):
         size_bias: float = 0.0,
     ) -> None:
         super().__init__()
+        if not num_classes:  # a config that no data set has completed
+            raise UserError(
+                f"model.num_classes={num_classes}: set it, or data.num_classes to which it points."
+            )
         pairs = 1 if shared else num_layers
         self.class_loss = class_loss
         outputs = class_loss.num_outputs(num_classes)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
-from detectron2.modeling import META_ARCH_REGISTRY, Backbone
+from detectron2.modeling import Backbone
 from detectron2.structures import Instances
 from torch import Tensor, nn
 
@@ -47,7 +47,6 @@ class Detector(Protocol):
         """
 
 
-@META_ARCH_REGISTRY.register()
 class DETR(nn.Module):
     """A detection transformer: backbone, neck, encoder, query selection, decoder, losses.
 

@@ -6,11 +6,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from detectron2.config import LazyConfig
+import torch
+from detectron2.config import LazyConfig, instantiate
+from detectron2.evaluation import inference_on_dataset
+from fvcore.common.param_scheduler import ParamScheduler
 from omegaconf import OmegaConf
 
+from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.engine.config import config_text, load_config
 from hdetr_d2.errors import UserError
+from hdetr_d2.modeling.backbone import without_pretrained
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = """from {0}data.coco_json import data, dataloader
@@ -59,7 +64,7 @@ def test_the_example_of_the_page_can_be_loaded(
 ) -> None:
     page = (ROOT / "docs" / "CONFIGS.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    (example,) = [block for block in blocks if "hdetr_d2.configs" in block]
+    (example,) = [block for block in blocks if "mypkg" in block]
     (tmp_path / "mypkg").mkdir()
     written(tmp_path / "mypkg" / "neck.py", "class MyNeck: ...")
     monkeypatch.syspath_prepend(tmp_path)
@@ -73,3 +78,40 @@ def test_a_config_is_no_module_that_holds_its_nodes() -> None:
     assert module.train == module.train
     assert module.train is not module.train
     assert not hasattr(module, "__path__")
+
+
+def test_a_part_alone_is_built_with_the_classes_that_it_is_for() -> None:
+    part = importlib.import_module("hdetr_d2.configs.hdetr.h_deformable_detr_r50_12ep").model
+    with without_pretrained(), pytest.raises(UserError, match="model.num_classes=None: set it, or"):
+        instantiate(part)
+    part.num_classes = 7
+    with without_pretrained():
+        model = instantiate(part)
+    assert model.num_classes == 7
+    assert {head.out_features for head in model.decoder.heads.class_heads} == {7}
+
+
+def test_a_recipe_in_the_form_of_detectron2s_script(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "CONFIGS.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (example,) = [block for block in blocks if "lazyconfig_train_net.py" in block]
+    generate_shapes(root=tmp_path, num_train=4, num_val=2, image_size=64, num_classes=3)
+    recipe = "hdetr_d2.configs.quickstart.deformable_detr_shapes"
+    example = example.replace("hdetr_d2.configs.hdetr.h_deformable_detr_r50_12ep", recipe)
+    example = example.replace('f"{split}.json"', f'f"{tmp_path}/annotations/{{split}}.json"')
+    example = example.replace('f"{split}")', f'f"{tmp_path}/{{split}}")')
+    cfg = LazyConfig.load(written(tmp_path / "example.py", example))
+    cfg.dataloader.train.update(total_batch_size=2, num_workers=0)
+    cfg.dataloader.test.num_workers = 0
+    model = instantiate(cfg.model)
+    cfg.optimizer.params.model = model
+    optimizer = instantiate(cfg.optimizer)
+    assert isinstance(instantiate(cfg.lr_multiplier), ParamScheduler)
+    before = model.decoder.heads.class_heads[0].weight.clone()
+    sum(model(next(iter(instantiate(cfg.dataloader.train)))).values()).backward()
+    optimizer.step()
+    assert not torch.equal(model.decoder.heads.class_heads[0].weight, before)
+    evaluator = instantiate(cfg.dataloader.evaluator)
+    results = inference_on_dataset(model, instantiate(cfg.dataloader.test), evaluator)
+    assert "AP" in results["bbox"]
+    assert (cfg.train.checkpointer.period, cfg.train.eval_period) == (2500, 2500)

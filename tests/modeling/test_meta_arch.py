@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.config import instantiate
+from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import Boxes, Instances
 
 from hdetr_d2.errors import UserError
@@ -285,3 +286,7 @@ def test_conversions_that_keep_the_precision_work(tiny_model, make_batch):
     model = tiny_model(TWO_STAGE)
     assert model.to("cpu").float().to(torch.float32) is model
     assert all(loss.isfinite() for loss in model(make_batch([1, 0])).values())
+
+
+def test_a_user_may_register_a_detr_of_his_own() -> None:
+    assert "DETR" not in META_ARCH_REGISTRY
