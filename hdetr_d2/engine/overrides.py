@@ -27,6 +27,8 @@ NULL_BY_DEFAULT = {
     "data.generate": Kind(frozenset({NoneType}), groups=True),
     "data.image_counts": Kind.of(NoneType) | Kind(items=Kind.of(int)),
     "data.num_classes": WHOLE,
+    "data.pixel_range": WHOLE,
+    "data.repeat_threshold": NUMBER,
     "train.clip_grad_norm": NUMBER,
     "train.iterations_per_epoch": WHOLE,
     "train.max_iter": WHOLE,

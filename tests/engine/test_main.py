@@ -255,7 +255,7 @@ def test_the_config_is_printed_as_it_can_be_loaded(train: Run, capsys: Any, tmp_
         ("dataloader.evaluator.dataset_name=nowhere", "dataloader.evaluator: "),
         ("dataloader.test.batch_size=0", "dataloader.test: "),
         ("model._target_=no.such.Model", "model: "),
-        ("data.train_json=5", "data.train_json=5 must be a text"),
+        ("data.train_json=[5]", "data.train_json=[5] must be text, or null"),
         ("train.accumulate=4", "must be a multiple of 4"),
         ("data.train_json=none.json data.train_name=unread", "none.json does not exist"),
         ("data.generate=null", "config option data.train_json: "),

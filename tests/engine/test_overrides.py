@@ -123,6 +123,8 @@ def cfg() -> DictConfig:
         ("optimizer.lr=${train.seed}", 42),
         ("data.class_names=['1','2']", ["1", "2"]),
         ("train.clip_grad_norm=inf", float("inf")),
+        ("data.pixel_range=4095", 4095),
+        ("data.repeat_threshold=1e-3", 1e-3),
         ("+train.mine=2026_11", 202611),  # nothing is known of what is new
         ("+model.backbone.drop_path_rate=1e-1", 0.1),
     ],
