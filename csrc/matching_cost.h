@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "focal.h"
 #include "number.h"
@@ -36,6 +37,8 @@ struct MatchingArguments {
 };
 
 inline constexpr float kNoMatch = __builtin_huge_valf();
+// The reciprocal of less would overflow.
+inline constexpr float kLeastArea = std::numeric_limits<float>::min();
 
 template <class Number>
 struct Box {
@@ -64,18 +67,24 @@ HDETR_INLINE Number distance(const Box<Number>& a, const Box<Number>& b) {
   return absolute(a.cx - b.cx) + absolute(a.cy - b.cy) + absolute(a.w - b.w) + absolute(a.h - b.h);
 }
 
+// An area, but 1 where there is none: every box that has an area counts in full, however small it
+// is. A coordinate that is NaN makes its area NaN, which is not less than anything and stays.
+template <class Number>
+HDETR_INLINE Number divisor(Number area) {
+  const Number none{}, one = none + 1.0f, least = none + kLeastArea;
+  return area < least ? one : area;
+}
+
 // Generalised IoU (https://arxiv.org/abs/1902.09630); finite for boxes without area.
 template <class Number>
 HDETR_INLINE Number generalized_iou(const Box<Number>& a, const Box<Number>& b) {
-  const Number none{}, least = none + 1e-7f;
+  const Number none{};
   const Number inside = larger(smaller(a.x1, b.x1) - larger(a.x0, b.x0), none) *
                         larger(smaller(a.y1, b.y1) - larger(a.y0, b.y0), none);
   const Number united = a.area + b.area - inside;
   const Number hull =
       (larger(a.x1, b.x1) - smaller(a.x0, b.x0)) * (larger(a.y1, b.y1) - smaller(a.y0, b.y0));
-  // A coordinate that is NaN makes its area NaN: that must not be lost in a comparison.
-  const Number union_area = united < least ? least : united;
-  return inside / union_area - (hull - united) / larger(hull, least);
+  return inside / divisor(united) - (hull - united) / divisor(hull);
 }
 
 template <class Number>

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_EPS = 1e-7
-
 
 def box_cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
     """`Tensor[..., 4]` (cx, cy, w, h) to (x0, y0, x1, y1)."""
@@ -25,7 +23,7 @@ def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
         `Tensor[...]` in [0, 1]; 0 for two boxes without area.
     """
     inside, union = _overlap_and_union(boxes1.unbind(-1), boxes2.unbind(-1))
-    return inside / union.clamp(min=_EPS)
+    return inside / _divisor(union)
 
 
 def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
@@ -44,7 +42,7 @@ def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     inside, union = _overlap_and_union(one, other)
     hull = torch.maximum(x1, u1) - torch.minimum(x0, u0)
     hull = hull * (torch.maximum(y1, v1) - torch.minimum(y0, v0))
-    return inside / union.clamp(min=_EPS) - (hull - union) / hull.clamp(min=_EPS)
+    return inside / _divisor(union) - (hull - union) / _divisor(hull)
 
 
 def pairwise_generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
@@ -60,3 +58,10 @@ def _overlap_and_union(one: Sequence[Tensor], other: Sequence[Tensor]) -> tuple[
     inside = (torch.minimum(x1, u1) - torch.maximum(x0, u0)).clamp(min=0)
     inside = inside * (torch.minimum(y1, v1) - torch.maximum(y0, v0)).clamp(min=0)
     return inside, (x1 - x0) * (y1 - y0) + (u1 - u0) * (v1 - v0) - inside
+
+
+def _divisor(area: Tensor) -> Tensor:
+    """`area`, but 1 where there is none: every box that has an area counts in full, however small
+    it is, and one without has finite gradients. The reciprocal of a smaller area would overflow.
+    """
+    return torch.where(area < torch.finfo(area.dtype).tiny, 1.0, area)

@@ -74,6 +74,43 @@ def test_iou_against_torchvision():
     torch.testing.assert_close(box_iou(one[:, None], other), expected)
 
 
+@pytest.mark.parametrize("side", [1.0, 3e-4, 2e-4, 1e-5, 1e-6, 2.0**-20])
+def test_small_boxes_are_boxes(side: float):
+    one = box_cxcywh_to_xyxy(torch.tensor([0.5, 0.5, side, side]))
+    assert generalized_box_iou(one, one).item() == box_iou(one, one).item() == 1.0
+
+
+def test_a_small_box_beside_another():
+    side = 2.0**-20  # numbers that are exact in float32
+    one = torch.tensor([0.0, 0.0, 2 * side, side])
+    other = torch.tensor([side, 0.0, 3 * side, side])
+    assert box_iou(one, other).item() == pytest.approx(1 / 3)
+    assert generalized_box_iou(one, other).item() == pytest.approx(1 / 3)
+    far = torch.tensor([4 * side, 0.0, 6 * side, side])
+    assert generalized_box_iou(one, far).item() == pytest.approx(-2 / 6)
+
+
+LINE = [0.3, 0.2, 0.3, 0.7]
+DEGENERATE = {
+    "a point and itself": ([0.3] * 4, [0.3] * 4, 0.0),
+    "a line and itself": (LINE, LINE, 0.0),
+    "crossing lines": (LINE, [0.1, 0.4, 0.9, 0.4], -1.0),
+    "a line in a box": (LINE, [0.1, 0.1, 0.9, 0.9], 0.0),
+    "too small for an area": ([0.0, 0.0, 1e-25, 1e-25], [0.0, 0.0, 1e-25, 1e-25], 0.0),
+}
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_boxes_without_area_have_an_iou_and_moderate_gradients(name: str):
+    box, other, expected = DEGENERATE[name]
+    one = torch.tensor(box, requires_grad=True)
+    assert box_iou(one, torch.tensor(other)).item() == pytest.approx(0.0, abs=1e-12)
+    value = generalized_box_iou(one, torch.tensor(other))
+    assert value.item() == pytest.approx(expected, abs=1e-6)
+    (gradient,) = torch.autograd.grad(value, one)
+    assert gradient.abs().max() < 10
+
+
 def test_boxes_without_area_give_finite_gradients():
     point = torch.tensor([0.3, 0.3, 0.3, 0.3], requires_grad=True)
     for other in ([0.3, 0.3, 0.3, 0.3], [0.5, 0.3, 0.5, 0.3], [0.1, 0.1, 0.9, 0.9]):

@@ -90,6 +90,28 @@ def test_they_agree_on_extreme_logits(class_cost) -> None:
     assert torch.equal(nonfinite, counts)
 
 
+@pytest.mark.parametrize("class_cost", COSTS)
+@pytest.mark.parametrize("side", [1e-3, 2e-4, 1e-6, 1e-25, 0.0])
+def test_they_agree_on_small_boxes(class_cost, side: float) -> None:
+    logits, boxes, labels, target_boxes, counts = draw(queries=41)
+    for place in (boxes, target_boxes):
+        place[..., 2:] *= side
+    boxes[:, :9] = target_boxes.repeat(2, 1, 1)
+    inputs = (logits, boxes, labels, target_boxes, counts)
+    (cost, nonfinite), (expected, _) = both(inputs, class_cost)
+    torch.testing.assert_close(cost, expected, rtol=2e-6, atol=4e-6)
+    assert not nonfinite.any()
+
+
+@pytest.mark.parametrize("side", [0.1, 2e-4, 1e-6])
+def test_equal_boxes_of_any_size_have_the_giou_1(side: float) -> None:
+    box, label = torch.tensor([[[0.5, 0.5, side, side]]]), torch.zeros(1, 1).long()
+    inputs = (torch.zeros(1, 1, 1), box, label, box, torch.ones(1).long())
+    weights = CostWeights(0.0, 0.0, 1.0)
+    cost, _ = matching_cost(*inputs, class_cost=FocalCost(), weights=weights)
+    assert cost.item() == pytest.approx(-1.0, abs=1e-6)
+
+
 def test_a_label_that_no_logit_stands_for_has_no_cost() -> None:
     """The Python function says so on the host; on a GPU the kernel meets it."""
     logits, boxes, labels, target_boxes, counts = draw(problems=2)
