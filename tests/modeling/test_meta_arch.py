@@ -151,15 +151,6 @@ def test_two_stages_learn_by_softmax(tiny_config, make_batch):
     assert model.query_selection.heads.class_heads[0].out_features == 4
 
 
-@pytest.mark.parametrize("path", MODELS)
-def test_autocast_to_bfloat16(tiny_model, make_batch, path):
-    model, batch = tiny_model(path, encoder__sizes__dropout=0.0), make_batch([2, 1])
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        losses, grads = gradients(model, batch)
-    assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
-    assert all(grad.isfinite().all() for grad in grads.values())
-
-
 def test_fewer_tokens_than_queries(tiny_model, make_batch):
     model = tiny_model(query_selection__num_queries=500)
     losses, _ = gradients(model, make_batch([2, 1]))

@@ -8,13 +8,11 @@ and the optimizer are part of the test that runs on a GPU. Outside of both is th
 """
 
 import sys
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from detectron2.config import LazyConfig
 from detectron2.engine import HookBase
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
@@ -26,35 +24,12 @@ from hdetr_d2.engine.trainer import Trainer
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.modeling.backbone import timm_backbone
 from hdetr_d2.ops.extension import is_defined, why_no_kernel
-from hdetr_d2.schemes import Scheme
 from hdetr_d2.structures import Targets
 from hdetr_d2.utils.observation import Observer
 
 sys.path.insert(0, str(Path(__file__).parent))
 from device_waits import WAITS, NoWaits, WaitError
-
-ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / "configs"
-PLUS_PLUS = "common/models/deformable_detr_pp.py"
-DENSE = "common/models/detr.py"
-MODELS = sorted(
-    str(path.relative_to(CONFIGS)) for path in (CONFIGS / "common" / "models").glob("*.py")
-)
-COMMON = [CONFIGS / "common" / "schemes.py", *ROOT.glob("projects/*/configs/common/*.py")]
-SCHEMES = {
-    name: node
-    for path in COMMON
-    for name, node in LazyConfig.load(str(path)).items()
-    if isinstance(node.get("_target_"), type) and issubclass(node._target_, Scheme)
-}
-# A scheme that is told the strides of several levels is not for a model of one.
-RECIPES = [(path, None) for path in MODELS]
-RECIPES += [
-    (path, name)
-    for path, name in product([PLUS_PLUS, DENSE], SCHEMES)
-    if path != DENSE or "strides" not in SCHEMES[name]
-]
-
+from recipes import PLUS_PLUS, RECIPES, SCHEMES
 
 # Operator -> what decides, in its module, whether the kernels are used, and the answer for it.
 KERNELS: dict[str, tuple[str, Any]] = {

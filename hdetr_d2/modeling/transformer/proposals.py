@@ -11,6 +11,7 @@ from hdetr_d2.layers import sine_embedding
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.geometry import cell_centres
 from hdetr_d2.modeling.transformer.query_selection import QuerySelection, Selection, Slots
+from hdetr_d2.ops.autocast import without_gradient
 from hdetr_d2.structures import Memory, Predictions, Queries
 
 
@@ -180,13 +181,13 @@ class DINOQueries(ProposalQueries):
         learning = slice(lengths[0])
         return boxes.detach(), Predictions(logits[None, :, learning], boxes[None, :, learning])
 
-    @torch.no_grad()
     def _best(self, tokens: Tensor, number: int) -> Tensor:
         """Places `Tensor[B, number]` of the tokens that are surest of their class. Those that are
         not picked learn nothing, so the backward pass needs to keep nothing of them.
         """
-        logits = self.heads.class_logits(0, self.project(tokens))
-        return self.heads.class_loss.confidence(logits).amax(-1).topk(number, dim=1).indices
+        with without_gradient(tokens.device):
+            logits = self.heads.class_logits(0, self.project(tokens))
+            return self.heads.class_loss.confidence(logits).amax(-1).topk(number, dim=1).indices
 
     def queries(self, slots: Slots, reference: Tensor) -> Queries:
         content = slots.table[: reference.shape[1]].expand(len(reference), -1, -1)

@@ -1,0 +1,30 @@
+"""Every model of the configs, and every scheme on a model of several levels and on one of one."""
+
+from itertools import product
+from pathlib import Path
+
+from detectron2.config import LazyConfig
+
+from hdetr_d2.schemes import Scheme
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "configs"
+PLUS_PLUS = "common/models/deformable_detr_pp.py"
+DENSE = "common/models/detr.py"
+MODELS = sorted(
+    str(path.relative_to(CONFIGS)) for path in (CONFIGS / "common" / "models").glob("*.py")
+)
+COMMON = [CONFIGS / "common" / "schemes.py", *ROOT.glob("projects/*/configs/common/*.py")]
+SCHEMES = {
+    name: node
+    for path in COMMON
+    for name, node in LazyConfig.load(str(path)).items()
+    if isinstance(node.get("_target_"), type) and issubclass(node._target_, Scheme)
+}
+# A scheme that is told the strides of several levels is not for a model of one.
+RECIPES: list[tuple[str, str | None]] = [(path, None) for path in MODELS]
+RECIPES += [
+    (path, name)
+    for path, name in product([PLUS_PLUS, DENSE], SCHEMES)
+    if path != DENSE or "strides" not in SCHEMES[name]
+]
