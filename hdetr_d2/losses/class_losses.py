@@ -44,8 +44,8 @@ class ClassLoss(nn.Module, ABC):
             targets: `Tensor[L]`, how many targets the step has for the group, at least 1: the
                 answer for losses that are sums.
             parts: for losses that are means: how much one over these labels counts. It is the
-                number of blocks that they are summed over, times the share that these images have
-                in the step.
+                number of blocks where these are summed, times the share that these images have in
+                the step.
         """
         return targets
 

@@ -44,9 +44,10 @@ class Criterion(nn.Module):
             share: the part that these images have in those of the step in this process.
         """
         targets = output.assigner.normaliser(num_targets, share).clamp(min=1)
+        parts = share * (output.blocks if output.assigner.sums_blocks else 1)
         matched = Matched(output, assignment)
         normalisers = {
-            "class": self.class_loss.normaliser(matched.labels, targets, output.blocks * share),
+            "class": self.class_loss.normaliser(matched.labels, targets, parts),
             "bbox": targets,
             "giou": targets,
         }

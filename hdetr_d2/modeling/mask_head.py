@@ -98,10 +98,11 @@ class MaskHead(nn.Module):
     def losses(
         self, output: Output, assignment: Assignment, maps: Maps, num_targets: Tensor
     ) -> dict[str, Tensor]:
-        """The weighted losses `loss_mask` and `loss_dice` of a group's last layer.
+        """The losses `loss_mask` and `loss_dice` of the main group's last layer.
 
         Masks are computed for the targets' queries only: one of each, the first one where a target
-        takes several.
+        takes several. The main group alone learns masks, so that its weight, a part beside other
+        groups, has no say here.
 
         Args:
             output: of the group; its predictions have states, its targets masks.
@@ -114,5 +115,4 @@ class MaskHead(nn.Module):
         states = states.gather(1, index[..., None].expand(-1, -1, states.shape[-1]))
         logits = self.upsample(self(states, maps), maps, (masks.shape[-2], masks.shape[-1]))
         losses = self.loss(logits, masks, taken & output.targets.valid)
-        scale = output.weight / num_targets.clamp(min=1)
-        return {name: value * scale for name, value in losses.items()}
+        return {name: value / num_targets.clamp(min=1) for name, value in losses.items()}

@@ -1,5 +1,6 @@
 """The detector around every architecture and scheme of this project."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -231,8 +232,9 @@ class DETR(nn.Module):
         if num_targets is None:
             num_targets = mean_over_processes(targets.counts.sum().float())
         selection = self.query_selection(memory, list(self.scheme_slots.values()))
-        main = self._main_group(selection.main)
         slots = dict(zip(self.scheme_slots, selection.extra, strict=True))
+        main = self._main_group(selection.main)
+        main.weight = math.prod(each.main_weight(slots.get(each.name)) for each in self.schemes)
         groups = [main]
         losses: dict[str, Tensor] = {}
         for scheme in self.schemes:
@@ -281,10 +283,7 @@ class DETR(nn.Module):
         layers = self.decoder.num_layers
         setter = next((scheme for scheme in self.schemes if scheme.sets_capacity), Scheme())
         capacity = tuple(setter.capacity(layer, layers, self.progress) for layer in range(layers))
-        weight = 1.0
-        for scheme in self.schemes:
-            weight *= scheme.main_weight()
-        return QueryGroup("", queries, Match(capacity), weight)
+        return QueryGroup("", queries, Match(capacity))
 
 
 def _add(losses: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:

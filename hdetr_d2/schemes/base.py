@@ -69,8 +69,13 @@ class Scheme(nn.Module):
         """How many main queries a target may take in `layer` of `num_layers`."""
         return 1
 
-    def main_weight(self) -> float:
-        """A factor of all losses of the main group."""
+    def main_weight(self, slots: Queries | None) -> float:
+        """A factor of the class and box losses of the main group: its part beside groups that
+        learn the same.
+
+        Args:
+            slots: as in `Context`.
+        """
         return 1.0
 
     def detectors(self) -> Mapping[str, Callable[[Maps], list[Instances]]]:

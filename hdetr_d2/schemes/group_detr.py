@@ -10,7 +10,8 @@ from hdetr_d2.structures import Match, Queries, QueryGroup
 
 class GroupDETR(Scheme):
     """Further blocks of queries, as many in each as the main group has; all groups have an equal
-    part in the loss.
+    part in the loss. An image too small for as many proposals as there are blocks has the main
+    group alone.
 
     Args:
         groups: with the main one.
@@ -29,8 +30,9 @@ class GroupDETR(Scheme):
     def slots(self, num_queries: int) -> int:
         return (self.groups - 1) * num_queries
 
-    def main_weight(self) -> float:
-        return 1 / self.groups
+    def main_weight(self, slots: Queries | None) -> float:
+        assert slots is not None  # it asked for some
+        return 1 / self.groups if slots.content.shape[1] >= self.groups - 1 else 1.0
 
     def contribute(self, context: Context) -> Contribution:
         assert context.slots is not None  # it asked for some

@@ -1,7 +1,7 @@
 """Which target each query learns, and who says so."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from torch import Tensor
 
@@ -20,8 +20,12 @@ Assignment: TypeAlias = Tensor
 
 @dataclass
 class Match:
-    """An assigner: Hungarian matching; in layer l a target may take `capacity[l]` queries."""
+    """An assigner: Hungarian matching; in layer l a target may take `capacity[l]` queries.
 
+    sums_blocks: whether the losses of a group's blocks are summed, or else averaged.
+    """
+
+    sums_blocks: ClassVar[bool] = True
     capacity: tuple[int, ...]
 
     def targets_each(self) -> tuple[int, ...]:
@@ -42,9 +46,11 @@ class Match:
 class Given:
     """An assigner that already knows its answer (denoising).
 
-    assignment: `Tensor[L, B, Q]`. repeats: how often a ground truth counts in the normaliser.
+    assignment: `Tensor[L, B, Q]`. repeats: how often a ground truth counts in the normaliser, in
+    all blocks together.
     """
 
+    sums_blocks: ClassVar[bool] = False
     assignment: Assignment
     repeats: int
 
@@ -64,6 +70,7 @@ class Counted:
     assignment: `Tensor[L, B, Q]`.
     """
 
+    sums_blocks: ClassVar[bool] = False
     assignment: Assignment
 
     def normaliser(self, num_targets: Tensor, share: float) -> Tensor:

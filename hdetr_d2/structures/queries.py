@@ -73,13 +73,14 @@ class QueryGroup:
     """A named set of queries that goes through the decoder and sees itself, and what it `sees`.
 
     name: the suffix of its losses, "" for the main group. queries: the decoder's input. assigner:
-    how the queries find their targets. weight: of all of its losses. blocks: the Q queries are so
-    many equal blocks, one after the other, that are blind to each other; each is matched with all
-    targets, and the losses are the sum over the blocks. sees: names of other groups whose queries
-    are further keys for its own in self-attention; they do not see it. attention_bias: of the
-    scores of its self-attention. valid: `Tensor[B, Q]` bool, False where a query is padding, which
-    is seen by nobody and which the assigner must give `NO_LOSS`; at least one of an image is
-    valid. Both are for groups of one block that see themselves alone.
+    how the queries find their targets. weight: of class and box losses. blocks: the Q queries are
+    so many equal blocks, one after the other, that are blind to each other; each is matched with
+    all targets, and the assigner says whether losses are the sum over the blocks or their mean.
+    sees: names of other groups whose queries are further keys for its own in self-attention; they
+    do not see it. attention_bias: of the scores of its self-attention. valid: `Tensor[B, Q]` bool,
+    False where a query is padding, which is seen by nobody and which the assigner must give
+    `NO_LOSS`; at least one of an image is valid. Both are for groups of one block that see
+    themselves alone.
 
     Raises:
         ValueError: queries that cannot be divided into the blocks; a bias or padding where it has

@@ -8,7 +8,16 @@ from torch import Tensor
 
 from hdetr_d2.losses import Criterion, FederatedLoss, FocalLoss, SoftmaxLoss
 from hdetr_d2.ops import SoftmaxCost
-from hdetr_d2.structures import BACKGROUND, NO_LOSS, Match, Output, Predictions, Targets
+from hdetr_d2.structures import (
+    BACKGROUND,
+    NO_LOSS,
+    Counted,
+    Given,
+    Match,
+    Output,
+    Predictions,
+    Targets,
+)
 
 
 def mean_by_loops(logits: Tensor, labels: Tensor, no_object_weight: float) -> list[float]:
@@ -119,9 +128,27 @@ def test_the_number_of_targets_does_not_matter_and_the_share_does() -> None:
     torch.testing.assert_close(class_loss(output, assignment, share=0.25), expected / 4)
 
 
-def test_blocks_are_summed() -> None:
+def test_matched_blocks_are_summed() -> None:
     output, assignment = group(torch.tensor([0, BACKGROUND, 1, 1, 0, BACKGROUND]), blocks=2)
     logits = output.predictions.logits.split(3, 2)
     labels = assignment.split(3, 2)
     means = [mean(SoftmaxLoss(), *block)[0] for block in zip(logits, labels, strict=True)]
     torch.testing.assert_close(class_loss(output, assignment), 3 * sum(means))
+
+
+@pytest.mark.parametrize("blocks", [1, 5, 100])
+def test_blocks_that_know_their_targets_are_averaged(blocks: int) -> None:
+    """Denoising: as many copies as one likes, one loss."""
+    one, row = group(torch.tensor([0, BACKGROUND, 1]))
+    expected = 3 * mean(SoftmaxLoss(), one.predictions.logits, row)[0]
+    logits, boxes = (
+        x.repeat(1, 1, blocks, 1) for x in (one.predictions.logits, torch.rand(1, 1, 3, 4))
+    )
+    copies = row.repeat(1, 1, blocks)
+    for assigner in (Given(copies, repeats=blocks), Counted(copies)):
+        output = Output("dn", Predictions(logits, boxes), one.targets, assigner, blocks=blocks)
+        criterion = Criterion(
+            class_loss=SoftmaxLoss(), weights={"class": 3.0, "bbox": 1.0, "giou": 1.0}
+        )
+        loss = criterion(output, copies, torch.tensor(2.0), 0.5)["loss_class_dn"]
+        torch.testing.assert_close(loss, expected / 2)

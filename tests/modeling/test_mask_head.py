@@ -102,13 +102,13 @@ def test_only_the_first_of_several_queries_of_a_target_gives_its_mask():
     assert losses_of(head, maps, states, several, [2, 1])[0] == first
 
 
-def test_weight_and_normaliser():
+def test_the_normaliser_counts_and_the_part_of_the_main_group_does_not():
     head, maps, states = make_head(), make_maps(), torch.randn(2, 5, 32)
     assignment = torch.tensor([[0, 1, -1, -1, -1], [0, -1, -1, -1, -1]])
     whole, _ = losses_of(head, maps, states, assignment, [2, 1], num_targets=1.0)
     part, _ = losses_of(head, maps, states, assignment, [2, 1], num_targets=8.0, weight=0.5)
     for name in whole:
-        torch.testing.assert_close(whole[name], 16 * part[name])
+        torch.testing.assert_close(whole[name], 8 * part[name])
 
 
 def test_without_objects_losses_are_zero_and_so_are_the_gradients():

@@ -144,6 +144,23 @@ def test_losses_are_divided_by_all_copies_of_the_targets(tiny_model, make_batch,
     assert losses["loss_bbox_dn"].item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["common/models/detr.py", "common/models/deformable_detr.py", "common/models/dino.py"],
+)
+def test_the_number_of_blocks_changes_no_loss(tiny_model, make_batch, path):
+    quiet = {"label_noise": 0.0, "box_noise": {**NODE["box_noise"], "scale": 0.0}}
+    options = {"encoder__sizes__dropout": 0.0}
+    one, many = (
+        tiny_model(path, schemes=[{**NODE, **quiet, "groups": groups}], **options)(
+            make_batch([3, 1])
+        )
+        for groups in (1, 20)
+    )
+    for name in one:
+        torch.testing.assert_close(many[name], one[name], rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("path", ["common/models/dino.py", "common/models/deformable_detr.py"])
 def test_the_main_losses_do_not_change(tiny_model, make_batch, path):
     options = {"encoder__sizes__dropout": 0.0}

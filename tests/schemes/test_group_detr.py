@@ -50,6 +50,30 @@ def test_proposals_that_another_scheme_took(tiny_model, make_batch, step):
     assert all(p.grad is not None for p in model.parameters())
 
 
+def test_a_main_group_without_others_has_the_whole_loss(tiny_model, make_batch):
+    """There are 128 tokens: none is left for other groups."""
+    options = {"query_selection__num_queries": 500, "encoder__sizes__dropout": 0.0}
+    batch = make_batch([3, 1])
+    alone, grouped = (tiny_model(schemes=s, **options)(batch) for s in ([], [NODE]))
+    assert all(grouped[name].item() == loss.item() for name, loss in alone.items())
+
+
+@pytest.mark.parametrize("left", [0, 2, 3])
+def test_its_part_is_that_of_the_groups_that_are_there(left):
+    rows = torch.zeros(1, left, 1)
+    weight = GroupDETR(groups=4).main_weight(Queries(rows, rows, rows))
+    assert weight == (1 / 4 if left >= 3 else 1.0)
+
+
+def test_masks_are_learned_by_the_main_group_in_full(tiny_model, make_batch):
+    path, batch = "common/models/deformable_detr_pp_masks.py", make_batch([3, 1])
+    alone, grouped = (
+        tiny_model(path, schemes=s, encoder__sizes__dropout=0.0)(batch) for s in ([], [NODE])
+    )
+    for name, part in {"loss_mask": 1, "loss_dice": 1, "loss_bbox": 4, "loss_class": 4}.items():
+        torch.testing.assert_close(part * grouped[name], alone[name], rtol=1e-5, atol=1e-6)
+
+
 def test_queries_are_dealt_out_by_rank():
     rank = torch.arange(8.0)[None, :, None]
     dealt = _deal_out(Queries(rank, rank, rank), 3)
