@@ -7,12 +7,15 @@ import hdetr_d2  # noqa: F401  (decides which detectron2 the tests import)
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -135,6 +138,26 @@ def tiny_model(tiny_config) -> Callable[..., torch.nn.Module]:
         return instantiate(cfg.model)
 
     return build
+
+
+@contextmanager
+def count_operations() -> Iterator[FlopCounterMode]:
+    """PyTorch's counter, with attention in what it counts: it knows neither the fused attention of
+    the CPU nor, in evaluation, what `nn.MultiheadAttention` does in one piece.
+    """
+    in_one_piece = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            yield counter
+    finally:
+        torch.backends.mha.set_fastpath_enabled(in_one_piece)
+
+
+@pytest.fixture(scope="session")
+def counted_operations() -> Callable[[], AbstractContextManager[FlopCounterMode]]:
+    """`with counted_operations() as counter: ...`, then `counter.get_total_flops()`."""
+    return count_operations
 
 
 def ellipses(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

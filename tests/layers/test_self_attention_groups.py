@@ -3,9 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
 
 from hdetr_d2.layers import Layout, SelfAttention, Span, attend_within_groups
 
@@ -97,9 +95,32 @@ def test_the_layer_is_each_block_by_itself(groups: Layout) -> None:
         ([Span(1, 300), Span(4, 10, sees=(0,))], 300**2 + 40 * 340),
     ],
 )
-def test_the_cost_is_that_of_the_pairs_that_see_each_other(groups: Layout, pairs: int) -> None:
+def test_the_cost_is_that_of_the_pairs_that_see_each_other(
+    counted_operations, groups: Layout, pairs: int
+) -> None:
     inputs = [torch.empty(1, total(groups), 8, 32, device="meta") for _ in range(3)]
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with counted_operations() as counter:
         attend_within_groups(*inputs, groups)
     # Two products, a multiplication and an addition in each, over 8 heads of 32 channels.
     assert counter.get_total_flops() == 2 * 2 * 8 * 32 * pairs
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("kind", ["ours", "PyTorch's"])
+def test_all_of_an_attention_layer_is_counted(
+    counted_operations, kind: str, training: bool, gradient: bool
+) -> None:
+    """2 images of 7 queries, 16 channels in 2 heads. Projections: 4 of 16 x 16 for 14 queries, of a
+    multiplication and an addition each. Attention: two products of 7 x 7 x 8 for 4 heads.
+    """
+    x = torch.randn(2, 7, 16)
+    if kind == "ours":
+        layer: nn.Module = SelfAttention(dim=16, num_heads=2)
+        inputs = (x, torch.zeros_like(x))
+    else:
+        layer, inputs = nn.MultiheadAttention(16, 2, batch_first=True), (x, x, x)
+    layer.train(training)
+    with counted_operations() as counter, torch.set_grad_enabled(gradient):
+        layer(*inputs)
+    assert counter.get_total_flops() == 2 * 4 * 14 * 16 * 16 + 2 * 2 * 4 * 7 * 7 * 8

@@ -11,7 +11,6 @@ import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
 from omegaconf import OmegaConf
-from torch.utils.flop_counter import FlopCounterMode
 
 from hdetr_d2.checkpoint import Checkpointer
 from hdetr_d2.checkpoint.weights import without_training_only
@@ -256,9 +255,9 @@ def test_a_collaborator_that_is_null_takes_no_part(tiny_config, make_batch):
         instantiate(cfg.model)
 
 
-def evaluate(model, batch):
+def evaluate(model, batch, counted_operations):
     """Detections, operations, and the parameters that they depend on."""
-    with FlopCounterMode(display=False) as counter:
+    with counted_operations() as counter:
         found = model.eval()(batch)
     numbers = torch.cat([*(f.scores for f in found), *(f.pred_boxes.tensor.ravel() for f in found)])
     numbers.sum().backward()
@@ -266,12 +265,15 @@ def evaluate(model, batch):
     return numbers, counter.get_total_flops(), used
 
 
-def test_at_inference_nothing_is_left_of_them(co_model, make_batch, monkeypatch):
+def test_at_inference_nothing_is_left_of_them(
+    co_model, make_batch, monkeypatch, counted_operations
+):
     # Detectron2 moves boxes in place, which autograd does not follow.
     monkeypatch.setattr(meta_arch, "to_original_size", lambda detections, _: detections)
     plain, helped = co_model(schemes=[]), co_model()
     plain.load_state_dict(without_training_only(helped, helped.state_dict()))
-    one, other = (evaluate(model, make_batch([1, 1])) for model in (plain, helped))
+    batch = make_batch([1, 1])
+    one, other = (evaluate(model, batch, counted_operations) for model in (plain, helped))
     assert torch.equal(one[0], other[0])
     assert one[1:] == other[1:]
 

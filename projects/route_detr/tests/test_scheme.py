@@ -10,7 +10,6 @@ import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
 from omegaconf import OmegaConf
-from torch.utils.flop_counter import FlopCounterMode
 
 from hdetr_d2.checkpoint.weights import without_training_only
 from hdetr_d2.modeling import meta_arch
@@ -191,9 +190,9 @@ def test_with_16_bits_the_bias_keeps_its_precision(routed_model, make_batch):
     assert all(grad.isfinite().all() for grad in grads.values())
 
 
-def evaluate(model, batch):
+def evaluate(model, batch, counted_operations):
     """Detections, operations, and the parameters that they depend on."""
-    with FlopCounterMode(display=False) as counter:
+    with counted_operations() as counter:
         found = model.eval()(batch)
     numbers = torch.cat([*(f.scores for f in found), *(f.pred_boxes.tensor.ravel() for f in found)])
     numbers.sum().backward()
@@ -202,13 +201,16 @@ def evaluate(model, batch):
 
 
 @pytest.mark.parametrize("preset", ["paper", "released_code"])
-def test_at_inference_nothing_is_left_of_it(routed_model, make_batch, monkeypatch, preset):
+def test_at_inference_nothing_is_left_of_it(
+    routed_model, make_batch, monkeypatch, counted_operations, preset
+):
     # Detectron2 moves boxes in place, which autograd does not follow.
     monkeypatch.setattr(meta_arch, "to_original_size", lambda detections, _: detections)
     plain, routed = routed_model(schemes=[]), routed_model(preset=preset, strength=1.0)
     exported = without_training_only(routed, routed.state_dict())
     plain.load_state_dict(exported)  # with the same keys, and none of a router
-    one, other = (evaluate(model, make_batch([1, 1])) for model in (plain, routed))
+    batch = make_batch([1, 1])
+    one, other = (evaluate(model, batch, counted_operations) for model in (plain, routed))
     assert torch.equal(one[0], other[0])
     assert one[1:] == other[1:]
 
