@@ -15,6 +15,9 @@ from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+SCALE = "loss_scale"
+"""Name among the metrics of a step: what its loss was multiplied by; where it is missing, 1."""
+
 
 @dataclass(frozen=True)
 class StepRecord:
@@ -43,7 +46,9 @@ class BadSteps:
         self._in_a_row = 0
 
     def is_good(self, record: StepRecord, metrics: Mapping[str, float]) -> bool:
-        """Whether loss, gradient and matching costs were finite; warns if not.
+        """Whether loss, gradient and matching costs were finite; warns if not. A gradient alone
+        that is not may have been too large for 16 bits after the loss was scaled: as long as the
+        scale, which now falls, is above 1, the step is as good as any.
 
         Args:
             record: of this process.
@@ -52,10 +57,14 @@ class BadSteps:
         Raises:
             UserError: too many bad steps in a row.
         """
-        finite = math.isfinite(metrics["total_loss"]) and math.isfinite(metrics["grad_norm"])
-        if finite and not any(metrics[name] for name in bad_costs.METRICS):
-            self._in_a_row = 0
-            return True
+        costs = any(metrics[name] for name in bad_costs.METRICS)
+        if math.isfinite(metrics["total_loss"]) and not costs:
+            if math.isfinite(metrics["grad_norm"]):
+                self._in_a_row = 0
+                return True
+            if (scale := metrics.get(SCALE, 1.0)) > 1:
+                logger.info("Iteration %d: the loss scale %g is lowered", record.iteration, scale)
+                return True
         self._in_a_row += 1
         what = _what_is_wrong(record, metrics)
         if self._in_a_row >= self.most:

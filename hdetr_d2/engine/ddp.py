@@ -17,9 +17,18 @@ def distribute(model: nn.Module, **options: Any) -> nn.Module:
 
     Args:
         model: on its device.
-        options: of DistributedDataParallel.
+        options: of DistributedDataParallel. By default buffers are sent to the other processes only
+            if training changes some of them, and gradients lie in the buffers of the exchange.
     """
-    return model if comm.get_world_size() == 1 else DistributedDataParallel(model, **options)
+    if comm.get_world_size() == 1:
+        return model
+    defaults = {"broadcast_buffers": _learns_buffers(model), "gradient_as_bucket_view": True}
+    return DistributedDataParallel(model, **{**defaults, **options})
+
+
+def _learns_buffers(model: nn.Module) -> bool:
+    """Running statistics are the only buffers here that are not constant."""
+    return any(getattr(module, "track_running_stats", False) for module in model.modules())
 
 
 def undistributed(model: nn.Module) -> nn.Module:

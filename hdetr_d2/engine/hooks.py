@@ -57,6 +57,21 @@ class LearningRateHook(HookBase):
         self.trainer.storage.put_scalar("lr", self.shown * factor, smoothing_hint=False)
 
 
+class ForgetHook(HookBase):
+    """Every `period` iterations it cuts the history of each metric down to the last `keep` values:
+    no writer looks further back, and a long training would fill the memory.
+    """
+
+    def __init__(self, *, period: int, keep: int = 1000) -> None:
+        self.period = period
+        self.keep = keep
+
+    def after_step(self) -> None:
+        if (self.trainer.iter + 1) % self.period == 0:
+            for history in self.trainer.storage.histories().values():
+                del history.values()[: -self.keep]
+
+
 class CheckpointHook(HookBase):
     """Saves every `period` iterations and at the end; keeps `keep` of the periodic files."""
 

@@ -21,6 +21,7 @@ from hdetr_d2.engine.evaluate import Evaluation
 from hdetr_d2.engine.hooks import (
     CheckpointHook,
     EvaluationHook,
+    ForgetHook,
     LearningRateHook,
     ProgressHook,
     is_evaluated,
@@ -126,6 +127,7 @@ def build_hooks(
             writers=writers,
         ),
         hooks.PeriodicWriter(writers, period=cfg.train.log_period),
+        ForgetHook(period=cfg.train.log_period),
     ]
 
 

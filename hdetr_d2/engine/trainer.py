@@ -16,10 +16,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from hdetr_d2.engine import bad_costs
-from hdetr_d2.engine.bad_steps import BadSteps, StepRecord
+from hdetr_d2.engine.bad_steps import SCALE, BadSteps, StepRecord
 from hdetr_d2.engine.ddp import undistributed
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.ema import ModelEma
+from hdetr_d2.engine.empty_steps import TARGETS, EmptySteps
 from hdetr_d2.utils.distributed import mean_over_processes
 from hdetr_d2.utils.observation import Observer
 from hdetr_d2.utils.timing import StepTimer, section
@@ -45,8 +46,10 @@ class Trainer(TrainerBase):
     of the whole step (all micro-batches, averaged over the processes), and means count by the share
     that its images have in the step of this process: their sum is the loss of the whole batch. A
     step with a gradient or a matching cost that is not finite changes no weight; after
-    `max_bad_steps` steps in a row with such a gradient, cost or loss the training ends. On CUDA the
-    step does not wait for the device: metrics are read every `log_period` steps.
+    `max_bad_steps` steps in a row with such a gradient, cost or loss the training ends. It ends,
+    too, if the first `max_empty_steps` steps, or all there are, have no object. On CUDA the step
+    does not wait for the device: metrics are read every `log_period` steps. The storage of the main
+    process has them, since that one writes them.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Trainer(TrainerBase):
         accumulate: int = 1,
         clip_grad_norm: float | None = None,
         max_bad_steps: int = 20,
+        max_empty_steps: int = 1000,
         log_period: int = 20,
         ema: ModelEma | None = None,
     ) -> None:
@@ -91,6 +95,7 @@ class Trainer(TrainerBase):
         self._data_counts: Mapping[str, int] = {}
         self._records: list[StepRecord] = []
         self._bad_steps = BadSteps(max_bad_steps)
+        self._empty_steps = EmptySteps(max_empty_steps)
 
     def before_train(self) -> None:
         self.model.train()
@@ -100,14 +105,14 @@ class Trainer(TrainerBase):
         super().before_train()
 
     def run_step(self) -> None:
-        """Raises UserError when too many steps in a row were not finite."""
+        """Raises UserError when too many steps were not finite, or had no object."""
         seed_step(self.seed, self.iter, comm.get_rank())
         with self.timer:
             with section("data"):
                 batches = [next(self._batches) for _ in range(self.accumulate)]
             metrics, observed = self._add_gradients(batches)
             with section("optimizer"):
-                metrics["grad_norm"] = self._update()
+                metrics.update(self._update())
         self._records.append(
             StepRecord(
                 self.iter,
@@ -133,7 +138,7 @@ class Trainer(TrainerBase):
         count = sum(len(item["instances"]) for batch in batches for item in batch)
         images = sum(len(batch) for batch in batches)
         num_targets = mean_over_processes(torch.full((), float(count), device=self.device))
-        total: dict[str, Tensor] = {}
+        total: dict[str, Tensor] = {TARGETS: num_targets}
         observed = []
         for index, batch in enumerate(batches):
             with self._communication(last=index == len(batches) - 1):
@@ -166,17 +171,20 @@ class Trainer(TrainerBase):
             return nullcontext()
         return self.model.no_sync()
 
-    def _update(self) -> Tensor:
-        """Clip, step unless a gradient is not finite, average; returns the norm before clipping."""
+    def _update(self) -> dict[str, Tensor]:
+        """Clip, step unless a gradient is not finite, average; returns the norm before clipping,
+        and the scale of the loss where it has one.
+        """
         self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.clip_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.clip_grad_norm).detach()
+        scale = self.scaler.scale(torch.ones_like(norm))
         self.scaler.step(self.optimizer)
         # Without a scaled loss the scaler is there for its check of the gradients only.
         self.scaler.update(None if self.precision.scales_loss else 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema is not None:
             self.ema.update_parameters(undistributed(self.model))
-        return norm.detach()
+        return {"grad_norm": norm} | ({SCALE: scale} if self.precision.scales_loss else {})
 
     def _read_records(self) -> None:
         """Put the metrics of the last steps into the storage, averaged over processes."""
@@ -188,13 +196,24 @@ class Trainer(TrainerBase):
         for record in records:
             metrics = {name: next(values) for name in record.names}
             good = self._bad_steps.is_good(record, metrics)
-            for name in metrics if good else bad_costs.METRICS:
-                self.storage.put_scalar(name, metrics[name], cur_iter=record.iteration)
-        for name, seconds in self.timer.pop().items():
-            self.storage.put_scalar(f"time/{name}", seconds)
-        for name in self._data_counts:
-            self.storage.put_scalar(f"data/{name}", next(values), smoothing_hint=False)
-        self.storage.put_scalar("memory/peak_mb", peak_memory(self.device), smoothing_hint=False)
+            names = metrics if good else bad_costs.METRICS
+            finite = {name: metrics[name] for name in names if math.isfinite(metrics[name])}
+            self._put(finite, cur_iter=record.iteration)
+            self._look_for_objects(record, metrics[TARGETS])
+        self._put({f"time/{name}": seconds for name, seconds in self.timer.pop().items()})
+        last = {f"data/{name}": next(values) for name in self._data_counts}
+        last["memory/peak_mb"] = peak_memory(self.device)
+        self._put(last, smoothing_hint=False)
+
+    def _put(self, metrics: Mapping[str, float], **options: Any) -> None:
+        """Into the storage where it is written."""
+        if comm.is_main_process():
+            self.storage.put_scalars(**options, **metrics)
+
+    def _look_for_objects(self, record: StepRecord, num_targets: float) -> None:
+        images = comm.get_world_size() * sum(map(len, record.image_ids))
+        is_last = self.start_iter == 0 and record.iteration + 1 == self.max_iter
+        self._empty_steps.look(num_targets, images, is_last=is_last)
 
 
 def peak_memory(device: torch.device) -> float:

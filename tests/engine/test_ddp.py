@@ -7,6 +7,10 @@ from types import ModuleType
 
 import pytest
 import torch
+from detectron2.utils import comm
+from torch import nn
+
+from hdetr_d2.engine import ddp
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 # The package need not be installed: the clone is enough.
@@ -55,3 +59,22 @@ def test_two_processes_of_which_one_sees_empty_images_are_the_whole_batch(
     run = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
     assert run.returncode == 0, run.stderr
     assert_same_gradients(whole, tmp_path / "two.pth")
+
+
+@pytest.mark.parametrize(
+    ("norm", "options", "broadcast"),
+    [
+        (nn.GroupNorm(1, 2), {}, False),
+        (nn.BatchNorm2d(2), {}, True),  # its running statistics change
+        (nn.BatchNorm2d(2, track_running_stats=False), {}, False),
+        (nn.GroupNorm(1, 2), {"broadcast_buffers": True}, True),
+    ],
+    ids=str,
+)
+def test_only_buffers_that_change_are_sent(
+    monkeypatch: pytest.MonkeyPatch, norm: nn.Module, options: dict, broadcast: bool
+) -> None:
+    monkeypatch.setattr(comm, "get_world_size", lambda: 2)
+    monkeypatch.setattr(ddp, "DistributedDataParallel", lambda model, **given: given)
+    given = ddp.distribute(nn.Sequential(nn.Conv2d(3, 2, 1), norm), **options)
+    assert given == {"broadcast_buffers": broadcast, "gradient_as_bucket_view": True}

@@ -9,7 +9,13 @@ from detectron2.utils.events import JSONWriter
 from torch import nn
 
 from hdetr_d2.checkpoint import Checkpointer, read_checkpoint
-from hdetr_d2.engine.hooks import CheckpointHook, EvaluationHook, LearningRateHook, ProgressHook
+from hdetr_d2.engine.hooks import (
+    CheckpointHook,
+    EvaluationHook,
+    ForgetHook,
+    LearningRateHook,
+    ProgressHook,
+)
 from hdetr_d2.engine.schedule import StepDecay
 from hdetr_d2.visualization import read_metrics
 
@@ -144,3 +150,14 @@ def test_an_evaluation_between_the_logged_steps_costs_no_row(tmp_path: Path) -> 
     rows = read_metrics(metrics)
     assert [row["iteration"] for row in rows] == [3, 4, 7, 9]
     assert [row["bbox/AP"] for row in rows if "bbox/AP" in row] == scores
+
+
+def test_metrics_are_forgotten_in_the_end() -> None:
+    class Put(HookBase):
+        def after_step(self) -> None:
+            self.trainer.storage.put_scalar("loss", self.trainer.iter)
+
+    loop = run(Put(), ForgetHook(period=4, keep=3), end=10)
+    history = loop.storage.history("loss")
+    assert [value for value, _ in history.values()] == [5, 6, 7, 8, 9]  # the last cut was after 7
+    assert history.global_avg() == 4.5

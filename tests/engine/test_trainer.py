@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hdetr_d2.engine import bad_costs
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.ema import ModelEma
+from hdetr_d2.engine.empty_steps import TARGETS
 from hdetr_d2.engine.trainer import peak_memory, seed_step
 from hdetr_d2.errors import UserError
 from hdetr_d2.utils.observation import observe_mean
@@ -178,6 +179,66 @@ def test_too_many_of_them_in_a_row_end_the_training(make_trainer: Any, make_item
         trainer.train(0, 7)
 
 
+class Sloping(nn.Module):
+    """Its loss is 1, and the gradient of its weight `slope`, by way of float16."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.slope = slope
+
+    def forward(self, batch: list[dict], **step: Any) -> dict[str, Tensor]:
+        through = (self.weight - self.weight.detach()).half() * self.slope  # 0
+        return {"loss_class": 1 + through.float()}
+
+
+def test_an_overflow_that_lowers_the_scale_is_no_bad_step(
+    make_trainer: Any, make_item: Any, caplog: Any
+) -> None:
+    model, precision = Sloping(4.0), Precision("cpu", torch.float16)
+    seen = []
+
+    class Watch(HookBase):
+        def after_step(self) -> None:
+            seen.append(model.weight.item())
+
+    trainer = make_trainer(
+        model=model,
+        precision=precision,
+        optimizer=torch.optim.SGD,
+        max_bad_steps=1,
+        make_loader=lambda start: iter([[make_item(1, 2)]] * 5),
+    )
+    trainer.register_hooks([Watch()])
+    with caplog.at_level(logging.INFO, "hdetr_d2"):
+        trainer.train(0, 5)
+    # 2^16 x 4 and 2^15 x 4 are beyond float16, whose largest number is 65504; so is 2^14 x 4.
+    assert seen[:3] == [1.0, 1.0, 1.0]
+    assert seen[3] == pytest.approx(1 - 0.01 * 4)
+    assert [value for value, _ in trainer.storage.history("total_loss").values()] == [1.0] * 5
+    assert trainer.storage.history("grad_norm").values() == [(4.0, 3), (4.0, 4)]
+    scales = [value for value, _ in trainer.storage.history("loss_scale").values()]
+    assert scales == [2.0**16, 2.0**15, 2.0**14, 2.0**13, 2.0**13]
+    assert "Iteration 2: the loss scale 16384 is lowered" in caplog.text
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+@pytest.mark.parametrize(("dtype", "first"), [(torch.float16, 16), (None, 0)], ids=str)
+def test_a_gradient_that_no_scale_makes_finite_is_bad(
+    make_trainer: Any, make_item: Any, dtype: torch.dtype | None, first: int
+) -> None:
+    model = Sloping(4.0)
+    model.weight.register_hook(lambda gradient: gradient * math.nan)
+    trainer = make_trainer(
+        model=model,
+        precision=Precision("cpu", dtype),
+        max_bad_steps=3,
+        make_loader=lambda start: iter([[make_item(1, 2)]] * 30),
+    )
+    with pytest.raises(UserError, match=f"3 steps in a row .* iteration {first + 2} .*grad_norm"):
+        trainer.train(0, 30)
+
+
 def test_images_without_objects_do_not_divide_by_zero(make_trainer: Any, make_item: Any) -> None:
     class Plain(nn.Module):
         def __init__(self) -> None:
@@ -190,9 +251,10 @@ def test_images_without_objects_do_not_divide_by_zero(make_trainer: Any, make_it
             return {"loss_class": self.w / num_targets.clamp(min=1)}
 
     model = Plain()
-    trainer = make_trainer(model=model, make_loader=lambda start: iter([[make_item(1, 0)]]))
-    trainer.train(0, 1)
-    assert trainer.storage.history("total_loss").latest() == 1.0
+    batches = [[make_item(1, 0)], [make_item(2, 1)]]
+    trainer = make_trainer(model=model, make_loader=lambda start: iter(batches))
+    trainer.train(0, 2)
+    assert trainer.storage.history("total_loss").values()[0] == (1.0, 0)
 
 
 def test_metrics_of_every_step(make_trainer: Any, tmp_path: Path) -> None:
@@ -234,9 +296,9 @@ def test_on_a_device_that_runs_ahead_metrics_wait_for_the_log(make_trainer: Any)
             seen.append(len(history.values()) if history else 0)
 
     trainer.register_hooks([Watch()])
-    counts = dict.fromkeys(bad_costs.METRICS, torch.zeros(()))
-    trainer._add_gradients = lambda batches: ({"total_loss": torch.ones(()), **counts}, [{}])
-    trainer._update = lambda: torch.ones(())
+    one, counts = torch.ones(()), dict.fromkeys(bad_costs.METRICS, torch.zeros(()))
+    trainer._add_gradients = lambda batches: ({"total_loss": one, TARGETS: one, **counts}, [{}])
+    trainer._update = lambda: {"grad_norm": one}
     trainer.train(0, 4)
     assert seen == [0, 0, 3, 4]
 

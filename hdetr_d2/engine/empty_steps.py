@@ -1,0 +1,40 @@
+"""The end of a training that finds nothing to learn."""
+
+from hdetr_d2.errors import UserError
+
+TARGETS = "data/targets"
+"""Name among the metrics of a step: its ground truths, averaged over processes."""
+
+
+class EmptySteps:
+    """Looks at the steps until one of them has an object, in any process.
+
+    Args:
+        most: that many steps without an object end the training.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._steps = self._images = 0
+        self._has_seen = False
+
+    def look(self, num_targets: float, images: int, *, is_last: bool) -> None:
+        """Called for every step, in its turn.
+
+        Args:
+            num_targets: the same in all processes, so that they end together.
+            images: of the step, in all processes.
+            is_last: whether it is the last step of a training that began with step 0.
+
+        Raises:
+            UserError: no object so far, and none will be waited for.
+        """
+        self._has_seen = self._has_seen or num_targets > 0
+        self._steps, self._images = self._steps + 1, self._images + images
+        if self._has_seen or not (is_last or self._steps >= self.most):
+            return
+        raise UserError(
+            f"no object in {self._steps} steps ({self._images} images): nothing is learned from "
+            "images without objects; `hdetr-d2 check-data` counts those of the annotations (crowds "
+            "are none), and dataloader.train.mapper may lose some"
+        )

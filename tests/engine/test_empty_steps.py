@@ -1,0 +1,79 @@
+"""A training that finds nothing to learn ends; one that finds something goes on."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from hdetr_d2.data.registration import DatasetInfo
+from hdetr_d2.engine import resolve
+from hdetr_d2.engine.config import load_config
+from hdetr_d2.errors import UserError
+
+RECIPE = str(Path(__file__).with_name("small_recipe.py"))
+
+
+@pytest.fixture
+def train(make_trainer: Any, make_item: Any) -> Any:
+    """`train([0, 2], most=3)`: a step on two images for each number, one of them with so many
+    objects.
+    """
+
+    def run(counts: list[int], most: int, start: int = 0) -> None:
+        batches = [[make_item(1, 0), make_item(2, count)] for count in counts]
+        trainer = make_trainer(max_empty_steps=most, make_loader=lambda start: iter(batches))
+        trainer.train(start, start + len(counts))
+
+    return run
+
+
+def test_a_run_without_objects_stops_at_the_stated_step(train: Any) -> None:
+    with pytest.raises(UserError, match=r"^no object in 3 steps \(6 images\): ") as error:
+        train([0] * 9, most=3)
+    assert "\n" not in str(error.value)
+
+
+def test_a_short_run_without_objects_stops_at_its_end(train: Any) -> None:
+    with pytest.raises(UserError, match=r"^no object in 2 steps \(4 images\): "):
+        train([0, 0], most=3)
+
+
+def test_empty_steps_after_or_before_an_object_are_fine(train: Any) -> None:
+    train([0, 0, 1, 0, 0, 0, 0, 0], most=3)
+    train([1, 0, 0, 0, 0], most=3)
+
+
+def test_the_rest_of_a_run_that_goes_on_may_be_empty(train: Any) -> None:
+    train([0, 0], most=3, start=5)
+    with pytest.raises(UserError, match="no object in 3 steps"):
+        train([0] * 4, most=3, start=5)
+
+
+@pytest.mark.parametrize("keep_empty", [True, False])
+def test_what_the_data_tell_is_said_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, keep_empty: bool
+) -> None:
+    info = DatasetInfo(["a"], num_train_images=9, most_objects=0, image_counts=[0])
+    monkeypatch.setattr(resolve, "register_datasets", lambda data, for_training: info)
+    cfg = load_config(RECIPE)
+    OmegaConf.update(cfg, "data.keep_empty", keep_empty)
+    with pytest.raises(UserError, match="none of the 9 images of 'small_train' has an object"):
+        resolve.resolve_config(cfg)
+
+
+def test_two_processes_agree(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("two_processes_empty.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(script), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(script.parents[2]), "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
+    first, second = ((tmp_path / f"{rank}.txt").read_text() for rank in range(2))
+    assert first == second
+    one_has_objects, none_has = first.splitlines()
+    assert one_has_objects == "4 steps"
+    assert none_has.startswith("no object in 3 steps (6 images): ")
