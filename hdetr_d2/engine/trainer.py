@@ -208,7 +208,8 @@ class Trainer(TrainerBase):
     def _put(self, metrics: Mapping[str, float], **options: Any) -> None:
         """Into the storage where it is written."""
         if comm.is_main_process():
-            self.storage.put_scalars(**options, **metrics)
+            for name, value in metrics.items():
+                self.storage.put_scalar(name, value, **options)
 
     def _look_for_objects(self, record: StepRecord, num_targets: float) -> None:
         images = comm.get_world_size() * sum(map(len, record.image_ids))
