@@ -89,12 +89,12 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
         return DatasetInfo(val.class_names, None, thing_classes=_things(val), pixel_range=white)
     train = _open_split(data, "train", for_evaluation=False)
     _check_same_classes(train, val)
-    count = train.num_images if data.get("keep_empty", False) else train.num_usable
-    if count == 0:
+    if train.num_usable == 0:
         raise UserError(
-            f"no image of {train.name!r} is left to train on: of {train.num_images} images "
-            f"{train.num_usable} have an object that is no crowd (data.keep_empty=True keeps all)"
+            f"there is nothing to learn in {train.name!r}: none of its {train.num_images} images "
+            "has an object that is no crowd"
         )
+    count = train.num_images if data.get("keep_empty", False) else train.num_usable
     if (threshold := data.get("repeat_threshold")) is not None:
         count = _repeated(train.name, data.get("keep_empty", False), threshold)
     return DatasetInfo(

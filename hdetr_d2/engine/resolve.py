@@ -120,11 +120,6 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     warn_of_limits(cfg, info.most_objects)
     if info.num_train_images is None:
         return
-    if info.most_objects == 0:
-        raise UserError(
-            f"none of the {info.num_train_images} images of {cfg.data.train_name!r} has an object "
-            "that is no crowd: there is nothing to learn"
-        )
     batch = cfg.dataloader.train.total_batch_size
     cfg.train.iterations_per_epoch = iterations_per_epoch(info.num_train_images, batch)
     if cfg.train.max_iter is None:

@@ -7,14 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
 
-from hdetr_d2.data.registration import DatasetInfo
-from hdetr_d2.engine import resolve
-from hdetr_d2.engine.config import load_config
 from hdetr_d2.errors import UserError
-
-RECIPE = str(Path(__file__).with_name("small_recipe.py"))
 
 
 @pytest.fixture
@@ -51,18 +45,6 @@ def test_the_rest_of_a_run_that_goes_on_may_be_empty(train: Any) -> None:
     train([0, 0], most=3, start=5)
     with pytest.raises(UserError, match="no object in 3 steps"):
         train([0] * 4, most=3, start=5)
-
-
-@pytest.mark.parametrize("keep_empty", [True, False])
-def test_what_the_data_tell_is_said_at_the_start(
-    monkeypatch: pytest.MonkeyPatch, keep_empty: bool
-) -> None:
-    info = DatasetInfo(["a"], num_train_images=9, most_objects=0, image_counts=[0])
-    monkeypatch.setattr(resolve, "register_datasets", lambda data, for_training: info)
-    cfg = load_config(RECIPE)
-    OmegaConf.update(cfg, "data.keep_empty", keep_empty)
-    with pytest.raises(UserError, match="none of the 9 images of 'small_train' has an object"):
-        resolve.resolve_config(cfg)
 
 
 def test_two_processes_agree(tmp_path: Path) -> None:
