@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
+from detectron2.utils.file_io import PathManager
 
 from hdetr_d2.data.coco_json import (
     CocoJson,
@@ -24,14 +25,15 @@ from hdetr_d2.data.lvis_shim import import_lvis
 from hdetr_d2.data.panoptic import register_panoptic
 from hdetr_d2.data.repeats import epoch_size, repeat_factors
 from hdetr_d2.data.survey import pages_sentence, pixel_range, survey
+from hdetr_d2.data.whole_json import whole_json
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 # So many images are looked for at the start; none of them there means a wrong folder.
 LOOKED_FOR = 100
-# Metadata: a json that lacks what evaluation reads.
-INCOMPLETE = "incomplete_json"
+# Metadata: the json that a data set was registered with, where `json_file` may be a whole one.
+SOURCE = "source_json"
 
 
 @dataclass(frozen=True)
@@ -179,23 +181,34 @@ def _open_split(data: Mapping, split: str, *, for_evaluation: bool) -> _Split:
         metadata = {
             "thing_classes": coco.class_names(),
             "thing_dataset_id_to_contiguous_id": labels,
+            SOURCE: json_file,
         }
-        register_coco_instances(name, metadata, json_file, images)
+        path = whole_json(coco, for_evaluation=for_evaluation)
+        register_coco_instances(name, metadata, path, images)
     if for_evaluation:
-        _fill_gaps(name, coco)
+        _make_whole(name, coco)
     return _split_of_json(name, coco)
 
 
-def _fill_gaps(name: str, coco: CocoJson) -> None:
-    """Where the annotations lack what evaluation reads, hide the json: Detectron2's evaluator then
-    makes whole ones of the entries.
+def evaluate_on_whole_json(name: str) -> None:
+    """Let evaluation read a whole json (see `whole_json`) of the registered data set `name`, also
+    where training never looked at it.
     """
-    known = MetadataCatalog.get(name).as_dict()
-    if INCOMPLETE in known or not coco.annotations or not list(evaluation_gaps(coco)):
+    metadata = MetadataCatalog.get(name)
+    if SOURCE in metadata.as_dict() or metadata.get("json_file") is None:
         return
+    path = PathManager.get_local_path(os.fspath(metadata.json_file))
+    _make_whole(name, read_coco_json(path, annotated=False))
+
+
+def _make_whole(name: str, coco: CocoJson) -> None:
+    known = MetadataCatalog.get(name).as_dict()
+    is_lvis = known.get("evaluator_type") == "lvis"
+    path = whole_json(coco, for_evaluation=True, is_lvis=is_lvis)
+    source = known.get(SOURCE, known["json_file"])
     MetadataCatalog.remove(name)  # what is set there stays
-    known[INCOMPLETE] = known.pop("json_file")
-    MetadataCatalog.get(name).set(**known)
+    file = known["json_file"] if path == coco.path else path
+    MetadataCatalog.get(name).set(**{**known, SOURCE: source, "json_file": file})
 
 
 def _split_of_json(name: str, coco: CocoJson) -> _Split:
@@ -211,7 +224,7 @@ def _split_of_json(name: str, coco: CocoJson) -> _Split:
 def _json_of(name: str) -> str | None:
     """The json that a data set was registered with."""
     metadata = MetadataCatalog.get(name)
-    return metadata.get(INCOMPLETE) or metadata.get("json_file")
+    return metadata.get(SOURCE) or metadata.get("json_file")
 
 
 def _check_not_taken(name: str, json_file: str, images: str, option: str) -> None:
@@ -252,8 +265,8 @@ def _open_registered(name: str, option: str, *, for_evaluation: bool) -> _Split:
             f"{json_file} has {len(names)} categories ({', '.join(names[:3])}, ...), "
             f"which are not the {len(known)} classes of the data set {name!r}"
         )
-    if for_evaluation and not is_lvis:
-        _fill_gaps(name, coco)
+    if for_evaluation:
+        _make_whole(name, coco)
     return _split_of_json(name, coco)
 
 
@@ -287,8 +300,8 @@ def _checked_json(
     """Read a json, stop at its first error, and log the rest by kind with a count."""
     coco = read_coco_json(path, annotated=not for_evaluation)
     problems = list(find_problems(coco, is_lvis=is_lvis))
-    if for_evaluation and not is_lvis:
-        problems += evaluation_gaps(coco)
+    if for_evaluation:
+        problems += evaluation_gaps(coco, is_lvis=is_lvis)
     errors = [problem for problem in problems if problem.is_error]
     if errors:
         more = (

@@ -38,6 +38,19 @@ def warn_of_limits(cfg: DictConfig, most_objects: int | None) -> None:
             kept,
             counted,
         )
+    if counted and counted < 10 and _is_detectron2s(cfg):
+        logger.warning(
+            "dataloader.evaluator.max_dets_per_image=%d: Detectron2's own evaluator lets 10 count; "
+            "that of hdetr_d2.evaluation keeps to less",
+            counted,
+        )
+
+
+def _is_detectron2s(cfg: DictConfig) -> bool:
+    """Whether the evaluator is Detectron2's own of COCO's metrics."""
+    target = OmegaConf.select(cfg, "dataloader.evaluator._target_")
+    name = target if isinstance(target, str) else f"{target.__module__}.{target.__qualname__}"
+    return name.startswith("detectron2.") and name.endswith(".COCOEvaluator")
 
 
 def _number(cfg: DictConfig, key: str) -> int | None:

@@ -5,6 +5,8 @@ from typing import Any
 from detectron2.evaluation import LVISEvaluator as _LVISEvaluator
 
 from hdetr_d2.data.lvis_shim import import_lvis
+from hdetr_d2.data.registration import evaluate_on_whole_json
+from hdetr_d2.evaluation.limits import check_limit
 from hdetr_d2.evaluation.run_lengths import TakesRunLengths
 
 
@@ -14,13 +16,20 @@ class LVISEvaluator(TakesRunLengths, _LVISEvaluator):
     The `lvis` package is made to run before it is asked for, and what cannot be computed (the AP
     of rare classes in a data set without any) is nan, as in the COCO evaluator, and not -100.
 
+    Its ground truth is a whole json (see `whole_json`).
+
     Raises:
         UserError: the `lvis` package is not installed.
+        ValueError: `max_dets_per_image` is no positive whole number.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, dataset_name: str, *args: Any, max_dets_per_image: int | None = None, **kwargs: Any
+    ) -> None:
+        check_limit(max_dets_per_image)
         import_lvis()
-        super().__init__(*args, **kwargs)
+        evaluate_on_whole_json(dataset_name)
+        super().__init__(dataset_name, *args, max_dets_per_image=max_dets_per_image, **kwargs)
 
     def evaluate(self) -> dict[str, dict[str, float]] | None:
         results = super().evaluate()

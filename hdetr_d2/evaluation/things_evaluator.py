@@ -1,6 +1,8 @@
 """Average precision of the things among things and stuff."""
 
-from detectron2.evaluation import COCOEvaluator
+from collections.abc import Sequence
+
+from hdetr_d2.evaluation.coco_evaluator import COCOEvaluator
 
 
 class ThingsEvaluator(COCOEvaluator):
@@ -8,7 +10,7 @@ class ThingsEvaluator(COCOEvaluator):
     its other classes, as stuff behind the things, is left out.
     """
 
-    def process(self, inputs: list[dict], outputs: list[dict]) -> None:
+    def process(self, inputs: Sequence[dict], outputs: Sequence[dict]) -> None:
         """
         Args:
             inputs: dicts with `image_id`.

@@ -11,6 +11,7 @@ import pytest
 from hdetr_d2.data.coco_json import (
     CocoJson,
     Problem,
+    evaluated_area,
     evaluation_gaps,
     find_problems,
     guess_box_format,
@@ -122,7 +123,6 @@ def test_a_box_without_area_is_only_a_warning(box: list[int], coco: dict) -> Non
     [
         ("category_id", 5, "has category_id 5, which is not in 'categories' (3..7)"),
         ("image_id", 8, "annotation 2 of image 8: no such image"),
-        ("id", 1, "annotation id 1 is used more than once"),
         ("segmentation", [1, 2, 3, 4, 5, 6], "neither a list of polygons nor an RLE"),
         ("segmentation", "polygon", "neither a list of polygons nor an RLE"),
         ("segmentation", {"counts": [1]}, "an RLE without counts or size"),
@@ -140,10 +140,53 @@ def test_a_wrong_value_is_named(key: str, value: object, message: str, coco: dic
     assert message in problem.text
 
 
-@pytest.mark.parametrize("key", ["id", "image_id", "category_id", "bbox"])
+@pytest.mark.parametrize("key", ["image_id", "category_id", "bbox"])
 def test_a_missing_key_is_named(key: str, coco: dict) -> None:
     del coco["annotations"][1][key]
     assert only(coco).text.endswith(f"has no '{key}'")
+
+
+@pytest.mark.parametrize("value", [None, 0, -1, "word", 2**70, [1]])
+def test_ids_of_annotations_are_only_names(value: object, coco: dict) -> None:
+    coco["annotations"][1]["id"] = value
+    assert problems(coco) == gaps(coco) == []
+    del coco["annotations"][1]["id"]
+    assert problems(coco) == gaps(coco) == []
+
+
+def test_a_name_that_is_used_twice_is_said(coco: dict) -> None:
+    coco["annotations"][1]["id"] = 1
+    problem = only(coco)
+    assert not problem.is_error
+    assert "1 annotation ids are used more than once (1): they are" in problem.text
+
+
+@pytest.mark.parametrize("area", [0, -4.0, math.nan, math.inf, 2e10, 0.2, 1e4])
+def test_an_area_that_cannot_be_is_said(area: float, coco: dict) -> None:
+    coco["annotations"][1]["area"] = area  # of a box of 300 pixels
+    (problem,) = gaps(coco)
+    assert not problem.is_error
+    assert "1 annotations have an 'area' that cannot be: evaluation takes that of" in problem.text
+    assert problem.text.endswith("(annotations 2)")
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "area"),
+    [
+        (None, 300),
+        ([[20, 5, 30, 5, 30, 15, 20, 15], [30, 15, 34, 15, 34, 25]], 120),
+        ([[20, 5, 30, 5]], 300),
+        ({"size": [30, 40], "counts": [100, 7, 5, 3, 1085]}, 10),
+        ([[0, 0, 400, 0, 400, 400, 0, 400]], 300),  # of another object
+    ],
+)
+def test_an_area_is_that_of_the_mask_or_the_box(segmentation: object, area: float) -> None:
+    annotation = {"bbox": [20, 5, 15, 20], "segmentation": segmentation}
+    assert evaluated_area(annotation) == area
+    # A thin mask in a large box is possible; in fractions it is not.
+    thin = {"bbox": [0, 0, 2000, 2000], "segmentation": [[0, 0, 2000, 2000, 2000, 2001]]}
+    assert evaluated_area({**thin, "area": 1000.0}) == 1000
+    assert evaluated_area({**thin, "area": 0.01}) == 1000
 
 
 def test_a_line_instead_of_a_polygon_is_a_warning(coco: dict) -> None:

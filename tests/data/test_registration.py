@@ -225,6 +225,17 @@ def test_boxes_without_area_are_counted_in_the_log(
     assert "annotation 10 of image 1" in record.message
 
 
+def test_training_reads_annotations_of_any_ids(data: dict, coco: dict, write: Write) -> None:
+    for annotation in coco["annotations"]:
+        annotation["id"] = "same"
+    del coco["annotations"][0]["id"]
+    use(data, write, coco)
+    data["train_name"] = "pets_same_id"
+    assert register_datasets(data) == PETS
+    labels = [len(entry["annotations"]) for entry in dataset_dicts("pets_same_id", keep_empty=True)]
+    assert labels == [2, 1, 0]
+
+
 @pytest.mark.parametrize("by_name", [False, True])
 def test_evaluation_fills_in_what_the_json_lacks(
     data: dict, coco: dict, write: Write, by_name: bool, tmp_path: Path, caplog: Log
@@ -239,6 +250,7 @@ def test_evaluation_fills_in_what_the_json_lacks(
     for _ in range(2):
         register_datasets(data)
     assert "1 x annotations without area" in caplog.text
+    dataset_dicts(data["val_name"], keep_empty=True)
     # What is found is what is there, but for the dog, who is found in the wrong place.
     evaluator = COCOEvaluator(data["val_name"], output_dir=str(tmp_path), use_fast_impl=False)
     evaluator.reset()

@@ -1,5 +1,6 @@
 import logging
 
+import detectron2.evaluation
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
@@ -37,6 +38,28 @@ def test_what_does_not_fit_is_said(
     assert len(caplog.messages) == len(warnings)
     for message, part in zip(caplog.messages, warnings, strict=True):
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("target", "limit", "count"),
+    [
+        ("detectron2.evaluation.COCOEvaluator", 9, 1),
+        (detectron2.evaluation.COCOEvaluator, 9, 1),
+        ("detectron2.evaluation.COCOEvaluator", 10, 0),
+        ("detectron2.evaluation.LVISEvaluator", 9, 0),
+        ("hdetr_d2.evaluation.COCOEvaluator", 9, 0),
+    ],
+)
+def test_a_limit_that_detectron2_does_not_keep(
+    target: str | type, limit: int, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = {"_target_": target, "max_dets_per_image": limit}
+    cfg = OmegaConf.create(
+        {"data": {"num_classes": 3}, "dataloader": {"evaluator": node}},
+        flags={"allow_objects": True},
+    )
+    warn_of_limits(cfg, 9)
+    assert [text.count("own evaluator lets 10 count") for text in caplog.messages] == [1] * count
 
 
 def test_options_that_are_not_there_set_no_limit(caplog: pytest.LogCaptureFixture) -> None:

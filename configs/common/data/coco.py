@@ -4,7 +4,6 @@ Detectron2 looks for it in $DETECTRON2_DATASETS/coco, or in datasets/coco.
 """
 
 from detectron2.config import LazyCall as L
-from detectron2.evaluation import COCOEvaluator
 from torchvision.transforms import v2
 
 from hdetr_d2.data import (
@@ -14,6 +13,7 @@ from hdetr_d2.data import (
     build_test_loader,
     build_train_loader,
 )
+from hdetr_d2.evaluation import COCOEvaluator
 
 data = dict(
     train_name="coco_2017_train",

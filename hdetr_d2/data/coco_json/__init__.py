@@ -1,6 +1,7 @@
 """Reading a COCO-format json, and what can be wrong in it: found before anything trusts it."""
 
 from hdetr_d2.data.coco_json.annotations import evaluation_gaps
+from hdetr_d2.data.coco_json.areas import evaluated_area
 from hdetr_d2.data.coco_json.box_format import guess_box_format
 from hdetr_d2.data.coco_json.categories import Labels, category_mismatch
 from hdetr_d2.data.coco_json.content import CocoJson
@@ -14,6 +15,7 @@ __all__ = [
     "Problem",
     "category_mismatch",
     "describe",
+    "evaluated_area",
     "evaluation_gaps",
     "find_problems",
     "guess_box_format",

@@ -8,7 +8,8 @@ from hdetr_d2.data.git_lfs import why_unreadable
 from hdetr_d2.errors import UserError
 
 SECTIONS = ("images", "annotations", "categories")
-IDS = {"images": ("id",), "annotations": ("id", "image_id", "category_id"), "categories": ("id",)}
+# Those of annotations are only names.
+IDS = {"images": ("id",), "annotations": ("image_id", "category_id"), "categories": ("id",)}
 
 
 def read_coco_json(path: str | os.PathLike, *, annotated: bool = True) -> CocoJson:

@@ -70,7 +70,7 @@ class COCOEvaluator(DatasetEvaluator):
         self._tasks = tasks
         self._distributed = distributed
         self._output_dir = output_dir
-        self._max_dets = [1, 10, max_dets_per_image or 100]
+        self._max_dets_per_image = [1, 10, max_dets_per_image or 100]
         with _silence():
             self._truth = _read_truth(dataset_name, output_dir)
         self.reset()
@@ -125,7 +125,7 @@ class COCOEvaluator(DatasetEvaluator):
         with _silence():
             found = self._truth.loadRes(for_task(predictions, task))
             run = COCOeval(self._truth, found, task)
-            run.params.maxDets = self._max_dets
+            run.params.maxDets = self._max_dets_per_image
             if img_ids is not None:
                 run.params.imgIds = list(img_ids)
             run.evaluate()

@@ -1,0 +1,87 @@
+"""A COCO json that evaluation can trust, made of one whose ids or areas it would misread.
+
+pycocotools and lvis take an annotation id of 0 for "no object found", and know one object where
+two have the same id; Detectron2 cannot read words as ids; and an object without an area, or of one
+that cannot be, is lost.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from hdetr_d2.data.coco_json import CocoJson, evaluated_area, evaluation_gaps
+from hdetr_d2.errors import UserError
+
+# Ids are kept as floating-point numbers by pycocotools.
+LARGEST_ID = 2**53
+
+
+def whole_json(coco: CocoJson, *, for_evaluation: bool, is_lvis: bool = False) -> str:
+    """The path of a json with the same objects, their ids 1..n, and nothing missing.
+
+    Args:
+        for_evaluation: else the ids need only be there and differ, which is what reading takes.
+        is_lvis: `iscrowd` is not asked for.
+
+    Returns:
+        The path of `coco` itself where it is such a json, or has no annotations; else of a
+        temporary file, which ends with this process. The same json again takes the same file.
+
+    Raises:
+        UserError: ids of images or categories that evaluation cannot tell apart.
+    """
+    if for_evaluation:
+        for section in ("images", "categories"):
+            _check_ids(coco.path, section, [entry["id"] for entry in getattr(coco, section)])
+    if not coco.annotations or _is_whole(coco, for_evaluation, is_lvis):
+        return coco.path
+    name = hashlib.sha256(os.path.abspath(coco.path).encode()).hexdigest()[:16]
+    path = os.path.join(_folder().name, f"{name}.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(_whole(coco), file)
+    return path
+
+
+def _is_whole(coco: CocoJson, for_evaluation: bool, is_lvis: bool) -> bool:
+    ids = [annotation.get("id") for annotation in coco.annotations]
+    if not all(isinstance(i, int | float | str) for i in ids) or len(set(ids)) < len(ids):
+        return False
+    if not for_evaluation:
+        return True
+    if not all(type(i) is int and 0 < i <= LARGEST_ID for i in ids):
+        return False
+    return not list(evaluation_gaps(coco, is_lvis=is_lvis))
+
+
+def _whole(coco: CocoJson) -> dict[str, Any]:
+    annotations = [
+        {**given, "id": number, "area": evaluated_area(given), "iscrowd": _crowd(given)}
+        for number, given in enumerate(coco.annotations, start=1)
+    ]
+    lists = {"images": coco.images, "annotations": annotations, "categories": coco.categories}
+    return {"info": {}, **lists}
+
+
+def _crowd(annotation: dict) -> int:
+    value = annotation.get("iscrowd", 0)
+    return int(bool(value)) if isinstance(value, int | float) else 0
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="hdetr_d2-")
+
+
+def _check_ids(path: str, section: str, ids: Sequence) -> None:
+    """Evaluation sorts them with numpy, which makes one kind of number of them."""
+    if np.unique(np.array(ids)).tolist() != sorted(set(ids)):
+        raise UserError(
+            f"{path}: evaluation cannot tell the ids of {section!r} apart, which are beyond the "
+            f"numbers of 64 bits: {min(ids)} to {max(ids)}"
+        )
