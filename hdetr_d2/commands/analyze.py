@@ -68,7 +68,8 @@ def data_of(args: argparse.Namespace) -> dict[str, Any]:
     if args.json is not None:
         return dict(val_name="analysis", val_json=args.json, val_images=args.image_root)
     config = OmegaConf.create(yaml.safe_load(metadata_of(args.checkpoints[0]).get("config", "{}")))
-    keys = ("val_name", "val_json", "val_images", "val_panoptic")
+    rules = ("crowds_as_objects", "skip_classes", "sizes_from_files")
+    keys = ("val_name", "val_json", "val_images", "val_panoptic", *rules)
     data = {key: OmegaConf.select(config, f"data.{key}") for key in keys}
     if data["val_name"] is None:
         raise UserError(f"{args.checkpoints[0]} names no data: give --json and --image-root")

@@ -101,6 +101,7 @@ def check_size(path: str, image: np.ndarray, width: int, height: int) -> None:
         return
     turned = " (turned: the annotations seem to ignore its EXIF orientation)"
     hint = turned if found == (height, width) else ""
+    hint += "; where the boxes are right, data.sizes_from_files=True takes the sizes of the files"
     raise BadImageError(
         f"{path} is {found[0]} x {found[1]} pixels, but its data set says {width} x {height}{hint}"
     )

@@ -2,38 +2,21 @@
 
 import difflib
 import logging
-import os
 import pkgutil
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.data.datasets import register_coco_instances
-from detectron2.utils.file_io import PathManager
+from detectron2.data import MetadataCatalog
 
-from hdetr_d2.data.coco_json import (
-    CocoJson,
-    Problem,
-    category_mismatch,
-    evaluation_gaps,
-    find_problems,
-    read_coco_json,
-)
+from hdetr_d2.data.coco_json import category_mismatch
 from hdetr_d2.data.loader import dataset_dicts
-from hdetr_d2.data.lvis_shim import import_lvis
-from hdetr_d2.data.panoptic import register_panoptic
+from hdetr_d2.data.opening import Split, open_split
+from hdetr_d2.data.prepared_json import Rules, Use
 from hdetr_d2.data.repeats import epoch_size, repeat_factors
 from hdetr_d2.data.survey import pages_sentence, pixel_range, survey
-from hdetr_d2.data.whole_json import whole_json
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-# So many images are looked for at the start; none of them there means a wrong folder.
-LOOKED_FOR = 100
-# Metadata: the json that a data set was registered with, where `json_file` may be a whole one.
-SOURCE = "source_json"
 
 
 @dataclass(frozen=True)
@@ -53,19 +36,9 @@ class DatasetInfo:
     pixel_range: int | None = None
 
 
-@dataclass(frozen=True)
-class _Split:
-    name: str
-    class_names: list[str]
-    category_ids: list[int] | None  # None: not from a COCO json
-    num_images: int
-    num_usable: int  # images with an object that is no crowd
-    most_objects: int  # of one image, crowds left out
-    image_counts: list[int]  # of every class, crowds left out
-    files: list[str]  # of its images, where these are named
-
-
-def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInfo:
+def register_datasets(
+    data: Mapping, loaders: Mapping | None = None, *, for_training: bool = True
+) -> DatasetInfo:
     """Register the training and the validation data, and make sure that training can start on them.
 
     Args:
@@ -74,8 +47,11 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
             otherwise), and the same for `val`; `keep_empty`: count images without objects too;
             `repeat_threshold`: count images as often as they come, see `repeat_factors`;
             `pixel_range`: what is white where pixels have more than 8 bits, None to look for it;
+            what `Rules` has;
             `generate`: None, or a node whose `_target_` is called with its other keys before
             anything is read.
+        loaders: the `dataloader` section, whose `train.mapper` says whether masks are learned, and
+            whose `train` and `test` what becomes of bad images; None: no masks, and they stop.
         for_training: else only the validation data are needed, and the others are left alone.
 
     Raises:
@@ -83,20 +59,19 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
     """
     if data.get("generate") is not None:
         _generate(data["generate"])
-    val = _open_split(data, "val", for_evaluation=True)
+    rules = Rules.of(data, with_masks=_learns_masks(loaders or {}))
+    val = open_split(data, Use("val", rules, _bad_image_policy(loaders, "test")))
     if val.num_images == 0:
         raise UserError(f"data set {val.name!r} has no images to evaluate on")
     if not for_training:
         white = _pixel_range(data, val)
         return DatasetInfo(val.class_names, None, thing_classes=_things(val), pixel_range=white)
-    train = _open_split(data, "train", for_evaluation=False)
+    train = open_split(data, Use("train", rules, _bad_image_policy(loaders, "train")))
+    _check_skipped(rules, train, val)
     _check_same_classes(train, val)
-    if train.num_usable == 0:
-        raise UserError(
-            f"there is nothing to learn in {train.name!r}: none of its {train.num_images} images "
-            "has an object that is no crowd"
-        )
     count = train.num_images if data.get("keep_empty", False) else train.num_usable
+    if train.num_usable == 0:
+        raise UserError(_nothing_left(train))
     if (threshold := data.get("repeat_threshold")) is not None:
         count = _repeated(train.name, data.get("keep_empty", False), threshold)
     return DatasetInfo(
@@ -109,7 +84,42 @@ def register_datasets(data: Mapping, *, for_training: bool = True) -> DatasetInf
     )
 
 
-def _pixel_range(data: Mapping, *splits: _Split) -> int | None:
+def _learns_masks(loaders: Mapping) -> bool:
+    """Whether the training mapper reads masks; Detectron2's calls it `use_instance_mask`."""
+    mapper = (loaders.get("train") or {}).get("mapper") or {}
+    if not isinstance(mapper, Mapping):
+        return False
+    keys = ("with_masks", "copy_paste", "use_instance_mask")
+    return any(mapper.get(key) not in (None, False) for key in keys)
+
+
+def _bad_image_policy(loaders: Mapping | None, name: str) -> str:
+    return ((loaders or {}).get(name) or {}).get("on_bad_image") or "stop"
+
+
+def _nothing_left(train: Split) -> str:
+    text = (
+        f"there is nothing to learn in {train.name!r}: none of its {train.num_images} images has "
+        "an object that is no crowd"
+    )
+    if not train.num_crowds:
+        return text
+    return f"{text}; data.crowds_as_objects=True reads its {train.num_crowds} crowds as objects"
+
+
+def _check_skipped(rules: Rules, *splits: Split) -> None:
+    """A name that no data set has is a slip; one that some have not may be left out of the rest."""
+    known = {name for split in splits for name in split.skipped_classes}
+    if unknown := [name for name in rules.skip_classes if name not in known]:
+        names = sorted(known.union(*(split.class_names for split in splits)))
+        near = difflib.get_close_matches(unknown[0], names, n=3, cutoff=0.5) or names[:3]
+        raise UserError(
+            f"data.skip_classes: no data set has a class {unknown[0]!r}; there are: "
+            f"{', '.join(near)}"
+        )
+
+
+def _pixel_range(data: Mapping, *splits: Split) -> int | None:
     """One for all splits: the given one, or the largest that is found."""
     found = [survey(split.files) for split in splits]
     for split, one in zip(splits, found, strict=True):
@@ -139,7 +149,7 @@ def _repeated(name: str, keep_empty: bool, threshold: float) -> int:
     return epoch_size(factors)
 
 
-def _things(split: _Split) -> list[int] | None:
+def _things(split: Split) -> list[int] | None:
     """Indices of the classes of countable objects, where some are not."""
     metadata = MetadataCatalog.get(split.name)
     if metadata.get("panoptic_json") is None:
@@ -153,184 +163,7 @@ def _generate(node: Mapping) -> None:
     function(**{key: value for key, value in node.items() if key != "_target_"})
 
 
-def _open_split(data: Mapping, split: str, *, for_evaluation: bool) -> _Split:
-    name, option = data[f"{split}_name"], f"data.{split}"
-    json_file, images = data.get(f"{split}_json"), data.get(f"{split}_images")
-    for key, value in (("name", name), ("json", json_file or ""), ("images", images or "")):
-        if not isinstance(value, str):
-            raise UserError(f"{option}_{key}={value} must be a text")
-    if json_file is None:
-        return _open_registered(name, option, for_evaluation=for_evaluation)
-    if images is None:
-        raise UserError(f"{option}_json is given, but {option}_images (the folder) is not")
-    json_file, images = os.path.expanduser(json_file), os.path.expanduser(images)
-    if (folder := data.get(f"{split}_panoptic")) is not None:
-        register_panoptic(name, json_file, images, os.path.expanduser(folder))
-        return _open_registered(name, option, for_evaluation=for_evaluation)
-    _check_not_taken(name, json_file, images, option)
-    coco = _checked_json(json_file, images, for_evaluation=for_evaluation)
-    ids = sorted(category["id"] for category in coco.categories)
-    labels = {category_id: label for label, category_id in enumerate(ids)}
-    known = MetadataCatalog.get(name).get("thing_classes")
-    if known is not None and list(known) != coco.class_names():
-        raise UserError(
-            f"{json_file} has other categories than the data set {name!r} that was read before; "
-            f"give it another {option}_name"
-        )
-    if name not in DatasetCatalog.list():
-        metadata = {
-            "thing_classes": coco.class_names(),
-            "thing_dataset_id_to_contiguous_id": labels,
-            SOURCE: json_file,
-        }
-        path = whole_json(coco, for_evaluation=for_evaluation)
-        register_coco_instances(name, metadata, path, images)
-    if for_evaluation:
-        _make_whole(name, coco)
-    return _split_of_json(name, coco)
-
-
-def evaluate_on_whole_json(name: str) -> None:
-    """Let evaluation read a whole json (see `whole_json`) of the registered data set `name`, also
-    where training never looked at it.
-    """
-    metadata = MetadataCatalog.get(name)
-    if SOURCE in metadata.as_dict() or metadata.get("json_file") is None:
-        return
-    path = PathManager.get_local_path(os.fspath(metadata.json_file))
-    _make_whole(name, read_coco_json(path, annotated=False))
-
-
-def _make_whole(name: str, coco: CocoJson) -> None:
-    known = MetadataCatalog.get(name).as_dict()
-    is_lvis = known.get("evaluator_type") == "lvis"
-    path = whole_json(coco, for_evaluation=True, is_lvis=is_lvis)
-    source = known.get(SOURCE, known["json_file"])
-    MetadataCatalog.remove(name)  # what is set there stays
-    file = known["json_file"] if path == coco.path else path
-    MetadataCatalog.get(name).set(**{**known, SOURCE: source, "json_file": file})
-
-
-def _split_of_json(name: str, coco: CocoJson) -> _Split:
-    ids = sorted(category["id"] for category in coco.categories)
-    per_image = coco.objects_per_image()
-    most, counts = max(per_image.values(), default=0), coco.images_per_class()
-    root = MetadataCatalog.get(name).get("image_root") or ""
-    files = [os.path.join(root, i["file_name"]) for i in coco.images if "file_name" in i]
-    numbers = (len(coco.images), len(per_image), most, counts)
-    return _Split(name, coco.class_names(), ids, *numbers, files)
-
-
-def _json_of(name: str) -> str | None:
-    """The json that a data set was registered with."""
-    metadata = MetadataCatalog.get(name)
-    return metadata.get(SOURCE) or metadata.get("json_file")
-
-
-def _check_not_taken(name: str, json_file: str, images: str, option: str) -> None:
-    if name not in DatasetCatalog.list():
-        return
-    metadata = MetadataCatalog.get(name)
-    known = [_json_of(name), metadata.get("image_root")]
-    if [os.path.abspath(path or "") for path in known] != [
-        os.path.abspath(path) for path in (json_file, images)
-    ]:
-        raise UserError(
-            f"the name {name!r} is taken by {known[0]} with {known[1]}; give {json_file} "
-            f"another {option}_name"
-        )
-
-
-def _open_registered(name: str, option: str, *, for_evaluation: bool) -> _Split:
-    if name not in DatasetCatalog.list():
-        near = difflib.get_close_matches(name, DatasetCatalog.list(), n=3, cutoff=0.5)
-        hint = f"; the nearest names: {', '.join(near)}" if near else ""
-        raise UserError(
-            f"{option}_name: unknown data set {name!r}{hint}; for a COCO json of your own give "
-            f"{option}_json and {option}_images"
-        )
-    metadata = MetadataCatalog.get(name)
-    # Detectron2's evaluator notes a json for entries of a function, too.
-    json_file, images = _json_of(name), metadata.get("image_root")
-    if json_file is None or images is None:
-        return _split_of_dicts(name)
-    is_lvis = metadata.get("evaluator_type") == "lvis"
-    if is_lvis:
-        import_lvis()  # Detectron2's reader of LVIS imports the package as it comes
-    coco = _checked_json(json_file, images, for_evaluation=for_evaluation, is_lvis=is_lvis)
-    known, names = list(metadata.get("thing_classes", [])), coco.class_names()
-    # LVIS's names are synonyms, of which Detectron2 and the json may pick different ones.
-    if known and (len(known) != len(names) if is_lvis else known != names):
-        raise UserError(
-            f"{json_file} has {len(names)} categories ({', '.join(names[:3])}, ...), "
-            f"which are not the {len(known)} classes of the data set {name!r}"
-        )
-    if for_evaluation:
-        _make_whole(name, coco)
-    return _split_of_json(name, coco)
-
-
-def _split_of_dicts(name: str) -> _Split:
-    """A data set that is registered by a function of the user's."""
-    class_names = MetadataCatalog.get(name).get("thing_classes")
-    if class_names is None:
-        raise UserError(f"data set {name!r} has no thing_classes in its metadata")
-    dicts = DatasetCatalog.get(name)
-    for entry in dicts:
-        for annotation in entry.get("annotations", []):
-            if not 0 <= annotation["category_id"] < len(class_names):
-                raise UserError(
-                    f"data set {name!r}: image {entry.get('image_id')} has the label "
-                    f"{annotation['category_id']}, outside [0, {len(class_names)})"
-                )
-    labels = [
-        [a["category_id"] for a in d.get("annotations", []) if not a.get("iscrowd", 0)]
-        for d in dicts
-    ]
-    usable, most = sum(map(bool, labels)), max(map(len, labels), default=0)
-    images = Counter(label for each in labels for label in set(each))
-    counts = [images[label] for label in range(len(class_names))]
-    files = [entry["file_name"] for entry in dicts if "file_name" in entry]
-    return _Split(name, list(class_names), None, len(dicts), usable, most, counts, files)
-
-
-def _checked_json(
-    path: str, folder: str, *, for_evaluation: bool, is_lvis: bool = False
-) -> CocoJson:
-    """Read a json, stop at its first error, and log the rest by kind with a count."""
-    coco = read_coco_json(path, annotated=not for_evaluation)
-    problems = list(find_problems(coco, is_lvis=is_lvis))
-    if for_evaluation:
-        problems += evaluation_gaps(coco, is_lvis=is_lvis)
-    errors = [problem for problem in problems if problem.is_error]
-    if errors:
-        more = (
-            f" (and {len(errors) - 1} more; tools/check_data.py lists them)" if errors[1:] else ""
-        )
-        raise UserError(errors[0].text + more)
-    _log_by_kind(problems)
-    # LVIS's files lie in folders that its json names only by their address.
-    _check_images(folder, [] if is_lvis else [image["file_name"] for image in coco.images], path)
-    return coco
-
-
-def _log_by_kind(problems: list[Problem]) -> None:
-    kinds: dict[str, list[str]] = {}
-    for problem in problems:
-        kinds.setdefault(problem.kind, []).append(problem.text)
-    for kind, texts in kinds.items():
-        logger.warning(f"{len(texts)} x {kind}; the first: {texts[0]}")
-
-
-def _check_images(folder: str, names: list[str], path: str) -> None:
-    if not os.path.isdir(folder):
-        raise UserError(f"the image folder {folder} does not exist (for {path})")
-    wanted = [os.path.join(folder, name) for name in names[:LOOKED_FOR]]
-    if wanted and not any(os.path.exists(file) for file in wanted):
-        raise UserError(f"the images of {path} are not in {folder}: {wanted[0]} does not exist")
-
-
-def _check_same_classes(train: _Split, val: _Split) -> None:
-    labels = ((split.class_names, split.category_ids) for split in (train, val))
-    if fault := category_mismatch(*labels):
+def _check_same_classes(train: Split, val: Split) -> None:
+    first, second = ((split.class_names, split.category_ids) for split in (train, val))
+    if fault := category_mismatch(first, second, (train.source, val.source)):
         raise UserError(f"the data sets {train.name!r} and {val.name!r} {fault}")

@@ -39,7 +39,8 @@ def whole_json(coco: CocoJson, *, for_evaluation: bool, is_lvis: bool = False) -
     if for_evaluation:
         for section in ("images", "categories"):
             _check_ids(coco.path, section, [entry["id"] for entry in getattr(coco, section)])
-    if not coco.annotations or _is_whole(coco, for_evaluation, is_lvis):
+    is_whole = not coco.annotations or _is_whole(coco, for_evaluation, is_lvis)
+    if is_whole and not coco.is_changed:
         return coco.path
     name = hashlib.sha256(os.path.abspath(coco.path).encode()).hexdigest()[:16]
     path = os.path.join(_folder().name, f"{name}.json")

@@ -4,7 +4,7 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from detectron2.utils import comm
@@ -26,6 +26,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 def _is_whole(value: Any) -> bool:
     return _is_number(value) and isinstance(value, int)
 
@@ -39,7 +43,9 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
             "train.ema.enabled",
             "train.resume_with_changes",
             "train.wandb.enabled",
+            "data.crowds_as_objects",
             "data.keep_empty",
+            "data.sizes_from_files",
         ),
         lambda value: value is None or isinstance(value, bool),
         "true or false",
@@ -81,6 +87,23 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
         "a positive whole number, the value that is white, or null",
     ),
     (
+        ("data.on_missing_mask",),
+        lambda value: value in (None, "stop", "skip"),
+        "stop or skip",
+    ),
+    (
+        ("data.skip_classes",),
+        lambda value: (
+            value is None
+            or (
+                isinstance(value, Sequence)
+                and not isinstance(value, str)
+                and all(map(_is_text, value))
+            )
+        ),
+        "a list of names of classes, as [animals]",
+    ),
+    (
         ("train.seed",),
         lambda value: _is_whole(value) and value >= 0,
         "a whole number that is not negative",
@@ -111,7 +134,9 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     if for_training:
         build(cfg, "lr_multiplier")  # what is wrong with it is told before anything is read
         _scale_rate(cfg)
-    info = first_on_each_machine(lambda: register_datasets(cfg.data, for_training=for_training))
+    info = first_on_each_machine(
+        lambda: register_datasets(cfg.data, cfg.dataloader, for_training=for_training)
+    )
     put_class_names(cfg, info.class_names)
     things = info.thing_classes
     cfg.data.thing_classes = [*range(cfg.data.num_classes)] if things is None else things

@@ -4,7 +4,7 @@ from typing import Any
 
 from detectron2.evaluation import COCOEvaluator as _COCOEvaluator
 
-from hdetr_d2.data.registration import evaluate_on_whole_json
+from hdetr_d2.data.opening import evaluate_on_whole_json
 from hdetr_d2.evaluation.limits import check_limit
 from hdetr_d2.evaluation.run_lengths import TakesRunLengths
 

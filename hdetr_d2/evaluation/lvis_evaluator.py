@@ -5,7 +5,7 @@ from typing import Any
 from detectron2.evaluation import LVISEvaluator as _LVISEvaluator
 
 from hdetr_d2.data.lvis_shim import import_lvis
-from hdetr_d2.data.registration import evaluate_on_whole_json
+from hdetr_d2.data.opening import evaluate_on_whole_json
 from hdetr_d2.evaluation.limits import check_limit
 from hdetr_d2.evaluation.run_lengths import TakesRunLengths
 

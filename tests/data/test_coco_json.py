@@ -4,31 +4,37 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hdetr_d2.data.coco_json import (
     CocoJson,
+    Labels,
     Problem,
+    category_mismatch,
     evaluated_area,
     evaluation_gaps,
     find_problems,
     guess_box_format,
     read_coco_json,
+    unused_classes,
 )
 from hdetr_d2.errors import UserError
 
 
-def problems(content: dict, **options: bool) -> list[Problem]:
-    return list(find_problems(CocoJson("a.json", **content), **options))
+def problems(content: dict, **options: Any) -> list[Problem]:
+    """All but that of the crowd, which is sound."""
+    found = find_problems(CocoJson("a.json", **content), **options)
+    return [problem for problem in found if problem.kind != "crowds"]
 
 
 def gaps(content: dict) -> list[Problem]:
     return list(evaluation_gaps(CocoJson("a.json", **content)))
 
 
-def only(content: dict, **options: bool) -> Problem:
+def only(content: dict, **options: Any) -> Problem:
     (problem,) = problems(content, **options)
     return problem
 
@@ -123,14 +129,6 @@ def test_a_box_without_area_is_only_a_warning(box: list[int], coco: dict) -> Non
     [
         ("category_id", 5, "has category_id 5, which is not in 'categories' (3..7)"),
         ("image_id", 8, "annotation 2 of image 8: no such image"),
-        ("segmentation", [1, 2, 3, 4, 5, 6], "neither a list of polygons nor an RLE"),
-        ("segmentation", "polygon", "neither a list of polygons nor an RLE"),
-        ("segmentation", {"counts": [1]}, "an RLE without counts or size"),
-        (
-            "segmentation",
-            {"counts": "ab", "size": [40, 30]},
-            "on an image of [height, width] [30, 40]",
-        ),
     ],
 )
 def test_a_wrong_value_is_named(key: str, value: object, message: str, coco: dict) -> None:
@@ -189,19 +187,6 @@ def test_an_area_is_that_of_the_mask_or_the_box(segmentation: object, area: floa
     assert evaluated_area({**thin, "area": 0.01}) == 1000
 
 
-def test_a_line_instead_of_a_polygon_is_a_warning(coco: dict) -> None:
-    coco["annotations"][1]["segmentation"] = [[0, 0, 5, 5]]
-    assert not only(coco).is_error
-
-
-@pytest.mark.parametrize(
-    "segmentation", [None, [], [[0, 0, 5, 0, 5, 5]], {"counts": [1200], "size": [30, 40]}]
-)
-def test_sound_segmentations_pass(segmentation: object, coco: dict) -> None:
-    coco["annotations"][1]["segmentation"] = segmentation
-    assert problems(coco) == []
-
-
 def test_images_and_categories_are_checked(coco: dict) -> None:
     coco["images"] += [{"id": 1, "width": 0, "height": 5}, {"file_name": "a"}]
     coco["categories"] += [{"id": 3, "name": "cow"}, {"id": 9}]
@@ -218,6 +203,97 @@ def test_classes_of_one_name_are_a_warning(coco: dict) -> None:
     coco["categories"].append({"id": 9, "name": "dog"})
     problem = only(coco)
     assert "several categories have the name 'dog'" in problem.text and not problem.is_error
+
+
+def test_crowds_are_counted(coco: dict) -> None:
+    (problem,) = find_problems(CocoJson("a.json", **coco))
+    assert not problem.is_error
+    assert problem.text == (
+        "a.json: 1 of 3 annotations are crowds (iscrowd; annotations 3): they are not learned, "
+        "and evaluation ignores them and what is found there; data.crowds_as_objects=True reads "
+        "them as objects"
+    )
+
+
+def test_keys_in_another_manner_are_told(coco: dict) -> None:
+    for image in coco["images"]:
+        image["fileName"] = image.pop("file_name")
+    for annotation in coco["annotations"]:
+        annotation["isCrowd"] = annotation.pop("iscrowd")
+    kinds = {problem.kind: problem for problem in problems(coco)}
+    assert set(kinds) == {"key in another manner", "image without file_name"}
+    texts = [problem.text for problem in problems(coco) if problem.is_error]
+    assert "a.json: 3 of 3 images have 'fileName' where COCO has 'file_name'" in texts
+    assert "a.json: 3 of 3 annotations have 'isCrowd' where COCO has 'iscrowd'" in texts
+    coco["images"] = [{**image, "file_name": f"{image['id']}.png"} for image in coco["images"]]
+    assert all("images have" not in problem.text for problem in problems(coco))
+
+
+def test_a_file_that_is_listed_twice_is_told(coco: dict) -> None:
+    coco["images"][2]["file_name"] = "1.png"
+    assert only(coco).text == "a.json: images 1, 3 are all the file '1.png'"
+    assert not only(coco).is_error
+
+
+def test_paths_of_windows_are_told(coco: dict) -> None:
+    coco["images"][1]["file_name"] = "train\\2.png"
+    assert "1 of 3 file names have backslashes" in only(coco).text
+    assert not only(coco).is_error
+
+
+def test_categories_without_objects_are_told(coco: dict) -> None:
+    assert list(unused_classes(CocoJson("a.json", **coco))) == []
+    coco["categories"][0]["supercategory"] = "animals"
+    coco["categories"] += [{"id": 0, "name": "animals"}, {"id": 9, "name": "cow"}]
+    (problem,) = unused_classes(CocoJson("a.json", **coco))
+    assert not problem.is_error
+    assert problem.text == (
+        "a.json: 2 of 4 categories have no object: animals (id 0, a parent), cow (id 9); "
+        "data.skip_classes=[animals, cow] leaves such out of training and evaluation"
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [
+        ((["cat", "dog"], [1, 2]), (["cat", "dog"], [1, 2]), None),
+        ((["cat", "dog"], None), (["cat", "dog"], [5, 7]), None),
+        (
+            (["cat", "dog"], [1, 2]),
+            (["dog", "cat"], [1, 2]),
+            "number the classes differently: id 1 is 'cat' in A and 'dog' in B, "
+            "id 2 is 'dog' in A and 'cat' in B",
+        ),
+        (
+            (["cat", "dog"], [1, 2]),
+            (["cat", "dog"], [1, 3]),
+            "number the classes differently: id 2 is 'dog' in A and nothing in B, "
+            "id 3 is nothing in A and 'dog' in B",
+        ),
+        (
+            (["cat", "dog"], [1, 2]),
+            (["cat"], [1]),
+            "must have the same categories: only A has ['dog']",
+        ),
+        (
+            (["cat", "dog"], None),
+            (["dog", "cat"], None),
+            "number the classes differently: ['cat', 'dog'] and ['dog', 'cat']",
+        ),
+    ],
+)
+def test_what_an_id_means_in_which_file(first: Labels, second: Labels, text: str | None) -> None:
+    assert category_mismatch(first, second, ("A", "B")) == text
+
+
+def test_many_boxes_outside_are_an_error(coco: dict) -> None:
+    for i in range(3):
+        outside = {**coco["annotations"][0], "id": 10 + i, "bbox": [100, 5, 3, 20]}
+        coco["annotations"].append(outside)
+    problem = only(coco)
+    assert problem.is_error
+    assert "3 of 6 boxes lie more than half outside of their images (annotations 10" in problem.text
+    assert "data.sizes_from_files=True" in problem.text
 
 
 def test_no_categories_is_said(coco: dict) -> None:
@@ -280,12 +356,12 @@ def test_the_wrong_format_is_said_once(
         x, y, w, h = annotation["bbox"]
         annotation["bbox"] = [x, y, x + w, y + h]
     path, _ = write(coco)
-    (problem,) = find_problems(read_coco_json(path))
+    problem, *_ = (p for p in find_problems(read_coco_json(path)) if p.is_error)
     assert "the boxes look like corners (x1, y1, x2, y2); COCO's are x, y, width" in problem.text
 
 
 def test_nan_in_a_file_is_read_and_found(coco: dict, tmp_path: Path) -> None:
     coco["annotations"][0]["bbox"][2] = math.nan
     (tmp_path / "nan.json").write_text(json.dumps(coco))
-    (problem,) = find_problems(read_coco_json(tmp_path / "nan.json"))
+    problem, *_ = (p for p in find_problems(read_coco_json(tmp_path / "nan.json")) if p.is_error)
     assert "annotation 1 of image 1 has bbox [2, 3, nan, 10]" in problem.text

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 import sys
 from collections import Counter
@@ -147,11 +148,12 @@ def test_a_known_name_must_have_the_classes_that_belong_to_it(data: dict) -> Non
 
 def test_lvis_has_its_own_keys(coco: dict, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     json_file, images = write(coco, name="lvis")
+    shutil.copytree(images, images / "train2017")
     for image in coco["images"]:
         image["coco_url"] = "http://host/train2017/" + image.pop("file_name")
     json_file.write_text(json.dumps(coco))
     DatasetCatalog.register("lvis_like", list)
-    metadata = MetadataCatalog.get("lvis_like").set(evaluator_type="lvis", image_root=str(images))
+    metadata = MetadataCatalog.get("lvis_like").set(evaluator_type="lvis", image_root=f"{images}/")
     metadata.set(json_file=str(json_file), thing_classes=["kitty", "dog"])
     both = {"train_name": "lvis_like", "val_name": "lvis_like"}
     assert register_datasets(both) == PETS
@@ -190,13 +192,43 @@ def test_missing_files_are_named(data: dict) -> None:
     shutil.rmtree(folder)
     Path(folder).mkdir()
     data["train_images"] = folder
-    with pytest.raises(UserError, match=r"are not in .*1\.png does not exist"):
+    with pytest.raises(UserError, match=r"3 of 3 images of .* do not exist: .*1\.png, "):
+        register_datasets(data, {"train": {"on_bad_image": "skip"}})
+
+
+@pytest.mark.parametrize(("split", "loader"), [("train", "train"), ("val", "test")])
+def test_all_missing_images_are_found_at_the_start(
+    split: str, loader: str, data: dict, coco: dict, write: Write, caplog: Log
+) -> None:
+    use(data, write, coco, split)
+    folder = Path(data[f"{split}_images"])
+    for name in ("2.png", "3.png"):
+        (folder / name).unlink()
+    text = rf"2 of 3 images of .*other_{split}\.json do not exist: {folder}/2\.png, {folder}/3\.png"
+    with pytest.raises(
+        UserError, match=rf"{text}; dataloader\.{loader}\.on_bad_image=skip goes on"
+    ):
+        register_datasets(data)
+    skipping = {"train": {}, "test": {}, loader: {"on_bad_image": "skip"}}
+    assert register_datasets(data, skipping).num_train_images == 1
+    assert re.search(rf"{text}; they are skipped", caplog.text)
+
+
+def test_missing_images_of_a_function_are_found(data: dict) -> None:
+    DatasetCatalog.register("gone", lambda: [{"image_id": 0, "file_name": "/gone/0.png"}])
+    MetadataCatalog.get("gone").thing_classes = ["cat", "dog"]
+    known_by_name(data, "train", "gone")
+    with pytest.raises(UserError, match="1 of 1 images of the data set 'gone' do not exist"):
         register_datasets(data)
 
 
-def test_a_single_missing_image_is_left_to_the_loader(data: dict) -> None:
-    (Path(data["train_images"]) / "1.png").unlink()
-    assert register_datasets(data).num_train_images == 1
+def test_paths_of_windows_are_told(data: dict, coco: dict, write: Write) -> None:
+    use(data, write, coco)
+    for image in coco["images"]:
+        image["file_name"] = "train\\" + image["file_name"]
+    Path(data["train_json"]).write_text(json.dumps(coco))
+    with pytest.raises(UserError, match=r"do not exist: .*as of Windows, are no folders here"):
+        register_datasets(data)
 
 
 def test_the_first_error_is_told_and_the_others_counted(
@@ -220,7 +252,7 @@ def test_boxes_without_area_are_counted_in_the_log(
     use(data, write, coco)
     with caplog.at_level(logging.WARNING, logger="hdetr_d2"):
         register_datasets(data)
-    (record,) = caplog.records
+    record = next(r for r in caplog.records if "no area" in r.message)
     assert "3 x box: no area inside its image, so it is left out; the first:" in record.message
     assert "annotation 10 of image 1" in record.message
 
@@ -280,7 +312,8 @@ def test_both_splits_have_the_same_categories(data: dict, coco: dict, write: Wri
     coco["categories"][0]["name"] = "wolf"
     use(data, write, coco, "val")
     with pytest.raises(
-        UserError, match=r"only in the first \['dog'\], only in the second \['wolf'\]"
+        UserError,
+        match=r"only .*data\.json has \['dog'\] and only .*other_val\.json has \['wolf'\]",
     ):
         register_datasets(data)
 
@@ -289,18 +322,136 @@ def test_the_same_names_under_other_ids_are_an_error(data: dict, coco: dict, wri
     coco["categories"][0]["id"] = 8
     coco["annotations"][1]["category_id"] = 8
     use(data, write, coco, "val")
-    with pytest.raises(UserError, match=r"other category ids: \[3, 7\] and \[3, 8\]"):
+    with pytest.raises(
+        UserError, match=r"id 7 is 'dog' in .*data\.json and nothing in .*val\.json"
+    ):
         register_datasets(data)
 
 
-@pytest.mark.parametrize("keep_empty", [False, True])
-def test_nothing_to_train_on(keep_empty: bool, data: dict, coco: dict, write: Write) -> None:
+def test_nothing_to_train_on(data: dict, coco: dict, write: Write) -> None:
     coco["annotations"] = coco["annotations"][2:]  # the crowd
     use(data, write, coco)
+    text = (
+        "nothing to learn in 'pets_train': none of its 3 images has an object that is no crowd; "
+        "data.crowds_as_objects=True reads its 1 crowds as objects"
+    )
+    for keep_empty in (False, True):
+        with pytest.raises(UserError, match=text) as caught:
+            register_datasets({**data, "keep_empty": keep_empty})
+        assert "keep_empty" not in str(caught.value)  # which would only hide it
+    assert register_datasets({**data, "crowds_as_objects": True}).num_train_images == 1
+    coco["annotations"] = []
+    use(data, write, coco)
+    with pytest.raises(UserError, match="nothing to learn in 'pets_empty': .* no crowd$"):
+        register_datasets({**data, "train_name": "pets_empty"})
+
+
+def found_by(evaluator: COCOEvaluator, image_id: int, *found: tuple[int, list[float]]) -> None:
+    """Let the evaluator see detections (label, x1 y1 x2 y2) of an image of 40 x 30."""
+    boxes = torch.tensor([box for _, box in found], dtype=torch.float32)
+    instances = Instances((30, 40), pred_boxes=Boxes(boxes), scores=torch.ones(len(found)))
+    instances.set("pred_classes", torch.tensor([label for label, _ in found]))
+    evaluator.process([{"image_id": image_id}], [{"instances": instances}])
+
+
+def test_crowds_can_be_objects_in_training_and_evaluation(data: dict, tmp_path: Path) -> None:
+    crowds = {**data, "crowds_as_objects": True}
+    assert register_datasets(crowds).num_train_images == 2
+    entries = dataset_dicts("pets_train", keep_empty=False)
+    assert [[a["iscrowd"] for a in entry["annotations"]] for entry in entries] == [[0, 0], [0]]
+    # All but the former crowd are found: half of the cats.
+    evaluator = COCOEvaluator("pets_val", output_dir=str(tmp_path), use_fast_impl=False)
+    evaluator.reset()
+    found_by(evaluator, 1, (0, [2, 3, 12, 13]), (1, [20, 5, 35, 25]))
+    results = evaluator.evaluate()["bbox"]
+    assert results["AP-cat"] == pytest.approx(100 * 51 / 101)  # a recall of 0.5, of 101 points
+    assert results["AP-dog"] == pytest.approx(100)
+    # The same name, read as it stands again.
+    assert register_datasets(data) == PETS
+    assert len(dataset_dicts("pets_train", keep_empty=False)) == 1
+
+
+def test_a_name_of_others_can_be_read_by_rules_too(data: dict) -> None:
+    register_coco_instances("others", {}, data["train_json"], data["train_images"])
+    known_by_name(data, "train", "others")
+    assert register_datasets(data).num_train_images == 1
+    assert register_datasets({**data, "crowds_as_objects": True}).num_train_images == 2
+    assert len(dataset_dicts("others", keep_empty=False)) == 2
+
+
+def test_what_is_no_coco_json_is_not_changed_in_silence(data: dict) -> None:
+    DatasetCatalog.register("function", list)
+    MetadataCatalog.get("function").thing_classes = ["cat", "dog"]
+    known_by_name(data, "val", "function")
+    with pytest.raises(UserError, match=r"data\.sizes_from_files is for COCO's instances only"):
+        register_datasets({**data, "sizes_from_files": True})
+
+
+def test_a_parent_without_objects_can_be_left_out(
+    data: dict, coco: dict, write: Write, caplog: Log
+) -> None:
+    coco["categories"].append({"id": 0, "name": "animals"})
+    use(data, write, coco)  # the validation json lacks it
+    with pytest.raises(UserError, match=r"only .*other_train\.json has \['animals'\]"):
+        register_datasets(data)
+    assert "1 of 3 categories have no object: animals (id 0); data.skip_classes" in caplog.text
+    assert register_datasets({**data, "skip_classes": ["animals"]}) == PETS
+    assert [a["category_id"] for a in DatasetCatalog.get("pets_train")[0]["annotations"]] == [0, 1]
+    assert MetadataCatalog.get("pets_train").thing_classes == ["cat", "dog"]
+    with pytest.raises(UserError, match="no data set has a class 'animal'; there are: animals"):
+        register_datasets({**data, "skip_classes": ["animal"]})
+
+
+def test_objects_of_a_skipped_class_go_with_it(data: dict, tmp_path: Path) -> None:
+    info = register_datasets({**data, "skip_classes": ["dog"]})
+    assert info == DatasetInfo(["cat"], 1, most_objects=1, image_counts=[1])
+    evaluator = COCOEvaluator("pets_val", output_dir=str(tmp_path), use_fast_impl=False)
+    evaluator.reset()
+    found_by(evaluator, 1, (0, [2, 3, 12, 13]))
+    assert evaluator.evaluate()["bbox"]["AP"] == pytest.approx(100)
+
+
+def test_sizes_can_be_those_of_the_files(data: dict, coco: dict, write: Write) -> None:
+    use(data, write, coco)
+    for image in coco["images"]:
+        image["width"], image["height"] = 4, 3
+    Path(data["train_json"]).write_text(json.dumps(coco))
     with pytest.raises(
-        UserError, match="nothing to learn in 'pets_train': none of its 3 images has an object"
+        UserError, match=r"3 of 3 boxes lie more than half outside.*sizes_from_files"
     ):
-        register_datasets({**data, "keep_empty": keep_empty})
+        register_datasets(data)
+    assert register_datasets({**data, "sizes_from_files": True}) == PETS
+    entry = DatasetCatalog.get("pets_train")[0]
+    assert (entry["width"], entry["height"]) == (40, 30)
+
+
+def test_where_masks_are_learned_objects_without_one_are_told_at_the_start(
+    data: dict, coco: dict, write: Write, caplog: Log
+) -> None:
+    coco["annotations"][0]["segmentation"] = [[2, 3, 12, 3, 12, 13, 2, 13]]
+    for split in ("train", "val"):
+        use(data, write, coco, split)
+    masks = {"train": {"mapper": {"with_masks": True}}}
+    with pytest.raises(UserError, match=r"1 of 3 annotations have no mask .*on_missing_mask=skip"):
+        register_datasets(data, masks)
+    info = register_datasets({**data, "on_missing_mask": "skip"}, masks)
+    assert info == DatasetInfo(["cat", "dog"], 1, most_objects=1, image_counts=[1, 0])
+    assert "left out of training and evaluation" in caplog.text
+    assert [len(e["annotations"]) for e in DatasetCatalog.get("pets_train")] == [1, 0, 0]
+    # Boxes alone are learned as they are.
+    assert register_datasets(data) == PETS
+
+
+def test_a_good_box_with_a_bad_polygon_is_learned_without(
+    data: dict, coco: dict, write: Write, caplog: Log
+) -> None:
+    coco["annotations"][0]["segmentation"] = [[2, 3, 12, 13]]
+    coco["annotations"][1]["segmentation"] = [[500, 3, 520, 3, 520, 13]]
+    use(data, write, coco)
+    assert register_datasets(data) == PETS
+    assert "2 x segmentation that gives no mask" in caplog.text
+    entry = dataset_dicts("pets_train", keep_empty=False)[0]
+    assert [a.get("segmentation") for a in entry["annotations"]] == [None, None]
 
 
 def test_nothing_to_evaluate_on(data: dict, coco: dict, write: Write) -> None:

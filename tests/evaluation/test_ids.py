@@ -64,7 +64,7 @@ def content(**columns: list) -> dict:
     lists = {"neg_category_ids": [], "not_exhaustive_category_ids": []}
     return {
         "images": [
-            {"id": i, "file_name": f"{n}.png", "coco_url": f"x/{n}.png", **size, **lists}
+            {"id": i, "file_name": f"{n}.png", "coco_url": f"data/{n}.png", **size, **lists}
             for n, i in enumerate(images)
         ],
         "annotations": annotations,
@@ -97,7 +97,7 @@ def scores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scores]:
                 "thing_classes": ["cat", "dog"],
                 "thing_dataset_id_to_contiguous_id": labels,
             }
-            register_lvis_instances(name, metadata, data.pop("val_json"), data["val_images"])
+            register_lvis_instances(name, metadata, data.pop("val_json"), f"{tmp_path}/")
         register_datasets({"val_json": None, **data}, for_training=False)
         kind = {
             "coco": COCOEvaluator,

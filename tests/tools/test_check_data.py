@@ -145,7 +145,7 @@ def test_validation_data_are_checked_against_those_of_the_training(
     categories = [{"id": i, "name": name} for i, name in enumerate(("disc", "square"), start=1)]
     assert run(root, *validation(root, annotations=[], categories=categories)) == 1
     (error,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error")]
-    assert "must have the same categories: only in the first ['circle', 'cross'," in error
+    assert "must have the same categories: only the first has ['circle', 'cross'," in error
 
 
 def test_validation_data_may_have_no_annotations(

@@ -31,6 +31,10 @@ data = dict(
     # What is white where pixels have more than 8 bits, as 4095; null: found in the files
     pixel_range=None,
     keep_empty=False,  # True: train on images without objects too
+    crowds_as_objects=False,  # True: learn and evaluate annotations with iscrowd as objects
+    skip_classes=[],  # names of classes that are left out with their objects, as [animals]
+    sizes_from_files=False,  # True: width and height of images are those of the files
+    on_missing_mask="stop",  # or skip: where masks are learned, leave out objects without one
     repeat_threshold=None,  # 0.001: images of a class in fewer than 0.1% come more often
     generate=None,  # a node that writes the data set before it is read
 )

@@ -3,21 +3,34 @@
 from hdetr_d2.data.coco_json.annotations import evaluation_gaps
 from hdetr_d2.data.coco_json.areas import evaluated_area
 from hdetr_d2.data.coco_json.box_format import guess_box_format
-from hdetr_d2.data.coco_json.categories import Labels, category_mismatch
+from hdetr_d2.data.coco_json.categories import Labels, category_mismatch, unused_classes
+from hdetr_d2.data.coco_json.changes import (
+    crowds_as_objects,
+    with_sizes,
+    with_sound_masks,
+    without_classes,
+)
 from hdetr_d2.data.coco_json.content import CocoJson
 from hdetr_d2.data.coco_json.finding import find_problems
 from hdetr_d2.data.coco_json.problem import Problem, describe
 from hdetr_d2.data.coco_json.reading import read_coco_json
+from hdetr_d2.data.coco_json.segmentations import MissingMasks
 
 __all__ = [
     "CocoJson",
     "Labels",
     "Problem",
+    "MissingMasks",
     "category_mismatch",
+    "crowds_as_objects",
     "describe",
     "evaluated_area",
     "evaluation_gaps",
     "find_problems",
     "guess_box_format",
     "read_coco_json",
+    "unused_classes",
+    "with_sizes",
+    "with_sound_masks",
+    "without_classes",
 ]

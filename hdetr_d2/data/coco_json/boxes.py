@@ -21,7 +21,9 @@ def box_problems(coco: CocoJson, annotations: list[dict], images: dict) -> Itera
         annotations: those that have a box and an image with a size.
         images: by their ids.
     """
-    boxes = np.array([_four_numbers(a["bbox"]) for a in annotations], np.float64).reshape(-1, 4)
+    boxes = np.array(
+        [a["bbox"] if _has_numbers(a["bbox"]) else [math.nan] * 4 for a in annotations], np.float64
+    ).reshape(-1, 4)
     sizes = np.array(
         [(images[a["image_id"]]["width"], images[a["image_id"]]["height"]) for a in annotations],
         np.float64,
@@ -38,11 +40,13 @@ def box_problems(coco: CocoJson, annotations: list[dict], images: dict) -> Itera
     yield from _single_problems(coco, annotations, boxes, sizes)
 
 
-def _four_numbers(box: object) -> list[float]:
-    """The box itself, or four NaN for anything that is not four numbers."""
-    if isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) for v in box):
-        return box
-    return [math.nan] * 4
+def _has_numbers(box: object) -> bool:
+    """Whether it is a list of four finite numbers."""
+    return isinstance(box, list) and len(box) == 4 and all(map(_is_finite, box))
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _outside(coco: CocoJson, annotations: list[dict], count: int) -> Problem:

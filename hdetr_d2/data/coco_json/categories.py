@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hdetr_d2.data.coco_json.content import CocoJson
-from hdetr_d2.data.coco_json.problem import Problem, repeated
+from hdetr_d2.data.coco_json.problem import Problem, first_of, repeated
 
 # Class names in the order of the labels, and their category ids, where there are any.
 Labels = tuple[list[str], list[int] | None]
@@ -25,13 +25,56 @@ def category_problems(coco: CocoJson) -> Iterator[Problem]:
         yield Problem("repeated category name", text, is_error=False)
 
 
-def category_mismatch(first: Labels, second: Labels) -> str | None:
-    """What tells the classes of two data sets apart; None if they are the same."""
-    (names, ids), (other_names, other_ids) = first, second
-    if names != other_names:
-        only_first, only_second = set(names) - set(other_names), set(other_names) - set(names)
-        text = f"only in the first {sorted(only_first)}, only in the second {sorted(only_second)}"
+def unused_classes(coco: CocoJson) -> Iterator[Problem]:
+    """Categories without an annotation, of which a model would learn that they never are."""
+    used = {annotation.get("category_id") for annotation in coco.annotations}
+    unused = [c for c in coco.categories if c.get("id") not in used]
+    if not unused or not used:
+        return
+    parents = {c.get("supercategory") for c in coco.categories if c not in unused}
+    words = [
+        f"{c.get('name')} (id {c.get('id')}{', a parent' if c.get('name') in parents else ''})"
+        for c in unused
+    ]
+    text = (
+        f"{coco.path}: {len(unused)} of {len(coco.categories)} categories have no object: "
+        f"{first_of(words)}; data.skip_classes=[{', '.join(str(c.get('name')) for c in unused[:3])}"
+        f"{', ...' if unused[3:] else ''}] leaves such out of training and evaluation"
+    )
+    yield Problem("categories without objects", text, is_error=False)
+
+
+def category_mismatch(
+    first: Labels, second: Labels, names: tuple[str, str] = ("the first", "the second")
+) -> str | None:
+    """What tells the classes of two data sets apart; None if they are the same.
+
+    Args:
+        first, second: classes and ids.
+        names: what the sentence calls the two.
+    """
+    (classes, ids), (other_classes, other_ids) = first, second
+    if set(classes) != set(other_classes):
+        lacking = set(classes) - set(other_classes), set(other_classes) - set(classes)
+        text = " and ".join(
+            f"only {n} has {sorted(c)}" for n, c in zip(names, lacking, strict=True) if c
+        )
         return f"must have the same categories: {text}"
-    if None not in (ids, other_ids) and ids != other_ids:
-        return f"have the same class names under other category ids: {ids} and {other_ids}"
-    return None
+    if ids is None or other_ids is None:
+        if classes == other_classes:
+            return None
+        return f"number the classes differently: {classes} and {other_classes}"
+    meanings = dict(zip(ids, classes, strict=True))
+    others = dict(zip(other_ids, other_classes, strict=True))
+    if meanings == others:
+        return None
+    differing = [i for i in {**meanings, **others} if meanings.get(i) != others.get(i)]
+    texts = [
+        f"id {i} is {_named(meanings, i)} in {names[0]} and {_named(others, i)} in {names[1]}"
+        for i in differing
+    ]
+    return f"number the classes differently: {first_of(texts)}"
+
+
+def _named(meanings: dict, category_id: object) -> str:
+    return repr(meanings[category_id]) if category_id in meanings else "nothing"

@@ -1,24 +1,35 @@
-"""A json in COCO's format as it stands in its file, and what is counted of it."""
+"""A json in COCO's format, and what is counted of it."""
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from hdetr_d2.data.coco_json.segmentation import has_shape
 
 
 @dataclass(frozen=True)
 class CocoJson:
-    """The three lists of a COCO json, as they stand in the file."""
+    """The three lists of a COCO json, as they stand in the file or as options change them."""
 
     path: str
     images: list[dict]
     annotations: list[dict]
     categories: list[dict]
+    is_changed: bool = False  # it is no longer what stands in the file
+    skipped_classes: tuple[str, ...] = ()  # that stand there and were left out
 
     def class_names(self) -> list[str]:
         """Names in the order of the category ids, which is the order of the labels 0..K-1."""
         return [c["name"] for c in sorted(self.categories, key=lambda c: c["id"])]
+
+    def changed(self, **fields: Any) -> "CocoJson":
+        """The json with other fields, as lists, in the place of its own."""
+        return replace(self, **fields, is_changed=True)
+
+    def crowds(self) -> list[dict]:
+        """The annotations that evaluation ignores and training leaves out."""
+        return [annotation for annotation in self.annotations if annotation.get("iscrowd", 0)]
 
     def objects_per_image(self) -> Counter:
         """How many objects that are no crowds an image has, for the images that have any."""

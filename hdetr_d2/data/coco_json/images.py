@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hdetr_d2.data.coco_json.content import CocoJson
-from hdetr_d2.data.coco_json.problem import Problem, repeated
+from hdetr_d2.data.coco_json.problem import Problem, first_of, repeated
 
 
 def is_sized(image: dict) -> bool:
@@ -25,5 +25,24 @@ def image_problems(coco: CocoJson, name_key: str) -> Iterator[Problem]:
             size = f"width {image.get('width')} and height {image.get('height')}"
             text = f"{coco.path}: image {image['id']} has {size}; both must be positive"
             yield Problem("image without size", text)
+    yield from _file_problems(coco, name_key)
     for value in repeated(image["id"] for image in coco.images if "id" in image):
         yield Problem("repeated image id", f"{coco.path}: image id {value} is used more than once")
+
+
+def _file_problems(coco: CocoJson, name_key: str) -> Iterator[Problem]:
+    """Files listed twice, where each image lacks the objects of the other; Windows paths."""
+    ids: dict[str, list] = {}
+    for image in coco.images:
+        if isinstance(name := image.get(name_key), str):
+            ids.setdefault(name, []).append(image.get("id"))
+    for name, found in ids.items():
+        if len(found) > 1:
+            text = f"{coco.path}: images {first_of(found)} are all the file {name!r}"
+            yield Problem("file listed more than once", text, is_error=False)
+    if windows := [name for name in ids if "\\" in name]:
+        text = (
+            f"{coco.path}: {len(windows)} of {len(ids)} file names have backslashes, as paths of "
+            f"Windows ({first_of(windows, 1)}): elsewhere they are part of the name; write /"
+        )
+        yield Problem("file names with backslashes", text, is_error=False)

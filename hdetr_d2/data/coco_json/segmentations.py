@@ -1,22 +1,91 @@
-"""Problems of the segmentations of a json."""
+"""Problems of the segmentations of a json. A box is as good without, where masks are unneeded."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from hdetr_d2.data.coco_json.content import CocoJson
-from hdetr_d2.data.coco_json.problem import Problem, describe
-from hdetr_d2.data.coco_json.segmentation import has_shape, segmentation_fault
+from hdetr_d2.data.coco_json.problem import Problem, describe, first_of
+from hdetr_d2.data.coco_json.segmentation import corners, mask_fault, overlap, span, with_area
+
+# What happens to an object that has no mask: nothing, where none is learned.
+MissingMasks = Literal["unneeded", "stop", "skip"]
+# Share of polygons that must agree with their boxes when read otherwise, to be so meant.
+MOST = 0.2
 
 
 def segmentation_problems(
-    coco: CocoJson, annotations: list[dict], images: dict
+    coco: CocoJson, annotations: list[dict], images: dict, missing_masks: MissingMasks
 ) -> Iterator[Problem]:
+    """What is wrong with the segmentations.
+
+    Args:
+        coco: the json.
+        annotations: those that have a box of four finite numbers and an image with a size.
+        images: by their ids.
+        missing_masks: whether an object without a mask is an error, or left out.
+    """
+    if guess := _other_reading(annotations, images):
+        text = f"{coco.path}: the polygons do not agree with the boxes: they look like {guess}"
+        yield Problem("polygons in another format", text, missing_masks != "unneeded")
+        return
+    faults = []
     for annotation in annotations:
-        if not (segmentation := annotation.get("segmentation")):
+        image = images[annotation["image_id"]]
+        if fault := mask_fault(annotation, image["width"], image["height"]):
+            faults.append((annotation, fault))
+    if missing_masks == "unneeded":
+        for annotation, fault in faults:
+            if annotation.get("segmentation"):
+                text = f"{describe(coco, annotation)} has {fault}: the box alone is learned"
+                yield Problem("segmentation that gives no mask", text, is_error=False)
+    elif objects := [item for item in faults if not item[0].get("iscrowd", 0)]:
+        yield _missing(coco, objects, len(annotations), missing_masks)
+
+
+def _missing(
+    coco: CocoJson, faults: list[tuple[dict, str]], count: int, policy: MissingMasks
+) -> Problem:
+    annotation, fault = faults[0]
+    ids = first_of([item.get("id") for item, _ in faults])
+    text = (
+        f"{coco.path}: {len(faults)} of {count} annotations have no mask that can be learned "
+        f"(annotations {ids}; annotation {annotation.get('id')} of image {annotation['image_id']} "
+        f"has {fault})"
+    )
+    if policy == "stop":
+        return Problem(
+            "objects without a mask", f"{text}; data.on_missing_mask=skip leaves them out"
+        )
+    text += ": they are left out of training and evaluation"
+    return Problem("objects without a mask, left out", text, is_error=False)
+
+
+def _other_reading(annotations: list[dict], images: dict) -> str | None:
+    """In which other format the polygons of a data set seem to be.
+
+    A polygon counts that agrees well with its box when read so, and badly as it stands.
+    """
+    total, fractions, swapped = 0, 0, 0
+    for annotation in annotations:
+        polygons = annotation.get("segmentation")
+        if not isinstance(polygons, list) or not _are_polygons(polygons):
+            continue
+        total += 1
+        box, (x1, y1, x2, y2) = corners(annotation["bbox"]), span(with_area(polygons))
+        if overlap((x1, y1, x2, y2), box) >= 0.5:
             continue
         image = images[annotation["image_id"]]
-        if fault := segmentation_fault(segmentation, [image["height"], image["width"]]):
-            text = f"{describe(coco, annotation)} has a segmentation that is {fault}"
-            yield Problem("broken segmentation", text)
-        elif not has_shape(annotation):
-            text = f"{describe(coco, annotation)} has no polygon of at least three points"
-            yield Problem("left out: no polygon with an area", text, is_error=False)
+        width, height = image["width"], image["height"]
+        scaled = (x1 * width, y1 * height, x2 * width, y2 * height)
+        fractions += overlap(scaled, box) >= 0.5
+        swapped += overlap((y1, x1, y2, x2), box) >= 0.5
+    if fractions > MOST * total:
+        return "fractions of the image size"
+    return "y, x instead of x, y" if swapped > MOST * total else None
+
+
+def _are_polygons(segmentation: list) -> bool:
+    if not all(isinstance(part, list) for part in segmentation):
+        return False
+    numbers = all(isinstance(value, int | float) for part in segmentation for value in part)
+    return numbers and bool(with_area(segmentation))

@@ -1,0 +1,170 @@
+"""A json as it is used: read, changed as the options say, checked, and what is odd in it told."""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+from hdetr_d2.data.coco_json import (
+    CocoJson,
+    MissingMasks,
+    Problem,
+    crowds_as_objects,
+    evaluation_gaps,
+    find_problems,
+    read_coco_json,
+    unused_classes,
+    with_sizes,
+    without_classes,
+)
+from hdetr_d2.data.present_files import check_files, sizes_of
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Options of a config's `data` section that change what is read from a json.
+
+    Attributes:
+        crowds_as_objects: crowds are learned and evaluated as objects.
+        sizes_from_files: sizes of images are those of their files.
+        skip_classes: names of categories that are left out with their objects.
+        on_missing_mask: "stop", or "skip" the objects without a mask, where masks are learned.
+        with_masks: masks are learned.
+    """
+
+    crowds_as_objects: bool = False
+    sizes_from_files: bool = False
+    skip_classes: tuple[str, ...] = ()
+    on_missing_mask: str = "stop"
+    with_masks: bool = False
+
+    @staticmethod
+    def of(data: Mapping, *, with_masks: bool) -> "Rules":
+        """Those of a `data` section, which may lack some.
+
+        Raises:
+            UserError: an unknown policy.
+        """
+        given = {f.name: data[f.name] for f in fields(Rules) if data.get(f.name) is not None}
+        given["skip_classes"] = tuple(given.get("skip_classes", ()))
+        rules = Rules(**{**given, "with_masks": with_masks})
+        if rules.on_missing_mask not in ("stop", "skip"):
+            raise UserError(f"data.on_missing_mask={rules.on_missing_mask} must be stop or skip")
+        return rules
+
+    @property
+    def missing_masks(self) -> MissingMasks:
+        if not self.with_masks:
+            return "unneeded"
+        return "skip" if self.on_missing_mask == "skip" else "stop"
+
+    def changed_options(self) -> list[str]:
+        """Which options are not as they are by default."""
+        plain = replace(Rules(), with_masks=self.with_masks)
+        names = [f.name for f in fields(self) if getattr(self, f.name) != getattr(plain, f.name)]
+        return [f"data.{name}" for name in names]
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a data set is for.
+
+    Attributes:
+        split: "train" or "val".
+        rules: how its json is read.
+        on_bad_image: "stop" where an image is missing, or "skip".
+    """
+
+    split: str
+    rules: Rules
+    on_bad_image: str = "stop"
+
+    @property
+    def for_evaluation(self) -> bool:
+        """Its annotations may be secret then."""
+        return self.split == "val"
+
+    @property
+    def option(self) -> str:
+        """How the names of its options begin."""
+        return f"data.{self.split}"
+
+    @property
+    def bad_image_option(self) -> str:
+        return f"dataloader.{'test' if self.for_evaluation else 'train'}.on_bad_image"
+
+
+def prepared_json(path: str, folder: str, use: Use, *, is_lvis: bool = False) -> CocoJson:
+    """Read a json, stop at its first error, and log the rest by kind with a count.
+
+    Args:
+        path, folder: the json and the folder of its images.
+        use: what for.
+        is_lvis: it is one of LVIS.
+
+    Raises:
+        UserError: it cannot be used.
+    """
+    coco = _changed(read_coco_json(path, annotated=not use.for_evaluation), folder, use.rules)
+    problems = list(find_problems(coco, is_lvis=is_lvis, missing_masks=use.rules.missing_masks))
+    if use.for_evaluation:
+        problems += evaluation_gaps(coco, is_lvis=is_lvis)
+    else:
+        problems += unused_classes(coco)
+    errors = [problem for problem in problems if problem.is_error]
+    if errors:
+        more = (
+            f" (and {len(errors) - 1} more; tools/check_data.py lists them)" if errors[1:] else ""
+        )
+        raise UserError(errors[0].text + more)
+    _log_by_kind(problems)
+    if not os.path.isdir(folder):
+        raise UserError(f"the image folder {folder} does not exist (for {path})")
+    files = [_file_of(image, folder, is_lvis) for image in coco.images]
+    check_files(files, path, use.bad_image_option, use.on_bad_image)
+    return coco
+
+
+def _changed(coco: CocoJson, folder: str, rules: Rules) -> CocoJson:
+    before = coco
+    if rules.skip_classes:
+        coco = without_classes(coco, rules.skip_classes)
+        count = len(before.annotations) - len(coco.annotations)
+        text = f"{count} annotations of {', '.join(rules.skip_classes)} are left out"
+        logger.info(f"{coco.path}: {text} (data.skip_classes)")
+    if rules.crowds_as_objects and (crowds := coco.crowds()):
+        coco = crowds_as_objects(coco)
+        text = f"{len(crowds)} crowds are read as objects (data.crowds_as_objects)"
+        logger.info(f"{coco.path}: {text}")
+    if rules.sizes_from_files:
+        coco = _with_file_sizes(coco, folder)
+    return coco
+
+
+def _with_file_sizes(coco: CocoJson, folder: str) -> CocoJson:
+    named = [i for i in coco.images if "id" in i and isinstance(i.get("file_name"), str)]
+    found = sizes_of([os.path.join(folder, image["file_name"]) for image in named])
+    sizes = {image["id"]: size for image, size in zip(named, found, strict=True) if size}
+    odd = [i for i in named if sizes.get(i["id"]) not in (None, (i.get("width"), i.get("height")))]
+    if odd:
+        text = f"the sizes of {len(odd)} of {len(named)} images are those of their files"
+        logger.info(f"{coco.path}: {text} (data.sizes_from_files)")
+    return with_sizes(coco, sizes)
+
+
+def _log_by_kind(problems: list[Problem]) -> None:
+    kinds: dict[str, list[str]] = {}
+    for problem in problems:
+        kinds.setdefault(problem.kind, []).append(problem.text)
+    for kind, texts in kinds.items():
+        logger.warning(f"{len(texts)} x {kind}; the first: {texts[0]}")
+
+
+def _file_of(image: dict, folder: str, is_lvis: bool) -> str:
+    if not is_lvis:
+        return os.path.join(folder, image["file_name"])
+    # By address: folder and name are its last two parts, and Detectron2 adds them as they are.
+    return folder + "/".join(image["coco_url"].split("/")[-2:])

@@ -1,0 +1,79 @@
+"""Image files before any is decoded: which are there, and how large the images are."""
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from PIL import Image
+
+from hdetr_d2.data.coco_json.problem import first_of
+from hdetr_d2.data.images import DECODE_ERRORS, ORIENTATION
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def missing_files(paths: Iterable[str]) -> list[str]:
+    """Those that do not exist. Each folder is listed once, which is faster than to ask for each
+    file; names that are not listed are asked for, as some systems do not tell letters apart.
+    """
+    listed: dict[str, set[str]] = {}
+    missing = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in listed:
+            listed[folder] = set(_list(folder))
+        if name not in listed[folder] and not os.path.exists(path):
+            missing.append(path)
+    return missing
+
+
+def check_files(paths: Sequence[str], source: str, option: str, on_bad_image: str) -> None:
+    """Look for all images of a data set.
+
+    Args:
+        paths: their files.
+        source: what a sentence calls the data set.
+        option: which option says what becomes of bad images.
+        on_bad_image: its value, "stop" or "skip".
+
+    Raises:
+        UserError: all are missing, or some are and it is to stop.
+    """
+    if not (missing := missing_files(paths)):
+        return
+    text = f"{len(missing)} of {len(paths)} images of {source} do not exist: {first_of(missing)}"
+    if os.sep == "/" and "\\" in missing[0]:
+        text += " (backslashes, as of Windows, are no folders here: write /)"
+    if len(missing) == len(paths):
+        raise UserError(text)
+    if on_bad_image != "skip":
+        raise UserError(f"{text}; {option}=skip goes on without them")
+    logger.warning(f"{text}; they are skipped")
+
+
+def sizes_of(paths: Sequence[str], num_threads: int = 16) -> list[tuple[int, int] | None]:
+    """(width, height) of images as they are shown, from the beginnings of their files; None of what
+    is missing or no image.
+    """
+    with ThreadPoolExecutor(num_threads) as pool:
+        return list(pool.map(_size, paths))
+
+
+def _size(path: str) -> tuple[int, int] | None:
+    try:
+        with Image.open(path) as image:
+            # Of a TIFF Pillow knows the turned size from the start.
+            turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            width, height = image.size
+            return (height, width) if turned else (width, height)
+    except DECODE_ERRORS + (TypeError, KeyError):
+        return None
+
+
+def _list(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder or ".")
+    except OSError:
+        return []
