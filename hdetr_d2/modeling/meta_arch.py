@@ -52,8 +52,8 @@ class DETR(nn.Module):
     """A detection transformer: backbone, neck, encoder, query selection, decoder, losses.
 
     Args:
-        preprocessing: pads and normalises the images.
-        backbone: a Detectron2 backbone.
+        preprocessing: pads the images as the backbone needs it and normalises them.
+        backbone: a Detectron2 backbone, with its `size_divisibility` and `padding_constraints`.
         neck: its feature maps to the list of maps that the encoder takes; has `in_channels` by
             feature name.
         encoder: maps and padding to `Memory`.
@@ -110,6 +110,7 @@ class DETR(nn.Module):
             raise ValueError(
                 "Two-stage queries need decoder.refine: a proposal is a box that layers move on."
             )
+        preprocessing.keep_to(backbone)
         self.preprocessing = preprocessing
         self.backbone = backbone
         self.neck = neck

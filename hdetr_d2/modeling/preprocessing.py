@@ -1,9 +1,11 @@
 """From a batch of images to one padded tensor."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from detectron2.modeling import Backbone
 from torch import Tensor, nn
 
 from hdetr_d2.errors import UserError
@@ -29,7 +31,8 @@ class Preprocessing(nn.Module):
     Args:
         pixel_mean: of the three channels (RGB), on the scale of the images (0 to 255).
         pixel_std: likewise.
-        size_divisibility: the padded height and width are multiples of it.
+        size_divisibility: the padded height and width are multiples of it, in pixels, and of what
+            the backbone needs.
     """
 
     mean: Tensor
@@ -39,16 +42,35 @@ class Preprocessing(nn.Module):
         self, *, pixel_mean: Sequence[float], pixel_std: Sequence[float], size_divisibility: int = 1
     ) -> None:
         super().__init__()
-        self.size_divisibility = max(1, size_divisibility)
+        self.multiple = max(1, size_divisibility)
+        self.square = 0
         self.register_buffer(
             "mean", torch.tensor(tuple(pixel_mean)).view(-1, 1, 1), persistent=False
         )
         self.register_buffer("std", torch.tensor(tuple(pixel_std)).view(-1, 1, 1), persistent=False)
 
+    def keep_to(self, backbone: Backbone) -> None:
+        """Pads from now on as the backbone needs it, too: all that is made of a batch knows of that
+        padding then.
+        """
+        multiple, self.square = padding_needs(backbone)
+        self.multiple = math.lcm(self.multiple, multiple)
+
     def forward(self, images: Sequence[Tensor]) -> ImageBatch:
-        """Takes `Tensor[3, H_i, W_i]` each, uint8 or float, RGB on the scale of the mean."""
+        """Takes `Tensor[3, H_i, W_i]` each, uint8 or float, RGB on the scale of the mean.
+
+        Raises:
+            UserError: an image that is larger than the square that the backbone takes.
+        """
         sizes = _sizes(images)
-        height, width = (self._round_up(max(side)) for side in zip(*sizes, strict=True))
+        if self.square:
+            _check_inside(
+                sizes,
+                self.square,
+                "the backbone takes (a timm model: model.backbone.options.img_size)",
+            )
+        sides = [self.square or max(side) for side in zip(*sizes, strict=True)]
+        height, width = (-(-side // self.multiple) * self.multiple for side in sides)
         batch = self._stack(images, (height, width), fill=0)
         limits = to_device(sizes, torch.arange(1, device=batch.device))
         rows = torch.arange(height, device=batch.device) >= limits[:, :1]
@@ -68,9 +90,6 @@ class Preprocessing(nn.Module):
 
     def _normalise(self, batch: Tensor) -> Tensor:
         return (batch - self.mean) / self.std
-
-    def _round_up(self, side: int) -> int:
-        return -(-side // self.size_divisibility) * self.size_divisibility
 
 
 class GreySquare(Preprocessing):
@@ -95,14 +114,18 @@ class GreySquare(Preprocessing):
         self.side = side
         self.grey = grey
 
+    def keep_to(self, backbone: Backbone) -> None:
+        """Raises UserError for a square that the backbone does not take."""
+        multiple, square = padding_needs(backbone)
+        if self.side % multiple or square not in (0, self.side):
+            wanted = str(square) if square else f"a multiple of {multiple}"
+            raise UserError(
+                f"model.preprocessing.side={self.side} must be {wanted} for this backbone."
+            )
+
     def forward(self, images: Sequence[Tensor]) -> ImageBatch:
         """Raises UserError for an image that is larger than the square."""
-        largest = max(max(image.shape[-2:]) for image in images)
-        if largest > self.side:
-            raise UserError(
-                f"an image with a side of {largest} pixels does not fit into the square of "
-                f"model.preprocessing.side={self.side}: let the mapper resize it"
-            )
+        _check_inside(_sizes(images), self.side, f"model.preprocessing.side={self.side} sets")
         square = (self.side, self.side)
         tensor = self._normalise(self._stack(images, square, fill=self.grey))
         padding = torch.zeros(len(images), *square, dtype=torch.bool, device=tensor.device)
@@ -111,3 +134,25 @@ class GreySquare(Preprocessing):
 
 def _sizes(images: Sequence[Tensor]) -> list[tuple[int, int]]:
     return [(image.shape[-2], image.shape[-1]) for image in images]
+
+
+def padding_needs(backbone: Backbone) -> tuple[int, int]:
+    """The number whose multiples the sides of a batch must be, and the side of the square that it
+    must be, 0 for none; both in pixels.
+    """
+    # Detectron2's Swin has the property, but fails in it; its ViTDet misspells the key.
+    constraints = {"size_divisibility": getattr(backbone, "size_divisibility", 0)}
+    constraints |= {
+        key.replace("divisiblity", "divisibility"): value
+        for key, value in backbone.padding_constraints.items()
+    }
+    return max(1, constraints["size_divisibility"]), max(0, constraints.get("square_size", 0))
+
+
+def _check_inside(sizes: Sequence[tuple[int, int]], side: int, origin: str) -> None:
+    largest = max(max(size) for size in sizes)
+    if largest > side:
+        raise UserError(
+            f"an image with a side of {largest} pixels does not fit into the square of {side} "
+            f"that {origin}: let the mapper resize it"
+        )

@@ -53,17 +53,28 @@ def weights_file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_shapes_and_gradients_of_any_model(name: str, checkpointing: bool):
     backbone = make(name, checkpointing=checkpointing, **SMALL[name])
-    maps = backbone(torch.randn(2, 3, 65, 90))
+    height, width = (96, 96) if backbone.size_divisibility else (65, 90)
+    maps = backbone(torch.randn(2, 3, height, width))
     assert list(maps) == list(backbone.output_shape())
     for key, shape in backbone.output_shape().items():
-        batch, channels, height, width = maps[key].shape
-        assert (batch, channels) == (2, shape.channels)
-        # Whole cells, of which some models add a few.
-        assert -(-65 // shape.stride) <= height <= 96 // shape.stride
-        assert -(-90 // shape.stride) <= width <= 96 // shape.stride
+        cells = (-(-height // shape.stride), -(-width // shape.stride))
+        assert maps[key].shape == (2, shape.channels, *cells)
     sum(feature.square().sum() for feature in maps.values()).backward()
     lost = [key for key, parameter in backbone.named_parameters() if parameter.grad is None]
     assert lost == []
+
+
+def test_padding_is_that_of_the_maps_in_use():
+    """ConvNeXt cuts off what does not fill a cell; its strides are 4, 8, 16, 32."""
+    assert make("convnext_atto", out_features=["res2"]).size_divisibility == 4
+    assert make("convnext_atto", out_features=["res2", "res4"]).padding_constraints == {
+        "size_divisibility": 16
+    }
+    assert make("resnet10t").padding_constraints == {} and make("resnet10t").size_divisibility == 0
+
+
+def test_a_new_backbone_is_in_training():
+    assert make("convnext_atto").training and make("convnext_atto").net.training
 
 
 def test_names_are_strides():

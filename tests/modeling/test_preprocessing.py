@@ -3,6 +3,9 @@
 import pytest
 import torch
 from detectron2.config import instantiate
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import Backbone
+from torch.nn import functional as F
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.modeling import GreySquare, Preprocessing
@@ -85,3 +88,90 @@ def test_masks_end_where_the_image_does(tiny_config, make_batch):
     assert len(own) and own.pred_masks.any()
     for query, mask in zip(own.pred_queries.tolist(), own.pred_masks, strict=True):
         assert mask.shape == (64, 96) and (mask != masks[query]).float().mean() < 1e-3
+
+
+class Needy(Backbone):
+    """A backbone with one map, and what it asks for in Detectron2's two ways."""
+
+    def __init__(self, constraints: dict[str, int], divisibility: int = 0) -> None:
+        super().__init__()
+        self.constraints, self.divisibility = constraints, divisibility
+        self.shapes = []
+
+    def forward(self, x):
+        self.shapes.append(tuple(x.shape[-2:]))
+        return {"p3": F.avg_pool2d(x, 8)}
+
+    def output_shape(self):
+        return {"p3": ShapeSpec(channels=3, stride=8)}
+
+    @property
+    def size_divisibility(self):
+        return self.divisibility
+
+    @property
+    def padding_constraints(self):
+        return self.constraints
+
+
+class FailingSwin(Needy):
+    @property
+    def size_divisibility(self):
+        return self._size_divisibility  # which nothing sets: so does Detectron2's own Swin
+
+
+@pytest.mark.parametrize(
+    ("backbone", "own", "size"),
+    [
+        (Needy({}), 1, (4, 3)),
+        (Needy({}, divisibility=0), 3, (6, 3)),
+        (Needy({}, divisibility=8), 1, (8, 8)),
+        (Needy({"size_divisibility": 5}, divisibility=8), 1, (5, 5)),  # as in ImageList
+        (Needy({"size_divisibility": 4}), 6, (12, 12)),  # both hold
+        (Needy({"size_divisiblity": 4}), 1, (4, 4)),  # as Detectron2's ViTDet spells it
+        (Needy({"square_size": 7}), 1, (7, 7)),
+        (Needy({"square_size": 0}, divisibility=2), 1, (4, 4)),
+        (Needy({"square_size": 7, "size_divisibility": 5}), 1, (10, 10)),
+        (FailingSwin({}), 1, (4, 3)),
+    ],
+)
+def test_a_batch_keeps_to_what_the_backbone_needs(backbone, own: int, size: tuple[int, int]):
+    preprocessing = Preprocessing(pixel_mean=MEAN, pixel_std=STD, size_divisibility=own)
+    preprocessing.keep_to(backbone)
+    batch = preprocessing(images())
+    assert batch.tensor.shape[-2:] == size and batch.padding.shape[1:] == size
+    assert (~batch.padding).sum((1, 2)).tolist() == [6, 4]  # 2 x 3 and 4 x 1
+    assert batch.sizes == batch.frames == [(2, 3), (4, 1)]
+
+
+def test_an_image_that_is_larger_than_the_backbones_square():
+    preprocessing = Preprocessing(pixel_mean=MEAN, pixel_std=STD)
+    preprocessing.keep_to(Needy({"square_size": 3}))
+    with pytest.raises(UserError, match="a side of 4 pixels .* square of 3 that the backbone"):
+        preprocessing(images())
+
+
+def test_a_grey_square_that_the_backbone_does_not_take():
+    grey = GreySquare(pixel_mean=MEAN, pixel_std=STD, side=96)
+    for fine in (Needy({}, 32), Needy({"square_size": 96})):
+        grey.keep_to(fine)
+    with pytest.raises(UserError, match="side=96 must be a multiple of 64 for this backbone"):
+        grey.keep_to(Needy({}, 64))
+    with pytest.raises(UserError, match="side=96 must be 224 for this backbone"):
+        grey.keep_to(Needy({"square_size": 224}))
+
+
+def test_a_detector_pads_for_its_backbone(tiny_config, make_batch):
+    """Padding that a backbone asks for is that of the option: boxes and losses are the same."""
+    cfg = tiny_config()
+    cfg.model.neck.update(in_shapes=[3], in_features=["p3"], num_levels=2)
+    batch = make_batch([2, 1], size=(61, 90))
+    found = []
+    for needs, option in [(Needy({}, 32), 1), (Needy({}), 32)]:
+        cfg.model.preprocessing.size_divisibility = option
+        torch.manual_seed(0)
+        parts = {key: value for key, value in cfg.model.items() if key != "backbone"}
+        model = instantiate({**parts, "backbone": needs})
+        found.append(model(batch))
+        assert needs.shapes == [(64, 96)]
+    torch.testing.assert_close(*found)

@@ -25,12 +25,17 @@ def make(**arguments: object) -> WindowedViT:
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_shapes_and_gradients(checkpointing: bool):
     backbone = make(checkpointing=checkpointing, drop_path_rate=0.1)
-    (found,) = backbone(torch.randn(2, 3, 21, 30)).values()
-    assert found.shape == (2, 32, 6, 8)  # padded to 24 x 32
+    (found,) = backbone(torch.randn(2, 3, 24, 32)).values()
+    assert found.shape == (2, 32, 6, 8)
     found.square().mean().backward()
     assert [name for name, p in backbone.named_parameters() if p.grad is None] == []
     (shape,) = make(patch_size=16).output_shape().items()
     assert (shape[0], shape[1].channels, shape[1].stride) == ("res4", 32, 16)
+
+
+def test_it_asks_for_whole_patches():
+    assert make().padding_constraints == {"size_divisibility": 4}
+    assert make().size_divisibility == 4
 
 
 def test_a_window_as_large_as_the_map_is_the_whole_map():

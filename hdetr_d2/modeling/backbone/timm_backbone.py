@@ -3,31 +3,27 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import timm
-import torch.nn.functional as F
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import Backbone
 from torch import Tensor, nn
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone import pretrained as weights
+from hdetr_d2.modeling.backbone.fit import find_padding
 from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d, batch_norms, group_norm, replace
 from hdetr_d2.modeling.backbone.stages import Stage, classifier_name, find_stages, modules_up_to
-from hdetr_d2.modeling.backbone.timm_models import family_of, meta_classifier, plain_options
-from hdetr_d2.modeling.backbone.windows import pad_windows_first
+from hdetr_d2.modeling.backbone.timm_models import (
+    any_size_options,
+    extractor,
+    family_of,
+    meta_classifier,
+    plain_options,
+)
+from hdetr_d2.modeling.backbone.windows import pad_like_detectors
 
 Norm = Literal["frozen_bn", "bn", "gn"]
 
-# What models with windows or position embeddings must be told to take images of any size. Without
-# always_partition a Swin's last stage would lose its shift.
-_SWIN = {"strict_img_size": False, "always_partition": True}
-_ANY_SIZE: dict[str, dict[str, Any]] = {
-    "swin_transformer": _SWIN,
-    "swin_transformer_v2": _SWIN,
-    "vision_transformer": {"dynamic_img_size": True},
-}
-# Their strided layers have no padding and would cut off what does not fill a cell, or fail on it.
-_WHOLE_CELLS = {"convnext", "densenet", "hrnet", "vgg"}
+_SWINS = {"swin_transformer", "swin_transformer_v2"}  # in swin_transformer_v2_cr blocks end normed
 
 
 class TimmBackbone(Backbone):
@@ -36,7 +32,8 @@ class TimmBackbone(Backbone):
     A dilated stage keeps the name it has without dilation (`res5` of a DC5 model has stride 16);
     maps of one stride, as in a plain ViT, count on. Layers after the last map in use do not exist.
     Maps of a Swin get the LayerNorm that detectors give them (`norms.res2` ...), with weights of
-    its own.
+    its own. What padding the maps need is found by trying, and is Detectron2's
+    `padding_constraints`.
 
     Args:
         name: a timm model, with or without the tag of its weights.
@@ -56,8 +53,9 @@ class TimmBackbone(Backbone):
         options: further arguments of the timm model.
 
     Raises:
-        UserError: an unknown model or feature map, arguments the model does not take, weights that
-            cannot be had or do not fit, and freezing random weights.
+        UserError: an unknown model or feature map, a model whose maps fit no image, arguments the
+            model does not take, weights that cannot be had or do not fit, and freezing random
+            weights.
     """
 
     def __init__(
@@ -77,20 +75,18 @@ class TimmBackbone(Backbone):
         super().__init__()
         _check_plan(pretrained, frozen, norm)
         family = family_of(name)
-        options = {
-            **_ANY_SIZE.get(family, {}),
-            "in_chans": in_chans,
-            **plain_options(options or {}),
-        }
+        options = {"in_chans": in_chans, **plain_options(options or {})}
         # Models without dilation or stochastic depth do not know these arguments.
         options |= {"output_stride": output_stride} if output_stride != 32 else {}
         options |= {} if drop_path_rate is None else {"drop_path_rate": drop_path_rate}
         classifier = meta_classifier(name, options)
+        options = {**any_size_options(classifier), **options}
         stages = find_stages(classifier)
         chosen = _choose(stages, out_features, name)
         indices = tuple(stage.index for stage in chosen.values())
-        self.net = timm.create_model(name, features_only=True, out_indices=indices, **options)
-        pad_windows_first(self.net)
+        self.net = extractor(name, indices, options)
+        pad_like_detectors(self.net)
+        self.padding = _padding(self.net, classifier, chosen, name, options)
         if pretrained and not weights.pretrained_skipped():
             _load(self.net, classifier, name, pretrained, options)
         if pretrained is None:
@@ -99,22 +95,17 @@ class TimmBackbone(Backbone):
         _replace_norms(self.net, norm, name)
         if checkpointing:
             _checkpoint_activations(self.net)
-        self.cell = _cell(family, classifier, chosen)
         self.shapes = {
             key: ShapeSpec(channels=stage.channels, stride=stage.stride)
             for key, stage in chosen.items()
         }
-        widths = {key: stage.channels for key, stage in chosen.items() if family.startswith("swin")}
+        widths = {key: stage.channels for key, stage in chosen.items() if family in _SWINS}
         self.norms = nn.ModuleDict({key: nn.LayerNorm(width) for key, width in widths.items()})
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """`Tensor[B, 3, H, W]` to `{name: Tensor[B, C, H / stride, W / stride]}`, the finest first.
-
-        Images for a model with patches are padded with zeros to whole patches, at the right and
-        below.
+        """`Tensor[B, 3, H, W]` to `{name: Tensor[B, C, H / stride, W / stride]}`, the finest first,
+        sizes rounded up. H and W must keep to the `padding_constraints`.
         """
-        height, width = self.cell
-        x = F.pad(x, (0, -x.shape[-1] % width, 0, -x.shape[-2] % height))
         channels_last = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
         maps = {}
         for name, feature in zip(self.shapes, self.net(x), strict=True):
@@ -126,6 +117,16 @@ class TimmBackbone(Backbone):
     def output_shape(self) -> dict[str, ShapeSpec]:
         """Channels and stride of each map of `forward`."""
         return dict(self.shapes)
+
+    @property
+    def padding_constraints(self) -> dict[str, int]:
+        """ "size_divisibility" or "square_size" in pixels, or nothing, as for Detectron2."""
+        return dict(self.padding)
+
+    @property
+    def size_divisibility(self) -> int:
+        """In pixels; 0 for images of any size."""
+        return self.padding.get("size_divisibility", 0)
 
 
 def _check_plan(pretrained: bool | str | None, frozen: int, norm: str | None) -> None:
@@ -155,12 +156,23 @@ def _choose(stages: Mapping[str, Stage], wanted: Sequence[str], name: str) -> di
     return {key: stage for key, stage in stages.items() if key in wanted}
 
 
-def _cell(family: str, classifier: nn.Module, chosen: Mapping[str, Stage]) -> tuple[int, int]:
-    """Height and width in pixels that the sides of an image must be multiples of."""
-    if family in _WHOLE_CELLS:
-        return (max(stage.stride for stage in chosen.values()),) * 2
-    height, width = getattr(getattr(classifier, "patch_embed", None), "patch_size", (1, 1))
-    return height, width
+def _padding(
+    net: nn.Module,
+    classifier: nn.Module,
+    chosen: Mapping[str, Stage],
+    name: str,
+    options: Mapping[str, Any],
+) -> dict[str, int]:
+    side: Any = options.get("img_size") or classifier.pretrained_cfg["input_size"][-1]  # type: ignore
+    side = max(side) if isinstance(side, Sequence) else side
+    strides = [stage.stride for stage in chosen.values()]
+    padding = find_padding(net, strides=strides, in_chans=options["in_chans"], side=side)
+    if padding is None:
+        raise UserError(
+            f"model.backbone.name={name}: its maps do not lie over the image in steps of "
+            f"{strides} pixels, whatever its size: choose another model."
+        )
+    return padding
 
 
 def _load(

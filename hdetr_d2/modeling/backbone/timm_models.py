@@ -1,6 +1,7 @@
-"""What is asked of timm before one of its models is built."""
+"""What is asked of timm: its models by name, for images of any size where they can be."""
 
 import difflib
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,10 @@ import torch
 from torch import nn
 
 from hdetr_d2.errors import UserError
+
+# What models with windows or position embeddings must be told to take images of any size. Without
+# always_partition a Swin's last stage would lose its shift.
+_ANY_SIZE = {"strict_img_size": False, "always_partition": True, "dynamic_img_size": True}
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,9 +35,37 @@ def family_of(name: str) -> str:
 
 
 def meta_classifier(name: str, options: Mapping[str, Any]) -> nn.Module:
-    """The whole model without memory: what maps it has and how its weights are called."""
+    """The whole model without memory: what maps it has and how its weights are called.
+
+    Raises:
+        UserError: arguments that the model does not take.
+    """
     try:
         with torch.device("meta"):
             return timm.create_model(name, pretrained=False, **options)
-    except (TypeError, NotImplementedError) as error:
+    except Exception as error:  # timm passes arguments on to code of many authors
         raise UserError(f"timm cannot build {name} with {dict(options)}: {error}.") from error
+
+
+def any_size_options(classifier: nn.Module) -> dict[str, Any]:
+    """The arguments with which a model of that class takes images of any size, if it has them."""
+    makers = [vars(kind).get("__init__", object) for kind in type(classifier).__mro__]
+    signatures = [inspect.signature(maker).parameters for maker in makers]
+    return {key: value for key, value in _ANY_SIZE.items() if any(key in s for s in signatures)}
+
+
+def extractor(name: str, out_indices: Sequence[int], options: Mapping[str, Any]) -> nn.Module:
+    """The model cut down to those of its feature maps, with random weights.
+
+    Raises:
+        UserError: timm has no extractor for the model.
+    """
+    try:
+        return timm.create_model(
+            name, features_only=True, out_indices=tuple(out_indices), **options
+        )
+    except Exception as error:
+        raise UserError(
+            f"timm cannot give the feature maps of {name} ({type(error).__name__}: {error}): "
+            "choose another model.backbone.name."
+        ) from error

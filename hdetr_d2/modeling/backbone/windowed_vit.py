@@ -86,11 +86,10 @@ class WindowedViT(Backbone):
         self.checkpointing = checkpointing
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """`Tensor[B, 3, H, W]`, padded with zeros to whole patches, to the map `Tensor[B, C, H /
-        patch_size, W / patch_size]`.
+        """`Tensor[B, 3, H, W]`, of whole patches, to the map `Tensor[B, C, H / patch_size, W /
+        patch_size]`.
         """
-        size = self.patch_size
-        x = self.net.patch_embed(F.pad(x, (0, -x.shape[-1] % size, 0, -x.shape[-2] % size)))
+        x = self.net.patch_embed(x)
         shape = (x.shape[1], x.shape[2])
         tokens = (x + self._positions(shape)).flatten(1, 2)
         angles = self.net.rope.get_embed(list(shape))
@@ -118,6 +117,16 @@ class WindowedViT(Backbone):
         """Channels and stride of the map, named `res{n}` for the stride 2^n."""
         shape = ShapeSpec(channels=self.net.embed_dim, stride=self.patch_size)
         return {f"res{int(math.log2(self.patch_size))}": shape}
+
+    @property
+    def padding_constraints(self) -> dict[str, int]:
+        """Whole patches, as for Detectron2."""
+        return {"size_divisibility": self.patch_size}
+
+    @property
+    def size_divisibility(self) -> int:
+        """In pixels."""
+        return self.patch_size
 
 
 class _Windows(NamedTuple):

@@ -1,6 +1,7 @@
 """Windows of a Swin as its authors lay them over an image of any size."""
 
 import torch.nn.functional as F
+from timm.layers import PatchEmbed
 from timm.models.swin_transformer import SwinTransformerBlock
 from timm.models.swin_transformer_v2 import SwinTransformerV2Block
 from torch import Tensor, nn
@@ -31,10 +32,20 @@ class _BlockV2(_PadFirst, SwinTransformerV2Block):
     pass
 
 
-def pad_windows_first(net: nn.Module) -> None:
-    """Lets every block of a Swin or Swin V2 below `net` pad before it shifts."""
-    for module in net.modules():
-        if type(module) is SwinTransformerBlock:
-            module.__class__ = _Block
-        elif type(module) is SwinTransformerV2Block:
-            module.__class__ = _BlockV2
+_PADDING_FIRST: dict[type, type] = {
+    SwinTransformerBlock: _Block,
+    SwinTransformerV2Block: _BlockV2,
+}
+
+
+def pad_like_detectors(net: nn.Module) -> None:
+    """Lets a Swin or Swin V2 pad an image to whole patches itself, which leaves maps of ceil(n / s)
+    cells, and each of its maps to whole windows before it is shifted. Other models stay as they
+    are.
+    """
+    blocks = [module for module in net.modules() if type(module) in _PADDING_FIRST]
+    for block in blocks:
+        block.__class__ = _PADDING_FIRST[type(block)]
+    for module in net.modules() if blocks else ():
+        if isinstance(module, PatchEmbed):
+            module.dynamic_img_pad = True  # type: ignore[misc]
