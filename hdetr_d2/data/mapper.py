@@ -13,6 +13,7 @@ from torchvision.transforms import v2
 from hdetr_d2.data.bitmaps import any_of
 from hdetr_d2.data.copy_paste import CopyPaste, Sample, select
 from hdetr_d2.data.images import check_size, read_image
+from hdetr_d2.data.pixel_scale import check_pixel_scale
 from hdetr_d2.data.random_state import seeded, stream_seed
 from hdetr_d2.errors import UserError
 
@@ -44,6 +45,9 @@ class DetrMapper:
             seed: of the augmentation.
             pixel_range: the value that is white where pixels have more than 8 bits, in all images;
                 see `to_8_bits`.
+
+        Raises:
+            UserError: the augmentations leave pixels on another scale than 0 to 255.
         """
         if odd := [item for item in augmentations if not callable(item)]:
             raise ValueError(f"augmentations must be transforms, not {odd[0]!r}")
@@ -54,6 +58,8 @@ class DetrMapper:
         self.copy_paste = copy_paste
         self.seed = seed
         self.pixel_range = pixel_range
+        option = f"dataloader.{'train' if is_train else 'test'}.mapper.augmentations"
+        check_pixel_scale(augmentations, option, with_masks=self.reads_masks)
 
     def __call__(
         self, dataset_dict: dict, position: int = 0, partner: dict | None = None

@@ -1,0 +1,79 @@
+"""Whether transforms leave pixels on the scale of 0 to 255, on which the model normalises them."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torchvision import tv_tensors
+
+from hdetr_d2.data.copy_paste import Sample
+from hdetr_d2.data.random_state import seeded
+from hdetr_d2.errors import UserError
+
+# Large enough for the usual crops.
+HEIGHT, WIDTH = 480, 640
+# A random transform may darken one image; an image in [0, 1] stays dark in every draw.
+DRAWS = 4
+# What is white ends at least so bright; a bicubic resize goes a little beyond black and white.
+LEAST_WHITE, BEYOND = 16, 64
+# What transforms raise that cannot take the image that is tried, or none at all.
+UNTRIED = (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+Transform = Callable[[Sample], Sample]
+
+
+def check_pixel_scale(transforms: Sequence[Transform], option: str, *, with_masks: bool) -> None:
+    """Try the transforms on an image of noise; the caller's random state stays.
+
+    What cannot be tried (an error in a transform) is left to the first image of the data.
+
+    Args:
+        transforms: applied in this order.
+        option: where they come from, for the message.
+        with_masks: they expect masks too.
+
+    Raises:
+        UserError: pixels end on another scale than 0 to 255, as after `ToDtype(scale=True)` or
+            `Normalize`; it names the first transform from which on they do.
+    """
+    extremes: list[tuple[float, float]] = []
+    with seeded(0):
+        for _ in range(DRAWS):
+            try:
+                extremes = _extremes(transforms, with_masks)
+            except UNTRIED:
+                return
+            if not extremes or _is_right(*extremes[-1]):
+                return
+    first = max((i + 1 for i, each in enumerate(extremes) if _is_right(*each)), default=0)
+    low, high = extremes[first]
+    raise UserError(
+        f"{option}.{first} ({type(transforms[first]).__name__}) turns pixels of 0 to 255 into "
+        f"{low:.3g} to {high:.3g}; the model expects 0 to 255 and normalises them itself "
+        "(pixel_mean, pixel_std): leave this transform out"
+    )
+
+
+def _is_right(low: float, high: float) -> bool:
+    return low >= -BEYOND and LEAST_WHITE <= high <= 255 + BEYOND
+
+
+def _extremes(transforms: Sequence[Transform], with_masks: bool) -> list[tuple[float, float]]:
+    """The lowest and highest pixel after each transform, in one draw."""
+    sample, found = _noise(with_masks), []
+    for transform in transforms:
+        sample = transform(sample)
+        low, high = sample["image"].as_subclass(torch.Tensor).aminmax()
+        found.append((float(low), float(high)))
+    return found
+
+
+def _noise(with_masks: bool) -> Sample:
+    """Of every brightness everywhere, so that crops and tone curves leave some of it."""
+    box = torch.tensor([[0.0, 0.0, WIDTH, HEIGHT]])
+    sample: Sample = {
+        "image": tv_tensors.Image(torch.randint(256, (3, HEIGHT, WIDTH), dtype=torch.uint8)),
+        "boxes": tv_tensors.BoundingBoxes(box, format="XYXY", canvas_size=(HEIGHT, WIDTH)),
+        "labels": torch.zeros(1, dtype=torch.int64),
+    }
+    if with_masks:
+        sample["masks"] = tv_tensors.Mask(torch.ones(1, HEIGHT, WIDTH, dtype=torch.bool))
+    return sample
