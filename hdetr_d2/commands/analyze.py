@@ -6,7 +6,6 @@ hdetr-d2 analyze output/plain/model_final.pth output/hybrid/model_final.pth
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -38,6 +37,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
 from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.modeling import DETR
+from hdetr_d2.utils.strict_json import to_json
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -123,7 +123,7 @@ def write(snapshots: Sequence[Snapshot], folder: Path) -> str:
         draw_score_maps(studies).savefig(folder / "score_maps.png", dpi=80)
     if found:
         draw_instability(found).savefig(folder / "instability.png", dpi=110)
-    numbers = json.dumps(content(snapshots, found))
+    numbers = to_json(content(snapshots, found))
     (folder / "analysis.json").write_text(numbers, encoding="utf-8")
     text = tables(snapshots, found)
     (folder / "tables.md").write_text(text + "\n", encoding="utf-8")

@@ -9,11 +9,11 @@ from typing import Any
 from detectron2.utils.events import (
     EventStorage,
     EventWriter,
-    JSONWriter,
     TensorboardXWriter,
     get_event_storage,
 )
 
+from hdetr_d2.engine.metrics_file import MetricsFile
 from hdetr_d2.errors import UserError
 from hdetr_d2.losses import is_of_last_layer
 
@@ -136,7 +136,7 @@ def build_writers(
     """
     writers: list[EventWriter] = [
         ConsoleWriter(max_iter=max_iter, iterations_per_epoch=iterations_per_epoch),
-        JSONWriter(os.path.join(folder, "metrics.json")),
+        MetricsFile(os.path.join(folder, "metrics.json")),
         TensorboardXWriter(folder, purge_step=start_iteration or None),
     ]
     if wandb["enabled"]:

@@ -1,6 +1,5 @@
 """From a checkpoint and image files to boxes, a COCO json and drawn pictures."""
 
-import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.inference.files import Source, find_images, is_drawn_in_place
 from hdetr_d2.inference.predictor import Predictor, check_score_threshold
 from hdetr_d2.inference.results import Result, coco_content, coco_results
+from hdetr_d2.utils.strict_json import to_json
 from hdetr_d2.visualization import Shapes, draw_shapes
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class _Writer:
         content = coco_content(self.images, results, self.predictor.class_names)
         target = self.folder / "predictions.json"
         with _writing_to(self.folder):
-            target.write_text(json.dumps(content), encoding="utf-8")
+            target.write_text(to_json(content), encoding="utf-8")
         logger.info("%d detections in %d images: %s", len(results), len(self.images), target)
 
 

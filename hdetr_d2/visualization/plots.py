@@ -21,7 +21,8 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
     """The rows of a metrics.json, one a line, by growing iteration.
 
     A run that was killed and resumed, or started again in the same folder, writes some iterations
-    twice: the later row stays.
+    twice: the later row stays. A number that is not finite (null, or NaN and Infinity in files of
+    other writers) is left out of its row.
 
     Raises:
         UserError: no such file, a line that is not JSON (the last one may be cut off by a kill, and
@@ -34,7 +35,7 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
     rows: list[dict[str, float]] = []
     for number, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line)
+            row = json.loads(line, parse_constant=lambda _: None)
         except json.JSONDecodeError as error:
             if number == len(lines):
                 break
@@ -42,7 +43,7 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
         if "iteration" in row:
             if rows and rows[-1]["iteration"] > row["iteration"]:
                 rows = [kept for kept in rows if kept["iteration"] < row["iteration"]]
-            rows.append(row)
+            rows.append({k: value for k, value in row.items() if value is not None})
     if not rows:
         raise UserError(f"{path} holds no iteration yet")
     return rows
@@ -77,7 +78,7 @@ def plot_metrics(metrics: str | Path, output: str | Path) -> Path:
 
 
 def _curve(rows: Iterable[Row], key: str) -> Curve:
-    points = [(row["iteration"], row[key]) for row in rows if row.get(key) is not None]
+    points = [(row["iteration"], row[key]) for row in rows if key in row]
     return [x for x, _ in points], [y for _, y in points]
 
 

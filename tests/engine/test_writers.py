@@ -63,6 +63,26 @@ def test_files_are_written(tmp_path: Path) -> None:
     assert list(tmp_path.glob("events.out.tfevents.*"))
 
 
+def test_metrics_are_strict_json_by_growing_iteration(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"iteration": 0}\n')  # of a run that is resumed
+    with EventStorage() as storage:
+        writer = make(tmp_path, OFF)[1]
+        storage.put_scalar("total_loss", float("nan"), cur_iter=3)
+        storage.put_scalar("lr", 0.5, smoothing_hint=False, cur_iter=3)
+        storage.put_scalar("bbox/AP-cat", float("-inf"), smoothing_hint=False, cur_iter=2)
+        writer.write()
+        writer.write()  # nothing new
+        storage.put_scalar("lr", 0.25, smoothing_hint=False, cur_iter=5)
+        writer.write()
+        writer.close()
+    assert (tmp_path / "metrics.json").read_text().splitlines() == [
+        '{"iteration": 0}',
+        '{"bbox/AP-cat": null, "iteration": 2}',
+        '{"iteration": 3, "lr": 0.5, "total_loss": null}',
+        '{"iteration": 5, "lr": 0.25}',
+    ]
+
+
 def test_wandb_gets_every_number_once_at_its_iteration(tmp_path: Path, monkeypatch: Any) -> None:
     logged: list[tuple[int, dict]] = []
     started: dict[str, Any] = {}

@@ -28,6 +28,22 @@ def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path: Path) -> None:
     assert [row["iteration"] for row in read_metrics(path)] == [19]
 
 
+def test_numbers_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text(
+        '{"iteration": 0, "total_loss": 2.0, "bbox/AP": null}\n'
+        '{"iteration": 1, "total_loss": NaN, "lr": -Infinity, "bbox/AP": NaN}\n'
+        '{"iteration": 2, "total_loss": Infinity, "lr": 0.5}\n'
+    )
+    assert read_metrics(path) == [
+        {"iteration": 0, "total_loss": 2.0},
+        {"iteration": 1},
+        {"iteration": 2, "lr": 0.5},
+    ]
+    plot_metrics(path, tmp_path / "curves.svg")
+    assert "no evaluation yet" in (tmp_path / "curves.svg").read_text()
+
+
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing.json"):
         read_metrics(tmp_path / "nothing.json")

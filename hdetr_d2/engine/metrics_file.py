@@ -1,0 +1,39 @@
+"""metrics.json: one line of strict JSON for every iteration that has new numbers."""
+
+import os
+
+from detectron2.utils.events import EventWriter, get_event_storage
+
+from hdetr_d2.utils.strict_json import to_json
+
+
+class MetricsFile(EventWriter):
+    """What Detectron2's JSONWriter writes, by growing iteration and without its NaN and Infinity,
+    at which most readers of JSON stop: they become null.
+    """
+
+    def __init__(self, path: str, *, window: int = 20) -> None:
+        """
+        Args:
+            path: of the file; one that is there is appended to.
+            window: numbers that are smoothed are medians over so many iterations.
+        """
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - `close` closes it
+        self._window = window
+        self._written = -1
+
+    def write(self) -> None:
+        rows: dict[int, dict[str, float]] = {}
+        scalars = get_event_storage().latest_with_smoothing_hint(self._window)
+        for name, (value, iteration) in scalars.items():
+            if iteration > self._written:
+                rows.setdefault(iteration, {})[name] = value
+        for iteration in sorted(rows):
+            row = {**rows[iteration], "iteration": iteration}
+            self._file.write(to_json(row, sort_keys=True) + "\n")
+        self._written = max(rows, default=self._written)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
