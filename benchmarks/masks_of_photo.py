@@ -21,7 +21,7 @@ from torch import Tensor
 
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.segmentation import add_masks
-from hdetr_d2.structures import Maps, Memory, Predictions
+from hdetr_d2.structures import Maps, Memory, Outline, Predictions
 
 Size = tuple[int, int]
 
@@ -49,9 +49,8 @@ def detections(count: int, fed: Size, size: Size, device: str) -> Instances:
     found.pred_queries = torch.arange(count, device=device)
     level = torch.zeros(1, 1, 1, 1, device=device)
     maps = Maps({}, [level], Memory(level, level, ((1, 1),), level), fed, [fed], [fed])
-    add_masks(
-        [{"instances": found}], cast(MaskHead, Ellipses()), Predictions(level, level, states), maps
-    )
+    predictions, outline = Predictions(level, level, states), Outline(0, 0, fed[1], fed[0])
+    add_masks([{"instances": found}], cast(MaskHead, Ellipses()), predictions, maps, [outline])
     return found
 
 

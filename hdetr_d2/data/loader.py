@@ -34,6 +34,7 @@ class Failure:
     """What a worker hands over instead of raising, which would come out with its traceback."""
 
     message: str
+    may_be_skipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ class EvaluationLoader:
     def _is_bad(self, result: dict[str, Any] | Failure) -> bool:
         if not isinstance(result, Failure):
             return False
-        if not self.skip_bad:
+        if not (self.skip_bad and result.may_be_skipped):
             raise UserError(result.message)
         self.counts["skipped_images"] += 1
         logger.warning(f"skipped (its objects count as missed): {result.message}")
@@ -256,11 +257,16 @@ def build_test_loader(
         on_bad_image: "stop", or "skip": leave the image out, so that its objects count as missed.
 
     Raises:
-        UserError: the data set is empty, an unknown policy; while iterating, an unreadable image.
+        UserError: the data set is empty, an unknown policy, augmentations that cannot be undone;
+            while iterating, an unreadable image.
     """
     _check_policy(on_bad_image)
+    dicts = dataset_dicts(dataset, keep_empty=True)
+    if isinstance(mapper, DetrMapper) and not mapper.is_train:
+        # Before a training begins, and not at its first evaluation.
+        mapper.check_undoable(dicts[0].get("height", 480), dicts[0].get("width", 640))
     loader = build_detection_test_loader(
-        dataset_dicts(dataset, keep_empty=True),
+        dicts,
         mapper=_Guarded(mapper),
         batch_size=batch_size,
         num_workers=num_workers,
@@ -278,6 +284,8 @@ class _Guarded:
         try:
             return self.mapper(dataset_dict)
         except BadImageError as error:
+            return Failure(str(error), may_be_skipped=True)
+        except UserError as error:
             return Failure(str(error))
 
 

@@ -13,6 +13,7 @@ from torchvision.transforms import v2
 from hdetr_d2.data.bitmaps import any_of
 from hdetr_d2.data.copy_paste import CopyPaste, Sample, select
 from hdetr_d2.data.images import check_size, read_image
+from hdetr_d2.data.outline import outlined
 from hdetr_d2.data.pixel_scale import check_pixel_scale
 from hdetr_d2.data.random_state import seeded, stream_seed
 from hdetr_d2.errors import UserError
@@ -74,29 +75,47 @@ class DetrMapper:
 
         Returns:
             The entry without its annotations, with "image": uint8 [3, H, W] RGB, "height" and
-            "width" of the file; and in training "instances": gt_boxes (xyxy in pixels of "image"),
+            "width" of the file; without is_train "outline" (see `Outline`) where augmentations do
+            more than resize; and in training "instances": gt_boxes (xyxy in pixels of "image"),
             gt_classes [n], gt_masks (with_masks), and "dropped_boxes": how many objects of the
             entry were lost, and not by a crop: boxes without area, masks without a pixel, and what
             the augmentations make smaller than a pixel.
 
         Raises:
             BadImageError: the image cannot be read or has another size than the data set says.
-            UserError: an object has no segmentation although masks are asked for.
+            UserError: an object has no segmentation although masks are asked for; without is_train,
+                an augmentation that cannot be undone.
         """
         sample, dropped = self._read(dataset_dict)
         height, width = sample["image"].shape[-2:]
+        mapped = {k: v for k, v in dataset_dict.items() if k != "annotations"}
+        mapped["height"], mapped["width"] = height, width
+        if not self.is_train:
+            return mapped | self._to_predict(sample["image"], position)
         with seeded(stream_seed(self.seed, position)):
             augmented, lost = _visible(self.augmentations(sample))
             if self.copy_paste is not None and partner is not None:
                 other, _ = _visible(self.augmentations(self._read(partner)[0]))
                 augmented = self.copy_paste(augmented, other)
-        mapped = {k: v for k, v in dataset_dict.items() if k != "annotations"}
-        mapped["height"], mapped["width"] = height, width
         mapped["image"] = augmented["image"].as_subclass(Tensor).contiguous()
-        if self.is_train:
-            mapped["instances"] = _instances(augmented, with_masks=self.with_masks)
-            mapped["dropped_boxes"] = dropped + lost
+        mapped["instances"] = _instances(augmented, with_masks=self.with_masks)
+        mapped["dropped_boxes"] = dropped + lost
         return mapped
+
+    def check_undoable(self, height: int, width: int) -> None:
+        """Try the augmentations on an image of this size.
+
+        Raises:
+            UserError: what is found in their images cannot be brought back to the original one.
+        """
+        black = torch.zeros(3, height, width, dtype=torch.uint8)
+        self._to_predict(tv_tensors.Image(black), 0)
+
+    def _to_predict(self, image: tv_tensors.Image, position: int) -> dict[str, object]:
+        with seeded(stream_seed(self.seed, position)):
+            augmented, outline = outlined(self.augmentations, image)
+        found: dict[str, object] = {"image": augmented.as_subclass(Tensor).contiguous()}
+        return found if outline is None else found | {"outline": outline}
 
     def _read(self, dataset_dict: dict) -> tuple[Sample, int]:
         path = dataset_dict["file_name"]

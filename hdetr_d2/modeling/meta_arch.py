@@ -26,6 +26,7 @@ from hdetr_d2.structures import (
     Maps,
     Match,
     Memory,
+    Outline,
     Output,
     Predictions,
     Queries,
@@ -179,7 +180,8 @@ class DETR(nn.Module):
 
         Args:
             batched_inputs: Detectron2's dicts: "image" `Tensor[3, H, W]` RGB, 0 to 255; "height"
-                and "width" of the original image; in training "instances" with `gt_boxes` and
+                and "width" of the original image, and "outline" (see `Outline`) where it does not
+                fill "image" from edge to edge; in training "instances" with `gt_boxes` and
                 `gt_classes`, for a mask head also `gt_masks`.
             num_targets: 0-d, the ground truths of the whole optimizer step, averaged over
                 processes; by default those of this batch.
@@ -207,9 +209,11 @@ class DETR(nn.Module):
         )
         outputs = to_original_size(detections, batched_inputs)
         if self.mask_head is not None:
-            add_masks(outputs, self.mask_head, predictions, maps)
+            outlines = [Outline.of(item) for item in batched_inputs]
+            add_masks(outputs, self.mask_head, predictions, maps, outlines)
             if self.panoptic is not None:
-                add_panoptic(outputs, self.mask_head, self.panoptic, scores, predictions, maps)
+                merger = self.panoptic
+                add_panoptic(outputs, self.mask_head, merger, scores, predictions, maps, outlines)
         return outputs
 
     def encode(self, images: Sequence[Tensor]) -> Maps:

@@ -46,21 +46,23 @@ class PanopticMerger:
         """The segments of one image.
 
         Args:
-            logits: `Tensor[n, h, w]`, masks of the selected queries in pixels of the fed image.
+            logits: `Tensor[n, h, w]`, masks of the selected queries in pixels of the fed image;
+                a pixel where all are -inf belongs to none.
             scores: `Tensor[n]`.
             labels: `Tensor[n]` int64.
             size: (H, W) of the result.
         """
         logits, segments = self._join_stuff(logits, scores.tolist(), labels.tolist())
         while segments:
-            winner = logits.argmax(0)[None, None].float()
+            winner = (logits.argmax(0) + 1).masked_fill(logits.amax(0).isneginf(), 0)
             # The pixel under the middle of the new one, as image libraries take it.
-            winner = F.interpolate(winner, size, mode="nearest-exact")[0, 0].int()
-            areas = winner.flatten().bincount(minlength=len(segments)).tolist()
+            winner = F.interpolate(winner[None, None].float(), size, mode="nearest-exact")
+            ids = winner[0, 0].int()
+            areas = ids.flatten().bincount(minlength=len(segments) + 1)[1:].tolist()
             kept = [index for index, area in enumerate(areas) if area > self.min_area]
             if len(kept) == len(segments):
                 found = zip(segments, areas, strict=True)
-                return winner + 1, [
+                return ids, [
                     {"id": index, **segment, "area": area}
                     for index, (segment, area) in enumerate(found, 1)
                 ]

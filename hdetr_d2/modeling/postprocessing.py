@@ -8,6 +8,7 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
 from hdetr_d2.ops import box_cxcywh_to_xyxy
+from hdetr_d2.structures import Outline
 from hdetr_d2.utils.device import to_device
 
 
@@ -82,14 +83,19 @@ def top_detections(
 
 
 def to_original_size(detections: Sequence[Instances], batched_inputs: Sequence[dict]) -> list[dict]:
-    """Detectron2's outputs: boxes scaled to each input's "height" and "width", clipped, the empty
-    ones left out.
+    """Detectron2's outputs: boxes brought from each input's "outline" to its "height" and "width",
+    clipped, the empty ones left out.
     """
     outputs = []
     for instances, item in zip(detections, batched_inputs, strict=True):
         # Not that of the detections, which may count what the image is padded with.
         height, width = item["image"].shape[-2:]
         own = Instances((height, width), **instances.get_fields())
+        if "outline" in item:
+            outline = Outline.of(item)
+            # Fractions of a pixel are as good for a ratio.
+            own = Instances(outline.size, **instances.get_fields())  # type: ignore[arg-type]
+            own.pred_boxes = Boxes(outline.boxes(own.pred_boxes.tensor))
         scaled = detector_postprocess(own, item.get("height", height), item.get("width", width))
         outputs.append({"instances": scaled})
     return outputs

@@ -1,5 +1,6 @@
 """From the mask logits of queries to masks in pixels of the original images."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.panoptic import PanopticMerger
-from hdetr_d2.structures import Maps, Predictions, ScaledMasks
+from hdetr_d2.structures import Maps, Outline, Predictions, ScaledMasks
 
 _AT_ONCE = 20
 """Masks that are computed together: as many of a large image fit into memory anywhere."""
@@ -18,6 +19,7 @@ def add_masks(
     head: MaskHead,
     predictions: Predictions,
     maps: Maps,
+    outlines: Sequence[Outline],
 ) -> None:
     """Gives the detections of each image their `pred_masks`, `ScaledMasks` in pixels of the
     original image.
@@ -25,15 +27,18 @@ def add_masks(
     Args:
         outputs: of each image {"instances": Instances} with `pred_queries`.
         predictions: of the main queries.
+        outlines: of the original images in the fed ones.
     """
-    for index, (output, size) in enumerate(zip(outputs, maps.sizes, strict=True)):
+    each = zip(outputs, maps.sizes, outlines, strict=True)
+    for index, (output, size, outline) in enumerate(each):
         instances = output["instances"]
         # A query may be there with several classes.
         queries, place = instances.pred_queries.unique(return_inverse=True)
         masks = [queries.new_zeros(0, *size, dtype=torch.bool)]
         masks += [logits > 0 for logits in _logits(head, predictions, queries, maps, index, size)]
         # Nearest pixels of what is a mask already, as in DETR.
-        instances.pred_masks = ScaledMasks(torch.cat(masks)[place], instances.image_size)
+        small = outline.pixels(torch.cat(masks), False)[place]
+        instances.pred_masks = ScaledMasks(small, instances.image_size)
 
 
 def add_panoptic(
@@ -43,6 +48,7 @@ def add_panoptic(
     scores: Tensor,
     predictions: Predictions,
     maps: Maps,
+    outlines: Sequence[Outline],
 ) -> None:
     """Gives each image its "panoptic_seg", what `merger` makes of its queries.
 
@@ -50,11 +56,13 @@ def add_panoptic(
         outputs: of each image {"instances": Instances}, which know the original size.
         scores: `Tensor[B, Q, K]`.
         predictions: of the main queries.
+        outlines: of the original images in the fed ones.
     """
-    for index, (output, size) in enumerate(zip(outputs, maps.sizes, strict=True)):
+    each = zip(outputs, maps.sizes, outlines, strict=True)
+    for index, (output, size, outline) in enumerate(each):
         queries, best, labels = merger.select(scores[index])
         parts = _logits(head, predictions, queries, maps, index, size)
-        logits = torch.cat([best.new_zeros(0, *size), *parts])
+        logits = outline.pixels(torch.cat([best.new_zeros(0, *size), *parts]), -math.inf)
         output["panoptic_seg"] = merger(logits, best, labels, output["instances"].image_size)
 
 

@@ -12,6 +12,7 @@ from hdetr_d2.structures.assignment import (
     Match,
 )
 from hdetr_d2.structures.memory import Maps, Memory
+from hdetr_d2.structures.outline import Outline
 from hdetr_d2.structures.predictions import Layers, Output, Predictions
 from hdetr_d2.structures.queries import AttentionBias, Queries, QueryGroup
 from hdetr_d2.structures.scaled_masks import ScaledMasks
@@ -29,6 +30,7 @@ __all__ = [
     "Match",
     "Memory",
     "NO_LOSS",
+    "Outline",
     "Output",
     "Predictions",
     "Queries",

@@ -1,5 +1,7 @@
 """One segment a pixel, by hand. Classes 0 and 1 are things, 2 and 3 stuff."""
 
+import math
+
 import pytest
 import torch
 
@@ -89,3 +91,12 @@ def test_queries_above_the_threshold():
     assert queries.tolist() == [0, 2]
     assert labels.tolist() == [1, 3]
     torch.testing.assert_close(best, torch.tensor([0.9, 0.86]))
+
+
+def test_a_pixel_that_no_mask_has_seen_has_no_segment():
+    logits = torch.full((2, 4, 4), -math.inf)
+    logits[0, :, :3], logits[1, :, :3] = 1.0, -1.0
+    merger = PanopticMerger(thing_classes=[0, 1])
+    ids, segments = merger(logits, torch.tensor([0.9, 0.9]), torch.tensor([0, 1]), (4, 4))
+    assert ids.tolist() == [[1, 1, 1, 0]] * 4
+    assert [(segment["id"], segment["area"]) for segment in segments] == [(1, 12)]

@@ -50,6 +50,19 @@ def test_no_detections(tiny_model, batch, monkeypatch):
 
 
 @torch.no_grad()
+def test_masks_of_a_mirrored_image_in_a_letterbox(tiny_model, batch):
+    model = tiny_model(MASKS).eval()
+    plain = model(batch)[1]["instances"]
+    whole = plain.pred_masks.small  # of 48 x 64 pixels
+    item = {**batch[1], "outline": (60, 0, 0, 40), "height": 80, "width": 120}
+    found = model([batch[0], item])[1]["instances"]
+    queries = plain.pred_queries.tolist()
+    for query, mask in zip(found.pred_queries.tolist(), found.pred_masks.small, strict=True):
+        assert torch.equal(mask, whole[queries.index(query), :40, :60].flip(-1))
+    assert len(found) and found.pred_masks.shape[1:] == (80, 120)
+
+
+@torch.no_grad()
 def test_masks_do_not_know_the_schemes(tiny_model, batch):
     hybrid = {"_target_": "hdetr_d2.schemes.HybridBranch", "num_queries": 9, "repeats": 2}
     plain, trained = tiny_model(MASKS).eval(), tiny_model(MASKS, schemes=[hybrid]).eval()
@@ -71,3 +84,13 @@ def test_panoptic_segmentations(tiny_model, batch):
     for output in model(batch):
         ids, segments = output["panoptic_seg"]
         assert not ids.any() and segments == []
+
+
+@torch.no_grad()
+def test_what_a_crop_has_cut_away_is_in_no_segment(tiny_model, batch):
+    merger = {"_target_": "hdetr_d2.modeling.PanopticMerger", "thing_classes": [0, 1]}
+    model = tiny_model(MASKS, panoptic={**merger, "threshold": 0.0}).eval()
+    # 64 pixels in the middle of 96, which are 192 in the file.
+    item = {**batch[1], "outline": (-16, 0, 80, 48), "width": 192}
+    ids, _ = model([batch[0], item])[1]["panoptic_seg"]
+    assert not ids[:, :32].any() and not ids[:, 160:].any() and ids[:, 32:160].all()
