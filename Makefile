@@ -1,5 +1,5 @@
 # Every target brings its own set-up: a virtual environment in .venv, renewed when the requirements or the kernels change.
-# Another PyTorch or timm has one of its own: make test TORCH=2.10.0 TIMM=1.0.15 PYTHON=python3.10
+# Another PyTorch or timm has one of its own: make test TORCH=2.10.0 TIMM=1.0.31 PYTHON=python3.10
 PYTHON ?= python3
 TORCH ?=
 TIMM ?=

@@ -20,7 +20,7 @@ TORCH = "torch>=2.10"
 REQUIREMENTS = [
     TORCH,
     "torchvision>=0.25",
-    "timm>=1.0.15",
+    "timm>=1.0.31",
     "huggingface-hub>=0.25",
     "safetensors>=0.4",
     "fvcore>=0.1.5.post20221221",

@@ -53,11 +53,10 @@ def weights_file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_shapes_and_gradients_of_any_model(name: str, checkpointing: bool):
     backbone = make(name, checkpointing=checkpointing, **SMALL[name])
-    height, width = (96, 96) if backbone.size_divisibility else (65, 90)
-    maps = backbone(torch.randn(2, 3, height, width))
+    maps = backbone(torch.randn(2, 3, 65, 90))
     assert list(maps) == list(backbone.output_shape())
     for key, shape in backbone.output_shape().items():
-        cells = (-(-height // shape.stride), -(-width // shape.stride))
+        cells = (-(-65 // shape.stride), -(-90 // shape.stride))
         assert maps[key].shape == (2, shape.channels, *cells)
     sum(feature.square().sum() for feature in maps.values()).backward()
     lost = [key for key, parameter in backbone.named_parameters() if parameter.grad is None]
@@ -71,6 +70,16 @@ def test_padding_is_that_of_the_maps_in_use():
         "size_divisibility": 16
     }
     assert make("resnet10t").padding_constraints == {} and make("resnet10t").size_divisibility == 0
+
+
+def test_without_the_padding_that_it_asks_for_there_are_no_cells_beyond_the_image():
+    backbone = make("convnext_atto", options=SMALL["convnext_atto"]["options"]).eval()
+    x = torch.randn(1, 3, 33, 70)
+    padded = torch.zeros(1, 3, 64, 96)
+    padded[..., :33, :70] = x
+    maps, whole = backbone(x), backbone(padded)
+    for name, cells in {"res3": (5, 9), "res4": (3, 5), "res5": (2, 3)}.items():
+        assert maps[name].equal(whole[name][..., : cells[0], : cells[1]])
 
 
 def test_a_new_backbone_is_in_training():

@@ -1,7 +1,12 @@
 """One small model of every family of timm, on sizes that no stride divides: the padding that it
 asks for, and that the rest of a detector looks for what an image shows where it is.
+
+Run as a script it writes the rows of the table in docs/BACKBONES.md.
 """
 
+import hdetr_d2  # noqa: F401
+
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,6 +20,7 @@ from hdetr_d2.modeling.backbone.timm_models import family_of, meta_classifier
 from hdetr_d2.modeling.transformer.geometry import cell_centres, level_padding, valid_ratio
 
 TIMM = "1.0.31"  # whose families are listed; another release has others
+PAGE = Path(__file__).parents[2] / "docs" / "BACKBONES.md"
 SIZES = [(95, 95), (161, 161), (250, 330)]
 ANY: dict[str, int] = {}
 
@@ -90,7 +96,7 @@ FAMILIES = {
     "maxxvit": Case("test_maxvit", whole(160)),
     "metaformer": Case("poolformer_s12", whole(32)),
     "mlp_mixer": Case("mixer_s32_224", square(224)),
-    "mobilenetv3": Case("lcnet_035", ANY),
+    "mobilenetv3": Case("mobilenetv3_small_050", ANY),
     "mobilenetv5": Case("mobilenetv5_base", ANY),
     "mobilevit": Case("mobilevit_xxs", ANY),
     "mvitv2": Case("mvitv2_tiny", ANY),
@@ -139,36 +145,33 @@ FAMILIES = {
     "xception_aligned": Case("xception41", ANY),
     "xcit": Case("xcit_nano_12_p8_224", ANY, SHORT),
 }
-# Their layers run for seconds even on small images, have millions of weights to draw, or mix the
-# whole image, so that with random weights what changes most lies anywhere: the shapes of their maps
-# are compared without values.
-SHAPES_ONLY = {
+# Models that are slow, and those in which random weights mix the whole image from the first layer
+# on: the shapes of their maps are compared without values.
+SHAPES_ALONE = {
     "coat",
     "convmixer",
-    "cpubone",
     "csatv2",
     "efficientformer",
+    "efficientformer_v2",
     "focalnet",
     "gcvit",
     "hiera",
     "hieradet_sam2",
-    "iformer",
     "lowformer",
     "metaformer",
     "mlp_mixer",
-    "mobilenetv3",
     "mobilenetv5",
     "mvitv2",
     "nest",
     "nextvit",
     "rdnet",
     "selecsls",
-    "shvit",
-    "tiny_vit",
     "vgg",
     "vitamin",
     "volo",
 }
+# Here random weights do so in deeper layers: attention, and its means, over the whole map.
+FINEST_ALONE = {"cpubone", "levit", "shvit", "tiny_vit"}
 
 
 def make(family: str) -> TimmBackbone:
@@ -208,7 +211,8 @@ def believed(map_: torch.Tensor, padding: torch.Tensor, size: tuple[int, int]) -
     images of a batch.
     """
     change = (map_[1] - map_[0]).abs().sum(0).flatten()
-    share = (change / change.max()) ** 8
+    change = (change - change.median()).clamp(min=0)  # attention changes a little everywhere
+    share = (change / change.max()) ** 4
     ratio = valid_ratio(level_padding(padding, map_.shape[-2:]))
     centres = cell_centres([map_.shape[-2:]], ratio[:, None])[0]
     place = (centres * share[:, None]).sum(0) / share.sum()
@@ -218,7 +222,7 @@ def believed(map_: torch.Tensor, padding: torch.Tensor, size: tuple[int, int]) -
 WORKING = [name for name, case in FAMILIES.items() if case.padding is not None]
 
 
-@pytest.mark.parametrize("family", [name for name in WORKING if name not in SHAPES_ONLY])
+@pytest.mark.parametrize("family", [name for name in WORKING if name not in SHAPES_ALONE])
 @torch.no_grad()
 def test_what_an_image_shows_is_believed_where_it_is(family: str):
     backbone = make(family).eval()
@@ -236,14 +240,15 @@ def test_what_an_image_shows_is_believed_where_it_is(family: str):
         batch = preprocessing(list(images))
         maps = backbone(batch.tensor)
         check_shapes(backbone, maps, batch.tensor.shape[-2:])
-        for name, shape in backbone.output_shape().items():
+        shapes = list(backbone.output_shape().items())
+        for name, shape in shapes[:1] if family in FINEST_ALONE else shapes:
             found = believed(maps[name], batch.padding, (height, width))
             off = max(abs(found[0] - x), abs(found[1] - y))
             # A padded map ends with a whole cell, and what is found is the middle of one.
             assert off <= max(1.5 * shape.stride, 8), (name, (height, width), found, (x, y))
 
 
-@pytest.mark.parametrize("family", [name for name in WORKING if name in SHAPES_ONLY])
+@pytest.mark.parametrize("family", [name for name in WORKING if name in SHAPES_ALONE])
 def test_maps_have_all_of_their_cells(family: str):
     with torch.device("meta"):
         backbone = make(family).eval()
@@ -258,3 +263,23 @@ def test_maps_have_all_of_their_cells(family: str):
 def test_every_family_of_this_timm_is_known():
     found = {family_of(name) for name in timm.list_models()}
     assert [name for name in found - set(FAMILIES) if timm.__version__ == TIMM] == []
+
+
+def rows() -> str:
+    """Of the documentation's table."""
+    words = {"size_divisibility": "multiples of", "square_size": "square of"}
+    lines = []
+    for family, case in FAMILIES.items():
+        asks = [f"{words[key]} {value}" for key, value in (case.padding or {}).items()]
+        padding = "none" if case.padding is None else "".join(asks) or "any"
+        lines.append(f"| {family} | {case.name} | {padding} |\n")
+    return "".join(lines)
+
+
+def test_the_documentation_has_this_table():
+    page = PAGE.read_text()
+    assert f"timm {TIMM}" in page and page.endswith(f"| --- |\n{rows()}")
+
+
+if __name__ == "__main__":
+    print(rows(), end="")

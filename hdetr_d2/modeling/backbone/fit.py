@@ -1,8 +1,11 @@
-"""Which sizes of images a network's maps fit, tried on tensors without values."""
+"""Which sizes of images a network's maps fit, tried on tensors without values, and padding to
+them.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -37,6 +40,15 @@ def find_padding(
         if fits is not None:
             break  # more cells would not change where they lie
     return {"square_size": side} if probe.fits(side, side) else None
+
+
+def pad(x: Tensor, constraints: Mapping[str, int]) -> Tensor:
+    """`Tensor[B, C, H, W]` with zeros at the right and below, as `find_padding` says."""
+    height, width = x.shape[-2:]
+    multiple = constraints.get("size_divisibility", 1)
+    side = constraints.get("square_size", 0)
+    below, right = (max(side - length, 0) or -length % multiple for length in (height, width))
+    return F.pad(x, (0, right, 0, below)) if below or right else x
 
 
 class _Probe:

@@ -1,7 +1,7 @@
 """Any feature extractor of timm as a Detectron2 backbone."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import Backbone
@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone import pretrained as weights
-from hdetr_d2.modeling.backbone.fit import find_padding
+from hdetr_d2.modeling.backbone.fit import find_padding, pad
 from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d, batch_norms, group_norm, replace
 from hdetr_d2.modeling.backbone.stages import Stage, classifier_name, find_stages, modules_up_to
 from hdetr_d2.modeling.backbone.timm_models import (
     any_size_options,
     extractor,
     family_of,
+    image_side,
     meta_classifier,
     plain_options,
 )
@@ -86,7 +87,7 @@ class TimmBackbone(Backbone):
         indices = tuple(stage.index for stage in chosen.values())
         self.net = extractor(name, indices, options)
         pad_like_detectors(self.net)
-        self.padding = _padding(self.net, classifier, chosen, name, options)
+        self.padding = _padding(self.net, chosen, in_chans, image_side(classifier, options), name)
         if pretrained and not weights.pretrained_skipped():
             _load(self.net, classifier, name, pretrained, options)
         if pretrained is None:
@@ -104,14 +105,24 @@ class TimmBackbone(Backbone):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """`Tensor[B, 3, H, W]` to `{name: Tensor[B, C, H / stride, W / stride]}`, the finest first,
-        sizes rounded up. H and W must keep to the `padding_constraints`.
+        sizes rounded up.
+
+        Images that do not keep to the `padding_constraints` are padded with zeros, at the right and
+        below, and the cells that lie wholly there are left out.
         """
+        height, width = x.shape[-2:]
+        x = pad(x, self.padding)
         channels_last = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
         maps = {}
-        for name, feature in zip(self.shapes, self.net(x), strict=True):
+        for (name, shape), feature in zip(self.shapes.items(), self.net(x), strict=True):
             if name in self.norms:
                 feature = self.norms[name](feature)
-            maps[name] = feature.permute(0, 3, 1, 2) if channels_last else feature
+            if channels_last:
+                feature = feature.permute(0, 3, 1, 2)
+            if self.padding:
+                stride = cast(int, shape.stride)
+                feature = feature[..., : -(-height // stride), : -(-width // stride)]
+            maps[name] = feature
         return maps
 
     def output_shape(self) -> dict[str, ShapeSpec]:
@@ -157,20 +168,14 @@ def _choose(stages: Mapping[str, Stage], wanted: Sequence[str], name: str) -> di
 
 
 def _padding(
-    net: nn.Module,
-    classifier: nn.Module,
-    chosen: Mapping[str, Stage],
-    name: str,
-    options: Mapping[str, Any],
+    net: nn.Module, chosen: Mapping[str, Stage], in_chans: int, side: int, name: str
 ) -> dict[str, int]:
-    side: Any = options.get("img_size") or classifier.pretrained_cfg["input_size"][-1]  # type: ignore
-    side = max(side) if isinstance(side, Sequence) else side
     strides = [stage.stride for stage in chosen.values()]
-    padding = find_padding(net, strides=strides, in_chans=options["in_chans"], side=side)
+    padding = find_padding(net, strides=strides, in_chans=in_chans, side=side)
     if padding is None:
         raise UserError(
-            f"model.backbone.name={name}: its maps do not lie over the image in steps of "
-            f"{strides} pixels, whatever its size: choose another model."
+            f"model.backbone.name={name}: no size of images was found over which its maps lie in "
+            f"steps of {strides} pixels: choose another model."
         )
     return padding
 

@@ -49,9 +49,16 @@ def meta_classifier(name: str, options: Mapping[str, Any]) -> nn.Module:
 
 def any_size_options(classifier: nn.Module) -> dict[str, Any]:
     """The arguments with which a model of that class takes images of any size, if it has them."""
-    makers = [vars(kind).get("__init__", object) for kind in type(classifier).__mro__]
-    signatures = [inspect.signature(maker).parameters for maker in makers]
-    return {key: value for key, value in _ANY_SIZE.items() if any(key in s for s in signatures)}
+    constructors = [vars(kind).get("__init__") for kind in type(classifier).__mro__]
+    known = {key for init in constructors if init for key in inspect.signature(init).parameters}
+    return {key: value for key, value in _ANY_SIZE.items() if key in known}
+
+
+def image_side(classifier: nn.Module, options: Mapping[str, Any]) -> int:
+    """The side in pixels of the square images that a model was made for."""
+    config: Any = classifier.pretrained_cfg
+    side = options.get("img_size") or config["input_size"][-1]
+    return max(side) if isinstance(side, Sequence) else side
 
 
 def extractor(name: str, out_indices: Sequence[int], options: Mapping[str, Any]) -> nn.Module:

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone import pretrained as weights
+from hdetr_d2.modeling.backbone.fit import pad
 from hdetr_d2.modeling.backbone.timm_models import family_of, meta_classifier, plain_options
 
 # No head, no class token, and images of any size.
@@ -86,10 +87,10 @@ class WindowedViT(Backbone):
         self.checkpointing = checkpointing
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """`Tensor[B, 3, H, W]`, of whole patches, to the map `Tensor[B, C, H / patch_size, W /
-        patch_size]`.
+        """`Tensor[B, 3, H, W]`, padded with zeros to whole patches, to the map `Tensor[B, C, H /
+        patch_size, W / patch_size]`.
         """
-        x = self.net.patch_embed(x)
+        x = self.net.patch_embed(pad(x, self.padding_constraints))
         shape = (x.shape[1], x.shape[2])
         tokens = (x + self._positions(shape)).flatten(1, 2)
         angles = self.net.rope.get_embed(list(shape))

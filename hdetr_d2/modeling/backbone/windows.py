@@ -48,4 +48,4 @@ def pad_like_detectors(net: nn.Module) -> None:
         block.__class__ = _PADDING_FIRST[type(block)]
     for module in net.modules() if blocks else ():
         if isinstance(module, PatchEmbed):
-            module.dynamic_img_pad = True  # type: ignore[misc]
+            module.dynamic_img_pad = True  # type: ignore[misc]  # final for TorchScript only
