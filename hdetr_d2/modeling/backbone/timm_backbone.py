@@ -111,7 +111,7 @@ class TimmBackbone(Backbone):
         below, and the cells that lie wholly there are left out.
         """
         height, width = x.shape[-2:]
-        x = pad(x, self.padding)
+        x = pad(x, self.padding) if self.padding else x
         channels_last = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
         maps = {}
         for (name, shape), feature in zip(self.shapes.items(), self.net(x), strict=True):
