@@ -24,6 +24,7 @@ model = L(DETR)(
     preprocessing=L(Preprocessing)(
         pixel_mean=[123.675, 116.28, 103.53],  # ImageNet, RGB
         pixel_std=[58.395, 57.12, 57.375],
+        size_divisibility=1,  # of padded images, in pixels; more where the backbone needs it
     ),
     backbone=L(TimmBackbone)(
         name="resnet50.tv_in1k",  # torchvision's weights, as in the papers; timm's default differs

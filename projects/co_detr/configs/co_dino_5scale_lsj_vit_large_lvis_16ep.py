@@ -19,6 +19,7 @@ from .common.co_dino_vit import model
 from .common.jitter_lvis import data, dataloader
 from .common.optim import co_dino_optimizer as optimizer
 
+del model.preprocessing.size_divisibility
 model.preprocessing.update(_target_=GreySquare, side=1536, grey=114)
 model.backbone.update(window=16, global_every=3, drop_path_rate=0.3)
 dataloader.evaluator.max_dets_per_image = 1000
