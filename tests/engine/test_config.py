@@ -44,7 +44,7 @@ def path(tmp_path: Path) -> str:
 def ten_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set of two classes and ten images, without files."""
     info = DatasetInfo(["cat", "dog"], 10, most_objects=3, image_counts=[4, 7])
-    monkeypatch.setattr(resolve, "register_datasets", lambda data, for_training: info)
+    monkeypatch.setattr(resolve, "register_datasets", lambda *args, **options: info)
 
 
 def test_overrides_in_hydras_grammar(path: str) -> None:
@@ -256,7 +256,7 @@ def test_an_option_that_makes_no_sense_is_a_sentence(path: str, override: str, r
 
 
 def test_an_error_of_the_data_comes_out_as_it_is(path: str, monkeypatch: Any) -> None:
-    def fail(data: Any, for_training: bool) -> None:
+    def fail(data: Any, loaders: object, for_training: bool) -> None:
         raise UserError("train.json does not exist")
 
     monkeypatch.setattr(resolve, "register_datasets", fail)
