@@ -5,6 +5,7 @@ What Detectron2 needs is imported where it is used: the operators are tested wit
 
 import hdetr_d2  # noqa: F401  (decides which detectron2 the tests import)
 
+import logging
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -54,6 +55,20 @@ def forget_new_datasets() -> Iterator[None]:
 # register stays until the end of the file.
 datasets_of_a_file = pytest.fixture(scope="module", autouse=True)(forget_new_datasets)
 datasets_of_a_test = pytest.fixture(autouse=True)(forget_new_datasets)
+
+
+def restore_loggers() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("hdetr_d2", "detectron2", "fvcore")]
+    before = [(list(log.handlers), log.level, log.propagate) for log in loggers]
+    yield
+    for log, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        log.handlers[:], log.propagate = handlers, propagate
+        log.setLevel(level)
+
+
+# What a run attaches to the loggers writes to the console of its test, which is closed later.
+loggers_of_a_file = pytest.fixture(scope="module", autouse=True)(restore_loggers)
+loggers_of_a_test = pytest.fixture(autouse=True)(restore_loggers)
 
 
 @pytest.fixture
@@ -133,7 +148,7 @@ def tiny_model(tiny_config) -> Callable[..., torch.nn.Module]:
         cfg = tiny_config(path)
         for key, value in changes.items():
             # A double underscore stands for a dot.
-            OmegaConf.update(cfg.model, key.replace("__", "."), value)
+            OmegaConf.update(cfg.model, key.replace("__", "."), value, merge=False)
         torch.manual_seed(0)
         return instantiate(cfg.model)
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from hdetr_d2.data.check import check_data, tables
 from hdetr_d2.data.coco_json import Problem
 from hdetr_d2.data.mapper import DetrMapper
+from hdetr_d2.data.prepared_json import Rules, check_skipped
 from hdetr_d2.engine.build import build
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.errors import UserError
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         cfg = load_config(options.config) if options.config else None
-        given = _limits(options, cfg)
+        given = {**_limits(options, cfg), "rules": _rules(options, cfg)}
         train = check_data(
             options.json, options.images, transform=_transform(cfg, "train"), **given
         )
@@ -39,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.val:
             transform = _transform(cfg, "test")
             reports.append(check_data(*options.val, train=train, transform=transform, **given))
+        cocos = [report.coco for report in reports]
+        skipped = chain(*(coco.skipped_classes for coco in cocos))
+        check_skipped(given["rules"], {*skipped}, {*chain(*(c.class_names() for c in cocos))})
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -62,6 +66,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--num-queries", type=int, help="of the model (the recipe's, or 300)")
     parser.add_argument("--top-k", type=int, help="detections kept of an image (its, or 100)")
     parser.add_argument("--masks", action="store_true", help="the model learns masks")
+    parser.add_argument("--crowds-as-objects", action="store_true", help="as the data option")
+    parser.add_argument("--sizes-from-files", action="store_true", help="as the data option")
+    parser.add_argument("--skip-classes", nargs="+", metavar="NAME", help="as the data option")
     parser.add_argument("--all", action="store_true", help="every problem, not a few of each kind")
     return parser.parse_args(arguments)
 
@@ -76,8 +83,16 @@ def _limits(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, An
     return {
         "num_queries": number(options.num_queries, "model.query_selection.num_queries", 300),
         "top_k": number(options.top_k, "model.num_select", 100),
-        "masks": options.masks or (cfg is not None and cfg.model.get("mask_head") is not None),
     }
+
+
+def _rules(options: argparse.Namespace, cfg: DictConfig | None) -> Rules:
+    """How the json is read: as the options say, else as the recipe does."""
+    data = {} if cfg is None else dict(cfg.data)
+    names = ("crowds_as_objects", "sizes_from_files", "skip_classes")
+    data.update({name: value for name in names if (value := getattr(options, name))})
+    masks = options.masks or (cfg is not None and cfg.model.get("mask_head") is not None)
+    return Rules.of(data, with_masks=masks)
 
 
 def _transform(cfg: DictConfig | None, loader: str) -> Any:

@@ -15,11 +15,11 @@ from hdetr_d2.data.coco_json import (
     category_mismatch,
     evaluation_gaps,
     find_problems,
-    read_coco_json,
 )
 from hdetr_d2.data.image_files import ImageFile, file_problems, look_at_images, repeated_pixels
 from hdetr_d2.data.masks_check import mask_problems
 from hdetr_d2.data.object_sizes import count_sizes, object_areas, resized_objects
+from hdetr_d2.data.prepared_json import Rules, read_as_ruled
 from hdetr_d2.data.resized import Resized
 from hdetr_d2.data.splits import common_images, untrained_classes
 from hdetr_d2.data.survey import survey_problems
@@ -50,7 +50,7 @@ def check_data(
     top_k: int = 100,
     num_threads: int = 4,
     train: Report | None = None,
-    masks: bool = False,
+    rules: Rules | None = None,
     transform: v2.Transform | None = None,
 ) -> Report:
     """Check a COCO json and its images; every file is decoded.
@@ -62,13 +62,14 @@ def check_data(
         num_threads: that decode images.
         train: that of the training data, if these are the validation data: they must have the same
             categories, and may have no annotations.
-        masks: the model learns masks: every object must have one.
+        rules: how a config reads the json; None for its defaults.
         transform: what a recipe does to images: objects are also measured behind it.
 
     Raises:
         UserError: the json cannot be read at all.
     """
-    coco = read_coco_json(json_file, annotated=train is None)
+    rules = rules or Rules()
+    coco = read_as_ruled(json_file, images, rules, annotated=train is None)
     files = look_at_images(coco, images, num_threads)
     resized = None if transform is None else resized_objects(coco, transform)
     problems = [
@@ -80,7 +81,7 @@ def check_data(
         *repeated_pixels(coco, files),
         *survey_problems(coco.path, [file.path for file in files]),
         *_count_problems(coco, num_queries, top_k),
-        *(mask_problems(coco) if masks else ()),
+        *(mask_problems(coco) if rules.with_masks else ()),
         *_lost_objects(coco, resized),
     ]
     summary = _summary(coco, problems, resized)

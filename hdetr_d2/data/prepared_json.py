@@ -1,8 +1,9 @@
 """A json as it is used: read, changed as the options say, checked, and what is odd in it told."""
 
+import difflib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 
 from hdetr_d2.data.coco_json import (
@@ -108,7 +109,7 @@ def prepared_json(path: str, folder: str, use: Use, *, is_lvis: bool = False) ->
     Raises:
         UserError: it cannot be used.
     """
-    coco = _changed(read_coco_json(path, annotated=not use.for_evaluation), folder, use.rules)
+    coco = read_as_ruled(path, folder, use.rules, annotated=not use.for_evaluation)
     problems = list(find_problems(coco, is_lvis=is_lvis, missing_masks=use.rules.missing_masks))
     if use.for_evaluation:
         problems += evaluation_gaps(coco, is_lvis=is_lvis)
@@ -128,8 +129,17 @@ def prepared_json(path: str, folder: str, use: Use, *, is_lvis: bool = False) ->
     return coco
 
 
-def _changed(coco: CocoJson, folder: str, rules: Rules) -> CocoJson:
-    before = coco
+def read_as_ruled(path: str, folder: str, rules: Rules, *, annotated: bool) -> CocoJson:
+    """A json with what the rules change of it; what that is is logged.
+
+    Args:
+        path, folder: the json and the folder of its images.
+        annotated: it must have annotations.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    before = coco = read_coco_json(path, annotated=annotated)
     if rules.skip_classes:
         coco = without_classes(coco, rules.skip_classes)
         count = len(before.annotations) - len(coco.annotations)
@@ -142,6 +152,26 @@ def _changed(coco: CocoJson, folder: str, rules: Rules) -> CocoJson:
     if rules.sizes_from_files:
         coco = _with_file_sizes(coco, folder)
     return coco
+
+
+def check_skipped(rules: Rules, skipped: Collection[str], left: Collection[str]) -> None:
+    """A name that no data set has is a slip; one that some have not may be left out of the rest.
+
+    Args:
+        rules: with the names of the classes to leave out.
+        skipped: those that were left out of some data set.
+        left: the classes that are left.
+
+    Raises:
+        UserError: a name that was in no data set.
+    """
+    if unknown := [name for name in rules.skip_classes if name not in skipped]:
+        names = sorted({*skipped, *left})
+        near = difflib.get_close_matches(unknown[0], names, n=3, cutoff=0.5) or names[:3]
+        raise UserError(
+            f"data.skip_classes: no data set has a class {unknown[0]!r}; there are: "
+            f"{', '.join(near)}"
+        )
 
 
 def _with_file_sizes(coco: CocoJson, folder: str) -> CocoJson:

@@ -1,6 +1,5 @@
 """From a config's `data` section to registered data sets that have been looked at."""
 
-import difflib
 import logging
 import pkgutil
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from detectron2.data import MetadataCatalog
 from hdetr_d2.data.coco_json import category_mismatch
 from hdetr_d2.data.loader import dataset_dicts
 from hdetr_d2.data.opening import Split, open_split
-from hdetr_d2.data.prepared_json import Rules, Use
+from hdetr_d2.data.prepared_json import Rules, Use, check_skipped
 from hdetr_d2.data.repeats import epoch_size, repeat_factors
 from hdetr_d2.data.survey import pages_sentence, pixel_range, survey
 from hdetr_d2.errors import UserError
@@ -67,7 +66,8 @@ def register_datasets(
         white = _pixel_range(data, val)
         return DatasetInfo(val.class_names, None, thing_classes=_things(val), pixel_range=white)
     train = open_split(data, Use("train", rules, _bad_image_policy(loaders, "train")))
-    _check_skipped(rules, train, val)
+    skipped = {*train.skipped_classes, *val.skipped_classes}
+    check_skipped(rules, skipped, {*train.class_names, *val.class_names})
     _check_same_classes(train, val)
     count = train.num_images if data.get("keep_empty", False) else train.num_usable
     if train.num_usable == 0:
@@ -105,18 +105,6 @@ def _nothing_left(train: Split) -> str:
     if not train.num_crowds:
         return text
     return f"{text}; data.crowds_as_objects=True reads its {train.num_crowds} crowds as objects"
-
-
-def _check_skipped(rules: Rules, *splits: Split) -> None:
-    """A name that no data set has is a slip; one that some have not may be left out of the rest."""
-    known = {name for split in splits for name in split.skipped_classes}
-    if unknown := [name for name in rules.skip_classes if name not in known]:
-        names = sorted(known.union(*(split.class_names for split in splits)))
-        near = difflib.get_close_matches(unknown[0], names, n=3, cutoff=0.5) or names[:3]
-        raise UserError(
-            f"data.skip_classes: no data set has a class {unknown[0]!r}; there are: "
-            f"{', '.join(near)}"
-        )
 
 
 def _pixel_range(data: Mapping, *splits: Split) -> int | None:

@@ -4,8 +4,6 @@ import hdetr_d2  # noqa: F401
 
 import argparse
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -152,18 +150,6 @@ def test_arguments() -> None:
     assert "my own words" in default_argument_parser(epilog="my own words").format_help()
 
 
-@pytest.fixture
-def loggers_as_before() -> Iterator[None]:
-    """`default_setup` gives two loggers handlers, and keeps what it did."""
-    loggers = [logging.getLogger(name) for name in ("detectron2", "fvcore")]
-    before = [(list(lg.handlers), lg.level, lg.propagate) for lg in loggers]
-    yield
-    for lg, (handlers, level, propagate) in zip(loggers, before, strict=True):
-        lg.handlers[:], lg.propagate = handlers, propagate
-        lg.setLevel(level)
-
-
-@pytest.mark.usefixtures("loggers_as_before")
 def test_setup_leaves_config_and_log_and_sets_the_seed(tmp_path: Path) -> None:
     config_file = tmp_path / "config_of_mine.py"
     config_file.write_text("train = dict(seed=5)\n")

@@ -1,7 +1,10 @@
 """A detector in miniature with the interface that the trainer knows, and a stream for it."""
 
-import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.trainer import Trainer
 
+HERE = Path(__file__).parent
 CPU = torch.device("cpu")
 
 
@@ -130,17 +134,16 @@ def make_trainer() -> Callable[..., Trainer]:
     return toy_trainer
 
 
-def detach_loggers() -> None:
-    for name in ("hdetr_d2", "detectron2", "fvcore"):
-        log = logging.getLogger(name)
-        log.handlers.clear()
-        log.setLevel(logging.NOTSET)
-        log.propagate = True
+def torchrun(script: str, *arguments: object) -> None:
+    """Two processes of a script of this folder."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(HERE / script), *map(str, arguments)]
+    # The package need not be installed: the clone is enough.
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.fixture
-def quiet_loggers() -> Iterator[None]:
-    """Take away what a run attaches to the loggers: it would write to a closed console later."""
-    detach_loggers()
-    yield
-    detach_loggers()
+def run_twice() -> Callable[..., None]:
+    return torchrun

@@ -2,9 +2,6 @@
 
 import logging
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +126,10 @@ def test_a_detector_names_its_groups_and_the_image(
         trainer.train(0, 1)
 
 
-def test_all_processes_end_together_and_name_the_image_of_one(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("two_processes_bad_costs.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", str(script), str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": str(script.parents[2]), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert run.returncode == 0, run.stderr
+def test_all_processes_end_together_and_name_the_image_of_one(
+    run_twice: Any, tmp_path: Path
+) -> None:
+    run_twice("two_processes_bad_costs.py", tmp_path)
     first, second = ((tmp_path / f"{rank}.txt").read_text() for rank in range(2))
     assert first == second
     assert first.startswith(

@@ -1,7 +1,5 @@
 import importlib.util
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,9 +11,6 @@ from torch import nn
 from hdetr_d2.engine import ddp
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
-# The package need not be installed: the clone is enough.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "OMP_NUM_THREADS": "1"}
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +48,9 @@ def test_two_micro_batches_are_the_whole_batch(
 
 
 def test_two_processes_of_which_one_sees_empty_images_are_the_whole_batch(
-    whole: Path, tmp_path: Path
+    run_twice: Callable[..., None], whole: Path, tmp_path: Path
 ) -> None:
-    command = [*TORCHRUN, str(SCRIPT), str(tmp_path / "two.pth")]
-    run = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
-    assert run.returncode == 0, run.stderr
+    run_twice(SCRIPT.name, tmp_path / "two.pth")
     assert_same_gradients(whole, tmp_path / "two.pth")
 
 

@@ -1,8 +1,5 @@
 """A training that finds nothing to learn ends; one that finds something goes on."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +44,8 @@ def test_the_rest_of_a_run_that_goes_on_may_be_empty(train: Any) -> None:
         train([0] * 4, most=3, start=5)
 
 
-def test_two_processes_agree(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("two_processes_empty.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", str(script), str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": str(script.parents[2]), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert run.returncode == 0, run.stderr
+def test_two_processes_agree(run_twice: Any, tmp_path: Path) -> None:
+    run_twice("two_processes_empty.py", tmp_path)
     first, second = ((tmp_path / f"{rank}.txt").read_text() for rank in range(2))
     assert first == second
     one_has_objects, none_has = first.splitlines()

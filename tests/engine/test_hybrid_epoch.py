@@ -13,8 +13,6 @@ CONFIG = str(Path(__file__).with_name("small_recipe.py"))
 ITERATIONS = 8
 REPEATS = 3
 
-pytestmark = pytest.mark.usefixtures("quiet_loggers")
-
 
 @pytest.fixture
 def capacities(monkeypatch: pytest.MonkeyPatch) -> list[int]:

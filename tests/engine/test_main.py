@@ -20,7 +20,6 @@ from hdetr_d2.engine.main import main
 
 CONFIG = str(Path(__file__).with_name("small_recipe.py"))
 
-pytestmark = pytest.mark.usefixtures("quiet_loggers")
 Run = Callable[..., int]
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pycocotools.mask as mask_utils
-import pytest
 from PIL import Image
 
 from hdetr_d2.data.shapes import generate_shapes
@@ -24,7 +23,6 @@ SMALL = [
 ]
 
 
-@pytest.mark.usefixtures("quiet_loggers")
 def test_from_training_to_mask_ap_and_pictures(tmp_path: Path) -> None:
     run, data = tmp_path / "run", tmp_path / "shapes"
     overrides = [f"data.generate.root={data}", f"train.output_dir={run}", *SMALL]
@@ -68,7 +66,6 @@ def write_panoptic(root: Path) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("quiet_loggers")
 def test_from_panoptic_data_to_panoptic_quality(tmp_path: Path) -> None:
     root, run = tmp_path / "shapes", tmp_path / "run"
     path = write_panoptic(root)

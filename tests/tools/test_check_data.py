@@ -278,3 +278,42 @@ def test_sizes_without_areas_are_those_of_the_boxes() -> None:
     ]
     assert object_areas(objects).tolist() == [5, 1600, 9801]
     assert count_sizes(object_areas(objects)) == "1 / 1 / 1"
+
+
+def test_what_the_options_of_data_change_is_changed(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = edit(root)
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+    for image in content["images"]:
+        image["width"] += 2
+    path = root / "annotations" / "train.json"
+    path.write_text(json.dumps(content))
+    assert run(root) == 1
+    output = capsys.readouterr().out
+    assert "are crowds" in output and "48 x 48 pixels" in output
+    assert run(root, "--crowds-as-objects", "--sizes-from-files", "--skip-classes", "circle") == 0
+    output = capsys.readouterr().out
+    assert "are crowds" not in output and "48 x 48 pixels" not in output and "circle" not in output
+    assert "square" in output
+
+
+def test_a_recipe_says_how_its_data_are_read(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text(
+        "from hdetr_d2.configs.custom.deformable_detr_coco_json_small import (\n"
+        "    data, dataloader, lr_multiplier, model, optimizer, train\n"
+        ")\n"
+        "data.skip_classes = ['circle']\n"
+    )
+    assert run(root, "--config", str(recipe)) == 0
+    assert "circle" not in capsys.readouterr().out
+
+
+def test_a_class_to_skip_that_is_not_there(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(root, "--skip-classes", "circel") == 2
+    error = capsys.readouterr().err
+    assert "no data set has a class 'circel'; there are: circle" in error

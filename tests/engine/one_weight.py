@@ -1,0 +1,32 @@
+"""The smallest training, for scripts that run in two processes."""
+
+import torch
+from torch import Tensor, nn
+
+from hdetr_d2.engine.ddp import distribute
+from hdetr_d2.engine.device import Precision
+from hdetr_d2.engine.trainer import Trainer
+
+
+class OneWeight(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, batch: list[dict], num_targets: Tensor, share: float) -> dict[str, Tensor]:
+        return {"loss_class": self.weight / num_targets.clamp(min=1)}
+
+
+def make_trainer(model: OneWeight, batches: list[list[dict]], **options: int) -> Trainer:
+    """A trainer of `model` on the `batches` of this process; every step takes off the gradient."""
+    precision = Precision("cpu")
+    return Trainer(
+        model=distribute(model),
+        make_loader=lambda done: batches,
+        optimizer=torch.optim.SGD(model.parameters(), lr=1.0),
+        scaler=precision.scaler(),
+        precision=precision,
+        device=torch.device("cpu"),
+        seed=0,
+        **options,
+    )
