@@ -15,7 +15,9 @@ READY := $(VENV)/.ready
 CXX_SOURCES = $(wildcard csrc/*.h csrc/*.cpp csrc/*.cu csrc/*.cuh tests/csrc/*.h tests/csrc/*.cpp tests/csrc/*/*.h tests/csrc/*/*.cpp)
 KERNELS = $(RUN) setup.py --quiet build_ext --inplace
 
-.PHONY: setup kernels demo test doctor lint format wheel clean
+TEST = $(RUN) -m pytest --numprocesses auto --dist loadfile
+
+.PHONY: setup kernels demo test test-slow doctor lint format wheel clean
 
 setup: $(READY)
 
@@ -38,7 +40,10 @@ demo: $(READY)
 	$(RUN) tools/contact_sheet.py $(OUTPUT)
 
 test: $(READY)
-	$(RUN) -m pytest --numprocesses auto --dist loadfile
+	$(TEST) -m "not slow"
+
+test-slow: $(READY)
+	$(TEST) -m slow
 
 lint: $(READY)
 	$(RUN) -m ruff format --check .

@@ -9,6 +9,8 @@ import logging
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,10 +126,12 @@ def tiny_config() -> "Callable[..., DictConfig]":
     """
     from detectron2.config import LazyConfig
 
+    load_once = cache(lambda path: LazyConfig.load(str(CONFIGS / path)))
+
     def load(
         path: str = "common/models/deformable_detr_pp.py", num_classes: int = 3
     ) -> "DictConfig":
-        cfg = shrink_config(LazyConfig.load(str(CONFIGS / path)))
+        cfg = shrink_config(deepcopy(load_once(path)))
         cfg.setdefault("data", {})
         cfg.data.num_classes = num_classes
         cfg.setdefault("train", {"epochs": 12})

@@ -19,6 +19,8 @@ from hdetr_d2.modeling.backbone.stages import find_stages
 from hdetr_d2.modeling.backbone.timm_models import family_of, meta_classifier
 from hdetr_d2.modeling.transformer.geometry import cell_centres, level_padding, valid_ratio
 
+pytestmark = pytest.mark.slow
+
 TIMM = "1.0.31"  # whose families are listed; another release has others
 PAGE = Path(__file__).parents[2] / "docs" / "BACKBONES.md"
 SIZES = [(95, 95), (161, 161), (250, 330)]

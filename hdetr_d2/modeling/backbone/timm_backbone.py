@@ -24,6 +24,9 @@ from hdetr_d2.modeling.backbone.windows import pad_like_detectors
 
 Norm = Literal["frozen_bn", "bn", "gn"]
 
+# What models need is looked for once: name, options and maps to a padding.
+_PADDINGS: dict[tuple[str, str, tuple[Stage, ...]], dict[str, int]] = {}
+
 _SWINS = {"swin_transformer", "swin_transformer_v2"}  # in swin_transformer_v2_cr blocks end normed
 
 
@@ -87,7 +90,8 @@ class TimmBackbone(Backbone):
         indices = tuple(stage.index for stage in chosen.values())
         self.net = extractor(name, indices, options)
         pad_like_detectors(self.net)
-        self.padding = _padding(self.net, chosen, in_chans, image_side(classifier, options), name)
+        side = image_side(classifier, options)
+        self.padding = _padding(self.net, tuple(chosen.values()), name, options, side)
         if pretrained and not weights.pretrained_skipped():
             _load(self.net, classifier, name, pretrained, options)
         if pretrained is None:
@@ -168,16 +172,19 @@ def _choose(stages: Mapping[str, Stage], wanted: Sequence[str], name: str) -> di
 
 
 def _padding(
-    net: nn.Module, chosen: Mapping[str, Stage], in_chans: int, side: int, name: str
+    net: nn.Module, stages: tuple[Stage, ...], name: str, options: Mapping[str, Any], side: int
 ) -> dict[str, int]:
-    strides = [stage.stride for stage in chosen.values()]
-    padding = find_padding(net, strides=strides, in_chans=in_chans, side=side)
-    if padding is None:
-        raise UserError(
-            f"model.backbone.name={name}: no size of images was found over which its maps lie in "
-            f"steps of {strides} pixels: choose another model."
-        )
-    return padding
+    model = (name, repr(sorted(options.items())), stages)
+    if model not in _PADDINGS:
+        strides = [stage.stride for stage in stages]
+        found = find_padding(net, strides=strides, in_chans=options["in_chans"], side=side)
+        if found is None:
+            raise UserError(
+                f"model.backbone.name={name}: no size of images was found over which its maps lie "
+                f"in steps of {strides} pixels: choose another model."
+            )
+        _PADDINGS[model] = found
+    return dict(_PADDINGS[model])
 
 
 def _load(

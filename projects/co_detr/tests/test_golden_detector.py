@@ -25,6 +25,8 @@ import golden
 from draws import in_order
 from golden_inputs import training_inputs
 
+pytestmark = pytest.mark.slow
+
 RECIPES = Path(__file__).parents[1] / "configs"
 HEADS = ("faster_rcnn", "atss")
 # The last one has the second stage of Co-DINO on a ViT, and is tested like that.

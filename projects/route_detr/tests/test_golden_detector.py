@@ -24,6 +24,8 @@ from recorded import gradient_norms, load, training_inputs
 
 from hdetr_d2.projects.route_detr.importer_names import family_name, rename
 
+pytestmark = pytest.mark.slow
+
 RUNS = ["lam0.0_last1", "lam0.5_last1", "lam0.5_last3", "lam1.0_last1", "lam1.0_last3"]
 LAYERS = 3
 
