@@ -1,8 +1,7 @@
 """From the boxes of a head to detections."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
@@ -16,8 +15,7 @@ Suppress: TypeAlias = Callable[[Tensor, Tensor, Tensor, tuple[int, int]], Instan
 (h, w) of an image to its detections, the best first."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Suppression:
+class Suppression(NamedTuple):
     """Non-maximum suppression: of boxes of one class that overlap, the best is left.
 
     iou: from which on they do. most: detections of an image. least_score: a detection has more.
@@ -36,8 +34,7 @@ class Suppression:
         return _detections(size, boxes[kept], scores[kept], labels[kept])
 
 
-@dataclass(frozen=True, kw_only=True)
-class SoftSuppression:
+class SoftSuppression(NamedTuple):
     """Soft-NMS (https://arxiv.org/abs/1704.04503): of boxes of one class that overlap, the best
     lowers the scores of the others by how much they do.
 

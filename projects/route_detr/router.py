@@ -2,7 +2,6 @@
 that should spread out look at each other.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -12,8 +11,7 @@ from torch import Tensor, nn
 from hdetr_d2.projects.route_detr.descriptor import Descriptor
 
 
-@dataclass(frozen=True, kw_only=True)
-class RouterSizes:
+class RouterSizes(NamedTuple):
     """What a router is made of.
 
     Args:

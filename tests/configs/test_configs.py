@@ -107,6 +107,13 @@ def step(model, optimizer, make_batch):
     assert all(loss.isfinite() for loss in losses.values())
 
 
+def test_a_recipe_is_written_as_python(path):
+    cfg = LazyConfig.load(path)
+    text = LazyConfig.to_py(cfg)
+    compile(text, path, "exec")
+    assert "cfg.model = hdetr_d2." in text and "num_queries=" in text
+
+
 def test_the_learning_rate_falls(cfg):
     multiplier = instantiate(cfg.lr_multiplier)
     assert multiplier(0.4) > multiplier(0.999)

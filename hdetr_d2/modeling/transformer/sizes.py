@@ -1,7 +1,5 @@
 """The sizes that the layers of a transformer share."""
 
-from dataclasses import dataclass
-
 from torch import nn
 
 from hdetr_d2.layers import (
@@ -14,7 +12,6 @@ from hdetr_d2.layers import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
 class DenseLayerSizes:
     """What an encoder or decoder layer is made of.
 
@@ -26,11 +23,21 @@ class DenseLayerSizes:
         pre_norm: whether norms are of what a branch sees, else of the sum.
     """
 
-    dim: int
-    num_heads: int
-    feedforward_dim: int
-    dropout: float = 0.0
-    pre_norm: bool = False
+    # No dataclass: LazyCall makes text of one, and Detectron2 cannot write that as Python again.
+    def __init__(
+        self,
+        *,
+        dim: int,
+        num_heads: int,
+        feedforward_dim: int,
+        dropout: float = 0.0,
+        pre_norm: bool = False,
+    ) -> None:
+        self.dim = dim
+        self.num_heads = num_heads
+        self.feedforward_dim = feedforward_dim
+        self.dropout = dropout
+        self.pre_norm = pre_norm
 
     def self_attention(self) -> SelfAttention:
         """A new attention among queries."""
@@ -57,17 +64,35 @@ class DenseLayerSizes:
         return self.norm() if self.pre_norm else nn.Identity()
 
 
-@dataclass(frozen=True, kw_only=True)
 class LayerSizes(DenseLayerSizes):
     """What a deformable encoder or decoder layer is made of.
 
     Args:
         num_levels: feature levels L.
         num_points: samples of a head on a level.
+        dim, num_heads, feedforward_dim, dropout, pre_norm: see `DenseLayerSizes`.
     """
 
-    num_levels: int
-    num_points: int
+    def __init__(
+        self,
+        *,
+        dim: int,
+        num_heads: int,
+        num_levels: int,
+        num_points: int,
+        feedforward_dim: int,
+        dropout: float = 0.0,
+        pre_norm: bool = False,
+    ) -> None:
+        super().__init__(
+            dim=dim,
+            num_heads=num_heads,
+            feedforward_dim=feedforward_dim,
+            dropout=dropout,
+            pre_norm=pre_norm,
+        )
+        self.num_levels = num_levels
+        self.num_points = num_points
 
     def deformable_attention(self) -> DeformableAttention:
         """A new attention to places near a reference."""

@@ -1,6 +1,5 @@
 """What the first stage of Faster R-CNN hands over to the second."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -17,8 +16,7 @@ class Proposals(NamedTuple):
     valid: Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProposalSelection:
+class ProposalSelection(NamedTuple):
     """Which boxes become proposals: the best of every level, of which those of a level that overlap
     suppress each other.
 
