@@ -5,13 +5,18 @@ What Detectron2 needs is imported where it is used: the operators are tested wit
 
 import hdetr_d2  # noqa: F401  (decides which detectron2 the tests import)
 
+import json
 import logging
+import os
 import random
+import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from subprocess import PIPE, CompletedProcess, Popen
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +28,8 @@ from torch.utils.flop_counter import FlopCounterMode
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-CONFIGS = Path(__file__).parent / "configs"
+ROOT = Path(__file__).parent
+CONFIGS = ROOT / "configs"
 
 # Many threads on tiny tensors cost more than they give.
 torch.set_num_threads(1)
@@ -71,6 +77,71 @@ def restore_loggers() -> Iterator[None]:
 # What a run attaches to the loggers writes to the console of its test, which is closed later.
 loggers_of_a_file = pytest.fixture(scope="module", autouse=True)(restore_loggers)
 loggers_of_a_test = pytest.fixture(autouse=True)(restore_loggers)
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[Popen[str]]:
+    # The package need not be installed: the clone is enough.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(ROOT / "tests" / "warm_python.py")]
+    with Popen(command, env=environment, stdin=PIPE, stdout=PIPE, text=True) as process:
+        yield process
+
+
+Together = Callable[[list[dict]], list[CompletedProcess[str]]]
+
+
+@pytest.fixture(scope="session")
+def run_together(warm_python: Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Together:
+    """`run_together([{"command": ["script.py", "argument"]}])`: what comes of new Python processes
+    that run at the same time, where PyTorch and the like need not be imported again; each may have
+    a `folder` and a change of its `environment`.
+    """
+
+    def run(wanted: list[dict]) -> list[CompletedProcess[str]]:
+        files = tmp_path_factory.mktemp("processes")
+        for number, process in enumerate(wanted):
+            process.setdefault("folder", os.getcwd())
+            process.setdefault("environment", {})
+            process["output"] = [str(files / f"{number}.{name}") for name in ("out", "err")]
+        assert warm_python.stdin and warm_python.stdout
+        print(json.dumps(wanted, default=str), file=warm_python.stdin, flush=True)
+        statuses = json.loads(warm_python.stdout.readline())
+        return [
+            CompletedProcess(
+                process["command"], status, *(Path(path).read_text() for path in process["output"])
+            )
+            for process, status in zip(wanted, statuses, strict=True)
+        ]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_python(run_together: Together) -> Callable[..., CompletedProcess[str]]:
+    """`run_python("-m", "module", "argument", folder=...)`: what comes of such a process."""
+
+    def run(*command: object, **options: object) -> CompletedProcess[str]:
+        (done,) = run_together([{"command": command, **options}])
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_twice(run_together: Together) -> Callable[..., None]:
+    """Two processes of a script as torchrun starts them; both must succeed."""
+
+    def run(*command: object) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+        group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        ranks = [{"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+        done = run_together([{"command": command, "environment": group | rank} for rank in ranks])
+        assert [process.returncode for process in done] == [0, 0], [p.stderr for p in done]
+
+    return run
 
 
 @pytest.fixture

@@ -1,10 +1,6 @@
 """A detector in miniature with the interface that the trainer knows, and a stream for it."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +12,6 @@ from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.trainer import Trainer
 
-HERE = Path(__file__).parent
 CPU = torch.device("cpu")
 
 
@@ -132,18 +127,3 @@ def make_stream() -> Callable[[int, int], Callable[[int], Iterator[list[dict]]]]
 @pytest.fixture
 def make_trainer() -> Callable[..., Trainer]:
     return toy_trainer
-
-
-def torchrun(script: str, *arguments: object) -> None:
-    """Two processes of a script of this folder."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", str(HERE / script), *map(str, arguments)]
-    # The package need not be installed: the clone is enough.
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert run.returncode == 0, run.stderr
-
-
-@pytest.fixture
-def run_twice() -> Callable[..., None]:
-    return torchrun

@@ -129,7 +129,7 @@ def test_a_detector_names_its_groups_and_the_image(
 def test_all_processes_end_together_and_name_the_image_of_one(
     run_twice: Any, tmp_path: Path
 ) -> None:
-    run_twice("two_processes_bad_costs.py", tmp_path)
+    run_twice(Path(__file__).with_name("two_processes_bad_costs.py"), tmp_path)
     first, second = ((tmp_path / f"{rank}.txt").read_text() for rank in range(2))
     assert first == second
     assert first.startswith(

@@ -50,7 +50,7 @@ def test_two_micro_batches_are_the_whole_batch(
 def test_two_processes_of_which_one_sees_empty_images_are_the_whole_batch(
     run_twice: Callable[..., None], whole: Path, tmp_path: Path
 ) -> None:
-    run_twice(SCRIPT.name, tmp_path / "two.pth")
+    run_twice(SCRIPT, tmp_path / "two.pth")
     assert_same_gradients(whole, tmp_path / "two.pth")
 
 

@@ -45,7 +45,7 @@ def test_the_rest_of_a_run_that_goes_on_may_be_empty(train: Any) -> None:
 
 
 def test_two_processes_agree(run_twice: Any, tmp_path: Path) -> None:
-    run_twice("two_processes_empty.py", tmp_path)
+    run_twice(Path(__file__).with_name("two_processes_empty.py"), tmp_path)
     first, second = ((tmp_path / f"{rank}.txt").read_text() for rank in range(2))
     assert first == second
     one_has_objects, none_has = first.splitlines()
