@@ -101,6 +101,7 @@ def run_together(warm_python: Popen[str], tmp_path_factory: pytest.TempPathFacto
     def run(wanted: list[dict]) -> list[CompletedProcess[str]]:
         files = tmp_path_factory.mktemp("processes")
         for number, process in enumerate(wanted):
+            process["command"] = [str(part) for part in process["command"]]
             process.setdefault("folder", os.getcwd())
             process.setdefault("environment", {})
             process["output"] = [str(files / f"{number}.{name}") for name in ("out", "err")]

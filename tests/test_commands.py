@@ -8,6 +8,7 @@ import re
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 MODULES = {name: module for name, (module, _) in commands.COMMANDS.items()}
-
-
-def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=ENVIRONMENT)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -66,10 +62,11 @@ def test_an_unknown_command_is_one_line(
     "arguments", [("hdetr_d2", "train"), ("hdetr_d2.engine.main",)], ids=lambda given: given[0]
 )
 def test_training_finds_the_recipes_without_a_clone(
-    arguments: tuple[str, ...], tmp_path: Path
+    run_python: Callable, arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
     name = "quickstart/deformable_detr_shapes.py"
-    done = run(*arguments, "--config-file", name, "train.epoch=3", folder=tmp_path)
+    command = ["-m", *arguments, "--config-file", name, "train.epoch=3"]
+    done = run_python(*command, folder=tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: unknown option train.epoch: did you")
 

@@ -1,8 +1,6 @@
 """Every script in benchmarks/ runs; how fast is not asked here."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,18 +10,18 @@ FOLDER = ROOT / "benchmarks"
 SCRIPTS = sorted(
     path for path in FOLDER.glob("*.py") if "\nif __name__ ==" in path.read_text(encoding="utf-8")
 )
-# The package need not be installed: the clone is enough.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)]
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_a_script_runs_and_writes_its_results(script: Path, device: str, tmp_path: Path) -> None:
+def test_a_script_runs_and_writes_its_results(
+    run_python: Callable, script: Path, device: str, tmp_path: Path
+) -> None:
     page = tmp_path / "RESULTS.md"
-    command = [sys.executable, script, "--smoke", "--device", device, "--write", page]
+    command = [script, "--smoke", "--device", device, "--threads", "1", "--write", page]
     # From another folder: the script's own one comes first on the path.
-    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT)
+    run = run_python(*command, folder=tmp_path)
     assert run.returncode == 0, run.stderr
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"# Results\n\n## {script.stem}\n\n### ")

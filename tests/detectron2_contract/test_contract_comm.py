@@ -1,11 +1,11 @@
 """Talking between processes: alone, and in two processes over gloo (this file is their script)."""
 
-import hdetr_d2
+import hdetr_d2  # noqa: F401
 
 import json
 import os
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,22 +67,10 @@ def main(rank: int, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def heard(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def heard(run_together: Callable, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("comm")
-    root = Path(hdetr_d2.__file__).parents[1]
-    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, __file__]
-    processes = [
-        subprocess.Popen(
-            [*command, str(rank), str(folder)],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    errors = [process.communicate(timeout=120)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], errors
+    done = run_together([{"command": [__file__, rank, folder]} for rank in ("0", "1")])
+    assert [process.returncode for process in done] == [0, 0], [each.stderr for each in done]
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
 
 

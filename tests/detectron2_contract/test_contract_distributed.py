@@ -1,11 +1,7 @@
 """`launch`, and what is to be the same on two processes as on one."""
 
-import hdetr_d2
-
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +13,7 @@ AVERAGE_PRECISION = 100 * 81 / 101
 
 
 @pytest.fixture(scope="module")
-def facts(tmp_path_factory: pytest.TempPathFactory) -> dict:
+def facts(run_python: Callable, tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("two_processes")
     ids = range(1, 6)
     content = {
@@ -30,10 +26,8 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict:
         ],
     }
     (folder / "truth.json").write_text(json.dumps(content))
-    root = str(Path(hdetr_d2.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""}
-    subprocess.run([sys.executable, str(SCRIPT), str(folder)], env=environment, check=True)
+    run = run_python(SCRIPT, folder, environment={"CUDA_VISIBLE_DEVICES": ""})
+    assert run.returncode == 0, run.stderr
     return json.loads((folder / "facts.json").read_text())
 
 

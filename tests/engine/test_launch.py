@@ -1,6 +1,4 @@
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,7 +29,6 @@ if __name__ == "__main__":
     except UserError as error:
         print(f"told: {error}")
 """
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def note(folder: Path) -> None:
@@ -43,14 +40,11 @@ def test_one_process_runs_here(tmp_path: Path) -> None:
     assert (tmp_path / "ran").exists()
 
 
-def test_two_processes_talk_and_an_error_of_one_comes_out_in_one_line(tmp_path: Path) -> None:
+def test_two_processes_talk_and_an_error_of_one_comes_out_in_one_line(
+    run_python: Callable, tmp_path: Path
+) -> None:
     (tmp_path / "spawning.py").write_text(SPAWNING)
-    run = subprocess.run(
-        [sys.executable, tmp_path / "spawning.py", tmp_path],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    run = run_python(tmp_path / "spawning.py", tmp_path)
     assert run.stdout == "told: the second process has a wish\n", run.stderr
     assert "Traceback" not in run.stderr
     assert (tmp_path / "ranks").read_text() == "[(0, 0, 'gloo'), (1, 1, 'gloo')]"

@@ -1,6 +1,6 @@
 """One step on four images, of which the first two have no objects; test_ddp.py runs it.
 
-As a script under torchrun with two processes, the first of them sees empty images only.
+As a script of two processes, the first of them sees empty images only.
 """
 
 import hdetr_d2  # noqa: F401

@@ -1,5 +1,5 @@
 """A training in which only the second process has costs that are not finite; test_bad_costs.py runs
-it under torchrun with two processes. Each of them writes what ended it to its own file.
+it in two processes. Each of them writes what ended it to its own file.
 """
 
 import hdetr_d2  # noqa: F401

@@ -1,5 +1,5 @@
 """Two trainings: in one only the second process sees an object, in the other none does.
-test_empty_steps.py runs it under torchrun; each process writes what came of them to its own file.
+test_empty_steps.py runs it in two; each process writes what came of them to its own file.
 """
 
 import hdetr_d2  # noqa: F401

@@ -4,9 +4,8 @@ import hdetr_d2  # noqa: F401
 
 import json
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -180,7 +179,7 @@ def test_the_library_tells_its_cuda():
     assert ".".join(map(str, built)) == extension.build_facts()["cuda"]
 
 
-def test_a_broken_library_does_not_break_the_import(tmp_path):
+def test_a_broken_library_does_not_break_the_import(run_python: Callable, tmp_path):
     """In a process of its own, with a copy of the operators beside a file that is no library."""
     copy = tmp_path / "hdetr_d2"
     shutil.copytree(Path(extension.__file__).parent, copy / "ops")
@@ -193,8 +192,6 @@ def test_a_broken_library_does_not_break_the_import(tmp_path):
         " torch.full((1, 1, 1, 1, 1, 2), 0.5), torch.ones(1, 1, 1, 1, 1))\n"
         "print(out.item(), extension.CPU.loaded)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = run_python("-c", script, folder=tmp_path)
     assert done.stdout.split() == ["1.0", "False"], done.stderr
     assert "failed to load: OSError" in done.stderr

@@ -19,25 +19,15 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 RECIPE = str(HERE / "configs" / "small_recipe.py")
 STEP = str(ROOT / "tests" / "engine" / "two_processes.py")
-# The package need not be installed: the clone is enough.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ITERATIONS = 8
 
 
-def run(*command: str) -> None:
-    whole = [sys.executable, *command]
-    done = subprocess.run(whole, capture_output=True, text=True, env=ENVIRONMENT)
-    assert done.returncode == 0, done.stderr
-
-
-def train(output: Path, *flags: str, processes: int = 1) -> None:
-    """A training of the small recipe on the shapes that lie beside its output."""
-    before = TORCHRUN if processes == 2 else []
+def training(output: Path, *flags: str) -> list[str]:
+    """The command of a training of the small recipe on the shapes that lie beside its output."""
     options = [f"data.generate.root={output.parent}/data", f"train.output_dir={output}"]
     options += [f"train.max_iter={ITERATIONS}", "train.log_period=1"]
     options += ["train.checkpoint.period_epochs=0.25", f"train.checkpoint.keep={ITERATIONS}"]
-    run(*before, str(ROOT / "train_net.py"), "--config-file", RECIPE, *flags, *options)
+    return [str(ROOT / "train_net.py"), "--config-file", RECIPE, *flags, *options]
 
 
 def logged(output: Path, name: str) -> list[float]:
@@ -61,9 +51,14 @@ def expected_strengths(start: int = 0) -> list[float]:
 
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory) -> Path:
-    """The output of a training in two processes."""
+    """The output of a training in two processes, which are started as a user does."""
     output = tmp_path_factory.mktemp("two") / "out"
-    train(output, processes=2)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    # The package need not be installed: the clone is enough.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *torchrun, *training(output)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
     return output
 
 
@@ -75,13 +70,15 @@ def test_in_two_processes_the_schedule_is_followed_and_routers_learn(two_process
     assert max(logged(two_processes, "routing/suppressed_1")) > 0
 
 
-def test_what_goes_on_after_a_kill_is_the_same(two_processes, tmp_path):
+def test_what_goes_on_after_a_kill_is_the_same(run_python, tmp_path):
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
-    train(whole)
+    done = run_python(*training(whole))
+    assert done.returncode == 0, done.stderr
     shutil.copytree(whole, resumed)
     (resumed / "last_checkpoint").write_text("model_0000004.pth")
     (resumed / "metrics.json").unlink()
-    train(resumed, "--resume")
+    done = run_python(*training(resumed, "--resume"))
+    assert done.returncode == 0, done.stderr
     assert logged(resumed, "routing/strength") == pytest.approx(expected_strengths(4))
     one, other = (router_weights(folder, ITERATIONS - 1) for folder in (whole, resumed))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
@@ -92,10 +89,13 @@ def test_the_best_weights_have_no_router(two_processes):
     assert not [name for name in best if name.startswith("schemes.")]
 
 
-def test_two_processes_of_which_one_sees_empty_images_are_the_whole_batch(tmp_path):
+def test_two_processes_of_which_one_sees_empty_images_are_the_whole_batch(
+    run_python, run_twice, tmp_path
+):
     recipe = str(HERE / "configs" / "full_strength_recipe.py")
-    run(STEP, str(tmp_path / "one.pth"), recipe)
-    run(*TORCHRUN, STEP, str(tmp_path / "two.pth"), recipe)
+    done = run_python(STEP, tmp_path / "one.pth", recipe)
+    assert done.returncode == 0, done.stderr
+    run_twice(STEP, tmp_path / "two.pth", recipe)
     expected, got = (torch.load(tmp_path / name) for name in ("one.pth", "two.pth"))
     assert any(".routers." in name for name in expected)
     for name, gradient in expected.items():
@@ -103,17 +103,18 @@ def test_two_processes_of_which_one_sees_empty_images_are_the_whole_batch(tmp_pa
         assert distance <= 1e-5 * gradient.norm() + 1e-9, f"{name}: {distance}"
 
 
-def draw(checkpoint: Path, output: Path) -> subprocess.CompletedProcess:
+def drawing(checkpoint: Path, output: Path) -> list[str]:
     image = next((checkpoint.parents[1] / "data").rglob("*.png"))
-    command = [sys.executable, str(ROOT / "tools" / "visualize_routing.py"), str(checkpoint)]
-    command += [str(image), "--output", str(output), "--queries", "8"]
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    command = [str(ROOT / "tools" / "visualize_routing.py"), str(checkpoint), str(image)]
+    return [*command, "--output", str(output), "--queries", "8"]
 
 
-def test_a_trained_model_is_drawn_and_one_without_routers_is_told(two_processes, tmp_path):
-    done = draw(two_processes / "model_final.pth", tmp_path / "routing.png")
+def test_a_trained_model_is_drawn_and_one_without_routers_is_told(
+    run_python, two_processes, tmp_path
+):
+    done = run_python(*drawing(two_processes / "model_final.pth", tmp_path / "routing.png"))
     assert done.returncode == 0, done.stderr
     assert Image.open(tmp_path / "routing.png").format == "PNG"
-    done = draw(two_processes / "model_best.pth", tmp_path / "none.png")
+    done = run_python(*drawing(two_processes / "model_best.pth", tmp_path / "none.png"))
     assert done.returncode == 2
     assert "schemes.0.routers" in done.stderr and done.stderr.count("Traceback") == 0
