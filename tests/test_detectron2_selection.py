@@ -5,6 +5,7 @@ import hdetr_d2
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -193,7 +194,7 @@ class TestMissingNames:
         assert "pip install --no-build-isolation git+https://github.com/facebook" in error
 
     @pytest.fixture(scope="class")
-    def errors(self) -> list[str]:
+    def errors(self, run_python: Callable) -> list[str]:
         """One process for all: it must import the libraries below the stand-in."""
         statements = [
             "from detectron2.config import get_cfg",
@@ -203,7 +204,9 @@ class TestMissingNames:
             "import detectron2.modeling.roi_heads",
         ]
         code = TRY.format(statements=statements)
-        return output(code, choice="fallback", site=True).splitlines()
+        done = run_python("-c", code, environment={"HDETR_D2_DETECTRON2": "fallback"})
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
 
     def test_names(self, errors):
         starts = [
