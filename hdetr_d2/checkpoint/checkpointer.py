@@ -10,6 +10,7 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from torch import Tensor, nn
 
+from hdetr_d2.checkpoint.classifiers import Classifier, put_classifier
 from hdetr_d2.checkpoint.files import read_checkpoint, require_plain, write_durably
 from hdetr_d2.checkpoint.weights import (
     evaluated_weights,
@@ -103,7 +104,8 @@ class Checkpointer(DetectionCheckpointer):
                 starts from the weights (the averaged ones if the file has them), and the class
                 head, what only training uses and parts that were added, which the model names in
                 `class_head_keys()`, `training_only_keys()` and `optional_keys()`, keep their
-                initial values where they do not fit.
+                initial values where they do not fit. The file of a classifier is that of the
+                backbone alone.
 
         Returns:
             The file's `metadata`; empty if it has none.
@@ -114,7 +116,9 @@ class Checkpointer(DetectionCheckpointer):
         if not path:
             return {}
         checkpoint = read_checkpoint(path)
-        if checkpointables == []:
+        if checkpointables == [] and (classifier := Classifier.of(checkpoint)):
+            put_classifier(self.model, classifier, path)
+        elif checkpointables == []:
             may_differ = [*self.model.class_head_keys(), *training_only(self.model)]
             may_differ += getattr(self.model, "optional_keys", list)()
             put_weights(self.model, evaluated_weights(checkpoint), path, may_differ=may_differ)

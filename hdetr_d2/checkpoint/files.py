@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from detectron2.utils.file_io import PathManager
 from torch import Tensor
 
 from hdetr_d2.checkpoint.numpy_scalars import READERS
+from hdetr_d2.checkpoint.pickled_arrays import read_pickle
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -86,7 +88,8 @@ def read_checkpoint(
 ) -> dict[str, Any]:
     """The content of a checkpoint on the CPU, at least its `model`: a mapping of names to tensors.
 
-    A file that has it under `state_dict`, or holds nothing else, will do; names that
+    A file that has it under `state_dict`, or holds nothing else, will do, and a pickle of NumPy's
+    arrays (Detectron2's and Caffe2's `.pkl`); names that
     DistributedDataParallel or torch.compile have prefixed lose it, and NumPy's numbers become
     Python's. No code in it is run.
 
@@ -102,10 +105,13 @@ def read_checkpoint(
         local = PathManager.get_local_path(str(path))
         if not os.path.isfile(local):
             raise UserError(f"checkpoint {path} does not exist")
-        with torch.serialization.safe_globals([*also, *READERS]):
-            content = torch.load(
-                local, map_location="cpu", weights_only=True, mmap=only_look or None
-            )
+        if local.endswith(".pkl") and not zipfile.is_zipfile(local):
+            content = read_pickle(local)
+        else:
+            with torch.serialization.safe_globals([*also, *READERS]):
+                content = torch.load(
+                    local, map_location="cpu", weights_only=True, mmap=only_look or None
+                )
     except UserError:
         raise
     except OSError as error:

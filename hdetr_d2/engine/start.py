@@ -16,6 +16,7 @@ from hdetr_d2.engine.class_names import get_class_names
 from hdetr_d2.engine.compare import compare_configs
 from hdetr_d2.engine.config import save_config
 from hdetr_d2.engine.hooks import BEST
+from hdetr_d2.engine.random_constants import refuse_random_constants
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ def starting_point(cfg: DictConfig, checkpointer: Checkpointer, *, resume: bool)
         logger.warning("Nothing to resume: %s holds no last_checkpoint", folder)
     checkpointer.metadata["run"] = secrets.token_hex(8)
     source = checkpointer.load(weights, checkpointables=[])
+    if not weights:
+        refuse_random_constants(checkpointer.model)
     origin = f"weights {weights}" if weights else "the model's initial weights"
     logger.info("Fresh start from %s", origin)
     compare_classes(source, get_class_names(cfg), weights)
