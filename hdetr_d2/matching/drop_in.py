@@ -117,6 +117,35 @@ class DetrexMatcher(Matcher):
         self.gamma = gamma
 
 
+class RtDetrMatcher(Matcher):
+    """In place of the `HungarianMatcher` of RT-DETR, RT-DETRv2, D-FINE and DEIM.
+
+    Args:
+        weight_dict: "cost_class", "cost_bbox" and "cost_giou".
+        use_focal_loss, alpha, gamma: the class cost is that of focal loss, else of a softmax.
+    """
+
+    def __init__(
+        self,
+        weight_dict: Mapping[str, float],
+        use_focal_loss: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+    ) -> None:
+        super().__init__(
+            weight_dict["cost_class"],
+            weight_dict["cost_bbox"],
+            weight_dict["cost_giou"],
+            FocalCost(alpha, gamma) if use_focal_loss else SoftmaxCost(),
+        )
+
+    def forward(  # type: ignore[override]
+        self, outputs: Mapping[str, Any], targets: Sequence[Mapping[str, Tensor]]
+    ) -> dict[str, list[tuple[Tensor, Tensor]]]:
+        """The pairs under "indices"."""
+        return {"indices": super().forward(outputs, targets)}
+
+
 def _pairs(answer: Tensor, nonfinite: Tensor) -> list[tuple[Tensor, Tensor]]:
     """`Tensor[B, Q]`, the target of each query or -1, and `Tensor[B, 3]`, both on the host."""
     for image, counts in enumerate(nonfinite.tolist()):

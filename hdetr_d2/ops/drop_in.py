@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -107,6 +108,42 @@ def multi_scale_deformable_attn_pytorch(
     """In place of the function of that name, by which detrex and mmcv run on a CPU."""
     shapes = host_shapes(value_spatial_shapes)
     return ms_deform_attn(value, shapes, sampling_locations, attention_weights)
+
+
+def multi_scale_deformable_attention_v2(
+    value: Tensor,
+    value_spatial_shapes: LevelShapes,
+    sampling_locations: Tensor,
+    attention_weights: Tensor,
+    num_points_list: Sequence[int],
+    method: str = "default",
+) -> Tensor:
+    """In place of the function of that name in RT-DETRv2, D-FINE and DEIMv2 of transformers, and of
+    `deformable_attention_core_func_v2` in RT-DETRv2: levels may have different numbers of samples.
+
+    Args:
+        sampling_locations: `Tensor[B, Q, heads, S, 2]`, S the sum of `num_points_list`.
+        attention_weights: `Tensor[B, Q, heads, S]`.
+        num_points_list: samples of each level.
+
+    Raises:
+        ValueError: another method than "default", the bilinear one.
+    """
+    if method != "default":
+        raise ValueError(f"method={method!r}: ms_deform_attn is bilinear, which is 'default'.")
+    most = max(num_points_list)
+    # Samples that a level lacks have no weight.
+    locations, weights = (
+        torch.stack(
+            [
+                F.pad(part, [0] * (2 * beyond) + [0, most - part.shape[3]])
+                for part in flat.split([*num_points_list], dim=3)
+            ],
+            dim=3,
+        )
+        for flat, beyond in ((sampling_locations, 1), (attention_weights, 0))
+    )
+    return ms_deform_attn(value, host_shapes(value_spatial_shapes), locations, weights)
 
 
 def transformers_forward(

@@ -9,7 +9,13 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import box_convert, generalized_box_iou
 
-from hdetr_d2.matching.drop_in import DeformableDetrMatcher, DetrexMatcher, DetrMatcher, Matcher
+from hdetr_d2.matching.drop_in import (
+    DeformableDetrMatcher,
+    DetrexMatcher,
+    DetrMatcher,
+    Matcher,
+    RtDetrMatcher,
+)
 from hdetr_d2.ops import FocalCost, SoftmaxCost
 
 WEIGHTS = dict(cost_class=2.0, cost_bbox=5.0, cost_giou=2.0)
@@ -84,6 +90,18 @@ def test_the_class_costs() -> None:
     other = DetrexMatcher(alpha=0.5, gamma=1.5)
     assert other.class_cost == FocalCost(0.5, 1.5)
     assert (other.cost_class, other.cost_bbox, other.cost_giou) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("use_focal_loss", "cost"), [(True, focal), (False, softmax)])
+def test_the_matcher_of_rt_detr(use_focal_loss: bool, cost: Any) -> None:
+    matcher = RtDetrMatcher(weight_dict=WEIGHTS, use_focal_loss=use_focal_loss)
+    outputs, targets = make_outputs(3, 40), make_targets([3, 0, 12])
+    answer = matcher(outputs, targets)
+    assert answer.keys() == {"indices"}
+    pairs = [(i.tolist(), j.tolist()) for i, j in answer["indices"]]
+    assert pairs == one_by_one(outputs, targets, cost)
+    other = RtDetrMatcher(WEIGHTS, True, alpha=0.5, gamma=1.5)
+    assert other.class_cost == FocalCost(0.5, 1.5)
 
 
 def test_it_is_outside_of_autograd_and_takes_sixteen_bits() -> None:

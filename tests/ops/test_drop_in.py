@@ -233,3 +233,60 @@ def test_the_function_of_transformers(name):
     theirs = with_sizes(models.multi_scale_deformable_attention)
     expected = differentiate(theirs, value, shapes, locations, weights)
     torch.testing.assert_close(answer, expected)
+
+
+@pytest.mark.parametrize("points", [[2, 2], [1, 2], [3, 1]], ids=str)
+def test_levels_with_different_numbers_of_samples(points: list[int]) -> None:
+    """Each level alone is an attention with samples of one level."""
+    value, shapes, _, _ = random_inputs()
+    images, _, heads, _ = value.shape
+    generator = torch.Generator().manual_seed(3)
+    draw = dict(generator=generator, dtype=value.dtype)
+    locations = torch.rand(images, 5, heads, sum(points), 2, **draw)
+    weights = torch.rand(images, 5, heads, sum(points), **draw)
+    answer = differentiate(
+        lambda v, sizes, x, w: drop_in.multi_scale_deformable_attention_v2(v, sizes, x, w, points),
+        value,
+        shapes,
+        locations,
+        weights,
+    )
+
+    def by_level(v, sizes, x, w):
+        cells = [height * width for height, width in sizes]
+        levels = zip(v.split(cells, 1), sizes, x.split(points, 3), w.split(points, 3), strict=True)
+        return sum(
+            ms_deform_attn(of_level, [size], places[:, :, :, None], shares[:, :, :, None])
+            for of_level, size, places, shares in levels
+        )
+
+    torch.testing.assert_close(answer, differentiate(by_level, value, shapes, locations, weights))
+
+
+def test_samples_that_are_not_bilinear_are_refused():
+    value, shapes, locations, weights = random_inputs()
+    with pytest.raises(ValueError, match="method='discrete': ms_deform_attn is bilinear"):
+        drop_in.multi_scale_deformable_attention_v2(
+            value, shapes, locations.flatten(3, 4), weights.flatten(3), [2, 2], "discrete"
+        )
+
+
+@pytest.mark.parametrize("name", ["rt_detr_v2", "d_fine", "deimv2"])
+@pytest.mark.parametrize("points", [[2, 2], [1, 3]], ids=str)
+def test_the_second_function_of_transformers(name, points):
+    models = pytest.importorskip(f"transformers.models.{name}.modeling_{name}")
+    value, shapes, _, _ = random_inputs()
+    images, _, heads, _ = value.shape
+    locations = torch.rand(images, 5, heads, sum(points), 2, dtype=value.dtype)
+    weights = torch.rand(images, 5, heads, sum(points), dtype=value.dtype)
+    sizes = [*shapes]
+
+    def with_points(function):
+        return lambda v, _, s, w: function(v, sizes, s, w, points)
+
+    ours, theirs = (
+        with_points(module.multi_scale_deformable_attention_v2) for module in (drop_in, models)
+    )
+    answer = differentiate(ours, value, shapes, locations, weights)
+    expected = differentiate(theirs, value, shapes, locations, weights)
+    torch.testing.assert_close(answer, expected)
