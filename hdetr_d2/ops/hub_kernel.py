@@ -1,0 +1,31 @@
+"""`ms_deform_attn` in the slot that Hugging Face's `kernels` leaves for the deformable attention of
+transformers, from this package instead of from the network.
+"""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from hdetr_d2.ops.drop_in import transformers_forward
+
+
+class MultiScaleDeformableAttention(nn.Module):
+    """The layer that takes the place of that of transformers; it has neither weights nor state."""
+
+    can_torch_compile = True
+    has_backward = True
+    forward = transformers_forward
+
+
+@dataclass(frozen=True)
+class HubKernel:
+    """What a mapping of `kernels` names for a device, as its own `LayerRepository`:
+
+    kernels.register_kernel_mapping({"MultiScaleDeformableAttention": {"cuda": HubKernel()}})
+    """
+
+    layer_name: str = "MultiScaleDeformableAttention"
+
+    def load(self) -> type[nn.Module]:
+        """The layer."""
+        return MultiScaleDeformableAttention
