@@ -5,10 +5,17 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+# A set, because not every release of PyTorch can trace the question (2.10).
+_KINDS = frozenset(
+    kind
+    for kind in ("cpu", "cuda", "hpu", "ipu", "mps", "mtia", "xla", "xpu")
+    if torch.amp.is_autocast_available(kind)
+)
+
 
 def without_autocast(device: torch.device) -> AbstractContextManager:
     """Autocast is off within, also for a kind of device that has none."""
-    if not torch.amp.is_autocast_available(device.type):
+    if device.type not in _KINDS:
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
 
@@ -22,7 +29,7 @@ def without_gradient(device: torch.device) -> Iterator[None]:
     remembered within.
     """
     kind = device.type
-    if not torch.amp.is_autocast_available(kind):
+    if kind not in _KINDS:
         with torch.no_grad():
             yield
         return

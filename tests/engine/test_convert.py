@@ -19,6 +19,8 @@ from hdetr_d2.modeling.backbone import without_pretrained
 sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoint" / "importers"))
 import published
 
+pytestmark = pytest.mark.slow
+
 ARGUMENTS = {"nheads": 4, "num_queries_one2one": 12, "dropout": 0.0, "epochs": 12, "lr_drop": 11}
 
 

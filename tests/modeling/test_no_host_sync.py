@@ -102,6 +102,7 @@ def step(tiny_model: Any, path: str, scheme: str | None, device: str) -> None:
     assert all(given) if device == "cpu" else not any(given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize(("path", "scheme"), RECIPES)
 def test_a_step_without_values(

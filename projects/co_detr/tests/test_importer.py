@@ -22,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import golden
 from released import co_dino, empty, swin, vit
 
+pytestmark = pytest.mark.slow
+
 IMPORTER = find_importer("co-detr")
 
 

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from hdetr_d2.projects.route_detr import CosineWarmup
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 RECIPE = str(HERE / "configs" / "small_recipe.py")
