@@ -4,7 +4,11 @@ import pytest
 import torch
 
 MODELS = ["deformable_detr_pp", "dino", "detr"]
-pytestmark = [pytest.mark.usefixtures("forget_graphs"), pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("forget_graphs"),
+    pytest.mark.filterwarnings("ignore"),
+]
 
 
 @pytest.mark.parametrize("name", MODELS)

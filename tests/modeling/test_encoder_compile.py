@@ -12,7 +12,11 @@ from hdetr_d2.modeling.transformer.deformable_encoder import DeformableEncoderLa
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
 from hdetr_d2.structures import Memory
 
-pytestmark = [pytest.mark.usefixtures("forget_graphs"), pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("forget_graphs"),
+    pytest.mark.filterwarnings("ignore"),
+]
 
 
 @pytest.fixture
