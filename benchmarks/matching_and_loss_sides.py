@@ -10,7 +10,7 @@ from torch.profiler import record_function
 
 from hdetr_d2.losses import Criterion, FocalLoss
 from hdetr_d2.matching import HungarianMatcher
-from hdetr_d2.structures import Output
+from hdetr_d2.structures import Output, Step
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ def ours(outputs: Sequence[Output]) -> Contender:
             assignments = matcher(outputs)
         found = {}
         with record_function("loss"):
-            num_targets = outputs[0].targets.counts.sum().float()
+            step = Step.of(outputs[0].targets)
             for output, assignment in zip(outputs, assignments, strict=True):
-                found |= criterion(output, assignment, num_targets)
+                found |= criterion(output, assignment, step)
         return found
 
     predictions = [output.predictions for output in outputs]

@@ -14,6 +14,7 @@ from hdetr_d2.structures import (
     Memory,
     Queries,
     QueryGroup,
+    Step,
     Targets,
 )
 
@@ -86,12 +87,12 @@ def test_how_often_a_target_counts():
 
 
 def test_what_the_losses_are_divided_by():
-    targets = torch.tensor(2.5)
-    assert Match((6, 1)).normaliser(targets, 0.5).tolist() == [15, 2.5]
+    step = Step(torch.tensor(2.5), share=0.5)
+    assert Match((6, 1)).normaliser(step).tolist() == [15, 2.5]
     assignment = torch.tensor([[[0, 1, BACKGROUND]], [[2, BACKGROUND, NO_LOSS]]])
-    assert Given(assignment, 3).normaliser(targets, 0.5).tolist() == [7.5, 7.5]
+    assert Given(assignment, 3).normaliser(step).tolist() == [7.5, 7.5]
     # Half of the step has 2 and 1 positives, so that the step is taken to have 4 and 2.
-    assert Counted(assignment).normaliser(targets, 0.5).tolist() == [4, 2]
+    assert Counted(assignment).normaliser(step).tolist() == [4, 2]
 
 
 def test_memory_as_maps():

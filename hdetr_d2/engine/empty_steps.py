@@ -18,18 +18,18 @@ class EmptySteps:
         self._steps = self._images = 0
         self._has_seen = False
 
-    def look(self, num_targets: float, images: int, *, is_last: bool) -> None:
+    def look(self, ground_truths: float, images: int, *, is_last: bool) -> None:
         """Called for every step, in its turn.
 
         Args:
-            num_targets: the same in all processes, so that they end together.
+            ground_truths: the same in all processes, so that they end together.
             images: of the step, in all processes.
             is_last: whether it is the last step of a training that began with step 0.
 
         Raises:
             UserError: no object so far, and none will be waited for.
         """
-        self._has_seen = self._has_seen or num_targets > 0
+        self._has_seen = self._has_seen or ground_truths > 0
         self._steps, self._images = self._steps + 1, self._images + images
         if self._has_seen or not (is_last or self._steps >= self.most):
             return

@@ -5,13 +5,13 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from detectron2.engine import HookBase
 from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.utils.events import EventWriter
 from fvcore.common.param_scheduler import ParamScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from hdetr_d2.checkpoint import Checkpointer, write_durably
@@ -20,20 +20,6 @@ logger = logging.getLogger(__name__)
 
 BEST = "model_best"
 LAST_EVALUATION = "last_evaluation"
-
-
-class ProgressHook(HookBase):
-    """Tells the model before every step how much of the training is done, in [0, 1)."""
-
-    def __init__(self, model: nn.Module) -> None:
-        """
-        Args:
-            model: with `set_progress(done)`; without DistributedDataParallel, which would hide it.
-        """
-        self.set_progress = cast(Callable[[float], None], model.set_progress)
-
-    def before_step(self) -> None:
-        self.set_progress(self.trainer.iter / self.trainer.max_iter)
 
 
 class LearningRateHook(HookBase):

@@ -23,7 +23,6 @@ from hdetr_d2.engine.hooks import (
     EvaluationHook,
     ForgetHook,
     LearningRateHook,
-    ProgressHook,
     is_evaluated,
 )
 from hdetr_d2.engine.optim import OptimizerState
@@ -84,7 +83,7 @@ def do_train(cfg: DictConfig, *, resume: bool) -> None:
     trainer.register_hooks(
         [
             hooks.CallbackHook(before_train=lambda _: take_folder(cfg, fresh=not goes_on)),
-            *build_hooks(cfg, model, evaluated, evaluation, optimizer, checkpointer, start),
+            *build_hooks(cfg, evaluated, evaluation, optimizer, checkpointer, start),
         ]
     )
     trainer.train(start, cfg.train.max_iter)
@@ -92,7 +91,6 @@ def do_train(cfg: DictConfig, *, resume: bool) -> None:
 
 def build_hooks(
     cfg: DictConfig,
-    model: nn.Module,
     evaluated: nn.Module,
     evaluation: Evaluation,
     optimizer: Optimizer,
@@ -110,7 +108,6 @@ def build_hooks(
     writers = build_writing(cfg, start) if comm.is_main_process() else []
     return [
         hooks.IterationTimer(),
-        ProgressHook(model),
         LearningRateHook(optimizer, build(cfg, "lr_multiplier")),
         CheckpointHook(
             checkpointer,

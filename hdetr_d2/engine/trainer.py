@@ -21,6 +21,7 @@ from hdetr_d2.engine.ddp import undistributed
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.empty_steps import TARGETS, EmptySteps
+from hdetr_d2.structures import Step
 from hdetr_d2.utils.distributed import mean_over_processes
 from hdetr_d2.utils.observation import Observer
 from hdetr_d2.utils.timing import StepTimer, section
@@ -39,8 +40,7 @@ def seed_step(seed: int, iteration: int, rank: int) -> None:
 
 
 class Trainer(TrainerBase):
-    """Trains a model whose `forward(batch, num_targets=..., share=...)` returns a dict of weighted
-    losses.
+    """Trains a model whose `forward(batch, step)` returns a dict of weighted losses.
 
     A step goes over `accumulate` micro-batches. The losses of each are divided by the ground truths
     of the whole step (all micro-batches, averaged over the processes), and means count by the share
@@ -137,12 +137,13 @@ class Trainer(TrainerBase):
         """
         count = sum(len(item["instances"]) for batch in batches for item in batch)
         images = sum(len(batch) for batch in batches)
-        num_targets = mean_over_processes(torch.full((), float(count), device=self.device))
-        total: dict[str, Tensor] = {TARGETS: num_targets}
+        ground_truths = mean_over_processes(torch.full((), float(count), device=self.device))
+        total: dict[str, Tensor] = {TARGETS: ground_truths}
         observed = []
         for index, batch in enumerate(batches):
+            step = Step(ground_truths, len(batch) / images, self.iter / self.max_iter)
             with self._communication(last=index == len(batches) - 1):
-                metrics, seen = self._add_gradient(batch, num_targets, len(batch) / images)
+                metrics, seen = self._add_gradient(batch, step)
             observed.append(seen)
             for name, value in metrics.items():
                 total[name] = total.get(name, 0) + value
@@ -150,18 +151,18 @@ class Trainer(TrainerBase):
         return total, observed
 
     def _add_gradient(
-        self, batch: Batch, num_targets: Tensor, share: float
+        self, batch: Batch, step: Step
     ) -> tuple[dict[str, Tensor], bad_costs.Observed]:
         """The same of one micro-batch."""
         with section("forward"), self.precision.autocast(), Observer() as observer:
-            losses = self.model(batch, num_targets=num_targets, share=share)
+            losses = self.model(batch, step)
         loss = torch.stack([*losses.values()]).sum()
         counts = bad_costs.count(observer.seen, self.device)
         with section("backward"):
             self.scaler.scale(bad_costs.spoil(loss, counts)).backward()
         # Metrics are averaged over processes, but what is counted is summed.
         counted = zip(bad_costs.METRICS, counts * comm.get_world_size(), strict=True)
-        means = {name: value * share for name, value in observer.means.items()}
+        means = {name: value * step.share for name, value in observer.means.items()}
         metrics = {**losses, "total_loss": loss, **dict(counted), **means}
         return {name: value.detach() for name, value in metrics.items()}, observer.seen
 
@@ -211,10 +212,10 @@ class Trainer(TrainerBase):
             for name, value in metrics.items():
                 self.storage.put_scalar(name, value, **options)
 
-    def _look_for_objects(self, record: StepRecord, num_targets: float) -> None:
+    def _look_for_objects(self, record: StepRecord, ground_truths: float) -> None:
         images = comm.get_world_size() * sum(map(len, record.image_ids))
         is_last = self.start_iter == 0 and record.iteration + 1 == self.max_iter
-        self._empty_steps.look(num_targets, images, is_last=is_last)
+        self._empty_steps.look(ground_truths, images, is_last=is_last)
 
 
 def peak_memory(device: torch.device) -> float:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from hdetr_d2.ops import ClassCost, FocalCost, sigmoid_focal_loss
+from hdetr_d2.structures import Output, Step
 
 
 class ClassLoss(nn.Module, ABC):
@@ -36,18 +37,16 @@ class ClassLoss(nn.Module, ABC):
         """
         return logits
 
-    def normaliser(self, labels: Tensor, targets: Tensor, parts: float) -> Tensor:
-        """What the loss of each layer is divided by, `Tensor[L]`.
+    def normaliser(self, labels: Tensor, output: Output, step: Step) -> Tensor:
+        """What the loss of each layer is divided by, `Tensor[L]`: of a loss that is a mean, see
+        `Output.weight_of_mean`.
 
         Args:
             labels: `Tensor[L, B, Q]` as in `forward`.
-            targets: `Tensor[L]`, how many targets the step has for the group, at least 1: the
-                answer for losses that are sums.
-            parts: for losses that are means: how much one over these labels counts. It is the
-                number of blocks where these are summed, times the share that these images have in
-                the step.
+            output: that the labels are of.
+            step: that the images are of.
         """
-        return targets
+        return output.normaliser(step)
 
     @property
     @abstractmethod

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hdetr_d2.losses.class_losses import ClassLoss
 from hdetr_d2.ops import box_cxcywh_to_xyxy, box_iou, generalized_box_iou
-from hdetr_d2.structures import Assignment, Output
+from hdetr_d2.structures import Assignment, Output, Step
 
 _NEUTRAL = 0.5
 """All four numbers of the box that stands on both sides where a query has no target."""
@@ -31,25 +31,21 @@ class Criterion(nn.Module):
             )
         self.weights = dict(weights)
 
-    def forward(
-        self, output: Output, assignment: Assignment, num_targets: Tensor, share: float = 1.0
-    ) -> dict[str, Tensor]:
+    def forward(self, output: Output, assignment: Assignment, step: Step) -> dict[str, Tensor]:
         """Weighted losses of a group by name: `loss_class`, then the group, then the layer (none
         for the last).
 
         Args:
             output: of a group with L layers.
             assignment: `Tensor[L, B, Q]`.
-            num_targets: 0-d, ground truths of the whole step, averaged over processes.
-            share: the part that these images have in those of the step in this process.
+            step: that these images are of.
         """
-        targets = output.assigner.normaliser(num_targets, share).clamp(min=1)
-        parts = share * (output.blocks if output.assigner.sums_blocks else 1)
+        of_boxes = output.normaliser(step)
         matched = Matched(output, assignment)
         normalisers = {
-            "class": self.class_loss.normaliser(matched.labels, targets, parts),
-            "bbox": targets,
-            "giou": targets,
+            "class": self.class_loss.normaliser(matched.labels, output, step),
+            "bbox": of_boxes,
+            "giou": of_boxes,
         }
         sums = {
             "class": self.loss_class(matched),

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hdetr_d2.losses.class_losses import ClassLoss
 from hdetr_d2.ops import ClassCost
-from hdetr_d2.structures import NO_LOSS
+from hdetr_d2.structures import NO_LOSS, Output, Step
 
 _ABSENT = -1e4
 """A logit so low that the loss of an absent class and its gradient are exactly 0 in every dtype."""
@@ -70,8 +70,8 @@ class FederatedLoss(ClassLoss):
     def confidence(self, logits: Tensor) -> Tensor:
         return self.loss.confidence(logits)
 
-    def normaliser(self, labels: Tensor, targets: Tensor, parts: float) -> Tensor:
-        return self.loss.normaliser(labels, targets, parts)
+    def normaliser(self, labels: Tensor, output: Output, step: Step) -> Tensor:
+        return self.loss.normaliser(labels, output, step)
 
     @property
     def matching_cost(self) -> ClassCost:

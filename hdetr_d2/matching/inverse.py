@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 
-def queries_of_targets(assignment: Tensor, num_targets: int) -> tuple[Tensor, Tensor]:
+def queries_of_targets(assignment: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """The query of each target; of a target that takes several, the first one.
 
     Args:
         assignment: `Tensor[B, Q]`, one layer of an `Assignment`.
-        num_targets: G, padding included.
+        length: of the padded targets, G, padding included.
 
     Returns:
         `Tensor[B, G]` int64, and `Tensor[B, G]` bool, whether a query learns the target; where none
@@ -17,8 +17,8 @@ def queries_of_targets(assignment: Tensor, num_targets: int) -> tuple[Tensor, Te
     """
     batch, queries = assignment.shape
     # Queries without a target meet in a place of their own behind the others.
-    place = torch.where(assignment >= 0, assignment, num_targets)
+    place = torch.where(assignment >= 0, assignment, length)
     order = torch.arange(queries, device=assignment.device).expand(batch, -1)
-    first = order.new_full((batch, num_targets + 1), queries)
-    first = first.scatter_reduce(1, place, order, "amin")[:, :num_targets]
+    first = order.new_full((batch, length + 1), queries)
+    first = first.scatter_reduce(1, place, order, "amin")[:, :length]
     return first.clamp(max=queries - 1), first < queries

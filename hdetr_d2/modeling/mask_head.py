@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hdetr_d2.layers import AttentionMaps
 from hdetr_d2.losses import MaskLoss
 from hdetr_d2.matching import queries_of_targets
-from hdetr_d2.structures import Assignment, Maps, Output
+from hdetr_d2.structures import Assignment, Maps, Output, Step
 
 
 class MaskHead(nn.Module):
@@ -96,7 +96,7 @@ class MaskHead(nn.Module):
         return full[..., : size[0], : size[1]]
 
     def losses(
-        self, output: Output, assignment: Assignment, maps: Maps, num_targets: Tensor
+        self, output: Output, assignment: Assignment, maps: Maps, step: Step
     ) -> dict[str, Tensor]:
         """The losses `loss_mask` and `loss_dice` of the main group's last layer.
 
@@ -107,7 +107,7 @@ class MaskHead(nn.Module):
         Args:
             output: of the group; its predictions have states, its targets masks.
             assignment: `Tensor[L, B, Q]`.
-            num_targets: 0-d, ground truths of the whole step, averaged over processes.
+            step: that these images are of.
         """
         states, masks = output.predictions.states, output.targets.masks
         assert states is not None and masks is not None
@@ -115,4 +115,4 @@ class MaskHead(nn.Module):
         states = states.gather(1, index[..., None].expand(-1, -1, states.shape[-1]))
         logits = self.upsample(self(states, maps), maps, (masks.shape[-2], masks.shape[-1]))
         losses = self.loss(logits, masks, taken & output.targets.valid)
-        return {name: value / num_targets.clamp(min=1) for name, value in losses.items()}
+        return {name: value / step.ground_truths.clamp(min=1) for name, value in losses.items()}

@@ -31,9 +31,9 @@ from hdetr_d2.structures import (
     Predictions,
     Queries,
     QueryGroup,
+    Step,
     Targets,
 )
-from hdetr_d2.utils.distributed import mean_over_processes
 from hdetr_d2.utils.timing import section
 
 PROPOSALS = "enc"
@@ -134,7 +134,6 @@ class DETR(nn.Module):
                 if (num := scheme.slots(query_selection.slots.num))
             }
         )
-        self.progress = 0.0
         freeze_parameters(self, freeze)
         check_precision(self)
 
@@ -152,12 +151,6 @@ class DETR(nn.Module):
     def device(self) -> torch.device:
         return self.preprocessing.mean.device
 
-    def set_progress(self, done: float) -> None:
-        """Tells the schemes which part of the training is done, in [0, 1]."""
-        self.progress = done
-        for scheme in self.schemes:
-            scheme.at_progress(done)
-
     def class_head_keys(self) -> list[str]:
         """The parameters that depend on the classes of the data."""
         return [name for name, _ in self.named_parameters() if ".class_heads." in name]
@@ -171,10 +164,7 @@ class DETR(nn.Module):
         return ["scheme_slots"] if self.detector is not None else ["schemes", "scheme_slots"]
 
     def forward(
-        self,
-        batched_inputs: Sequence[dict],
-        num_targets: Tensor | None = None,
-        share: float = 1.0,
+        self, batched_inputs: Sequence[dict], step: Step | None = None
     ) -> dict[str, Tensor] | list[dict]:
         """Losses in training, detections in evaluation.
 
@@ -183,9 +173,8 @@ class DETR(nn.Module):
                 and "width" of the original image, and "outline" (see `Outline`) where it does not
                 fill "image" from edge to edge; in training "instances" with `gt_boxes` and
                 `gt_classes`, for a mask head also `gt_masks`.
-            num_targets: 0-d, the ground truths of the whole optimizer step, averaged over
-                processes; by default those of this batch.
-            share: the part that this batch has in the images of the optimizer step in this process.
+            step: that this batch is of; by default it is the whole of one, at the beginning of
+                the training.
 
         Returns:
             In training the weighted losses by name; else for each image {"instances": Instances}
@@ -199,7 +188,7 @@ class DETR(nn.Module):
             targets = Targets.from_inputs(
                 batched_inputs, self.num_classes, self.device, with_masks, maps.frames
             )
-            return self._losses(maps, targets, num_targets, share)
+            return self._losses(maps, targets, step or Step.of(targets))
         if self.detector is not None:
             return to_original_size(self.detector(self, maps), batched_inputs)
         predictions = self.predict(maps.memory)
@@ -230,33 +219,28 @@ class DETR(nn.Module):
         main = self._main_group(self.query_selection(memory).main)
         return self.decoder([main], memory)[0]
 
-    def _losses(
-        self, maps: Maps, targets: Targets, num_targets: Tensor | None, share: float
-    ) -> dict[str, Tensor]:
+    def _losses(self, maps: Maps, targets: Targets, step: Step) -> dict[str, Tensor]:
         memory = maps.memory
-        if num_targets is None:
-            num_targets = mean_over_processes(targets.counts.sum().float())
         selection = self.query_selection(memory, list(self.scheme_slots.values()))
         slots = dict(zip(self.scheme_slots, selection.extra, strict=True))
-        main = self._main_group(selection.main)
+        main = self._main_group(selection.main, step.progress)
         main.weight = math.prod(each.main_weight(slots.get(each.name)) for each in self.schemes)
         groups = [main]
         losses: dict[str, Tensor] = {}
         for scheme in self.schemes:
             added = scheme.contribute(
                 Context(
-                    targets,
-                    maps,
-                    main,
-                    slots.get(scheme.name),
-                    self.decoder.num_layers,
-                    self.progress,
-                    share,
-                    self.query_selection.embed_boxes,
+                    step=step,
+                    targets=targets,
+                    maps=maps,
+                    main=main,
+                    slots=slots.get(scheme.name),
+                    num_layers=self.decoder.num_layers,
+                    embed_boxes=self.query_selection.embed_boxes,
                 )
             )
             groups += added.groups
-            _add(losses, added.losses)
+            _add(losses, {name: loss * step.share for name, loss in added.losses.items()})
         outputs = [
             Output(group.name, predictions, targets, group.assigner, group.weight, group.blocks)
             for group, predictions in zip(groups, self.decoder(groups, memory), strict=True)
@@ -269,9 +253,9 @@ class DETR(nn.Module):
             assignments = self._assign(outputs)
         with section("loss"):
             for output, assignment in zip(outputs, assignments, strict=True):
-                _add(losses, self.criterion(output, assignment, num_targets, share))
+                _add(losses, self.criterion(output, assignment, step))
             if self.mask_head is not None:
-                _add(losses, self.mask_head.losses(outputs[0], assignments[0], maps, num_targets))
+                _add(losses, self.mask_head.losses(outputs[0], assignments[0], maps, step))
         return losses
 
     def _assign(self, outputs: Sequence[Output]) -> list[Assignment]:
@@ -284,10 +268,10 @@ class DETR(nn.Module):
             for o in outputs
         ]
 
-    def _main_group(self, queries: Queries) -> QueryGroup:
+    def _main_group(self, queries: Queries, progress: float = 0.0) -> QueryGroup:
         layers = self.decoder.num_layers
         setter = next((scheme for scheme in self.schemes if scheme.sets_capacity), Scheme())
-        capacity = tuple(setter.capacity(layer, layers, self.progress) for layer in range(layers))
+        capacity = tuple(setter.capacity(layer, layers, progress) for layer in range(layers))
         return QueryGroup("", queries, Match(capacity))
 
 

@@ -6,27 +6,25 @@ from dataclasses import dataclass, field
 from detectron2.structures import Instances
 from torch import Tensor, nn
 
-from hdetr_d2.structures import Maps, Queries, QueryGroup, Targets
+from hdetr_d2.structures import Maps, Queries, QueryGroup, Step, Targets
 
 
 @dataclass
 class Context:
     """What a scheme may look at when it adds to a training step.
 
-    targets: the ground truth. maps: of the backbone, the neck and the encoder. main: the main
-    group. slots: the queries that the selection made for this scheme's `slots()`, None without.
-    num_layers: decoder layers. progress: done part of the training, in [0, 1]. share: the part that
-    these images have in those of the optimizer step in this process. embed_boxes: the position that
-    the query selection gives queries at boxes, `QuerySelection.embed_boxes`.
+    step: that the images are of. targets: the ground truth. maps: of the backbone, the neck and the
+    encoder. main: the main group. slots: the queries that the selection made for this scheme's
+    `slots()`, None without. num_layers: decoder layers. embed_boxes: the position that the query
+    selection gives queries at boxes, `QuerySelection.embed_boxes`.
     """
 
+    step: Step
     targets: Targets
     maps: Maps
     main: QueryGroup
     slots: Queries | None
     num_layers: int
-    progress: float
-    share: float
     embed_boxes: Callable[[Tensor], Tensor | None]
 
     def reference_at(self, boxes: Tensor) -> Tensor | None:
@@ -39,7 +37,9 @@ class Context:
 
 @dataclass
 class Contribution:
-    """Query groups for the decoder, and losses of the scheme's own heads."""
+    """Query groups for the decoder, and losses of the scheme's own heads, as if these images were
+    the whole step.
+    """
 
     groups: list[QueryGroup] = field(default_factory=list)
     losses: dict[str, Tensor] = field(default_factory=dict)
@@ -83,9 +83,6 @@ class Scheme(nn.Module):
         `pred_boxes` (xyxy in pixels of the fed image), `scores` and `pred_classes` of each image.
         """
         return {}
-
-    def at_progress(self, done: float) -> None:
-        """Told by the trainer before every step: the done part of the training, in [0, 1]."""
 
 
 def check_at_least(least: int, **options: int) -> None:

@@ -16,6 +16,7 @@ from hdetr_d2.structures.outline import Outline
 from hdetr_d2.structures.predictions import Layers, Output, Predictions
 from hdetr_d2.structures.queries import AttentionBias, Queries, QueryGroup
 from hdetr_d2.structures.scaled_masks import ScaledMasks
+from hdetr_d2.structures.step import Step
 from hdetr_d2.structures.targets import Targets
 
 __all__ = [
@@ -36,5 +37,6 @@ __all__ = [
     "Queries",
     "QueryGroup",
     "ScaledMasks",
+    "Step",
     "Targets",
 ]

@@ -5,6 +5,7 @@ from typing import ClassVar, TypeAlias
 
 from torch import Tensor
 
+from hdetr_d2.structures.step import Step
 from hdetr_d2.utils.device import to_device
 from hdetr_d2.utils.distributed import mean_over_processes
 
@@ -32,14 +33,9 @@ class Match:
         """How often a ground truth counts in the normaliser of each layer."""
         return self.capacity
 
-    def normaliser(self, num_targets: Tensor, share: float) -> Tensor:
-        """What the losses of each layer are divided by where it is at least 1, `Tensor[L]`.
-
-        Args:
-            num_targets: 0-d, ground truths of the whole step, averaged over processes.
-            share: the part that the images at hand have in those of the step in this process.
-        """
-        return num_targets * to_device(self.targets_each(), num_targets)
+    def normaliser(self, step: Step) -> Tensor:
+        """What the losses of each layer are divided by where it is at least 1, `Tensor[L]`."""
+        return step.ground_truths * to_device(self.targets_each(), step.ground_truths)
 
 
 @dataclass
@@ -57,9 +53,9 @@ class Given:
     def targets_each(self) -> tuple[int, ...]:
         return (self.repeats,) * self.assignment.shape[0]
 
-    def normaliser(self, num_targets: Tensor, share: float) -> Tensor:
+    def normaliser(self, step: Step) -> Tensor:
         """See `Match.normaliser`."""
-        return (num_targets * self.repeats).expand(len(self.assignment))
+        return (step.ground_truths * self.repeats).expand(len(self.assignment))
 
 
 @dataclass
@@ -73,10 +69,10 @@ class Counted:
     sums_blocks: ClassVar[bool] = False
     assignment: Assignment
 
-    def normaliser(self, num_targets: Tensor, share: float) -> Tensor:
+    def normaliser(self, step: Step) -> Tensor:
         """See `Match.normaliser`; the rest of the step is taken to have as many as these images."""
-        positives = (self.assignment >= 0).sum((1, 2)).to(num_targets.dtype)
-        return mean_over_processes(positives) / share
+        positives = (self.assignment >= 0).sum((1, 2)).to(step.ground_truths.dtype)
+        return mean_over_processes(positives) / step.share
 
 
 Assigner: TypeAlias = Match | Given | Counted

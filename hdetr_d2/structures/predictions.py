@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.structures.assignment import Assigner
+from hdetr_d2.structures.step import Step
 from hdetr_d2.structures.targets import Targets
 
 
@@ -65,3 +66,13 @@ class Output:
     assigner: Assigner
     weight: float = 1.0
     blocks: int = 1
+
+    def normaliser(self, step: Step) -> Tensor:
+        """What sums over the queries of each layer are divided by, `Tensor[L]`, at least 1."""
+        return self.assigner.normaliser(step).clamp(min=1)
+
+    def weight_of_mean(self, step: Step) -> float:
+        """How much a mean over the queries counts: it is one over a part of the step, and over
+        several blocks.
+        """
+        return step.share * (self.blocks if self.assigner.sums_blocks else 1)

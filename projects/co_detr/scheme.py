@@ -83,7 +83,7 @@ class CollaborativeHeads(Scheme):
         for name, collaborator in self.collaborators.items():
             output = collaborator.head(pyramid, targets, self.draw)
             for kind, loss in output.losses.items():
-                added.losses[f"loss_{name}_{kind}"] = loss * context.share
+                added.losses[f"loss_{name}_{kind}"] = loss
             positives = pick_positives(output.candidates, self.draw, self.max_queries)
             added.groups.append(self._group(name, collaborator, positives, context))
         return added

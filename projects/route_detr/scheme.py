@@ -57,7 +57,8 @@ class RoutedBranch(Scheme):
         self.routers = nn.ModuleDict({str(layer): Router(sizes) for layer in routed})
 
     def contribute(self, context: Context) -> Contribution:
-        strength, weight = self.strength(context.progress), self.weight(context.progress)
+        done = context.step.progress
+        strength, weight = self.strength(done), self.weight(done)
         _observe(strength=strength, weight=weight, device=context.main.queries.content.device)
         group = QueryGroup(
             self.name,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.trainer import Trainer
+from hdetr_d2.structures import Step
 
 CPU = torch.device("cpu")
 
@@ -28,28 +29,23 @@ class Toy(nn.Module):
         self.counts: list[float] = []
         self.shares: list[float] = []
 
-    def set_progress(self, done: float) -> None:
-        self.progress.append(done)
-
     def class_head_keys(self) -> set[str]:
         return {"head"}
 
     def training_only_keys(self) -> set[str]:
         return {"slots"}
 
-    def forward(
-        self, batch: list[dict], num_targets: Tensor | None = None, share: float = 1.0
-    ) -> dict[str, Tensor]:
-        assert num_targets is not None
-        self.counts.append(float(num_targets))
-        self.shares.append(share)
+    def forward(self, batch: list[dict], step: Step) -> dict[str, Tensor]:
+        self.counts.append(float(step.ground_truths))
+        self.shares.append(step.share)
+        self.progress.append(step.progress)
         colours = torch.stack([item["image"].float().mean((1, 2)) for item in batch])
         weight = torch.tensor([float(len(item["instances"])) for item in batch])
         with torch.no_grad():
             self.norm(self.body(colours).repeat(2, 1))
         loss = (self.head(self.body(colours)).squeeze(1).square() * weight).sum()
         noise = self.noise * torch.randn(()) * self.head.weight.sum()
-        return {"loss_class": loss / num_targets, "loss_noise": noise}
+        return {"loss_class": loss / step.ground_truths, "loss_noise": noise}
 
 
 def item(number: int, objects: int, colour: float | None = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from hdetr_d2.engine.ddp import distribute
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.trainer import Trainer
+from hdetr_d2.structures import Step
 
 
 class OneWeight(nn.Module):
@@ -13,8 +14,8 @@ class OneWeight(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(()))
 
-    def forward(self, batch: list[dict], num_targets: Tensor, share: float) -> dict[str, Tensor]:
-        return {"loss_class": self.weight / num_targets.clamp(min=1)}
+    def forward(self, batch: list[dict], step: Step) -> dict[str, Tensor]:
+        return {"loss_class": self.weight / step.ground_truths.clamp(min=1)}
 
 
 def make_trainer(model: OneWeight, batches: list[list[dict]], **options: int) -> Trainer:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hdetr_d2.engine import bad_costs
 from hdetr_d2.errors import UserError
+from hdetr_d2.structures import Step
 from hdetr_d2.utils.observation import observe
 
 CPU = torch.device("cpu")
@@ -68,11 +69,11 @@ def make_observing(make_toy: Any) -> Any:
     """A detector that observes a bad L1 cost for every image of the number 77."""
 
     class Observing(make_toy):
-        def forward(self, batch: list[dict], **step: Any) -> dict:
+        def forward(self, batch: list[dict], step: Step) -> dict:
             bad = torch.tensor([item["image_id"] == 77 for item in batch])
             per_image = torch.stack([torch.zeros(len(bad)), 3.0 * bad, torch.zeros(len(bad))], -1)
             observe("matching/nonfinite/one2many", torch.stack([0 * per_image, per_image]))
-            return super().forward(batch, **step)
+            return super().forward(batch, step)
 
     return Observing
 

@@ -14,7 +14,6 @@ from hdetr_d2.engine.hooks import (
     EvaluationHook,
     ForgetHook,
     LearningRateHook,
-    ProgressHook,
 )
 from hdetr_d2.engine.schedule import StepDecay
 from hdetr_d2.visualization import read_metrics
@@ -35,14 +34,6 @@ def run(*parts: HookBase, start: int = 0, end: int = 10) -> Loop:
 
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-def test_progress_is_right_from_the_first_step_of_a_resumed_run() -> None:
-    model = nn.Module()
-    seen: list[float] = []
-    model.set_progress = seen.append
-    run(ProgressHook(model), start=7)
-    assert seen == [0.7, 0.8, 0.9]
 
 
 def test_every_group_follows_its_own_base_rate() -> None:

@@ -17,6 +17,7 @@ from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.empty_steps import TARGETS
 from hdetr_d2.engine.trainer import peak_memory, seed_step
 from hdetr_d2.errors import UserError
+from hdetr_d2.structures import Step
 from hdetr_d2.utils.observation import observe_mean
 
 
@@ -59,10 +60,10 @@ def test_a_mean_that_the_model_observes_is_logged(
     make_trainer: Any, make_toy: Any, accumulate: int
 ) -> None:
     class Observing(make_toy):  # type: ignore[misc]
-        def forward(self, batch: list[dict], **options: Any) -> dict[str, Tensor]:
+        def forward(self, batch: list[dict], step: Step) -> dict[str, Tensor]:
             numbers = [float(item["image_id"]) for item in batch]
             observe_mean("toy/number", torch.tensor(numbers).mean())
-            return super().forward(batch, **options)
+            return super().forward(batch, step)
 
     trainer = make_trainer(model=Observing(), accumulate=accumulate)
     trainer.train(0, 1)
@@ -87,6 +88,14 @@ def test_every_micro_batch_hears_of_the_targets_of_the_step(
     make_trainer(model=model, total=6, accumulate=3).train(0, 2)
     assert model.counts == [6.0] * 6  # images 0..5 and 6..11 have 0, 1, 2, 0, 1, 2 objects
     assert model.shares == [1 / 3] * 6
+
+
+def test_progress_is_right_from_the_first_step_of_a_resumed_run(
+    make_trainer: Any, make_toy: Any
+) -> None:
+    model = make_toy()
+    make_trainer(model=model).train(7, 10)
+    assert model.progress == [0.7, 0.8, 0.9]
 
 
 def test_a_resumed_training_is_the_same_to_the_bit(make_trainer: Any, make_toy: Any) -> None:
@@ -119,9 +128,9 @@ def test_a_resumed_training_is_the_same_to_the_bit(make_trainer: Any, make_toy: 
 
 def test_bfloat16_trains_on_the_cpu(make_trainer: Any, make_toy: Any) -> None:
     class Watching(make_toy):
-        def forward(self, batch: list[dict], **step: Any) -> dict:
+        def forward(self, batch: list[dict], step: Step) -> dict:
             assert self.head(torch.ones(1, 4)).dtype is torch.bfloat16
-            return super().forward(batch, **step)
+            return super().forward(batch, step)
 
     model = Watching()
     before = weights(model)
@@ -187,7 +196,7 @@ class Sloping(nn.Module):
         self.weight = nn.Parameter(torch.ones(()))
         self.slope = slope
 
-    def forward(self, batch: list[dict], **step: Any) -> dict[str, Tensor]:
+    def forward(self, batch: list[dict], step: Step) -> dict[str, Tensor]:
         through = (self.weight - self.weight.detach()).half() * self.slope  # 0
         return {"loss_class": 1 + through.float()}
 
@@ -245,10 +254,8 @@ def test_images_without_objects_do_not_divide_by_zero(make_trainer: Any, make_it
             super().__init__()
             self.w = nn.Parameter(torch.ones(()))
 
-        def forward(
-            self, batch: list[dict], num_targets: Tensor, share: float
-        ) -> dict[str, Tensor]:
-            return {"loss_class": self.w / num_targets.clamp(min=1)}
+        def forward(self, batch: list[dict], step: Step) -> dict[str, Tensor]:
+            return {"loss_class": self.w / step.ground_truths.clamp(min=1)}
 
     model = Plain()
     batches = [[make_item(1, 0)], [make_item(2, 1)]]

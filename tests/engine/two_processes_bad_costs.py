@@ -14,14 +14,15 @@ from torch import Tensor
 
 from hdetr_d2.engine.launch import launch
 from hdetr_d2.errors import UserError
+from hdetr_d2.structures import Step
 from hdetr_d2.utils.observation import observe
 
 
 class Observing(OneWeight):
-    def forward(self, batch: list[dict], num_targets: Tensor, share: float) -> dict[str, Tensor]:
+    def forward(self, batch: list[dict], step: Step) -> dict[str, Tensor]:
         bad = torch.tensor([item["image_id"] == 77 for item in batch])
         observe("matching/nonfinite/main", bad[None, :, None] * torch.tensor([1, 0, 0]))
-        return super().forward(batch, num_targets, share)
+        return super().forward(batch, step)
 
 
 class Batches(list):

@@ -1,5 +1,7 @@
 """The criterion by hand, and against a loop over images, layers and queries."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from hdetr_d2.structures import (
     Match,
     Output,
     Predictions,
+    Step,
     Targets,
 )
 
@@ -37,7 +40,7 @@ def make_predictions(layers: int, queries: int, classes: int = 4) -> Predictions
     return Predictions(logits, boxes)
 
 
-def losses_by_loops(output: Output, assignment: Tensor, num_targets: float) -> dict[str, Tensor]:
+def losses_by_loops(output: Output, assignment: Tensor, ground_truths: float) -> dict[str, Tensor]:
     """What the losses mean, query by query, on one-hot targets."""
     predictions, targets = output.predictions, output.targets
     layers, images, queries = assignment.shape
@@ -67,7 +70,7 @@ def losses_by_loops(output: Output, assignment: Tensor, num_targets: float) -> d
         suffix = f"_{output.name}" if output.name else ""
         suffix += f"_{layer}" if layer < layers - 1 else ""
         for kind, value in sums.items():
-            scale = output.weight * WEIGHTS[kind] / max(1.0, num_targets * repeats)
+            scale = output.weight * WEIGHTS[kind] / max(1.0, ground_truths * repeats)
             losses[f"loss_{kind}{suffix}"] = scale * value
     return losses
 
@@ -83,7 +86,8 @@ def test_by_hand():
         torch.ones(1, 1, dtype=torch.bool),
     )
     output = Output("", predictions, targets, Match((1,)))
-    losses = make_criterion(ONES)(output, torch.tensor([[[0, BACKGROUND]]]), torch.tensor(1.0))
+    assignment = torch.tensor([[[0, BACKGROUND]]])
+    losses = make_criterion(ONES)(output, assignment, Step(torch.tensor(1.0)))
     # One positive and one negative at p = 1/2. The boxes share 0.1 x 0.2 of 0.3 x 0.2, no gap.
     assert losses["loss_class"].item() == pytest.approx((1 / 16 + 3 / 16) * 0.693147, rel=1e-5)
     assert losses["loss_bbox"].item() == pytest.approx(0.1, rel=1e-5)
@@ -100,7 +104,7 @@ def test_against_loops(name: str, assigner: Match | None, weight: float):
     assignment = torch.randint(NO_LOSS, 3, (3, 2, 7))
     assignment[:, 1].clamp_(max=0)
     output = Output(name, predictions, targets, assigner or Given(assignment, 5), weight)
-    losses = make_criterion()(output, assignment, torch.tensor(4.0))
+    losses = make_criterion()(output, assignment, Step(torch.tensor(4.0)))
     expected = losses_by_loops(output, assignment, 4.0)
     assert set(losses) == set(expected)
     for key, value in losses.items():
@@ -120,23 +124,22 @@ def test_names_of_layers_and_groups():
         ("one2many", ["loss_class_one2many_0", "loss_class_one2many"]),
     ]:
         output = Output(group, make_predictions(2, 3), targets, Match((1, 1)))
-        losses = make_criterion()(output, assignment, torch.tensor(2.0))
+        losses = make_criterion()(output, assignment, Step(torch.tensor(2.0)))
         assert [key for key in losses if "class" in key] == names
     output = Output("enc", make_predictions(1, 3), targets, Match((1,)))
-    losses = make_criterion()(output, assignment[:1], torch.tensor(2.0))
+    losses = make_criterion()(output, assignment[:1], Step(torch.tensor(2.0)))
     assert list(losses) == ["loss_class_enc", "loss_bbox_enc", "loss_giou_enc"]
 
 
-@pytest.mark.parametrize(("num_targets", "repeats", "divisor"), [(3, 1, 3), (3, 6, 18), (0, 6, 1)])
+@pytest.mark.parametrize(("there", "repeats", "divisor"), [(3, 1, 3), (3, 6, 18), (0, 6, 1)])
 def test_the_normaliser_counts_every_repetition_and_is_at_least_one(
-    num_targets: int, repeats: int, divisor: int
+    there: int, repeats: int, divisor: int
 ):
     output = Output("", make_predictions(1, 4), make_targets([2, 1]), Match((repeats,)))
     assignment = torch.zeros(1, 2, 4, dtype=torch.int64)
-    losses = make_criterion()(output, assignment, torch.tensor(float(num_targets)))
-    whole = make_criterion()(
-        Output("", output.predictions, output.targets, Match((1,))), assignment, torch.tensor(1.0)
-    )
+    losses = make_criterion()(output, assignment, Step(torch.tensor(float(there))))
+    once = replace(output, assigner=Match((1,)))
+    whole = make_criterion()(once, assignment, Step(torch.tensor(1.0)))
     for key, value in losses.items():
         torch.testing.assert_close(value, whole[key] / divisor)
 
@@ -145,7 +148,7 @@ def test_a_batch_without_objects_learns_background_only():
     predictions, targets = make_predictions(2, 5), make_targets([0, 0])
     assignment = torch.full((2, 2, 5), BACKGROUND)
     output = Output("", predictions, targets, Match((1, 1)))
-    losses = make_criterion()(output, assignment, torch.tensor(0.0))
+    losses = make_criterion()(output, assignment, Step(torch.tensor(0.0)))
     sum(losses.values()).backward()
     assert losses["loss_class"] > 0
     for key in ("loss_bbox", "loss_giou", "loss_bbox_0", "loss_giou_0"):
@@ -160,7 +163,7 @@ def test_unmatched_boxes_have_no_say_even_if_they_are_broken():
         predictions.boxes[0, 0, 1:] = torch.tensor([[float("nan")] * 4, [float("inf")] * 4])
     assignment = torch.tensor([[[0, BACKGROUND, NO_LOSS], [0, BACKGROUND, NO_LOSS]]])
     output = Output("", predictions, targets, Match((1,)))
-    losses = make_criterion()(output, assignment, torch.tensor(2.0))
+    losses = make_criterion()(output, assignment, Step(torch.tensor(2.0)))
     sum(losses.values()).backward()
     assert all(value.isfinite() for value in losses.values())
     assert predictions.boxes.grad.isfinite().all()
@@ -172,7 +175,7 @@ def test_a_perfect_prediction_has_no_box_loss():
     predictions = Predictions(torch.zeros(1, 2, 2, 4), targets.boxes[None].clone())
     output = Output("", predictions, targets, Match((1,)))
     assignment = torch.tensor([[[0, 1], [0, 1]]])
-    losses = make_criterion()(output, assignment, torch.tensor(4.0))
+    losses = make_criterion()(output, assignment, Step(torch.tensor(4.0)))
     assert losses["loss_bbox"].item() == 0.0
     assert losses["loss_giou"].item() == pytest.approx(0.0, abs=1e-6)
 
@@ -180,7 +183,7 @@ def test_a_perfect_prediction_has_no_box_loss():
 def test_no_queries():
     output = Output("dn", make_predictions(2, 0), make_targets([1, 2]), Match((1, 1)))
     empty = torch.zeros(2, 2, 0, dtype=torch.int64)
-    losses = make_criterion()(output, empty, torch.tensor(3.0))
+    losses = make_criterion()(output, empty, Step(torch.tensor(3.0)))
     assert {value.item() for value in losses.values()} == {0.0}
     sum(losses.values()).backward()
 
@@ -190,7 +193,7 @@ def test_sixteen_bit_predictions_have_float32_losses():
     half = Predictions(predictions.logits.bfloat16(), predictions.boxes.bfloat16())
     targets, assignment = make_targets([2, 1]), torch.tensor([[[0, 1, -1, -1], [-1, -1, 0, -1]]])
     output = Output("", half, targets, Match((1,)))
-    for value in make_criterion()(output, assignment, torch.tensor(3.0)).values():
+    for value in make_criterion()(output, assignment, Step(torch.tensor(3.0))).values():
         assert value.dtype == torch.float32
         assert value.isfinite()
 

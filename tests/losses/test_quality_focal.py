@@ -14,6 +14,7 @@ from hdetr_d2.structures import (
     Match,
     Output,
     Predictions,
+    Step,
     Targets,
 )
 
@@ -104,7 +105,7 @@ def test_the_criterion_tells_how_well_the_boxes_fit(federated: bool):
         weights={"class": 1.0, "bbox": 0.0, "giou": 0.0},
     )
     output = Output("", predictions, targets, Match((1,)))
-    losses = criterion(output, torch.tensor([[[0, BACKGROUND]]]), torch.tensor(1.0))
+    losses = criterion(output, torch.tensor([[[0, BACKGROUND]]]), Step(torch.tensor(1.0)))
     assert losses["loss_class"].item() == pytest.approx(0.25 * math.log(2))
     sum(losses.values()).backward()
     assert not predictions.boxes.grad.any()  # the class loss does not teach boxes

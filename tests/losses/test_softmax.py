@@ -16,6 +16,7 @@ from hdetr_d2.structures import (
     Match,
     Output,
     Predictions,
+    Step,
     Targets,
 )
 
@@ -36,8 +37,8 @@ def mean_by_loops(logits: Tensor, labels: Tensor, no_object_weight: float) -> li
 
 
 def mean(loss: SoftmaxLoss, logits: Tensor, labels: Tensor) -> Tensor:
-    targets = torch.full((len(labels),), 7.0)
-    return loss(logits, labels) / loss.normaliser(labels, targets, 1.0)
+    whole, step = group(labels.new_zeros(1))[0], Step(torch.tensor(7.0))
+    return loss(logits, labels) / loss.normaliser(labels, whole, step)
 
 
 def test_by_hand() -> None:
@@ -118,7 +119,7 @@ def class_loss(output: Output, assignment: Tensor, share: float = 1.0) -> Tensor
     criterion = Criterion(
         class_loss=SoftmaxLoss(), weights={"class": 3.0, "bbox": 1.0, "giou": 1.0}
     )
-    return criterion(output, assignment, torch.tensor(2.0), share)["loss_class"]
+    return criterion(output, assignment, Step(torch.tensor(2.0), share))["loss_class"]
 
 
 def test_the_number_of_targets_does_not_matter_and_the_share_does() -> None:
@@ -150,5 +151,5 @@ def test_blocks_that_know_their_targets_are_averaged(blocks: int) -> None:
         criterion = Criterion(
             class_loss=SoftmaxLoss(), weights={"class": 3.0, "bbox": 1.0, "giou": 1.0}
         )
-        loss = criterion(output, copies, torch.tensor(2.0), 0.5)["loss_class_dn"]
+        loss = criterion(output, copies, Step(torch.tensor(2.0), 0.5))["loss_class_dn"]
         torch.testing.assert_close(loss, expected / 2)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from hdetr_d2.losses import MaskLoss
 from hdetr_d2.modeling import MaskHead
-from hdetr_d2.structures import BACKGROUND, Maps, Match, Memory, Output, Predictions, Targets
+from hdetr_d2.structures import BACKGROUND, Maps, Match, Memory, Output, Predictions, Step, Targets
 
 SIZE = (60, 44)
 MASKS = "common/models/deformable_detr_pp_masks.py"
@@ -70,7 +70,7 @@ def test_logits_in_pixels_are_those_of_the_padded_images_cut():
     assert torch.equal(head.upsample(logits, maps, (50, 40)), whole[..., :50, :40])
 
 
-def losses_of(head, maps, states, assignment, counts, num_targets=4.0, weight=1.0):
+def losses_of(head, maps, states, assignment, counts, ground_truths=4.0, weight=1.0):
     torch.manual_seed(1)
     masks = torch.rand(2, 2, 50, 44) > 0.5
     valid = torch.arange(2) < torch.tensor(counts)[:, None]
@@ -78,7 +78,7 @@ def losses_of(head, maps, states, assignment, counts, num_targets=4.0, weight=1.
     predictions = Predictions(torch.zeros(2, 2, 5, 3), torch.zeros(2, 2, 5, 4), states)
     output = Output("", predictions, targets, Match((1, 1)), weight)
     assignment = torch.stack([torch.full_like(assignment, BACKGROUND), assignment])
-    return head.losses(output, assignment, maps, torch.tensor(num_targets)), masks
+    return head.losses(output, assignment, maps, Step(torch.tensor(ground_truths))), masks
 
 
 def test_losses_are_those_of_the_matched_queries_of_the_last_layer():
@@ -105,8 +105,8 @@ def test_only_the_first_of_several_queries_of_a_target_gives_its_mask():
 def test_the_normaliser_counts_and_the_part_of_the_main_group_does_not():
     head, maps, states = make_head(), make_maps(), torch.randn(2, 5, 32)
     assignment = torch.tensor([[0, 1, -1, -1, -1], [0, -1, -1, -1, -1]])
-    whole, _ = losses_of(head, maps, states, assignment, [2, 1], num_targets=1.0)
-    part, _ = losses_of(head, maps, states, assignment, [2, 1], num_targets=8.0, weight=0.5)
+    whole, _ = losses_of(head, maps, states, assignment, [2, 1], ground_truths=1.0)
+    part, _ = losses_of(head, maps, states, assignment, [2, 1], ground_truths=8.0, weight=0.5)
     for name in whole:
         torch.testing.assert_close(whole[name], 8 * part[name])
 

@@ -12,7 +12,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.modeling import SchemeDetector
 from hdetr_d2.modeling.postprocessing import BestPairs
 from hdetr_d2.schemes import Contribution, OneToOne, Scheme
-from hdetr_d2.structures import Match, QueryGroup
+from hdetr_d2.structures import Match, QueryGroup, Step
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MODELS = sorted(
@@ -118,7 +118,7 @@ def test_the_padding_of_a_batch_is_said_to_the_encoder(tiny_model, make_batch):
 
 def test_losses_are_divided_by_the_given_number_of_targets(tiny_model, make_batch):
     model, batch = tiny_model(), make_batch([3, 1])
-    own, given = model(batch), model(batch, num_targets=torch.tensor(8.0))
+    own, given = model(batch), model(batch, Step(torch.tensor(8.0)))
     for name in own:
         torch.testing.assert_close(own[name], 2 * given[name])
 
@@ -128,8 +128,8 @@ def test_losses_are_those_of_the_sum_of_micro_batches(tiny_model, make_batch, pa
     # GroupNorm and no dropout: images do not know of each other.
     model, batch = tiny_model(path, encoder__sizes__dropout=0.0), make_batch([2, 2])
     whole = sum(model(batch).values())
-    step = {"num_targets": torch.tensor(4.0), "share": 0.5}
-    parts = sum(sum(model([item], **step).values()) for item in batch)
+    half = Step(torch.tensor(4.0), share=0.5)
+    parts = sum(sum(model([item], half).values()) for item in batch)
     torch.testing.assert_close(whole, parts, rtol=1e-5, atol=0)
 
 

@@ -24,7 +24,7 @@ from hdetr_d2.engine.trainer import Trainer
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.modeling.backbone import timm_backbone
 from hdetr_d2.ops.extension import is_defined, why_no_kernel
-from hdetr_d2.structures import Targets
+from hdetr_d2.structures import Step, Targets
 from hdetr_d2.utils.observation import Observer
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -88,11 +88,11 @@ def step(tiny_model: Any, path: str, scheme: str | None, device: str) -> None:
         labels, boxes = torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, 4, 4)
         masks = torch.zeros(2, 4, 64, 96, dtype=torch.bool)
         targets = Targets(labels, boxes, torch.ones(2, 4, dtype=torch.bool), masks)
-        num_targets = torch.ones(())
+        step = Step(torch.ones(()))
     batch = [{"image": torch.zeros(3, 64, side, dtype=torch.uint8)} for side in (96, 64)]
     with pytest.MonkeyPatch.context() as patch, NoWaits(), Observer() as observer:
         patch.setattr(Targets, "from_inputs", lambda *args: targets)
-        losses = model(batch, num_targets=num_targets)
+        losses = model(batch, step)
         loss = torch.stack([*losses.values()]).sum()
         loss = bad_costs.spoil(loss, bad_costs.count(observer.seen, model.device))
         if device == "cpu":

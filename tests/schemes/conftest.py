@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 from torch import Tensor, nn
 
-from hdetr_d2.structures import Assignment, Output
+from hdetr_d2.structures import Assignment, Output, Step
 
 
 class Matched(NamedTuple):
@@ -14,14 +14,14 @@ class Matched(NamedTuple):
     assignment: Assignment
 
 
-class Step(NamedTuple):
+class Trained(NamedTuple):
     """The weighted losses of a step, and every group by its name in them."""
 
     losses: dict[str, Tensor]
     groups: dict[str, Matched]
 
 
-def run_step(model: nn.Module, batch: list[dict]) -> Step:
+def run_step(model: nn.Module, batch: list[dict], step: Step | None = None) -> Trained:
     groups = {}
 
     def remember(matcher: nn.Module, args: tuple, answers: list[Assignment]) -> None:
@@ -29,14 +29,14 @@ def run_step(model: nn.Module, batch: list[dict]) -> Step:
             groups[output.name] = Matched(output, assignment)
 
     handle = model.matcher.register_forward_hook(remember)
-    losses = model(batch)
+    losses = model(batch, step)
     handle.remove()
-    return Step(losses, groups)
+    return Trained(losses, groups)
 
 
 @pytest.fixture
-def step() -> Callable[[nn.Module, list[dict]], Step]:
-    """`step(model, batch).groups["one2many"].assignment`."""
+def train_step() -> Callable[..., Trained]:
+    """`train_step(model, batch, step).groups["one2many"].assignment`."""
     return run_step
 
 

@@ -160,7 +160,6 @@ def test_blocks_see_only_what_their_group_says(tiny_model, make_batch, nodes):
 def test_capacity_is_a_positive_number_at_any_time(tiny_model, name):
     (scheme,) = tiny_model(schemes=[NODES[name]]).schemes
     for done in (0.0, 0.5, 1.0):
-        scheme.at_progress(done)
         assert all(scheme.capacity(layer, 6, done) >= 1 for layer in range(6))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hdetr_d2.schemes import CentreNoise, Context, ContrastiveNoise, Denoising
-from hdetr_d2.structures import Match, Queries, QueryGroup, Targets
+from hdetr_d2.structures import Match, Queries, QueryGroup, Step, Targets
 
 TARGETS = Targets(
     labels=torch.tensor([[2, 0], [1, 0]]),
@@ -30,7 +30,15 @@ def contribute(scheme, targets=TARGETS, *, reference=4, embed_boxes=lambda boxes
     """The group of the scheme beside main queries with references of so many numbers."""
     places = torch.rand(2, 5, reference) if reference else None
     main = QueryGroup("", Queries(torch.randn(2, 5, 4), None, places), Match((1, 1)))
-    context = Context(targets, None, main, None, 2, 0.0, 1.0, embed_boxes)
+    context = Context(
+        step=Step.of(targets),
+        targets=targets,
+        maps=None,
+        main=main,
+        slots=None,
+        num_layers=2,
+        embed_boxes=embed_boxes,
+    )
     (group,) = scheme.contribute(context).groups
     return group
 

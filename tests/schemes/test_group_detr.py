@@ -12,9 +12,9 @@ NODE = {"_target_": "hdetr_d2.schemes.GroupDETR", "groups": 4}
 
 @pytest.mark.parametrize("counts", [[3, 1], [2, 0], [0, 0]])
 def test_every_block_is_matched_with_all_targets(
-    tiny_model, make_batch, step, summed_distances, counts
+    tiny_model, make_batch, train_step, summed_distances, counts
 ):
-    losses, groups = step(tiny_model(schemes=[NODE]), make_batch(counts))
+    losses, groups = train_step(tiny_model(schemes=[NODE]), make_batch(counts))
     assert list(groups) == ["", "group", "enc"]
     in_blocks = groups["group"].assignment.unflatten(2, (3, 12)) >= 0  # [L, B, R, Q]
     assert in_blocks.sum(-1).tolist() == [[[count] * 3 for count in counts]] * 3
@@ -39,10 +39,10 @@ def test_equal_blocks_have_equal_losses(tiny_model, make_batch):
         assert of_blocks == pytest.approx(3 * of_main, rel=1e-5)
 
 
-def test_proposals_that_another_scheme_took(tiny_model, make_batch, step):
+def test_proposals_that_another_scheme_took(tiny_model, make_batch, train_step):
     branch = {"_target_": "hdetr_d2.schemes.HybridBranch", "num_queries": 1500, "repeats": 6}
     model = tiny_model(schemes=[branch, NODE])  # there are 128 tokens
-    losses, groups = step(model, make_batch([3, 1]))
+    losses, groups = train_step(model, make_batch([3, 1]))
     assert groups["one2many"].assignment.shape == (3, 2, 116)
     assert groups["group"].assignment.shape == (3, 2, 0)
     assert {loss.item() for name, loss in losses.items() if "group" in name} == {0.0}

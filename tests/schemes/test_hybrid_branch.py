@@ -16,9 +16,9 @@ NODE = {
 # 6 x 3 queries are there; 6 x 5 are not, and 6 x 5 still divides.
 @pytest.mark.parametrize("counts", [[3, 1], [5, 2], [0, 2], [0, 0]])
 def test_a_target_takes_six_queries_of_every_layer(
-    tiny_model, make_batch, step, summed_distances, counts
+    tiny_model, make_batch, train_step, summed_distances, counts
 ):
-    losses, groups = step(tiny_model(schemes=[NODE]), make_batch(counts))
+    losses, groups = train_step(tiny_model(schemes=[NODE]), make_batch(counts))
     assert list(groups) == ["", "one2many", "enc"]
     found = (groups["one2many"].assignment >= 0).sum(-1)
     assert found.tolist() == [[min(6 * count, 20) for count in counts]] * 3
@@ -37,9 +37,9 @@ def test_the_main_losses_do_not_change(tiny_model, make_batch):
         assert with_branch[name].item() == pytest.approx(loss.item(), rel=1e-5)
 
 
-def test_the_proposals_behind_the_main_ones_are_taken(tiny_model, make_batch, step):
+def test_the_proposals_behind_the_main_ones_are_taken(tiny_model, make_batch, train_step):
     model = tiny_model(schemes=[NODE], decoder__look_forward_twice=False)
-    _, groups = step(model, make_batch([1, 1]))
+    _, groups = train_step(model, make_batch([1, 1]))
     boxes = groups["enc"].output.predictions
     best = boxes.logits[0, ..., 0].topk(32, dim=1).indices[:, 12:, None].expand(-1, -1, 4)
     # A new model moves no box.

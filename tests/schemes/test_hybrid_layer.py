@@ -14,8 +14,8 @@ def node(num_layers):
 
 
 @pytest.mark.parametrize("counts", [[2, 1], [3, 0], [0, 0]])
-def test_the_first_layers_repeat(tiny_model, make_batch, step, summed_distances, counts):
-    losses, groups = step(tiny_model(schemes=[node(1)]), make_batch(counts))
+def test_the_first_layers_repeat(tiny_model, make_batch, train_step, summed_distances, counts):
+    losses, groups = train_step(tiny_model(schemes=[node(1)]), make_batch(counts))
     found = (groups[""].assignment >= 0).sum(-1).tolist()
     assert found == [[min(5 * count, 12) for count in counts], counts, counts]
     layers = zip(["_0", "_1", ""], (5, 1, 1), summed_distances(groups[""]), strict=True)

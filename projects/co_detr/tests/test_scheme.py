@@ -17,6 +17,7 @@ from hdetr_d2.checkpoint.weights import without_training_only
 from hdetr_d2.modeling import SchemeDetector, meta_arch
 from hdetr_d2.projects.co_detr import BoxQueries
 from hdetr_d2.schemes import OneToOne
+from hdetr_d2.structures import Step
 
 ROOT = Path(__file__).parents[3]
 CONFIGS = ROOT / "configs" / "common"
@@ -198,9 +199,8 @@ def test_the_main_branch_does_not_know_the_heads(co_model, make_batch):
 
 def test_a_part_of_a_step_counts_as_much_as_it_has_images(co_model, make_batch):
     model, batch = co_model(), make_batch([2, 1])
-    targets = torch.tensor(3.0)
     whole, half = (
-        losses_with_seed(model, batch, num_targets=targets, share=share) for share in (1.0, 0.5)
+        losses_with_seed(model, batch, Step(torch.tensor(3.0), share)) for share in (1.0, 0.5)
     )
     added = [name for name in whole if "atss" in name or "rcnn" in name]
     assert added
@@ -208,9 +208,9 @@ def test_a_part_of_a_step_counts_as_much_as_it_has_images(co_model, make_batch):
         torch.testing.assert_close(half[name], 0.5 * whole[name])
 
 
-def losses_with_seed(model, batch, **options):
+def losses_with_seed(model, batch, step):
     torch.manual_seed(0)
-    return model(batch, **options)
+    return model(batch, step)
 
 
 def test_recomputed_activations_change_nothing(co_model, make_batch):

@@ -21,6 +21,7 @@ from hdetr_d2.projects.route_detr import (
     SoftmaxConfidence,
 )
 from hdetr_d2.schemes import OneToOne
+from hdetr_d2.structures import Step
 from hdetr_d2.utils.observation import Observer
 
 ROOT = Path(__file__).parents[3]
@@ -150,9 +151,8 @@ def test_weight_and_strength_follow_the_progress(routed_model, make_batch):
     groups = []
     with model.decoder.register_forward_pre_hook(lambda _, args: groups.append(args[0])):
         for done, weight in ((0.0, 0.3), (3 / 12, 0.5), (5 / 12, 0.7), (0.99, 0.7)):
-            model.set_progress(done)
             with Observer() as observer:
-                model(make_batch([1, 0]))
+                model(make_batch([1, 0]), Step(torch.tensor(1.0), progress=done))
             main, routed = groups.pop()
             assert (main.weight, routed.weight) == (1.0, pytest.approx(weight))
             strength = 0.3 * (weight - 0.3) / 0.4
