@@ -1,7 +1,8 @@
 """Multi-head self-attention, only among queries that may see each other."""
 
+import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,36 +10,79 @@ from torch import Tensor
 
 from hdetr_d2.layers.attention import MultiHeadAttention, attend
 
-ScoreBias: TypeAlias = Callable[[Tensor, Tensor], Tensor | None]
-"""From the content and the position of N queries, `Tensor[B, N, C]` each, to what is added to the
-scores of their attention, `Tensor[B, N, N]`; None for nothing.
-"""
-
 
 class Span(NamedTuple):
     """A group in a row of queries.
 
     blocks, size: so many blocks of so many queries, each blind to the other blocks. sees: places in
-    the row of the groups whose queries all of its blocks see, too. bias: of one block that sees
-    itself alone; None for none.
+    the row of the groups whose queries all of its blocks see, too. The rest is for one block of N
+    queries that sees itself alone. bias: asked in every layer with (layer, content, position,
+    reference, logits) for what is added to the scores, `Tensor[B, N, N]` or None for nothing.
+    padding: `Tensor[B, 1, N]` bool, True for queries that nobody sees.
     """
 
     blocks: int
     size: int
     sees: tuple[int, ...] = ()
-    bias: ScoreBias | None = None
+    bias: Callable[..., Tensor | None] | None = None
+    padding: Tensor | None = None
+
+    def added(self, layer: int, *asked: Tensor | None) -> Tensor | None:
+        """What bias and padding add to the scores: `Tensor[B, N, N]`, or `Tensor[B, 1, N]` where
+        the bias has nothing to say.
+        """
+        scores = None if self.bias is None else self.bias(layer, *asked)
+        if self.padding is None:
+            return scores
+        if scores is None:
+            scores = torch.zeros_like(self.padding, dtype=torch.float32)
+        return scores.masked_fill(self.padding, -math.inf)
+
+    def attend_within_blocks(
+        self, query: Tensor, key: Tensor, value: Tensor, added: Tensor | None, dropout: float
+    ) -> Tensor:
+        """Attention of a group that sees itself alone: its blocks are folded into the batch."""
+        blocks = (self.blocks, self.size)
+        q, k, v = (x.unflatten(1, blocks).flatten(0, 1) for x in (query, key, value))
+        mask = None if added is None else added[:, None].to(query.dtype)  # the same for all heads
+        return attend(q, k, v, mask, dropout).reshape(query.shape)
+
+    def attend_beyond_blocks(
+        self, query: Tensor, key: Tensor, value: Tensor, dropout: float
+    ) -> Tensor:
+        """That of a group that sees others, whose keys come after its own. Groups of this kind are
+        small (denoising), and a mask between their blocks costs less than keys repeated for each
+        block.
+        """
+        block = torch.arange(query.shape[1], device=query.device) // self.size
+        mask = F.pad(block[:, None] == block, (0, key.shape[1] - query.shape[1]), value=True)
+        return attend(query, key, value, mask, dropout)
 
 
-Layout: TypeAlias = Sequence[Span]
-"""The groups of a row of queries, one after the other."""
+class Layout(NamedTuple):
+    """The groups of a row of Q queries, one after the other, and what else their biases are told.
+
+    layer: of the decoder. reference: where the queries stand, `Tensor[B, Q, 2 or 4]`. logits: of
+    the layer before, `Tensor[B, Q, K]`.
+    """
+
+    spans: Sequence[Span]
+    layer: int = 0
+    reference: Tensor | None = None
+    logits: Tensor | None = None
+
+    def split(self, *rows: Tensor | None) -> list[Sequence[Any]]:
+        """The parts of the groups, of each of the rows; None of a row that is not there."""
+        sizes = [span.blocks * span.size for span in self.spans]
+        return [[None] * len(sizes) if row is None else row.split(sizes, 1) for row in rows]
 
 
 def attend_within_groups(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    groups: Layout,
-    biases: Sequence[Tensor | None] | None = None,
+    layout: Layout,
+    inputs: Sequence[Tensor] = (),
     dropout: float = 0.0,
 ) -> Tensor:
     """Attention of every query to those of its own block and of the groups that its group sees.
@@ -48,47 +92,27 @@ def attend_within_groups(
 
     Args:
         query, key, value: `Tensor[B, Q, H, D]` with H heads.
-        groups: how the Q queries are divided.
-        biases: of the scores of each group, `Tensor[B, N, N]`, where it has one.
+        layout: how the Q queries are divided.
+        inputs: content and position, `Tensor[B, Q, C]` each, where a group has a bias.
         dropout: of the attention weights.
 
     Returns:
         `Tensor[B, Q, H, D]`.
     """
-    sizes = [span.blocks * span.size for span in groups]
-    queries, keys, values = (x.split(sizes, 1) for x in (query, key, value))
+    biased = any(span.bias is not None for span in layout.spans)
+    asked = (*inputs, layout.reference, layout.logits) if biased else ()
+    queries, keys, values, *told = layout.split(query, key, value, *asked)
     outputs = []
-    for place, (span, bias) in enumerate(zip(groups, biases or [None] * len(groups), strict=True)):
-        seen = (place, *span.sees)
-        k, v = (
-            torch.cat([x[i] for i in seen], 1) if span.sees else x[place] for x in (keys, values)
-        )
+    for place, span in enumerate(layout.spans):
         if span.sees:
-            outputs.append(_attend_beyond_blocks(span, queries[place], k, v, dropout))
+            seen = (place, *span.sees)
+            k, v = (torch.cat([parts[i] for i in seen], 1) for parts in (keys, values))
+            outputs.append(span.attend_beyond_blocks(queries[place], k, v, dropout))
         else:
-            outputs.append(_attend_within_blocks(span, queries[place], k, v, bias, dropout))
+            added = span.added(layout.layer, *(parts[place] for parts in told))
+            qkv = (queries[place], keys[place], values[place])
+            outputs.append(span.attend_within_blocks(*qkv, added, dropout))
     return torch.cat(outputs, 1)
-
-
-def _attend_within_blocks(
-    span: Span, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, dropout: float
-) -> Tensor:
-    """The same for one group: its blocks are folded into the batch."""
-    layout = (span.blocks, span.size)
-    q, k, v = (x.unflatten(1, layout).flatten(0, 1) for x in (query, key, value))
-    mask = None if bias is None else bias[:, None].to(query.dtype)  # the same for all heads
-    return attend(q, k, v, mask, dropout).reshape(query.shape)
-
-
-def _attend_beyond_blocks(
-    span: Span, query: Tensor, key: Tensor, value: Tensor, dropout: float
-) -> Tensor:
-    """The same for a group that sees others, whose keys come after its own. Groups of this kind are
-    small (denoising), and a mask between their blocks costs less than keys repeated for each block.
-    """
-    block = torch.arange(query.shape[1], device=query.device) // span.size
-    mask = F.pad(block[:, None] == block, (0, key.shape[1] - query.shape[1]), value=True)
-    return attend(query, key, value, mask, dropout)
 
 
 class SelfAttention(MultiHeadAttention):
@@ -96,20 +120,11 @@ class SelfAttention(MultiHeadAttention):
     DETR.
     """
 
-    def forward(self, x: Tensor, position: Tensor, groups: Layout | None = None) -> Tensor:
-        """`Tensor[B, Q, C]` twice to `Tensor[B, Q, C]`; all see all unless `groups` says who."""
+    def forward(self, x: Tensor, position: Tensor, layout: Layout | None = None) -> Tensor:
+        """`Tensor[B, Q, C]` twice to `Tensor[B, Q, C]`; all see all unless `layout` says who."""
         query, key = self.project(x + position, 0, 1)
         (value,) = self.project(x, 2, 2)
-        groups = groups or [Span(1, x.shape[1])]
-        biases = _biases(x, position, groups)
-        out = attend_within_groups(query, key, value, groups, biases, self.active_dropout)
+        layout = layout or Layout([Span(1, x.shape[1])])
+        inputs = (x, position)
+        out = attend_within_groups(query, key, value, layout, inputs, self.active_dropout)
         return self.out_proj(out.flatten(2))
-
-
-def _biases(x: Tensor, position: Tensor, groups: Layout) -> list[Tensor | None] | None:
-    """That of each group."""
-    if all(span.bias is None for span in groups):
-        return None
-    sizes = [span.blocks * span.size for span in groups]
-    parts = zip(groups, x.split(sizes, 1), position.split(sizes, 1), strict=True)
-    return [span.bias(*part) if span.bias is not None else None for span, *part in parts]

@@ -1,5 +1,7 @@
 """Attention within groups is attention under a mask, at the cost of what the mask leaves."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,13 +20,14 @@ SEEING = [
     [Span(1, 4), Span(2, 3), Span(3, 2, sees=(0, 1))],
     [Span(2, 1, sees=(1,)), Span(1, 3), Span(1, 0, sees=(1,))],
 ]
+UNBIASED = Layout([Span(1, 5), Span(1, 4)])
 
 
-def total(groups: Layout) -> int:
+def total(groups: Sequence[Span]) -> int:
     return sum(span.blocks * span.size for span in groups)
 
 
-def mask_of(groups: Layout) -> Tensor:
+def mask_of(groups: Sequence[Span]) -> Tensor:
     """`Tensor[Q, Q]` bool: who sees whom."""
     members = [(place, block) for place, g in enumerate(groups) for block in range(g.blocks)]
     rows = [member for member in members for _ in range(groups[member[0]].size)]
@@ -33,9 +36,9 @@ def mask_of(groups: Layout) -> Tensor:
 
 
 @pytest.mark.parametrize("groups", BLIND + SEEING)
-def test_it_is_attention_under_a_mask(groups: Layout) -> None:
+def test_it_is_attention_under_a_mask(groups: Sequence[Span]) -> None:
     inputs = [torch.randn(2, total(groups), 3, 4, requires_grad=True) for _ in range(3)]
-    found = attend_within_groups(*inputs, groups)
+    found = attend_within_groups(*inputs, Layout(groups))
     masked = F.scaled_dot_product_attention(
         *(x.transpose(1, 2) for x in inputs), attn_mask=mask_of(groups)
     ).transpose(1, 2)
@@ -50,22 +53,26 @@ def test_a_bias_is_added_to_the_scores_of_its_group_in_all_heads() -> None:
     attention = SelfAttention(dim=12, num_heads=3)
     x, position = torch.randn(2, 2, 9, 12)
     bias = torch.randn(2, 4, 4, requires_grad=True)
+    reference = torch.rand(2, 9, 4)
     asked = []
 
-    def remember(*inputs: Tensor) -> Tensor:
+    def remember(*inputs: int | Tensor | None) -> Tensor:
         asked.extend(inputs)
         return bias
 
     groups = [Span(1, 5), Span(1, 4, bias=remember)]
-    found = attention(x, position, groups)
-    assert torch.equal(asked[0], x[:, 5:]) and torch.equal(asked[1], position[:, 5:])
+    found = attention(x, position, Layout(groups, 3, reference))
+    layer, *rows, logits = asked
+    assert layer == 3 and logits is None
+    for row, whole in zip(rows, (x, position, reference), strict=True):
+        assert torch.equal(row, whole[:, 5:])
     query, key = attention.project(x + position, 0, 1)
     (value,) = attention.project(x, 2, 2)
     q, k, v = (part[:, 5:].transpose(1, 2) for part in (query, key, value))
     weights = (q @ k.transpose(2, 3) / 2 + bias[:, None]).softmax(-1)  # of 4 channels in a head
     by_hand = attention.out_proj((weights @ v).transpose(1, 2).flatten(2))
     torch.testing.assert_close(found[:, 5:], by_hand, rtol=0, atol=1e-6)
-    assert torch.equal(found[:, :5], attention(x, position, [Span(1, 5), Span(1, 4)])[:, :5])
+    assert torch.equal(found[:, :5], attention(x, position, UNBIASED)[:, :5])
     gradients = (torch.autograd.grad(out.square().sum(), bias)[0] for out in (found, by_hand))
     torch.testing.assert_close(*gradients)
 
@@ -73,18 +80,19 @@ def test_a_bias_is_added_to_the_scores_of_its_group_in_all_heads() -> None:
 def test_a_group_may_have_no_bias_in_this_layer() -> None:
     attention = SelfAttention(dim=12, num_heads=3)
     x, position = torch.randn(2, 2, 9, 12)
-    asked = attention(x, position, [Span(1, 5), Span(1, 4, bias=lambda *inputs: None)])
-    assert torch.equal(asked, attention(x, position, [Span(1, 5), Span(1, 4)]))
+    groups = [Span(1, 5), Span(1, 4, bias=lambda *inputs: None)]
+    asked = attention(x, position, Layout(groups))
+    assert torch.equal(asked, attention(x, position, UNBIASED))
 
 
 @pytest.mark.parametrize("groups", BLIND)
-def test_the_layer_is_each_block_by_itself(groups: Layout) -> None:
+def test_the_layer_is_each_block_by_itself(groups: Sequence[Span]) -> None:
     attention = SelfAttention(dim=12, num_heads=3)
     x, position = torch.randn(2, 2, total(groups), 12)
     sizes = [span.size for span in groups for _ in range(span.blocks)]
     blocks = zip(x.split(sizes, 1), position.split(sizes, 1), strict=True)
     alone = torch.cat([attention(*block) for block in blocks], 1)
-    torch.testing.assert_close(attention(x, position, groups), alone, rtol=0, atol=1e-6)
+    torch.testing.assert_close(attention(x, position, Layout(groups)), alone, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +104,11 @@ def test_the_layer_is_each_block_by_itself(groups: Layout) -> None:
     ],
 )
 def test_the_cost_is_that_of_the_pairs_that_see_each_other(
-    counted_operations, groups: Layout, pairs: int
+    counted_operations, groups: Sequence[Span], pairs: int
 ) -> None:
     inputs = [torch.empty(1, total(groups), 8, 32, device="meta") for _ in range(3)]
     with counted_operations() as counter:
-        attend_within_groups(*inputs, groups)
+        attend_within_groups(*inputs, Layout(groups))
     # Two products, a multiplication and an addition in each, over 8 heads of 32 channels.
     assert counter.get_total_flops() == 2 * 2 * 8 * 32 * pairs
 

@@ -2,12 +2,14 @@
 pass.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import ReferencePosition, inverse_sigmoid
+from hdetr_d2.layers import Layout, ReferencePosition, Span, inverse_sigmoid
 from hdetr_d2.modeling.heads import PredictionHeads
-from hdetr_d2.modeling.transformer.base import Decoder, Layouts, run_layer
+from hdetr_d2.modeling.transformer.base import Decoder, run_layer
 from hdetr_d2.modeling.transformer.layers import DecoderLayer
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
 from hdetr_d2.structures import Layers, Memory, Queries
@@ -73,7 +75,7 @@ class DeformableDecoder(Decoder):
         self.checkpointing = checkpointing
         self.layers = nn.ModuleList(DeformableDecoderLayer(sizes) for _ in range(num_layers))
 
-    def decode(self, queries: Queries, layouts: Layouts, memory: Memory) -> Layers:
+    def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> Layers:
         x, reference = queries.content, queries.reference
         assert reference is not None  # all queries of this family start at a place
         origin = reference  # what a box head adds to: the reference, or its un-detached form
@@ -84,7 +86,7 @@ class DeformableDecoder(Decoder):
             position = queries.position
             if self.position is not None:
                 position = self.position(on_levels[:, :, 0])
-            layout = layouts.of_layer(index, reference, logits[-1] if logits else None)
+            layout = Layout(groups, index, reference, logits[-1] if logits else None)
             inputs = (x, position, layout, memory, on_levels)
             x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
             state = x if self.norm is None else self.norm(x)

@@ -1,9 +1,12 @@
 """The decoder of DETR (https://arxiv.org/abs/2005.12872), over all query groups in one pass."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
+from hdetr_d2.layers import Layout, Span
 from hdetr_d2.modeling.heads import PredictionHeads
-from hdetr_d2.modeling.transformer.base import Decoder, Layouts, run_layer
+from hdetr_d2.modeling.transformer.base import Decoder, run_layer
 from hdetr_d2.modeling.transformer.layers import DecoderLayer
 from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes
 from hdetr_d2.structures import Layers, Memory, Queries
@@ -49,13 +52,13 @@ class DenseDecoder(Decoder):
         self.layers = nn.ModuleList(DenseDecoderLayer(sizes) for _ in range(num_layers))
         self.norm = sizes.norm()
 
-    def decode(self, queries: Queries, layouts: Layouts, memory: Memory) -> Layers:
+    def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> Layers:
         x = queries.content
         logits: list[Tensor] = []  # list[Tensor]() could not be compiled
         boxes: list[Tensor] = []
         for index, layer in enumerate(self.layers):
             before = (boxes[-1].detach(), logits[-1]) if index else (None, None)
-            layout = layouts.of_layer(index, *before)
+            layout = Layout(groups, index, *before)
             inputs = (x, queries.position, layout, memory)
             x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
             state = self.norm(x)

@@ -55,12 +55,12 @@ class DecoderLayer(nn.Module, ABC):
         self.feed_forward = sizes.feed_forward()
 
     def forward(
-        self, x: Tensor, position: Tensor, groups: Layout, memory: Memory, *where: Any
+        self, x: Tensor, position: Tensor, layout: Layout, memory: Memory, *where: Any
     ) -> Tensor:
         """`x` and `position`, `Tensor[B, Q, C]`, hold the queries of all groups; `where` tells the
         attention to the memory more of them.
         """
-        x = self.residual(x, self.self_norm, lambda x: self.self_attention(x, position, groups))
+        x = self.residual(x, self.self_norm, lambda x: self.self_attention(x, position, layout))
         x = self.residual(x, self.cross_norm, lambda x: self.attend(x + position, memory, *where))
         return self.feed_forward(x)
 

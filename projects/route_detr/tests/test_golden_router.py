@@ -11,7 +11,7 @@ import torch
 from detectron2.config import LazyConfig, instantiate
 from numpy.random import RandomState
 
-from hdetr_d2.layers import SelfAttention, Span
+from hdetr_d2.layers import Layout, SelfAttention, Span
 
 sys.path.insert(0, str(Path(__file__).parent))
 from recorded import gradient_norms, load, part, renamed_layer
@@ -81,8 +81,9 @@ def test_descriptor_gate_and_bias(case, scheme, name):
 @pytest.mark.parametrize("name", CASES)
 def test_the_attention(case, scheme, attention, name, strength):
     content, position, reference, logits = inputs(case, name)
-    bias = partial(scheme.bias, strength, 0, reference=reference, logits=logits)
-    found = attention(content, position, [Span(1, content.shape[1], bias=bias)])
+    bias = partial(scheme.bias, strength)
+    spans = [Span(1, content.shape[1], bias=bias)]
+    found = attention(content, position, Layout(spans, 0, reference, logits))
     expected = torch.from_numpy(case.arrays[f"{name}.attn_lam{strength}"])
     # With inputs 12 times as large the outputs are, too.
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-3 if name == "clamp" else 1e-4)
@@ -93,8 +94,9 @@ def test_the_gradients(case, scheme, attention, name):
     recorded = case.grad_pos_lam1
     content, position, reference, logits = inputs(case, name)
     content.requires_grad_()
-    bias = partial(scheme.bias, 1.0, 0, reference=reference, logits=logits)
-    found = attention(content, position, [Span(1, content.shape[1], bias=bias)])
+    bias = partial(scheme.bias, 1.0)
+    spans = [Span(1, content.shape[1], bias=bias)]
+    found = attention(content, position, Layout(spans, 0, reference, logits))
     cotangent = torch.from_numpy(RandomState(43).standard_normal(found.shape)).float()
     (found * cotangent).sum().backward()
     expected = torch.from_numpy(case.arrays["grad_query_pos_lam1"])
