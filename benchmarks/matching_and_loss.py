@@ -32,7 +32,7 @@ from timing import Effort, Side, clock_for, compare
 from torch.profiler import ProfilerActivity, profile
 
 from hdetr_d2.ops.extension import why_no_kernel
-from hdetr_d2.structures import Output
+from hdetr_d2.structures import GroupOutput
 
 OURS, PUBLISHED, OFFICIAL = "ours", "published expressions", "H-Deformable-DETR"
 PASSES: Mapping[str, Callable[[Contender], Side]] = {
@@ -48,7 +48,7 @@ REQUIRED: Mapping[tuple[str, int], float] = {
 }
 TOLERANCE = 1e-4  # relative, of every loss
 
-Make = Callable[[Sequence[Output]], Contender]
+Make = Callable[[Sequence[GroupOutput]], Contender]
 
 
 def check_losses(contenders: Mapping[str, Contender]) -> None:

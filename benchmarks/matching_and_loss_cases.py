@@ -1,12 +1,14 @@
 """The predictions of a training step of H-Deformable-DETR, and what they learn."""
 
+from hdetr_d2 import structures
+
 from collections.abc import Mapping
 
 import torch
 from assignment_cases import ENCODER, IMAGES, ONE2MANY, ONE2ONE, Group, trained
 from torch import Tensor
 
-from hdetr_d2.structures import Match, Output, Predictions, Targets
+from hdetr_d2.structures import GroupOutput, Match, Predictions, Targets
 
 CLASSES = 91
 WEIGHTS: Mapping[str, float] = {"class": 2.0, "bbox": 5.0, "giou": 2.0}
@@ -16,7 +18,7 @@ GROUPS: Mapping[str, Group] = {"": ONE2ONE, "one2many": ONE2MANY, PROPOSALS: ENC
 SMOKE_GROUPS = {name: group.shrunk() for name, group in GROUPS.items()}
 
 
-def draw_step(groups: Mapping[str, Group], targets: int, device: str) -> list[Output]:
+def draw_step(groups: Mapping[str, Group], targets: int, device: str) -> list[GroupOutput]:
     """The outputs of a model that has learned something, with so many targets in each image. Their
     logits and boxes require gradients.
     """
@@ -32,7 +34,8 @@ def draw_step(groups: Mapping[str, Group], targets: int, device: str) -> list[Ou
         predictions = _predict(group, learned.labels.cpu(), boxes, rng)
         leaves = (each.to(device).requires_grad_() for each in predictions)
         match = Match((group.capacity,) * group.layers)
-        outputs.append(Output(name, Predictions(*leaves), learned, match))
+        learner = structures.Group(name=name, assigner=match)
+        outputs.append(GroupOutput(learner, Predictions(*leaves), learned))
     return outputs
 
 

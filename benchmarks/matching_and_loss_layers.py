@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hdetr_d2.structures import Output
+from hdetr_d2.structures import GroupOutput
 
 Target = Mapping[str, Tensor]
 """Of an image: labels `Tensor[G]`, boxes `Tensor[G, 4]`."""
@@ -23,13 +23,13 @@ class Layers:
     capacity: int
 
     @classmethod
-    def of(cls, output: Output) -> "Layers":
+    def of(cls, output: GroupOutput) -> "Layers":
         stacked = (output.predictions.logits, output.predictions.boxes)
         layers = ([each.detach().clone().requires_grad_() for each in part] for part in stacked)
         truth = zip(output.targets.labels, output.targets.boxes, strict=True)
         targets: list[Target] = [{"labels": labels, "boxes": boxes} for labels, boxes in truth]
-        capacity = output.assigner.targets_each()[0]
-        return cls(output.name, list(zip(*layers, strict=True)), targets, capacity)
+        capacity = output.group.assigner.capacity[0]
+        return cls(output.group.name, list(zip(*layers, strict=True)), targets, capacity)
 
     def repeated_targets(self) -> list[Target]:
         """Every target once for each query that it takes."""

@@ -9,10 +9,10 @@ from matching_and_loss_sides import Contender
 from official import open_checkout
 from torch import Tensor
 
-from hdetr_d2.structures import Output
+from hdetr_d2.structures import GroupOutput
 
 
-def load_official(checkout: Path) -> Callable[[Sequence[Output]], Contender]:
+def load_official(checkout: Path) -> Callable[[Sequence[GroupOutput]], Contender]:
     """The matcher and the criterion of a checkout.
 
     Raises:
@@ -28,7 +28,7 @@ def load_official(checkout: Path) -> Callable[[Sequence[Output]], Contender]:
     return lambda outputs: _official(criterion, outputs)
 
 
-def _official(criterion: Callable[..., dict], outputs: Sequence[Output]) -> Contender:
+def _official(criterion: Callable[..., dict], outputs: Sequence[GroupOutput]) -> Contender:
     """The criterion is called once for each group of the decoder, with the proposals in the first,
     as its training loop does.
     """

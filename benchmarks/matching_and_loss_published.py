@@ -10,12 +10,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import box_convert, generalized_box_iou, sigmoid_focal_loss
 
-from hdetr_d2.structures import Output
+from hdetr_d2.structures import GroupOutput
 
 ALPHA, GAMMA, EPS = 0.25, 2, 1e-8
 
 
-def published(outputs: Sequence[Output]) -> Contender:
+def published(outputs: Sequence[GroupOutput]) -> Contender:
     """The formulas of DETR, Deformable-DETR and H-DETR in PyTorch's and torchvision's functions."""
     groups = [Layers.of(output) for output in outputs]
 

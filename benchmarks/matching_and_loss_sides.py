@@ -10,7 +10,7 @@ from torch.profiler import record_function
 
 from hdetr_d2.losses import Criterion, FocalLoss
 from hdetr_d2.matching import HungarianMatcher
-from hdetr_d2.structures import Output, Step
+from hdetr_d2.structures import GroupOutput, Step
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def build() -> tuple[HungarianMatcher, Criterion]:
     )
 
 
-def ours(outputs: Sequence[Output]) -> Contender:
+def ours(outputs: Sequence[GroupOutput]) -> Contender:
     """As the model does it."""
     matcher, criterion = build()
 

@@ -82,8 +82,8 @@ def test_inputs_without_instances():
 
 
 def test_how_often_a_target_counts():
-    assert Match((6, 6, 1)).targets_each() == (6, 6, 1)
-    assert Given(torch.zeros(4, 2, 10, dtype=torch.int64), 5).targets_each() == (5, 5, 5, 5)
+    assert Match((6, 6, 1)).capacity == (6, 6, 1)
+    assert Given(torch.zeros(4, 2, 10, dtype=torch.int64), 5).capacity == (5, 5, 5, 5)
 
 
 def test_what_the_losses_are_divided_by():
@@ -154,6 +154,14 @@ def test_a_level_of_the_memory():
 @pytest.mark.parametrize("further", [{"blocks": 2}, {"sees": ("",)}])
 def test_a_bias_is_for_one_block_that_sees_itself_alone(further: dict):
     queries = Queries(torch.zeros(1, 4, 8), None, None)
-    QueryGroup("routed", queries, Match((1,)), attention_bias=lambda *args: None)
+    QueryGroup(
+        name="routed", queries=queries, assigner=Match((1,)), attention_bias=lambda *args: None
+    )
     with pytest.raises(ValueError, match="'routed' cannot have an attention bias"):
-        QueryGroup("routed", queries, Match((1,)), attention_bias=lambda *args: None, **further)
+        QueryGroup(
+            name="routed",
+            queries=queries,
+            assigner=Match((1,)),
+            attention_bias=lambda *args: None,
+            **further,
+        )

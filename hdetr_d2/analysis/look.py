@@ -9,7 +9,7 @@ from torch import Tensor
 from hdetr_d2.analysis.attention import CrossAttention
 from hdetr_d2.analysis.score_maps import feature_norms, on_levels, score_map
 from hdetr_d2.modeling import DETR
-from hdetr_d2.structures import Assignment, Match, Output, QueryGroup, Targets
+from hdetr_d2.structures import Assignment, GroupOutput, Match, QueryGroup, Targets
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ def look(model: DETR, item: dict[str, Any], *, all_queries: bool = False) -> Loo
     memory, sizes = maps.memory, (maps.size, maps.sizes[0])
     targets = Targets.from_inputs([item], model.num_classes, model.device, sizes=maps.frames)
     match = Match((1,) * model.decoder.num_layers)
-    group = QueryGroup("", model.query_selection(memory).main, match)
+    group = QueryGroup(name="", queries=model.query_selection(memory).main, assigner=match)
     with CrossAttention(model.decoder) as watching:
         (predictions,) = model.decoder([group], memory)
-    (assignment,) = model.matcher([Output("", predictions, targets, match)])
+    (assignment,) = model.matcher([GroupOutput(group, predictions, targets)])
     counts = torch.ones_like(assignment) if all_queries else assignment >= 0
     attended = on_levels(watching.attended(counts.to(memory.tokens.dtype)), memory)
     return Look(

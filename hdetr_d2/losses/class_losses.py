@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from hdetr_d2.ops import ClassCost, FocalCost, sigmoid_focal_loss
-from hdetr_d2.structures import Output, Step
+from hdetr_d2.structures import Group, Step
 
 
 class ClassLoss(nn.Module, ABC):
@@ -37,16 +37,16 @@ class ClassLoss(nn.Module, ABC):
         """
         return logits
 
-    def normaliser(self, labels: Tensor, output: Output, step: Step) -> Tensor:
+    def normaliser(self, labels: Tensor, group: Group, step: Step) -> Tensor:
         """What the loss of each layer is divided by, `Tensor[L]`: of a loss that is a mean, see
-        `Output.weight_of_mean`.
+        `Group.weight_of_mean`.
 
         Args:
             labels: `Tensor[L, B, Q]` as in `forward`.
-            output: that the labels are of.
+            group: that the labels are of.
             step: that the images are of.
         """
-        return output.normaliser(step)
+        return group.normaliser(step)
 
     @property
     @abstractmethod

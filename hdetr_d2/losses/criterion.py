@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hdetr_d2.losses.class_losses import ClassLoss
 from hdetr_d2.ops import box_cxcywh_to_xyxy, box_iou, generalized_box_iou
-from hdetr_d2.structures import Assignment, Output, Step
+from hdetr_d2.structures import Assignment, GroupOutput, Step
 
 _NEUTRAL = 0.5
 """All four numbers of the box that stands on both sides where a query has no target."""
@@ -31,7 +31,7 @@ class Criterion(nn.Module):
             )
         self.weights = dict(weights)
 
-    def forward(self, output: Output, assignment: Assignment, step: Step) -> dict[str, Tensor]:
+    def forward(self, output: GroupOutput, assignment: Assignment, step: Step) -> dict[str, Tensor]:
         """Weighted losses of a group by name: `loss_class`, then the group, then the layer (none
         for the last).
 
@@ -40,10 +40,11 @@ class Criterion(nn.Module):
             assignment: `Tensor[L, B, Q]`.
             step: that these images are of.
         """
-        of_boxes = output.normaliser(step)
+        group = output.group
+        of_boxes = group.normaliser(step)
         matched = Matched(output, assignment)
         normalisers = {
-            "class": self.class_loss.normaliser(matched.labels, output, step),
+            "class": self.class_loss.normaliser(matched.labels, group, step),
             "bbox": of_boxes,
             "giou": of_boxes,
         }
@@ -54,8 +55,8 @@ class Criterion(nn.Module):
         }
         losses = {}
         for kind, per_layer in sums.items():
-            weighted = per_layer * (output.weight * self.weights[kind]) / normalisers[kind]
-            losses.update(_named(f"loss_{kind}", output.name, weighted))
+            weighted = per_layer * (group.weight * self.weights[kind]) / normalisers[kind]
+            losses.update(_named(f"loss_{kind}", group.name, weighted))
         return losses
 
     def loss_class(self, matched: "Matched") -> Tensor:
@@ -80,7 +81,7 @@ class Matched:
     and so are their gradients, whatever it predicted.
     """
 
-    def __init__(self, output: Output, assignment: Assignment) -> None:
+    def __init__(self, output: GroupOutput, assignment: Assignment) -> None:
         predictions, targets, layers = output.predictions, output.targets, len(assignment)
         has_target = (assignment >= 0)[..., None]
         index = assignment.clamp(min=0)

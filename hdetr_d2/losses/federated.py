@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hdetr_d2.losses.class_losses import ClassLoss
 from hdetr_d2.ops import ClassCost
-from hdetr_d2.structures import NO_LOSS, Output, Step
+from hdetr_d2.structures import NO_LOSS, Group, Step
 
 _ABSENT = -1e4
 """A logit so low that the loss of an absent class and its gradient are exactly 0 in every dtype."""
@@ -70,8 +70,8 @@ class FederatedLoss(ClassLoss):
     def confidence(self, logits: Tensor) -> Tensor:
         return self.loss.confidence(logits)
 
-    def normaliser(self, labels: Tensor, output: Output, step: Step) -> Tensor:
-        return self.loss.normaliser(labels, output, step)
+    def normaliser(self, labels: Tensor, group: Group, step: Step) -> Tensor:
+        return self.loss.normaliser(labels, group, step)
 
     @property
     def matching_cost(self) -> ClassCost:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from hdetr_d2.losses.class_losses import ClassLoss
 from hdetr_d2.ops import SoftmaxCost
-from hdetr_d2.structures import BACKGROUND, NO_LOSS, Output, Step
+from hdetr_d2.structures import BACKGROUND, NO_LOSS, Group, Step
 
 
 class SoftmaxLoss(ClassLoss):
@@ -40,10 +40,10 @@ class SoftmaxLoss(ClassLoss):
     def confidence(self, logits: Tensor) -> Tensor:
         return logits.float().log_softmax(-1)[..., :-1]
 
-    def normaliser(self, labels: Tensor, output: Output, step: Step) -> Tensor:
+    def normaliser(self, labels: Tensor, group: Group, step: Step) -> Tensor:
         total = self._weights(labels).sum((1, 2))
         # Where nothing is to be learned the loss is 0, and must not become 0 / 0.
-        return torch.where(total > 0, total, 1.0) / output.weight_of_mean(step)
+        return torch.where(total > 0, total, 1.0) / group.weight_of_mean(step)
 
     @property
     def matching_cost(self) -> SoftmaxCost:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hdetr_d2.ops import ClassCost, CostWeights, batched_assignment, matching_cost
-from hdetr_d2.structures import Assignment, Match, Output
+from hdetr_d2.structures import Assignment, GroupOutput
 from hdetr_d2.utils.observation import observe
 
 COST_TERMS = ("class", "bbox", "giou")
@@ -54,9 +54,9 @@ class HungarianMatcher(nn.Module):
         self.weights = _checked(weights)
 
     @torch.no_grad()
-    def forward(self, outputs: Sequence[Output]) -> list[Assignment]:
-        """An assignment `Tensor[L, B, Q]` for each output, whose assigners are `Match`; all solved
-        in one call.
+    def forward(self, outputs: Sequence[GroupOutput]) -> list[Assignment]:
+        """An assignment `Tensor[L, B, Q]` for each output whose group does not know its own; all
+        solved in one call.
 
         All outputs are of the same batch: their targets differ in labels only. Each block of a
         group is matched by itself.
@@ -71,7 +71,7 @@ class HungarianMatcher(nn.Module):
         solved = iter(batched_assignment(costs, outputs[0].targets.counts, capacities))
         return [_collect(output, solved) for output in outputs]
 
-    def cost(self, output: Output) -> Tensor:
+    def cost(self, output: GroupOutput) -> Tensor:
         """The cost of every target with every query of its image in each of R blocks of N queries:
         `Tensor[L, R * B, G, N]` float32, infinite where it is not a finite number, which is
         observed.
@@ -79,17 +79,17 @@ class HungarianMatcher(nn.Module):
         predictions, targets = output.predictions, output.targets
         layers, images = predictions.boxes.shape[:2]
         cost, nonfinite = matching_cost(
-            _fold_blocks(predictions.logits, output.blocks),
-            _fold_blocks(predictions.boxes, output.blocks),
+            _fold_blocks(predictions.logits, output.group.blocks),
+            _fold_blocks(predictions.boxes, output.group.blocks),
             targets.labels,
             targets.boxes,
             targets.counts,
             class_cost=self.class_cost,
             weights=self.weights,
         )
-        of_blocks = nonfinite.unflatten(0, (layers, output.blocks, images))
-        observe(f"{NONFINITE_COSTS}/{output.name or 'main'}", of_blocks.sum(1))
-        return cost.unflatten(0, (layers, output.blocks * images))
+        of_blocks = nonfinite.unflatten(0, (layers, output.group.blocks, images))
+        observe(f"{NONFINITE_COSTS}/{output.group.name or 'main'}", of_blocks.sum(1))
+        return cost.unflatten(0, (layers, output.group.blocks * images))
 
 
 def _checked(weights: Mapping[str, float]) -> CostWeights:
@@ -103,15 +103,16 @@ def _checked(weights: Mapping[str, float]) -> CostWeights:
     return CostWeights(*values)
 
 
-def _runs(output: Output) -> tuple[list[int], list[int]]:
+def _runs(output: GroupOutput) -> tuple[list[int], list[int]]:
     """Capacities and numbers of layers of the runs of layers with an equal capacity: one, unless it
     differs by layer.
     """
-    if not isinstance(output.assigner, Match):
+    group = output.group
+    if group.assigner.assignment is not None:
         raise TypeError(
-            f"The group {output.name!r} knows its assignment: there is nothing to match."
+            f"The group {group.name!r} knows its assignment: there is nothing to match."
         )
-    runs = [(each, len(list(layers))) for each, layers in groupby(output.assigner.capacity)]
+    runs = [(each, len(list(layers))) for each, layers in groupby(group.assigner.capacity)]
     return [each for each, _ in runs], [layers for _, layers in runs]
 
 
@@ -120,10 +121,10 @@ def _fold_blocks(x: Tensor, blocks: int) -> Tensor:
     return x.unflatten(2, (blocks, x.shape[2] // blocks)).transpose(1, 2).flatten(0, 2)
 
 
-def _collect(output: Output, solved: Iterator[Tensor]) -> Assignment:
+def _collect(output: GroupOutput, solved: Iterator[Tensor]) -> Assignment:
     """The next answers put together as the layers, and the blocks, of `output`."""
     runs, _ = _runs(output)
     answers = torch.cat(list(islice(solved, len(runs))))  # [L * R * B, N]
     layers, images, _ = output.predictions.boxes.shape[:3]
-    by_block = answers.unflatten(0, (layers, output.blocks, images))
+    by_block = answers.unflatten(0, (layers, output.group.blocks, images))
     return by_block.transpose(1, 2).flatten(2)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hdetr_d2.layers import AttentionMaps
 from hdetr_d2.losses import MaskLoss
 from hdetr_d2.matching import queries_of_targets
-from hdetr_d2.structures import Assignment, Maps, Output, Step
+from hdetr_d2.structures import Assignment, GroupOutput, Maps, Step
 
 
 class MaskHead(nn.Module):
@@ -96,7 +96,7 @@ class MaskHead(nn.Module):
         return full[..., : size[0], : size[1]]
 
     def losses(
-        self, output: Output, assignment: Assignment, maps: Maps, step: Step
+        self, output: GroupOutput, assignment: Assignment, maps: Maps, step: Step
     ) -> dict[str, Tensor]:
         """The losses `loss_mask` and `loss_dice` of the main group's last layer.
 

@@ -22,12 +22,14 @@ from hdetr_d2.modeling.segmentation import add_masks, add_panoptic
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
 from hdetr_d2.schemes.base import Context, Scheme, check_together
 from hdetr_d2.structures import (
+    PROPOSALS,
     Assignment,
+    Group,
+    GroupOutput,
     Maps,
     Match,
     Memory,
     Outline,
-    Output,
     Predictions,
     Queries,
     QueryGroup,
@@ -35,9 +37,6 @@ from hdetr_d2.structures import (
     Targets,
 )
 from hdetr_d2.utils.timing import section
-
-PROPOSALS = "enc"
-"""Name of the group of encoder proposals, which skips the decoder."""
 
 
 class Detector(Protocol):
@@ -222,33 +221,31 @@ class DETR(nn.Module):
     def _losses(self, maps: Maps, targets: Targets, step: Step) -> dict[str, Tensor]:
         memory = maps.memory
         selection = self.query_selection(memory, list(self.scheme_slots.values()))
-        slots = dict(zip(self.scheme_slots, selection.extra, strict=True))
-        main = self._main_group(selection.main, step.progress)
-        main.weight = math.prod(each.main_weight(slots.get(each.name)) for each in self.schemes)
-        groups = [main]
+        context = Context(
+            step=step,
+            targets=targets,
+            maps=maps,
+            main=self._main_group(selection.main, step.progress),
+            slots=dict(zip(self.scheme_slots, selection.extra, strict=True)),
+            num_layers=self.decoder.num_layers,
+            embed_boxes=self.query_selection.embed_boxes,
+        )
+        context.main.weight = math.prod(scheme.main_weight(context) for scheme in self.schemes)
+        groups = [context.main]
         losses: dict[str, Tensor] = {}
         for scheme in self.schemes:
-            added = scheme.contribute(
-                Context(
-                    step=step,
-                    targets=targets,
-                    maps=maps,
-                    main=main,
-                    slots=slots.get(scheme.name),
-                    num_layers=self.decoder.num_layers,
-                    embed_boxes=self.query_selection.embed_boxes,
-                )
-            )
+            added = scheme.contribute(context)
             groups += added.groups
             _add(losses, {name: loss * step.share for name, loss in added.losses.items()})
         outputs = [
-            Output(group.name, predictions, targets, group.assigner, group.weight, group.blocks)
+            GroupOutput(group, predictions, targets)
             for group, predictions in zip(groups, self.decoder(groups, memory), strict=True)
         ]
         if selection.proposals is not None:
             if self.query_selection.class_agnostic:
                 targets = targets.class_agnostic()
-            outputs.append(Output(PROPOSALS, selection.proposals, targets, Match((1,))))
+            proposals = Group(name=PROPOSALS, assigner=Match((1,)))
+            outputs.append(GroupOutput(proposals, selection.proposals, targets))
         with section("match"):
             assignments = self._assign(outputs)
         with section("loss"):
@@ -258,21 +255,20 @@ class DETR(nn.Module):
                 _add(losses, self.mask_head.losses(outputs[0], assignments[0], maps, step))
         return losses
 
-    def _assign(self, outputs: Sequence[Output]) -> list[Assignment]:
+    def _assign(self, outputs: Sequence[GroupOutput]) -> list[Assignment]:
         """The assignment of each output: all that need matching in one call, the others know
         theirs.
         """
-        matched = iter(self.matcher([o for o in outputs if isinstance(o.assigner, Match)]))
-        return [
-            next(matched) if isinstance(o.assigner, Match) else o.assigner.assignment
-            for o in outputs
-        ]
+        known = [output.group.assigner.assignment for output in outputs]
+        pairs = zip(outputs, known, strict=True)
+        matched = iter(self.matcher([output for output, answer in pairs if answer is None]))
+        return [next(matched) if answer is None else answer for answer in known]
 
     def _main_group(self, queries: Queries, progress: float = 0.0) -> QueryGroup:
         layers = self.decoder.num_layers
         setter = next((scheme for scheme in self.schemes if scheme.sets_capacity), Scheme())
         capacity = tuple(setter.capacity(layer, layers, progress) for layer in range(layers))
-        return QueryGroup("", queries, Match(capacity))
+        return QueryGroup(name="", queries=queries, assigner=Match(capacity))
 
 
 def _add(losses: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:

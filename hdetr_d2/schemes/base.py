@@ -1,21 +1,22 @@
 """The contract of a training scheme."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from detectron2.structures import Instances
 from torch import Tensor, nn
 
-from hdetr_d2.structures import Maps, Queries, QueryGroup, Step, Targets
+from hdetr_d2.structures import PROPOSALS, Maps, Queries, QueryGroup, Step, Targets
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Context:
     """What a scheme may look at when it adds to a training step.
 
     step: that the images are of. targets: the ground truth. maps: of the backbone, the neck and the
-    encoder. main: the main group. slots: the queries that the selection made for this scheme's
-    `slots()`, None without. num_layers: decoder layers. embed_boxes: the position that the query
+    encoder. main: the main group. slots: the queries that the selection made for the `slots()` of
+    schemes, by their names. num_layers: decoder layers. embed_boxes: the position that the query
     selection gives queries at boxes, `QuerySelection.embed_boxes`.
     """
 
@@ -23,7 +24,7 @@ class Context:
     targets: Targets
     maps: Maps
     main: QueryGroup
-    slots: Queries | None
+    slots: Mapping[str, Queries]
     num_layers: int
     embed_boxes: Callable[[Tensor], Tensor | None]
 
@@ -48,12 +49,22 @@ class Contribution:
 class Scheme(nn.Module):
     """A training scheme. The model asks it in training only; every method does nothing by default.
 
-    name: names the scheme's groups in the losses and its learned slots in a checkpoint.
     sets_capacity: whether `capacity` answers anything; only one scheme of a model may.
+
+    Args:
+        name: of its group in the losses, and of its learned slots in a checkpoint; a scheme that
+            adds no queries needs none.
+
+    Raises:
+        ValueError: a name that would make one loss look like another.
     """
 
-    name: str = ""
     sets_capacity: bool = False
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__()
+        check_name(name)
+        self.name = name
 
     def slots(self, num_queries: int) -> int:
         """How many more queries it wants from the query selection, behind the `num_queries` main
@@ -69,12 +80,9 @@ class Scheme(nn.Module):
         """How many main queries a target may take in `layer` of `num_layers`."""
         return 1
 
-    def main_weight(self, slots: Queries | None) -> float:
+    def main_weight(self, context: Context) -> float:
         """A factor of the class and box losses of the main group: its part beside groups that
         learn the same.
-
-        Args:
-            slots: as in `Context`.
         """
         return 1.0
 
@@ -83,6 +91,17 @@ class Scheme(nn.Module):
         `pred_boxes` (xyxy in pixels of the fed image), `scores` and `pred_classes` of each image.
         """
         return {}
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError for a name of a group that has the losses of others: of a layer, of the
+    encoder's proposals.
+    """
+    if not re.fullmatch(r"\w*", name) or re.search(r"(^|_)\d+$", name) or name == PROPOSALS:
+        raise ValueError(
+            f"A group of queries cannot be named {name!r}: letters, digits and _ without a number "
+            f"at the end, which is that of a layer, and not {PROPOSALS!r}."
+        )
 
 
 def check_at_least(least: int, **options: int) -> None:

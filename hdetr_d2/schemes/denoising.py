@@ -35,12 +35,11 @@ class Denoising(Scheme):
         max_queries: of an image: where the targets are many there are fewer blocks, but one in any
             case; None for always `groups`.
         weight: of its losses.
+        name: of its group.
 
     Raises:
         ValueError: fewer than one of what is counted, or a share that is none.
     """
-
-    name = "dn"
 
     def __init__(
         self,
@@ -52,8 +51,9 @@ class Denoising(Scheme):
         groups: int,
         max_queries: int | None = None,
         weight: float = 1.0,
+        name: str = "dn",
     ) -> None:
-        super().__init__()
+        super().__init__(name)
         limit = 1 if max_queries is None else max_queries
         check_at_least(1, num_classes=num_classes, groups=groups, max_queries=limit)
         if not 0 <= label_noise <= 1:
@@ -74,7 +74,15 @@ class Denoising(Scheme):
         queries = Queries(content, context.embed_boxes(boxes), context.reference_at(boxes))
         row = self._assignment(targets).repeat(1, blocks)
         given = Given(row.expand(context.num_layers, -1, -1), repeats=blocks)
-        return Contribution([QueryGroup(self.name, queries, given, self.weight, blocks, ("",))])
+        group = QueryGroup(
+            name=self.name,
+            queries=queries,
+            assigner=given,
+            weight=self.weight,
+            blocks=blocks,
+            sees=(context.main.name,),
+        )
+        return Contribution([group])
 
     def num_blocks(self, most: int) -> int:
         """How many blocks a batch gets in which an image has up to `most` targets."""

@@ -15,31 +15,34 @@ class GroupDETR(Scheme):
 
     Args:
         groups: with the main one.
+        name: of the further ones.
 
     Raises:
         ValueError: fewer than two groups.
     """
 
-    name = "group"
-
-    def __init__(self, *, groups: int) -> None:
-        super().__init__()
+    def __init__(self, *, groups: int, name: str = "group") -> None:
+        super().__init__(name)
         check_at_least(2, groups=groups)
         self.groups = groups
 
     def slots(self, num_queries: int) -> int:
         return (self.groups - 1) * num_queries
 
-    def main_weight(self, slots: Queries | None) -> float:
-        assert slots is not None  # it asked for some
-        return 1 / self.groups if slots.content.shape[1] >= self.groups - 1 else 1.0
+    def main_weight(self, context: Context) -> float:
+        slots = context.slots[self.name].content.shape[1]
+        return 1 / self.groups if slots >= self.groups - 1 else 1.0
 
     def contribute(self, context: Context) -> Contribution:
-        assert context.slots is not None  # it asked for some
         blocks = self.groups - 1
-        queries = _deal_out(context.slots, blocks)
-        match = Match((1,) * context.num_layers)
-        return Contribution([QueryGroup(self.name, queries, match, 1 / self.groups, blocks)])
+        group = QueryGroup(
+            name=self.name,
+            queries=_deal_out(context.slots[self.name], blocks),
+            assigner=Match((1,) * context.num_layers),
+            weight=1 / self.groups,
+            blocks=blocks,
+        )
+        return Contribution([group])
 
 
 def _deal_out(queries: Queries, blocks: int) -> Queries:

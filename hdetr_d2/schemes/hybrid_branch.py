@@ -13,15 +13,16 @@ class HybridBranch(Scheme):
         num_queries: of the second group.
         repeats: how many of them a target takes (the paper's K).
         weight: of its losses (the paper's lambda).
+        name: of the group.
 
     Raises:
         ValueError: fewer than one query or repetition.
     """
 
-    name = "one2many"
-
-    def __init__(self, *, num_queries: int, repeats: int, weight: float = 1.0) -> None:
-        super().__init__()
+    def __init__(
+        self, *, num_queries: int, repeats: int, weight: float = 1.0, name: str = "one2many"
+    ) -> None:
+        super().__init__(name)
         check_at_least(1, num_queries=num_queries, repeats=repeats)
         self.num_queries = num_queries
         self.repeats = repeats
@@ -31,6 +32,10 @@ class HybridBranch(Scheme):
         return self.num_queries
 
     def contribute(self, context: Context) -> Contribution:
-        assert context.slots is not None  # it asked for some
-        match = Match((self.repeats,) * context.num_layers)
-        return Contribution([QueryGroup(self.name, context.slots, match, self.weight)])
+        group = QueryGroup(
+            name=self.name,
+            queries=context.slots[self.name],
+            assigner=Match((self.repeats,) * context.num_layers),
+            weight=self.weight,
+        )
+        return Contribution([group])

@@ -13,8 +13,8 @@ from hdetr_d2.structures.assignment import (
 )
 from hdetr_d2.structures.memory import Maps, Memory
 from hdetr_d2.structures.outline import Outline
-from hdetr_d2.structures.predictions import Layers, Output, Predictions
-from hdetr_d2.structures.queries import AttentionBias, Queries, QueryGroup
+from hdetr_d2.structures.predictions import GroupOutput, Layers, Predictions
+from hdetr_d2.structures.queries import PROPOSALS, AttentionBias, Group, Queries, QueryGroup
 from hdetr_d2.structures.scaled_masks import ScaledMasks
 from hdetr_d2.structures.step import Step
 from hdetr_d2.structures.targets import Targets
@@ -26,13 +26,15 @@ __all__ = [
     "BACKGROUND",
     "Counted",
     "Given",
+    "Group",
     "Layers",
     "Maps",
     "Match",
     "Memory",
     "NO_LOSS",
     "Outline",
-    "Output",
+    "GroupOutput",
+    "PROPOSALS",
     "Predictions",
     "Queries",
     "QueryGroup",

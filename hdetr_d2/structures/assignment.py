@@ -1,7 +1,7 @@
 """Which target each query learns, and who says so."""
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 from torch import Tensor
 
@@ -19,42 +19,53 @@ Assignment: TypeAlias = Tensor
 """`Tensor[L, B, Q]` int64: for each query the index of its target, `BACKGROUND` or `NO_LOSS`."""
 
 
-@dataclass
-class Match:
-    """An assigner: Hungarian matching; in layer l a target may take `capacity[l]` queries.
+class Assigner(Protocol):
+    """How the queries of a group find their targets, and what their losses are divided by."""
 
-    sums_blocks: whether the losses of a group's blocks are summed, or else averaged.
-    """
+    @property
+    def assignment(self) -> Assignment | None:
+        """Where it is known; None where targets are to be matched."""
 
-    sums_blocks: ClassVar[bool] = True
-    capacity: tuple[int, ...]
+    @property
+    def capacity(self) -> tuple[int, ...]:
+        """How many queries a target may take in each layer; none where nothing limits them."""
 
-    def targets_each(self) -> tuple[int, ...]:
-        """How often a ground truth counts in the normaliser of each layer."""
-        return self.capacity
+    @property
+    def sums_blocks(self) -> bool:
+        """Whether the losses of a group's blocks are summed, or else averaged."""
 
     def normaliser(self, step: Step) -> Tensor:
         """What the losses of each layer are divided by where it is at least 1, `Tensor[L]`."""
-        return step.ground_truths * to_device(self.targets_each(), step.ground_truths)
+
+
+@dataclass
+class Match:
+    """An assigner: Hungarian matching."""
+
+    assignment: ClassVar[None] = None
+    sums_blocks: ClassVar[bool] = True
+    capacity: tuple[int, ...]
+
+    def normaliser(self, step: Step) -> Tensor:
+        return step.ground_truths * to_device(self.capacity, step.ground_truths)
 
 
 @dataclass
 class Given:
-    """An assigner that already knows its answer (denoising).
+    """An assigner that knows its answer (denoising).
 
-    assignment: `Tensor[L, B, Q]`. repeats: how often a ground truth counts in the normaliser, in
-    all blocks together.
+    assignment: `Tensor[L, B, Q]`. repeats: queries of a target, in all blocks together.
     """
 
     sums_blocks: ClassVar[bool] = False
     assignment: Assignment
     repeats: int
 
-    def targets_each(self) -> tuple[int, ...]:
-        return (self.repeats,) * self.assignment.shape[0]
+    @property
+    def capacity(self) -> tuple[int, ...]:
+        return (self.repeats,) * len(self.assignment)
 
     def normaliser(self, step: Step) -> Tensor:
-        """See `Match.normaliser`."""
         return (step.ground_truths * self.repeats).expand(len(self.assignment))
 
 
@@ -66,13 +77,11 @@ class Counted:
     assignment: `Tensor[L, B, Q]`.
     """
 
+    capacity: ClassVar[tuple[int, ...]] = ()
     sums_blocks: ClassVar[bool] = False
     assignment: Assignment
 
     def normaliser(self, step: Step) -> Tensor:
-        """See `Match.normaliser`; the rest of the step is taken to have as many as these images."""
+        """The rest of the step is taken to have as many as these images."""
         positives = (self.assignment >= 0).sum((1, 2)).to(step.ground_truths.dtype)
         return mean_over_processes(positives) / step.share
-
-
-Assigner: TypeAlias = Match | Given | Counted

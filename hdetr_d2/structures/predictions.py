@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hdetr_d2.structures.assignment import Assigner
-from hdetr_d2.structures.step import Step
+from hdetr_d2.structures.queries import Group
 from hdetr_d2.structures.targets import Targets
 
 
@@ -52,27 +51,12 @@ def _split(layers: Sequence[Tensor], lengths: Sequence[int]) -> list[Tensor]:
 
 
 @dataclass
-class Output:
-    """The predictions of one group beside what they learn; matcher and criterion read nothing else.
+class GroupOutput:
+    """The predictions of a group beside what it learns; matcher and losses read nothing else.
 
-    name: the suffix of the losses, "" for the main group. predictions: of the group. targets: the
-    ground truth, the same boxes for every group of a step. assigner, weight, blocks: as in
-    `QueryGroup`.
+    predictions: of the group. targets: the ground truth, the same boxes for every group of a step.
     """
 
-    name: str
+    group: Group
     predictions: Predictions
     targets: Targets
-    assigner: Assigner
-    weight: float = 1.0
-    blocks: int = 1
-
-    def normaliser(self, step: Step) -> Tensor:
-        """What sums over the queries of each layer are divided by, `Tensor[L]`, at least 1."""
-        return self.assigner.normaliser(step).clamp(min=1)
-
-    def weight_of_mean(self, step: Step) -> float:
-        """How much a mean over the queries counts: it is one over a part of the step, and over
-        several blocks.
-        """
-        return step.share * (self.blocks if self.assigner.sums_blocks else 1)

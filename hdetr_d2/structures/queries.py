@@ -7,7 +7,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from hdetr_d2.structures.assignment import Assigner, Match
+from hdetr_d2.structures.assignment import Assigner
+from hdetr_d2.structures.step import Step
+
+PROPOSALS = "enc"
+"""Name of the group of encoder proposals, which skips the decoder."""
 
 
 @dataclass
@@ -68,30 +72,48 @@ class AttentionBias(Protocol):
         """
 
 
-@dataclass
-class QueryGroup:
-    """A named set of queries that goes through the decoder and sees itself, and what it `sees`.
+@dataclass(kw_only=True)
+class Group:
+    """Queries with a task of their own, which their losses are named after.
 
-    name: the suffix of its losses, "" for the main group. queries: the decoder's input. assigner:
-    how the queries find their targets. weight: of class and box losses. blocks: the Q queries are
-    so many equal blocks, one after the other, that are blind to each other; each is matched with
-    all targets, and the assigner says whether losses are the sum over the blocks or their mean.
-    sees: names of other groups whose queries are further keys for its own in self-attention; they
-    do not see it. attention_bias: of the scores of its self-attention. valid: `Tensor[B, Q]` bool,
-    False where a query is padding, which is seen by nobody and which the assigner must give
-    `NO_LOSS`; at least one of an image is valid. Both are for groups of one block that see
-    themselves alone.
+    name: the suffix of its losses, "" for the main group. assigner: how the queries find their
+    targets. weight: of class and box losses. blocks: the Q queries are so many equal blocks, one
+    after the other; each is matched with all targets.
+    """
+
+    name: str
+    assigner: Assigner
+    weight: float = 1.0
+    blocks: int = 1
+
+    def normaliser(self, step: Step) -> Tensor:
+        """What sums over the queries of each layer are divided by, `Tensor[L]`, at least 1."""
+        return self.assigner.normaliser(step).clamp(min=1)
+
+    def weight_of_mean(self, step: Step) -> float:
+        """How much a mean over the queries counts: it is one over a part of the step, and over all
+        blocks.
+        """
+        return step.share * (self.blocks if self.assigner.sums_blocks else 1)
+
+
+@dataclass(kw_only=True)
+class QueryGroup(Group):
+    """A group that goes through the decoder: its queries see those of their block, and what the
+    group `sees`; its blocks are blind to each other.
+
+    queries: the decoder's input. sees: names of other groups whose queries are further keys for its
+    own in self-attention; they do not see it. attention_bias: of the scores of its self-attention.
+    valid: `Tensor[B, Q]` bool, False where a query is padding, which is seen by nobody and which
+    the assigner must give `NO_LOSS`; at least one of an image is valid. Both are for groups of one
+    block that see themselves alone.
 
     Raises:
         ValueError: queries that cannot be divided into the blocks; a bias or padding where it has
             no place.
     """
 
-    name: str
     queries: Queries
-    assigner: Assigner
-    weight: float = 1.0
-    blocks: int = 1
     sees: tuple[str, ...] = ()
     attention_bias: AttentionBias | None = None
     valid: Tensor | None = None
@@ -109,7 +131,7 @@ class QueryGroup:
                 f"The group {self.name!r} cannot have {has[0]}: it has {self.blocks} blocks and "
                 f"sees {list(self.sees)}, but that is for one block that sees itself."
             )
-        if self.valid is not None and isinstance(self.assigner, Match):
+        if self.valid is not None and self.assigner.assignment is None:
             raise ValueError(
                 f"The group {self.name!r} has padding, which the matcher knows nothing of."
             )

@@ -3,6 +3,7 @@
 from torch import nn
 
 from hdetr_d2.projects.co_detr.heads import CollaborativeHead
+from hdetr_d2.schemes.base import check_name
 
 
 class Collaborator(nn.Module):
@@ -24,7 +25,7 @@ class Collaborators(nn.ModuleDict):
     not wanted. A config builds the arguments of a node, but not what a mapping holds.
 
     Raises:
-        ValueError: none, or one whose name ends like that of a layer.
+        ValueError: none, or a name that no group can have.
     """
 
     def __init__(self, **collaborators: Collaborator | None) -> None:
@@ -32,9 +33,5 @@ class Collaborators(nn.ModuleDict):
         if not wanted:
             raise ValueError("CollaborativeHeads needs at least one collaborator.")
         for name in wanted:
-            if name.rpartition("_")[2].isdigit():
-                raise ValueError(
-                    f"A collaborator cannot be named {name!r}: its losses would look like those of "
-                    "a decoder layer."
-                )
+            check_name(name)
         super().__init__(wanted)

@@ -31,12 +31,11 @@ class CollaborativeHeads(Scheme):
         weight: of the losses of the groups (the paper's lambda_1).
         max_queries: of a group.
         draw: the sampling of the heads and of the positive queries.
+        name: of the scheme; the collaborators name their groups.
 
     Raises:
         ValueError: groups without queries.
     """
-
-    name = "co"
 
     def __init__(
         self,
@@ -47,8 +46,9 @@ class CollaborativeHeads(Scheme):
         weight: float = 1.0,
         max_queries: int = 300,
         draw: Draw | None = None,
+        name: str = "co",
     ) -> None:
-        super().__init__()
+        super().__init__(name)
         check_at_least(1, max_queries=max_queries)
         self.collaborators = collaborators
         self.adapter = adapter
@@ -96,4 +96,10 @@ class CollaborativeHeads(Scheme):
         boxes = box_convert(positives.boxes / scale, "xyxy", "cxcywh")
         queries = collaborator.queries(boxes, positives.features, context)
         assigner = Counted(positives.assignment.expand(context.num_layers, -1, -1))
-        return QueryGroup(name, queries, assigner, self.weight, valid=positives.valid)
+        return QueryGroup(
+            name=name,
+            queries=queries,
+            assigner=assigner,
+            weight=self.weight,
+            valid=positives.valid,
+        )

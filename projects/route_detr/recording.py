@@ -79,7 +79,8 @@ def record(model: DETR, image: Tensor, strength: float) -> Recording:
     memory = maps.memory
     queries = model.query_selection(memory).main
     match = Match((1,) * model.decoder.num_layers)
-    (found,) = model.decoder([QueryGroup("", queries, match, attention_bias=recorder)], memory)
+    group = QueryGroup(name="", queries=queries, assigner=match, attention_bias=recorder)
+    (found,) = model.decoder([group], memory)
     scores = model.criterion.class_loss.scores(found.logits[-1, 0].float()).amax(-1)
     return _sorted(recorder.routings, found.boxes[-1, 0], scores)
 

@@ -28,12 +28,11 @@ class RoutedBranch(Scheme):
         last: so many of its last layers are routed; None for all.
         strength: factor of the bias, from the part of the training that is done.
         weight: of the losses of the branch (the paper's w), likewise.
+        name: of the group.
 
     Raises:
         ValueError: no routed layer, or more than the decoder has.
     """
-
-    name = "routed"
 
     def __init__(
         self,
@@ -44,8 +43,9 @@ class RoutedBranch(Scheme):
         last: int | None,
         strength: Callable[[float], float],
         weight: Callable[[float], float],
+        name: str = "routed",
     ) -> None:
-        super().__init__()
+        super().__init__(name)
         last = num_layers if last is None else last
         check_at_least(1, last=last)
         if last > num_layers:
@@ -61,10 +61,10 @@ class RoutedBranch(Scheme):
         strength, weight = self.strength(done), self.weight(done)
         _observe(strength=strength, weight=weight, device=context.main.queries.content.device)
         group = QueryGroup(
-            self.name,
-            context.main.queries,
-            Match((1,) * context.num_layers),
-            weight,
+            name=self.name,
+            queries=context.main.queries,
+            assigner=Match((1,) * context.num_layers),
+            weight=weight,
             attention_bias=partial(self.bias, strength),
         )
         return Contribution([group])

@@ -26,7 +26,7 @@ def test_published_expressions_have_our_losses_and_gradients(targets: int) -> No
     theirs = iter(sides[PUBLISHED].forward_and_backward())
     own = iter(sides[OURS].forward_and_backward())
     for output in outputs:
-        layers = [(next(theirs), next(theirs)) for _ in output.assigner.targets_each()]
+        layers = [(next(theirs), next(theirs)) for _ in output.group.assigner.capacity]
         for part in zip(*layers, strict=True):
             torch.testing.assert_close(torch.stack(part), next(own), rtol=1e-4, atol=1e-6)
     assert next(theirs, None) is next(own, None) is None
@@ -34,9 +34,9 @@ def test_published_expressions_have_our_losses_and_gradients(targets: int) -> No
 
 def test_a_step_has_what_it_learns() -> None:
     first, many, proposals = draw_step(SMOKE_GROUPS, 2, "cpu")
-    assert (first.name, many.name, proposals.name) == ("", "one2many", PROPOSALS)
+    assert (first.group.name, many.group.name, proposals.group.name) == ("", "one2many", PROPOSALS)
     assert not proposals.targets.labels.any()
-    assert many.assigner.targets_each() == (6,)
+    assert many.group.assigner.capacity == (6,)
     assert all(o.predictions.logits.requires_grad for o in (first, many, proposals))
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hdetr_d2.engine.main import main
 from hdetr_d2.matching import HungarianMatcher
-from hdetr_d2.structures import Output
+from hdetr_d2.structures import GroupOutput
 
 CONFIG = str(Path(__file__).with_name("small_recipe.py"))
 ITERATIONS = 8
@@ -19,8 +19,8 @@ def capacities(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many queries a target could take, in every step that is made."""
     forward, seen = HungarianMatcher.forward, list[int]()
 
-    def remember(matcher: HungarianMatcher, outputs: list[Output]) -> list[Tensor]:
-        seen.append(outputs[0].assigner.capacity[-1])
+    def remember(matcher: HungarianMatcher, outputs: list[GroupOutput]) -> list[Tensor]:
+        seen.append(outputs[0].group.assigner.capacity[-1])
         return forward(matcher, outputs)
 
     monkeypatch.setattr(HungarianMatcher, "forward", remember)

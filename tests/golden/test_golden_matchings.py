@@ -17,7 +17,7 @@ from hdetr_d2.losses import Criterion, FocalLoss
 from hdetr_d2.losses.criterion import Matched
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.ops import ClassCost, FocalCost, SoftmaxCost
-from hdetr_d2.structures import Match, Output, Predictions, Targets
+from hdetr_d2.structures import Group, GroupOutput, Match, Predictions, Targets
 
 sys.path.insert(0, str(Path(__file__).parent))
 import golden
@@ -31,13 +31,15 @@ def padded(labels: list[Tensor], boxes: list[Tensor]) -> Targets:
     return Targets(labels, boxes, boxes.any(-1))
 
 
-def to_output(name: str, logits: Tensor, boxes: Tensor, targets: Targets) -> Output:
+def to_output(name: str, logits: Tensor, boxes: Tensor, targets: Targets) -> GroupOutput:
     """Of `Tensor[L, B, Q, K]` and `Tensor[L, B, Q, 4]`."""
-    return Output(name, Predictions(logits, boxes), targets, Match((1,) * len(logits)))
+    return GroupOutput(
+        Group(name=name, assigner=Match((1,) * len(logits))), Predictions(logits, boxes), targets
+    )
 
 
 @pytest.fixture(scope="module")
-def recorded() -> list[Output]:
+def recorded() -> list[GroupOutput]:
     arrays = dict(np.load(Path(__file__).with_name("matchings.npz")))
     outputs = []
     for name in RECORDED:
@@ -52,16 +54,16 @@ def recorded() -> list[Output]:
     return outputs
 
 
-def test_recorded_indices(recorded: list[Output]) -> None:
+def test_recorded_indices(recorded: list[GroupOutput]) -> None:
     matcher = HungarianMatcher(class_cost=FocalLoss(), weights=WEIGHTS)
-    assert [output.name for output in recorded] == ["co", "co_enc", "route", "route_aux"]
+    assert [output.group.name for output in recorded] == ["co", "co_enc", "route", "route_aux"]
     for output in recorded:
         (assignment,) = matcher([output])
         found = [
             [[(row >= 0).nonzero().squeeze(1).tolist(), row[row >= 0].tolist()] for row in layer]
             for layer in assignment
         ]
-        assert found == RECORDED[output.name], output.name
+        assert found == RECORDED[output.group.name], output.group.name
 
 
 @pytest.mark.parametrize(

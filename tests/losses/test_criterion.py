@@ -12,8 +12,9 @@ from hdetr_d2.structures import (
     BACKGROUND,
     NO_LOSS,
     Given,
+    Group,
+    GroupOutput,
     Match,
-    Output,
     Predictions,
     Step,
     Targets,
@@ -40,12 +41,14 @@ def make_predictions(layers: int, queries: int, classes: int = 4) -> Predictions
     return Predictions(logits, boxes)
 
 
-def losses_by_loops(output: Output, assignment: Tensor, ground_truths: float) -> dict[str, Tensor]:
+def losses_by_loops(
+    output: GroupOutput, assignment: Tensor, ground_truths: float
+) -> dict[str, Tensor]:
     """What the losses mean, query by query, on one-hot targets."""
     predictions, targets = output.predictions, output.targets
     layers, images, queries = assignment.shape
     losses = {}
-    for layer, repeats in enumerate(output.assigner.targets_each()):
+    for layer, repeats in enumerate(output.group.assigner.capacity):
         sums = {"class": torch.zeros(()), "bbox": torch.zeros(()), "giou": torch.zeros(())}
         for image in range(images):
             for query in range(queries):
@@ -67,10 +70,10 @@ def losses_by_loops(output: Output, assignment: Tensor, ground_truths: float) ->
                 p_t = torch.where(hot > 0, p, 1 - p)
                 alpha_t = torch.where(hot > 0, 0.25, 0.75)
                 sums["class"] = sums["class"] - (alpha_t * (1 - p_t) ** 2 * p_t.log()).sum()
-        suffix = f"_{output.name}" if output.name else ""
+        suffix = f"_{output.group.name}" if output.group.name else ""
         suffix += f"_{layer}" if layer < layers - 1 else ""
         for kind, value in sums.items():
-            scale = output.weight * WEIGHTS[kind] / max(1.0, ground_truths * repeats)
+            scale = output.group.weight * WEIGHTS[kind] / max(1.0, ground_truths * repeats)
             losses[f"loss_{kind}{suffix}"] = scale * value
     return losses
 
@@ -85,7 +88,7 @@ def test_by_hand():
         torch.tensor([[[0.6, 0.5, 0.2, 0.2]]]),
         torch.ones(1, 1, dtype=torch.bool),
     )
-    output = Output("", predictions, targets, Match((1,)))
+    output = GroupOutput(Group(name="", assigner=Match((1,))), predictions, targets)
     assignment = torch.tensor([[[0, BACKGROUND]]])
     losses = make_criterion(ONES)(output, assignment, Step(torch.tensor(1.0)))
     # One positive and one negative at p = 1/2. The boxes share 0.1 x 0.2 of 0.3 x 0.2, no gap.
@@ -103,7 +106,11 @@ def test_against_loops(name: str, assigner: Match | None, weight: float):
     predictions, targets = make_predictions(3, 7), make_targets([3, 1])
     assignment = torch.randint(NO_LOSS, 3, (3, 2, 7))
     assignment[:, 1].clamp_(max=0)
-    output = Output(name, predictions, targets, assigner or Given(assignment, 5), weight)
+    output = GroupOutput(
+        Group(name=name, assigner=assigner or Given(assignment, 5), weight=weight),
+        predictions,
+        targets,
+    )
     losses = make_criterion()(output, assignment, Step(torch.tensor(4.0)))
     expected = losses_by_loops(output, assignment, 4.0)
     assert set(losses) == set(expected)
@@ -123,10 +130,12 @@ def test_names_of_layers_and_groups():
         ("", ["loss_class_0", "loss_class"]),
         ("one2many", ["loss_class_one2many_0", "loss_class_one2many"]),
     ]:
-        output = Output(group, make_predictions(2, 3), targets, Match((1, 1)))
+        output = GroupOutput(
+            Group(name=group, assigner=Match((1, 1))), make_predictions(2, 3), targets
+        )
         losses = make_criterion()(output, assignment, Step(torch.tensor(2.0)))
         assert [key for key in losses if "class" in key] == names
-    output = Output("enc", make_predictions(1, 3), targets, Match((1,)))
+    output = GroupOutput(Group(name="enc", assigner=Match((1,))), make_predictions(1, 3), targets)
     losses = make_criterion()(output, assignment[:1], Step(torch.tensor(2.0)))
     assert list(losses) == ["loss_class_enc", "loss_bbox_enc", "loss_giou_enc"]
 
@@ -135,10 +144,12 @@ def test_names_of_layers_and_groups():
 def test_the_normaliser_counts_every_repetition_and_is_at_least_one(
     there: int, repeats: int, divisor: int
 ):
-    output = Output("", make_predictions(1, 4), make_targets([2, 1]), Match((repeats,)))
+    output = GroupOutput(
+        Group(name="", assigner=Match((repeats,))), make_predictions(1, 4), make_targets([2, 1])
+    )
     assignment = torch.zeros(1, 2, 4, dtype=torch.int64)
     losses = make_criterion()(output, assignment, Step(torch.tensor(float(there))))
-    once = replace(output, assigner=Match((1,)))
+    once = replace(output, group=Group(name="", assigner=Match((1,))))
     whole = make_criterion()(once, assignment, Step(torch.tensor(1.0)))
     for key, value in losses.items():
         torch.testing.assert_close(value, whole[key] / divisor)
@@ -147,7 +158,7 @@ def test_the_normaliser_counts_every_repetition_and_is_at_least_one(
 def test_a_batch_without_objects_learns_background_only():
     predictions, targets = make_predictions(2, 5), make_targets([0, 0])
     assignment = torch.full((2, 2, 5), BACKGROUND)
-    output = Output("", predictions, targets, Match((1, 1)))
+    output = GroupOutput(Group(name="", assigner=Match((1, 1))), predictions, targets)
     losses = make_criterion()(output, assignment, Step(torch.tensor(0.0)))
     sum(losses.values()).backward()
     assert losses["loss_class"] > 0
@@ -162,7 +173,7 @@ def test_unmatched_boxes_have_no_say_even_if_they_are_broken():
     with torch.no_grad():
         predictions.boxes[0, 0, 1:] = torch.tensor([[float("nan")] * 4, [float("inf")] * 4])
     assignment = torch.tensor([[[0, BACKGROUND, NO_LOSS], [0, BACKGROUND, NO_LOSS]]])
-    output = Output("", predictions, targets, Match((1,)))
+    output = GroupOutput(Group(name="", assigner=Match((1,))), predictions, targets)
     losses = make_criterion()(output, assignment, Step(torch.tensor(2.0)))
     sum(losses.values()).backward()
     assert all(value.isfinite() for value in losses.values())
@@ -173,7 +184,7 @@ def test_unmatched_boxes_have_no_say_even_if_they_are_broken():
 def test_a_perfect_prediction_has_no_box_loss():
     targets = make_targets([2, 2])
     predictions = Predictions(torch.zeros(1, 2, 2, 4), targets.boxes[None].clone())
-    output = Output("", predictions, targets, Match((1,)))
+    output = GroupOutput(Group(name="", assigner=Match((1,))), predictions, targets)
     assignment = torch.tensor([[[0, 1], [0, 1]]])
     losses = make_criterion()(output, assignment, Step(torch.tensor(4.0)))
     assert losses["loss_bbox"].item() == 0.0
@@ -181,7 +192,9 @@ def test_a_perfect_prediction_has_no_box_loss():
 
 
 def test_no_queries():
-    output = Output("dn", make_predictions(2, 0), make_targets([1, 2]), Match((1, 1)))
+    output = GroupOutput(
+        Group(name="dn", assigner=Match((1, 1))), make_predictions(2, 0), make_targets([1, 2])
+    )
     empty = torch.zeros(2, 2, 0, dtype=torch.int64)
     losses = make_criterion()(output, empty, Step(torch.tensor(3.0)))
     assert {value.item() for value in losses.values()} == {0.0}
@@ -192,7 +205,7 @@ def test_sixteen_bit_predictions_have_float32_losses():
     predictions = make_predictions(1, 4)
     half = Predictions(predictions.logits.bfloat16(), predictions.boxes.bfloat16())
     targets, assignment = make_targets([2, 1]), torch.tensor([[[0, 1, -1, -1], [-1, -1, 0, -1]]])
-    output = Output("", half, targets, Match((1,)))
+    output = GroupOutput(Group(name="", assigner=Match((1,))), half, targets)
     for value in make_criterion()(output, assignment, Step(torch.tensor(3.0))).values():
         assert value.dtype == torch.float32
         assert value.isfinite()

@@ -11,8 +11,9 @@ from hdetr_d2.ops import FocalCost
 from hdetr_d2.structures import (
     BACKGROUND,
     NO_LOSS,
+    Group,
+    GroupOutput,
     Match,
-    Output,
     Predictions,
     Step,
     Targets,
@@ -104,7 +105,7 @@ def test_the_criterion_tells_how_well_the_boxes_fit(federated: bool):
         class_loss=FederatedLoss(loss=loss, num_kept=1) if federated else loss,
         weights={"class": 1.0, "bbox": 0.0, "giou": 0.0},
     )
-    output = Output("", predictions, targets, Match((1,)))
+    output = GroupOutput(Group(name="", assigner=Match((1,))), predictions, targets)
     losses = criterion(output, torch.tensor([[[0, BACKGROUND]]]), Step(torch.tensor(1.0)))
     assert losses["loss_class"].item() == pytest.approx(0.25 * math.log(2))
     sum(losses.values()).backward()

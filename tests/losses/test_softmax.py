@@ -13,8 +13,9 @@ from hdetr_d2.structures import (
     NO_LOSS,
     Counted,
     Given,
+    Group,
+    GroupOutput,
     Match,
-    Output,
     Predictions,
     Step,
     Targets,
@@ -37,8 +38,8 @@ def mean_by_loops(logits: Tensor, labels: Tensor, no_object_weight: float) -> li
 
 
 def mean(loss: SoftmaxLoss, logits: Tensor, labels: Tensor) -> Tensor:
-    whole, step = group(labels.new_zeros(1))[0], Step(torch.tensor(7.0))
-    return loss(logits, labels) / loss.normaliser(labels, whole, step)
+    whole = Group(name="", assigner=Match((1,) * len(labels)))
+    return loss(logits, labels) / loss.normaliser(labels, whole, Step(torch.tensor(7.0)))
 
 
 def test_by_hand() -> None:
@@ -106,16 +107,18 @@ def test_confidence_is_in_the_order_of_the_scores() -> None:
     assert FederatedLoss(loss=FocalLoss()).confidence(sure).argmax() == 1
 
 
-def group(labels: Tensor, blocks: int = 1) -> tuple[Output, Tensor]:
+def group(labels: Tensor, blocks: int = 1) -> tuple[GroupOutput, Tensor]:
     """Two classes, and the targets whose labels the queries of one image take."""
     torch.manual_seed(1)
     logits, boxes = torch.randn(1, 1, len(labels), 3), torch.rand(1, 1, len(labels), 4)
     targets = Targets(torch.tensor([[0, 1]]), torch.rand(1, 2, 4), torch.ones(1, 2).bool())
-    output = Output("", Predictions(logits, boxes), targets, Match((1,)), blocks=blocks)
+    output = GroupOutput(
+        Group(name="", assigner=Match((1,)), blocks=blocks), Predictions(logits, boxes), targets
+    )
     return output, labels[None, None]
 
 
-def class_loss(output: Output, assignment: Tensor, share: float = 1.0) -> Tensor:
+def class_loss(output: GroupOutput, assignment: Tensor, share: float = 1.0) -> Tensor:
     criterion = Criterion(
         class_loss=SoftmaxLoss(), weights={"class": 3.0, "bbox": 1.0, "giou": 1.0}
     )
@@ -147,7 +150,11 @@ def test_blocks_that_know_their_targets_are_averaged(blocks: int) -> None:
     )
     copies = row.repeat(1, 1, blocks)
     for assigner in (Given(copies, repeats=blocks), Counted(copies)):
-        output = Output("dn", Predictions(logits, boxes), one.targets, assigner, blocks=blocks)
+        output = GroupOutput(
+            Group(name="dn", assigner=assigner, blocks=blocks),
+            Predictions(logits, boxes),
+            one.targets,
+        )
         criterion = Criterion(
             class_loss=SoftmaxLoss(), weights={"class": 3.0, "bbox": 1.0, "giou": 1.0}
         )

@@ -1,6 +1,7 @@
 """The matcher by hand, and against a loop of single problems."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from torchvision.ops import box_convert, generalized_box_iou
 
 from hdetr_d2.losses import FocalLoss
 from hdetr_d2.matching import HungarianMatcher
-from hdetr_d2.structures import BACKGROUND, Match, Output, Predictions, Targets
+from hdetr_d2.structures import BACKGROUND, Group, GroupOutput, Match, Predictions, Targets
 from hdetr_d2.utils.observation import Observer
 
 WEIGHTS = {"class": 2.0, "bbox": 5.0, "giou": 2.0}
@@ -30,10 +31,10 @@ def make_targets(counts: list[int]) -> Targets:
     return Targets(torch.randint(0, 3, (images, most)), boxes * valid[..., None], valid)
 
 
-def make_output(targets: Targets, capacity: tuple[int, ...], queries: int) -> Output:
+def make_output(targets: Targets, capacity: tuple[int, ...], queries: int) -> GroupOutput:
     shape = (len(capacity), len(targets.labels), queries)
     predictions = Predictions(torch.randn(*shape, 3), torch.rand(*shape, 4))
-    return Output("", predictions, targets, Match(capacity))
+    return GroupOutput(Group(name="", assigner=Match(capacity)), predictions, targets)
 
 
 def cost_of_image(logits: Tensor, boxes: Tensor, labels: Tensor, truth: Tensor) -> np.ndarray:
@@ -60,7 +61,9 @@ def test_by_hand():
     boxes = torch.tensor([[[[0.1, 0.1, 0.2, 0.2], [0.5, 0.5, 0.2, 0.2], [0.9, 0.1, 0.1, 0.1]]]])
     truth = torch.tensor([[[0.4, 0.4, 0.2, 0.2], [0.6, 0.6, 0.2, 0.2]]])
     targets = Targets(torch.zeros(1, 2, dtype=torch.int64), truth, torch.ones(1, 2).bool())
-    output = Output("", Predictions(torch.zeros(1, 1, 3, 1), boxes), targets, Match((1,)))
+    output = GroupOutput(
+        Group(name="", assigner=Match((1,))), Predictions(torch.zeros(1, 1, 3, 1), boxes), targets
+    )
     only_l1 = make_matcher({"class": 0.0, "bbox": 1.0, "giou": 0.0})
     expected = torch.tensor([[[[0.6, 0.2, 1.0], [1.0, 0.2, 1.0]]]])
     torch.testing.assert_close(only_l1.cost(output), expected)
@@ -102,15 +105,16 @@ def test_several_groups_in_one_call_are_as_each_alone():
 @pytest.mark.parametrize("size", [7, 0])
 def test_blocks_are_matched_as_each_alone(capacity: tuple[int, ...], size: int):
     targets = make_targets([3, 0, 2])
-    group = make_output(targets, capacity, queries=4 * size)
-    group.blocks = 4
+    output = make_output(targets, capacity, queries=4 * size)
+    predictions = output.predictions
     parts = zip(
-        group.predictions.logits.split(size, 2) if size else [group.predictions.logits] * 4,
-        group.predictions.boxes.split(size, 2) if size else [group.predictions.boxes] * 4,
+        predictions.logits.split(size, 2) if size else [predictions.logits] * 4,
+        predictions.boxes.split(size, 2) if size else [predictions.boxes] * 4,
         strict=True,
     )
-    alone = [Output("", Predictions(*part), targets, group.assigner) for part in parts]
-    assert torch.equal(make_matcher()([group])[0], torch.cat(make_matcher()(alone), 2))
+    alone = [replace(output, predictions=Predictions(*part)) for part in parts]
+    output = replace(output, group=replace(output.group, blocks=4))
+    assert torch.equal(make_matcher()([output])[0], torch.cat(make_matcher()(alone), 2))
 
 
 def test_the_padding_of_targets_changes_nothing():
@@ -119,7 +123,7 @@ def test_the_padding_of_targets_changes_nothing():
     garbage = Targets(targets.labels.clone(), targets.boxes.clone(), targets.valid)
     garbage.boxes[0, 2] = math.nan
     garbage.labels[0, 2] = 2
-    other = Output("", output.predictions, garbage, output.assigner)
+    other = replace(output, targets=garbage)
     assert torch.equal(make_matcher()([output])[0], make_matcher()([other])[0])
 
 
@@ -187,7 +191,7 @@ def test_a_class_cost_of_ones_own():
 def test_every_group_tells_what_was_not_finite():
     targets = make_targets([2, 1])
     outputs = [make_output(targets, (1, 1), queries=4), make_output(targets, (3,), queries=6)]
-    outputs[1].name, outputs[1].blocks = "one2many", 2
+    outputs[1].group.name, outputs[1].group.blocks = "one2many", 2
     outputs[0].predictions.logits[1, 0, 2:] = math.nan
     outputs[1].predictions.boxes[0, 1, 5] = math.inf
     with Observer() as observer:

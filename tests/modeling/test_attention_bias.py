@@ -43,7 +43,9 @@ def inputs(model, make_batch) -> tuple[QueryGroup, Memory]:
     """The main group and the memory of a batch."""
     images = model.preprocessing([item["image"] for item in make_batch([1, 1])])
     memory = model.encoder(model.neck(model.backbone(images.tensor)), images.padding)
-    return QueryGroup("", model.query_selection(memory).main, Match((1, 1, 1))), memory
+    return QueryGroup(
+        name="", queries=model.query_selection(memory).main, assigner=Match((1, 1, 1))
+    ), memory
 
 
 def test_it_is_asked_for_its_own_group_in_every_layer(model, make_batch):

@@ -107,7 +107,7 @@ def test_the_decoder_is_pytorchs(pre_norm: bool) -> None:
     memory.position = torch.zeros_like(memory.tokens)
     content = torch.randn(2, 5, DIM)
     queries = Queries(content, torch.zeros_like(content), None)
-    found = decoder([QueryGroup("", queries, Match((1, 1)))], memory)[0]
+    found = decoder([QueryGroup(name="", queries=queries, assigner=Match((1, 1)))], memory)[0]
     x = content
     for index, layer in enumerate(decoder.layers):
         theirs = pytorchs(nn.TransformerDecoderLayer, layer, pre_norm=pre_norm, last_norm="norm3.")

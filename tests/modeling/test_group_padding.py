@@ -20,7 +20,9 @@ def groups(model, make_batch):
     """The main group; as a group with padding, whose last queries are noise; the memory."""
     images = model.preprocessing([item["image"] for item in make_batch([1, 1])])
     memory = model.encoder(model.neck(model.backbone(images.tensor)), images.padding)
-    main = QueryGroup("", model.query_selection(memory).main, Match((1, 1, 1)))
+    main = QueryGroup(
+        name="", queries=model.query_selection(memory).main, assigner=Match((1, 1, 1))
+    )
     batch, number = main.queries.content.shape[:2]
     valid = torch.arange(number).expand(batch, -1) < KEPT
     assignment = torch.full((3, batch, number), NO_LOSS)

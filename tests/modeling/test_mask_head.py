@@ -6,7 +6,17 @@ import torch.nn.functional as F
 
 from hdetr_d2.losses import MaskLoss
 from hdetr_d2.modeling import MaskHead
-from hdetr_d2.structures import BACKGROUND, Maps, Match, Memory, Output, Predictions, Step, Targets
+from hdetr_d2.structures import (
+    BACKGROUND,
+    Group,
+    GroupOutput,
+    Maps,
+    Match,
+    Memory,
+    Predictions,
+    Step,
+    Targets,
+)
 
 SIZE = (60, 44)
 MASKS = "common/models/deformable_detr_pp_masks.py"
@@ -76,7 +86,9 @@ def losses_of(head, maps, states, assignment, counts, ground_truths=4.0, weight=
     valid = torch.arange(2) < torch.tensor(counts)[:, None]
     targets = Targets(torch.zeros(2, 2, dtype=torch.int64), torch.rand(2, 2, 4), valid, masks)
     predictions = Predictions(torch.zeros(2, 2, 5, 3), torch.zeros(2, 2, 5, 4), states)
-    output = Output("", predictions, targets, Match((1, 1)), weight)
+    output = GroupOutput(
+        Group(name="", assigner=Match((1, 1)), weight=weight), predictions, targets
+    )
     assignment = torch.stack([torch.full_like(assignment, BACKGROUND), assignment])
     return head.losses(output, assignment, maps, Step(torch.tensor(ground_truths))), masks
 

@@ -70,7 +70,7 @@ def test_two_groups_of_one_name(tiny_model, make_batch, name):
     class Namesake(Scheme):
         def contribute(self, context):
             queries, match = context.main.queries, Match((1,) * context.num_layers)
-            return Contribution([QueryGroup(name, queries, match)])
+            return Contribution([QueryGroup(name=name, queries=queries, assigner=match)])
 
     schemes = {"enc": [], "dn": [DENOISING]}[name]
     model = tiny_model(schemes=schemes)

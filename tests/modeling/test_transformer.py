@@ -21,13 +21,13 @@ def memory_of(model, counts, make_batch):
 
 def random_group(name, queries, dim=32, batch=2):
     return QueryGroup(
-        name,
-        Queries(
+        name=name,
+        queries=Queries(
             torch.randn(batch, queries, dim),
             torch.randn(batch, queries, dim),
             torch.rand(batch, queries, 4),
         ),
-        Match((1, 1, 1)),
+        assigner=Match((1, 1, 1)),
     )
 
 
@@ -97,7 +97,8 @@ def test_single_stage_references_are_learned_points(tiny_model, make_batch):
     selection = model.query_selection(memory_of(model, [1, 1], make_batch))
     assert selection.main.reference.shape == (2, 12, 2) and selection.proposals is None
     first = model.decoder(
-        [QueryGroup("", selection.main, Match((1,) * 3))], memory_of(model, [1, 1], make_batch)
+        [QueryGroup(name="", queries=selection.main, assigner=Match((1,) * 3))],
+        memory_of(model, [1, 1], make_batch),
     )[0]
     # A new model predicts boxes at its reference points, of a size near sigmoid(-2).
     torch.testing.assert_close(first.boxes[0, ..., :2], selection.main.reference, rtol=0, atol=1e-4)
@@ -179,7 +180,7 @@ def test_learned_anchors_are_boxes_that_learn_and_need_no_position(tiny_model, m
     table = model.query_selection.slots.table
     assert main.position is None and main.content.shape == (2, 12, 32)
     assert torch.equal(main.reference[1], table[:, 32:].sigmoid())
-    (found,) = model.decoder([QueryGroup("", main, Match((1,) * 3))], memory)
+    (found,) = model.decoder([QueryGroup(name="", queries=main, assigner=Match((1,) * 3))], memory)
     torch.testing.assert_close(found.boxes[0], main.reference)  # where a new model begins
     found.logits.sum().backward()
     assert table.grad[:, 32:].abs().sum() > 0

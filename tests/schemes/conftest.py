@@ -6,11 +6,11 @@ from typing import NamedTuple
 import pytest
 from torch import Tensor, nn
 
-from hdetr_d2.structures import Assignment, Output, Step
+from hdetr_d2.structures import Assignment, GroupOutput, Step
 
 
 class Matched(NamedTuple):
-    output: Output
+    output: GroupOutput
     assignment: Assignment
 
 
@@ -26,7 +26,7 @@ def run_step(model: nn.Module, batch: list[dict], step: Step | None = None) -> T
 
     def remember(matcher: nn.Module, args: tuple, answers: list[Assignment]) -> None:
         for output, assignment in zip(args[0], answers, strict=True):
-            groups[output.name] = Matched(output, assignment)
+            groups[output.group.name] = Matched(output, assignment)
 
     handle = model.matcher.register_forward_hook(remember)
     losses = model(batch, step)
@@ -40,7 +40,7 @@ def train_step() -> Callable[..., Trained]:
     return run_step
 
 
-def distances(matched: tuple[Output, Assignment]) -> list[float]:
+def distances(matched: tuple[GroupOutput, Assignment]) -> list[float]:
     """The L1 distance of every matched query from its target, summed for each layer."""
     output, assignment = matched
     sums = [0.0] * len(assignment)
@@ -52,5 +52,5 @@ def distances(matched: tuple[Output, Assignment]) -> list[float]:
 
 
 @pytest.fixture
-def summed_distances() -> Callable[[tuple[Output, Assignment]], list[float]]:
+def summed_distances() -> Callable[[tuple[GroupOutput, Assignment]], list[float]]:
     return distances

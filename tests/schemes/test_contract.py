@@ -41,10 +41,9 @@ def all_schemes() -> list[type[Scheme]]:
 
 
 def contradict(one: str, two: str) -> bool:
-    """Whether two nodes set the same thing, or have the same name in the losses."""
+    """Whether two nodes set the same thing, or have the same name in the losses by default."""
     first, second = (NODES[name]._target_ for name in (one, two))
-    both_set = first.sets_capacity and second.sets_capacity
-    return both_set or bool(first.name and first.name == second.name)
+    return first is second or (first.sets_capacity and second.sets_capacity)
 
 
 SINGLES = [(name,) for name in NODES]
@@ -169,8 +168,19 @@ def test_two_schemes_cannot_both_say_the_capacity():
 
 
 def test_two_schemes_cannot_share_a_name():
-    class Named(Scheme):
-        name = "one2many"
-
     with pytest.raises(ValueError, match="different names"):
-        check_together([Named(), Named()])
+        check_together([Scheme("one2many"), Scheme("one2many")])
+
+
+def test_a_model_may_have_two_schemes_of_one_kind(tiny_model, make_batch):
+    branch = NODES["hybrid_branch"]
+    model = tiny_model(schemes=[branch, {**branch, "name": "wide", "repeats": 2}])
+    losses = model(make_batch([2, 1]))
+    assert {"loss_bbox_one2many", "loss_bbox_wide"} <= set(losses)
+    assert set(model.scheme_slots) == {"one2many", "wide"}
+
+
+@pytest.mark.parametrize("name", ["enc", "branch_2", "7", "a.b", "two words"])
+def test_names_that_would_make_losses_look_like_others(name):
+    with pytest.raises(ValueError, match=f"cannot be named '{name}'"):
+        Scheme(name)

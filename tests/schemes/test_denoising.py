@@ -29,7 +29,9 @@ def denoising(**changes):
 def contribute(scheme, targets=TARGETS, *, reference=4, embed_boxes=lambda boxes: None):
     """The group of the scheme beside main queries with references of so many numbers."""
     places = torch.rand(2, 5, reference) if reference else None
-    main = QueryGroup("", Queries(torch.randn(2, 5, 4), None, places), Match((1, 1)))
+    main = QueryGroup(
+        name="", queries=Queries(torch.randn(2, 5, 4), None, places), assigner=Match((1, 1))
+    )
     context = Context(
         step=Step.of(targets),
         targets=targets,
@@ -55,7 +57,7 @@ def test_without_noise_the_queries_are_the_targets():
     boxes = torch.stack([one.repeat(4, 1), other.repeat(4, 1)])
     torch.testing.assert_close(group.queries.reference, boxes)
     assert group.assigner.assignment.tolist() == [[[0, 1, -1, -1] * 2, [0, -1, -1, -1] * 2]] * 2
-    assert group.assigner.targets_each() == (2, 2)
+    assert group.assigner.capacity == (2, 2)
     assert (group.name, group.layout, group.sees) == ("dn", (2, 4), ("",))
 
 
@@ -143,7 +145,9 @@ def test_labels_change_at_the_given_rate():
 def test_losses_are_divided_by_all_copies_of_the_targets(tiny_model, make_batch, summed_distances):
     model = tiny_model(schemes=[NODE])
     seen = {}
-    model.criterion.register_forward_pre_hook(lambda _, args: seen.update({args[0].name: args[:2]}))
+    model.criterion.register_forward_pre_hook(
+        lambda _, args: seen.update({args[0].group.name: args[:2]})
+    )
     losses = model(make_batch([3, 1]))
     assert list(seen) == ["", "dn", "enc"]
     _, assignment = seen["dn"]

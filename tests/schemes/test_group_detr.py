@@ -1,5 +1,7 @@
 """Group DETR: its blocks, each matched for itself, and their part in the loss."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -61,7 +63,8 @@ def test_a_main_group_without_others_has_the_whole_loss(tiny_model, make_batch):
 @pytest.mark.parametrize("left", [0, 2, 3])
 def test_its_part_is_that_of_the_groups_that_are_there(left):
     rows = torch.zeros(1, left, 1)
-    weight = GroupDETR(groups=4).main_weight(Queries(rows, rows, rows))
+    context = SimpleNamespace(slots={"group": Queries(rows, rows, rows)})
+    weight = GroupDETR(groups=4).main_weight(context)
     assert weight == (1 / 4 if left >= 3 else 1.0)
 
 

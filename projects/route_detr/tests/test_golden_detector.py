@@ -106,7 +106,7 @@ def detect(model, images, strength: float):
     memory = model.encoder(model.neck(model.backbone(batch.tensor)), batch.padding)
     bias = partial(model.schemes[0].bias, strength) if strength else None
     queries = model.query_selection(memory).main
-    group = QueryGroup("", queries, Match((1,) * LAYERS), attention_bias=bias)
+    group = QueryGroup(name="", queries=queries, assigner=Match((1,) * LAYERS), attention_bias=bias)
     (found,) = model.decoder([group], memory)
     return found.logits[-1], found.boxes[-1]
 
