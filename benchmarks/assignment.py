@@ -17,15 +17,16 @@ from assignment_cases import CASES, IMAGES, KINDS, Case, Problems, draw
 from assignment_peers import BATCHED, OURS_ON_HOST, SCIPY, Peers, discover
 from report import (
     VERSUS_COLUMNS,
-    add_run_options,
     bullets,
     describe_run,
     parse_run,
     publish,
+    run_parser,
     table,
+    time_sides,
     versus,
 )
-from timing import Effort, Side, clock_for, compare
+from timing import Side
 
 from hdetr_d2.ops import batched_assignment
 from hdetr_d2.ops.extension import why_no_kernel
@@ -67,8 +68,7 @@ def measure(
     case = CASES[name].shrunk() if options.smoke else CASES[name]
     problems = draw(case, kind, targets, options.device)
     sides, left_out = make_sides(options.peers, problems)
-    effort = Effort(1, 0.0) if options.smoke else Effort(options.rounds)
-    times = compare(sides, clock_for(options.device), effort)
+    times = time_sides(sides, options)
     print(f"measured: {name}, {kind}, {targets}", file=sys.stderr, flush=True)
 
     def required(peer: str) -> str:
@@ -87,12 +87,10 @@ def target_counts(case: Case, options: argparse.Namespace) -> list[int]:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser = run_parser(__doc__)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["boxes"], help="of costs")
     parser.add_argument("--targets", nargs="+", type=int, default=[7, 30, 100], help="an image has")
-    add_run_options(parser)
     return parse_run(parser, arguments)
 
 

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 
 import torch
-from report import VERSUS_COLUMNS, add_run_options, describe_run, parse_run, publish, table, versus
+from report import VERSUS_COLUMNS, describe_run, parse_run, publish, run_parser, table, versus
 from timing import Effort, HostClock, Side, compare
 from torch import Tensor
 from torchvision import tv_tensors
@@ -46,10 +46,8 @@ def operations(masks: Tensor) -> Iterator[tuple[str, Mapping[str, Side]]]:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser = run_parser(__doc__)
     parser.add_argument("--objects", type=int, nargs="+", default=[7, 30], help="masks (7, 30)")
-    add_run_options(parser)
     return parse_run(parser, arguments)
 
 

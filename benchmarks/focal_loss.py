@@ -8,18 +8,16 @@ python benchmarks/focal_loss.py --cases encoder --dtype bfloat16
 import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)
 
 import argparse
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
-from prediction_cases import CLASSES, GROUPS, add_prediction_options, draw
-from report import VERSUS_COLUMNS, describe_run, parse_run, publish, table, versus
-from timing import Effort, Side, clock_for, compare
+from prediction_cases import draw_case, prediction_parser, run_cases
+from report import parse_run, time_sides, versus
+from timing import Side
 from torch import Tensor
 
 from hdetr_d2.ops import sigmoid_focal_loss, sigmoid_focal_loss_reference
-from hdetr_d2.ops.extension import why_no_kernel
 
 OURS = "ours"
 TARGETS = 30
@@ -58,43 +56,20 @@ def side(function: Callable, logits: Tensor, labels: Tensor, passes: str) -> Sid
     return lambda: torch.autograd.grad(function(leaf, labels).sum(), leaf)
 
 
-def measure(name: str, options: argparse.Namespace) -> list[list[str]]:
-    group = GROUPS[name].shrunk() if options.smoke else GROUPS[name]
-    step = draw(group, 3 if options.smoke else TARGETS, getattr(torch, options.dtype),
-                options.device)  # fmt: skip
-    effort = Effort(1, 0.0) if options.smoke else Effort(options.rounds)
-    rows = []
+def measure(name: str, options: argparse.Namespace) -> Iterator[list[str]]:
+    step = draw_case(name, 3 if options.smoke else TARGETS, options)
     for passes in (FORWARD, BOTH):
         sides = {key: side(function, step.logits, step.labels, passes)
                  for key, function in SIDES.items()}  # fmt: skip
-        times = compare(sides, clock_for(options.device), effort)
-        rows += [[name, passes, *row] for row in versus(times, OURS, lambda peer: "")]
-    return rows
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    add_prediction_options(parser)
-    return parse_run(parser, arguments)
+        for row in versus(time_sides(sides, options), OURS, lambda peer: ""):
+            yield [name, passes, *row]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure the cases, print the table, and write it where asked."""
-    options = parse(arguments)
-    torch.set_num_threads(options.threads)
-    missing = why_no_kernel("sigmoid_focal_loss", torch.device(options.device))
-    lines = [
-        *describe_run(options.device),
-        f"inputs: {options.dtype} logits of {CLASSES} classes, {TARGETS} targets an image",
-        f"ours: {f'the twin. {missing}' if missing else 'the compiled op'}",
-    ]
-    rows = []
-    for name in options.cases:
-        rows += measure(name, options)
-        print(f"measured: {name}", file=sys.stderr, flush=True)
-    result = table(["case", "pass", *VERSUS_COLUMNS], rows)
-    publish("focal_loss", lines, [result], options)
+    options = parse_run(prediction_parser(__doc__), arguments)
+    inputs = f"{TARGETS} targets an image"
+    run_cases("focal_loss", "sigmoid_focal_loss", inputs, "pass", measure, options)
 
 
 if __name__ == "__main__":

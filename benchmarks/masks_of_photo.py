@@ -16,7 +16,7 @@ import pycocotools.mask as mask_utils
 import torch
 import torch.nn.functional as F
 from detectron2.structures import Boxes, Instances
-from report import add_run_options, describe_run, parse_run, publish, table
+from report import describe_run, parse_run, publish, run_parser, table
 from torch import Tensor
 
 from hdetr_d2.modeling.mask_head import MaskHead
@@ -89,9 +89,7 @@ def measure(side: str, options: argparse.Namespace) -> tuple[float, float, list[
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_run_options(parser)
-    options = parse_run(parser, arguments)
+    options = parse_run(run_parser(__doc__), arguments)
     torch.set_num_threads(options.threads)
     lines = describe_run(options.device)
     # The peak is that of a process: each side has its own.

@@ -21,14 +21,15 @@ from matching_and_loss_sides import Contender, ours
 from official import add_official_option, load_peer
 from report import (
     VERSUS_COLUMNS,
-    add_run_options,
     describe_run,
     parse_run,
     publish,
+    run_parser,
     table,
+    time_sides,
     versus,
 )
-from timing import Effort, Side, clock_for, compare
+from timing import Side
 from torch.profiler import ProfilerActivity, profile
 
 from hdetr_d2.ops.extension import why_no_kernel
@@ -78,11 +79,10 @@ def measure(
     check_losses(contenders)
     if options.profile:
         print_profile(contenders[OURS], options)
-    effort = Effort(1, 0.0) if options.smoke else Effort(options.rounds)
     rows = []
     for what, side_of in PASSES.items():
         sides = {name: side_of(contender) for name, contender in contenders.items()}
-        times = compare(sides, clock_for(options.device), effort)
+        times = time_sides(sides, options)
         asked = partial(required, options.device, what, targets)
         rows += [[what, str(targets), *row] for row in versus(times, OURS, asked)]
         print(f"measured: {what}, {targets}", file=sys.stderr, flush=True)
@@ -101,12 +101,10 @@ def print_profile(contender: Contender, options: argparse.Namespace) -> None:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser = run_parser(__doc__)
     parser.add_argument("--targets", nargs="+", type=int, default=[7, 30, 100], help="an image has")
     add_official_option(parser)
     parser.add_argument("--profile", action="store_true", help="print where our time goes, too")
-    add_run_options(parser)
     options = parse_run(parser, arguments)
     options.makers = {OURS: ours, PUBLISHED: published}
     if peer := load_peer(parser, options.official, load_official):

@@ -8,18 +8,17 @@ python benchmarks/matching_cost.py --cases encoder --targets 30 --dtype bfloat16
 import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)
 
 import argparse
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
-from prediction_cases import CLASSES, GROUPS, Step, add_prediction_options, draw
-from report import VERSUS_COLUMNS, describe_run, parse_run, publish, table, versus
-from timing import Effort, Side, clock_for, compare
+from prediction_cases import Step, draw_case, prediction_parser, run_cases
+from report import parse_run, time_sides, versus
+from timing import Side
 from torch import Tensor
 from torchvision.ops import box_convert, generalized_box_iou
 
 from hdetr_d2.ops import CostWeights, FocalCost, matching_cost, matching_cost_reference
-from hdetr_d2.ops.extension import why_no_kernel
 
 OURS, TWIN, OFFICIAL = "ours", "our PyTorch twin", "official expressions"
 REQUIRED = "at least 4"
@@ -51,46 +50,30 @@ def official(step: Step) -> Side:
     return lambda: [cost_of_layer(*layer) for layer in zip(step.logits, step.boxes, strict=True)]
 
 
-def measure(name: str, targets: int, options: argparse.Namespace) -> list[list[str]]:
-    group = GROUPS[name].shrunk() if options.smoke else GROUPS[name]
-    step = draw(group, targets, getattr(torch, options.dtype), options.device)
-    sides = {
-        OURS: ours(step, matching_cost),
-        TWIN: ours(step, matching_cost_reference),
-        OFFICIAL: official(step),
-    }
-    effort = Effort(1, 0.0) if options.smoke else Effort(options.rounds)
-    times = compare(sides, clock_for(options.device), effort)
-    asked = (name, targets, options.device) == ("encoder", 30, "cpu")
-    rows = versus(times, OURS, lambda peer: REQUIRED if asked and peer == OFFICIAL else "")
-    return [[name, str(targets), *row] for row in rows]
+def measure(name: str, options: argparse.Namespace) -> Iterator[list[str]]:
+    for targets in [3] if options.smoke else options.targets:
+        step = draw_case(name, targets, options)
+        sides = {
+            OURS: ours(step, matching_cost),
+            TWIN: ours(step, matching_cost_reference),
+            OFFICIAL: official(step),
+        }
+        asked = (name, targets, options.device) == ("encoder", 30, "cpu")
+        for row in versus(time_sides(sides, options), OURS, partial(_required, asked)):
+            yield [name, str(targets), *row]
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("--targets", nargs="+", type=int, default=[7, 30, 100], help="an image has")
-    add_prediction_options(parser)
-    return parse_run(parser, arguments)
+def _required(asked: bool, peer: str) -> str:
+    return REQUIRED if asked and peer == OFFICIAL else ""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure the cases, print the table, and write it where asked."""
-    options = parse(arguments)
-    torch.set_num_threads(options.threads)
-    missing = why_no_kernel("matching_cost", torch.device(options.device))
-    lines = [
-        *describe_run(options.device),
-        f"inputs: {options.dtype} logits of {CLASSES} classes, float32 boxes, focal cost",
-        f"ours: {f'the twin. {missing}' if missing else 'the compiled op'}",
-    ]
-    rows = []
-    for name in options.cases:
-        for targets in [3] if options.smoke else options.targets:
-            rows += measure(name, targets, options)
-            print(f"measured: {name}, {targets}", file=sys.stderr, flush=True)
-    result = table(["case", "targets", *VERSUS_COLUMNS], rows)
-    publish("matching_cost", lines, [result], options)
+    parser = prediction_parser(__doc__)
+    parser.add_argument("--targets", nargs="+", type=int, default=[7, 30, 100], help="an image has")
+    options = parse_run(parser, arguments)
+    inputs = "float32 boxes, focal cost"
+    run_cases("matching_cost", "matching_cost", inputs, "targets", measure, options)
 
 
 if __name__ == "__main__":

@@ -33,15 +33,16 @@ from ms_deform_attn_cases import (
 from ms_deform_attn_peers import DEFORMABLE_DETR, Attention, discover
 from report import (
     VERSUS_COLUMNS,
-    add_run_options,
     bullets,
     describe_run,
     parse_run,
     publish,
+    run_parser,
     table,
+    time_sides,
     versus,
 )
-from timing import Effort, Side, Times, clock_for, compare, peak_bytes
+from timing import Side, Times, peak_bytes
 from torch import Tensor
 
 from hdetr_d2.ops import ms_deform_attn
@@ -117,7 +118,6 @@ def measure(
     name: str, inputs: Inputs, peers: Mapping[str, Attention], options: argparse.Namespace
 ) -> Iterator[Measurement]:
     """Every pass of a case."""
-    effort = Effort(1, 0.0) if options.smoke else Effort(options.rounds)
     on_cuda = options.device == "cuda"
     for what, build in (ON_CUDA if on_cuda else ON_CPU).items():
         sides = {OURS: build(ms_deform_attn, inputs)}
@@ -126,7 +126,7 @@ def measure(
                 side = build(ms_deform_attn, inputs)
             sides[DETERMINISTIC] = deterministic_algorithms()(side)
         sides |= {peer: build(attention, inputs) for peer, attention in peers.items()}
-        times = compare(sides, clock_for(options.device), effort)
+        times = time_sides(sides, options)
         peaks = {side: peak_bytes(run) for side, run in sides.items()} if on_cuda else {}
         yield Measurement(name, what, times, peaks, traffic(inputs)[what])
 
@@ -170,8 +170,7 @@ def bandwidth_table(measurements: list[Measurement]) -> str:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser = run_parser(__doc__)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     dtypes = ("float32", "float64", "bfloat16", "float16")
     parser.add_argument("--dtype", choices=dtypes, default="float32", help="of the value (float32)")
@@ -179,7 +178,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--deterministic", action="store_true", help="time the deterministic backward, too"
     )
-    add_run_options(parser)
     return parse_run(parser, arguments)
 
 

@@ -1,23 +1,27 @@
 """The predictions of a training step, for the ops that read all logits of a group of queries."""
 
 import argparse
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from assignment_cases import ENCODER, IMAGES, ONE2MANY, ONE2ONE, Group, trained
-from report import add_run_options
+from report import VERSUS_COLUMNS, describe_run, publish, run_parser, table
 from torch import Tensor
+
+from hdetr_d2.ops.extension import why_no_kernel
 
 CLASSES = 91
 GROUPS: Mapping[str, Group] = {"one2one": ONE2ONE, "one2many": ONE2MANY, "encoder": ENCODER}
 
 
-def add_prediction_options(parser: argparse.ArgumentParser) -> None:
+def prediction_parser(description: str | None) -> argparse.ArgumentParser:
     """What a benchmark of these predictions can be told, and what every benchmark can."""
+    parser = run_parser(description)
     parser.add_argument("--cases", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
-    add_run_options(parser)
+    return parser
 
 
 @dataclass(frozen=True)
@@ -49,3 +53,39 @@ def draw(group: Group, targets: int, dtype: torch.dtype, device: str) -> Step:
     labels[..., :matched] = chosen
     tensors = (logits, boxes.view(*shape, 4), target_labels, target_boxes, labels)
     return Step(*(tensor.to(device) for tensor in tensors))
+
+
+def draw_case(name: str, targets: int, options: argparse.Namespace) -> Step:
+    """Those of a case, as a run wants them."""
+    group = GROUPS[name].shrunk() if options.smoke else GROUPS[name]
+    return draw(group, targets, getattr(torch, options.dtype), options.device)
+
+
+def run_cases(
+    benchmark: str,
+    op: str,
+    inputs: str,
+    column: str,
+    measure: Callable[[str, argparse.Namespace], Iterable[list[str]]],
+    options: argparse.Namespace,
+) -> None:
+    """Measures the cases, prints the table, and writes it where asked.
+
+    Args:
+        op: that is timed.
+        inputs: what it is given besides logits.
+        column: what tells the rows of a case apart.
+        measure: the rows of a case.
+    """
+    torch.set_num_threads(options.threads)
+    missing = why_no_kernel(op, torch.device(options.device))
+    lines = [
+        *describe_run(options.device),
+        f"inputs: {options.dtype} logits of {CLASSES} classes, {inputs}",
+        f"ours: {f'the twin. {missing}' if missing else 'the compiled op'}",
+    ]
+    rows = []
+    for name in options.cases:
+        rows += measure(name, options)
+        print(f"measured: {name}", file=sys.stderr, flush=True)
+    publish(benchmark, lines, [table(["case", column, *VERSUS_COLUMNS], rows)], options)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from tabulate import tabulate
-from timing import Times
+from timing import Effort, Side, Times, clock_for, compare
 
 # Of the rows of `versus`.
 VERSUS_COLUMNS: tuple[str, ...] = ("peer", "ours, ms", "peer, ms", "ratio", "required")
@@ -20,8 +20,10 @@ VERSUS_COLUMNS += ("cold: ours, ms", "cold: peer, ms", "cold: ratio")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> None:
+def run_parser(description: str | None) -> argparse.ArgumentParser:
     """What every benchmark can be told."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch on the CPU (2)")
     parser.add_argument("--rounds", type=int, default=5, help="the best of them counts (5)")
@@ -34,6 +36,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="add the results to this page (benchmarks/RESULTS.md)",
     )
+    return parser
 
 
 def parse_run(
@@ -44,6 +47,12 @@ def parse_run(
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: PyTorch sees no CUDA device here.")
     return options
+
+
+def time_sides(sides: Mapping[str, Side], options: argparse.Namespace) -> dict[str, Times]:
+    """How long each side takes, on the device and with the effort of a run."""
+    effort = Effort(1, 0.0) if options.smoke else Effort(options.rounds)
+    return compare(sides, clock_for(options.device), effort)
 
 
 def describe_run(device: str) -> list[str]:

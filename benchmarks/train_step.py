@@ -21,15 +21,16 @@ import torch
 from official import add_official_option, load_peer
 from report import (
     VERSUS_COLUMNS,
-    add_run_options,
     describe_run,
     milliseconds,
     parse_run,
     publish,
+    run_parser,
     table,
+    time_sides,
     versus,
 )
-from timing import Effort, Times, clock_for, compare, peak_bytes
+from timing import Times, peak_bytes
 from train_step_official import ARGUMENTS, Official
 from train_step_sides import CLASSES, Batch, Step, draw_batch, one_by_one, ours
 
@@ -146,8 +147,7 @@ def largest_resident_mb() -> float:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser = run_parser(__doc__)
     parser.add_argument("--recipes", nargs="+", default=RECIPES, help="the first is the base")
     parser.add_argument("--images", type=int, default=1, help="of the batch (1)")
     parser.add_argument("--size", nargs=2, type=int, default=(480, 640), metavar=("H", "W"))
@@ -157,7 +157,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--one-by-one", action="store_true", help="also with a decoder pass for each query group"
     )
     parser.add_argument("--peak-of", nargs=2, metavar=("RECIPE", "SIDE"), help=argparse.SUPPRESS)
-    add_run_options(parser)
     options = parse_run(parser, arguments)
     if options.smoke:
         options.recipes, options.size = SMOKE_RECIPES, (64, 64)
@@ -175,8 +174,7 @@ def main(arguments: list[str] | None = None) -> None:
         print_peak(options, batch)
         return
     sides = build_sides(options, batch)
-    effort = Effort(1, 0.0) if options.smoke else Effort(options.rounds)
-    times = compare(sides, clock_for(options.device), effort)
+    times = time_sides(sides, options)
     peaks = {side: peak_mb(side, step, options) for side, step in sides.items()}
     lines = [
         *describe_run(options.device),

@@ -1,6 +1,7 @@
 """Generalised focal loss (GFL, https://arxiv.org/abs/2006.04388)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,6 @@ from hdetr_d2.ops import box_iou
 from hdetr_d2.projects.co_detr.anchors import Anchors
 from hdetr_d2.projects.co_detr.assigners import assign_by_statistics
 from hdetr_d2.projects.co_detr.boxes import boxes_around, side_distances
-from hdetr_d2.projects.co_detr.detection import Suppress
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
 from hdetr_d2.projects.co_detr.heads.predictor import DensePredictions
 from hdetr_d2.projects.co_detr.losses import (
@@ -31,36 +31,12 @@ class GFLHead(DenseHead):
     distribution over whole distances. Losses: "class", "giou" and "distribution".
 
     Args:
-        dim: channels C of the maps.
-        num_classes: K.
-        num_levels: of the pyramid.
-        num_convs: in each tower; four in a detector of its own.
         farthest: the largest distance between a side and the centre of the anchor, in strides.
-        weight: of all losses.
-        suppression: makes detections; None for that of the class.
+        options: the arguments of a `DenseHead`.
     """
 
-    def __init__(
-        self,
-        *,
-        dim: int,
-        num_classes: int,
-        num_levels: int,
-        num_convs: int = 1,
-        farthest: int = 16,
-        weight: float = 1.0,
-        suppression: Suppress | None = None,
-    ) -> None:
-        super().__init__(
-            dim=dim,
-            num_classes=num_classes,
-            num_levels=num_levels,
-            num_convs=num_convs,
-            weight=weight,
-            suppression=suppression,
-            box_outputs=4 * (farthest + 1),
-            quality=False,
-        )
+    def __init__(self, *, farthest: int = 16, **options: Any) -> None:
+        super().__init__(**options, box_outputs=4 * (farthest + 1), quality=False)
         self.farthest = farthest
         self.class_loss = QualityFocalLoss()
 

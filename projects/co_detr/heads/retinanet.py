@@ -1,13 +1,14 @@
 """RetinaNet (https://arxiv.org/abs/1708.02002)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
 from hdetr_d2.projects.co_detr.anchors import Anchors, nine_anchors
 from hdetr_d2.projects.co_detr.assigners import MaxIoU
 from hdetr_d2.projects.co_detr.box_coder import DeltaCoder
-from hdetr_d2.projects.co_detr.detection import Suppress, Suppression
+from hdetr_d2.projects.co_detr.detection import Suppression
 from hdetr_d2.projects.co_detr.draw import Draw
 from hdetr_d2.projects.co_detr.heads.base import Candidates
 from hdetr_d2.projects.co_detr.heads.dense import DenseHead
@@ -24,15 +25,10 @@ class RetinaNetHead(DenseHead):
     distance of the deltas.
 
     Args:
-        dim: channels C of the maps.
-        num_classes: K.
-        num_levels: of the pyramid.
-        num_convs: in each tower; four in a detector of its own.
         max_candidates: of an image, at most half of them with a target, drawn at random: the
             features of all nine anchors of all cells would take most of a step's memory. Nothing is
             lost if half of them are as many as may become queries.
-        weight: of all losses.
-        suppression: makes detections; None for that of the class.
+        options: the arguments of a `DenseHead`.
     """
 
     shapes = nine_anchors()
@@ -40,28 +36,9 @@ class RetinaNetHead(DenseHead):
     coder = DeltaCoder()
     assigner = MaxIoU(positive=0.5, negative=0.4, rescue=0.0)
 
-    def __init__(
-        self,
-        *,
-        dim: int,
-        num_classes: int,
-        num_levels: int,
-        num_convs: int = 1,
-        max_candidates: int = 600,
-        weight: float = 1.0,
-        suppression: Suppress | None = None,
-    ) -> None:
-        super().__init__(
-            dim=dim,
-            num_classes=num_classes,
-            num_levels=num_levels,
-            num_convs=num_convs,
-            weight=weight,
-            suppression=suppression,
-            num_anchors=len(self.shapes),
-            quality=False,
-            norm_groups=None,
-        )
+    def __init__(self, *, max_candidates: int = 600, **options: Any) -> None:
+        outputs = dict(num_anchors=len(self.shapes), quality=False, norm_groups=None)
+        super().__init__(**options, **outputs)
         self.max_candidates = max_candidates
 
     def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:
