@@ -34,21 +34,14 @@ class Contender:
             return torch.autograd.grad(total, self.leaves)
 
 
-def build() -> tuple[HungarianMatcher, Criterion]:
-    class_loss = FocalLoss()
-    return (
-        HungarianMatcher(class_cost=class_loss, weights=WEIGHTS),
-        Criterion(class_loss=class_loss, weights=WEIGHTS),
-    )
-
-
 def ours(outputs: Sequence[GroupOutput]) -> Contender:
     """As the model does it."""
-    matcher, criterion = build()
+    matcher = HungarianMatcher(weights=WEIGHTS)
+    criterion = Criterion(class_loss=FocalLoss(), matcher=matcher, weights=WEIGHTS)
 
     def losses() -> dict[str, Tensor]:
         with record_function("match"):
-            assignments = matcher(outputs)
+            assignments = criterion.assign(outputs)
         found = {}
         with record_function("loss"):
             step = Step.of(outputs[0].targets)

@@ -19,7 +19,7 @@ ROOMS = {
     "structures": set(),
     "layers": {"ops"},
     "matching": {"ops", "layers", "structures"},
-    "losses": {"ops", "layers", "structures"},
+    "losses": {"ops", "layers", "matching", "structures"},
     "schemes": {"structures", "matching", "losses", "layers"},
     "modeling": MODEL,
     "data": {"structures"},

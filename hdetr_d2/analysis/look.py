@@ -48,7 +48,7 @@ def look(model: DETR, item: dict[str, Any], *, all_queries: bool = False) -> Loo
     group = QueryGroup(name="", queries=model.query_selection(memory).main, assigner=match)
     with CrossAttention(model.decoder) as watching:
         (predictions,) = model.decoder([group], memory)
-    (assignment,) = model.matcher([GroupOutput(group, predictions, targets)])
+    (assignment,) = model.criterion.assign([GroupOutput(group, predictions, targets)])
     counts = torch.ones_like(assignment) if all_queries else assignment >= 0
     attended = on_levels(watching.attended(counts.to(memory.tokens.dtype)), memory)
     return Look(

@@ -1,6 +1,6 @@
 """Class losses, the criterion, and the losses of masks."""
 
-from hdetr_d2.losses.class_losses import ClassLoss, FocalLoss
+from hdetr_d2.losses.class_losses import ClassLoss, FocalLoss, share_class_loss
 from hdetr_d2.losses.criterion import Criterion, is_of_last_layer
 from hdetr_d2.losses.federated import FederatedLoss
 from hdetr_d2.losses.mask_losses import MaskLoss
@@ -16,4 +16,5 @@ __all__ = [
     "QualityFocalLoss",
     "SoftmaxLoss",
     "is_of_last_layer",
+    "share_class_loss",
 ]

@@ -4,6 +4,7 @@ fit it.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 
@@ -99,3 +100,22 @@ class FocalLoss(ClassLoss):
 
     def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:
         return sigmoid_focal_loss(logits, labels, self.alpha, self.gamma)
+
+
+def share_class_loss(own: ClassLoss, parts: Iterable[nn.Module]) -> None:
+    """Makes `own` the `class_loss` of all modules in `parts` that have one: of one node in a config
+    each of them was built its own, and one that learns would have learned several times.
+
+    Raises:
+        ValueError: a module that was built for a class loss of another kind.
+    """
+    for module in (module for part in parts for module in part.modules()):
+        other = getattr(module, "class_loss", None)
+        if not isinstance(other, ClassLoss):
+            continue
+        if type(other) is not type(own):
+            raise ValueError(
+                f"{type(module).__name__} was built for a {type(other).__name__}, but the "
+                f"criterion has a {type(own).__name__}: both take model.criterion.class_loss."
+            )
+        module.class_loss = own

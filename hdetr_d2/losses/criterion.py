@@ -1,12 +1,15 @@
-"""The set criterion: all layers of a group at once, on the dense assignment."""
+"""The set criterion: matching, and the losses of all layers of a group at once, on the dense
+assignment.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from hdetr_d2.losses.class_losses import ClassLoss
+from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.ops import box_cxcywh_to_xyxy, box_iou, generalized_box_iou
 from hdetr_d2.structures import Assignment, GroupOutput, Step
 
@@ -15,21 +18,36 @@ _NEUTRAL = 0.5
 
 
 class Criterion(nn.Module):
-    """Class, L1 and GIoU losses (DETR, https://arxiv.org/abs/2005.12872) of one query group.
+    """Which targets the queries learn, and the class, L1 and GIoU losses (DETR,
+    https://arxiv.org/abs/2005.12872) of a query group.
 
     Args:
         class_loss: the loss of the logits.
+        matcher: assigns targets to queries, by the cost that fits the class loss.
         weights: of the losses "class", "bbox" and "giou".
     """
 
-    def __init__(self, *, class_loss: ClassLoss, weights: Mapping[str, float]) -> None:
+    def __init__(
+        self, *, class_loss: ClassLoss, matcher: HungarianMatcher, weights: Mapping[str, float]
+    ) -> None:
         super().__init__()
         self.class_loss = class_loss
+        self.matcher = matcher
         if set(weights) != {"class", "bbox", "giou"}:
             raise ValueError(
                 f"criterion.weights must name ['bbox', 'class', 'giou'], not {sorted(weights)}."
             )
         self.weights = dict(weights)
+
+    def assign(self, outputs: Sequence[GroupOutput]) -> list[Assignment]:
+        """The assignment of each output: all that need matching in one call, the others know
+        theirs.
+        """
+        known = [output.group.assigner.assignment for output in outputs]
+        pairs = zip(outputs, known, strict=True)
+        unknown = [output for output, answer in pairs if answer is None]
+        matched = iter(self.matcher(unknown, self.class_loss.matching_cost))
+        return [next(matched) if answer is None else answer for answer in known]
 
     def forward(self, output: GroupOutput, assignment: Assignment, step: Step) -> dict[str, Tensor]:
         """Weighted losses of a group by name: `loss_class`, then the group, then the layer (none

@@ -5,7 +5,6 @@ call.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, islice
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -23,43 +22,32 @@ NONFINITE_COSTS = "matching/nonfinite"
 """
 
 
-@runtime_checkable
-class HasMatchingCost(Protocol):
-    """A class loss, as far as the matcher asks it."""
-
-    @property
-    def matching_cost(self) -> ClassCost: ...
-
-
 class HungarianMatcher(nn.Module):
     """Assigns targets to queries at the least total cost.
 
     Args:
-        class_cost: the class loss of the criterion, which knows the cost that fits it, or any
-            `hdetr_d2.ops.ClassCost`. Finite everywhere: a step with another cost is a bad one. A
-            pair is forbidden by a cost above 1e30.
         weights: of the costs "class", "bbox" (L1 of cxcywh) and "giou".
 
     Raises:
         ValueError: weights under other names, or that are no weights.
     """
 
-    def __init__(
-        self, *, class_cost: ClassCost | HasMatchingCost, weights: Mapping[str, float]
-    ) -> None:
+    def __init__(self, *, weights: Mapping[str, float]) -> None:
         super().__init__()
-        if isinstance(class_cost, HasMatchingCost):
-            class_cost = class_cost.matching_cost
-        self.class_cost: ClassCost = class_cost
         self.weights = _checked(weights)
 
     @torch.no_grad()
-    def forward(self, outputs: Sequence[GroupOutput]) -> list[Assignment]:
+    def forward(self, outputs: Sequence[GroupOutput], class_cost: ClassCost) -> list[Assignment]:
         """An assignment `Tensor[L, B, Q]` for each output whose group does not know its own; all
         solved in one call.
 
         All outputs are of the same batch: their targets differ in labels only. Each block of a
         group is matched by itself.
+
+        Args:
+            class_cost: `ClassLoss.matching_cost` of what the queries learn by, or any
+                `hdetr_d2.ops.ClassCost`. Finite everywhere: a step with another cost is a bad one.
+                A pair is forbidden by a cost above 1e30.
         """
         if not outputs:
             return []
@@ -67,11 +55,11 @@ class HungarianMatcher(nn.Module):
         for output in outputs:
             each, layers = _runs(output)
             capacities += each
-            costs += [part.flatten(0, 1) for part in self.cost(output).split(layers)]
+            costs += [part.flatten(0, 1) for part in self.cost(output, class_cost).split(layers)]
         solved = iter(batched_assignment(costs, outputs[0].targets.counts, capacities))
         return [_collect(output, solved) for output in outputs]
 
-    def cost(self, output: GroupOutput) -> Tensor:
+    def cost(self, output: GroupOutput, class_cost: ClassCost) -> Tensor:
         """The cost of every target with every query of its image in each of R blocks of N queries:
         `Tensor[L, R * B, G, N]` float32, infinite where it is not a finite number, which is
         observed.
@@ -84,7 +72,7 @@ class HungarianMatcher(nn.Module):
             targets.labels,
             targets.boxes,
             targets.counts,
-            class_cost=self.class_cost,
+            class_cost=class_cost,
             weights=self.weights,
         )
         of_blocks = nonfinite.unflatten(0, (layers, output.group.blocks, images))

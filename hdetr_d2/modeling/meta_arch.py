@@ -9,8 +9,7 @@ from detectron2.modeling import Backbone
 from detectron2.structures import Instances
 from torch import Tensor, nn
 
-from hdetr_d2.losses import Criterion
-from hdetr_d2.matching import HungarianMatcher
+from hdetr_d2.losses import Criterion, share_class_loss
 from hdetr_d2.modeling.freezing import freeze as freeze_parameters
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.neck import Neck
@@ -23,7 +22,6 @@ from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
 from hdetr_d2.schemes.base import Context, Scheme, check_together
 from hdetr_d2.structures import (
     PROPOSALS,
-    Assignment,
     Group,
     GroupOutput,
     Maps,
@@ -59,8 +57,7 @@ class DETR(nn.Module):
         encoder: maps and padding to `Memory`.
         query_selection: memory to queries.
         decoder: query groups and memory to `Predictions`; has `num_layers` and `refine`.
-        matcher: assigns targets to queries.
-        criterion: the losses of a group.
+        criterion: what the queries learn, and the losses of a group.
         num_classes: foreground classes.
         schemes: what training adds.
         num_select: detections of an image.
@@ -84,7 +81,6 @@ class DETR(nn.Module):
         encoder: Encoder,
         query_selection: QuerySelection,
         decoder: Decoder,
-        matcher: HungarianMatcher,
         criterion: Criterion,
         num_classes: int,
         schemes: Sequence[Scheme] = (),
@@ -117,8 +113,8 @@ class DETR(nn.Module):
         self.encoder = encoder
         self.query_selection = query_selection
         self.decoder = decoder
-        self.matcher = matcher
         self.criterion = criterion
+        share_class_loss(criterion.class_loss, (query_selection, decoder, *schemes))
         self.num_classes = num_classes
         self.num_select = num_select
         self.pick = pick or BestPairs()
@@ -247,22 +243,13 @@ class DETR(nn.Module):
             proposals = Group(name=PROPOSALS, assigner=Match((1,)))
             outputs.append(GroupOutput(proposals, selection.proposals, targets))
         with section("match"):
-            assignments = self._assign(outputs)
+            assignments = self.criterion.assign(outputs)
         with section("loss"):
             for output, assignment in zip(outputs, assignments, strict=True):
                 _add(losses, self.criterion(output, assignment, step))
             if self.mask_head is not None:
                 _add(losses, self.mask_head.losses(outputs[0], assignments[0], maps, step))
         return losses
-
-    def _assign(self, outputs: Sequence[GroupOutput]) -> list[Assignment]:
-        """The assignment of each output: all that need matching in one call, the others know
-        theirs.
-        """
-        known = [output.group.assigner.assignment for output in outputs]
-        pairs = zip(outputs, known, strict=True)
-        matched = iter(self.matcher([output for output, answer in pairs if answer is None]))
-        return [next(matched) if answer is None else answer for answer in known]
 
     def _main_group(self, queries: Queries, progress: float = 0.0) -> QueryGroup:
         layers = self.decoder.num_layers

@@ -44,7 +44,7 @@ class Confidence(Protocol):
         """`Tensor[B, N, K]` to `Tensor[B, N]` in [0, 1]."""
 
 
-class ScoreConfidence:
+class ScoreConfidence(nn.Module):
     """The highest score that the class loss of the model gives a class.
 
     Args:
@@ -52,9 +52,10 @@ class ScoreConfidence:
     """
 
     def __init__(self, *, class_loss: ClassLoss) -> None:
+        super().__init__()
         self.class_loss = class_loss
 
-    def __call__(self, logits: Tensor) -> Tensor:
+    def forward(self, logits: Tensor) -> Tensor:
         return self.class_loss.scores(logits).amax(-1)
 
 

@@ -37,7 +37,10 @@ def test_a_recipe_does_what_its_name_says(path: Path) -> None:
 def test_what_all_of_them_share(path: Path) -> None:
     cfg = load_config(str(path))
     assert (cfg.model.query_selection.num_queries, cfg.model.num_select) == (900, 300)
-    assert (cfg.model.criterion.weights["class"], cfg.model.matcher.weights["class"]) == (1.0, 2.0)
+    assert (cfg.model.criterion.weights["class"], cfg.model.criterion.matcher.weights["class"]) == (
+        1.0,
+        2.0,
+    )
     assert cfg.model.encoder.sizes.dropout == 0.0
     assert (cfg.optimizer.lr, cfg.optimizer.weight_decay) == (1e-4, 1e-4)
     assert {rule.pattern: rule.lr_scale for rule in cfg.optimizer.params.rules} == {

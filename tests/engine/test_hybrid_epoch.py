@@ -7,6 +7,7 @@ from torch import Tensor
 
 from hdetr_d2.engine.main import main
 from hdetr_d2.matching import HungarianMatcher
+from hdetr_d2.ops import ClassCost
 from hdetr_d2.structures import GroupOutput
 
 CONFIG = str(Path(__file__).with_name("small_recipe.py"))
@@ -19,9 +20,11 @@ def capacities(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many queries a target could take, in every step that is made."""
     forward, seen = HungarianMatcher.forward, list[int]()
 
-    def remember(matcher: HungarianMatcher, outputs: list[GroupOutput]) -> list[Tensor]:
+    def remember(
+        matcher: HungarianMatcher, outputs: list[GroupOutput], class_cost: ClassCost
+    ) -> list[Tensor]:
         seen.append(outputs[0].group.assigner.capacity[-1])
-        return forward(matcher, outputs)
+        return forward(matcher, outputs, class_cost)
 
     monkeypatch.setattr(HungarianMatcher, "forward", remember)
     return seen

@@ -55,10 +55,10 @@ def recorded() -> list[GroupOutput]:
 
 
 def test_recorded_indices(recorded: list[GroupOutput]) -> None:
-    matcher = HungarianMatcher(class_cost=FocalLoss(), weights=WEIGHTS)
+    matcher = HungarianMatcher(weights=WEIGHTS)
     assert [output.group.name for output in recorded] == ["co", "co_enc", "route", "route_aux"]
     for output in recorded:
-        (assignment,) = matcher([output])
+        (assignment,) = matcher([output], FocalCost())
         found = [
             [[(row >= 0).nonzero().squeeze(1).tolist(), row[row >= 0].tolist()] for row in layer]
             for layer in assignment
@@ -83,8 +83,9 @@ def test_box_losses_of_the_last_layer(
     logits, boxes = (torch.from_numpy(case.arrays[f"pred_{key}"]) for key in ("logits", "boxes"))
     output = to_output("", logits[None], boxes[None], padded(*truth))
     weights = {**WEIGHTS, "class": class_weight}
-    (assignment,) = HungarianMatcher(class_cost=class_cost, weights=weights)([output])
-    criterion = Criterion(class_loss=FocalLoss(), weights=WEIGHTS)
+    matcher = HungarianMatcher(weights=weights)
+    (assignment,) = matcher([output], class_cost)
+    criterion = Criterion(class_loss=FocalLoss(), matcher=matcher, weights=WEIGHTS)
     matched, count = Matched(output, assignment), sum(case.counts)
     l1, giou = criterion.loss_bbox(matched).item(), criterion.loss_giou(matched).item()
     assert 5 * l1 / count == pytest.approx(case.weighted_losses["loss_bbox"], rel=1e-5)

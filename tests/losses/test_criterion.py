@@ -8,6 +8,7 @@ from torch import Tensor
 from torchvision.ops import box_convert, generalized_box_iou
 
 from hdetr_d2.losses import Criterion, FocalLoss, is_of_last_layer
+from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.structures import (
     BACKGROUND,
     NO_LOSS,
@@ -25,7 +26,8 @@ ONES = {"class": 1.0, "bbox": 1.0, "giou": 1.0}
 
 
 def make_criterion(weights: dict[str, float] = WEIGHTS) -> Criterion:
-    return Criterion(class_loss=FocalLoss(), weights=weights)
+    matcher = HungarianMatcher(weights=WEIGHTS)
+    return Criterion(class_loss=FocalLoss(), matcher=matcher, weights=weights)
 
 
 def make_targets(counts: list[int], classes: int = 4) -> Targets:

@@ -124,6 +124,7 @@ def test_a_model_takes_it_with_the_counts_of_its_data(tiny_config, make_batch):
     cfg.model.criterion.class_loss = LazyConfig.load(str(CONFIGS / "common/losses.py")).federated
     model = instantiate(cfg.model)
     assert model.criterion.class_loss.rates.tolist() == [2.0, 0.0, 3.0]
-    assert model.matcher.class_cost == FocalCost(0.25, 2.0)
+    assert model.criterion.class_loss.matching_cost == FocalCost(0.25, 2.0)
+    assert model.decoder.heads.class_loss is model.criterion.class_loss
     losses = model(make_batch([2, 0]))
     assert all(loss.isfinite() for loss in losses.values())

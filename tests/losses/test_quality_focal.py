@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.losses import Criterion, FederatedLoss, QualityFocalLoss
+from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.ops import FocalCost
 from hdetr_d2.structures import (
     BACKGROUND,
@@ -101,9 +102,11 @@ def test_the_criterion_tells_how_well_the_boxes_fit(federated: bool):
     target = torch.tensor([[[0.5, 0.5, 0.4, 0.4]]])
     targets = Targets(torch.zeros(1, 1, dtype=torch.int64), target, torch.ones(1, 1).bool())
     loss = QualityFocalLoss()
+    only_class = {"class": 1.0, "bbox": 0.0, "giou": 0.0}
     criterion = Criterion(
         class_loss=FederatedLoss(loss=loss, num_kept=1) if federated else loss,
-        weights={"class": 1.0, "bbox": 0.0, "giou": 0.0},
+        matcher=HungarianMatcher(weights=only_class),
+        weights=only_class,
     )
     output = GroupOutput(Group(name="", assigner=Match((1,))), predictions, targets)
     losses = criterion(output, torch.tensor([[[0, BACKGROUND]]]), Step(torch.tensor(1.0)))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.losses import Criterion, FederatedLoss, FocalLoss, SoftmaxLoss
+from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.ops import SoftmaxCost
 from hdetr_d2.structures import (
     BACKGROUND,
@@ -118,11 +119,14 @@ def group(labels: Tensor, blocks: int = 1) -> tuple[GroupOutput, Tensor]:
     return output, labels[None, None]
 
 
+def make_criterion() -> Criterion:
+    weights = {"class": 3.0, "bbox": 1.0, "giou": 1.0}
+    matcher = HungarianMatcher(weights=weights)
+    return Criterion(class_loss=SoftmaxLoss(), matcher=matcher, weights=weights)
+
+
 def class_loss(output: GroupOutput, assignment: Tensor, share: float = 1.0) -> Tensor:
-    criterion = Criterion(
-        class_loss=SoftmaxLoss(), weights={"class": 3.0, "bbox": 1.0, "giou": 1.0}
-    )
-    return criterion(output, assignment, Step(torch.tensor(2.0), share))["loss_class"]
+    return make_criterion()(output, assignment, Step(torch.tensor(2.0), share))["loss_class"]
 
 
 def test_the_number_of_targets_does_not_matter_and_the_share_does() -> None:
@@ -155,8 +159,5 @@ def test_blocks_that_know_their_targets_are_averaged(blocks: int) -> None:
             Predictions(logits, boxes),
             one.targets,
         )
-        criterion = Criterion(
-            class_loss=SoftmaxLoss(), weights={"class": 3.0, "bbox": 1.0, "giou": 1.0}
-        )
-        loss = criterion(output, copies, Step(torch.tensor(2.0), 0.5))["loss_class_dn"]
+        loss = make_criterion()(output, copies, Step(torch.tensor(2.0), 0.5))["loss_class_dn"]
         torch.testing.assert_close(loss, expected / 2)

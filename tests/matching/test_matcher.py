@@ -1,7 +1,9 @@
 """The matcher by hand, and against a loop of single problems."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,10 +18,13 @@ from hdetr_d2.structures import BACKGROUND, Group, GroupOutput, Match, Predictio
 from hdetr_d2.utils.observation import Observer
 
 WEIGHTS = {"class": 2.0, "bbox": 5.0, "giou": 2.0}
+COST = FocalLoss().matching_cost
 
 
-def make_matcher(weights: dict[str, float] = WEIGHTS) -> HungarianMatcher:
-    return HungarianMatcher(class_cost=FocalLoss(), weights=weights)
+def make_matcher(
+    weights: dict[str, float] = WEIGHTS,
+) -> Callable[[list[GroupOutput]], list[Tensor]]:
+    return partial(HungarianMatcher(weights=weights), class_cost=COST)
 
 
 def make_targets(counts: list[int]) -> Targets:
@@ -64,10 +69,10 @@ def test_by_hand():
     output = GroupOutput(
         Group(name="", assigner=Match((1,))), Predictions(torch.zeros(1, 1, 3, 1), boxes), targets
     )
-    only_l1 = make_matcher({"class": 0.0, "bbox": 1.0, "giou": 0.0})
+    only_l1 = HungarianMatcher(weights={"class": 0.0, "bbox": 1.0, "giou": 0.0})
     expected = torch.tensor([[[[0.6, 0.2, 1.0], [1.0, 0.2, 1.0]]]])
-    torch.testing.assert_close(only_l1.cost(output), expected)
-    assert only_l1([output])[0].tolist() == [[[0, 1, BACKGROUND]]]
+    torch.testing.assert_close(only_l1.cost(output, COST), expected)
+    assert only_l1([output], COST)[0].tolist() == [[[0, 1, BACKGROUND]]]
 
 
 @pytest.mark.parametrize("capacity", [(1, 1), (4, 4), (3, 1), (2, 2, 1)])
@@ -152,9 +157,9 @@ def test_it_is_outside_of_autograd_and_autocast():
     output.predictions.boxes.requires_grad_()
     plain = make_matcher()([output])[0]
     with torch.autocast("cpu", torch.bfloat16):
-        matcher = make_matcher()
-        assert matcher.cost(output).dtype == torch.float32
-        assert torch.equal(plain, matcher([output])[0])
+        matcher = HungarianMatcher(weights=WEIGHTS)
+        assert matcher.cost(output, COST).dtype == torch.float32
+        assert torch.equal(plain, matcher([output], COST)[0])
     assert not plain.requires_grad
 
 
@@ -180,9 +185,8 @@ def no_odd_query(logits: Tensor, labels: Tensor) -> Tensor:
 def test_a_class_cost_of_ones_own():
     targets = make_targets([3, 1])
     output = make_output(targets, (1, 2), queries=9)
-    matcher = HungarianMatcher(class_cost=no_odd_query, weights=WEIGHTS)
     with Observer() as observer:
-        (assignment,) = matcher([output])
+        (assignment,) = HungarianMatcher(weights=WEIGHTS)([output], no_odd_query)
     assert not (assignment[..., 1::2] >= 0).any()
     assert (assignment >= 0).sum(-1).tolist() == [[3, 1], [5, 2]]
     assert not observer.seen["matching/nonfinite/main"].any()

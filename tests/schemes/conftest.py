@@ -28,7 +28,7 @@ def run_step(model: nn.Module, batch: list[dict], step: Step | None = None) -> T
         for output, assignment in zip(args[0], answers, strict=True):
             groups[output.group.name] = Matched(output, assignment)
 
-    handle = model.matcher.register_forward_hook(remember)
+    handle = model.criterion.matcher.register_forward_hook(remember)
     losses = model(batch, step)
     handle.remove()
     return Trained(losses, groups)

@@ -68,11 +68,9 @@ model = L(DETR)(
         look_forward_twice=False,
         checkpointing=False,
     ),
-    matcher=L(HungarianMatcher)(
-        class_cost="${model.criterion.class_loss}", weights={"class": 2.0, "bbox": 5.0, "giou": 2.0}
-    ),
     criterion=L(Criterion)(
         class_loss=L(FocalLoss)(alpha=0.25, gamma=2.0),
+        matcher=L(HungarianMatcher)(weights={"class": 2.0, "bbox": 5.0, "giou": 2.0}),
         weights={"class": 2.0, "bbox": 5.0, "giou": 2.0},
     ),
     num_classes="${data.num_classes}",

@@ -36,7 +36,7 @@ model.decoder = L(DenseDecoder)(
     checkpointing=False,
 )
 model.decoder.heads.update(at_reference=False, size_bias=0.0)
-model.matcher.weights["class"] = 1.0
+model.criterion.matcher.weights["class"] = 1.0
 model.criterion.update(
     class_loss=L(SoftmaxLoss)(no_object_weight=0.1),
     weights={"class": 1.0, "bbox": 5.0, "giou": 2.0},

@@ -8,9 +8,9 @@ from hdetr_d2.checkpoint.importers.arguments import Arguments
 TRAINING_OPTIONS = {
     "dropout": "model.encoder.sizes.dropout",
     "focal_alpha": "model.criterion.class_loss.alpha",
-    "set_cost_class": "model.matcher.weights.class",
-    "set_cost_bbox": "model.matcher.weights.bbox",
-    "set_cost_giou": "model.matcher.weights.giou",
+    "set_cost_class": "model.criterion.matcher.weights.class",
+    "set_cost_bbox": "model.criterion.matcher.weights.bbox",
+    "set_cost_giou": "model.criterion.matcher.weights.giou",
     "cls_loss_coef": "model.criterion.weights.class",
     "bbox_loss_coef": "model.criterion.weights.bbox",
     "giou_loss_coef": "model.criterion.weights.giou",

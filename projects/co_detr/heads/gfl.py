@@ -38,7 +38,7 @@ class GFLHead(DenseHead):
     def __init__(self, *, farthest: int = 16, **options: Any) -> None:
         super().__init__(**options, box_outputs=4 * (farthest + 1), quality=False)
         self.farthest = farthest
-        self.class_loss = QualityFocalLoss()
+        self.quality_loss = QualityFocalLoss()
 
     def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:
         shares = raw.unflatten(-1, (4, -1)).softmax(-1)
@@ -65,7 +65,7 @@ class GFLHead(DenseHead):
         # Boxes count by the score that they will have beside others.
         weights = predictions.logits.detach().sigmoid().amax(-1) * positive
         total = at_least_one(weights.sum())
-        (classes,) = self.class_loss(predictions.logits[None], labels[None], quality[None])
+        (classes,) = self.quality_loss(predictions.logits[None], labels[None], quality[None])
         sides = self._distribution(predictions.boxes, anchors, wanted).mean(-1)
         return {
             "class": classes / mean_positives(assignment),

@@ -45,7 +45,7 @@ def test_arguments_tell_the_rest() -> None:
     options = read(published_detr.state_dict(), **stated).options
     assert options["model.backbone.output_stride"] == 16
     assert options["model.criterion.class_loss.no_object_weight"] == 0.2
-    assert options["model.matcher.weights.class"] == 2
+    assert options["model.criterion.matcher.weights.class"] == 2
     assert options["lr_multiplier.milestones"] == [200, 400]
 
 
