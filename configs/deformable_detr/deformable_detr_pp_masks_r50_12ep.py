@@ -8,13 +8,8 @@ Published: none
 Smoke run: any data set with masks and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.coco import data, dataloader
 from ..common.models.deformable_detr_pp_masks import model
-from ..common.optim import optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
 
 dataloader.train.mapper.with_masks = True
 train.output_dir = "output/deformable_detr_pp_masks_r50_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

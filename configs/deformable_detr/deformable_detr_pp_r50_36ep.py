@@ -8,11 +8,8 @@ Published: AP 49.0 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.coco import data, dataloader
 from ..common.models.deformable_detr_pp import model
-from ..common.optim import optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
 
 train.output_dir = "output/deformable_detr_pp_r50_36ep"
 train.epochs = 36

@@ -9,14 +9,9 @@ Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
 from ..common.backbones import swin_large
-from ..common.data.coco import data, dataloader
 from ..common.models.deformable_detr_pp import model
-from ..common.optim import optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
 
 model.merge_with(swin_large)
 
 train.output_dir = "output/deformable_detr_pp_swin_large_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

@@ -8,14 +8,8 @@ Published: AP 51.8 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.backbones import swin_tiny
-from ..common.data.coco import data, dataloader
-from ..common.models.deformable_detr_pp import model
-from ..common.optim import optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
-
-model.merge_with(swin_tiny)
+from ..common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
+from .deformable_detr_pp_swin_tiny_12ep import model
 
 train.output_dir = "output/deformable_detr_pp_swin_tiny_36ep"
 train.epochs = 36

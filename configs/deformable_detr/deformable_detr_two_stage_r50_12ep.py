@@ -8,15 +8,10 @@ Published: AP 43.7 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.coco import data, dataloader
 from ..common.models.deformable_detr_two_stage import model
-from ..common.optim import optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
 
 # As published by H-DETR: wider than the Deformable-DETR paper's.
 model.encoder.sizes.feedforward_dim = 2048
 
 train.output_dir = "output/deformable_detr_two_stage_r50_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

@@ -7,14 +7,7 @@ Published: AP 44.9 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.coco import data, dataloader
-from ..common.models.detr import model
-from ..common.optim import detr_optimizer as optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
-
-model.backbone.update(name="resnet101.tv_in1k", output_stride=16)
-dataloader.train.total_batch_size = 64
+from .detr_dc5_r101_300ep import data, dataloader, lr_multiplier, model, optimizer, train
 
 train.output_dir = "output/detr_dc5_r101_500ep"
 train.epochs = 500

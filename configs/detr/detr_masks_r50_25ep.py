@@ -8,12 +8,9 @@ Published: none
 Smoke run: any data set with masks and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.coco import data, dataloader
 from ..common.masks import masks_only
 from ..common.models.detr_masks import model
-from ..common.optim import detr_optimizer as optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.detr import data, dataloader, lr_multiplier, optimizer, train
 
 model.update(masks_only)
 dataloader.train.mapper.with_masks = True

@@ -7,11 +7,8 @@ Published: none
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.coco import data, dataloader
 from ..common.models.detr import model
-from ..common.optim import detr_optimizer as optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.detr import data, dataloader, lr_multiplier, optimizer, train
 
 model.backbone.name = "resnet101.tv_in1k"
 dataloader.train.total_batch_size = 64

@@ -7,11 +7,8 @@ Published: none; 500 epochs add 1.5 AP in the paper
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.coco import data, dataloader
 from ..common.models.detr import model
-from ..common.optim import detr_optimizer as optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.detr import data, dataloader, lr_multiplier, optimizer, train
 
 dataloader.train.total_batch_size = 64
 

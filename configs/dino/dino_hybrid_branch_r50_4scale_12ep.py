@@ -8,16 +8,11 @@ Published: none
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.coco import data, dataloader
 from ..common.models.dino import model
-from ..common.optim import detr_optimizer as optimizer
-from ..common.schedule import lr_multiplier
+from ..common.runs.detr import data, dataloader, lr_multiplier, optimizer, train
 from ..common.schemes import hybrid_branch
-from ..common.train import train
 
 # The proposals behind the 900 main ones; denoising sees the main queries only.
 model.schemes = [hybrid_branch, *model.schemes]
 
 train.output_dir = "output/dino_hybrid_branch_r50_4scale_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

@@ -7,12 +7,7 @@ Published: AP 49.0 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.coco import data, dataloader
 from ..common.models.dino import model
-from ..common.optim import detr_optimizer as optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.detr import data, dataloader, lr_multiplier, optimizer, train
 
 train.output_dir = "output/dino_r50_4scale_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

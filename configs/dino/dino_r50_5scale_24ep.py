@@ -7,11 +7,8 @@ Published: AP 51.3 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.coco import data, dataloader
 from ..common.models.dino_5scale import model
-from ..common.optim import detr_optimizer as optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.detr import data, dataloader, lr_multiplier, optimizer, train
 
 train.output_dir = "output/dino_r50_5scale_24ep"
 train.epochs = 24

@@ -8,14 +8,8 @@ Published: AP 58.0 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.backbones import swin_large_384
-from ..common.data.coco import data, dataloader
-from ..common.models.dino import model
-from ..common.optim import detr_optimizer as optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
-
-model.merge_with(swin_large_384)
+from ..common.runs.detr import data, dataloader, lr_multiplier, optimizer, train
+from .dino_swin_large_4scale_12ep import model
 
 train.output_dir = "output/dino_swin_large_4scale_36ep"
 train.epochs = 36

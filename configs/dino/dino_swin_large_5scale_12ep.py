@@ -9,15 +9,10 @@ Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
 from ..common.backbones import swin_large_384
-from ..common.data.coco import data, dataloader
 from ..common.models.dino_5scale import model
-from ..common.optim import detr_optimizer as optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.detr import data, dataloader, lr_multiplier, optimizer, train
 
 model.merge_with(swin_large_384)
 model.neck.in_shapes = [192, 384, 768, 1536]
 
 train.output_dir = "output/dino_swin_large_5scale_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

@@ -8,12 +8,9 @@ Published: none (of these numbers; the paper's comparison puts the branch first)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.coco import data, dataloader
 from ..common.models.deformable_detr_pp import model
-from ..common.optim import optimizer
-from ..common.schedule import lr_multiplier
+from ..common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
 from ..common.schemes import hybrid_layer
-from ..common.train import train
 
 # Four decoder layers are one-to-many, two one-to-one: on average 7 positives of a
 # target, as with the hybrid branch. Evaluation has all of these queries, too.
@@ -21,5 +18,3 @@ model.schemes = [hybrid_layer]
 model.query_selection.num_queries = 1800
 
 train.output_dir = "output/deformable_detr_hybrid_layer_r50_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

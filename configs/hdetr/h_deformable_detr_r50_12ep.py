@@ -8,12 +8,7 @@ Published: AP 48.7 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.coco import data, dataloader
 from ..common.models.h_deformable_detr import model
-from ..common.optim import optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
 
 train.output_dir = "output/h_deformable_detr_r50_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

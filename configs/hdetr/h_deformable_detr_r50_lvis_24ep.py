@@ -8,11 +8,8 @@ Published: none (the paper: 0.8 to 1.0 AP over its baseline)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.data.lvis import data, dataloader
 from ..common.models.h_deformable_detr import model
-from ..common.optim import optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.deformable_lvis import data, dataloader, lr_multiplier, optimizer, train
 
 model.num_select = 300  # of which LVIS counts all
 

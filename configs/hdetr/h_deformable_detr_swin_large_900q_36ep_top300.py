@@ -8,16 +8,9 @@ Published: AP 57.6 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.backbones import swin_large
-from ..common.data.coco import data, dataloader
-from ..common.models.h_deformable_detr import model
-from ..common.optim import optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
+from .h_deformable_detr_swin_large_900q_36ep import model
 
-model.merge_with(swin_large)
-model.backbone.drop_path_rate = 0.5
-model.query_selection.num_queries = 900
 model.num_select = 300
 
 train.output_dir = "output/h_deformable_detr_swin_large_900q_36ep_top300"

@@ -8,14 +8,9 @@ Published: none (the paper: 0.8 to 1.0 AP over its baseline)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.backbones import swin_large
-from ..common.data.lvis import data, dataloader
-from ..common.models.h_deformable_detr import model
-from ..common.optim import optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.deformable_lvis import data, dataloader, lr_multiplier, optimizer, train
+from .h_deformable_detr_swin_large_12ep import model
 
-model.merge_with(swin_large)
 model.num_select = 300  # of which LVIS counts all
 
 train.output_dir = "output/h_deformable_detr_swin_large_lvis_24ep"

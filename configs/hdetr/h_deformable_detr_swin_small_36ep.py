@@ -8,14 +8,8 @@ Published: none
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.backbones import swin_small
-from ..common.data.coco import data, dataloader
-from ..common.models.h_deformable_detr import model
-from ..common.optim import optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
-
-model.merge_with(swin_small)
+from ..common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
+from .h_deformable_detr_swin_small_12ep import model
 
 train.output_dir = "output/h_deformable_detr_swin_small_36ep"
 train.epochs = 36

@@ -8,14 +8,9 @@ Published: AP 53.7 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ..common.backbones import swin_tiny
-from ..common.data.coco import data, dataloader
-from ..common.models.h_deformable_detr import model
-from ..common.optim import optimizer
-from ..common.schedule import lr_multiplier
-from ..common.train import train
+from ..common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
+from .h_deformable_detr_swin_tiny_12ep import model
 
-model.merge_with(swin_tiny)
 optimizer.weight_decay = 0.05
 
 train.output_dir = "output/h_deformable_detr_swin_tiny_wd05_36ep"

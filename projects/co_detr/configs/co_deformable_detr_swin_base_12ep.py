@@ -9,16 +9,11 @@ Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
 from ....configs.common.backbones import swin_base_384
-from ....configs.common.schedule import lr_multiplier
-from ....configs.common.train import train
 from .common.co_deformable_detr import model
-from .common.coco import data, dataloader
-from .common.optim import co_deformable_optimizer as optimizer
+from .common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
 
 model.merge_with(swin_base_384)
 model.backbone.drop_path_rate = 0.2
 optimizer.weight_decay = 0.05
 
 train.output_dir = "output/co_deformable_detr_swin_base_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

@@ -8,14 +8,9 @@ Published: AP 55.3 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ....configs.common.backbones import swin_small
-from ....configs.common.schedule import lr_multiplier
-from ....configs.common.train import train
-from .common.co_deformable_detr import model
-from .common.coco import data, dataloader
-from .common.optim import co_deformable_optimizer as optimizer
+from .co_deformable_detr_swin_small_12ep import model
+from .common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
 
-model.merge_with(swin_small)
 model.backbone.drop_path_rate = 0.4
 optimizer.weight_decay = 0.05
 

@@ -8,12 +8,7 @@ Published: AP 52.1 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ....configs.common.schedule import lr_multiplier
-from ....configs.common.train import train
 from .common.co_dino_jitter import model
-from .common.jitter import data, dataloader
-from .common.optim import co_dino_optimizer as optimizer
+from .common.runs.jitter import data, dataloader, lr_multiplier, optimizer, train
 
 train.output_dir = "output/co_dino_5scale_lsj_r50_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

@@ -8,11 +8,8 @@ Published: AP 54.8 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ....configs.common.schedule import lr_multiplier
-from ....configs.common.train import train
 from .common.co_dino_jitter import model
-from .common.jitter import data, dataloader
-from .common.optim import co_dino_optimizer as optimizer
+from .common.runs.jitter import data, dataloader, lr_multiplier, optimizer, train
 
 train.output_dir = "output/co_dino_5scale_lsj_r50_36ep"
 train.epochs = 36

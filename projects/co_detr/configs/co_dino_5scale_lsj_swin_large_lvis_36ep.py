@@ -8,18 +8,8 @@ Published: AP 56.9 (LVIS v1)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ....configs.common.backbones import swin_large_384
-from ....configs.common.schedule import lr_multiplier
-from ....configs.common.train import train
-from .common.co_dino_jitter import model
-from .common.jitter_lvis import data, dataloader
-from .common.optim import co_dino_optimizer as optimizer
-
-model.merge_with(swin_large_384)
-model.neck.in_shapes = [192, 384, 768, 1536]
-model.backbone.drop_path_rate = 0.3
-model.preprocessing.side = 1280
-model.encoder.checkpointing = True
+from .co_dino_5scale_lsj_swin_large_12ep import model
+from .common.runs.jitter_lvis import data, dataloader, lr_multiplier, optimizer, train
 
 train.output_dir = "output/co_dino_5scale_lsj_swin_large_lvis_36ep"
 train.epochs = 36

@@ -10,16 +10,12 @@ Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
 from ....configs.common.losses import federated as _federated
-from .co_dino_5scale_lsj_swin_large_lvis_36ep import (
-    data,
-    dataloader,
-    lr_multiplier,
-    model,
-    optimizer,
-    train,
-)
+from .co_dino_5scale_lsj_swin_large_lvis_36ep import model
+from .common.runs.jitter_lvis import data, dataloader, lr_multiplier, optimizer, train
 
 _federated.loss = model.criterion.class_loss
 model.criterion.class_loss = _federated
 
 train.output_dir = "output/co_dino_5scale_lsj_swin_large_lvis_federated_36ep"
+train.epochs = 36
+lr_multiplier.milestones = [30]

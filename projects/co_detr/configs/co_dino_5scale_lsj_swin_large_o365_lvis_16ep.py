@@ -11,18 +11,10 @@ Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 The checkpoint is that of a training on Objects365, here or, converted, by the authors' code.
 """
 
-from ....configs.common.backbones import swin_large_384
-from ....configs.common.schedule import lr_multiplier
-from ....configs.common.train import train
-from .common.co_dino_jitter import model
-from .common.jitter_lvis import data, dataloader
-from .common.optim import co_dino_optimizer as optimizer
+from .co_dino_5scale_lsj_swin_large_12ep import model
+from .common.runs.jitter_lvis import data, dataloader, lr_multiplier, optimizer, train
 
-model.merge_with(swin_large_384)
-model.neck.in_shapes = [192, 384, 768, 1536]
-model.backbone.drop_path_rate = 0.3
 model.preprocessing.side = 1536
-model.encoder.checkpointing = True
 model.num_select = 1000
 _heads = model.schemes[-1].collaborators
 _heads.faster_rcnn.head.roi_head.suppression.most = 1000

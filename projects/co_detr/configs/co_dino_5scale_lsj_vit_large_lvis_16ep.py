@@ -13,11 +13,8 @@ The published figure starts at a checkpoint of Objects365.
 
 from hdetr_d2.modeling import GreySquare
 
-from ....configs.common.schedule import lr_multiplier
-from ....configs.common.train import train
 from .common.co_dino_vit import model
-from .common.jitter_lvis import data, dataloader
-from .common.optim import co_dino_optimizer as optimizer
+from .common.runs.jitter_lvis import data, dataloader, lr_multiplier, optimizer, train
 
 del model.preprocessing.size_divisibility
 model.preprocessing.update(_target_=GreySquare, side=1536, grey=114)

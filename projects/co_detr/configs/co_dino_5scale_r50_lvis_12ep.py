@@ -19,5 +19,3 @@ data.keep_empty = True
 data.repeat_threshold = 1e-3
 
 train.output_dir = "output/co_dino_5scale_r50_lvis_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

@@ -8,17 +8,10 @@ Published: AP 60.0 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ....configs.common.backbones import swin_large_384
-from ....configs.common.schedule import lr_multiplier
-from ....configs.common.train import train
-from .common.co_dino import model
-from .common.coco import data, dataloader
-from .common.optim import co_dino_optimizer as optimizer
+from .co_dino_5scale_swin_large_12ep import model
+from .common.runs.dino import data, dataloader, lr_multiplier, optimizer, train
 
-model.merge_with(swin_large_384)
-model.neck.in_shapes = [192, 384, 768, 1536]
 model.backbone.drop_path_rate = 0.6
-model.encoder.checkpointing = True
 
 train.output_dir = "output/co_dino_5scale_swin_large_36ep"
 train.epochs = 36

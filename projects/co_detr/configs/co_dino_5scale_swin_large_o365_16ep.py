@@ -11,18 +11,14 @@ Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 The checkpoint is that of a training on Objects365, here or, converted, by the authors' code.
 """
 
-from ....configs.common.backbones import swin_large_384
 from ....configs.common.schedule import lr_multiplier
 from ....configs.common.train import train
-from .common.co_dino import model
+from .co_dino_5scale_swin_large_12ep import model
 from .common.large_images import data, dataloader
 from .common.optim import co_dino_optimizer as optimizer
 
 model.preprocessing.size_divisibility = 32
-model.merge_with(swin_large_384)
-model.neck.in_shapes = [192, 384, 768, 1536]
 model.backbone.update(drop_path_rate=0.3, checkpointing=True)
-model.encoder.checkpointing = True
 model.schemes[0].box_noise.scale = 0.4
 model.schemes[0].update(groups=500, max_queries=1000)
 dataloader.train.mapper.augmentations[1].sides = [*range(480, 1537, 32)]

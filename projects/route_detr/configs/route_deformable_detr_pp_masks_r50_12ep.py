@@ -8,16 +8,11 @@ Published: AP 33.8 (of masks, COCO val2017)
 Smoke run: any data set with masks and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ....configs.common.data.coco import data, dataloader
 from ....configs.common.models.deformable_detr_pp_masks import model
-from ....configs.common.optim import optimizer
-from ....configs.common.schedule import lr_multiplier
-from ....configs.common.train import train
+from ....configs.common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
 from .common.routing import paper
 
 dataloader.train.mapper.with_masks = True
 model.schemes = [paper]
 
 train.output_dir = "output/route_deformable_detr_pp_masks_r50_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

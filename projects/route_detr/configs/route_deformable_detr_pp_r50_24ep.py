@@ -8,14 +8,8 @@ Published: AP 49.4 (COCO val2017)
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ....configs.common.data.coco import data, dataloader
-from ....configs.common.models.deformable_detr_pp import model
-from ....configs.common.optim import optimizer
-from ....configs.common.schedule import lr_multiplier
-from ....configs.common.train import train
-from .common.routing import paper
-
-model.schemes = [paper]
+from ....configs.common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
+from .route_deformable_detr_pp_r50_12ep import model
 
 train.output_dir = "output/route_deformable_detr_pp_r50_24ep"
 train.epochs = 24

@@ -9,16 +9,11 @@ Published: none
 Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 """
 
-from ....configs.common.data.coco import data, dataloader
 from ....configs.common.models.dino import model
-from ....configs.common.optim import detr_optimizer as optimizer
-from ....configs.common.schedule import lr_multiplier
+from ....configs.common.runs.detr import data, dataloader, lr_multiplier, optimizer, train
 from ....configs.common.schemes import hybrid_branch
-from ....configs.common.train import train
 from .common.routing import paper
 
 model.schemes = [hybrid_branch, *model.schemes, paper]
 
 train.output_dir = "output/route_dino_hybrid_branch_r50_4scale_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

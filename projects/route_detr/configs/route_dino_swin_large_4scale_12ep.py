@@ -11,16 +11,11 @@ The number of epochs is that of the results it is compared with; the paper's was
 """
 
 from ....configs.common.backbones import swin_large_384
-from ....configs.common.data.coco import data, dataloader
 from ....configs.common.models.dino import model
-from ....configs.common.optim import detr_optimizer as optimizer
-from ....configs.common.schedule import lr_multiplier
-from ....configs.common.train import train
+from ....configs.common.runs.detr import data, dataloader, lr_multiplier, optimizer, train
 from .common.routing import paper
 
 model.merge_with(swin_large_384)
 model.schemes = [*model.schemes, paper]
 
 train.output_dir = "output/route_dino_swin_large_4scale_12ep"
-train.epochs = 12
-lr_multiplier.milestones = [11]

@@ -10,10 +10,7 @@ Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 A checkpoint of that code is converted with `--source route-detr`.
 """
 
-from ....configs.common.data.coco import data, dataloader
-from ....configs.common.optim import optimizer
-from ....configs.common.schedule import lr_multiplier
-from ....configs.common.train import train
+from ....configs.common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
 from .common.released_model import model
 
 optimizer.lr = 1e-4
