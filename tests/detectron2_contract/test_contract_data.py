@@ -7,7 +7,6 @@ import json
 import pickle
 from pathlib import Path
 
-import numpy as np
 import pytest
 from detectron2.data import (
     DatasetCatalog,
@@ -24,10 +23,8 @@ from detectron2.data.datasets import (
     register_coco_instances,
     register_lvis_instances,
 )
-from detectron2.data.detection_utils import SizeMismatchError, check_image_size, read_image
 from detectron2.data.samplers import InferenceSampler
 from detectron2.structures import BoxMode
-from PIL import Image
 
 TRIANGLE = [1.0, 1.0, 9.0, 1.0, 9.0, 9.0]
 
@@ -346,25 +343,3 @@ def test_the_loader_takes_a_sampler_and_a_collate_function() -> None:
         [1, 2, 3], mapper=None, sampler=[2, 0], batch_size=2, collate_fn=sum
     )
     assert list(loader) == [4]
-
-
-def test_reading_images(tmp_path: Path) -> None:
-    pixels = np.zeros((2, 3, 3), dtype=np.uint8)
-    pixels[0, 0] = [255, 0, 0]
-    exif = Image.Exif()
-    exif[274] = 6  # stored lying on its side: to be turned a quarter to the right
-    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
-    turned = read_image(str(tmp_path / "turned.png"), "RGB")
-    assert turned.shape == (3, 2, 3)
-    assert turned[0, 1].tolist() == [255, 0, 0]
-    assert read_image(str(tmp_path / "turned.png"), "BGR")[0, 1].tolist() == [0, 0, 255]
-    assert read_image(str(tmp_path / "turned.png"), "L").shape == (3, 2, 1)
-
-
-def test_the_size_in_the_annotation_must_be_right() -> None:
-    image = np.zeros((2, 3, 3), dtype=np.uint8)
-    known: dict = {}
-    check_image_size(known, image)
-    assert known == {"width": 3, "height": 2}
-    with pytest.raises(SizeMismatchError, match=r"a\.png"):
-        check_image_size({"file_name": "a.png", "width": 2, "height": 3}, image)

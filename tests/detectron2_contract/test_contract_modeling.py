@@ -4,7 +4,7 @@ import hdetr_d2  # noqa: F401
 
 import pytest
 import torch
-from detectron2.layers import ShapeSpec, batched_nms
+from detectron2.layers import ShapeSpec
 from detectron2.modeling import META_ARCH_REGISTRY, Backbone, detector_postprocess
 from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
@@ -57,18 +57,6 @@ def test_registry():
         META_ARCH_REGISTRY.get("NoSuchModel")
     with pytest.raises(AssertionError):
         META_ARCH_REGISTRY.register(ContractModel)
-
-
-def test_batched_nms_keeps_classes_apart():
-    boxes = torch.tensor([[0.0, 0, 10, 10], [1, 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60]])
-    scores = torch.tensor([0.5, 0.9, 0.8, 0.1])
-    kept = batched_nms(boxes, scores, torch.tensor([0, 0, 1, 1]), 0.5)
-    assert kept.tolist() == [1, 2, 3]
-    assert batched_nms(boxes.half(), scores, torch.zeros(4, dtype=torch.int64), 0.5).tolist() == [
-        1,
-        3,
-    ]
-    assert batched_nms(boxes[:0], scores[:0], torch.zeros(0, dtype=torch.int64), 0.5).shape == (0,)
 
 
 class TestPostprocess:

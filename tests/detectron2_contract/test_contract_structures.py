@@ -1,4 +1,4 @@
-"""Boxes, Instances, ImageList and masks."""
+"""Boxes, Instances and masks."""
 
 import hdetr_d2  # noqa: F401
 
@@ -12,11 +12,8 @@ from detectron2.structures import (
     BitMasks,
     Boxes,
     BoxMode,
-    ImageList,
     Instances,
     PolygonMasks,
-    pairwise_ioa,
-    pairwise_iou,
     polygons_to_bitmask,
 )
 
@@ -154,20 +151,6 @@ class TestBoxes:
         assert "50." in repr(self.make())
 
 
-def test_pairwise_iou():
-    first = Boxes([[0, 0, 2, 2], [5, 5, 5, 5]])
-    second = Boxes([[0, 0, 2, 2], [1, 1, 3, 3], [2, 2, 4, 4]])
-    expected = torch.tensor([[1, 1 / 7, 0], [0, 0, 0]])
-    torch.testing.assert_close(pairwise_iou(first, second), expected)
-    assert pairwise_iou(first, Boxes([])).shape == (2, 0)
-    assert pairwise_iou(Boxes([[5, 5, 5, 5]]), Boxes([[5, 5, 5, 5]])).tolist() == [[0]]
-
-
-def test_pairwise_ioa_divides_by_the_second():
-    first, second = Boxes([[0, 0, 2, 2]]), Boxes([[1, 0, 5, 2], [0, 0, 1, 1]])
-    torch.testing.assert_close(pairwise_ioa(first, second), torch.tensor([[0.25, 1.0]]))
-
-
 class TestInstances:
     def make(self) -> Instances:
         instances = Instances((40, 60))
@@ -275,73 +258,6 @@ class TestInstances:
         assert "num_instances=3" in text
         assert "image_height=40" in text
         assert repr(self.make()) == text
-
-
-class TestImageList:
-    images = (torch.ones(3, 5, 8), 2 * torch.ones(3, 7, 4))
-
-    def test_pads_right_and_below(self):
-        batch = ImageList.from_tensors(list(self.images), pad_value=-1.0)
-        assert batch.tensor.shape == (2, 3, 7, 8)
-        assert batch.image_sizes == [(5, 8), (7, 4)]
-        assert (batch.tensor[0, :, 5:] == -1).all()
-        assert (batch.tensor[1, :, :, 4:] == -1).all()
-        assert len(batch) == 2
-        for image, padded in zip(self.images, [batch[0], batch[1]], strict=True):
-            assert torch.equal(image, padded)
-
-    @pytest.mark.parametrize(
-        ("divisibility", "shape"), [(0, (7, 8)), (1, (7, 8)), (4, (8, 8)), (32, (32, 32))]
-    )
-    def test_divisibility(self, divisibility, shape):
-        batch = ImageList.from_tensors(list(self.images), divisibility)
-        assert batch.tensor.shape[-2:] == shape
-
-    @pytest.mark.parametrize(
-        ("constraints", "shape"),
-        [
-            ({}, (8, 8)),
-            ({"size_divisibility": 16}, (16, 16)),
-            ({"square_size": 10}, (12, 12)),
-            ({"square_size": 12, "size_divisibility": 5}, (15, 15)),
-            ({"square_size": 0}, (8, 8)),
-        ],
-    )
-    def test_constraints(self, constraints, shape):
-        batch = ImageList.from_tensors(
-            list(self.images), size_divisibility=4, padding_constraints=constraints
-        )
-        assert batch.tensor.shape[-2:] == shape
-
-    def test_single_image(self):
-        batch = ImageList.from_tensors([self.images[0]], 4, pad_value=9)
-        assert batch.tensor.shape == (1, 3, 8, 8)
-        assert (batch.tensor[0, :, 5:] == 9).all()
-
-    def test_keeps_the_dtype_and_copies(self):
-        image = torch.ones(3, 4, 4, dtype=torch.uint8)
-        batch = ImageList.from_tensors([image, image])
-        assert batch.tensor.dtype == torch.uint8
-        batch.tensor.zero_()
-        assert image.sum() == 48
-
-    def test_without_channels(self):
-        assert ImageList.from_tensors([torch.ones(2, 3), torch.ones(4, 1)]).tensor.shape == (
-            2,
-            4,
-            3,
-        )
-
-    def test_to(self):
-        batch = ImageList.from_tensors(list(self.images)).to(torch.float64)
-        assert batch.tensor.dtype == torch.float64
-        assert batch.image_sizes == [(5, 8), (7, 4)]
-        assert batch.device == torch.device("cpu")
-
-    @pytest.mark.parametrize("wrong", [[], [torch.ones(3, 2, 2), torch.ones(1, 2, 2)]])
-    def test_refuses(self, wrong):
-        with pytest.raises(AssertionError):
-            ImageList.from_tensors(wrong)
 
 
 SQUARE = [2.0, 1.0, 6.0, 1.0, 6.0, 4.0, 2.0, 4.0]

@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ._tables import many_rows
 from .catalog import DatasetCatalog, MetadataCatalog
 from .common import DatasetFromList, MapDataset
-from .detection_utils import check_metadata_consistency
 from .samplers import InferenceSampler
 
 __all__ = [
@@ -38,6 +37,18 @@ def filter_images_with_only_crowd_annotations(dataset_dicts: list[dict]) -> list
         "others are left out."
     )
     return kept
+
+
+def _check_metadata(key: str, dataset_names: Sequence[str]) -> None:
+    """Raises ValueError when the data sets differ in the metadata `key`."""
+    first, *others = dataset_names
+    expected = getattr(MetadataCatalog.get(first), key)
+    for name in others:
+        value = getattr(MetadataCatalog.get(name), key)
+        if value != expected:
+            raise ValueError(
+                f"'{key}' of dataset '{first}' is {expected}, but that of '{name}' is {value}."
+            )
 
 
 def print_instances_class_histogram(dataset_dicts: list[dict], class_names: Sequence[str]) -> None:
@@ -88,7 +99,7 @@ def get_detection_dataset_dicts(
     class_names = MetadataCatalog.get(names[0]).get("thing_classes")
     # A data set need not name its classes; then there is nothing to compare.
     if annotated and check_consistency and class_names is not None:
-        check_metadata_consistency("thing_classes", names)
+        _check_metadata("thing_classes", names)
         print_instances_class_histogram(images, class_names)
     return images
 

@@ -3,50 +3,11 @@
 import argparse
 import os
 import sys
-from pathlib import Path
-from typing import Any
 
-import torch
 from detectron2._subset import absent
-from detectron2.config import LazyConfig
-from detectron2.utils import comm
-from detectron2.utils.collect_env import collect_env_info
-from detectron2.utils.env import seed_all_rng
-from detectron2.utils.events import (
-    CommonMetricPrinter,
-    EventWriter,
-    JSONWriter,
-    TensorboardXWriter,
-)
-from detectron2.utils.file_io import PathManager
-from detectron2.utils.logger import setup_logger
-from omegaconf import DictConfig, OmegaConf
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["create_ddp_model", "default_argument_parser", "default_setup", "default_writers"]
+__all__ = ["default_argument_parser"]
 __getattr__ = absent(__name__)
-
-
-def create_ddp_model(
-    model: nn.Module, *, fp16_compression: bool = False, **kwargs: Any
-) -> nn.Module:
-    """The model, wrapped in DistributedDataParallel where there is more than one process.
-
-    Args:
-        model: on its device.
-        fp16_compression: send gradients as float16.
-        kwargs: for DistributedDataParallel; `device_ids` is the local rank when not given, so a
-            model on the CPU needs `device_ids=None`.
-    """
-    if comm.get_world_size() == 1:
-        return model
-    ddp = DistributedDataParallel(model, **{"device_ids": [comm.get_local_rank()], **kwargs})
-    if fp16_compression:
-        from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import fp16_compress_hook
-
-        ddp.register_comm_hook(state=None, hook=fp16_compress_hook)
-    return ddp
 
 
 def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParser:
@@ -83,51 +44,3 @@ examples:
     )
     add("opts", nargs=argparse.REMAINDER, default=None, help="overrides: path.key=value ...")
     return parser
-
-
-def default_setup(cfg: DictConfig, args: argparse.Namespace) -> None:
-    """Make the output folder, start the log, note the environment, save the config, set the seed.
-
-    Args:
-        cfg: read for `train.output_dir` (or `output_dir`), `train.seed` (each process adds its
-            rank; missing or negative = a random one) and `train.cudnn_benchmark`.
-        args: logged; `config_file` and `eval_only` are looked at.
-    """
-    output_dir = OmegaConf.select(cfg, "output_dir") or OmegaConf.select(cfg, "train.output_dir")
-    is_main, rank = comm.is_main_process(), comm.get_rank()
-    if is_main and output_dir:
-        PathManager.mkdirs(output_dir)
-    setup_logger(output_dir, distributed_rank=rank, name="fvcore")
-    logger = setup_logger(output_dir, distributed_rank=rank)
-    logger.info(f"This is process {rank} of {comm.get_world_size()}")
-    logger.info("Environment:\n" + collect_env_info())
-    logger.info(f"Arguments: {args}")
-    if config_file := getattr(args, "config_file", ""):
-        logger.info(f"The config {config_file}:\n{Path(config_file).read_text()}")
-    if is_main and output_dir:
-        path = os.path.join(output_dir, "config.yaml")
-        LazyConfig.save(cfg, path)
-        logger.info(f"The whole config is in {path}")
-
-    seed = OmegaConf.select(cfg, "train.seed", default=-1)
-    seed_all_rng(None if seed < 0 else seed + rank)
-    # Trying out algorithms does not pay for the few and ever different images of an evaluation.
-    if not getattr(args, "eval_only", False):
-        torch.backends.cudnn.benchmark = OmegaConf.select(
-            cfg, "train.cudnn_benchmark", default=False
-        )
-
-
-def default_writers(output_dir: str, max_iter: int | None = None) -> list[EventWriter]:
-    """Writers for the terminal, for `metrics.json` and for TensorBoard.
-
-    Args:
-        output_dir: where the files go; made if it is not there.
-        max_iter: for the estimated time of arrival.
-    """
-    PathManager.mkdirs(output_dir)
-    return [
-        CommonMetricPrinter(max_iter),
-        JSONWriter(os.path.join(output_dir, "metrics.json")),
-        TensorboardXWriter(output_dir),
-    ]

@@ -1,31 +1,19 @@
-"""Hooks for timing, logging, checkpoints, evaluation and the learning rate."""
+"""Hooks for functions, timing and writing."""
 
 import datetime
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from detectron2._subset import absent
-from detectron2.solver import LRMultiplier
 from detectron2.utils.events import EventWriter
-from fvcore.common.checkpoint import PeriodicCheckpointer as _PeriodicCheckpointer
-from fvcore.common.param_scheduler import ParamScheduler
 from fvcore.common.timer import Timer
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler as _LRScheduler
 
-from ._eval_hooks import BestCheckpointer, EvalHook
 from .train_loop import HookBase, TrainerBase
 
 __all__ = [
-    "BestCheckpointer",
     "CallbackHook",
-    "EvalHook",
     "IterationTimer",
-    "LRScheduler",
-    "PeriodicCheckpointer",
     "PeriodicWriter",
 ]
 __getattr__ = absent(__name__)
@@ -143,71 +131,3 @@ class PeriodicWriter(HookBase):
             # Hooks before this one may have something new, such as the last evaluation.
             writer.write()
             writer.close()
-
-
-class PeriodicCheckpointer(_PeriodicCheckpointer, HookBase):
-    """fvcore's periodic checkpointer as a hook; the last iteration gives `model_final`."""
-
-    def before_train(self) -> None:
-        self.max_iter = self.trainer.max_iter
-
-    def after_step(self) -> None:
-        self.step(self.trainer.iter)
-
-
-class LRScheduler(HookBase):
-    """Writes `lr` and then steps the scheduler, after every iteration."""
-
-    trainer: Any  # asked for what was not given
-
-    def __init__(
-        self,
-        optimizer: Optimizer | None = None,
-        scheduler: _LRScheduler | ParamScheduler | None = None,
-    ) -> None:
-        """
-        Args:
-            optimizer: the trainer's when not given.
-            scheduler: torch's, or a multiplier of the initial learning rates over the whole
-                training; the trainer's when not given.
-        """
-        self._optimizer: Any = optimizer
-        self._scheduler = scheduler
-
-    @property
-    def scheduler(self) -> _LRScheduler | ParamScheduler:
-        return self._scheduler or self.trainer.scheduler
-
-    def before_train(self) -> None:
-        self._optimizer = self._optimizer or self.trainer.optimizer
-        if isinstance(self.scheduler, ParamScheduler):
-            self._scheduler = LRMultiplier(
-                self._optimizer,
-                self.scheduler,
-                self.trainer.max_iter,
-                last_iter=self.trainer.iter - 1,
-            )
-        self._group = self.get_best_param_group_id(self._optimizer)
-
-    @staticmethod
-    def get_best_param_group_id(optimizer: Optimizer) -> int:
-        """The group whose rate stands for all: the largest, or of groups of one parameter each
-        the first with the most frequent rate."""
-        groups = optimizer.param_groups
-        sizes = [len(group["params"]) for group in groups]
-        if max(sizes) > 1:
-            return sizes.index(max(sizes))
-        rates = [group["lr"] for group in groups]
-        return rates.index(Counter(rates).most_common(1)[0][0])
-
-    def after_step(self) -> None:
-        lr = self._optimizer.param_groups[self._group]["lr"]
-        self.trainer.storage.put_scalar("lr", lr, smoothing_hint=False)
-        self.scheduler.step()
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.scheduler.state_dict() if isinstance(self.scheduler, _LRScheduler) else {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if isinstance(self.scheduler, _LRScheduler):
-            self.scheduler.load_state_dict(state_dict)

@@ -1,19 +1,14 @@
 """The training loop, and the hooks that do everything in it but the step."""
 
 import logging
-import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from detectron2._subset import absent
-from detectron2.utils import comm
-from detectron2.utils.events import EventStorage, get_event_storage
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from detectron2.utils.events import EventStorage
 
-__all__ = ["HookBase", "SimpleTrainer", "TrainerBase"]
+__all__ = ["HookBase", "TrainerBase"]
 __getattr__ = absent(__name__)
 
 logger = logging.getLogger(__name__)
@@ -137,107 +132,3 @@ class TrainerBase:
                 logger.warning(f"The state of a hook {name} is left out: there is no such hook.")
             else:
                 hook.load_state_dict(state)
-
-
-class SimpleTrainer(TrainerBase):
-    """One model, one loader, one optimizer: forward, backward and update in every step."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        data_loader: Iterable,
-        optimizer: Optimizer,
-        gather_metric_period: int = 1,
-        zero_grad_before_forward: bool = False,
-    ) -> None:
-        """
-        Args:
-            model: returns a dict of scalar losses, which are summed, or one loss; is put in
-                training mode.
-            data_loader: its batches go to the model as they are.
-            optimizer: of the model's parameters.
-            gather_metric_period: losses are brought together from all processes, written to the
-                storage and looked at every so many iterations.
-            zero_grad_before_forward: not after it, as for a model that writes gradients in it.
-        """
-        super().__init__()
-        model.train()
-        self.model = model
-        self.data_loader = data_loader
-        self.optimizer = optimizer
-        self.gather_metric_period = gather_metric_period
-        self.zero_grad_before_forward = zero_grad_before_forward
-        self._iterator: Iterator | None = None
-
-    @property
-    def _data_loader_iter(self) -> Iterator:
-        # Only with the first batch: an iterator starts worker processes.
-        if self._iterator is None:
-            self._iterator = iter(self.data_loader)
-        return self._iterator
-
-    def reset_data_loader(self, data_loader_builder: Callable[[], Iterable]) -> None:
-        """Go on with another loader; the old one is let go before the new one is built."""
-        del self.data_loader
-        self._iterator = None
-        self.data_loader = data_loader_builder()
-
-    def run_step(self) -> None:
-        """Raises AssertionError when somebody left the model in eval mode."""
-        assert self.model.training, "The model is in eval mode: who has left it so?"
-        start = time.perf_counter()
-        data = next(self._data_loader_iter)
-        data_time = time.perf_counter() - start
-
-        if self.zero_grad_before_forward:
-            self.optimizer.zero_grad()
-        losses = self.model(data)
-        if isinstance(losses, Tensor):
-            losses = {"total_loss": losses}
-        if not self.zero_grad_before_forward:
-            self.optimizer.zero_grad()
-        sum(losses.values()).backward()
-        self.after_backward()
-        self._write_metrics(losses, data_time)
-        self.optimizer.step()
-
-    def _write_metrics(
-        self, loss_dict: Mapping[str, Tensor], data_time: float, prefix: str = ""
-    ) -> None:
-        if (self.iter + 1) % self.gather_metric_period == 0:
-            self.write_metrics(loss_dict, data_time, self.iter, prefix)
-
-    @staticmethod
-    def write_metrics(
-        loss_dict: Mapping[str, Tensor], data_time: float, cur_iter: int, prefix: str = ""
-    ) -> None:
-        """Put into the current storage the losses (mean over processes), their sum as
-        `total_loss`, and `data_time` (the slowest process's).
-
-        Raises:
-            FloatingPointError: on the main process, when the sum is not finite.
-        """
-        metrics = {name: loss.detach().item() for name, loss in loss_dict.items()}
-        storage = get_event_storage()
-        storage.put_scalar("rank_data_time", data_time, cur_iter=cur_iter)
-        gathered = comm.gather((metrics, data_time))
-        if not comm.is_main_process():
-            return
-        storage.put_scalar("data_time", max(t for _, t in gathered), cur_iter=cur_iter)
-        means = {name: float(np.mean([m[name] for m, _ in gathered])) for name in metrics}
-        total = sum(means.values())
-        if not np.isfinite(total):
-            raise FloatingPointError(
-                f"The loss of iteration {cur_iter} is not finite: {total}, the sum of {means}."
-            )
-        storage.put_scalar(f"{prefix}total_loss", total, cur_iter=cur_iter)
-        if len(means) > 1:
-            for name, mean in means.items():
-                storage.put_scalar(name, mean, cur_iter=cur_iter)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "optimizer": self.optimizer.state_dict()}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        self.optimizer.load_state_dict(state_dict["optimizer"])

@@ -34,7 +34,7 @@ class Backbone(nn.Module, ABC):
 
     @property
     def padding_constraints(self) -> dict[str, int]:
-        """What `ImageList.from_tensors` must know: size_divisibility, square_size, or nothing."""
+        """What padding must know: size_divisibility, square_size, or nothing."""
         return {}
 
     def output_shape(self) -> dict[str, ShapeSpec]:

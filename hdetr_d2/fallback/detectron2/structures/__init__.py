@@ -1,8 +1,7 @@
 """Boxes, masks and the instances of an image."""
 
 from detectron2._subset import absent
-from detectron2.structures.boxes import Boxes, BoxMode, pairwise_ioa, pairwise_iou
-from detectron2.structures.image_list import ImageList
+from detectron2.structures.boxes import Boxes, BoxMode
 from detectron2.structures.instances import Instances
 from detectron2.structures.masks import BitMasks, PolygonMasks, polygons_to_bitmask
 
@@ -10,11 +9,8 @@ __all__ = [
     "BitMasks",
     "BoxMode",
     "Boxes",
-    "ImageList",
     "Instances",
     "PolygonMasks",
-    "pairwise_ioa",
-    "pairwise_iou",
     "polygons_to_bitmask",
 ]
 

@@ -9,7 +9,7 @@ import torch
 from detectron2._subset import absent
 from torch import Tensor
 
-__all__ = ["BoxMode", "Boxes", "pairwise_ioa", "pairwise_iou"]
+__all__ = ["BoxMode", "Boxes"]
 
 __getattr__ = absent(__name__)
 
@@ -126,23 +126,3 @@ class Boxes:
 
     def __repr__(self) -> str:
         return f"Boxes({self.tensor})"
-
-
-def _intersection(boxes1: Boxes, boxes2: Boxes) -> Tensor:
-    """Tensor[N, M], square pixels."""
-    low = torch.maximum(boxes1.tensor[:, None, :2], boxes2.tensor[:, :2])
-    high = torch.minimum(boxes1.tensor[:, None, 2:], boxes2.tensor[:, 2:])
-    return (high - low).clamp(min=0).prod(dim=2)
-
-
-def pairwise_iou(boxes1: Boxes, boxes2: Boxes) -> Tensor:
-    """Tensor[N, M]: intersection over union of every pair; 0, not NaN, where nothing is shared."""
-    shared = _intersection(boxes1, boxes2)
-    union = boxes1.area()[:, None] + boxes2.area() - shared
-    return torch.where(shared > 0, shared / union, torch.zeros_like(shared))
-
-
-def pairwise_ioa(boxes1: Boxes, boxes2: Boxes) -> Tensor:
-    """Tensor[N, M]: the share of each box of `boxes2` that lies in a box of `boxes1`."""
-    shared = _intersection(boxes1, boxes2)
-    return torch.where(shared > 0, shared / boxes2.area(), torch.zeros_like(shared))

@@ -3,11 +3,9 @@
 from typing import Any
 from weakref import WeakValueDictionary
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from detectron2._subset import absent
-from torch import Tensor
 
 __all__ = [
     "all_gather",
@@ -15,12 +13,9 @@ __all__ = [
     "gather",
     "get_local_process_group",
     "get_local_rank",
-    "get_local_size",
     "get_rank",
     "get_world_size",
     "is_main_process",
-    "reduce_dict",
-    "shared_random_seed",
     "synchronize",
 ]
 
@@ -67,11 +62,6 @@ def get_local_rank() -> int:
     return dist.get_rank(get_local_process_group()) if _distributed() else 0
 
 
-def get_local_size() -> int:
-    """The number of processes on this machine."""
-    return dist.get_world_size(get_local_process_group()) if _distributed() else 1
-
-
 def synchronize() -> None:
     """Wait until every process is here."""
     if get_world_size() == 1:
@@ -110,25 +100,3 @@ def gather(data: Any, dst: int = 0, group: dist.ProcessGroup | None = None) -> l
     collected: list[Any] = [None] * dist.get_world_size(group)
     dist.gather_object(data, collected, dst=dst, group=group)
     return collected
-
-
-def shared_random_seed() -> int:
-    """A random number, the same in every process; all processes call it together."""
-    return all_gather(int(np.random.randint(2**31)))[0]
-
-
-def reduce_dict(input_dict: dict[str, Tensor], average: bool = True) -> dict[str, Tensor]:
-    """The values averaged, or summed, over the processes; right in the main process only.
-
-    Args:
-        input_dict: scalar tensors, under the same keys in every process.
-    """
-    if get_world_size() == 1:
-        return input_dict
-    names = sorted(input_dict)  # the processes may have filled their dicts in different order
-    with torch.no_grad():
-        values = torch.stack([input_dict[name] for name in names])
-        dist.reduce(values, dst=0)
-        if average and is_main_process():
-            values /= get_world_size()
-    return dict(zip(names, values, strict=True))

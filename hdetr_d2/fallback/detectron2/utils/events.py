@@ -1,29 +1,21 @@
-"""Numbers and pictures of a training: gathered in an EventStorage, taken out by writers."""
+"""Numbers of a training: gathered in an EventStorage, taken out by writers."""
 
-import datetime
 import json
-import logging
 import os
-import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-import torch
 from detectron2._subset import absent
 from detectron2.utils.file_io import PathManager
 from fvcore.common.history_buffer import HistoryBuffer
 
 __all__ = [
-    "CommonMetricPrinter",
     "EventStorage",
     "EventWriter",
     "JSONWriter",
     "TensorboardXWriter",
     "get_event_storage",
-    "has_event_storage",
 ]
 
 __getattr__ = absent(__name__)
@@ -37,20 +29,14 @@ def get_event_storage() -> "EventStorage":
     return _storages[-1]
 
 
-def has_event_storage() -> bool:
-    return bool(_storages)
-
-
 class EventStorage:
-    """Scalars, each with its history, and pictures, all at the current iteration."""
+    """Scalars, each with its history, all at the current iteration."""
 
     def __init__(self, start_iter: int = 0) -> None:
         self.iter = start_iter
         self._histories: dict[str, HistoryBuffer] = {}
         self._latest: dict[str, tuple[float, int]] = {}
         self._hints: dict[str, bool] = {}
-        self._images: list[tuple[str, Any, int]] = []
-        self._scope = ""
 
     @property
     def iter(self) -> int:
@@ -73,15 +59,6 @@ class EventStorage:
         assert _storages[-1] is self
         _storages.pop()
 
-    @contextmanager
-    def name_scope(self, name: str) -> Iterator[None]:
-        """Names put inside begin with `name` and a slash."""
-        outer, self._scope = self._scope, name.rstrip("/") + "/"
-        try:
-            yield
-        finally:
-            self._scope = outer
-
     def put_scalar(
         self, name: str, value: Any, smoothing_hint: bool = True, cur_iter: int | None = None
     ) -> None:
@@ -91,7 +68,6 @@ class EventStorage:
             smoothing_hint: is it noisy, so that writers show a median? The same for all of a name.
             cur_iter: the iteration it belongs to, if not the current one.
         """
-        name = self._scope + name
         at = self._iter if cur_iter is None else cur_iter
         hint = self._hints.setdefault(name, smoothing_hint)
         assert hint == smoothing_hint, f"{name} was put with another smoothing_hint before"
@@ -105,15 +81,6 @@ class EventStorage:
         for name, value in scalars.items():
             self.put_scalar(name, value, smoothing_hint=smoothing_hint, cur_iter=cur_iter)
 
-    def put_image(self, img_name: str, img_tensor: Any) -> None:
-        """Add an RGB picture [3, H, W]: uint8, or float in 0 .. 1."""
-        self._images.append((img_name, img_tensor, self._iter))
-
-    def _take_images(self) -> list[tuple[str, Any, int]]:
-        """Name, picture and iteration of the pictures since the last call."""
-        images, self._images = self._images, []
-        return images
-
     def history(self, name: str) -> HistoryBuffer:
         """All values of a scalar.
 
@@ -126,9 +93,6 @@ class EventStorage:
 
     def histories(self) -> dict[str, HistoryBuffer]:
         return self._histories
-
-    def smoothing_hints(self) -> dict[str, bool]:
-        return self._hints
 
     def latest(self) -> dict[str, tuple[float, int]]:
         """The last value of every scalar, and its iteration."""
@@ -187,7 +151,7 @@ class JSONWriter(EventWriter):
 
 
 class TensorboardXWriter(EventWriter):
-    """Scalars and pictures to a TensorBoard event file."""
+    """Scalars to a TensorBoard event file."""
 
     def __init__(self, log_dir: str, window_size: int = 20, **kwargs: Any) -> None:
         """`kwargs` go to `torch.utils.tensorboard.SummaryWriter`."""
@@ -209,60 +173,7 @@ class TensorboardXWriter(EventWriter):
         for name, (value, at) in fresh.items():
             self._writer.add_scalar(name, value, at)
         self._last_write = max((at for _, at in fresh.values()), default=self._last_write)
-        for name, image, at in storage._take_images():
-            self._writer.add_image(name, image, at)
 
     def close(self) -> None:
         if "_writer" in self.__dict__:
             self._writer.close()
-
-
-class CommonMetricPrinter(EventWriter):
-    """One log line with ETA, iteration, losses, times, learning rate and GPU memory."""
-
-    def __init__(self, max_iter: int | None = None, window_size: int = 20) -> None:
-        """Without `max_iter` there is no ETA."""
-        self.logger = logging.getLogger(__name__)
-        self._max_iter = max_iter
-        self._window_size = window_size
-        self._last_write: tuple[int, float] | None = None
-
-    def write(self) -> None:
-        storage = get_event_storage()
-        if storage.iter == self._max_iter:  # after the end of the training
-            return
-        self.logger.info("  ".join([" " + self._eta(storage), *self._parts(storage)]).strip(" "))
-
-    def _parts(self, storage: EventStorage) -> Iterator[str]:
-        histories = storage.histories()
-        yield f"iter: {storage.iter}"
-        for mark in ("loss", "[metric]"):
-            for name in [name for name in histories if mark in name]:
-                yield f"{name}: {storage._median(name, self._window_size):.4g}"
-        if "time" in histories:
-            yield f"time: {histories['time'].global_avg():.4f}"
-            yield f"last_time: {histories['time'].latest():.4f}"
-        if "data_time" in histories:
-            samples = storage.count_samples("data_time", self._window_size)
-            yield f"data_time: {histories['data_time'].avg(samples):.4f}"
-            yield f"last_data_time: {histories['data_time'].latest():.4f}"
-        yield f"lr: {histories['lr'].latest():.5g}" if "lr" in histories else "lr: N/A"
-        if torch.cuda.is_available():
-            yield f"max_mem: {torch.cuda.max_memory_allocated() / 2**20:.0f}M"
-
-    def _eta(self, storage: EventStorage) -> str:
-        seconds = self._seconds_per_iteration(storage)
-        if self._max_iter is None or seconds is None:
-            return ""
-        eta = seconds * (self._max_iter - storage.iter - 1)
-        storage.put_scalar("eta_seconds", eta, smoothing_hint=False)
-        return f"eta: {datetime.timedelta(seconds=int(eta))}"
-
-    def _seconds_per_iteration(self, storage: EventStorage) -> float | None:
-        if "time" in storage.histories():
-            return storage.history("time").median(1000)
-        # Nobody measures the iterations: take the time between two lines.
-        before, self._last_write = self._last_write, (storage.iter, time.perf_counter())
-        if before is None or storage.iter == before[0]:
-            return None
-        return (self._last_write[1] - before[1]) / (storage.iter - before[0])

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import IO, Any
 
@@ -17,9 +17,7 @@ from termcolor import colored
 
 __all__ = [
     "create_small_table",
-    "log_every_n",
     "log_every_n_seconds",
-    "log_first_n",
     "setup_logger",
 ]
 
@@ -109,32 +107,6 @@ def _caller() -> tuple[str, tuple[object, ...]]:
     name = frame.f_globals["__name__"]
     place = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
     return ("detectron2" if name == "__main__" else name), place
-
-
-def log_first_n(
-    lvl: int, msg: str, n: int = 1, *, name: str | None = None, key: str | Sequence[str] = "caller"
-) -> None:
-    """Log only the first `n` times.
-
-    Args:
-        name: the logger; by default the caller's module.
-        key: what makes two messages the same: "caller", "message", or both.
-    """
-    keys = (key,) if isinstance(key, str) else tuple(key)
-    assert keys, "key is empty"
-    module, place = _caller()
-    identity = (place if "caller" in keys else ()) + ((msg,) if "message" in keys else ())
-    _counts[identity] += 1
-    if _counts[identity] <= n:
-        logging.getLogger(name or module).log(lvl, msg)
-
-
-def log_every_n(lvl: int, msg: str, n: int = 1, *, name: str | None = None) -> None:
-    """Log the first and then every n-th time that this line is reached."""
-    module, place = _caller()
-    _counts[place] += 1
-    if (_counts[place] - 1) % n == 0:
-        logging.getLogger(name or module).log(lvl, msg)
 
 
 def log_every_n_seconds(lvl: int, msg: str, n: float = 1, *, name: str | None = None) -> None:
