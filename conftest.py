@@ -175,7 +175,8 @@ def shrink_config(cfg: "DictConfig") -> "DictConfig":
         channels = {"res2": 32, "res3": 48, "res4": 192, "res5": 96}
     if "side" in model.preprocessing:
         model.preprocessing.side = 96
-    in_shapes = [channels[name] for name in model.neck.in_features]
+    features = model.neck.in_features or model.backbone.out_features
+    in_shapes = [channels[name] for name in features]
     model.neck.update(in_shapes=in_shapes, out_channels=32)
     model.encoder.sizes.update(num_heads=4, feedforward_dim=48)
     model.encoder.num_layers = 1

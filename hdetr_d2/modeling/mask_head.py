@@ -10,17 +10,18 @@ from torch import Tensor, nn
 from hdetr_d2.layers import AttentionMaps
 from hdetr_d2.losses import MaskLoss
 from hdetr_d2.matching import queries_of_targets
+from hdetr_d2.modeling.features import Shapes, TakesFeatures
 from hdetr_d2.structures import Assignment, GroupOutput, Maps, Step
 
 
-class MaskHead(nn.Module):
+class MaskHead(TakesFeatures):
     """Attention maps of the decoder's last states, brought to the resolution of the finest feature
     by a small convolutional network.
 
     Args:
         dim: channels C of states and memory; every step towards the finest feature halves them.
         num_heads: attention maps of a query.
-        in_shapes: channels of the features.
+        in_shapes: channels of the features; None for those of the detector's backbone.
         in_features: names of the backbone's features, from the coarsest on, all finer than the
             level.
         loss: of the masks.
@@ -31,35 +32,37 @@ class MaskHead(nn.Module):
         ValueError: not one number of channels for each feature.
     """
 
+    part = "mask_head"
+
     def __init__(
         self,
         *,
         dim: int,
         num_heads: int,
-        in_shapes: Sequence[int],
         in_features: Sequence[str],
         loss: MaskLoss,
+        in_shapes: Shapes | None = None,
         level: int = -1,
         norm_groups: int = 8,
     ) -> None:
         super().__init__()
-        if len(in_shapes) != len(in_features):
-            raise ValueError(
-                f"mask_head.in_shapes has {len(in_shapes)} numbers for the features "
-                f"{list(in_features)}."
-            )
-        self.in_channels = dict(zip(in_features, in_shapes, strict=True))
+        self.dim = dim
+        self.num_heads = num_heads
         self.level = level
         self.loss = loss
         self.attention = AttentionMaps(dim=dim, num_heads=num_heads)
-        first = dim + num_heads
-        widths = [dim >> step for step in range(1, len(in_features) + 2)]
+        self.norm_groups = norm_groups
+        self.take(in_shapes, in_features)
+
+    def make_layers(self, channels: Sequence[int]) -> None:
+        first = self.dim + self.num_heads
+        widths = [self.dim >> step for step in range(1, len(channels) + 2)]
         steps = zip([first, first, *widths[:-1]], [first, *widths], strict=True)
         self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in steps)
         self.norms = nn.ModuleList(
-            nn.GroupNorm(math.gcd(norm_groups, width), width) for width in (first, *widths)
+            nn.GroupNorm(math.gcd(self.norm_groups, width), width) for width in (first, *widths)
         )
-        adapted = zip(in_shapes, widths[:-1], strict=True)
+        adapted = zip(channels, widths[:-1], strict=True)
         self.adapters = nn.ModuleList(nn.Conv2d(i, o, 1) for i, o in adapted)
         self.output = nn.Conv2d(widths[-1], 1, 3, padding=1)
         for conv in (*self.convs, *self.adapters, self.output):

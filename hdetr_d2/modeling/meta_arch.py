@@ -10,6 +10,7 @@ from detectron2.structures import Instances
 from torch import Tensor, nn
 
 from hdetr_d2.losses import Criterion, share_class_loss
+from hdetr_d2.modeling.features import TakesFeatures
 from hdetr_d2.modeling.freezing import freeze as freeze_parameters
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.neck import Neck
@@ -53,7 +54,7 @@ class DETR(nn.Module):
         preprocessing: pads the images as the backbone needs it and normalises them.
         backbone: a Detectron2 backbone, with its `size_divisibility` and `padding_constraints`.
         neck: its feature maps to the list of maps that the encoder takes; has `in_channels` by
-            feature name.
+            feature name, or takes them from the backbone.
         encoder: maps and padding to `Memory`.
         query_selection: memory to queries.
         decoder: query groups and memory to `Predictions`; has `num_layers` and `refine`.
@@ -93,6 +94,9 @@ class DETR(nn.Module):
     ) -> None:
         super().__init__()
         check_together(schemes)
+        for part in (neck, mask_head):
+            if isinstance(part, TakesFeatures):
+                part.connect(backbone.output_shape())
         _check_features(backbone, neck.in_channels, "neck")
         if mask_head is not None:
             _check_features(backbone, mask_head.in_channels, "mask head")

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from detectron2.layers import ShapeSpec
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
-from hdetr_d2.modeling.neck import Neck, channels_of
+from hdetr_d2.modeling.features import Shapes, TakesFeatures
+from hdetr_d2.modeling.neck import Neck
 
 
-class SimpleFeaturePyramid(Neck):
+class SimpleFeaturePyramid(TakesFeatures, Neck):
     """The neck of ViTDet (https://arxiv.org/abs/2203.16527) in the form of Co-DETR. A level is the
     map made finer by nearest upsampling, with a 3x3 convolution behind each step, or coarser by a
     pooling and for further steps by 3x3 convolutions; then come a 1x1 and a 3x3 convolution. Each
@@ -17,8 +17,8 @@ class SimpleFeaturePyramid(Neck):
 
     Args:
         in_shapes: channels of the backbone's features: its `output_shape()`, or a number for each
-            of `in_features`.
-        in_features: the name of the one feature in use.
+            of `in_features`; None for those of the detector's backbone.
+        in_features: the name of the one feature in use; None for the one that the backbone gives.
         out_channels: channels C of every level.
         num_levels: levels to make, each with twice the stride of the one before.
         finer: how many levels are finer than the map.
@@ -27,26 +27,31 @@ class SimpleFeaturePyramid(Neck):
         ValueError: other than one feature, an unknown one, or a negative number.
     """
 
+    part = "neck"
+
     def __init__(
         self,
         *,
-        in_shapes: Mapping[str, ShapeSpec] | Sequence[int],
-        in_features: Sequence[str],
+        in_shapes: Shapes | None = None,
+        in_features: Sequence[str] | None = None,
         out_channels: int = 256,
         num_levels: int = 5,
         finer: int = 2,
     ) -> None:
         super().__init__()
-        if len(in_features) != 1:
-            raise ValueError(f"neck.in_features={list(in_features)} must be one feature.")
         if finer < 0 or num_levels < 1:
             raise ValueError(f"neck.finer={finer} and num_levels={num_levels} make no levels.")
-        self.in_features = tuple(in_features)
+        self.out_channels = out_channels
         self.num_levels = num_levels
-        channels = channels_of(in_shapes, self.in_features)
-        self.in_channels = dict(zip(self.in_features, channels, strict=True))
-        steps = range(finer, finer - num_levels, -1)
-        self.levels = nn.ModuleList(_level(channels[0], out_channels, step) for step in steps)
+        self.finer = finer
+        self.take(in_shapes, in_features)
+
+    def make_layers(self, channels: Sequence[int]) -> None:
+        if len(channels) != 1:
+            features = list(getattr(self, "in_features", channels))
+            raise ValueError(f"neck.in_features={features} must be one feature.")
+        steps = range(self.finer, self.finer - self.num_levels, -1)
+        self.levels = nn.ModuleList(_level(channels[0], self.out_channels, step) for step in steps)
 
     def forward(self, features: Mapping[str, Tensor]) -> list[Tensor]:
         x = features[self.in_features[0]]

@@ -12,6 +12,7 @@ from detectron2.evaluation import inference_on_dataset
 from fvcore.common.param_scheduler import ParamScheduler
 from omegaconf import OmegaConf
 
+from hdetr_d2._detectron2 import active
 from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.engine.config import config_text, load_config
 from hdetr_d2.errors import UserError
@@ -71,6 +72,19 @@ def test_the_example_of_the_page_can_be_loaded(
     cfg = load_config(written(tmp_path / "example.py", example))
     assert "mypkg.neck.MyNeck" in config_text(cfg)
     assert OmegaConf.select(cfg, "train.epochs") == 24
+
+
+@pytest.mark.skipif(active() == "fallback", reason="the stand-in has no backbones")
+def test_the_example_with_a_backbone_of_detectron2(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "CONFIGS.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (example,) = [block for block in blocks if "LastLevelMaxPool" in block]
+    cfg = load_config(written(tmp_path / "example.py", example))
+    cfg.data.num_classes = 7
+    with torch.device("meta"):
+        model = instantiate(cfg.model)
+    assert model.neck.in_channels == {"p3": 256, "p4": 256, "p5": 256, "p6": 256}
+    assert "backbone.bottom_up.res3.0.conv1.weight" in model.state_dict()
 
 
 def test_a_config_is_no_module_that_holds_its_nodes() -> None:

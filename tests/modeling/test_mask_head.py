@@ -146,3 +146,10 @@ def test_a_model_without_masks_ignores_those_of_its_data(tiny_model, make_batch)
     for item in batch:
         item["instances"].remove("gt_masks")
     assert tiny_model()(batch) == with_masks
+
+
+def test_channels_follow_from_the_backbone(tiny_model, make_batch):
+    model = tiny_model(MASKS, mask_head__in_shapes=None)
+    channels = {"res2": 32, "res3": 48, "res4": 192}
+    assert model.mask_head.in_channels == {n: channels[n] for n in model.mask_head.in_features}
+    assert "loss_mask" in model(make_batch([1, 2]))

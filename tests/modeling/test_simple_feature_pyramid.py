@@ -29,6 +29,16 @@ def test_other_numbers_of_levels():
     assert shapes == [4, 2]
 
 
+def test_the_one_feature_follows_from_the_backbone():
+    neck = SimpleFeaturePyramid(out_channels=32)
+    neck.connect({"last_feat": ShapeSpec(channels=8, stride=16)})
+    levels = neck({"last_feat": torch.randn(1, 8, 4, 4)})
+    assert [level.shape[-1] for level in levels] == [16, 8, 4, 2, 1]
+    with pytest.raises(ValueError, match=r"in_features=\['a', 'b'\] must be one"):
+        shapes = {name: ShapeSpec(channels=8, stride=16) for name in "ab"}
+        SimpleFeaturePyramid().connect(shapes)
+
+
 def test_options_that_make_no_levels():
     with pytest.raises(ValueError, match="must be one feature"):
         SimpleFeaturePyramid(in_shapes=[8, 8], in_features=["res4", "res5"])

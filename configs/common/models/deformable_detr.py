@@ -35,7 +35,7 @@ model = L(DETR)(
     ),
     neck=L(ChannelMapper)(
         in_shapes=[512, 1024, 2048],
-        in_features="${model.backbone.out_features}",
+        in_features=None,  # all that the backbone gives
         out_channels=256,
         num_levels=4,
     ),
