@@ -73,27 +73,6 @@ def test_after_train_follows_an_error() -> None:
     assert calls == ["a before_train", "a before_step 2", "a after_train 2"]
 
 
-class Stateful(HookBase):
-    def __init__(self, value: int) -> None:
-        self.value = value
-
-    def state_dict(self) -> dict:
-        return {"value": self.value}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.value = state["value"]
-
-
-def test_states_of_hooks_are_kept_by_class_name() -> None:
-    trainer = run(HookBase(), Stateful(7), stop=2)
-    state = trainer.state_dict()
-    assert state == {"iteration": 2, "hooks": {"Stateful": {"value": 7}}}
-    hook, other = Stateful(0), Silent()
-    other.register_hooks([hook])
-    other.load_state_dict({**state, "hooks": {**state["hooks"], "Unknown": {}}})
-    assert (other.iter, hook.value) == (2, 7)
-
-
 def test_callbacks() -> None:
     calls: list[int] = []
     run(hooks.CallbackHook(after_step=lambda trainer: calls.append(trainer.iter)), stop=3)

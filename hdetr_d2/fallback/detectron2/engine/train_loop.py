@@ -2,8 +2,7 @@
 
 import logging
 import weakref
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from detectron2._subset import absent
 from detectron2.utils.events import EventStorage
@@ -36,12 +35,6 @@ class HookBase:
     def after_backward(self) -> None: ...
 
     def after_step(self) -> None: ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` needs; a hook with an empty one is not saved."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
 
 
 class TrainerBase:
@@ -115,20 +108,3 @@ class TrainerBase:
     def after_step(self) -> None:
         for hook in self._hooks:
             hook.after_step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """`iteration`, and the states of `hooks` by class name (the first of a class)."""
-        hooks: dict[str, Any] = {}
-        for hook in self._hooks:
-            if state := hook.state_dict():
-                hooks.setdefault(type(hook).__qualname__, state)
-        return {"iteration": self.iter, **({"hooks": hooks} if hooks else {})}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        self.iter = state_dict["iteration"]
-        for name, state in state_dict.get("hooks", {}).items():
-            hook = next((h for h in self._hooks if type(h).__qualname__ == name), None)
-            if hook is None:
-                logger.warning(f"The state of a hook {name} is left out: there is no such hook.")
-            else:
-                hook.load_state_dict(state)
