@@ -19,7 +19,8 @@ from ..common.optim import detr_optimizer as optimizer
 from ..common.schedule import lr_multiplier
 from ..common.train import train
 
-model.update({**masks_only, **panoptic})
+model.update(masks_only)
+model.postprocessing.update(panoptic)
 dataloader.evaluator = L(DatasetEvaluators)(evaluators=[dataloader.evaluator, things_evaluator])
 
 train.output_dir = "output/detr_panoptic_r50_25ep"

@@ -11,7 +11,7 @@ Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 from ..common.models.h_deformable_detr import model
 from ..common.runs.deformable_lvis import data, dataloader, lr_multiplier, optimizer, train
 
-model.num_select = 300  # of which LVIS counts all
+model.postprocessing.num_select = 300  # of which LVIS counts all
 
 train.output_dir = "output/h_deformable_detr_r50_lvis_24ep"
 train.epochs = 24

@@ -11,7 +11,7 @@ Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 from ..common.runs.deformable import data, dataloader, lr_multiplier, optimizer, train
 from .h_deformable_detr_swin_large_900q_36ep import model
 
-model.num_select = 300
+model.postprocessing.num_select = 300
 
 train.output_dir = "output/h_deformable_detr_swin_large_900q_36ep_top300"
 train.epochs = 36

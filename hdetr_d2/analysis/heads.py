@@ -15,7 +15,6 @@ from hdetr_d2.analysis.activation import activation_maps
 from hdetr_d2.analysis.distance import distances, kl_divergence, l2_distance, mean_distances
 from hdetr_d2.analysis.score_maps import score_map
 from hdetr_d2.modeling import DETR
-from hdetr_d2.modeling.postprocessing import top_detections
 from hdetr_d2.structures import Maps, Memory
 
 DECODER = "decoder"
@@ -53,9 +52,8 @@ def heads_of(model: DETR) -> dict[str, Head]:
 
 def _decode(model: DETR, maps: Maps) -> list[Instances]:
     predictions = model.predict(maps.memory)
-    scores = model.criterion.class_loss.scores(predictions.logits[-1].float())
-    boxes = predictions.boxes[-1]
-    return top_detections(scores, boxes, maps.frames, model.num_select, model.pick)
+    scores, boxes = model.scores(predictions), predictions.boxes[-1]
+    return model.postprocessing.detections(scores, boxes, maps.frames)
 
 
 @torch.no_grad()

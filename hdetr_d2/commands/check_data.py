@@ -82,7 +82,7 @@ def _limits(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, An
 
     return {
         "num_queries": number(options.num_queries, "model.query_selection.num_queries", 300),
-        "top_k": number(options.top_k, "model.num_select", 100),
+        "top_k": number(options.top_k, "model.postprocessing.num_select", 100),
     }
 
 

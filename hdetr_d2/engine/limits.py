@@ -15,7 +15,7 @@ def warn_of_limits(cfg: DictConfig, most_objects: int | None) -> None:
         most_objects: of one training image; None where the training data were not looked at.
     """
     queries = _number(cfg, "model.query_selection.num_queries")
-    kept = _number(cfg, "model.num_select")
+    kept = _number(cfg, "model.postprocessing.num_select")
     counted = _number(cfg, "dataloader.evaluator.max_dets_per_image")
     if queries and most_objects and most_objects > queries:
         logger.warning(
@@ -26,15 +26,16 @@ def warn_of_limits(cfg: DictConfig, most_objects: int | None) -> None:
         )
     if queries and kept and queries * cfg.data.num_classes < kept:
         logger.warning(
-            "%d queries with %d class(es) give fewer detections than model.num_select=%d",
+            "%d queries with %d class(es) give fewer detections than "
+            "model.postprocessing.num_select=%d",
             queries,
             cfg.data.num_classes,
             kept,
         )
     if kept and counted and kept < counted:
         logger.warning(
-            "model.num_select=%d keeps fewer detections of an image than the evaluation counts "
-            "(dataloader.evaluator.max_dets_per_image=%d)",
+            "model.postprocessing.num_select=%d keeps fewer detections of an image than the "
+            "evaluation counts (dataloader.evaluator.max_dets_per_image=%d)",
             kept,
             counted,
         )

@@ -6,9 +6,9 @@ from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.meta_arch import DETR
 from hdetr_d2.modeling.neck import ChannelMapper
 from hdetr_d2.modeling.panoptic import PanopticMerger
-from hdetr_d2.modeling.postprocessing import BestClasses, BestPairs
+from hdetr_d2.modeling.picks import BestClasses, BestPairs
+from hdetr_d2.modeling.postprocessing import PostProcessing
 from hdetr_d2.modeling.preprocessing import GreySquare, Preprocessing
-from hdetr_d2.modeling.scheme_detector import SchemeDetector
 from hdetr_d2.modeling.simple_feature_pyramid import SimpleFeaturePyramid
 from hdetr_d2.modeling.soft_nms import SoftNMSPairs
 from hdetr_d2.modeling.transformer import (
@@ -45,9 +45,9 @@ __all__ = [
     "MaskHead",
     "ObjectQueries",
     "PanopticMerger",
+    "PostProcessing",
     "PredictionHeads",
     "Preprocessing",
-    "SchemeDetector",
     "SimpleFeaturePyramid",
     "SoftNMSPairs",
     "TimmBackbone",

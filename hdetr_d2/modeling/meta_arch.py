@@ -2,11 +2,9 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import torch
 from detectron2.modeling import Backbone
-from detectron2.structures import Instances
 from torch import Tensor, nn
 
 from hdetr_d2.losses import Criterion, share_class_loss
@@ -14,11 +12,9 @@ from hdetr_d2.modeling.features import TakesFeatures
 from hdetr_d2.modeling.freezing import freeze as freeze_parameters
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.neck import Neck
-from hdetr_d2.modeling.panoptic import PanopticMerger
-from hdetr_d2.modeling.postprocessing import BestPairs, Pick, to_original_size, top_detections
+from hdetr_d2.modeling.postprocessing import PostProcessing
 from hdetr_d2.modeling.precision import check_precision
 from hdetr_d2.modeling.preprocessing import Preprocessing
-from hdetr_d2.modeling.segmentation import add_masks, add_panoptic
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
 from hdetr_d2.schemes.base import Context, Scheme, check_together
 from hdetr_d2.structures import (
@@ -28,7 +24,6 @@ from hdetr_d2.structures import (
     Maps,
     Match,
     Memory,
-    Outline,
     Predictions,
     Queries,
     QueryGroup,
@@ -36,15 +31,6 @@ from hdetr_d2.structures import (
     Targets,
 )
 from hdetr_d2.utils.timing import section
-
-
-class Detector(Protocol):
-    """Finds the objects of a batch at evaluation."""
-
-    def __call__(self, model: "DETR", maps: Maps) -> list[Instances]:
-        """Of each image `pred_boxes` (xyxy in pixels of the fed image), `scores` and
-        `pred_classes`.
-        """
 
 
 class DETR(nn.Module):
@@ -61,11 +47,8 @@ class DETR(nn.Module):
         criterion: what the queries learn, and the losses of a group.
         num_classes: foreground classes.
         schemes: what training adds.
-        num_select: detections of an image.
-        pick: which ones; None for `BestPairs`.
+        postprocessing: what evaluation gives; None for the best 100 pairs of a query and a class.
         mask_head: gives targets and detections masks; None for boxes only.
-        panoptic: makes the masks of an image one segmentation; None for none.
-        detector: finds the objects in the main queries' place, with what a scheme has learned.
         freeze: regular expressions: a parameter whose name one of them is found in does not learn.
 
     Raises:
@@ -85,11 +68,8 @@ class DETR(nn.Module):
         criterion: Criterion,
         num_classes: int,
         schemes: Sequence[Scheme] = (),
-        num_select: int = 100,
-        pick: Pick | None = None,
+        postprocessing: PostProcessing | None = None,
         mask_head: MaskHead | None = None,
-        panoptic: PanopticMerger | None = None,
-        detector: "Detector | None" = None,
         freeze: Sequence[str] = (),
     ) -> None:
         super().__init__()
@@ -100,12 +80,8 @@ class DETR(nn.Module):
         _check_features(backbone, neck.in_channels, "neck")
         if mask_head is not None:
             _check_features(backbone, mask_head.in_channels, "mask head")
-        elif panoptic is not None:
-            raise ValueError("model.panoptic needs model.mask_head, whose masks it merges.")
-        if detector is not None and mask_head is not None:
-            raise ValueError(
-                "model.mask_head gives masks to queries, which model.detector has not."
-            )
+        postprocessing = postprocessing or PostProcessing()
+        postprocessing.check_masks(mask_head)
         if query_selection.two_stage and not decoder.refine:
             raise ValueError(
                 "Two-stage queries need decoder.refine: a proposal is a box that layers move on."
@@ -120,11 +96,8 @@ class DETR(nn.Module):
         self.criterion = criterion
         share_class_loss(criterion.class_loss, (query_selection, decoder, *schemes))
         self.num_classes = num_classes
-        self.num_select = num_select
-        self.pick = pick or BestPairs()
+        self.postprocessing = postprocessing
         self.mask_head = mask_head
-        self.panoptic = panoptic
-        self.detector = detector
         self.schemes: Sequence[Scheme] = nn.ModuleList(schemes)  # type: ignore[assignment]
         self.scheme_slots = nn.ModuleDict(
             {
@@ -160,7 +133,7 @@ class DETR(nn.Module):
 
     def training_only_keys(self) -> list[str]:
         """Prefixes of what evaluation does without: a checkpoint for it need not have them."""
-        return ["scheme_slots"] if self.detector is not None else ["schemes", "scheme_slots"]
+        return list(self.postprocessing.training_only)
 
     def forward(
         self, batched_inputs: Sequence[dict], step: Step | None = None
@@ -179,7 +152,7 @@ class DETR(nn.Module):
             In training the weighted losses by name; else for each image {"instances": Instances}
             with `pred_boxes` (xyxy in pixels of the original image), `scores`, `pred_classes`,
             `pred_queries` (index of the query), of a mask head also `pred_masks` (`ScaledMasks`,
-            of the original image); with `panoptic` also Detectron2's "panoptic_seg".
+            of the original image); of a panoptic one also Detectron2's "panoptic_seg".
         """
         maps = self.encode([item["image"] for item in batched_inputs])
         if self.training:
@@ -188,21 +161,7 @@ class DETR(nn.Module):
                 batched_inputs, self.num_classes, self.device, with_masks, maps.frames
             )
             return self._losses(maps, targets, step or Step.of(targets))
-        if self.detector is not None:
-            return to_original_size(self.detector(self, maps), batched_inputs)
-        predictions = self.predict(maps.memory)
-        scores = self.criterion.class_loss.scores(predictions.logits[-1].float())
-        detections = top_detections(
-            scores, predictions.boxes[-1], maps.frames, self.num_select, self.pick
-        )
-        outputs = to_original_size(detections, batched_inputs)
-        if self.mask_head is not None:
-            outlines = [Outline.of(item) for item in batched_inputs]
-            add_masks(outputs, self.mask_head, predictions, maps, outlines)
-            if self.panoptic is not None:
-                merger = self.panoptic
-                add_panoptic(outputs, self.mask_head, merger, scores, predictions, maps, outlines)
-        return outputs
+        return self.postprocessing(self, maps, batched_inputs)
 
     def encode(self, images: Sequence[Tensor]) -> Maps:
         """The maps of a batch of images, `Tensor[3, H_i, W_i]` each, RGB, 0 to 255."""
@@ -217,6 +176,10 @@ class DETR(nn.Module):
         """Those of the main queries."""
         main = self._main_group(self.query_selection(memory).main)
         return self.decoder([main], memory)[0]
+
+    def scores(self, predictions: Predictions) -> Tensor:
+        """Those of the classes in the last layer, `Tensor[B, Q, num_classes]` in [0, 1]."""
+        return self.criterion.class_loss.scores(predictions.logits[-1].float())
 
     def _losses(self, maps: Maps, targets: Targets, step: Step) -> dict[str, Tensor]:
         memory = maps.memory

@@ -1,85 +1,95 @@
-"""From predictions to detections in pixels."""
+"""From predictions to Detectron2's outputs, in pixels of the original images."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
+from hdetr_d2.modeling.mask_head import MaskHead
+from hdetr_d2.modeling.panoptic import PanopticMerger
+from hdetr_d2.modeling.picks import BestPairs, Pick
+from hdetr_d2.modeling.segmentation import add_masks, add_panoptic
 from hdetr_d2.ops import box_cxcywh_to_xyxy
-from hdetr_d2.structures import Outline
+from hdetr_d2.structures import Maps, Outline
 from hdetr_d2.utils.device import to_device
 
-
-class Picked(NamedTuple):
-    """Scores, labels, and queries of the N detections of an image: `Tensor[B, N]` each. A row with
-    the score -inf is none.
-    """
-
-    scores: Tensor
-    labels: Tensor
-    queries: Tensor
+if TYPE_CHECKING:
+    from hdetr_d2.modeling.meta_arch import DETR
 
 
-Pick: TypeAlias = Callable[[Tensor, Tensor, int], Picked]
-"""From scores `Tensor[B, Q, K]`, boxes `Tensor[B, Q, 4]` cxcywh in [0, 1], and how many detections
-an image has at most."""
+class PostProcessing:
+    """Detections of the main queries, with masks where the model has a mask head.
 
-
-class BestPairs:
-    """The best pairs of a query and a class, best first; a query may appear with several classes
-    (Deformable-DETR).
-    """
-
-    def __call__(self, scores: Tensor, boxes: Tensor, num_select: int) -> Picked:
-        """All pairs if there are fewer than `num_select`."""
-        num_classes = scores.shape[-1]
-        flat = scores.flatten(1)
-        best, index = flat.topk(min(num_select, flat.shape[1]), dim=1)
-        return Picked(best, index % num_classes, index // num_classes)
-
-
-class BestClasses:
-    """The best class of every query, in their order (DETR, https://arxiv.org/abs/2005.12872)."""
-
-    def __call__(self, scores: Tensor, boxes: Tensor, num_select: int) -> Picked:
-        """With more queries than `num_select` only the best of them."""
-        best, labels = scores.max(-1)
-        queries = best.topk(min(num_select, best.shape[1]), dim=1).indices.sort(dim=1).values
-        return Picked(best.gather(1, queries), labels.gather(1, queries), queries)
-
-
-def top_detections(
-    scores: Tensor,
-    boxes: Tensor,
-    frames: Sequence[tuple[int, int]],
-    num_select: int,
-    pick: Pick,
-) -> list[Instances]:
-    """The best detections of each image.
+    training_only: prefixes of the parameters that it does without.
 
     Args:
-        scores: `Tensor[B, Q, K]`.
-        boxes: `Tensor[B, Q, 4]` cxcywh in [0, 1].
-        frames: (H, W) in pixels that the boxes of each image are relative to.
-        num_select: detections kept, all of them if there are fewer.
-        pick: which ones.
-
-    Returns:
-        Instances with `pred_boxes` (xyxy in pixels of the fed image, not clipped), `scores`,
-        `pred_classes` and `pred_queries` (index of the query), in the order of `pick`.
+        num_select: detections of an image, all of them if there are fewer.
+        pick: which ones; None for `BestPairs`.
+        panoptic: makes the masks of an image one segmentation; None for none.
     """
-    best, labels, queries = pick(scores, boxes, num_select)
-    scale = to_device([(w, h, w, h) for h, w in frames], boxes)
-    xyxy = box_cxcywh_to_xyxy(boxes) * scale[:, None]
-    xyxy = xyxy.gather(1, queries[..., None].expand(-1, -1, 4))
-    per_image = zip(frames, xyxy, best, labels, queries, strict=True)
-    found = [
-        Instances(size, pred_boxes=Boxes(box), scores=score, pred_classes=label, pred_queries=query)
-        for size, box, score, label, query in per_image
-    ]
-    return [instances[~instances.scores.isneginf()] for instances in found]
+
+    training_only: Sequence[str] = ("schemes", "scheme_slots")
+
+    def __init__(
+        self,
+        *,
+        num_select: int = 100,
+        pick: Pick | None = None,
+        panoptic: PanopticMerger | None = None,
+    ) -> None:
+        self.num_select = num_select
+        self.pick = pick or BestPairs()
+        self.panoptic = panoptic
+
+    def check_masks(self, mask_head: MaskHead | None) -> None:
+        """Raises ValueError for a model that has no masks to merge, or masks that it cannot use."""
+        if self.panoptic is not None and mask_head is None:
+            raise ValueError(
+                "model.postprocessing.panoptic needs model.mask_head, whose masks it merges."
+            )
+
+    def __call__(self, model: "DETR", maps: Maps, batched_inputs: Sequence[dict]) -> list[dict]:
+        """What `DETR.forward` gives at evaluation."""
+        predictions = model.predict(maps.memory)
+        scores = model.scores(predictions)
+        detections = self.detections(scores, predictions.boxes[-1], maps.frames)
+        outputs = to_original_size(detections, batched_inputs)
+        if model.mask_head is not None:
+            outlines = [Outline.of(item) for item in batched_inputs]
+            add_masks(outputs, model.mask_head, predictions, maps, outlines)
+            if self.panoptic is not None:
+                merged = (model.mask_head, self.panoptic, scores, predictions, maps, outlines)
+                add_panoptic(outputs, *merged)
+        return outputs
+
+    def detections(
+        self, scores: Tensor, boxes: Tensor, frames: Sequence[tuple[int, int]]
+    ) -> list[Instances]:
+        """The best of each image, in the order of `pick`.
+
+        Args:
+            scores: `Tensor[B, Q, K]`.
+            boxes: `Tensor[B, Q, 4]` cxcywh in [0, 1].
+            frames: (H, W) in pixels that the boxes of each image are relative to.
+
+        Returns:
+            Instances with `pred_boxes` (xyxy in pixels of the fed image, not clipped), `scores`,
+            `pred_classes` and `pred_queries` (index of the query).
+        """
+        best, labels, queries = self.pick(scores, boxes, self.num_select)
+        scale = to_device([(w, h, w, h) for h, w in frames], boxes)
+        xyxy = box_cxcywh_to_xyxy(boxes) * scale[:, None]
+        xyxy = xyxy.gather(1, queries[..., None].expand(-1, -1, 4))
+        per_image = zip(frames, xyxy, best, labels, queries, strict=True)
+        found = [
+            Instances(
+                size, pred_boxes=Boxes(box), scores=score, pred_classes=label, pred_queries=query
+            )
+            for size, box, score, label, query in per_image
+        ]
+        return [instances[~instances.scores.isneginf()] for instances in found]
 
 
 def to_original_size(detections: Sequence[Instances], batched_inputs: Sequence[dict]) -> list[dict]:

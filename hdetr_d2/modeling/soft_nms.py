@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from hdetr_d2.modeling.postprocessing import BestPairs, Picked
+from hdetr_d2.modeling.picks import BestPairs, Picked
 from hdetr_d2.ops import box_cxcywh_to_xyxy, box_iou
 
 

@@ -112,7 +112,7 @@ def _architecture(
         "model.query_selection.num_queries": len(queries),
     }
     if arguments["max_per_img"] is not None:
-        options["model.num_select"] = arguments["max_per_img"]
+        options["model.postprocessing.num_select"] = arguments["max_per_img"]
     if is_plain_transformer(weights):
         return options | vit_options(weights, arguments)
     return {

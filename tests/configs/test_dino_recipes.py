@@ -36,7 +36,10 @@ def test_a_recipe_does_what_its_name_says(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
 def test_what_all_of_them_share(path: Path) -> None:
     cfg = load_config(str(path))
-    assert (cfg.model.query_selection.num_queries, cfg.model.num_select) == (900, 300)
+    assert (cfg.model.query_selection.num_queries, cfg.model.postprocessing.num_select) == (
+        900,
+        300,
+    )
     assert (cfg.model.criterion.weights["class"], cfg.model.criterion.matcher.weights["class"]) == (
         1.0,
         2.0,

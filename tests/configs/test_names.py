@@ -33,7 +33,9 @@ def test_a_recipe_does_what_its_name_says(name: str) -> None:
     assert (cfg.train.epochs, cfg.lr_multiplier.milestones) == (epochs, [MILESTONES[epochs]])
     assert cfg.model.backbone.name.startswith(BACKBONES[size])
     assert cfg.optimizer.weight_decay == (0.05 if "_wd05_" in stem else 1e-4)
-    assert cfg.model.num_select == (300 if "_top300" in stem or "_lvis_" in stem else 100)
+    assert cfg.model.postprocessing.num_select == (
+        300 if "_top300" in stem or "_lvis_" in stem else 100
+    )
     queries = 900 if "_900q_" in stem else 1800 if re.search("_epoch_|_layer_", stem) else 300
     assert cfg.model.query_selection.num_queries == queries
     assert cfg.data.val_name == ("lvis_v1_val" if "_lvis_" in stem else "coco_2017_val")
@@ -71,4 +73,4 @@ def test_a_recipe_of_detr(name: str) -> None:
     segments = bool(masks and not boxes)
     assert ("mask_head" in cfg.model) == segments == cfg.dataloader.train.mapper.with_masks
     assert list(cfg.model.get("freeze", [])) == [r"^(?!mask_head\.)"] * segments
-    assert ("panoptic" in cfg.model) == (segments and masks == "panoptic_")
+    assert ("panoptic" in cfg.model.postprocessing) == (segments and masks == "panoptic_")

@@ -11,8 +11,8 @@ from ...configs.quickstart.deformable_detr_shapes_masks import (
 
 __all__ = ["data", "dataloader", "lr_multiplier", "model", "optimizer", "train"]
 
-model.update(panoptic)
-model.panoptic.threshold = 0.0
+model.postprocessing.update(panoptic)
+model.postprocessing.panoptic.threshold = 0.0
 data.update(train_name="small_panoptic", val_name="small_panoptic")
 dataloader.train.mapper.augmentations = []
 dataloader.test.mapper.augmentations = []

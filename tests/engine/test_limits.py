@@ -11,7 +11,10 @@ def config(*, queries: int, classes: int, kept: int, counted: int) -> DictConfig
     return OmegaConf.create(
         {
             "data": {"num_classes": classes},
-            "model": {"query_selection": {"num_queries": queries}, "num_select": kept},
+            "model": {
+                "query_selection": {"num_queries": queries},
+                "postprocessing": {"num_select": kept},
+            },
             "dataloader": {"evaluator": {"max_dets_per_image": counted}},
         }
     )

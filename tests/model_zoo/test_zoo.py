@@ -62,7 +62,10 @@ def test_the_classes_of_coco_are_known_without_its_files() -> None:
 
 def test_the_classes_of_panoptic_coco_are_stated() -> None:
     cfg = model_zoo.get_config("detr/detr_panoptic_r101_25ep.py")
-    assert (cfg.data.num_classes, cfg.model.panoptic.thing_classes) == (133, [*range(80)])
+    assert (cfg.data.num_classes, cfg.model.postprocessing.panoptic.thing_classes) == (
+        133,
+        [*range(80)],
+    )
 
 
 def test_what_cannot_be_had_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,12 @@ def test_a_head_that_does_not_fit(tiny_model):
     with pytest.raises(ValueError, match="mask head takes features .*'res3': 7"):
         tiny_model(MASKS, mask_head__in_shapes=[256, 7, 64])
     with pytest.raises(ValueError, match="panoptic needs model.mask_head"):
-        tiny_model(panoptic={"_target_": "hdetr_d2.modeling.PanopticMerger", "thing_classes": [0]})
+        tiny_model(
+            postprocessing__panoptic={
+                "_target_": "hdetr_d2.modeling.PanopticMerger",
+                "thing_classes": [0],
+            }
+        )
 
 
 def test_a_model_without_masks_ignores_those_of_its_data(tiny_model, make_batch):

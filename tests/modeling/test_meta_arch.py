@@ -9,9 +9,10 @@ from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import Boxes, Instances
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.modeling import SchemeDetector
-from hdetr_d2.modeling.postprocessing import BestPairs
-from hdetr_d2.schemes import Contribution, OneToOne, Scheme
+from hdetr_d2.modeling import PostProcessing
+from hdetr_d2.modeling.picks import BestPairs
+from hdetr_d2.modeling.postprocessing import to_original_size
+from hdetr_d2.schemes import Contribution, Scheme
 from hdetr_d2.structures import Match, QueryGroup, Step
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -89,7 +90,7 @@ def test_groups_are_in_one_piece(tiny_model, make_batch, path):
 
 @pytest.mark.parametrize("path", MODELS)
 def test_detections(tiny_model, make_batch, path):
-    model = tiny_model(path, num_select=7).eval()
+    model = tiny_model(path, postprocessing__num_select=7).eval()
     with torch.no_grad():
         outputs = model(
             [{k: v for k, v in item.items() if k != "instances"} for item in make_batch([0, 0])]
@@ -98,7 +99,7 @@ def test_detections(tiny_model, make_batch, path):
         found = output["instances"]
         assert found.image_size == (128, 192)  # the original size, twice the fed one
         assert len(found) <= 7 and found.pred_classes.max() < 3
-        in_order = isinstance(model.pick, BestPairs)
+        in_order = isinstance(model.postprocessing.pick, BestPairs)
         assert not in_order or (found.scores[:-1] >= found.scores[1:]).all()
         assert (found.pred_boxes.tensor[:, 2:] <= torch.tensor([192, 128])).all()
 
@@ -214,38 +215,27 @@ def test_training_step_on_a_gpu(tiny_model, make_batch):
         torch.testing.assert_close(loss, on_gpu[name].cpu(), rtol=1e-3, atol=1e-4)
 
 
-def test_another_detector_takes_the_place_of_the_queries(tiny_model, make_batch):
-    def detector(model, maps):
+class HalfImages(PostProcessing):
+    """Finds the left half of every image, with what schemes have learned."""
+
+    training_only = ("scheme_slots",)
+
+    def __call__(self, model, maps, batched_inputs):
         boxes = [torch.tensor([[0.0, 0.0, width / 2, height]]) for height, width in maps.frames]
-        return [
+        found = [
             Instances(size, pred_boxes=Boxes(box), scores=torch.ones(1))
             for size, box in zip(maps.frames, boxes, strict=True)
         ]
+        return to_original_size(found, batched_inputs)
 
+
+def test_another_post_processing_takes_the_place_of_the_queries(tiny_model, make_batch):
     batch = make_batch([1, 1])
-    model = tiny_model(detector=detector).eval()
+    model = tiny_model(postprocessing=HalfImages()).eval()
     for item, output in zip(batch, model(batch), strict=True):
         height, width = item["height"], item["width"]
         assert output["instances"].pred_boxes.tensor.tolist() == [[0, 0, width / 2, height]]
     assert model.training_only_keys() == ["scheme_slots"]
-
-
-def test_a_detector_of_a_scheme(tiny_model, make_batch):
-    class Finding(OneToOne):
-        def detectors(self):
-            none = torch.zeros(0)
-            return {
-                "blind": lambda maps: [
-                    Instances(size, pred_boxes=Boxes(none.view(0, 4)), scores=none)
-                    for size in maps.frames
-                ]
-            }
-
-    model = tiny_model(schemes=[Finding()], detector=SchemeDetector(name="blind")).eval()
-    assert [len(output["instances"]) for output in model(make_batch([1, 1]))] == [0, 0]
-    model.detector = SchemeDetector(name="sighted")
-    with pytest.raises(ValueError, match=r"name='sighted': the schemes have \['blind'\]"):
-        model(make_batch([1]))
 
 
 CONVERSIONS = {

@@ -42,7 +42,7 @@ def test_masks_of_detections(tiny_model, batch):
 
 @torch.no_grad()
 def test_no_detections(tiny_model, batch, monkeypatch):
-    model = tiny_model(MASKS, num_select=0).eval()
+    model = tiny_model(MASKS, postprocessing__num_select=0).eval()
     assert [output["instances"].pred_masks.shape for output in model(batch)] == [
         (0, 128, 192),
         (0, 96, 128),
@@ -74,13 +74,13 @@ def test_masks_do_not_know_the_schemes(tiny_model, batch):
 @torch.no_grad()
 def test_panoptic_segmentations(tiny_model, batch):
     merger = {"_target_": "hdetr_d2.modeling.PanopticMerger", "thing_classes": [0, 1]}
-    model = tiny_model(MASKS, panoptic={**merger, "threshold": 0.0}).eval()
+    model = tiny_model(MASKS, postprocessing__panoptic={**merger, "threshold": 0.0}).eval()
     for output, item in zip(model(batch), batch, strict=True):
         ids, segments = output["panoptic_seg"]
         assert ids.dtype == torch.int32 and ids.shape == (item["height"], item["width"])
         assert ids.unique().tolist() == [segment["id"] for segment in segments]
         assert sum(segment["area"] for segment in segments) == ids.numel()
-    model = tiny_model(MASKS, panoptic={**merger, "threshold": 1.0}).eval()
+    model = tiny_model(MASKS, postprocessing__panoptic={**merger, "threshold": 1.0}).eval()
     for output in model(batch):
         ids, segments = output["panoptic_seg"]
         assert not ids.any() and segments == []
@@ -89,7 +89,7 @@ def test_panoptic_segmentations(tiny_model, batch):
 @torch.no_grad()
 def test_what_a_crop_has_cut_away_is_in_no_segment(tiny_model, batch):
     merger = {"_target_": "hdetr_d2.modeling.PanopticMerger", "thing_classes": [0, 1]}
-    model = tiny_model(MASKS, panoptic={**merger, "threshold": 0.0}).eval()
+    model = tiny_model(MASKS, postprocessing__panoptic={**merger, "threshold": 0.0}).eval()
     # 64 pixels in the middle of 96, which are 192 in the file.
     item = {**batch[1], "outline": (-16, 0, 80, 48), "width": 192}
     ids, _ = model([batch[0], item])[1]["panoptic_seg"]

@@ -6,7 +6,7 @@ from torch import Tensor
 from torchvision.ops import box_convert, box_iou
 
 from hdetr_d2.modeling import SoftNMSPairs
-from hdetr_d2.modeling.postprocessing import top_detections
+from hdetr_d2.modeling.postprocessing import PostProcessing
 from hdetr_d2.modeling.soft_nms import soft_nms
 
 
@@ -56,7 +56,9 @@ def test_boxes_are_cut_at_the_edge_of_the_image_before():
 def test_what_is_left_out_is_no_detection():
     boxes = torch.tensor([[0.5, 0.5, 0.4, 0.4], [0.5, 0.5, 0.4, 0.4], [0.1, 0.1, 0.1, 0.1]])
     scores = torch.tensor([[[0.9], [0.8], [0.3]], [[0.9], [0.8], [0.0005]]])
-    found = top_detections(scores, boxes.expand(2, 3, 4), [(10, 20)] * 2, 100, SoftNMSPairs())
+    found = PostProcessing(num_select=100, pick=SoftNMSPairs()).detections(
+        scores, boxes.expand(2, 3, 4), [(10, 20)] * 2
+    )
     assert [instances.pred_queries.tolist() for instances in found] == [[0, 2], [0]]
     torch.testing.assert_close(found[0].scores, torch.tensor([0.9, 0.3]))
 

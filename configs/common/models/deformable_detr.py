@@ -14,6 +14,7 @@ from hdetr_d2.modeling import (
     DeformableEncoder,
     LayerSizes,
     LearnedQueries,
+    PostProcessing,
     PredictionHeads,
     Preprocessing,
     TimmBackbone,
@@ -75,5 +76,5 @@ model = L(DETR)(
     ),
     num_classes="${data.num_classes}",
     schemes=[L(OneToOne)()],
-    num_select=100,
+    postprocessing=L(PostProcessing)(num_select=100),
 )

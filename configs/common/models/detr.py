@@ -41,4 +41,4 @@ model.criterion.update(
     class_loss=L(SoftmaxLoss)(no_object_weight=0.1),
     weights={"class": 1.0, "bbox": 5.0, "giou": 2.0},
 )
-model.pick = L(BestClasses)()
+model.postprocessing.pick = L(BestClasses)()

@@ -26,4 +26,4 @@ model.decoder.heads.shared = True
 model.criterion.weights["class"] = 1.0
 contrastive_denoising.box_noise.scale = 1.0  # as in the training commands of its authors
 model.schemes = [contrastive_denoising]
-model.num_select = 300
+model.postprocessing.num_select = 300

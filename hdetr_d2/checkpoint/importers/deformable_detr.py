@@ -32,7 +32,7 @@ _RECIPES = {  # two-stage, with box refinement
     (False, True): "deformable_detr/deformable_detr_refine_r50_50ep.py",
     (True, True): "deformable_detr/deformable_detr_two_stage_r50_50ep.py",
 }
-_OPTIONS = TRAINING_OPTIONS | {"topk": "model.num_select"}
+_OPTIONS = TRAINING_OPTIONS | {"topk": "model.postprocessing.num_select"}
 # The scripts' defaults, which the recipes have as well.
 _DEFAULTS = {
     "dropout": 0.1,

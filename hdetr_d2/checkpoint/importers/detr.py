@@ -129,7 +129,10 @@ def _position_options(weights: Mapping[str, Tensor], arguments: Arguments) -> di
 def _query_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
     queries = arguments.told("num_queries", len(needed(weights, "query_embed.weight")))
     # The script reports what every query found.
-    return {"model.query_selection.num_queries": queries, "model.num_select": queries}
+    return {
+        "model.query_selection.num_queries": queries,
+        "model.postprocessing.num_select": queries,
+    }
 
 
 DETR = DETRImporter()

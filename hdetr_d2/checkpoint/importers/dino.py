@@ -18,7 +18,7 @@ from hdetr_d2.checkpoint.importers.training import TRAINING_OPTIONS, training_op
 from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 from hdetr_d2.errors import UserError
 
-_OPTIONS = TRAINING_OPTIONS | {"num_select": "model.num_select"}
+_OPTIONS = TRAINING_OPTIONS | {"num_select": "model.postprocessing.num_select"}
 # What the script can also do otherwise, but never did for a published model.
 _FIXED = {
     "decoder_sa_type": "sa",

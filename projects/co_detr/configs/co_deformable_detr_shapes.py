@@ -22,5 +22,4 @@ _co_heads.max_queries = 100
 _co_heads.collaborators.atss.head.update(num_levels=4, weight=4.0)
 del _co_heads.collaborators.faster_rcnn
 model.schemes = [_co_heads]
-model.detector = None  # or one of the heads at evaluation, see the README
 train.output_dir = "output/quickstart_co"

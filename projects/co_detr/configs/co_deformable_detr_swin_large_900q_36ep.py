@@ -13,7 +13,7 @@ from .common.runs.deformable import data, dataloader, lr_multiplier, optimizer, 
 
 model.backbone.drop_path_rate = 0.6
 model.query_selection.num_queries = 900
-model.num_select = 300
+model.postprocessing.num_select = 300
 optimizer.weight_decay = 0.05
 
 train.output_dir = "output/co_deformable_detr_swin_large_900q_36ep"

@@ -15,7 +15,7 @@ from .co_dino_5scale_lsj_swin_large_12ep import model
 from .common.runs.jitter_lvis import data, dataloader, lr_multiplier, optimizer, train
 
 model.preprocessing.side = 1536
-model.num_select = 1000
+model.postprocessing.num_select = 1000
 _heads = model.schemes[-1].collaborators
 _heads.faster_rcnn.head.roi_head.suppression.most = 1000
 _heads.atss.head.suppression.most = 1000

@@ -16,8 +16,8 @@ from detectron2.structures import Boxes
 
 from hdetr_d2.checkpoint import read_checkpoint
 from hdetr_d2.engine.convert import convert_checkpoint
-from hdetr_d2.modeling import SchemeDetector
 from hdetr_d2.modeling.backbone import without_pretrained
+from hdetr_d2.projects.co_detr.head_detections import HeadDetections
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "golden"))
 sys.path.insert(0, str(Path(__file__).parent))
@@ -157,10 +157,11 @@ DETECTORS = {None: "", "faster_rcnn": "rcnn_", "atss": "atss_"}
 @pytest.mark.parametrize("name", DETECTORS)
 def test_detections(case, model, name):
     batch = [{"image": image} for image in case.images]
-    model.detector = None if name is None else SchemeDetector(name=name)
+    own = model.postprocessing
+    model.postprocessing = own if name is None else HeadDetections(name=name)
     with torch.no_grad():
         outputs = model.eval()(batch)
-    model.detector = None
+    model.postprocessing = own
     for index, output in enumerate(outputs):
         found, prefix = output["instances"], f"{DETECTORS[name]}img{index}_"
         keys = ("scores", "boxes", "labels")

@@ -138,7 +138,7 @@ def test_co_dino(weights, backbone, tmp_path):
     result = convert({"state_dict": weights, "meta": {}}, tmp_path, **stated)
     cfg = LazyConfig.load(str(result.config))
     assert cfg.model.backbone.name.startswith(backbone)
-    assert cfg.model.neck.num_levels == 5 and cfg.model.num_select == 1000
+    assert cfg.model.neck.num_levels == 5 and cfg.model.postprocessing.num_select == 1000
     denoising = cfg.model.schemes[0]
     assert (denoising.groups, denoising.max_queries) == (50, 100)
     assert denoising.box_noise.scale == 0.4
@@ -191,7 +191,7 @@ def test_co_dino_on_a_plain_transformer(weights, squares, tmp_path):
     assert (backbone.patch_size, backbone.image_size) == (16, 512)
     assert backbone.drop_path_rate == (0.3 if squares else 0.4)
     assert cfg.model.preprocessing.get("side") == (1536 if squares else None)
-    assert cfg.model.num_select == 1000
+    assert cfg.model.postprocessing.num_select == 1000
     assert (denoising.groups, denoising.max_queries, denoising.box_noise.scale) == (300, 600, 0.4)
     head = cfg.model.schemes[1].collaborators.faster_rcnn.head.roi_head
     assert (head.num_convs, head.num_hidden) == ((0, 2) if squares else (4, 1))

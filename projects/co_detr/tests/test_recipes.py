@@ -82,7 +82,7 @@ def test_co_deformable_detr(name: str):
     cfg, size, epochs = recipe(name), size_of(name), int(re.search(r"_(\d+)ep$", name)[1])
     many = "_900q_" in name
     assert cfg.model.query_selection.num_queries == (900 if many else 300)
-    assert cfg.model.num_select == (300 if many else 100)
+    assert cfg.model.postprocessing.num_select == (300 if many else 100)
     decay = 1e-4 if size == "r50" else 0.05
     assert (cfg.optimizer.lr, cfg.optimizer.weight_decay) == (2e-4, decay)
     if size != "r50":
@@ -97,12 +97,12 @@ def test_co_dino(name: str):
     tuned = size == "vit" or "_o365_" in name
     assert cfg.model.query_selection.num_queries == (1500 if "vit_large_12" in name else 900)
     large = size == "vit" or "_o365_lvis_" in name
-    assert cfg.model.num_select == (1000 if large else 300)
+    assert cfg.model.postprocessing.num_select == (1000 if large else 300)
     class_loss = cfg.model.criterion.class_loss
     if "_federated_" in name:
         class_loss = class_loss.loss
     assert class_loss._target_ is QualityFocalLoss
-    assert cfg.model.pick._target_ is SoftNMSPairs
+    assert cfg.model.postprocessing.pick._target_ is SoftNMSPairs
     assert not cfg.model.decoder.heads.shared and cfg.model.decoder.eps == 1e-3
     denoising, scheme = cfg.model.schemes
     numbers = {"vit": 300}.get(size, 500 if tuned else 100)

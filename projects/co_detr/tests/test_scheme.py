@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 
 from hdetr_d2.checkpoint import Checkpointer
 from hdetr_d2.checkpoint.weights import without_training_only
-from hdetr_d2.modeling import SchemeDetector, meta_arch
+from hdetr_d2.modeling import postprocessing
 from hdetr_d2.projects.co_detr import BoxQueries
+from hdetr_d2.projects.co_detr.head_detections import HeadDetections
 from hdetr_d2.schemes import OneToOne
 from hdetr_d2.structures import Step
 
@@ -269,7 +270,7 @@ def test_at_inference_nothing_is_left_of_them(
     co_model, make_batch, monkeypatch, counted_operations
 ):
     # Detectron2 moves boxes in place, which autograd does not follow.
-    monkeypatch.setattr(meta_arch, "to_original_size", lambda detections, _: detections)
+    monkeypatch.setattr(postprocessing, "to_original_size", lambda detections, _: detections)
     plain, helped = co_model(schemes=[]), co_model()
     plain.load_state_dict(without_training_only(helped, helped.state_dict()))
     batch = make_batch([1, 1])
@@ -280,7 +281,7 @@ def test_at_inference_nothing_is_left_of_them(
 
 @pytest.mark.parametrize("name", ["faster_rcnn", "atss"])
 def test_a_head_detects_in_the_decoders_place(co_model, make_batch, name):
-    model = co_model(detector=SchemeDetector(name=name)).eval()
+    model = co_model(postprocessing=HeadDetections(name=name)).eval()
     batch = [{k: v for k, v in item.items() if k != "instances"} for item in make_batch([1, 1])]
     with torch.no_grad():
         outputs = model(batch)
@@ -290,10 +291,18 @@ def test_a_head_detects_in_the_decoders_place(co_model, make_batch, name):
         assert len(found.pred_boxes) == len(found.scores) == len(found.pred_classes) > 0
 
 
+def test_a_head_that_is_not_there(co_model, make_batch):
+    model = co_model(postprocessing=HeadDetections(name="fcos")).eval()
+    with pytest.raises(
+        ValueError, match=r"name='fcos': the schemes have \['atss', 'faster_rcnn'\]"
+    ):
+        model(make_batch([1]))
+
+
 @pytest.mark.parametrize("name", [None, "atss"])
 def test_a_training_may_start_with_the_weights_of_other_classes(co_model, tmp_path, name):
     torch.save({"model": co_model().state_dict()}, tmp_path / "three.pth")
-    model = co_model(detector=name and SchemeDetector(name=name))
+    model = co_model(postprocessing=name and HeadDetections(name=name))
     head = model.schemes[-1].collaborators["atss"].head.predictor
     head.class_conv = torch.nn.Conv2d(32, 5, 3, padding=1)
     kept = head.class_conv.weight.clone()

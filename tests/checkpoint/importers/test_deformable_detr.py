@@ -73,7 +73,7 @@ def test_arguments_tell_the_rest(two_stage):
     assert found.weights["scheme_slots.one2many.table"].equal(table[4:])
     options = found.options
     assert options["model.encoder.sizes.dropout"] == 0.0
-    assert options["model.num_select"] == 300
+    assert options["model.postprocessing.num_select"] == 300
     assert options["optimizer.weight_decay"] == 0.05
     assert options["lr_multiplier.milestones"] == [15, 30]
     assert options["model.decoder.look_forward_twice"] is True

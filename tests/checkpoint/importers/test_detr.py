@@ -36,7 +36,7 @@ def test_weights_tell_the_sizes() -> None:
         "model.encoder.num_layers": 1,
         "model.decoder.num_layers": 2,
         "model.query_selection.num_queries": 12,
-        "model.num_select": 12,
+        "model.postprocessing.num_select": 12,
     }
 
 
@@ -129,7 +129,7 @@ def test_a_mask_model_is_built_and_loaded_from_what_was_written(
     assert found["instances"].pred_masks.shape[1:] == (64, 96)
     assert ("panoptic_seg" in found) == bool(num_things)
     if num_things:
-        assert model.panoptic.thing_classes == set(range(num_things))
+        assert model.postprocessing.panoptic.thing_classes == set(range(num_things))
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_weights_and_arguments_tell_the_options(weights):
         "model.decoder.num_layers": 2,
         "model.decoder.heads.shared": True,
         "model.decoder.look_forward_twice": True,
-        "model.num_select": 50,
+        "model.postprocessing.num_select": 50,
         "optimizer.lr": 2e-4,
     }
     assert {key: found[key] for key in expected} == expected

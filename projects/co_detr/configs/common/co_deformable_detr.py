@@ -7,4 +7,3 @@ from .collaborators import co_heads as _co_heads
 
 model.neck.bias = False
 model.schemes = [_co_heads]
-model.detector = None  # or one of the heads at evaluation, see the README

@@ -17,11 +17,10 @@ from .collaborators import co_heads as _co_heads
 model.neck.bias = False
 model.decoder.heads.shared = False
 model.criterion.class_loss = L(QualityFocalLoss)(beta=2.0, alpha=0.25, gamma=2.0)
-model.pick = L(SoftNMSPairs)(iou_threshold=0.8, min_score=1e-3)
+model.postprocessing.pick = L(SoftNMSPairs)(iou_threshold=0.8, min_score=1e-3)
 
 _co_heads.strides = [4, 8, 16, 32, 64]
 _co_heads.collaborators.atss.head.num_levels = 6
 for _collaborator in (_co_heads.collaborators.faster_rcnn, _co_heads.collaborators.atss):
     _collaborator.queries = L(BoxQueries)(dim="${model.neck.out_channels}")
 model.schemes = [*model.schemes, _co_heads]
-model.detector = None  # or one of the heads at evaluation, see the README

@@ -25,7 +25,7 @@ model.neck = L(SimpleFeaturePyramid)(
     in_shapes=[1024], in_features=["res4"], out_channels=256, num_levels=5, finer=2
 )
 model.encoder.checkpointing = True
-model.num_select = 1000
+model.postprocessing.num_select = 1000
 # Of detection by a head, from more proposals that may lie closer together.
 _heads = model.schemes[-1].collaborators
 _heads.faster_rcnn.head.rpn.test.update(per_level=8000, most=2000, iou=0.9)

@@ -20,5 +20,5 @@ model.query_selection = L(SeparateQueries)(
 )
 model.decoder.eps = 1e-3
 model.criterion.weights["class"] = 1.0
-model.num_select = 300
+model.postprocessing.num_select = 300
 model.schemes = [released_code]
