@@ -154,7 +154,7 @@ def test_what_is_meant(cfg: DictConfig, override: str, value: Any) -> None:
         ("data.class_names=[cat,true]", "text, which True is not without quotes: 'True'"),
         ("dataloader.train.mapper.copy_paste=off", "a group of options, or null"),
         ("data.generate=off", "a group of options, or null"),
-        ("model.criterion.matcher.weights=3", "a group of options"),
+        ("model.decoder.heads.class_loss=3", "a group of options"),
     ],
 )
 def test_what_cannot_be_meant_is_a_sentence(cfg: DictConfig, override: str, reason: str) -> None:
