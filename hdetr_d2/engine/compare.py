@@ -8,6 +8,7 @@ import yaml
 from omegaconf import DictConfig
 
 from hdetr_d2.engine.config import plain_config
+from hdetr_d2.engine.earlier_names import renamed
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def compare_configs(old: str, new: DictConfig) -> None:
     Raises:
         UserError: decisive options differ; all of them are listed.
     """
-    changes = dict(differences(yaml.safe_load(old), plain_config(new)))
+    changes = dict(differences(renamed(yaml.safe_load(old)), plain_config(new)))
     for key in FOLLOWED:
         if key in changes:
             logger.warning(

@@ -13,6 +13,7 @@ from torch import nn
 from hdetr_d2.checkpoint import read_checkpoint
 from hdetr_d2.checkpoint.weights import put_evaluated_weights
 from hdetr_d2.engine.device import choose_device
+from hdetr_d2.engine.earlier_names import renamed
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.trust import require_trusted
 from hdetr_d2.modeling.backbone import without_pretrained
@@ -54,7 +55,7 @@ def load_model(checkpoint: str | Path, device: str, trust: str | Sequence[str]) 
 def _nodes(config: str, source: str, trust: str | Sequence[str]) -> list[Any]:
     """The nodes of model and input mapper, without interpolations, and safe to instantiate."""
     try:
-        resolved = OmegaConf.create(yaml.safe_load(config))
+        resolved = OmegaConf.create(renamed(yaml.safe_load(config)))
         nodes = [
             OmegaConf.to_container(
                 OmegaConf.select(resolved, key, throw_on_missing=True), resolve=True
