@@ -21,7 +21,7 @@ from torch import Tensor
 
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.segmentation import add_masks
-from hdetr_d2.structures import Maps, Memory, Outline, Predictions
+from hdetr_d2.structures import ImageMaps, Memory, Outline, Predictions
 
 Size = tuple[int, int]
 
@@ -31,7 +31,7 @@ class Ellipses(torch.nn.Module):
 
     upsample = MaskHead.upsample
 
-    def forward(self, states: Tensor, maps: Maps) -> Tensor:
+    def forward(self, states: Tensor, maps: ImageMaps) -> Tensor:
         """Logits `Tensor[1, N, h, w]` at a stride of 4, of `Tensor[1, N, 3]` in [0, 1]."""
         top, left, radius = states[0, :, :, None, None].unbind(1)
         y = torch.linspace(0, 1, maps.size[0] // 4, device=states.device)[:, None] - top
@@ -48,7 +48,7 @@ def detections(count: int, fed: Size, size: Size, device: str) -> Instances:
     found.scores = torch.rand(count, generator=rng).to(device)
     found.pred_queries = torch.arange(count, device=device)
     level = torch.zeros(1, 1, 1, 1, device=device)
-    maps = Maps({}, [level], Memory(level, level, ((1, 1),), level), fed, [fed], [fed])
+    maps = ImageMaps({}, [level], Memory(level, level, ((1, 1),), level), fed, [fed], [fed])
     predictions, outline = Predictions(level, level, states), Outline(0, 0, fed[1], fed[0])
     add_masks([{"instances": found}], cast(MaskHead, Ellipses()), predictions, maps, [outline])
     return found

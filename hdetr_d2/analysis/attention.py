@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hdetr_d2.layers import DeformableAttention, DenseAttention
 from hdetr_d2.modeling.transformer import Decoder
-from hdetr_d2.modeling.transformer.layers import DecoderLayer
+from hdetr_d2.modeling.transformer.coder_layers import DecoderLayer
 from hdetr_d2.ops import ms_deform_attn
 
 

@@ -15,12 +15,12 @@ from hdetr_d2.analysis.activation import activation_maps
 from hdetr_d2.analysis.distance import distances, kl_divergence, l2_distance, mean_distances
 from hdetr_d2.analysis.score_maps import score_map
 from hdetr_d2.modeling import DETR
-from hdetr_d2.structures import Maps, Memory
+from hdetr_d2.structures import ImageMaps, Memory
 
 DECODER = "decoder"
 """The name of the main queries among the heads of a model."""
 
-Head: TypeAlias = Callable[[Maps], list[Instances]]
+Head: TypeAlias = Callable[[ImageMaps], list[Instances]]
 """Finds the objects of a batch, with `scores`."""
 
 
@@ -50,7 +50,7 @@ def heads_of(model: DETR) -> dict[str, Head]:
     return heads
 
 
-def _decode(model: DETR, maps: Maps) -> list[Instances]:
+def _decode(model: DETR, maps: ImageMaps) -> list[Instances]:
     predictions = model.predict(maps.memory)
     scores, boxes = model.scores(predictions), predictions.boxes[-1]
     return model.postprocessing.detections(scores, boxes, maps.frames)
@@ -74,7 +74,7 @@ def look_with(model: DETR, item: dict[str, Any], heads: Mapping[str, Head]) -> d
     return {name: score_map(found, maps.size, maps.sizes[0]) for name, found in activations.items()}
 
 
-def _score(head: Head, maps: Maps, memory: Memory) -> Tensor:
+def _score(head: Head, maps: ImageMaps, memory: Memory) -> Tensor:
     """Of all that a head finds in another memory of the same image."""
     return head(replace(maps, memory=memory))[0].scores.sum()
 

@@ -11,7 +11,7 @@ from hdetr_d2.layers import AttentionMaps
 from hdetr_d2.losses import MaskLoss
 from hdetr_d2.matching import queries_of_targets
 from hdetr_d2.modeling.features import Shapes, TakesFeatures
-from hdetr_d2.structures import Assignment, GroupOutput, Maps, Step
+from hdetr_d2.structures import Assignment, GroupOutput, ImageMaps, Step
 
 
 class MaskHead(TakesFeatures):
@@ -69,7 +69,7 @@ class MaskHead(TakesFeatures):
             nn.init.kaiming_uniform_(conv.weight, a=1)
             nn.init.zeros_(conv.bias)
 
-    def forward(self, states: Tensor, maps: Maps) -> Tensor:
+    def forward(self, states: Tensor, maps: ImageMaps) -> Tensor:
         """Mask logits `Tensor[B, N, H, W]` at the resolution of the finest feature of the queries
         with the last states `Tensor[B, N, C]`.
         """
@@ -82,7 +82,7 @@ class MaskHead(TakesFeatures):
             x = self.norms[index](self.convs[index](x.flatten(0, 1))).relu()
         return self.output(x)[:, 0].unflatten(0, states.shape[:2])
 
-    def _first_conv(self, states: Tensor, maps: Maps) -> Tensor:
+    def _first_conv(self, states: Tensor, maps: ImageMaps) -> Tensor:
         """The first convolution `Tensor[B, N, C + heads, H_l, W_l]`, of the level's map beside the
         attention maps: the part of the map is the same for all queries and is computed once.
         """
@@ -93,13 +93,13 @@ class MaskHead(TakesFeatures):
         shared = F.conv2d(level, of_map, conv.bias, padding=1)[:, None]
         return F.conv2d(attention, of_query, padding=1).unflatten(0, states.shape[:2]) + shared
 
-    def upsample(self, logits: Tensor, maps: Maps, size: tuple[int, int]) -> Tensor:
+    def upsample(self, logits: Tensor, maps: ImageMaps, size: tuple[int, int]) -> Tensor:
         """Logits in pixels of the padded images, cut to `size`: `Tensor[B, N, H, W]`."""
         full = F.interpolate(logits, maps.size, mode="bilinear", align_corners=False)
         return full[..., : size[0], : size[1]]
 
     def losses(
-        self, output: GroupOutput, assignment: Assignment, maps: Maps, step: Step
+        self, output: GroupOutput, assignment: Assignment, maps: ImageMaps, step: Step
     ) -> dict[str, Tensor]:
         """The losses `loss_mask` and `loss_dice` of the main group's last layer.
 

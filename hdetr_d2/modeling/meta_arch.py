@@ -21,7 +21,7 @@ from hdetr_d2.structures import (
     PROPOSALS,
     Group,
     GroupOutput,
-    Maps,
+    ImageMaps,
     Match,
     Memory,
     Predictions,
@@ -163,14 +163,14 @@ class DETR(nn.Module):
             return self._losses(maps, targets, step or Step.of(targets))
         return self.postprocessing(self, maps, batched_inputs)
 
-    def encode(self, images: Sequence[Tensor]) -> Maps:
+    def encode(self, images: Sequence[Tensor]) -> ImageMaps:
         """The maps of a batch of images, `Tensor[3, H_i, W_i]` each, RGB, 0 to 255."""
         batch = self.preprocessing(images)
         features = self.backbone(batch.tensor)
         levels = self.neck(features)
         memory = self.encoder(levels, batch.padding)
         height, width = batch.tensor.shape[-2:]
-        return Maps(features, levels, memory, (height, width), batch.sizes, batch.frames)
+        return ImageMaps(features, levels, memory, (height, width), batch.sizes, batch.frames)
 
     def predict(self, memory: Memory) -> Predictions:
         """Those of the main queries."""
@@ -181,7 +181,7 @@ class DETR(nn.Module):
         """Those of the classes in the last layer, `Tensor[B, Q, num_classes]` in [0, 1]."""
         return self.criterion.class_loss.scores(predictions.logits[-1].float())
 
-    def _losses(self, maps: Maps, targets: Targets, step: Step) -> dict[str, Tensor]:
+    def _losses(self, maps: ImageMaps, targets: Targets, step: Step) -> dict[str, Tensor]:
         memory = maps.memory
         selection = self.query_selection(memory, list(self.scheme_slots.values()))
         context = Context(

@@ -12,7 +12,7 @@ from hdetr_d2.modeling.panoptic import PanopticMerger
 from hdetr_d2.modeling.picks import BestPairs, Pick
 from hdetr_d2.modeling.segmentation import add_masks, add_panoptic
 from hdetr_d2.ops import box_cxcywh_to_xyxy
-from hdetr_d2.structures import Maps, Outline
+from hdetr_d2.structures import ImageMaps, Outline
 from hdetr_d2.utils.device import to_device
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ class PostProcessing:
                 "model.postprocessing.panoptic needs model.mask_head, whose masks it merges."
             )
 
-    def __call__(self, model: "DETR", maps: Maps, batched_inputs: Sequence[dict]) -> list[dict]:
+    def __call__(
+        self, model: "DETR", maps: ImageMaps, batched_inputs: Sequence[dict]
+    ) -> list[dict]:
         """What `DETR.forward` gives at evaluation."""
         predictions = model.predict(maps.memory)
         scores = model.scores(predictions)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.panoptic import PanopticMerger
-from hdetr_d2.structures import Maps, Outline, Predictions, ScaledMasks
+from hdetr_d2.structures import ImageMaps, Outline, Predictions, ScaledMasks
 
 _AT_ONCE = 20
 """Masks that are computed together: as many of a large image fit into memory anywhere."""
@@ -18,7 +18,7 @@ def add_masks(
     outputs: Sequence[dict],
     head: MaskHead,
     predictions: Predictions,
-    maps: Maps,
+    maps: ImageMaps,
     outlines: Sequence[Outline],
 ) -> None:
     """Gives the detections of each image their `pred_masks`, `ScaledMasks` in pixels of the
@@ -47,7 +47,7 @@ def add_panoptic(
     merger: PanopticMerger,
     scores: Tensor,
     predictions: Predictions,
-    maps: Maps,
+    maps: ImageMaps,
     outlines: Sequence[Outline],
 ) -> None:
     """Gives each image its "panoptic_seg", what `merger` makes of its queries.
@@ -70,7 +70,7 @@ def _logits(
     head: MaskHead,
     predictions: Predictions,
     queries: Tensor,
-    maps: Maps,
+    maps: ImageMaps,
     index: int,
     size: tuple[int, int],
 ) -> Iterator[Tensor]:

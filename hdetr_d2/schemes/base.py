@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from detectron2.structures import Instances
 from torch import Tensor, nn
 
-from hdetr_d2.structures import PROPOSALS, Maps, Queries, QueryGroup, Step, Targets
+from hdetr_d2.structures import PROPOSALS, ImageMaps, Queries, QueryGroup, Step, Targets
 
 
 @dataclass(kw_only=True)
@@ -22,7 +22,7 @@ class Context:
 
     step: Step
     targets: Targets
-    maps: Maps
+    maps: ImageMaps
     main: QueryGroup
     slots: Mapping[str, Queries]
     num_layers: int
@@ -86,7 +86,7 @@ class Scheme(nn.Module):
         """
         return 1.0
 
-    def detectors(self) -> Mapping[str, Callable[[Maps], list[Instances]]]:
+    def detectors(self) -> Mapping[str, Callable[[ImageMaps], list[Instances]]]:
         """What it has learned that finds objects by itself, by name: to the maps of a batch the
         `pred_boxes` (xyxy in pixels of the fed image), `scores` and `pred_classes` of each image.
         """

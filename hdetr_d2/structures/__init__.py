@@ -11,9 +11,9 @@ from hdetr_d2.structures.assignment import (
     Given,
     Match,
 )
-from hdetr_d2.structures.memory import Maps, Memory
+from hdetr_d2.structures.memory import ImageMaps, Memory
 from hdetr_d2.structures.outline import Outline
-from hdetr_d2.structures.predictions import GroupOutput, Layers, Predictions
+from hdetr_d2.structures.predictions import DecoderOutput, GroupOutput, Predictions
 from hdetr_d2.structures.queries import PROPOSALS, AttentionBias, Group, Queries, QueryGroup
 from hdetr_d2.structures.scaled_masks import ScaledMasks
 from hdetr_d2.structures.step import Step
@@ -27,8 +27,8 @@ __all__ = [
     "Counted",
     "Given",
     "Group",
-    "Layers",
-    "Maps",
+    "DecoderOutput",
+    "ImageMaps",
     "Match",
     "Memory",
     "NO_LOSS",

@@ -37,7 +37,7 @@ class Memory:
 
 
 @dataclass
-class Maps:
+class ImageMaps:
     """What is known of the pixels of a batch.
 
     features: of the backbone, by name, `Tensor[B, C_f, H_f, W_f]`. levels: of the neck, `Tensor[B,
@@ -52,10 +52,12 @@ class Maps:
     sizes: Sequence[tuple[int, int]]
     frames: Sequence[tuple[int, int]]
 
-    def of_image(self, index: int) -> "Maps":
+    def of_image(self, index: int) -> "ImageMaps":
         """Those of one image, as a batch of one."""
         one, memory = slice(index, index + 1), self.memory
         cut = (memory.tokens[one], memory.padding[one], memory.shapes, memory.valid_ratios[one])
         features = {name: feature[one] for name, feature in self.features.items()}
         levels = [level[one] for level in self.levels]
-        return Maps(features, levels, Memory(*cut), self.size, self.sizes[one], self.frames[one])
+        return ImageMaps(
+            features, levels, Memory(*cut), self.size, self.sizes[one], self.frames[one]
+        )

@@ -24,7 +24,7 @@ class Predictions:
 
 
 @dataclass
-class Layers:
+class DecoderOutput:
     """What the decoder says of the queries of all groups, which stand one after the other.
 
     logits: `Tensor[B, Q, K]` of each layer. boxes: `Tensor[B, Q, 4]` of each layer, cxcywh in [0,

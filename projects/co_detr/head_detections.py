@@ -7,7 +7,7 @@ from detectron2.structures import Instances
 from hdetr_d2.modeling import DETR, MaskHead, PostProcessing
 from hdetr_d2.modeling.picks import Pick
 from hdetr_d2.modeling.postprocessing import to_original_size
-from hdetr_d2.structures import Maps
+from hdetr_d2.structures import ImageMaps
 
 
 class HeadDetections(PostProcessing):
@@ -31,11 +31,11 @@ class HeadDetections(PostProcessing):
                 "model.mask_head gives masks to queries, which HeadDetections has not."
             )
 
-    def __call__(self, model: DETR, maps: Maps, batched_inputs: Sequence[dict]) -> list[dict]:
+    def __call__(self, model: DETR, maps: ImageMaps, batched_inputs: Sequence[dict]) -> list[dict]:
         """Raises ValueError if no scheme has such a head."""
         return to_original_size(self.find(model, maps), batched_inputs)
 
-    def find(self, model: DETR, maps: Maps) -> list[Instances]:
+    def find(self, model: DETR, maps: ImageMaps) -> list[Instances]:
         """In pixels of the fed images."""
         found = {name: each for s in model.schemes for name, each in s.detectors().items()}
         if self.name not in found:

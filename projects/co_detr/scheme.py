@@ -17,7 +17,7 @@ from hdetr_d2.projects.co_detr.pyramid import Pyramid
 from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.schemes import Context, Contribution, Scheme
 from hdetr_d2.schemes.base import check_at_least
-from hdetr_d2.structures import Counted, Maps, QueryGroup
+from hdetr_d2.structures import Counted, ImageMaps, QueryGroup
 from hdetr_d2.utils.device import to_device
 
 
@@ -57,7 +57,7 @@ class CollaborativeHeads(Scheme):
         self.max_queries = max_queries
         self.draw = draw or RandomDraw()
 
-    def pyramid(self, maps: Maps) -> Pyramid:
+    def pyramid(self, maps: ImageMaps) -> Pyramid:
         """What the heads read.
 
         Raises:
@@ -71,10 +71,10 @@ class CollaborativeHeads(Scheme):
             )
         return Pyramid(self.adapter(levels), self.strides, maps.frames)
 
-    def detectors(self) -> Mapping[str, Callable[[Maps], list[Instances]]]:
+    def detectors(self) -> Mapping[str, Callable[[ImageMaps], list[Instances]]]:
         return {name: partial(self._detect, name) for name in self.collaborators}
 
-    def _detect(self, name: str, maps: Maps) -> list[Instances]:
+    def _detect(self, name: str, maps: ImageMaps) -> list[Instances]:
         return self.collaborators[name].head.detect(self.pyramid(maps))
 
     def contribute(self, context: Context) -> Contribution:

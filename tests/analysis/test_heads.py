@@ -10,7 +10,7 @@ from torch import nn
 from hdetr_d2.analysis import heads_of, study_heads
 from hdetr_d2.analysis.heads import DECODER, look_with
 from hdetr_d2.schemes import Scheme
-from hdetr_d2.structures import Maps
+from hdetr_d2.structures import ImageMaps
 
 
 class ChannelHead(Scheme):
@@ -23,10 +23,10 @@ class ChannelHead(Scheme):
         self.weight = nn.Parameter(torch.ones(()))
         self.channel = channel
 
-    def detectors(self) -> Mapping[str, Callable[[Maps], list[Instances]]]:
+    def detectors(self) -> Mapping[str, Callable[[ImageMaps], list[Instances]]]:
         return {"channel": self.detect}
 
-    def detect(self, maps: Maps) -> list[Instances]:
+    def detect(self, maps: ImageMaps) -> list[Instances]:
         scores = self.weight * maps.memory.maps()[0][0, self.channel].flatten()
         boxes = Boxes(scores.new_zeros(len(scores), 4))
         return [Instances(maps.frames[0], pred_boxes=boxes, scores=scores)]

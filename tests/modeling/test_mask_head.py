@@ -10,7 +10,7 @@ from hdetr_d2.structures import (
     BACKGROUND,
     Group,
     GroupOutput,
-    Maps,
+    ImageMaps,
     Match,
     Memory,
     Predictions,
@@ -37,7 +37,7 @@ def make_maps(batch=2):
     padding = torch.zeros(batch, 16, dtype=torch.bool)
     padding[0, 9:12] = True
     memory = Memory(torch.randn(batch, 16, 32), padding, shapes, torch.ones(batch, 2, 2))
-    return Maps(features, levels, memory, SIZE, [SIZE] * batch, [SIZE] * batch)
+    return ImageMaps(features, levels, memory, SIZE, [SIZE] * batch, [SIZE] * batch)
 
 
 def mask_of_one_query(head, state, maps, image):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hdetr_d2.layers import Span
-from hdetr_d2.structures import Layers, Memory, Predictions, Queries, QueryGroup
+from hdetr_d2.structures import DecoderOutput, Memory, Predictions, Queries, QueryGroup
 
 
 def run_layer(layer: nn.Module, *inputs: Any, checkpointing: bool) -> Tensor:
@@ -53,7 +53,7 @@ class Decoder(nn.Module, ABC):
         return self.decode(queries, _spans(groups), memory).split(lengths)
 
     @abstractmethod
-    def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> Layers:
+    def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> DecoderOutput:
         """The predictions of the queries of all groups, which stand one after the other."""
 
 

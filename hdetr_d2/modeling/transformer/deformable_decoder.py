@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from hdetr_d2.layers import Layout, ReferencePosition, Span, inverse_sigmoid
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder, run_layer
-from hdetr_d2.modeling.transformer.layers import DecoderLayer
+from hdetr_d2.modeling.transformer.coder_layers import DecoderLayer
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
-from hdetr_d2.structures import Layers, Memory, Queries
+from hdetr_d2.structures import DecoderOutput, Memory, Queries
 
 
 class DeformableDecoderLayer(DecoderLayer):
@@ -75,7 +75,7 @@ class DeformableDecoder(Decoder):
         self.checkpointing = checkpointing
         self.layers = nn.ModuleList(DeformableDecoderLayer(sizes) for _ in range(num_layers))
 
-    def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> Layers:
+    def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> DecoderOutput:
         x, reference = queries.content, queries.reference
         assert reference is not None  # all queries of this family start at a place
         origin = reference  # what a box head adds to: the reference, or its un-detached form
@@ -99,7 +99,7 @@ class DeformableDecoder(Decoder):
                 refined = self._move(reference, step)
                 reference = refined.detach()
                 origin = refined if self.look_forward_twice else reference
-        return Layers(logits, boxes, state)
+        return DecoderOutput(logits, boxes, state)
 
     def _move(self, reference: Tensor, delta: Tensor) -> Tensor:
         """The box `Tensor[B, Q, 4]` at `delta` from a reference; one of 2 numbers has no size."""

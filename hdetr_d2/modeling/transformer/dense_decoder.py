@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from hdetr_d2.layers import Layout, Span
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder, run_layer
-from hdetr_d2.modeling.transformer.layers import DecoderLayer
+from hdetr_d2.modeling.transformer.coder_layers import DecoderLayer
 from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes
-from hdetr_d2.structures import Layers, Memory, Queries
+from hdetr_d2.structures import DecoderOutput, Memory, Queries
 
 
 class DenseDecoderLayer(DecoderLayer):
@@ -52,7 +52,7 @@ class DenseDecoder(Decoder):
         self.layers = nn.ModuleList(DenseDecoderLayer(sizes) for _ in range(num_layers))
         self.norm = sizes.norm()
 
-    def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> Layers:
+    def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> DecoderOutput:
         x = queries.content
         logits: list[Tensor] = []  # list[Tensor]() could not be compiled
         boxes: list[Tensor] = []
@@ -65,4 +65,4 @@ class DenseDecoder(Decoder):
             layer_logits, box = self.heads(index, state)
             logits.append(layer_logits)
             boxes.append(box.sigmoid())
-        return Layers(logits, boxes, state)
+        return DecoderOutput(logits, boxes, state)
