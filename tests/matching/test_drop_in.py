@@ -1,6 +1,7 @@
 """The drop-in matchers against the published steps, written down once more with SciPy."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -102,6 +103,29 @@ def test_the_matcher_of_rt_detr(use_focal_loss: bool, cost: Any) -> None:
     assert pairs == one_by_one(outputs, targets, cost)
     other = RtDetrMatcher(WEIGHTS, True, alpha=0.5, gamma=1.5)
     assert other.class_cost == FocalCost(0.5, 1.5)
+
+
+@pytest.mark.parametrize("use_focal_loss", [True, False])
+def test_the_matcher_of_rt_detr_in_transformers(use_focal_loss: bool) -> None:
+    theirs = pytest.importorskip("transformers.loss.loss_rt_detr").RTDetrHungarianMatcher(
+        SimpleNamespace(
+            matcher_class_cost=WEIGHTS["cost_class"],
+            matcher_bbox_cost=WEIGHTS["cost_bbox"],
+            matcher_giou_cost=WEIGHTS["cost_giou"],
+            use_focal_loss=use_focal_loss,
+            matcher_alpha=0.25,
+            matcher_gamma=2.0,
+        )
+    )
+    outputs, targets = make_outputs(3, 40), make_targets([3, 0, 12])
+    ours = RtDetrMatcher(weight_dict=WEIGHTS, use_focal_loss=use_focal_loss)(outputs, targets)
+    expected = theirs(
+        {"logits": outputs["pred_logits"], "pred_boxes": outputs["pred_boxes"]},
+        [{"class_labels": each["labels"], "boxes": each["boxes"]} for each in targets],
+    )
+    assert [(i.tolist(), j.tolist()) for i, j in ours["indices"]] == [
+        (i.tolist(), j.tolist()) for i, j in expected
+    ]
 
 
 def test_it_is_outside_of_autograd_and_takes_sixteen_bits() -> None:

@@ -11,13 +11,19 @@ Smoke run: any data set and `train.max_iter=20`, see docs/TRAINING.md
 The published figure starts at a checkpoint of Objects365.
 """
 
+from detectron2.config import LazyCall as L
+
 from hdetr_d2.modeling import GreySquare
 
 from .common.co_dino_vit import model
 from .common.runs.jitter_lvis import data, dataloader, lr_multiplier, optimizer, train
 
-del model.preprocessing.size_divisibility
-model.preprocessing.update(_target_=GreySquare, side=1536, grey=114)
+model.preprocessing = L(GreySquare)(
+    pixel_mean=model.preprocessing.pixel_mean,
+    pixel_std=model.preprocessing.pixel_std,
+    side=1536,
+    grey=114,
+)
 model.backbone.update(window=16, global_every=3, drop_path_rate=0.3)
 dataloader.evaluator.max_dets_per_image = 1000
 optimizer.update(lr=5e-5, weight_decay=0.05)

@@ -1,8 +1,14 @@
 """Co-DINO for images with large-scale jitter: squares whose grey counts as part of them."""
 
+from detectron2.config import LazyCall as L
+
 from hdetr_d2.modeling import GreySquare
 
 from .co_dino import model
 
-del model.preprocessing.size_divisibility
-model.preprocessing.update(_target_=GreySquare, side=1024, grey=114)
+model.preprocessing = L(GreySquare)(
+    pixel_mean=model.preprocessing.pixel_mean,
+    pixel_std=model.preprocessing.pixel_std,
+    side=1024,
+    grey=114,
+)
