@@ -11,7 +11,7 @@ import torch
 from detectron2.config import LazyConfig
 
 import hdetr_d2.schemes
-from hdetr_d2.modeling import meta_arch
+from hdetr_d2.modeling import postprocessing
 from hdetr_d2.schemes import HybridLayer, OneToOne, Scheme
 from hdetr_d2.schemes.base import check_together
 
@@ -87,7 +87,7 @@ def evaluate(model, batch):
 
 def test_evaluation_does_not_know_the_schemes(tiny_model, make_batch, monkeypatch, nodes):
     # Detectron2 moves boxes in place, which autograd does not follow.
-    monkeypatch.setattr(meta_arch, "to_original_size", lambda detections, _: detections)
+    monkeypatch.setattr(postprocessing, "to_original_size", lambda detections, _: detections)
     plain, trained = tiny_model(schemes=[]), tiny_model(schemes=nodes)
     trained.load_state_dict(plain.state_dict(), strict=False)
     (one, used), (other, also_used) = (evaluate(m, make_batch([1, 1])) for m in (plain, trained))

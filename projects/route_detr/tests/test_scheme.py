@@ -12,7 +12,7 @@ from detectron2.config import LazyConfig, instantiate
 from omegaconf import OmegaConf
 
 from hdetr_d2.checkpoint.weights import without_training_only
-from hdetr_d2.modeling import meta_arch
+from hdetr_d2.modeling import postprocessing
 from hdetr_d2.projects.route_detr import (
     Descriptor,
     RoutedBranch,
@@ -205,7 +205,7 @@ def test_at_inference_nothing_is_left_of_it(
     routed_model, make_batch, monkeypatch, counted_operations, preset
 ):
     # Detectron2 moves boxes in place, which autograd does not follow.
-    monkeypatch.setattr(meta_arch, "to_original_size", lambda detections, _: detections)
+    monkeypatch.setattr(postprocessing, "to_original_size", lambda detections, _: detections)
     plain, routed = routed_model(schemes=[]), routed_model(preset=preset, strength=1.0)
     exported = without_training_only(routed, routed.state_dict())
     plain.load_state_dict(exported)  # with the same keys, and none of a router
