@@ -17,6 +17,7 @@ from torch import Tensor
 from hdetr_d2.checkpoint.numpy_scalars import READERS
 from hdetr_d2.checkpoint.pickled_arrays import read_pickle
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.git_lfs import why_unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,8 @@ def read_checkpoint(
     except OSError as error:
         raise UserError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
     except Exception as error:  # every layer of the format fails in its own way
-        raise UserError(f"{path} is not a readable checkpoint: {_reason(error)}") from error
+        reason = why_unreadable(local, _reason(error))
+        raise UserError(f"{path} is not a readable checkpoint: {reason}") from error
     if isinstance(content, dict) and not isinstance(content.get("metadata", {}), dict):
         del content["metadata"]  # another program's
     if isinstance(content, dict) and "model" not in content:

@@ -118,6 +118,13 @@ def test_a_foreign_file_is_a_sentence(tmp_path: Path, content: object, reason: s
         read_checkpoint(tmp_path / "foreign.pth")
 
 
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 1\n")
+    with pytest.raises(UserError, match=r"model.pth is not .*a pointer of Git LFS, .*git lfs pull"):
+        read_checkpoint(path)
+
+
 @pytest.mark.parametrize("only_look", [False, True])
 @pytest.mark.parametrize("size", [0, 10, 500, -1])
 def test_a_truncated_file_is_a_sentence(tmp_path: Path, size: int, only_look: bool) -> None:

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from dataclasses import replace
+from functools import partial
 from itertools import combinations, product
 from pathlib import Path
 
@@ -107,12 +108,24 @@ def test_every_parameter_gets_a_gradient(tiny_model, make_batch, path, schemes, 
     assert all(grad.isfinite().all() for grad in trained.values())
 
 
-def test_loss_names(tiny_model, make_batch, nodes):
-    model = tiny_model(schemes=nodes)
-    groups = ["", *(f"_{scheme.name}" for scheme in model.schemes if scheme.name)]
+def test_loss_names(tiny_model, make_batch, monkeypatch, nodes):
+    """Those of the groups, each named after its scheme, and of the schemes' own heads."""
+    model, own, groups = tiny_model(schemes=nodes), set(), [""]
+
+    def contribute(scheme, context):
+        added = type(scheme).contribute(scheme, context)
+        assert {group.name for group in added.groups} <= {scheme.name}
+        own.update(added.losses)
+        groups.extend(f"_{group.name}" for group in added.groups)
+        return added
+
+    for scheme in model.schemes:
+        monkeypatch.setattr(scheme, "contribute", partial(contribute, scheme))
+    losses = model(make_batch([2, 1]))
     ends = [group + layer for group in groups for layer in ("_0", "_1", "")] + ["_enc"]
-    expected = {f"loss_{kind}{end}" for kind in ("class", "bbox", "giou") for end in ends}
-    assert set(model(make_batch([2, 1]))) == expected
+    assert set(losses) == own | {
+        f"loss_{k}{end}" for k in ("class", "bbox", "giou") for end in ends
+    }
 
 
 def decoder_input(model, batch):

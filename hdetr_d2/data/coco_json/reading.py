@@ -4,8 +4,8 @@ import json
 import os
 
 from hdetr_d2.data.coco_json.content import CocoJson
-from hdetr_d2.data.git_lfs import why_unreadable
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.git_lfs import why_unreadable
 
 SECTIONS = ("images", "annotations", "categories")
 # Those of annotations are only names.
