@@ -1,19 +1,17 @@
 """The predictions of a training step of H-Deformable-DETR, and what they learn."""
 
-from hdetr_d2 import structures
-
 from collections.abc import Mapping
 
 import torch
 from assignment_cases import ENCODER, IMAGES, ONE2MANY, ONE2ONE, Group, trained
 from torch import Tensor
 
-from hdetr_d2.structures import GroupOutput, Match, Predictions, Targets
+from hdetr_d2.structures import PROPOSALS, GroupOutput, Match, Predictions, Targets
+from hdetr_d2.structures import Group as Learner
 
 CLASSES = 91
 WEIGHTS: Mapping[str, float] = {"class": 2.0, "bbox": 5.0, "giou": 2.0}
 # By the suffix of their losses: the decoder's two groups, then the encoder's proposals.
-PROPOSALS = "enc"
 GROUPS: Mapping[str, Group] = {"": ONE2ONE, "one2many": ONE2MANY, PROPOSALS: ENCODER}
 SMOKE_GROUPS = {name: group.shrunk() for name, group in GROUPS.items()}
 
@@ -34,7 +32,7 @@ def draw_step(groups: Mapping[str, Group], targets: int, device: str) -> list[Gr
         predictions = _predict(group, learned.labels.cpu(), boxes, rng)
         leaves = (each.to(device).requires_grad_() for each in predictions)
         match = Match((group.capacity,) * group.layers)
-        learner = structures.Group(name=name, assigner=match)
+        learner = Learner(name=name, assigner=match)
         outputs.append(GroupOutput(learner, Predictions(*leaves), learned))
     return outputs
 

@@ -15,7 +15,10 @@ def renamed(config: dict[str, Any]) -> dict[str, Any]:
     criterion, matcher = model.get("criterion"), model.get("matcher")
     if isinstance(criterion, dict) and isinstance(matcher, dict):
         del model["matcher"]
-        criterion["matcher"] = {key: matcher[key] for key in matcher if key != "class_cost"}
+        # That of the class loss is what a matcher takes now; another one is left, and refused.
+        if matcher.get("class_cost") == "${model.criterion.class_loss}":
+            del matcher["class_cost"]
+        criterion["matcher"] = matcher
     if model.get("detector", "") is None:
         del model["detector"]
     moved = {key: model.pop(key) for key in _POSTPROCESSING if key in model}

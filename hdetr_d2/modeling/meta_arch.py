@@ -8,7 +8,6 @@ from detectron2.modeling import Backbone
 from torch import Tensor, nn
 
 from hdetr_d2.losses import Criterion, share_class_loss
-from hdetr_d2.modeling.features import TakesFeatures
 from hdetr_d2.modeling.freezing import freeze as freeze_parameters
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.neck import Neck
@@ -74,11 +73,10 @@ class DETR(nn.Module):
     ) -> None:
         super().__init__()
         check_together(schemes)
-        for part in (neck, mask_head):
-            if isinstance(part, TakesFeatures):
-                part.connect(backbone.output_shape())
+        neck.connect(backbone.output_shape())
         _check_features(backbone, neck.in_channels, "neck")
         if mask_head is not None:
+            mask_head.connect(backbone.output_shape())
             _check_features(backbone, mask_head.in_channels, "mask head")
         postprocessing = postprocessing or PostProcessing()
         postprocessing.check_masks(mask_head)
@@ -220,8 +218,11 @@ class DETR(nn.Module):
 
     def _main_group(self, queries: Queries, progress: float = 0.0) -> QueryGroup:
         layers = self.decoder.num_layers
-        setter = next((scheme for scheme in self.schemes if scheme.sets_capacity), Scheme())
-        capacity = tuple(setter.capacity(layer, layers, progress) for layer in range(layers))
+        # One scheme at most says more than 1.
+        capacity = tuple(
+            max((each.capacity(layer, layers, progress) for each in self.schemes), default=1)
+            for layer in range(layers)
+        )
         return QueryGroup(name="", queries=queries, assigner=Match(capacity))
 
 

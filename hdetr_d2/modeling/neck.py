@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
+from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
 from hdetr_d2.modeling.features import Shapes, TakesFeatures
@@ -15,6 +16,11 @@ class Neck(nn.Module, ABC):
     """
 
     in_channels: Mapping[str, int]
+
+    def connect(self, given: Mapping[str, ShapeSpec]) -> None:
+        """Told the backbone's `output_shape()` by the detector; nothing to do for a neck that knows
+        its features.
+        """
 
     @abstractmethod
     def forward(self, features: Mapping[str, Tensor]) -> list[Tensor]:

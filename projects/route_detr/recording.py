@@ -81,7 +81,7 @@ def record(model: DETR, image: Tensor, strength: float) -> Recording:
     match = Match((1,) * model.decoder.num_layers)
     group = QueryGroup(name="", queries=queries, assigner=match, attention_bias=recorder)
     (found,) = model.decoder([group], memory)
-    scores = model.criterion.class_loss.scores(found.logits[-1, 0].float()).amax(-1)
+    scores = model.scores(found)[0].amax(-1)
     return _sorted(recorder.routings, found.boxes[-1, 0], scores)
 
 

@@ -37,6 +37,12 @@ def test_it_is_the_config_of_today(name: str) -> None:
     assert renamed(old) == today
 
 
+def test_a_cost_of_ones_own_is_not_lost() -> None:
+    matcher = {"_target_": "a.Matcher", "class_cost": {"_target_": "a.Cost"}}
+    old = {"model": {"criterion": {}, "matcher": matcher}}
+    assert renamed(old)["model"]["criterion"]["matcher"] == matcher
+
+
 @pytest.mark.parametrize("config", [{}, {"model": None}, {"model": {"_target_": "a.B"}}])
 def test_what_is_no_model_of_then_stays(config: dict) -> None:
     assert renamed(deepcopy(config)) == config
