@@ -7,6 +7,7 @@ import hdetr_d2  # noqa: F401
 import re
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -47,8 +48,9 @@ def convert(name, folder, *, classes="all"):
 
 
 @pytest.fixture(scope="module", params=SOURCES)
-def converted(request, tmp_path_factory):
-    return convert(request.param, tmp_path_factory.mktemp("golden"))
+def converted(request):
+    with TemporaryDirectory() as folder:  # a quarter of a GB, gone after its last test
+        yield convert(request.param, Path(folder))
 
 
 def rename_loss(name):

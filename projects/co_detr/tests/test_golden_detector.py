@@ -8,6 +8,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -66,15 +67,15 @@ def case(request):
 
 
 @pytest.fixture(scope="module")
-def converted(case, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("converted")
-    torch.save(case.checkpoint(), folder / "theirs.pth")
-    return convert_checkpoint(
-        folder / "theirs.pth",
-        source="co-detr",
-        output=folder / "ours",
-        arguments=case.meta.get("arguments"),  # what the weights do not tell
-    )
+def converted(case):
+    with TemporaryDirectory() as folder:  # a quarter of a GB, gone after its last test
+        torch.save(case.checkpoint(), f"{folder}/theirs.pth")
+        yield convert_checkpoint(
+            f"{folder}/theirs.pth",
+            source="co-detr",
+            output=f"{folder}/ours",
+            arguments=case.meta.get("arguments"),  # what the weights do not tell
+        )
 
 
 def take_tests(heads, recipe):

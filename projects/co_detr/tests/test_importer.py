@@ -6,6 +6,7 @@ import hdetr_d2  # noqa: F401
 
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -47,9 +48,9 @@ def read(weights: dict, **stated: object):
 
 
 @pytest.fixture(scope="module")
-def converted(weights, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("converted")
-    return convert({"state_dict": weights, "meta": {}}, folder)
+def converted(weights):
+    with TemporaryDirectory() as folder:
+        yield convert({"state_dict": weights, "meta": {}}, Path(folder))
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ import hdetr_d2  # noqa: F401
 
 import math
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -36,20 +37,21 @@ def case():
 
 
 @pytest.fixture(scope="module")
-def convert(case, tmp_path_factory):
+def convert(case):
     """Converts the recorded checkpoint for so many routed layers."""
+    with TemporaryDirectory() as folder:
+        torch.save(case.checkpoint(), f"{folder}/theirs.pth")
 
-    def run(last: int):
-        folder = tmp_path_factory.mktemp("converted")
-        torch.save(case.checkpoint(), folder / "theirs.pth")
-        return convert_checkpoint(
-            folder / "theirs.pth",
-            source="route-detr",
-            output=folder / "ours",
-            arguments={"num_queries": 30, "last_n": last},
-        )
+        @cache
+        def run(last: int):
+            return convert_checkpoint(
+                f"{folder}/theirs.pth",
+                source="route-detr",
+                output=f"{folder}/{last}",
+                arguments={"num_queries": 30, "last_n": last},
+            )
 
-    return run
+        yield run
 
 
 def build(converted, strength: float):
