@@ -1,12 +1,20 @@
 """COCO's metrics, whatever the ids of the annotations and the limit of detections are."""
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from detectron2.evaluation import COCOEvaluator as _COCOEvaluator
+from pycocotools.cocoeval import COCOeval
 
 from hdetr_d2.data.opening import evaluate_on_whole_json
+from hdetr_d2.evaluation.doubles import IOU, Doubles, average_recall
 from hdetr_d2.evaluation.limits import check_limit
 from hdetr_d2.evaluation.run_lengths import TakesRunLengths
+
+logger = logging.getLogger(__name__)
+
+WORTH_SAYING = 1.0  # AP
 
 
 class COCOEvaluator(TakesRunLengths, _COCOEvaluator):
@@ -15,6 +23,9 @@ class COCOEvaluator(TakesRunLengths, _COCOEvaluator):
     Its ground truth is a whole json (see `whole_json`). And every AP of its table is that of
     `max_dets_per_image` detections of an image and class: Detectron2 takes 10 for less than 10,
     because COCO sorts its three limits and the largest is used.
+
+    The results of boxes have three more entries, in percent: `AR` (average recall), and of doubles
+    (see `Doubles`) `AP_nms`, what AP would be without them, and `doubles`, their share.
     """
 
     def __init__(
@@ -29,3 +40,25 @@ class COCOEvaluator(TakesRunLengths, _COCOEvaluator):
         super().__init__(dataset_name, *args, max_dets_per_image=max_dets_per_image, **kwargs)
         most = max_dets_per_image or 100
         self._max_dets_per_image = [min(1, most), min(10, most), most]
+
+    def _derive_coco_results(
+        self, coco_eval: COCOeval | None, iou_type: str, class_names: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        results = super()._derive_coco_results(coco_eval, iou_type, class_names)
+        if coco_eval is None or iou_type != "bbox":
+            return results
+        doubles = Doubles.of(coco_eval)
+        say_what_doubles_cost(results["AP"], doubles)
+        more = {"AR": average_recall(coco_eval), "AP_nms": doubles.ap, "doubles": doubles.share}
+        return {**results, **more}
+
+
+def say_what_doubles_cost(ap: float, doubles: Doubles) -> None:
+    """Nothing, where it is less than a point of AP."""
+    if doubles.ap - ap >= WORTH_SAYING:
+        logger.info(
+            f"Doubles cost {doubles.ap - ap:.1f} AP: {doubles.share:.0f}% of the best detections "
+            f"overlap a better one of their class by more than {IOU}, and without such there would "
+            f"be {doubles.ap:.1f}, not {ap:.1f}. Train longer, take NMSPairs as "
+            "model.postprocessing.pick, or another scheme (docs/WHICH_SCHEME.md)."
+        )

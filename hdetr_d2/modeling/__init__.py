@@ -5,6 +5,7 @@ from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.meta_arch import DETR
 from hdetr_d2.modeling.neck import ChannelMapper
+from hdetr_d2.modeling.nms import NMSPairs
 from hdetr_d2.modeling.panoptic import PanopticMerger
 from hdetr_d2.modeling.picks import BestClasses, BestPairs
 from hdetr_d2.modeling.postprocessing import PostProcessing
@@ -43,6 +44,7 @@ __all__ = [
     "LearnedPositions",
     "LearnedQueries",
     "MaskHead",
+    "NMSPairs",
     "ObjectQueries",
     "PanopticMerger",
     "PostProcessing",

@@ -3,6 +3,7 @@ https://arxiv.org/abs/1704.04503).
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -26,19 +27,37 @@ class SoftNMSPairs:
 
     def __call__(self, scores: Tensor, boxes: Tensor, num_select: int) -> Picked:
         """Rows behind the last detection of an image have the score -inf."""
-        pairs = BestPairs()(scores, boxes, scores.shape[1])
-        places = pairs.queries[..., None].expand(-1, -1, 4)
-        corners = box_cxcywh_to_xyxy(boxes).clamp(0, 1).gather(1, places)
-        corners = corners.mT.contiguous().mT  # each coordinate in one piece: much faster on a CPU
-        iou = box_iou(corners[:, :, None], corners[:, None])
-        same = pairs.labels[:, :, None] == pairs.labels[:, None]
-        factors = lowering(iou, same, self.iou_threshold)
+        lower = partial(lowering, threshold=self.iou_threshold)
+        return suppress(scores, boxes, num_select, lower, self.min_score)
 
-        def factors_of(place: Tensor) -> Tensor:
-            return factors.gather(1, place[..., None].expand_as(factors[:, :1]))[:, 0]
 
-        best, order = soft_nms(pairs.scores, factors_of, self.min_score, num_select)
-        return Picked(best, pairs.labels.gather(1, order), pairs.queries.gather(1, order))
+def suppress(
+    scores: Tensor,
+    boxes: Tensor,
+    num_select: int,
+    lower: Callable[[Tensor, Tensor], Tensor],
+    min_score: float,
+) -> Picked:
+    """Soft-NMS of the best pairs of a query and a class, as many as there are queries.
+
+    Args:
+        scores, boxes, num_select: see `Pick`.
+        lower: from the IoU of pairs and whether they are of one class, `Tensor[B, Q, Q]` both, to
+            the factors by which they lower each other's scores.
+        min_score: pairs whose score falls below it are no detections.
+    """
+    pairs = BestPairs()(scores, boxes, scores.shape[1])
+    places = pairs.queries[..., None].expand(-1, -1, 4)
+    corners = box_cxcywh_to_xyxy(boxes).clamp(0, 1).gather(1, places)
+    corners = corners.mT.contiguous().mT  # each coordinate in one piece: much faster on a CPU
+    iou = box_iou(corners[:, :, None], corners[:, None])
+    factors = lower(iou, pairs.labels[:, :, None] == pairs.labels[:, None])
+
+    def factors_of(place: Tensor) -> Tensor:
+        return factors.gather(1, place[..., None].expand_as(factors[:, :1]))[:, 0]
+
+    best, order = soft_nms(pairs.scores, factors_of, min_score, num_select)
+    return Picked(best, pairs.labels.gather(1, order), pairs.queries.gather(1, order))
 
 
 def lowering(iou: Tensor, same: Tensor, threshold: float) -> Tensor:

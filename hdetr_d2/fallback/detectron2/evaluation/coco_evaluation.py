@@ -130,20 +130,25 @@ class COCOEvaluator(DatasetEvaluator):
                 run.params.imgIds = list(img_ids)
             run.evaluate()
             run.accumulate()
-        results = {name: _mean_precision(run, *which) for name, which in _METRICS.items()}
-        logger.info(f"Results for {task}:\n" + create_small_table(results))
-        return {**results, **self._per_class(run, task)}
+        return self._derive_coco_results(run, task, self._metadata.get("thing_classes"))
 
-    def _per_class(self, run: COCOeval, task: str) -> dict[str, float]:
-        names = self._metadata.get("thing_classes") or []
-        if len(names) <= 1:
-            return {}
-        assert len(names) == len(run.params.catIds), (
-            f"{len(names)} class names for {len(run.params.catIds)} categories of the json"
+    def _derive_coco_results(
+        self, coco_eval: COCOeval, iou_type: str, class_names: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        """The metrics of an accumulated run; those of the classes if there are several."""
+        results = {name: _mean_precision(coco_eval, *which) for name, which in _METRICS.items()}
+        logger.info(f"Results for {iou_type}:\n" + create_small_table(results))
+        if not class_names or len(class_names) <= 1:
+            return results
+        categories = coco_eval.params.catIds
+        assert len(class_names) == len(categories), (
+            f"{len(class_names)} class names for {len(categories)} categories of the json"
         )
-        rows = [(name, _mean_precision(run, category=i)) for i, name in enumerate(names)]
-        logger.info(f"AP ({task}) of each class:\n" + many_rows(rows, ("category", "AP")))
-        return {f"AP-{name}": ap for name, ap in rows}
+        rows = [
+            (name, _mean_precision(coco_eval, category=i)) for i, name in enumerate(class_names)
+        ]
+        logger.info(f"AP ({iou_type}) of each class:\n" + many_rows(rows, ("category", "AP")))
+        return {**results, **{f"AP-{name}": ap for name, ap in rows}}
 
 
 def _read_truth(dataset_name: str, output_dir: str | None) -> COCO:

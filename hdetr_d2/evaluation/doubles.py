@@ -1,0 +1,86 @@
+"""How much of its AP a detector loses to finding again what it has found already."""
+
+import contextlib
+import io
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from pycocotools.cocoeval import COCOeval
+from torchvision.ops import batched_nms
+
+IOU = 0.7
+"""Two boxes of one class in an image that overlap by more than that are of one object."""
+
+Marked: TypeAlias = dict[int, list[tuple[dict, bool]]]
+"""Image -> its detections, best first, and whether each is a double of a better one."""
+
+
+class Doubles(NamedTuple):
+    """What became of the detections that an evaluation is of; in percent, nan = cannot be computed.
+
+    share: of the best n detections of every image with n objects, those that are doubles.
+    ap: what AP would be without doubles: after non-maximum suppression within the classes.
+    """
+
+    share: float
+    ap: float
+
+    @classmethod
+    def of(cls, run: COCOeval) -> "Doubles":
+        """`run`: an evaluation of boxes that was accumulated; it stays as it is."""
+        marked = _mark(run)
+        return cls(100 * _share(run, marked), 100 * _precision(run, marked))
+
+
+def average_recall(run: COCOeval) -> float:
+    """In percent, for the largest number of detections of an image; nan = nothing to find."""
+    everything = run.params.areaRngLbl.index("all")
+    return 100 * _mean(run.eval["recall"][..., everything, -1])
+
+
+def _mark(run: COCOeval) -> Marked:
+    found: dict[int, list[dict]] = {image: [] for image in run.params.imgIds}
+    for detection in run.cocoDt.anns.values():
+        if detection["image_id"] in found:
+            found[detection["image_id"]].append(detection)
+    labels = {category: label for label, category in enumerate(run.params.catIds)}
+    return {image: _mark_image(each, labels) for image, each in found.items() if each}
+
+
+def _mark_image(detections: list[dict], labels_of: Mapping[int, int]) -> list[tuple[dict, bool]]:
+    best_first = sorted(detections, key=lambda detection: -detection["score"])
+    boxes = torch.tensor([each["bbox"] for each in best_first], dtype=torch.float64)  # xywh
+    boxes[:, 2:] += boxes[:, :2]
+    labels = torch.tensor([labels_of[each["category_id"]] for each in best_first])
+    places = torch.arange(len(best_first))
+    kept = set(batched_nms(boxes, -places.double(), labels, IOU).tolist())
+    return [(each, place not in kept) for place, each in enumerate(best_first)]
+
+
+def _share(run: COCOeval, marked: Marked) -> float:
+    objects = defaultdict[int, int](int)
+    for truth in run.cocoGt.anns.values():
+        objects[truth["image_id"]] += not truth.get("iscrowd", 0)
+    first = [double for image, found in marked.items() for _, double in found[: objects[image]]]
+    return sum(first) / len(first) if first else float("nan")
+
+
+def _precision(run: COCOeval, marked: Marked) -> float:
+    singles = [each for found in marked.values() for each, double in found if not double]
+    everything = run.params.areaRngLbl.index("all")
+    with contextlib.redirect_stdout(io.StringIO()):
+        again = type(run)(run.cocoGt, run.cocoGt.loadRes(singles), "bbox")
+        for option in ("imgIds", "catIds", "maxDets", "useCats", "iouThrs", "recThrs"):
+            setattr(again.params, option, getattr(run.params, option))
+        again.params.areaRng, again.params.areaRngLbl = [run.params.areaRng[everything]], ["all"]
+        again.evaluate()
+        again.accumulate()
+    return _mean(again.eval["precision"][..., 0, -1])
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[values > -1]
+    return float(known.mean()) if known.size else float("nan")
