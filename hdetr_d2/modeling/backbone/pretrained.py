@@ -20,9 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.modeling.backbone.offline import packaged_file
 
 logger = logging.getLogger(__name__)
 
+OFFLINE = "offline"
 _HEAD = ("fc.", "head.", "classifier.")
 _WRAPPERS = ("model", "state_dict", "model_state_dict")
 _HUB_TIMEOUT = 5.0  # seconds; huggingface_hub's own retries take most of a minute
@@ -74,7 +76,7 @@ def find_weights(
     """Where the weights of a backbone are from, and its classifier's state dict.
 
     Args:
-        pretrained: True for timm's, or the path of a file.
+        pretrained: True for timm's, "offline" for those of a package, or the path of a file.
         name: of the timm model.
         options: further arguments of the timm model.
         classifier: the timm model, whose weights may be on the meta device.
@@ -82,6 +84,8 @@ def find_weights(
     Raises:
         UserError: they cannot be had, or do not fit the options.
     """
+    if pretrained == OFFLINE:
+        return packaged_file(name).name, weights_from_package(name, classifier)
     if isinstance(pretrained, str):
         return pretrained, weights_from_file(pretrained, classifier)
     return f"timm's {name}", published_weights(name, options)
@@ -102,6 +106,14 @@ def published_weights(name: str, options: Mapping[str, Any]) -> dict[str, Tensor
     except RuntimeError as error:
         reason = str(error).splitlines()[0].rstrip(".:")
         raise UserError(f"timm has no weights that fit {name} ({reason}): {mend}.") from error
+
+
+def weights_from_package(name: str, reference: nn.Module) -> dict[str, Tensor]:
+    """The state dict of a package's file for the timm model `name`, in the names and the order that
+    `reference` has.
+    """
+    state = _read(packaged_file(name))
+    return dict(zip(reference.state_dict(), state.values(), strict=True))
 
 
 def weights_from_file(path: str | Path, reference: nn.Module) -> dict[str, Tensor]:

@@ -42,8 +42,9 @@ class TimmBackbone(Backbone):
     Args:
         name: a timm model, with or without the tag of its weights.
         out_features: names of the maps to return.
-        pretrained: True for timm's weights, a path for those of a file, False for random ones; None
-            if a checkpoint will be loaded that holds them: until then the model cannot train.
+        pretrained: True for timm's weights, "offline" for those of a package (of
+            tf_efficientnet_lite0), a path for those of a file, False for random ones; None if a
+            checkpoint will be loaded that holds them: until then the model cannot train.
         frozen: 0 trains everything, 1 freezes the stem, n > 1 the stem and the stages up to
             `res{n}`.
         norm: "frozen_bn" makes every BatchNorm a constant, "bn" keeps them trainable, "gn" puts
