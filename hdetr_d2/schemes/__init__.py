@@ -10,6 +10,7 @@ from hdetr_d2.schemes.hybrid_branch import HybridBranch
 from hdetr_d2.schemes.hybrid_epoch import HybridEpoch
 from hdetr_d2.schemes.hybrid_layer import HybridLayer
 from hdetr_d2.schemes.one_to_one import OneToOne
+from hdetr_d2.schemes.ramp import CosineRamp
 
 __all__ = [
     "BoxNoise",
@@ -17,6 +18,7 @@ __all__ = [
     "Context",
     "ContrastiveNoise",
     "Contribution",
+    "CosineRamp",
     "Denoising",
     "GroupDETR",
     "HybridBranch",

@@ -2,6 +2,8 @@
 that are there in training only.
 """
 
+from collections.abc import Callable
+
 from hdetr_d2.schemes.base import Context, Contribution, Scheme, check_at_least
 from hdetr_d2.structures import Match, QueryGroup
 
@@ -12,7 +14,8 @@ class HybridBranch(Scheme):
     Args:
         num_queries: of the second group.
         repeats: how many of them a target takes (the paper's K).
-        weight: of its losses (the paper's lambda).
+        weight: of its losses (the paper's lambda), or its value when a part of the training, in
+            [0, 1], is done, as `CosineRamp`.
         name: of the group.
 
     Raises:
@@ -20,7 +23,12 @@ class HybridBranch(Scheme):
     """
 
     def __init__(
-        self, *, num_queries: int, repeats: int, weight: float = 1.0, name: str = "one2many"
+        self,
+        *,
+        num_queries: int,
+        repeats: int,
+        weight: float | Callable[[float], float] = 1.0,
+        name: str = "one2many",
     ) -> None:
         super().__init__(name)
         check_at_least(1, num_queries=num_queries, repeats=repeats)
@@ -32,10 +40,11 @@ class HybridBranch(Scheme):
         return self.num_queries
 
     def contribute(self, context: Context) -> Contribution:
+        weight = self.weight(context.step.progress) if callable(self.weight) else self.weight
         group = QueryGroup(
             name=self.name,
             queries=context.slots[self.name],
             assigner=Match((self.repeats,) * context.num_layers),
-            weight=self.weight,
+            weight=weight,
         )
         return Contribution([group])

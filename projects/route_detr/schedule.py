@@ -1,6 +1,8 @@
-"""A number that rises along a cosine while a training goes on."""
+"""A number that rises along a cosine while a training goes on, as the paper counts: in epochs."""
 
 import math
+
+from hdetr_d2.schemes import CosineRamp
 
 
 class CosineWarmup:
@@ -30,10 +32,7 @@ class CosineWarmup:
             raise ValueError(
                 f"after={after} and over={over} must be at least 0, and epochs={epochs} more."
             )
-        self.first = first
-        self.last = last
-        self.after = after
-        self.over = over
+        self.ramp = CosineRamp(first=first, last=last, start=after, end=after + over)
         self.epochs = epochs
         self.once_an_epoch = once_an_epoch
 
@@ -42,6 +41,4 @@ class CosineWarmup:
         epoch = done * self.epochs
         if self.once_an_epoch:
             epoch = math.floor(epoch + 1e-6)  # the product of a third and 12 may be 3.999...
-        part = (epoch - self.after) / self.over if self.over else float(epoch >= self.after)
-        rise = 0.5 - 0.5 * math.cos(math.pi * min(1.0, max(0.0, part)))
-        return self.first + (self.last - self.first) * rise
+        return self.ramp(epoch)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hdetr_d2.schemes import HybridBranch
+from hdetr_d2.structures import Step
 
 NODE = {
     "_target_": "hdetr_d2.schemes.HybridBranch",
@@ -68,3 +69,16 @@ def test_numbers_that_cannot_be(options):
     (name,) = options
     with pytest.raises(ValueError, match=f"{name}=0 must be at least 1"):
         HybridBranch(**{"num_queries": 5, "repeats": 2, **options})
+
+
+@pytest.mark.parametrize(("progress", "weight"), [(0.0, 1.0), (0.25, 0.5), (0.5, 0.0), (1.0, 0.0)])
+def test_a_weight_that_falls(tiny_model, make_batch, progress, weight):
+    fall = {"_target_": "hdetr_d2.schemes.CosineRamp", "first": 1.0, "last": 0.0, "end": 0.5}
+    batch = make_batch([3, 1])
+    step = Step(ground_truths=torch.tensor(4.0), progress=progress)
+    constant, falling = (
+        tiny_model(schemes=[{**NODE, "weight": weight}])(batch, step) for weight in (1.0, fall)
+    )
+    for name, loss in falling.items():
+        factor = weight if "one2many" in name else 1.0
+        assert loss.item() == pytest.approx(factor * constant[name].item(), rel=1e-5)
