@@ -23,7 +23,9 @@ from hdetr_d2.visualization import plot_comparison, read_metrics
 Runs = dict[str, list[list[dict[str, float]]]]
 
 CONFIG = "quickstart/compare_schemes_shapes.py"
-COLUMNS = ("scheme", "AP", "AP50", "ms/iteration", "peak memory, MB")
+# Of `bbox` in the metrics -> its column.
+RESULTS = {"AP": "AP", "AP50": "AP50", "AP_nms": "AP with NMS", "AR": "AR", "doubles": "doubles, %"}
+COLUMNS = ("scheme", *RESULTS.values(), "ms/iteration", "peak memory, MB")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -87,7 +89,7 @@ def values_of(runs: Sequence[Sequence[dict[str, float]]], metric: str) -> list[l
 
 def row_of(name: str, runs: Sequence[Sequence[dict[str, float]]]) -> list[str]:
     """A row of the table."""
-    results = [spread([v[-1] for v in values_of(runs, f"bbox/{kind}")]) for kind in ("AP", "AP50")]
+    results = [spread([v[-1] for v in values_of(runs, f"bbox/{kind}")]) for kind in RESULTS]
     times = [1000 * quick(values) for values in values_of(runs, "time")]
     memory = [max(values) for values in values_of(runs, "memory/peak_mb")]
     return [name, *results, spread(times), spread(memory, 0)]

@@ -3,6 +3,7 @@
 from hdetr_d2.losses.class_losses import ClassLoss, FocalLoss, share_class_loss
 from hdetr_d2.losses.criterion import Criterion, is_of_last_layer
 from hdetr_d2.losses.federated import FederatedLoss
+from hdetr_d2.losses.iou_aware import IoUAwareLoss
 from hdetr_d2.losses.mask_losses import MaskLoss
 from hdetr_d2.losses.quality_focal import QualityFocalLoss
 from hdetr_d2.losses.softmax import SoftmaxLoss
@@ -12,6 +13,7 @@ __all__ = [
     "Criterion",
     "FederatedLoss",
     "FocalLoss",
+    "IoUAwareLoss",
     "MaskLoss",
     "QualityFocalLoss",
     "SoftmaxLoss",

@@ -1,4 +1,6 @@
-"""The quality focal loss by hand, against a loop over its definition, and in the criterion."""
+"""Losses whose target is the quality of the box: the quality focal loss by hand and against a loop
+over its definition, and what holds for all of them.
+"""
 
 import math
 
@@ -6,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hdetr_d2.losses import Criterion, FederatedLoss, QualityFocalLoss
+from hdetr_d2.losses import Criterion, FederatedLoss, IoUAwareLoss, QualityFocalLoss
+from hdetr_d2.losses.soft_target import SoftTargetLoss
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.ops import FocalCost
 from hdetr_d2.structures import (
@@ -19,6 +22,12 @@ from hdetr_d2.structures import (
     Step,
     Targets,
 )
+
+KINDS = pytest.mark.parametrize("kind", SoftTargetLoss.__subclasses__())
+
+
+def test_all_kinds_are_tried():
+    assert set(SoftTargetLoss.__subclasses__()) == {IoUAwareLoss, QualityFocalLoss}
 
 
 def loss_by_loops(logits: Tensor, labels: Tensor, quality: Tensor, beta: float) -> list[float]:
@@ -59,36 +68,40 @@ def test_gradients_flow_through_the_weight_of_a_score_too():
     assert torch.autograd.gradcheck(lambda each: QualityFocalLoss()(each, labels, quality), logits)
 
 
-def test_padding_has_no_loss_whatever_it_predicts():
+@KINDS
+def test_padding_has_no_loss_whatever_it_predicts(kind: type[SoftTargetLoss]):
     logits = torch.tensor([[[[1.0], [math.nan], [math.inf]]]], requires_grad=True)
     labels = torch.tensor([[[0, NO_LOSS, NO_LOSS]]])
     quality = torch.tensor([[[0.5, math.nan, math.nan]]])
-    loss = QualityFocalLoss()(logits, labels, quality)
-    expected = loss_by_loops(logits[:, :, :1], labels[..., :1], quality[..., :1], 2.0)
-    assert loss.tolist() == pytest.approx(expected, rel=1e-5)
+    loss = kind()(logits, labels, quality)
+    expected = kind()(logits[:, :, :1], labels[..., :1], quality[..., :1])
+    assert loss.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
     loss.sum().backward()
     assert logits.grad.isfinite().all()
 
 
+@KINDS
 @pytest.mark.parametrize("logit", [-200.0, 200.0])
-def test_extreme_logits_have_finite_losses_and_gradients(logit: float):
+def test_extreme_logits_have_finite_losses_and_gradients(logit: float, kind: type[SoftTargetLoss]):
     logits = torch.full((1, 1, 2, 2), logit, requires_grad=True)
     labels, quality = torch.tensor([[[0, BACKGROUND]]]), torch.tensor([[[0.6, 0.0]]])
-    loss = QualityFocalLoss()(logits, labels, quality)
+    loss = kind()(logits, labels, quality)
     loss.sum().backward()
     assert loss.isfinite().all() and logits.grad.isfinite().all()
 
 
+@KINDS
 @pytest.mark.parametrize("shape", [(2, 0, 3), (2, 3, 0)])
-def test_nothing_to_learn(shape: tuple[int, int, int]):
+def test_nothing_to_learn(shape: tuple[int, int, int], kind: type[SoftTargetLoss]):
     logits = torch.zeros(*shape, 4, requires_grad=True)
-    loss = QualityFocalLoss()(logits, torch.zeros(shape, dtype=torch.int64), torch.zeros(shape))
+    loss = kind()(logits, torch.zeros(shape, dtype=torch.int64), torch.zeros(shape))
     assert loss.tolist() == [0.0] * shape[0]
     loss.sum().backward()
 
 
-def test_matching_keeps_the_focal_cost():
-    loss = QualityFocalLoss(beta=1.0, alpha=0.6, gamma=1.5)
+@KINDS
+def test_matching_keeps_the_focal_cost(kind: type[SoftTargetLoss]):
+    loss = kind(beta=1.0, alpha=0.6, gamma=1.5)
     assert loss.matching_cost == FocalCost(alpha=0.6, gamma=1.5)
 
 
