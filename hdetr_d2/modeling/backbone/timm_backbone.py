@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
+import torch
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import Backbone
 from torch import Tensor, nn
@@ -117,6 +118,8 @@ class TimmBackbone(Backbone):
         """
         height, width = x.shape[-2:]
         x = pad(x, self.padding) if self.padding else x
+        if x.device.type == "cpu":  # whose convolutions are faster where channels lie together
+            x = x.contiguous(memory_format=torch.channels_last)
         channels_last = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
         maps = {}
         for (name, shape), feature in zip(self.shapes.items(), self.net(x), strict=True):
