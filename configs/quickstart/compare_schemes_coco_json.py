@@ -10,7 +10,7 @@ Published: none
 All schemes detect with the same 300 queries.
 """
 
-from ..custom.deformable_detr_coco_json_small import data, dataloader
+from ..custom.deformable_detr_coco_json_offline import data, dataloader
 from .compare_schemes_shapes import contenders, lr_multiplier, model, optimizer, train
 
 model.query_selection.num_queries = 300

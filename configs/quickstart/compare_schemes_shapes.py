@@ -11,16 +11,10 @@ schemes detect with the same 100 queries.
 """
 
 from ..common.data.shapes import data, dataloader
-from ..common.models.deformable_detr_pp import model
-from ..common.optim import optimizer
-from ..common.schedule import cosine_multiplier as lr_multiplier
+from ..common.models.small import model
+from ..common.runs.small import lr_multiplier, optimizer, train
 from ..common.schemes import hybrid_branch, hybrid_epoch, hybrid_layer, one_to_one
-from ..common.train import train
 
-model.backbone.update(name="resnet10t", pretrained=False, frozen=0, norm="gn")
-model.neck.update(in_shapes=[128, 256, 512], out_channels=128, num_levels=3)
-model.encoder.sizes.update(num_heads=4, feedforward_dim=256)
-model.encoder.num_layers = 1
 model.decoder.num_layers = 3
 model.query_selection.num_queries = 100
 
@@ -35,7 +29,4 @@ contenders = dict(
 )
 
 dataloader.train.update(total_batch_size=4, num_workers=1)
-optimizer.lr = 5e-4
-optimizer.params.rules = []  # nothing is pretrained, so everything learns at one rate
-lr_multiplier.warmup_epochs = 0.5
-train.update(output_dir="output/compare_schemes", epochs=6, clip_grad_norm=1.0)
+train.output_dir = "output/compare_schemes"

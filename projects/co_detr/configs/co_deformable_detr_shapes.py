@@ -16,10 +16,10 @@ from ....configs.quickstart.deformable_detr_shapes import (
 )
 from .common.collaborators import co_heads as _co_heads
 
-# Three levels, two decoder layers.
-_co_heads.strides = [8, 16, 32]
+# Maps from stride 4 on, two decoder layers.
+_co_heads.strides = [4, 8, 16, 32]
 _co_heads.max_queries = 100
-_co_heads.collaborators.atss.head.update(num_levels=4, weight=4.0)
+_co_heads.collaborators.atss.head.weight = 4.0
 del _co_heads.collaborators.faster_rcnn
 model.schemes = [_co_heads]
 train.output_dir = "output/quickstart_co"

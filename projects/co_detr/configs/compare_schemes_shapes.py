@@ -20,10 +20,10 @@ from ....configs.quickstart.compare_schemes_shapes import (
 )
 from .common.collaborators import co_heads as _two
 
-# Three levels, three decoder layers; and a smaller second stage, for the time that it takes.
-_two.strides = [8, 16, 32]
+# Maps from stride 4 on, three decoder layers; and a smaller second stage, for its time.
+_two.strides = [4, 8, 16, 32]
 _two.max_queries = 100
-_two.collaborators.atss.head.update(num_levels=4, weight=6.0)
+_two.collaborators.atss.head.weight = 6.0
 _two.collaborators.faster_rcnn.head.weight = 6.0
 _two.collaborators.faster_rcnn.head.roi_head.update(hidden_dim=128, num_samples=64)
 _two.collaborators.faster_rcnn.head.rpn.train.update(per_level=200, most=100)

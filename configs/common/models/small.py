@@ -1,0 +1,15 @@
+"""A Deformable-DETR++ (H-DETR, https://arxiv.org/abs/2207.13080) that two CPU cores train in
+minutes: small, from ImageNet's weights of a package, and with the IoU-aware class loss of
+Align-DETR (https://arxiv.org/abs/2304.07527), which learns classes, and one box an object, sooner.
+"""
+
+from ..backbones import efficientnet_lite0_offline
+from ..losses import iou_aware
+from .deformable_detr_pp import model
+
+model.merge_with(efficientnet_lite0_offline)
+model.neck.update(out_channels=128, num_levels=4)  # and none of stride 64
+model.encoder.sizes.update(num_heads=4, feedforward_dim=256)
+model.encoder.num_layers = 1
+model.decoder.num_layers = 2
+model.criterion.class_loss = iou_aware
