@@ -5,7 +5,7 @@ Paper:     H-DETR (its baseline), https://arxiv.org/abs/2207.13080
 Command:   python train_net.py --config-file configs/custom/deformable_detr_coco_json_offline.py
            data.train_json=train.json data.train_images=train/
            data.val_json=val.json data.val_images=val/
-Published: none; docs/DATA.md shows its curve on photographs of blood cells
+Published: none
 Smoke run: add train.max_iter=20
 """
 

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hdetr_d2.losses.class_losses import FocalLoss
@@ -44,6 +45,6 @@ class SoftTargetLoss(FocalLoss):
         own = logits.gather(-1, labels.clamp(min=0)[..., None]).squeeze(-1).to(losses.dtype)
         own = torch.where(has_target, own, 0.0)  # padding may be no number
         quality = torch.where(has_target, quality, 0.0).to(losses.dtype)
-        negative = own.sigmoid() ** self.beta * torch.nn.functional.softplus(own)
+        negative = own.sigmoid() ** self.beta * F.softplus(own)
         change = self.loss_of_targets(own, quality) - negative
         return losses + torch.where(has_target, change, 0.0).sum((1, 2))

@@ -9,7 +9,8 @@ class CosineRamp:
 
     Args:
         first, last: the values at both ends; equal ones make it a constant.
-        start, end: parts of the training, in [0, 1]; equal ones make it a jump.
+        start, end: parts of the training, in [0, 1], or in whatever it is called with; equal ones
+            make it a jump.
 
     Raises:
         ValueError: an end before the start, or a start before the training.
@@ -24,7 +25,7 @@ class CosineRamp:
         self.end = end
 
     def __call__(self, done: float) -> float:
-        """The value when the part `done` of the training, in [0, 1], is done."""
+        """The value when so much of the training is done."""
         over = self.end - self.start
         part = (done - self.start) / over if over else float(done >= self.start)
         wave = 0.5 - 0.5 * math.cos(math.pi * min(1.0, max(0.0, part)))
