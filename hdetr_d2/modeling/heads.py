@@ -1,6 +1,6 @@
 """The prediction heads of the decoder layers and of the encoder proposals."""
 
-from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,9 @@ from hdetr_d2.losses import ClassLoss
 
 
 class PredictionHeads(nn.Module):
-    """A class head and a box head for every layer.
+    """A class head and a box head for every layer. All layers start with equal ones, as in the
+    published codes of Deformable-DETR: a layer then begins with what the one before it reads from
+    the states, and a short training has fewer doubles.
 
     Args:
         dim: channels C of the states.
@@ -45,14 +47,30 @@ class PredictionHeads(nn.Module):
         pairs = 1 if shared else num_layers
         self.class_loss = class_loss
         outputs = class_loss.num_outputs(num_classes)
-        class_heads = [nn.Linear(dim, outputs) for _ in range(pairs)]
-        box_heads = [MLP(dim, dim, 4, 3) for _ in range(pairs)]
-        for class_head in class_heads:
-            class_loss.init_bias(class_head.bias)
+        class_head, box_head = nn.Linear(dim, outputs), MLP(dim, dim, 4, 3)
+        class_loss.init_bias(class_head.bias)
         if at_reference:
-            _start_at_reference(box_heads, size_bias)
+            nn.init.zeros_(box_head.last.weight)
+            nn.init.zeros_(box_head.last.bias)
+        class_heads = [deepcopy(class_head) for _ in range(pairs)]
+        box_heads = [deepcopy(box_head) for _ in range(pairs)]
+        if at_reference:
+            nn.init.constant_(box_heads[0].last.bias[2:], size_bias)
         self.class_heads = nn.ModuleList(class_heads)
         self.box_heads = nn.ModuleList(box_heads)
+
+    @torch.no_grad()
+    def start_as(self, other: "PredictionHeads") -> None:
+        """Begin with the weights of the first heads of `other`, where they have the same form."""
+        for own, first in (
+            (self.class_heads, other.class_heads[0]),
+            (self.box_heads, other.box_heads[0]),
+        ):
+            for name, values in first.named_parameters():
+                for head in own:
+                    parameter = head.get_parameter(name)
+                    if parameter.shape == values.shape:
+                        parameter.copy_(values)
 
     def forward(self, layer: int, states: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `Tensor[B, Q, K]` and box deltas `Tensor[B, Q, 4]` (before the sigmoid) of
@@ -73,11 +91,3 @@ class PredictionHeads(nn.Module):
         with torch.autocast(states.device.type, enabled=False):
             states = states.to(next(self.parameters()).dtype)
             return heads[min(layer, len(heads) - 1)](states)
-
-
-def _start_at_reference(box_heads: Sequence[MLP], size_bias: float) -> None:
-    for box_head in box_heads:
-        nn.init.zeros_(box_head.last.weight)
-        nn.init.zeros_(box_head.last.bias)
-    with torch.no_grad():
-        box_heads[0].last.bias[2:] = size_bias

@@ -84,6 +84,7 @@ class DETR(nn.Module):
             raise ValueError(
                 "Two-stage queries need decoder.refine: a proposal is a box that layers move on."
             )
+        query_selection.start_as(decoder.heads)
         preprocessing.keep_to(backbone)
         self.preprocessing = preprocessing
         self.backbone = backbone

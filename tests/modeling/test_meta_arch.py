@@ -59,6 +59,19 @@ def test_loss_names(tiny_model, make_batch, path):
     assert set(model(make_batch([2, 1]))) == expected
 
 
+@pytest.mark.parametrize("path", MODELS)
+def test_proposals_start_with_the_heads_of_the_decoder(tiny_model, path):
+    model = tiny_model(path)
+    if model.query_selection.two_stage:
+        ours, theirs = model.query_selection.heads, model.decoder.heads
+        for own, first in (
+            (ours.class_heads, theirs.class_heads),
+            (ours.box_heads, theirs.box_heads),
+        ):
+            pairs = zip(own.parameters(), first[0].parameters(), strict=True)
+            assert all(torch.equal(a, b) and a is not b for a, b in pairs)
+
+
 def test_without_objects_only_classes_are_learned(tiny_model, make_batch):
     losses = tiny_model()(make_batch([0, 0]))
     assert all((loss > 0) == ("class" in name) for name, loss in losses.items())

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hdetr_d2.layers import Span
+from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.structures import DecoderOutput, Memory, Predictions, Queries, QueryGroup
 
 
@@ -37,10 +38,12 @@ class Decoder(nn.Module, ABC):
     """Query groups and memory to predictions.
 
     num_layers: layers that predict. refine: whether a layer moves the boxes of the layer before.
+    heads: class and box heads of the layers.
     """
 
     num_layers: int
     refine: bool
+    heads: PredictionHeads
 
     def forward(self, groups: Sequence[QueryGroup], memory: Memory) -> list[Predictions]:
         """The predictions of each group, all groups in one pass.

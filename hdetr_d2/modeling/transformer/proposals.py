@@ -39,6 +39,9 @@ class ProposalQueries(QuerySelection):
         self.proposal_norm = nn.LayerNorm(dim)
         nn.init.xavier_uniform_(self.proposal_proj.weight)
 
+    def start_as(self, heads: PredictionHeads) -> None:
+        self.heads.start_as(heads)
+
     def make_slots(self, num: int) -> Slots:
         return Slots(num, self.content_dim)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hdetr_d2.layers import sine_embedding
+from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.structures import Memory, Predictions, Queries
 
 
@@ -46,6 +47,10 @@ class QuerySelection(nn.Module, ABC):
     slots: Slots
     two_stage: bool = False
     class_agnostic: bool = True
+
+    def start_as(self, heads: PredictionHeads) -> None:
+        """Take over how the heads of the decoder start, where it has heads of its own."""
+        return
 
     @abstractmethod
     def make_slots(self, num: int) -> Slots:
