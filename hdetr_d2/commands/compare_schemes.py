@@ -2,15 +2,17 @@
 
 hdetr-d2 compare-schemes output/compare_schemes --seeds 0 1 2
 
-The config lists the schemes in its node `contenders`; everything else is equal for all of them.
-Started again with the same output folder, it goes on where it was stopped.
+The config lists the schemes in its node `contenders`; everything else is equal for all of them. It
+may list several conditions in `conditions`, options of the config by name: all schemes are then
+compared under each. Started again with the same output folder, it goes on where it was stopped.
 """
 
 import argparse
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -18,9 +20,7 @@ from tabulate import tabulate
 
 from hdetr_d2.engine.config import load_config, save_config
 from hdetr_d2.errors import UserError
-from hdetr_d2.visualization import plot_comparison, read_metrics
-
-Runs = dict[str, list[list[dict[str, float]]]]
+from hdetr_d2.visualization import Runs, plot_comparison, plot_conditions, read_metrics
 
 CONFIG = "quickstart/compare_schemes_shapes.py"
 # Of `bbox` in the metrics -> its column.
@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("output", type=Path, help="folder for the runs, table.md and ap.png")
     parser.add_argument("--config-file", default=CONFIG, help="with a node `contenders`")
     parser.add_argument("--schemes", nargs="+", help="some of the contenders (default: all)")
+    parser.add_argument("--conditions", nargs="+", help="some of them (default: all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the config")
     return parser
@@ -55,17 +56,34 @@ def train(cfg: DictConfig, folder: Path) -> list[dict[str, float]]:
     return read_metrics(folder / "metrics.json")
 
 
-def run_all(args: argparse.Namespace, names: Sequence[str]) -> Runs:
-    """The metrics of each contender for each seed; one seed after another, so that a comparison
-    that is stopped has seen all contenders."""
-    runs: Runs = {name: [] for name in names}
-    for seed in args.seeds:
-        for name in names:
-            cfg = load_config(args.config_file, args.set)
-            cfg.model.schemes = cfg.contenders[name]
-            cfg.train.seed = seed
-            runs[name].append(train(cfg, args.output / name / f"seed_{seed}"))
+def run_all(
+    args: argparse.Namespace, names: Sequence[str], conditions: Mapping[str, Sequence[str]]
+) -> Mapping[str, Runs]:
+    """Under each condition the metrics of each contender for each seed; one seed after another, so
+    that a comparison that is stopped has seen all contenders."""
+    runs: dict[str, dict[str, list[list[dict[str, float]]]]] = {
+        condition: {name: [] for name in names} for condition in conditions
+    }
+    for seed, (condition, options), name in product(args.seeds, conditions.items(), names):
+        cfg = load_config(args.config_file, [*options, *args.set])
+        cfg.model.schemes = cfg.contenders[name]
+        cfg.train.seed = seed
+        folder = args.output / condition / name / f"seed_{seed}"
+        runs[condition][name].append(train(cfg, folder))
     return runs
+
+
+def chosen(cfg: DictConfig, node: str, names: Sequence[str] | None) -> list[str]:
+    """Those of the config's node that were asked for: all, where none were.
+
+    Raises:
+        UserError: one that is not there.
+    """
+    there = list(cfg.get(node, ()))
+    unknown = sorted(set(names or ()) - set(there))
+    if unknown:
+        raise UserError(f"the config has no {node} {unknown}, it has {there}")
+    return list(names or there)
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
@@ -81,13 +99,13 @@ def quick(times: Sequence[float]) -> float:
     return sorted(times)[len(times) // 10]
 
 
-def values_of(runs: Sequence[Sequence[dict[str, float]]], metric: str) -> list[list[float]]:
+def values_of(runs: Sequence[Sequence[Mapping[str, float]]], metric: str) -> list[list[float]]:
     """Of each run that has any."""
     found = ([row[metric] for row in rows if metric in row] for rows in runs)
     return [values for values in found if values]
 
 
-def row_of(name: str, runs: Sequence[Sequence[dict[str, float]]]) -> list[str]:
+def row_of(name: str, runs: Sequence[Sequence[Mapping[str, float]]]) -> list[str]:
     """A row of the table."""
     results = [spread([v[-1] for v in values_of(runs, f"bbox/{kind}")]) for kind in RESULTS]
     times = [1000 * quick(values) for values in values_of(runs, "time")]
@@ -95,23 +113,37 @@ def row_of(name: str, runs: Sequence[Sequence[dict[str, float]]]) -> list[str]:
     return [name, *results, spread(times), spread(memory, 0)]
 
 
+def write(output: Path, runs: Mapping[str, Runs], seeds: Sequence[int]) -> str:
+    """Table and pictures of all conditions; returns the table."""
+    several = len(runs) > 1
+    rows = [
+        [condition, *row_of(name, of_seeds)][not several :]
+        for condition, of_condition in runs.items()
+        for name, of_seeds in of_condition.items()
+    ]
+    columns = ("condition", *COLUMNS)[not several :]
+    table = tabulate(rows, columns, tablefmt="github", disable_numparse=True)
+    of = "Mean and deviation of the seeds" if len(seeds) > 1 else "Of the seed"
+    (output / "table.md").write_text(f"{table}\n\n{of} {', '.join(map(str, seeds))}.\n")
+    for condition, of_condition in runs.items():
+        plot_comparison(of_condition, output / condition / "ap.png")
+    if several:
+        plot_conditions(runs, output / "conditions.png")
+    return table
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(arguments)
     try:
         cfg = load_config(args.config_file, args.set)
-        names = args.schemes or list(cfg.get("contenders", ()))
-        unknown = set(names) - set(cfg.get("contenders", ()))
-        if unknown or not names:
-            raise UserError(f"{args.config_file} has no contenders {sorted(unknown)}")
-        runs = run_all(args, names)
+        names = chosen(cfg, "contenders", args.schemes)
+        if not names:
+            raise UserError(f"{args.config_file} has no contenders")
+        among = chosen(cfg, "conditions", args.conditions)
+        conditions = {name: list(cfg.conditions[name]) for name in among} or {"": []}
+        runs = run_all(args, names, conditions)
     except (UserError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
-    rows = [row_of(name, of_seeds) for name, of_seeds in runs.items()]
-    table = tabulate(rows, COLUMNS, tablefmt="github", disable_numparse=True)
-    seeds = ", ".join(map(str, args.seeds))
-    of = "Mean and deviation of the seeds" if len(args.seeds) > 1 else "Of the seed"
-    (args.output / "table.md").write_text(f"{table}\n\n{of} {seeds}.\n")
-    plot_comparison(runs, args.output / "ap.png")
-    print(table)
+    print(write(args.output, runs, args.seeds))
     return 0

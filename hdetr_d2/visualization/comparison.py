@@ -40,6 +40,57 @@ def plot_comparison(runs: Runs, output: str | Path, metric: str = "bbox/AP") -> 
     return output
 
 
+def plot_conditions(
+    results: Mapping[str, Runs], output: str | Path, metrics: Sequence[str] = ("AP", "AP_nms", "AR")
+) -> Path:
+    """Draw how far each way ends above the first one of its condition, one picture a metric.
+
+    Args:
+        results: of each condition the runs of each way.
+        output: the picture to write; its ending chooses the format.
+        metrics: of the boxes.
+
+    Returns:
+        The path of the picture.
+    """
+    figure = Figure(figsize=(12, 3.2 * len(metrics)), layout="constrained")
+    rows = figure.subplots(len(metrics), 1, squeeze=False)[:, 0]
+    for axes, metric in zip(rows, metrics, strict=True):
+        plot_gains(axes, results, f"bbox/{metric}")
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output, dpi=110)
+    return output
+
+
+def plot_gains(axes: Axes, results: Mapping[str, Runs], metric: str) -> None:
+    """Draw `metric` of every run at its end, less the mean of the first way of its condition."""
+    ways = list(dict.fromkeys(name for runs in results.values() for name in runs))
+    for index, runs in enumerate(results.values()):
+        ends = {name: _ends(of_seeds, metric) for name, of_seeds in runs.items()}
+        first = next(iter(ends.values()), [])
+        for name, values in ends.items():
+            if values and first:
+                gains = [value - sum(first) / len(first) for value in values]
+                way = ways.index(name)
+                place = index + 0.8 * ((way + 0.5) / len(ways) - 0.5)
+                axes.scatter([place] * len(gains), gains, color=f"C{way}", s=12)
+                axes.hlines(sum(gains) / len(gains), place - 0.03, place + 0.03, color=f"C{way}")
+    for way, name in enumerate(ways):
+        axes.scatter([], [], color=f"C{way}", label=name)
+    axes.set(title=f"{metric}, above {ways[0]}: each seed, and the mean")
+    axes.set_xticks(range(len(results)), list(results))
+    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small", ncols=2)
+
+
+def _ends(of_seeds: Sequence[Sequence[Row]], metric: str) -> list[float]:
+    """Of each run that was judged, the last value."""
+    judged = ([row[metric] for row in rows if metric in row] for rows in of_seeds)
+    return [values[-1] for values in judged if values]
+
+
 def _plot_way(
     curves: Axes,
     ends: Axes,

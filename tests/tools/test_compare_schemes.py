@@ -5,7 +5,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from omegaconf import DictConfig
 from PIL import Image
+
+from hdetr_d2.engine.config import load_config, save_config
 
 SMALL = ["train.max_iter=5", "train.log_period=1", "dataloader.train.num_workers=0"]
 SMALL += ["dataloader.test.num_workers=0", "train.device=cpu"]
@@ -32,15 +35,47 @@ def test_a_scheme_is_trained_and_judged(script: ModuleType, tmp_path: Path) -> N
     assert (output / "hybrid_branch" / "seed_1" / "model_final.pth").is_file()
 
 
+def test_conditions_are_options_of_the_config(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = load_config(script.CONFIG)
+    cfg.conditions = dict(short=["train.epochs=2"], long=["train.epochs=9"])
+    save_config(cfg, tmp_path / "conditions.yaml")
+    runs = []
+
+    def train(cfg: DictConfig, folder: Path) -> list[dict[str, float]]:
+        runs.append((str(folder.relative_to(tmp_path)), cfg.train.epochs))
+        return [{"iteration": 1, "time": 1.0, "bbox/AP": 10.0 * cfg.train.epochs}]
+
+    monkeypatch.setattr(script, "train", train)
+    given = [str(tmp_path), "--config-file", str(tmp_path / "conditions.yaml"), "--seeds", "3"]
+    given += ["--schemes", "one_to_one", "hybrid_layer"]
+    assert script.main(given) == 0
+    assert runs == [
+        ("short/one_to_one/seed_3", 2),
+        ("short/hybrid_layer/seed_3", 2),
+        ("long/one_to_one/seed_3", 9),
+        ("long/hybrid_layer/seed_3", 9),
+    ]
+    rows = (tmp_path / "table.md").read_text().splitlines()[2:6]
+    cells = [[cell.strip() for cell in row.split("|")[1:4]] for row in rows]
+    assert cells[0] == ["short", "one_to_one", "20.0"]
+    assert cells[3] == ["long", "hybrid_layer", "90.0"]
+    for picture in ("conditions.png", "short/ap.png", "long/ap.png"):
+        assert Image.open(tmp_path / picture).format == "PNG"
+
+
+@pytest.mark.parametrize("node", ["schemes", "conditions"])
+def test_what_the_config_does_not_have_is_one_sentence(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], node: str
+) -> None:
+    with pytest.raises(SystemExit):
+        script.main([str(tmp_path), f"--{node}", "hybrid_tree"])
+    kind = {"schemes": "contenders"}.get(node, node)
+    assert f"the config has no {kind} ['hybrid_tree'], it has [" in capsys.readouterr().err
+
+
 def test_spread(script: ModuleType) -> None:
     assert script.spread([40.0, 42.0]) == "41.0 ± 1.4"
     assert script.spread([1234.4], 0) == "1234"
     assert script.spread([]) == ""
-
-
-def test_an_unknown_scheme_is_one_sentence(
-    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit):
-        script.main([str(tmp_path), "--schemes", "hybrid_tree"])
-    assert "has no contenders ['hybrid_tree']" in capsys.readouterr().err
