@@ -12,6 +12,7 @@ from ..common.models.small import model
 from ..common.runs.small import lr_multiplier, optimizer, train
 
 model.query_selection.num_queries = 40
+optimizer.lr = 1.5e-3  # the steps are few
 dataloader.train.update(total_batch_size=4, num_workers=1)  # many small steps: time is short
 train.update(output_dir="output/quickstart", eval_period_epochs=2)
 train.checkpoint.period_epochs = 2

@@ -13,6 +13,7 @@ from hdetr_d2.modeling.preprocessing import GreySquare, Preprocessing
 from hdetr_d2.modeling.simple_feature_pyramid import SimpleFeaturePyramid
 from hdetr_d2.modeling.soft_nms import SoftNMSPairs
 from hdetr_d2.modeling.transformer import (
+    CoarseEncoder,
     DeformableDecoder,
     DeformableEncoder,
     DenseDecoder,
@@ -34,6 +35,7 @@ __all__ = [
     "ChannelMapper",
     "DINOQueries",
     "DeformableDecoder",
+    "CoarseEncoder",
     "DeformableEncoder",
     "DenseDecoder",
     "DenseEncoder",

@@ -3,6 +3,8 @@ minutes: small, from ImageNet's weights of a package, and with the IoU-aware cla
 Align-DETR (https://arxiv.org/abs/2304.07527), which learns classes, and one box an object, sooner.
 """
 
+from hdetr_d2.modeling import CoarseEncoder
+
 from ..backbones import efficientnet_lite0_offline
 from ..losses import iou_aware
 from .deformable_detr_pp import model
@@ -11,5 +13,6 @@ model.merge_with(efficientnet_lite0_offline)
 model.neck.update(out_channels=128, num_levels=4)  # and none of stride 64
 model.encoder.sizes.update(num_heads=4, feedforward_dim=256)
 model.encoder.num_layers = 1
+model.encoder.update(_target_=CoarseEncoder, passed=1)  # three of four tokens are of stride 4
 model.decoder.num_layers = 2
 model.criterion.class_loss = iou_aware

@@ -1,6 +1,7 @@
 """Encoders, decoders and query selections."""
 
 from hdetr_d2.modeling.transformer.base import Decoder, Encoder
+from hdetr_d2.modeling.transformer.coarse_encoder import CoarseEncoder
 from hdetr_d2.modeling.transformer.deformable_decoder import DeformableDecoder
 from hdetr_d2.modeling.transformer.deformable_encoder import DeformableEncoder
 from hdetr_d2.modeling.transformer.dense_decoder import DenseDecoder
@@ -26,6 +27,7 @@ __all__ = [
     "Encoder",
     "DINOQueries",
     "DeformableDecoder",
+    "CoarseEncoder",
     "DeformableEncoder",
     "DenseDecoder",
     "DenseEncoder",

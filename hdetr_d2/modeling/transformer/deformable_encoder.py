@@ -26,12 +26,16 @@ class DeformableEncoderLayer(EncoderLayer):
 class DeformableEncoder(Encoder):
     """Feature maps to `Memory`.
 
+    layer: the class of its layers.
+
     Args:
         sizes: of every layer.
         num_layers: encoder layers.
         position: encodes the cells of a level.
         checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
     """
+
+    layer: type[DeformableEncoderLayer] = DeformableEncoderLayer
 
     def __init__(
         self,
@@ -45,7 +49,7 @@ class DeformableEncoder(Encoder):
         self.position = position
         self.checkpointing = checkpointing
         self.level_embed = nn.Parameter(torch.randn(sizes.num_levels, sizes.dim))
-        self.layers = nn.ModuleList(DeformableEncoderLayer(sizes) for _ in range(num_layers))
+        self.layers = nn.ModuleList(self.layer(sizes) for _ in range(num_layers))
         self.norm = sizes.norm_of_encoder()
 
     def forward(self, features: Sequence[Tensor], padding: Tensor) -> Memory:
@@ -56,12 +60,19 @@ class DeformableEncoder(Encoder):
         position = self._with_levels(maps)
         reference = cell_centres(maps.shapes, maps.valid_ratios)[:, :, None]
         reference = reference * maps.valid_ratios[:, None]
-        x = maps.tokens
+        x = self.encode(maps.tokens, position, reference, maps)
+        # Deformable decoders look near references and ask for no positions of tokens.
+        return replace(maps, tokens=self.norm(x), position=None)
+
+    def encode(self, tokens: Tensor, position: Tensor, reference: Tensor, maps: Memory) -> Tensor:
+        """All layers, on tokens and their positions `Tensor[B, S, C]` which stand at `Tensor[B, S,
+        L, 2]`.
+        """
+        x = tokens
         for layer in self.layers:
             inputs = (x, position, reference, maps)
             x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
-        # Deformable decoders look near references and ask for no positions of tokens.
-        return replace(maps, tokens=self.norm(x), position=None)
+        return x
 
     def _with_levels(self, maps: Memory) -> Tensor:
         """The positions of the tokens, which tell the levels apart."""

@@ -1,0 +1,60 @@
+"""An encoder that leaves the finest maps as they are, which is most of the tokens and of its time.
+
+Lite DETR (https://arxiv.org/abs/2303.07335) does so in most of its layers.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from hdetr_d2.modeling.transformer.deformable_encoder import (
+    DeformableEncoder,
+    DeformableEncoderLayer,
+)
+from hdetr_d2.modeling.transformer.sizes import LayerSizes
+from hdetr_d2.structures import Memory
+
+
+class CoarseEncoderLayer(DeformableEncoderLayer):
+    """The last of all tokens look at all of them."""
+
+    def attend(self, x: Tensor, placed: Tensor, reference: Tensor, memory: Memory) -> Tensor:
+        fine = memory.tokens[:, : memory.tokens.shape[1] - x.shape[1]]
+        return super().attend(torch.cat([fine, x], 1), placed, reference, memory)
+
+
+class CoarseEncoder(DeformableEncoder):
+    """A `DeformableEncoder` for the coarser levels: they see the finest ones, which pass by.
+
+    Args:
+        passed: how many of the levels pass by, from the finest on.
+        sizes, num_layers, position, checkpointing: see `DeformableEncoder`.
+
+    Raises:
+        ValueError: no level would pass by, or all.
+    """
+
+    layer = CoarseEncoderLayer
+
+    def __init__(
+        self,
+        *,
+        passed: int,
+        sizes: LayerSizes,
+        num_layers: int,
+        position: nn.Module,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__(
+            sizes=sizes, num_layers=num_layers, position=position, checkpointing=checkpointing
+        )
+        if not 0 < passed < sizes.num_levels:
+            raise ValueError(
+                f"encoder.passed={passed} must be at least 1, and less than the "
+                f"{sizes.num_levels} levels."
+            )
+        self.passed = passed
+
+    def encode(self, tokens: Tensor, position: Tensor, reference: Tensor, maps: Memory) -> Tensor:
+        fine = sum(height * width for height, width in maps.shapes[: self.passed])
+        x, position, reference = (part[:, fine:] for part in (tokens, position, reference))
+        return torch.cat([tokens[:, :fine], super().encode(x, position, reference, maps)], 1)
