@@ -1,7 +1,5 @@
 """The prediction heads of the decoder layers and of the encoder proposals."""
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor, nn
 
@@ -47,30 +45,27 @@ class PredictionHeads(nn.Module):
         pairs = 1 if shared else num_layers
         self.class_loss = class_loss
         outputs = class_loss.num_outputs(num_classes)
-        class_head, box_head = nn.Linear(dim, outputs), MLP(dim, dim, 4, 3)
-        class_loss.init_bias(class_head.bias)
+        class_heads = [nn.Linear(dim, outputs) for _ in range(pairs)]
+        box_heads = [MLP(dim, dim, 4, 3) for _ in range(pairs)]
+        class_loss.init_bias(class_heads[0].bias)
         if at_reference:
-            nn.init.zeros_(box_head.last.weight)
-            nn.init.zeros_(box_head.last.bias)
-        class_heads = [deepcopy(class_head) for _ in range(pairs)]
-        box_heads = [deepcopy(box_head) for _ in range(pairs)]
+            nn.init.zeros_(box_heads[0].last.weight)
+            nn.init.zeros_(box_heads[0].last.bias)
+        for heads in (class_heads, box_heads):
+            for head in heads[1:]:
+                _copy(heads[0], head)
         if at_reference:
-            nn.init.constant_(box_heads[0].last.bias[2:], size_bias)
+            with torch.no_grad():
+                box_heads[0].last.bias[2:] = size_bias
         self.class_heads = nn.ModuleList(class_heads)
         self.box_heads = nn.ModuleList(box_heads)
 
-    @torch.no_grad()
     def start_as(self, other: "PredictionHeads") -> None:
         """Begin with the weights of the first heads of `other`, where they have the same form."""
-        for own, first in (
-            (self.class_heads, other.class_heads[0]),
-            (self.box_heads, other.box_heads[0]),
-        ):
-            for name, values in first.named_parameters():
-                for head in own:
-                    parameter = head.get_parameter(name)
-                    if parameter.shape == values.shape:
-                        parameter.copy_(values)
+        for head in self.class_heads:
+            _copy(other.class_heads[0], head)
+        for head in self.box_heads:
+            _copy(other.box_heads[0], head)
 
     def forward(self, layer: int, states: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `Tensor[B, Q, K]` and box deltas `Tensor[B, Q, 4]` (before the sigmoid) of
@@ -91,3 +86,11 @@ class PredictionHeads(nn.Module):
         with torch.autocast(states.device.type, enabled=False):
             states = states.to(next(self.parameters()).dtype)
             return heads[min(layer, len(heads) - 1)](states)
+
+
+@torch.no_grad()
+def _copy(source: nn.Module, target: nn.Module) -> None:
+    """The parameters that have the same shape in both."""
+    for own, other in zip(target.parameters(), source.parameters(), strict=True):
+        if own.shape == other.shape:
+            own.copy_(other)
