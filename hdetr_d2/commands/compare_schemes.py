@@ -20,7 +20,7 @@ from tabulate import tabulate
 
 from hdetr_d2.engine.config import load_config, save_config
 from hdetr_d2.errors import UserError
-from hdetr_d2.visualization import Runs, plot_comparison, plot_conditions, read_metrics
+from hdetr_d2.visualization import Runs, plot_comparison, plot_conditions, read_metrics, values_of
 
 CONFIG = "quickstart/compare_schemes_shapes.py"
 # Of `bbox` in the metrics -> its column.
@@ -99,12 +99,6 @@ def quick(times: Sequence[float]) -> float:
     return sorted(times)[len(times) // 10]
 
 
-def values_of(runs: Sequence[Sequence[Mapping[str, float]]], metric: str) -> list[list[float]]:
-    """Of each run that has any."""
-    found = ([row[metric] for row in rows if metric in row] for rows in runs)
-    return [values for values in found if values]
-
-
 def row_of(name: str, runs: Sequence[Sequence[Mapping[str, float]]]) -> list[str]:
     """A row of the table."""
     results = [spread([v[-1] for v in values_of(runs, f"bbox/{kind}")]) for kind in RESULTS]
@@ -117,11 +111,11 @@ def write(output: Path, runs: Mapping[str, Runs], seeds: Sequence[int]) -> str:
     """Table and pictures of all conditions; returns the table."""
     several = len(runs) > 1
     rows = [
-        [condition, *row_of(name, of_seeds)][not several :]
+        [*([condition] if several else []), *row_of(name, of_seeds)]
         for condition, of_condition in runs.items()
         for name, of_seeds in of_condition.items()
     ]
-    columns = ("condition", *COLUMNS)[not several :]
+    columns = ("condition", *COLUMNS) if several else COLUMNS
     table = tabulate(rows, columns, tablefmt="github", disable_numparse=True)
     of = "Mean and deviation of the seeds" if len(seeds) > 1 else "Of the seed"
     (output / "table.md").write_text(f"{table}\n\n{of} {', '.join(map(str, seeds))}.\n")

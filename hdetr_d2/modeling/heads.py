@@ -11,7 +11,7 @@ from hdetr_d2.losses import ClassLoss
 class PredictionHeads(nn.Module):
     """A class head and a box head for every layer. All layers start with equal ones, as in the
     published codes of Deformable-DETR: a layer then begins with what the one before it reads from
-    the states, and a short training has fewer doubles.
+    the states.
 
     Args:
         dim: channels C of the states.
@@ -51,14 +51,12 @@ class PredictionHeads(nn.Module):
         if at_reference:
             nn.init.zeros_(box_heads[0].last.weight)
             nn.init.zeros_(box_heads[0].last.bias)
-        for heads in (class_heads, box_heads):
-            for head in heads[1:]:
-                _copy(heads[0], head)
+        self.class_heads = nn.ModuleList(class_heads)
+        self.box_heads = nn.ModuleList(box_heads)
+        self.start_as(self)
         if at_reference:
             with torch.no_grad():
                 box_heads[0].last.bias[2:] = size_bias
-        self.class_heads = nn.ModuleList(class_heads)
-        self.box_heads = nn.ModuleList(box_heads)
 
     def start_as(self, other: "PredictionHeads") -> None:
         """Begin with the weights of the first heads of `other`, where they have the same form."""

@@ -34,10 +34,7 @@ def plot_comparison(runs: Runs, output: str | Path, metric: str = "bbox/AP") -> 
     ends.set_xticks(range(len(runs)), list(runs))
     for axes in (curves, ends):
         axes.grid(alpha=0.3)
-    output = Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output, dpi=110)
-    return output
+    return _save(figure, output)
 
 
 def plot_conditions(
@@ -57,17 +54,17 @@ def plot_conditions(
     rows = figure.subplots(len(metrics), 1, squeeze=False)[:, 0]
     for axes, metric in zip(rows, metrics, strict=True):
         plot_gains(axes, results, f"bbox/{metric}")
-    output = Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output, dpi=110)
-    return output
+    return _save(figure, output)
 
 
 def plot_gains(axes: Axes, results: Mapping[str, Runs], metric: str) -> None:
     """Draw `metric` of every run at its end, less the mean of the first way of its condition."""
     ways = list(dict.fromkeys(name for runs in results.values() for name in runs))
     for index, runs in enumerate(results.values()):
-        ends = {name: _ends(of_seeds, metric) for name, of_seeds in runs.items()}
+        ends = {
+            name: [values[-1] for values in values_of(of_seeds, metric)]
+            for name, of_seeds in runs.items()
+        }
         first = next(iter(ends.values()), [])
         for name, values in ends.items():
             if values and first:
@@ -85,10 +82,17 @@ def plot_gains(axes: Axes, results: Mapping[str, Runs], metric: str) -> None:
     axes.legend(fontsize="small", ncols=2)
 
 
-def _ends(of_seeds: Sequence[Sequence[Row]], metric: str) -> list[float]:
-    """Of each run that was judged, the last value."""
-    judged = ([row[metric] for row in rows if metric in row] for rows in of_seeds)
-    return [values[-1] for values in judged if values]
+def _save(figure: Figure, output: str | Path) -> Path:
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output, dpi=110)
+    return output
+
+
+def values_of(of_seeds: Sequence[Sequence[Row]], metric: str) -> list[list[float]]:
+    """The values of a metric along each run that has any."""
+    found = ([row[metric] for row in rows if metric in row] for rows in of_seeds)
+    return [values for values in found if values]
 
 
 def _plot_way(
