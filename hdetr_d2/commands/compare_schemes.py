@@ -8,17 +8,20 @@ compared under each. Started again with the same output folder, it goes on where
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig
 from tabulate import tabulate
 
-from hdetr_d2.engine.config import load_config, save_config
+from hdetr_d2.engine.config import config_text, load_config, save_config
 from hdetr_d2.errors import UserError
 from hdetr_d2.visualization import Runs, plot_comparison, plot_conditions, read_metrics, values_of
 
@@ -37,22 +40,27 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--conditions", nargs="+", help="some of them (default: all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the config")
+    parser.add_argument("--at-once", type=int, default=1, help="runs that share the CPU's cores")
     return parser
 
 
-def train(cfg: DictConfig, folder: Path) -> list[dict[str, float]]:
-    """The metrics of a run in a process of its own, whose memory is then its own, too.
+def train(cfg: DictConfig, threads: int) -> list[dict[str, float]]:
+    """The metrics of a run in a process of its own, whose memory is then its own, too. One that has
+    ended with this config is not entered again.
 
     Raises:
         UserError: the run failed; its log is in the folder.
     """
-    cfg.train.output_dir = str(folder)
+    folder = Path(cfg.train.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder.with_suffix(".yaml")
-    save_config(cfg, path)
-    command = [sys.executable, "-m", "hdetr_d2", "train", "--resume", "--config-file", str(path)]
-    if subprocess.run(command).returncode:
-        raise UserError(f"the run in {folder} failed")
+    before = path.read_text() if path.is_file() else None
+    if not (folder / "model_final.pth").is_file() or before != config_text(cfg):
+        save_config(cfg, path)
+        command = [sys.executable, "-m", "hdetr_d2", "train", "--resume"]
+        command += ["--config-file", str(path)]
+        if subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": str(threads)}).returncode:
+            raise UserError(f"the run in {folder} failed")
     return read_metrics(folder / "metrics.json")
 
 
@@ -61,16 +69,23 @@ def run_all(
 ) -> Mapping[str, Runs]:
     """Under each condition the metrics of each contender for each seed; one seed after another, so
     that a comparison that is stopped has seen all contenders."""
-    runs: dict[str, dict[str, list[list[dict[str, float]]]]] = {
-        condition: {name: [] for name in names} for condition in conditions
-    }
-    for seed, (condition, options), name in product(args.seeds, conditions.items(), names):
-        cfg = load_config(args.config_file, [*options, *args.set])
+    threads = max(1, torch.get_num_threads() // args.at_once)
+
+    def configured(seed: int, condition: str, name: str) -> DictConfig:
+        cfg = load_config(args.config_file, [*conditions[condition], *args.set])
         cfg.model.schemes = cfg.contenders[name]
         cfg.train.seed = seed
-        folder = args.output / condition / name / f"seed_{seed}"
-        runs[condition][name].append(train(cfg, folder))
-    return runs
+        cfg.train.output_dir = str(args.output / condition / name / f"seed_{seed}")
+        return cfg
+
+    cfgs = {which: configured(*which) for which in product(args.seeds, conditions, names)}
+    with ThreadPoolExecutor(args.at_once) as pool:
+        metrics = pool.map(lambda cfg: train(cfg, threads), cfgs.values())
+        done = dict(zip(cfgs, metrics, strict=True))
+    return {
+        condition: {name: [done[seed, condition, name] for seed in args.seeds] for name in names}
+        for condition in conditions
+    }
 
 
 def chosen(cfg: DictConfig, node: str, names: Sequence[str] | None) -> list[str]:
@@ -129,6 +144,8 @@ def write(output: Path, runs: Mapping[str, Runs], seeds: Sequence[int]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(arguments)
+    if args.at_once < 1:
+        parser.error(f"--at-once {args.at_once} must be at least 1")
     try:
         cfg = load_config(args.config_file, args.set)
         names = chosen(cfg, "contenders", args.schemes)

@@ -1,10 +1,13 @@
 """tools/compare_schemes.py: runs, table and picture."""
 
 import importlib
+import subprocess
 from pathlib import Path
+from threading import Barrier
 from types import ModuleType
 
 import pytest
+import torch
 from omegaconf import DictConfig
 from PIL import Image
 
@@ -21,7 +24,9 @@ def script() -> ModuleType:
     return importlib.import_module("hdetr_d2.commands.compare_schemes")
 
 
-def test_a_scheme_is_trained_and_judged(script: ModuleType, tmp_path: Path) -> None:
+def test_a_scheme_is_trained_and_judged(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = tmp_path / "out"
     given = [str(output), "--schemes", "hybrid_branch", "--seeds", "1"]
     given += ["--set", *SMALL, f"data.generate.root={tmp_path}/shapes"]
@@ -34,6 +39,14 @@ def test_a_scheme_is_trained_and_judged(script: ModuleType, tmp_path: Path) -> N
     assert Image.open(output / "ap.png").format == "PNG"
     assert (output / "hybrid_branch" / "seed_1" / "model_final.pth").is_file()
 
+    def not_again(command: list[str], **_: object) -> None:
+        raise AssertionError(f"{command} was run")
+
+    monkeypatch.setattr(subprocess, "run", not_again)
+    assert script.main(given) == 0
+    with pytest.raises(AssertionError, match=r"was run"):
+        script.main([*given, "optimizer.lr=1e-5"])
+
 
 def test_conditions_are_options_of_the_config(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -43,8 +56,9 @@ def test_conditions_are_options_of_the_config(
     save_config(cfg, tmp_path / "conditions.yaml")
     runs = []
 
-    def train(cfg: DictConfig, folder: Path) -> list[dict[str, float]]:
-        runs.append((str(folder.relative_to(tmp_path)), cfg.train.epochs))
+    def train(cfg: DictConfig, threads: int) -> list[dict[str, float]]:
+        folder = Path(cfg.train.output_dir).relative_to(tmp_path)
+        runs.append((str(folder), cfg.train.epochs))
         return [{"iteration": 1, "time": 1.0, "bbox/AP": 10.0 * cfg.train.epochs}]
 
     monkeypatch.setattr(script, "train", train)
@@ -65,6 +79,24 @@ def test_conditions_are_options_of_the_config(
         assert Image.open(tmp_path / picture).format == "PNG"
 
 
+def test_runs_at_once_share_the_cores(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = Barrier(2, timeout=60)  # raises for runs one after the other
+
+    def train(cfg: DictConfig, threads: int) -> list[dict[str, float]]:
+        both.wait()
+        return [{"iteration": 1, "time": threads, "bbox/AP": 10.0 * cfg.train.seed}]
+
+    monkeypatch.setattr(script, "train", train)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    given = [str(tmp_path), "--at-once", "2", "--schemes", "one_to_one", "hybrid_layer"]
+    assert script.main([*given, "--seeds", "1", "2"]) == 0
+    for row in (tmp_path / "table.md").read_text().splitlines()[2:4]:
+        cells = [cell.strip() for cell in row.split("|")[1:-1]]
+        assert cells[1] == "15.0 ± 7.1" and cells[-2] == "3000.0 ± 0.0"
+
+
 @pytest.mark.parametrize("node", ["schemes", "conditions"])
 def test_what_the_config_does_not_have_is_one_sentence(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], node: str
@@ -73,6 +105,14 @@ def test_what_the_config_does_not_have_is_one_sentence(
         script.main([str(tmp_path), f"--{node}", "hybrid_tree"])
     kind = {"schemes": "contenders"}.get(node, node)
     assert f"the config has no {kind} ['hybrid_tree'], it has [" in capsys.readouterr().err
+
+
+def test_no_run_at_once_is_one_sentence(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        script.main([str(tmp_path), "--at-once", "0"])
+    assert "--at-once 0 must be at least 1" in capsys.readouterr().err
 
 
 def test_spread(script: ModuleType) -> None:
