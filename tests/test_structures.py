@@ -151,7 +151,7 @@ def test_a_level_of_the_memory():
     assert memory.level(0)[1].tolist() == [[False] * 6]
 
 
-@pytest.mark.parametrize("further", [{"blocks": 2}, {"sees": ("",)}])
+@pytest.mark.parametrize("further", [{"blocks": 2}, {"alone": True}, {"sees": ("",)}])
 def test_a_bias_is_for_one_block_that_sees_itself_alone(further: dict):
     queries = Queries(torch.zeros(1, 4, 8), None, None)
     QueryGroup(

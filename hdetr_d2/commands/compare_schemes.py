@@ -3,8 +3,9 @@
 hdetr-d2 compare-schemes output/compare_schemes --seeds 0 1 2
 
 The config lists the schemes in its node `contenders`; everything else is equal for all of them. It
-may list several conditions in `conditions`, options of the config by name: all schemes are then
-compared under each. Started again with the same output folder, it goes on where it was stopped.
+may list several conditions in `conditions`, by name, each with the options that it replaces: all
+schemes are then compared under each. Started again with the same output folder, it goes on where it
+was stopped.
 """
 
 import argparse
@@ -16,9 +17,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from tabulate import tabulate
 
 from hdetr_d2.engine.config import config_text, load_config, save_config
@@ -64,15 +66,32 @@ def train(cfg: DictConfig, threads: int) -> list[dict[str, float]]:
     return read_metrics(folder / "metrics.json")
 
 
+def replace(cfg: DictConfig, options: DictConfig) -> None:
+    """Put each of the options, nodes or values by their dotted names, in the place of what is
+    there.
+
+    Raises:
+        UserError: nothing is there.
+    """
+    written: Any = OmegaConf.to_container(options, resolve=False)
+    for key, value in written.items():
+        group, _, name = key.rpartition(".")
+        if name not in ((OmegaConf.select(cfg, group) if group else cfg) or ()):
+            raise UserError(f"a condition replaces {key}, which the config does not have")
+        OmegaConf.update(cfg, key, value, merge=False)
+
+
 def run_all(
-    args: argparse.Namespace, names: Sequence[str], conditions: Mapping[str, Sequence[str]]
+    args: argparse.Namespace, names: Sequence[str], conditions: Sequence[str]
 ) -> Mapping[str, Runs]:
     """Under each condition the metrics of each contender for each seed; one seed after another, so
     that a comparison that is stopped has seen all contenders."""
     threads = max(1, torch.get_num_threads() // args.at_once)
 
     def configured(seed: int, condition: str, name: str) -> DictConfig:
-        cfg = load_config(args.config_file, [*conditions[condition], *args.set])
+        cfg = load_config(args.config_file, args.set)
+        if condition:
+            replace(cfg, cfg.conditions[condition])
         cfg.model.schemes = cfg.contenders[name]
         cfg.train.seed = seed
         cfg.train.output_dir = str(args.output / condition / name / f"seed_{seed}")
@@ -152,8 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not names:
             raise UserError(f"{args.config_file} has no contenders")
         among = chosen(cfg, "conditions", args.conditions)
-        conditions = {name: list(cfg.conditions[name]) for name in among} or {"": []}
-        runs = run_all(args, names, conditions)
+        runs = run_all(args, names, among or [""])
     except (UserError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
     print(write(args.output, runs, args.seeds))

@@ -42,6 +42,8 @@ class Span(NamedTuple):
         self, query: Tensor, key: Tensor, value: Tensor, added: Tensor | None, dropout: float
     ) -> Tensor:
         """Attention of a group that sees itself alone: its blocks are folded into the batch."""
+        if self.size == 1 and added is None:  # all the weight is on the only key
+            return value * F.dropout(torch.ones_like(value[..., :1]), dropout)
         blocks = (self.blocks, self.size)
         q, k, v = (x.unflatten(1, blocks).flatten(0, 1) for x in (query, key, value))
         mask = None if added is None else added[:, None].to(query.dtype)  # the same for all heads

@@ -14,6 +14,10 @@ class HybridBranch(Scheme):
     Args:
         num_queries: of the second group.
         repeats: how many of them a target takes (the paper's K).
+        alone: its queries do not see each other, as in the second decoder of DAC-DETR
+            (https://neurips.cc/virtual/2023/poster/72656). A query that is alone may then take
+            what it finds; only the main ones, whom self-attention tells of each other, learn that
+            one of them keeps an object.
         weight: of its losses (the paper's lambda), or its value when a part of the training, in
             [0, 1], is done, as `CosineRamp`.
         name: of the group.
@@ -27,6 +31,7 @@ class HybridBranch(Scheme):
         *,
         num_queries: int,
         repeats: int,
+        alone: bool = False,
         weight: float | Callable[[float], float] = 1.0,
         name: str = "one2many",
     ) -> None:
@@ -34,6 +39,7 @@ class HybridBranch(Scheme):
         check_at_least(1, num_queries=num_queries, repeats=repeats)
         self.num_queries = num_queries
         self.repeats = repeats
+        self.alone = alone
         self.weight = weight
 
     def slots(self, num_queries: int) -> int:
@@ -46,5 +52,6 @@ class HybridBranch(Scheme):
             queries=context.slots[self.name],
             assigner=Match((self.repeats,) * context.num_layers),
             weight=weight,
+            alone=self.alone,
         )
         return Contribution([group])

@@ -102,11 +102,12 @@ class QueryGroup(Group):
     """A group that goes through the decoder: its queries see those of their block, and what the
     group `sees`; its blocks are blind to each other.
 
-    queries: the decoder's input. sees: names of other groups whose queries are further keys for its
-    own in self-attention; they do not see it. attention_bias: of the scores of its self-attention.
-    valid: `Tensor[B, Q]` bool, False where a query is padding, which is seen by nobody and which
-    the assigner must give `NO_LOSS`; at least one of an image is valid. Both are for groups of one
-    block that see themselves alone.
+    queries: the decoder's input. alone: a query sees none of its block but itself. sees: names of
+    other groups whose queries are further keys for its own in self-attention; they do not see it.
+    attention_bias: of the scores of its self-attention. valid: `Tensor[B, Q]` bool, False where a
+    query is padding, which is seen by nobody and which the assigner must give `NO_LOSS`; at least
+    one of an image is valid. Both are for groups of one block whose queries see each other and
+    nobody else.
 
     Raises:
         ValueError: queries that cannot be divided into the blocks; a bias or padding where it has
@@ -114,6 +115,7 @@ class QueryGroup(Group):
     """
 
     queries: Queries
+    alone: bool = False
     sees: tuple[str, ...] = ()
     attention_bias: AttentionBias | None = None
     valid: Tensor | None = None
@@ -126,10 +128,11 @@ class QueryGroup(Group):
             )
         special = {"an attention bias": self.attention_bias, "padding": self.valid}
         has = [what for what, part in special.items() if part is not None]
-        if has and (self.blocks > 1 or self.sees):
+        if has and (self.blocks > 1 or self.alone or self.sees):
             raise ValueError(
-                f"The group {self.name!r} cannot have {has[0]}: it has {self.blocks} blocks and "
-                f"sees {list(self.sees)}, but that is for one block that sees itself."
+                f"The group {self.name!r} cannot have {has[0]}: it has {self.blocks} blocks, "
+                f"alone={self.alone} and sees {list(self.sees)}, but that is for one block that "
+                "sees itself."
             )
         if self.valid is not None and self.assigner.assignment is None:
             raise ValueError(
@@ -138,5 +141,7 @@ class QueryGroup(Group):
 
     @property
     def layout(self) -> tuple[int, int]:
-        """The number of blocks, and of the queries of each."""
-        return self.blocks, self.queries.content.shape[1] // self.blocks
+        """How many parts of the queries do not see each other, and how many queries each has."""
+        queries = self.queries.content.shape[1]
+        parts = queries if self.alone else self.blocks
+        return parts, queries // max(1, parts)

@@ -49,6 +49,13 @@ def test_it_is_attention_under_a_mask(groups: Sequence[Span]) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
+def test_dropout_takes_the_only_key_of_a_head_whole() -> None:
+    value = torch.ones(2, 50, 3, 4)
+    found = attend_within_groups(value, value, value, Layout([Span(50, 1)]), dropout=0.25)
+    assert torch.equal(found, found[..., :1].expand_as(found))
+    assert found.unique().tolist() == pytest.approx([0, 4 / 3])
+
+
 def test_a_bias_is_added_to_the_scores_of_its_group_in_all_heads() -> None:
     attention = SelfAttention(dim=12, num_heads=3)
     x, position = torch.randn(2, 2, 9, 12)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hdetr_d2.schemes import HybridBranch
-from hdetr_d2.structures import Step
+from hdetr_d2.structures import Match, QueryGroup, Step
 
 NODE = {
     "_target_": "hdetr_d2.schemes.HybridBranch",
@@ -46,6 +46,34 @@ def test_the_proposals_behind_the_main_ones_are_taken(tiny_model, make_batch, tr
     # A new model moves no box.
     first = groups["one2many"].output.predictions.boxes[0]
     assert (first - boxes.boxes[0].gather(1, best)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("recipe", ["deformable_detr_two_stage.py", "detr.py"])
+def test_queries_alone_do_not_know_of_each_other(tiny_model, make_batch, recipe):
+    model = tiny_model(f"common/models/{recipe}", encoder__sizes__dropout=0.0)
+    memory = model.encode([item["image"] for item in make_batch([1, 2])]).memory
+    queries = model.query_selection(memory).main
+    changed = queries.map(lambda part: torch.cat([part[:, :1] + 0.1, part[:, 1:]], 1))
+
+    def states(queries, alone):
+        assigner = Match((2,) * model.decoder.num_layers)
+        group = QueryGroup(name="branch", queries=queries, assigner=assigner, alone=alone)
+        (predictions,) = model.decoder([group], memory)
+        return predictions.states
+
+    moved = [
+        (states(queries, alone) - states(changed, alone)).abs().amax((0, 2)) > 1e-6
+        for alone in (True, False)
+    ]
+    assert moved[0].tolist() == [True] + [False] * (len(moved[0]) - 1)
+    assert moved[1].all()
+
+
+def test_a_branch_of_queries_alone(tiny_model, make_batch, train_step):
+    _, groups = train_step(tiny_model(schemes=[{**NODE, "alone": True}]), make_batch([3, 1]))
+    branch = groups["one2many"]
+    assert branch.output.group.alone and branch.output.group.layout == (20, 1)
+    assert (branch.assignment >= 0).sum(-1).tolist() == [[18, 6]] * 3
 
 
 def test_it_learns_on_a_decoder_without_references(tiny_model, make_batch):

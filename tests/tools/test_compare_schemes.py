@@ -8,10 +8,11 @@ from types import ModuleType
 
 import pytest
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from hdetr_d2.engine.config import load_config, save_config
+from hdetr_d2.errors import UserError
 
 SMALL = ["train.max_iter=5", "train.log_period=1", "dataloader.train.num_workers=0"]
 SMALL += ["dataloader.test.num_workers=0", "train.device=cpu"]
@@ -52,7 +53,7 @@ def test_conditions_are_options_of_the_config(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cfg = load_config(script.CONFIG)
-    cfg.conditions = dict(short=["train.epochs=2"], long=["train.epochs=9"])
+    cfg.conditions = {"short": {"train.epochs": 2}, "long": {"train.epochs": 9}}
     save_config(cfg, tmp_path / "conditions.yaml")
     runs = []
 
@@ -77,6 +78,15 @@ def test_conditions_are_options_of_the_config(
     assert cells[3] == ["long", "hybrid_layer", "90.0"]
     for picture in ("conditions.png", "short/ap.png", "long/ap.png"):
         assert Image.open(tmp_path / picture).format == "PNG"
+
+
+def test_a_condition_replaces_whole_nodes(script: ModuleType) -> None:
+    cfg = OmegaConf.create({"backbone": {"name": "a", "frozen": 2}, "epochs": 3})
+    script.replace(cfg, OmegaConf.create({"backbone": {"name": "b"}, "epochs": 9}))
+    assert cfg == {"backbone": {"name": "b"}, "epochs": 9}
+    for absent in ("epoch", "backbone.frozen", "neck.name"):
+        with pytest.raises(UserError, match=f"replaces {absent}, which the config does not have"):
+            script.replace(cfg, OmegaConf.create({absent: 1}))
 
 
 def test_runs_at_once_share_the_cores(

@@ -1,0 +1,97 @@
+"""All training schemes side by side, under conditions that their gain may depend on, for a CPU.
+docs/WHICH_SCHEME.md tells what came out.
+
+Paper:     H-DETR, https://arxiv.org/abs/2207.13080, and those of the other schemes
+Command:   python tools/compare_schemes.py output/which_scheme --at-once 2
+           --config-file configs/combined/which_scheme_shapes.py
+Published: none
+
+All detect with the same 40 queries, whatever they add to the training. Of the further queries a
+target takes 4, where a scheme has them.
+"""
+
+from copy import deepcopy
+
+from detectron2.config import LazyCall as L
+
+from hdetr_d2.modeling import DeformableEncoder, LearnedQueries
+
+from ...projects.co_detr.configs.common.collaborators import co_heads as _two_heads
+from ...projects.route_detr.configs.common.routing import paper as _routing
+from ..common.data.shapes import data, dataloader
+from ..common.models.small import model
+from ..common.runs.small import lr_multiplier, optimizer, train
+from ..common.schemes import (
+    contrastive_denoising,
+    denoising,
+    group_detr,
+    hybrid_branch,
+    hybrid_branch_alone,
+    hybrid_epoch,
+    hybrid_layer,
+    one_to_one,
+)
+
+# Strides 8, 16 and 32: 336 places for proposals.
+model.backbone.out_features = ["res3", "res4"]
+model.neck.update(in_shapes=[40, 112], num_levels=3, out_channels=64)
+model.encoder = L(DeformableEncoder)(
+    sizes=model.encoder.sizes, num_layers=1, position=model.encoder.position
+)
+model.decoder.num_layers = 3
+model.query_selection.num_queries = 40
+
+data.generate.update(root="datasets/shapes_few", max_objects=2)
+dataloader.train.update(total_batch_size=4, num_workers=1)
+optimizer.lr = 1.5e-3
+train.update(output_dir="output/which_scheme", epochs=4)
+
+hybrid_branch.update(num_queries=120, repeats=4)
+hybrid_branch_alone.update(num_queries=120, repeats=4)
+hybrid_epoch.repeats = 4
+hybrid_layer.update(repeats=4, num_layers=2)
+group_detr.groups = 4
+contrastive_denoising.max_queries = 40
+_routing.weight.update(after=0.5, over=1.5)
+_two_heads.update(strides=[8, 16, 32], max_queries=40)
+_two_heads.collaborators.atss.head.update(num_levels=4, weight=6.0)
+_two_heads.collaborators.faster_rcnn.head.weight = 6.0
+_two_heads.collaborators.faster_rcnn.head.roi_head.update(hidden_dim=128, num_samples=64)
+_two_heads.collaborators.faster_rcnn.head.rpn.train.update(per_level=200, most=100)
+_two_heads.collaborators.faster_rcnn.head.rpn.test.most = 100
+_one_head = deepcopy(_two_heads)
+del _one_head.collaborators.faster_rcnn
+
+contenders = dict(
+    one_to_one=[one_to_one],
+    hybrid_branch=[hybrid_branch],
+    hybrid_branch_alone=[hybrid_branch_alone],
+    hybrid_epoch=[hybrid_epoch],
+    hybrid_layer=[hybrid_layer],
+    group=[group_detr],
+    denoising=[denoising],
+    contrastive_denoising=[contrastive_denoising],
+    routed=[_routing],
+    atss=[_one_head],
+    atss_faster_rcnn=[_two_heads],
+    branch_and_atss=[hybrid_branch, _one_head],
+)
+
+conditions = dict(
+    two_objects={},
+    eight_objects={"data.generate.root": "datasets/shapes", "data.generate.max_objects": 8},
+    half_as_long={"train.epochs": 2},
+    twice_as_long={"train.epochs": 8},
+    random_weights={
+        "model.backbone.name": "resnet10t",
+        "model.backbone.pretrained": False,
+        "model.backbone.frozen": 0,
+        "model.backbone.norm": "gn",
+        "model.neck.in_shapes": [128, 256],
+    },
+    learned_places={
+        "model.query_selection": L(LearnedQueries)(num_queries=40, dim=64),
+        "model.decoder.heads.size_bias": -2.0,
+    },
+    many_queries={"model.query_selection.num_queries": 160},
+)
