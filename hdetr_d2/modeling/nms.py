@@ -3,15 +3,13 @@
 import torch
 from torch import Tensor
 
-from hdetr_d2.modeling.picks import Picked
-from hdetr_d2.modeling.soft_nms import suppress
-
-SMALLEST = torch.finfo(torch.float32).tiny
+from hdetr_d2.modeling.picks import BestPairs, Picked
+from hdetr_d2.modeling.soft_nms import overlaps
 
 
 class NMSPairs:
     """The best pairs of a query and a class, but for those that overlap a better one of their
-    class, best first; as many pairs take part as there are queries. The host waits for nothing.
+    class, best first; as many pairs take part as there are queries. The host waits for no device.
 
     Args:
         iou_threshold: boxes that overlap by more than that are of one object.
@@ -22,7 +20,32 @@ class NMSPairs:
 
     def __call__(self, scores: Tensor, boxes: Tensor, num_select: int) -> Picked:
         """Rows behind the last detection of an image have the score -inf."""
-        return suppress(scores, boxes, num_select, self._lower, SMALLEST)
+        pairs = BestPairs()(scores, boxes, scores.shape[1])
+        iou, same = overlaps(pairs, boxes)
+        taken = keep_best(same & (iou > self.iou_threshold))
+        left = pairs.scores.masked_fill(~taken, -torch.inf)
+        best, order = left.sort(dim=1, descending=True, stable=True)
+        best, order = best[:, :num_select], order[:, :num_select]
+        return Picked(best, pairs.labels.gather(1, order), pairs.queries.gather(1, order))
 
-    def _lower(self, iou: Tensor, same: Tensor) -> Tensor:
-        return torch.where(same & (iou > self.iou_threshold), 0.0, 1.0)
+
+def keep_best(same_object: Tensor) -> Tensor:
+    """Which stay of things that are in order, the best first: those that are not of one object with
+    a better one that stays.
+
+    Args:
+        same_object: `Tensor[B, N, N]` bool, symmetric.
+
+    Returns:
+        `Tensor[B, N]` bool.
+    """
+    hides = same_object.triu(1).float()
+    stays = hides.new_ones(hides.shape[:2])
+    # A round puts right at least the first that is wrong; a host that would not wait sees early
+    # that nothing is.
+    may_look = same_object.device.type == "cpu" and not torch.compiler.is_compiling()
+    for _ in range(1, hides.shape[1]):
+        before, stays = stays, (torch.einsum("bn,bnm->bm", stays, hides) == 0).float()
+        if may_look and torch.equal(before, stays):
+            break
+    return stays.bool()

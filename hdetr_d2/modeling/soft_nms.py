@@ -47,17 +47,24 @@ def suppress(
         min_score: pairs whose score falls below it are no detections.
     """
     pairs = BestPairs()(scores, boxes, scores.shape[1])
-    places = pairs.queries[..., None].expand(-1, -1, 4)
-    corners = box_cxcywh_to_xyxy(boxes).clamp(0, 1).gather(1, places)
-    corners = corners.mT.contiguous().mT  # each coordinate in one piece: much faster on a CPU
-    iou = box_iou(corners[:, :, None], corners[:, None])
-    factors = lower(iou, pairs.labels[:, :, None] == pairs.labels[:, None])
+    factors = lower(*overlaps(pairs, boxes))
 
     def factors_of(place: Tensor) -> Tensor:
         return factors.gather(1, place[..., None].expand_as(factors[:, :1]))[:, 0]
 
     best, order = soft_nms(pairs.scores, factors_of, min_score, num_select)
     return Picked(best, pairs.labels.gather(1, order), pairs.queries.gather(1, order))
+
+
+def overlaps(pairs: Picked, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """The IoU of pairs, and whether they are of one class, `Tensor[B, N, N]` both; `boxes` are
+    those of the queries.
+    """
+    places = pairs.queries[..., None].expand(-1, -1, 4)
+    corners = box_cxcywh_to_xyxy(boxes).clamp(0, 1).gather(1, places)
+    corners = corners.mT.contiguous().mT  # each coordinate in one piece: much faster on a CPU
+    iou = box_iou(corners[:, :, None], corners[:, None])
+    return iou, pairs.labels[:, :, None] == pairs.labels[:, None]
 
 
 def lowering(iou: Tensor, same: Tensor, threshold: float) -> Tensor:
