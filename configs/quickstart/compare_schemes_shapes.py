@@ -15,7 +15,7 @@ from ..common.models.small import model
 from ..common.runs.small import lr_multiplier, optimizer, train
 from ..common.schemes import hybrid_branch, hybrid_epoch, hybrid_layer, one_to_one
 
-model.decoder.num_layers = 3
+model.encoder.num_layers = 1
 model.query_selection.num_queries = 100
 
 hybrid_branch.update(num_queries=200, repeats=2)
