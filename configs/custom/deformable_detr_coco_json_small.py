@@ -10,6 +10,7 @@ Smoke run: add train.max_iter=20
 """
 
 from ..common.backbones import resnet10_from_scratch
+from ..common.schemes import one_to_one
 from .deformable_detr_coco_json_offline import (
     data,
     dataloader,
@@ -20,4 +21,6 @@ from .deformable_detr_coco_json_offline import (
 )
 
 model.merge_with(resnet10_from_scratch)
+model.schemes = [one_to_one]  # from random weights a branch pays late
+optimizer.lr = 5e-4
 optimizer.params.rules = []  # nothing is pretrained, so everything learns at one rate

@@ -37,8 +37,10 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[torch.nn.
 def test_a_trained_model_has_the_published_weights(small: torch.nn.Module) -> None:
     model = model_zoo.get(SMALL, device="cpu")
     assert model.training
-    for name, value in small.state_dict().items():
-        torch.testing.assert_close(model.state_dict()[name], value, rtol=0, atol=0)
+    published = [name for name in small.state_dict() if not name.startswith("scheme_slots.")]
+    for name in published:  # what is for training only begins anew
+        found, expected = (each.state_dict()[name] for each in (model, small))
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_an_untrained_model_starts_as_its_recipe_says(small: torch.nn.Module) -> None:

@@ -254,7 +254,7 @@ def test_objects_are_measured_after_the_resize_of_a_recipe(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.new("RGB", (2400, 120)).save(root / "train" / "wide.png")
-    box = {"image_id": 90, "category_id": 1, "bbox": [9, 9, 6, 6], "area": 36, "iscrowd": 0}
+    box = {"image_id": 90, "category_id": 1, "bbox": [9, 9, 5, 5], "area": 25, "iscrowd": 0}
     edit(
         root,
         images=[{"id": 90, "file_name": "wide.png", "width": 2400, "height": 120}],
@@ -262,8 +262,8 @@ def test_objects_are_measured_after_the_resize_of_a_recipe(
     )
     assert run(root, "--config", "custom/deformable_detr_coco_json_small.py") == 0
     output = capsys.readouterr().out
-    assert "2400 x 120 becomes 320 x 16" in output
-    assert "at least 20 and a longer one of at least 400 pixels" in output
+    assert "2400 x 120 becomes 400 x 20" in output
+    assert "at least 24 and a longer one of at least 480 pixels" in output
     assert "after the resize" in output
     assert run(root, "--config", "none/such.py") == 2
 
