@@ -7,6 +7,10 @@ Minutes:   about 8 on two CPU cores
 Published: none; docs/QUICKSTART.md tells what to expect
 """
 
+from detectron2.config import LazyCall as L
+
+from hdetr_d2.modeling import NMSPairs
+
 from ..common.data.shapes import data, dataloader
 from ..common.models.small import model
 from ..common.runs.small import lr_multiplier, optimizer, train
@@ -15,6 +19,7 @@ from ..common.schemes import hybrid_branch
 model.query_selection.num_queries = 40
 hybrid_branch.update(num_queries=60, repeats=4)
 model.schemes = [hybrid_branch]
+model.postprocessing.pick = L(NMSPairs)(iou_threshold=0.7)  # the last doubles would need more steps
 
 dataloader.train.update(total_batch_size=4, num_workers=1)  # many small steps: time is short
 train.update(output_dir="output/quickstart", eval_period_epochs=2)

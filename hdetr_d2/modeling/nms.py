@@ -9,7 +9,8 @@ from hdetr_d2.modeling.soft_nms import overlaps
 
 class NMSPairs:
     """The best pairs of a query and a class, but for those that overlap a better one of their
-    class, best first; as many pairs take part as there are queries. The host waits for no device.
+    class, best first. As many pairs take part as there are queries, or as are wanted if these are
+    more. The host waits for no device.
 
     Args:
         iou_threshold: boxes that overlap by more than that are of one object.
@@ -20,7 +21,7 @@ class NMSPairs:
 
     def __call__(self, scores: Tensor, boxes: Tensor, num_select: int) -> Picked:
         """Rows behind the last detection of an image have the score -inf."""
-        pairs = BestPairs()(scores, boxes, scores.shape[1])
+        pairs = BestPairs()(scores, boxes, max(scores.shape[1], num_select))
         iou, same = overlaps(pairs, boxes)
         taken = keep_best(same & (iou > self.iou_threshold))
         left = pairs.scores.masked_fill(~taken, -torch.inf)

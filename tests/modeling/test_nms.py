@@ -14,7 +14,7 @@ def test_a_double_goes_and_another_class_stays():
     for threshold, queries in ((0.61, [0, 1, 2]), (0.59, [0, 2])):
         pick = NMSPairs(iou_threshold=threshold)
         (found,) = PostProcessing(pick=pick).detections(scores, boxes, [(10, 10)])
-        assert found.pred_queries.tolist() == queries
+        assert found[found.scores > 0].pred_queries.tolist() == queries
 
 
 def test_a_box_that_is_gone_hides_none():
@@ -40,6 +40,12 @@ def test_against_torchvision(threshold: float):
         assert found.labels[image, :count].tolist() == pairs.labels[image, kept].tolist()
         torch.testing.assert_close(found.scores[image, :count], pairs.scores[image, kept])
         assert found.scores[image, count:].isneginf().all()
+
+
+def test_a_query_may_be_found_with_several_classes():
+    scores, boxes = torch.tensor([[[0.9, 0.8, 0.7]]]), torch.rand(1, 1, 4)
+    for wanted, labels in ((2, [0, 1]), (5, [0, 1, 2])):
+        assert NMSPairs()(scores, boxes, wanted).labels.tolist() == [labels]
 
 
 def test_nothing_to_take():
