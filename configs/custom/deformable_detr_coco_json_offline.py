@@ -13,6 +13,7 @@ from detectron2.config import LazyCall as L
 from torchvision.transforms import v2
 
 from hdetr_d2.data import RandomShortSide
+from hdetr_d2.modeling import NMSPairs
 
 from ..common.data.coco_json import data, dataloader
 from ..common.models.small import model
@@ -22,6 +23,7 @@ from ..common.schemes import hybrid_branch
 model.query_selection.num_queries = 100
 hybrid_branch.update(num_queries=150, repeats=4)
 model.schemes = [hybrid_branch]
+model.postprocessing.pick = L(NMSPairs)(iou_threshold=0.7)  # the last doubles would need more steps
 
 dataloader.train.mapper.augmentations = [
     L(v2.RandomHorizontalFlip)(p=0.5),
