@@ -10,13 +10,11 @@ All detect with the same 40 queries, whatever they add to the training. Of the f
 target takes 4, where a scheme has them.
 """
 
-from copy import deepcopy
-
 from detectron2.config import LazyCall as L
 
 from hdetr_d2.modeling import DeformableEncoder, LearnedQueries
 
-from ...projects.co_detr.configs.common.collaborators import co_heads as _two_heads
+from ...projects.co_detr.configs.common.small_collaborators import one_head, two_heads
 from ...projects.route_detr.configs.common.routing import paper as _routing
 from ..common.data.shapes import data, dataloader
 from ..common.models.small import model
@@ -51,14 +49,9 @@ hybrid_layer.update(repeats=4, num_layers=2)
 group_detr.groups = 4
 contrastive_denoising.max_queries = 40
 _routing.weight.update(after=0.5, over=1.5)
-_two_heads.update(strides=[8, 16, 32], max_queries=40)
-_two_heads.collaborators.atss.head.update(num_levels=4, weight=6.0)
-_two_heads.collaborators.faster_rcnn.head.weight = 6.0
-_two_heads.collaborators.faster_rcnn.head.roi_head.update(hidden_dim=128, num_samples=64)
-_two_heads.collaborators.faster_rcnn.head.rpn.train.update(per_level=200, most=100)
-_two_heads.collaborators.faster_rcnn.head.rpn.test.most = 100
-_one_head = deepcopy(_two_heads)
-del _one_head.collaborators.faster_rcnn
+for heads in (one_head, two_heads):
+    heads.update(strides=[8, 16, 32], max_queries=40)
+    heads.collaborators.atss.head.num_levels = 4
 
 contenders = dict(
     one_to_one=[one_to_one],
@@ -70,9 +63,9 @@ contenders = dict(
     denoising=[denoising],
     contrastive_denoising=[contrastive_denoising],
     routed=[_routing],
-    atss=[_one_head],
-    atss_faster_rcnn=[_two_heads],
-    branch_and_atss=[hybrid_branch, _one_head],
+    atss=[one_head],
+    atss_faster_rcnn=[two_heads],
+    branch_and_atss=[hybrid_branch, one_head],
 )
 
 conditions = dict(

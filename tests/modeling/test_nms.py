@@ -26,8 +26,22 @@ def test_a_box_that_is_gone_hides_none():
     assert found.scores[0].isneginf().tolist() == [False, False, False, True, True]
 
 
+@pytest.fixture(params=[True, False], ids=["looks", "waits for nothing"])
+def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that sees when nothing changes any more, and one that may not look, as of a GPU."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: not request.param)
+
+
+@pytest.mark.parametrize("wanted", [1, 3, 20])
+def test_a_long_chain_is_followed_as_far_as_is_wanted(host: None, wanted: int):
+    boxes = torch.tensor([[[0.02 * i, 0.5, 0.08, 0.4] for i in range(50)]])
+    scores = torch.linspace(0.9, 0.1, 50)[None, :, None]
+    found = NMSPairs(iou_threshold=0.5)(scores, boxes, wanted)
+    assert found.queries[0].tolist() == [2 * i for i in range(wanted)]
+
+
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.7])
-def test_against_torchvision(threshold: float):
+def test_against_torchvision(host: None, threshold: float):
     boxes = torch.cat([0.4 + 0.2 * torch.rand(3, 40, 2), 0.2 + 0.2 * torch.rand(3, 40, 2)], -1)
     scores = torch.rand(3, 40, 2)
     found = NMSPairs(iou_threshold=threshold)(scores, boxes, 15)

@@ -14,12 +14,7 @@ from ....configs.quickstart.deformable_detr_shapes import (
     optimizer,
     train,
 )
-from .common.collaborators import co_heads as _co_heads
+from .common.small_collaborators import one_head
 
-# Maps from stride 4 on, two decoder layers.
-_co_heads.strides = [4, 8, 16, 32]
-_co_heads.max_queries = 100
-_co_heads.collaborators.atss.head.weight = 4.0
-del _co_heads.collaborators.faster_rcnn
-model.schemes = [_co_heads]
+model.schemes = [one_head]
 train.output_dir = "output/quickstart_co"

@@ -7,8 +7,6 @@ Command:   python tools/compare_schemes.py output/compare_heads
 Published: none
 """
 
-from copy import deepcopy
-
 from ....configs.quickstart.compare_schemes_shapes import (
     contenders,
     data,
@@ -18,17 +16,7 @@ from ....configs.quickstart.compare_schemes_shapes import (
     optimizer,
     train,
 )
-from .common.collaborators import co_heads as _two
+from .common.small_collaborators import one_head, two_heads
 
-# Maps from stride 4 on, three decoder layers; and a smaller second stage, for its time.
-_two.strides = [4, 8, 16, 32]
-_two.max_queries = 100
-_two.collaborators.atss.head.weight = 6.0
-_two.collaborators.faster_rcnn.head.weight = 6.0
-_two.collaborators.faster_rcnn.head.roi_head.update(hidden_dim=128, num_samples=64)
-_two.collaborators.faster_rcnn.head.rpn.train.update(per_level=200, most=100)
-_two.collaborators.faster_rcnn.head.rpn.test.most = 100
-_one = deepcopy(_two)
-del _one.collaborators.faster_rcnn
-contenders.update(atss=[_one], atss_faster_rcnn=[_two])
+contenders.update(atss=[one_head], atss_faster_rcnn=[two_heads])
 train.output_dir = "output/compare_heads"
