@@ -12,6 +12,8 @@ from hdetr_d2.ops import (
     SoftmaxCost,
     batched_assignment,
     batched_assignment_reference,
+    dropout,
+    dropout_reference,
     extension,
     matching_cost,
     matching_cost_reference,
@@ -135,6 +137,15 @@ def check_focal_loss(device: torch.device) -> Check:
     return Check(f"sigmoid_focal_loss on {device}", worst <= TOLERANCES[torch.float32], detail)
 
 
+def check_dropout(device: torch.device) -> Check:
+    """The kernel drops what its twin does."""
+    x, seeds = torch.linspace(-1, 1, 5001, dtype=torch.float64), torch.tensor([5])
+    wanted = dropout_reference(x, 0.1, seeds)
+    error = _error(dropout(x.float().to(device), 0.1, seeds.to(device)), wanted)
+    detail = f"5,001 numbers, error {error:.1e}"
+    return Check(f"dropout on {device}", error <= TOLERANCES[torch.float32], detail)
+
+
 def check_assignment(device: torch.device) -> Check:
     """As many pairs as the twin makes, as cheap; with a capacity, and with forbidden pairs."""
     rng = torch.Generator().manual_seed(0)
@@ -171,6 +182,7 @@ def check_device(device: torch.device) -> Iterator[Check]:
     yield _guarded(f"ms_deform_attn on {device}", check_determinism, device)
     yield _guarded(f"matching_cost on {device}", check_matching_cost, device)
     yield _guarded(f"sigmoid_focal_loss on {device}", check_focal_loss, device)
+    yield _guarded(f"dropout on {device}", check_dropout, device)
     yield _guarded(f"batched_assignment on {device}", check_assignment, device)
 
 

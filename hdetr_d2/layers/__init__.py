@@ -4,6 +4,7 @@ from hdetr_d2.layers.attention import DenseAttention
 from hdetr_d2.layers.attention_maps import AttentionMaps
 from hdetr_d2.layers.boxes import inverse_sigmoid
 from hdetr_d2.layers.deformable_attention import DeformableAttention
+from hdetr_d2.layers.dropout import Dropout
 from hdetr_d2.layers.feed_forward import FeedForward
 from hdetr_d2.layers.mlp import MLP
 from hdetr_d2.layers.position import (
@@ -20,6 +21,7 @@ __all__ = [
     "AttentionMaps",
     "DeformableAttention",
     "DenseAttention",
+    "Dropout",
     "FeedForward",
     "Layout",
     "LearnedPositionEncoding",

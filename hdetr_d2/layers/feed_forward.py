@@ -28,4 +28,5 @@ class FeedForward(nn.Module):
         return self.residual(x, self.norm, self._branch)
 
     def _branch(self, x: Tensor) -> Tensor:
-        return self.linear2(self.residual.dropout(F.relu(self.linear1(x), inplace=True)))
+        # In this order one tensor is kept for the backward, in the other one two: equal numbers.
+        return self.linear2(F.relu(self.residual.dropout(self.linear1(x)), inplace=True))

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from hdetr_d2.layers.dropout import Dropout
+
 
 class PostNorm(nn.Module):
     """The norm is of the sum.
@@ -14,7 +16,7 @@ class PostNorm(nn.Module):
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, norm: nn.Module, branch: Callable[[Tensor], Tensor]) -> Tensor:
         """`Tensor[..., C]` to the same."""

@@ -1,5 +1,7 @@
 """Multi-head self-attention, only among queries that may see each other."""
 
+from hdetr_d2 import ops
+
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -43,7 +45,7 @@ class Span(NamedTuple):
     ) -> Tensor:
         """Attention of a group that sees itself alone: its blocks are folded into the batch."""
         if self.size == 1 and added is None:  # all the weight is on the only key
-            return value * F.dropout(torch.ones_like(value[..., :1]), dropout)
+            return value * ops.dropout(torch.ones_like(value[..., :1]), dropout)
         blocks = (self.blocks, self.size)
         q, k, v = (x.unflatten(1, blocks).flatten(0, 1) for x in (query, key, value))
         mask = None if added is None else added[:, None].to(query.dtype)  # the same for all heads

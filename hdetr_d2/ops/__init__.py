@@ -10,6 +10,8 @@ from hdetr_d2.ops.boxes import (
     pairwise_generalized_box_iou,
 )
 from hdetr_d2.ops.costs import ClassCost, CostWeights, FocalCost, SoftmaxCost
+from hdetr_d2.ops.dropout import dropout
+from hdetr_d2.ops.dropout_reference import dropout_reference
 from hdetr_d2.ops.linear_sum_assignment import linear_sum_assignment
 from hdetr_d2.ops.matching_cost import matching_cost
 from hdetr_d2.ops.matching_cost_reference import matching_cost_reference
@@ -27,6 +29,8 @@ __all__ = [
     "batched_assignment_reference",
     "box_cxcywh_to_xyxy",
     "box_iou",
+    "dropout",
+    "dropout_reference",
     "generalized_box_iou",
     "linear_sum_assignment",
     "matching_cost",

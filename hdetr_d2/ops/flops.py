@@ -34,6 +34,7 @@ FLOP_HANDLES: dict[str, Callable[[Values, Values], int] | None] = {
     "hdetr_d2::batched_assignment": None,
     "hdetr_d2::matching_cost": None,
     "hdetr_d2::sigmoid_focal_loss": None,
+    "hdetr_d2::dropout": None,
 }
 """For `FlopCountAnalysis(...).set_op_handle(**FLOP_HANDLES)`: as there, a multiplication with the
 addition that follows it counts one. PyTorch's fused attention is here because fvcore lacks it."""

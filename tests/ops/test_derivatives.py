@@ -69,6 +69,20 @@ def focal_case(dtype: torch.dtype) -> Callable[[Callable], Case]:
     return make
 
 
+def dropout_case(dtype: torch.dtype) -> Callable[[Callable], Case]:
+    """With a seed: without one PyTorch's modes of randomness decide."""
+    seeds = torch.tensor([5])
+
+    def make(function: Callable) -> Case:
+        return Case(
+            lambda tensor: function(tensor, 0.4, seeds),
+            lambda tensor: ops.dropout_reference(tensor, 0.4, seeds),
+            torch.randn(3, 4, dtype=dtype),
+        )
+
+    return make
+
+
 def box_case(*others: Tensor) -> Callable[[Callable], Case]:
     def make(function: Callable) -> Case:
         exact = [other.double() for other in others]
@@ -95,6 +109,8 @@ OTHER_BOXES = torch.tensor([[0.2, 0.1, 0.7, 0.7], [0.0, 0.4, 0.6, 1.0]])
 CASES: dict[str, dict[str, Callable[[Callable], Case]]] = {
     "box_cxcywh_to_xyxy": {"": box_case()},
     "box_iou": {"": box_case(OTHER_BOXES)},
+    "dropout": {str(d): dropout_case(d) for d in (torch.float32, torch.float64)},
+    "dropout_reference": {"": dropout_case(torch.float64)},
     "generalized_box_iou": {"": box_case(OTHER_BOXES)},
     "pairwise_generalized_box_iou": {"": box_case(OTHER_BOXES)},
     "matching_cost": {"": cost_case},

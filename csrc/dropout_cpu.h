@@ -1,0 +1,26 @@
+// Dropout on the CPU: a kernel on raw pointers, cut into tasks that are some chunks of random bits
+// each.
+#pragma once
+
+#include <cstdint>
+
+#include "number.h"
+
+namespace hdetr {
+
+// Elements of one seed; both arrays are contiguous, and not of doubles.
+struct DropoutArguments {
+  int64_t size;
+  uint64_t seed;
+  uint32_t dropped;  // an element whose bits are below is dropped
+  float scale;       // of what is kept
+  ConstArray from;
+  Array to;
+};
+
+int64_t count_tasks(const DropoutArguments& arguments);
+
+// Tasks [first, last).
+void drop(const DropoutArguments& arguments, int64_t first, int64_t last);
+
+}  // namespace hdetr

@@ -1,0 +1,20 @@
+"""Dropout as a module."""
+
+from hdetr_d2 import ops
+
+from torch import Tensor, nn
+
+
+class Dropout(nn.Dropout):
+    """PyTorch's module over `hdetr_d2.ops.dropout`, which is many times as fast on a CPU.
+
+    Args:
+        p: at least 0 and below 1.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__(p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`Tensor[...]` to the same; in evaluation it is returned as it is."""
+        return ops.dropout(x, self.p) if self.training and self.p else x

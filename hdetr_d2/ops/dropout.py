@@ -1,0 +1,80 @@
+"""Dropout (https://arxiv.org/abs/1207.0580) that costs a CPU no more than a copy."""
+
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hdetr_d2.ops.dropout_reference import dropout_reference
+from hdetr_d2.ops.dropout_rules import register
+from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
+
+_KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+_MOST_SEED = 2**63 - 1
+
+if is_defined("dropout"):
+    _RULES = register()
+
+
+def dropout(x: Tensor, p: float, seeds: Tensor | None = None) -> Tensor:
+    """Every element is 0 with the probability `p`, else itself divided by 1 - p.
+
+    On the CPU a compiled kernel draws from a counter, on all threads, and keeps nothing for the
+    backward but the seed; PyTorch's own, which answers on other devices and without the kernel,
+    draws one number after the other and keeps them. Whether an element is dropped depends on the
+    seed and its place alone, not on the number of threads or the processor.
+
+    Args:
+        x: `Tensor[...]`.
+        p: at least 0 and below 1; a multiple of 2^-32 is taken.
+        seeds: `Tensor[N]` int64, one for each of N equal parts of x, one part after the other; None
+            draws one for all from PyTorch's default generator.
+
+    Returns:
+        `Tensor[...]` of the dtype of x.
+
+    Raises:
+        ValueError: p out of its range, seeds that do not fit.
+        TypeError: x that is not floating, seeds that are not int64.
+    """
+    _check(x, p, seeds)
+    if x.device.type == "cpu" and _use_kernels(x.device, x.dtype):
+        if seeds is None:
+            seeds = torch.randint(_MOST_SEED, (1,), device=x.device)
+        return torch.ops.hdetr_d2.dropout(x, seeds, p)
+    return F.dropout(x, p) if seeds is None else dropout_reference(x, p, seeds)
+
+
+@torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
+def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
+    reason = why_no_kernels(device, dtype)
+    if reason:
+        warn_of_fallback("dropout", "in PyTorch's own operations, slower", reason)
+    return not reason
+
+
+@functools.cache
+def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
+    """One sentence on why the kernel does not take such numbers; empty if it does."""
+    if dtype not in _KERNEL_DTYPES:
+        return f"The kernels do not take numbers of {dtype}."
+    return why_no_kernel("dropout", device)
+
+
+def _check(x: Tensor, p: float, seeds: Tensor | None) -> None:
+    if not x.is_floating_point():
+        raise TypeError(f"x must be floating, not {x.dtype}.")
+    if not 0 <= p < 1:
+        raise ValueError(f"The p of dropout is at least 0 and below 1, not {p}.")
+    if seeds is None:
+        return
+    if seeds.dtype != torch.int64:
+        raise TypeError(f"seeds must be int64, not {seeds.dtype}.")
+    if seeds.device != x.device:
+        raise ValueError(f"seeds is on {seeds.device}, but x on {x.device}.")
+    if seeds.dim() != 1 or not len(seeds) or x.numel() % len(seeds):
+        raise ValueError(
+            f"dropout takes seeds [N] for N equal parts of x, not {tuple(seeds.shape)} for "
+            f"{x.numel()} elements."
+        )
