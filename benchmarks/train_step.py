@@ -5,19 +5,21 @@ python benchmarks/train_step.py
 python benchmarks/train_step.py --official ../H-Deformable-DETR --write
 python benchmarks/train_step.py --device cuda --images 2 --size 800 1333 --write
 python benchmarks/train_step.py --one-by-one --recipes BASE RECIPE ...
+python benchmarks/train_step.py --against COMMIT --recipes RECIPE ...
 """
 
 import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)
 
 import argparse
-import resource
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import torch
+from against import Environment, add_against_option, again, built, serve, served
 from official import add_official_option, load_peer
 from report import (
     VERSUS_COLUMNS,
@@ -30,7 +32,8 @@ from report import (
     time_sides,
     versus,
 )
-from timing import Times, peak_bytes
+from timing import Side, Times
+from train_step_costs import Costs, measure_costs
 from train_step_official import ARGUMENTS, Official
 from train_step_sides import CLASSES, Batch, Step, draw_batch, one_by_one, ours
 
@@ -44,14 +47,15 @@ BRANCH = {"cuda": 1.07}  # a recipe over the first one, by device
 TOLERANCE = 1e-4  # relative, of the sum of the losses
 
 AGAINST_FIRST = ("recipe", "side", "ms", "ratio to the first", "required", "cold: ratio")
-AGAINST_FIRST += ("peak memory, MB", "memory: ratio")
+COSTS = ("recipe", "side", "peak memory, MB", "ratio to the first", "kept for the backward, MB")
+COSTS += ("ratio to ours", "operators of the forward", "of the backward")
 
-Sides = dict[tuple[str, str], Step]  # by recipe, and whose it is
+Key = tuple[str, str]  # a recipe, and whose it is
 
 
-def build_sides(options: argparse.Namespace, batch: Batch) -> Sides:
+def build_sides(options: argparse.Namespace, batch: Batch) -> dict[Key, Step]:
     """The steps of every recipe, whose sums of losses agree."""
-    sides: Sides = {}
+    sides: dict[Key, Step] = {}
     for recipe in options.recipes:
         own = sides[recipe, OURS] = ours(recipe, batch, options.device)
         if options.one_by_one:
@@ -78,72 +82,64 @@ def _total(step: Step) -> float:
     return step.total().item()
 
 
-def of_recipe(times: Mapping[tuple[str, str], Times], recipe: str) -> dict[str, Times]:
+def of_recipe(times: Mapping[Key, Times], recipe: str) -> dict[str, Times]:
     return {whose: found for (name, whose), found in times.items() if name == recipe}
 
 
-def against_official(
-    times: Mapping[tuple[str, str], Times], options: argparse.Namespace
-) -> list[list[str]]:
-    """A row for each recipe that they have, too."""
-    asked = f"at least {REQUIRED[options.device]:g}"
+def against_ours(times: Mapping[Key, Times], options: argparse.Namespace) -> list[list[str]]:
+    """A row for each other side of a recipe."""
+    asked = {OFFICIAL: f"at least {REQUIRED[options.device]:g}"}
     rows = []
     for recipe in options.recipes:
-        found = versus(of_recipe(times, recipe), OURS, lambda _: asked)
+        found = versus(of_recipe(times, recipe), OURS, lambda whose: asked.get(whose, ""))
         rows += [[Path(recipe).stem, *row] for row in found]
     return rows
 
 
-def against_first(
-    times: Mapping[tuple[str, str], Times], peaks: Mapping[tuple[str, str], float], device: str
-) -> list[list[str]]:
-    """What each step costs beside that of the first recipe on the same side."""
+def against_first(times: Mapping[Key, Times], device: str) -> list[list[str]]:
+    """What each step takes beside that of the first recipe on the same side."""
     first = next(iter(times))[0]
     asked = f"at most {BRANCH[device]:g}" if device in BRANCH else ""
     rows = []
     for (recipe, whose), found in times.items():
         base = first, whose
         ratio = found.warm / times[base].warm
-        memory = f"{peaks[recipe, whose]:.0f}", f"{peaks[recipe, whose] / peaks[base]:.2f}"
         must = asked if (recipe, whose) != base and whose == OURS else ""
         cold = f"{found.cold / times[base].cold:.2f}"
-        timed = milliseconds(found.warm), f"{ratio:.2f}", must, cold
-        rows.append([Path(recipe).stem, whose, *timed, *memory])
+        rows.append(
+            [Path(recipe).stem, whose, milliseconds(found.warm), f"{ratio:.2f}", must, cold]
+        )
     return rows
 
 
-def peak_mb(side: tuple[str, str], step: Step, options: argparse.Namespace) -> float:
-    """The memory of a step: on CUDA what it allocates at most, on the CPU the largest resident size
-    of a process that runs nothing else, model and optimizer included.
-    """
-    if options.device == "cuda":
-        return peak_bytes(step) / 2**20
-    command = [sys.executable, *sys.argv, "--peak-of", *side]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(run.stdout.splitlines()[-1])  # theirs prints more
+def compared_costs(costs: Mapping[Key, Costs]) -> list[list[str]]:
+    """A row for each side of each recipe."""
+    first = next(iter(costs))[0]
+    rows = []
+    for (recipe, whose), own in costs.items():
+        peak = own.peak_mb / costs[first, whose].peak_mb
+        kept = own.kept_mb / costs[recipe, OURS].kept_mb
+        numbers = f"{own.peak_mb:.0f}", f"{peak:.2f}", f"{own.kept_mb:.0f}", f"{kept:.2f}"
+        operators = str(own.forward), str(own.backward)
+        rows.append([Path(recipe).stem, whose, *numbers, *operators])
+    return rows
 
 
-def print_peak(options: argparse.Namespace, batch: Batch) -> None:
-    """Runs two steps of one side alone, and prints the largest resident size in MB."""
-    recipe, whose = options.peak_of
+def costs_alone(side: Key, environment: Environment | None) -> Costs:
+    """Those of a process that runs nothing else, in an environment of its own or in this one."""
+    recipe, whose = side
+    command = again("--costs-of", recipe, OURS if environment else whose)
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return Costs.from_json(run.stdout.splitlines()[-1])  # theirs prints more
+
+
+def step_alone(side: Sequence[str], options: argparse.Namespace, batch: Batch) -> Step:
+    """Of a recipe and a side of this process."""
+    recipe, whose = side
     if whose == OFFICIAL:
-        step = options.peer.step(recipe, batch)
-    else:
-        step = ours(recipe, batch, options.device)
-    if whose == ONE_BY_ONE:
-        step = one_by_one(step)
-    for _ in range(2):
-        step()
-    print(largest_resident_mb())
-
-
-def largest_resident_mb() -> float:
-    """Of this process. Linux's `ru_maxrss` counts what the parent had, too."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        (line,) = (row for row in status.read_text().splitlines() if row.startswith("VmHWM:"))
-        return int(line.split()[1]) / 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS
+        return options.peer.step(recipe, batch)
+    step = ours(recipe, batch, options.device)
+    return one_by_one(step) if whose == ONE_BY_ONE else step
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -156,7 +152,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--one-by-one", action="store_true", help="also with a decoder pass for each query group"
     )
-    parser.add_argument("--peak-of", nargs=2, metavar=("RECIPE", "SIDE"), help=argparse.SUPPRESS)
+    add_against_option(parser)
+    parser.add_argument("--costs-of", nargs=2, metavar=("RECIPE", "SIDE"), help=argparse.SUPPRESS)
     options = parse_run(parser, arguments)
     if options.smoke:
         options.recipes, options.size = SMOKE_RECIPES, (64, 64)
@@ -168,26 +165,51 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure the steps, print the tables, and write them where asked."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
-    images, (height, width) = options.images, options.size
-    batch = draw_batch(images, height, width, options.targets)
-    if options.peak_of:
-        print_peak(options, batch)
-        return
-    sides = build_sides(options, batch)
-    times = time_sides(sides, options)
-    peaks = {side: peak_mb(side, step, options) for side, step in sides.items()}
+    batch = draw_batch(options.images, *options.size, options.targets)
+    if options.costs_of:
+        step = step_alone(options.costs_of, options, batch)
+        print(measure_costs(step, options.device).to_json())
+    elif options.serve:
+        serve(step_alone(options.serve, options, batch))
+    else:
+        measure(options, batch)
+
+
+def measure(options: argparse.Namespace, batch: Batch) -> None:
+    with ExitStack() as stack:
+        other = stack.enter_context(built(options.against)) if options.against else None
+        sides: dict[Key, Side] = {}
+        for (recipe, whose), step in build_sides(options, batch).items():
+            sides[recipe, whose] = step
+            if other and whose == OURS:
+                command = again("--serve", recipe, OURS)
+                sides[recipe, options.against] = stack.enter_context(served(command, other))
+        times = time_sides(sides, options)
+        environments = {side: other if side[1] == options.against else None for side in sides}
+        costs = {side: costs_alone(side, where) for side, where in environments.items()}
+    publish("train_step", describe(options), tables(times, costs, options), options)
+
+
+def describe(options: argparse.Namespace) -> list[str]:
+    height, width = options.size
     lines = [
         *describe_run(options.device),
-        f"batch: {images} of {height}x{width}, {options.targets} targets each, {CLASSES} classes, "
-        "float32, random weights",
+        f"batch: {options.images} of {height}x{width}, {options.targets} targets each, {CLASSES} "
+        "classes, float32, random weights",
         f"ours: {why_no_kernel('ms_deform_attn', torch.device(options.device)) or 'compiled ops'}",
     ]
-    results = [table(AGAINST_FIRST, against_first(times, peaks, options.device))]
     if options.peer:
         lines.append(f"{OFFICIAL}: {options.peer.attention}; losses agree to {TOLERANCE:g}")
-        columns = ["recipe", *VERSUS_COLUMNS]
-        results.append(table(columns, against_official(times, options)))
-    publish("train_step", lines, results, options)
+    return lines
+
+
+def tables(
+    times: Mapping[Key, Times], costs: Mapping[Key, Costs], options: argparse.Namespace
+) -> list[str]:
+    found = [table(AGAINST_FIRST, against_first(times, options.device))]
+    if others := against_ours(times, options):
+        found.append(table(["recipe", *VERSUS_COLUMNS], others))
+    return [*found, table(COSTS, compared_costs(costs))]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,45 @@
+"""Deformable-DETR of Hugging Face's transformers, where it is installed."""
+
+import torch
+from timing import Side
+from torch import Tensor
+
+try:
+    import transformers
+except ImportError:
+    transformers = None
+TRANSFORMERS = f"transformers {transformers.__version__}" if transformers else "transformers"
+
+PIXEL_MEAN = torch.tensor([123.675, 116.28, 103.53])[:, None, None]
+PIXEL_STD = torch.tensor([58.395, 57.12, 57.375])[:, None, None]
+
+
+def transformers_side(
+    images: list[Tensor], classes: int, device: str, smoke: bool = False
+) -> Side | None:
+    """Two stages with refined boxes, with random weights; images of one size. None where
+    transformers is not installed.
+    """
+    if transformers is None:
+        return None
+    from transformers import DeformableDetrConfig, DeformableDetrForObjectDetection
+    from transformers.models.deformable_detr import DeformableDetrImageProcessor
+
+    layers = (
+        dict(encoder_layers=1, decoder_layers=1, num_queries=10, two_stage_num_proposals=10)
+        if smoke
+        else {}
+    )
+    config = DeformableDetrConfig(
+        two_stage=True, with_box_refine=True, num_labels=classes, **layers
+    )
+    model = DeformableDetrForObjectDetection(config).to(device).eval()
+    finish = DeformableDetrImageProcessor().post_process_object_detection
+    sizes = [tuple(image.shape[-2:]) for image in images]
+
+    def detect() -> None:
+        with torch.inference_mode():
+            pixels = torch.stack([(image - PIXEL_MEAN) / PIXEL_STD for image in images]).to(device)
+            finish(model(pixels), threshold=0.0, target_sizes=sizes, top_k=100)
+
+    return detect

@@ -1,0 +1,85 @@
+"""What a training step costs besides time."""
+
+import json
+import resource
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from timing import peak_bytes
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from train_step_sides import Step
+
+MB = 2**20
+
+
+@dataclass(frozen=True)
+class Costs:
+    """peak_mb: on CUDA what a step allocates at most, on the CPU the largest resident size of this
+    process, model and optimizer included. kept_mb: what the forward keeps for the backward, without
+    weights. forward, backward: operators that are dispatched.
+    """
+
+    peak_mb: float
+    kept_mb: float
+    forward: int
+    backward: int
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Costs":
+        return cls(**json.loads(text))
+
+
+def measure_costs(step: Step, device: str) -> Costs:
+    """Of a process that has run nothing else."""
+    kept = _kept_bytes(step)
+    step()
+    peak = peak_bytes(step) / MB if device == "cuda" else _largest_resident_mb()
+    with _Count() as operators:
+        total = step.total()
+        forward = operators.number
+        total.backward()
+    return Costs(peak, kept / MB, forward, operators.number - forward)
+
+
+def _kept_bytes(step: Step) -> int:
+    weights = {each.untyped_storage().data_ptr() for each in step.model.state_dict().values()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        total = step.total()
+    bytes_of_all = sum(size for place, size in kept.items() if place not in weights)
+    del total  # until here nothing that is kept was given back
+    return bytes_of_all
+
+
+class _Count(TorchDispatchMode):
+    """number: of operators that reached a device, or would have."""
+
+    number = 0
+
+    def __torch_dispatch__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        self.number += 1
+        return function(*args, **(kwargs or {}))
+
+
+def _largest_resident_mb() -> float:
+    """Of this process. Linux's `ru_maxrss` counts what the parent had, too."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        (line,) = (row for row in status.read_text().splitlines() if row.startswith("VmHWM:"))
+        return int(line.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MB  # bytes on macOS
