@@ -28,6 +28,7 @@ REQUIREMENTS = [
     "omegaconf>=2.3",
     "hydra-core>=1.3",
     "pycocotools>=2.0.7",
+    "faster-coco-eval>=1.7.2",
     "numpy>=1.26",
     "scipy>=1.11",
     "pillow>=10.1",

@@ -1,4 +1,4 @@
-"""COCO's average precision of boxes and masks, by pycocotools."""
+"""COCO's average precision of boxes and masks."""
 
 import contextlib
 import io
@@ -19,9 +19,11 @@ from detectron2.structures import BoxMode, Instances
 from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import create_small_table
+from faster_coco_eval import COCOeval_faster
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from ._numbered import NumberedTruth
 from .evaluator import DatasetEvaluator
 
 __getattr__ = absent(__name__)
@@ -61,7 +63,8 @@ class COCOEvaluator(DatasetEvaluator):
             output_dir: where `coco_instances_results.json` goes; None = nowhere, which only a data
                 set with a json allows.
             max_dets_per_image: so many best predictions of an image count; None = 100.
-            use_fast_impl: has no effect: pycocotools is always what computes.
+            use_fast_impl: by faster-coco-eval, which computes what pycocotools does, many times as
+                fast; False = by pycocotools.
 
         Raises:
             ValueError: the data set has no COCO json, and there is no output_dir.
@@ -71,6 +74,7 @@ class COCOEvaluator(DatasetEvaluator):
         self._distributed = distributed
         self._output_dir = output_dir
         self._max_dets_per_image = [1, 10, max_dets_per_image or 100]
+        self._evaluation = COCOeval_faster if use_fast_impl else COCOeval
         with _silence():
             self._truth = _read_truth(dataset_name, output_dir)
         self.reset()
@@ -123,11 +127,11 @@ class COCOEvaluator(DatasetEvaluator):
             logger.warning("The model has found nothing at all.")
             return dict.fromkeys(_METRICS, float("nan"))
         with _silence():
-            found = self._truth.loadRes(for_task(predictions, task))
-            run = COCOeval(self._truth, found, task)
+            truth = NumberedTruth(self._truth)
+            run = self._evaluation(truth.coco, truth.read(for_task(predictions, task)), task)
             run.params.maxDets = self._max_dets_per_image
             if img_ids is not None:
-                run.params.imgIds = list(img_ids)
+                run.params.imgIds = truth.image_numbers(img_ids)
             run.evaluate()
             run.accumulate()
         return self._derive_coco_results(run, task, self._metadata.get("thing_classes"))
