@@ -162,6 +162,15 @@ def test_ids_of_images_and_categories(scores: Scores, key: str, ids: list) -> No
     check(scores(content(**{key: ids})))
 
 
+def test_what_is_found_in_another_image_is_not_found(scores: Scores) -> None:
+    """Ids that are one number where they are kept as floating-point numbers of 64 bits."""
+    first, second = 1700000000000000001, 1700000000000000002
+    given = content(images=[first, second])
+    given["images"].reverse()  # the predictions go by this order, the annotations by the ids
+    for found in scores(given).values():
+        assert found["AP"] == 0
+
+
 @pytest.mark.parametrize("key", ["images", "categories"])
 def test_ids_that_numpy_does_not_hold(scores: Scores, key: str) -> None:
     with pytest.raises(UserError, match=f"cannot tell the ids of '{key}' apart.* 1 to 92233720"):
