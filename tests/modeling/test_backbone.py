@@ -1,3 +1,4 @@
+import copy
 import logging
 from pathlib import Path
 
@@ -193,6 +194,20 @@ def test_frozen_batch_norm_is_the_batch_norm_of_evaluation():
     assert list(frozen.parameters()) == []
     assert set(frozen.state_dict()) == set(norm.state_dict()) - {"num_batches_tracked"}
     frozen.load_state_dict(norm.state_dict())
+
+
+def test_a_frozen_batch_norm_computes_with_what_was_loaded_last():
+    norm, x = nn.BatchNorm2d(3).eval(), torch.randn(1, 3, 4, 4)
+    frozen = FrozenBatchNorm2d(norm)
+    with torch.no_grad():
+        for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+            tensor.uniform_(0.5, 2)
+    frozen.load_state_dict(norm.state_dict())
+    torch.testing.assert_close(frozen(x), norm(x))
+    holder = nn.Sequential(FrozenBatchNorm2d(nn.BatchNorm2d(3)))
+    holder.load_state_dict(nn.Sequential(norm).state_dict(), assign=True)
+    torch.testing.assert_close(holder(x), norm(x))
+    torch.testing.assert_close(copy.deepcopy(frozen).double()(x.double()), norm(x).double())
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "mobilenetv3_small_050"])

@@ -10,13 +10,16 @@ from torch import Tensor, nn
 class FrozenBatchNorm2d(nn.Module):
     """A BatchNorm with constant statistics and weights, which keep their names in a state dict.
 
-    It takes over the activation that some of timm's BatchNorm layers carry.
+    It takes over the activation that some of timm's BatchNorm layers carry. One factor and one
+    summand are made of the constants when they are loaded; who changes them otherwise calls `fold`.
     """
 
     weight: Tensor
     bias: Tensor
     running_mean: Tensor
     running_var: Tensor
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self, norm: nn.BatchNorm2d) -> None:
         super().__init__()
@@ -31,23 +34,30 @@ class FrozenBatchNorm2d(nn.Module):
         }
         for name, value in values.items():
             self.register_buffer(name, value.detach().clone())
+        for name in ("scale", "shift"):
+            self.register_buffer(name, None, persistent=False)
         self.eps = norm.eps
+        self.fold()
         self.drop = getattr(norm, "drop", nn.Identity())
         self.act = getattr(norm, "act", nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
         """`Tensor[B, C, H, W]` to the same, in the dtype of `x`."""
-        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-        shift = self.bias - self.running_mean * scale
         # In one operation that keeps nothing of the size of x for the backward pass. Statistics are
         # float32: without the cast a 16-bit activation would grow to 32 bits here.
-        scale, shift = (t.to(x.dtype)[:, None, None] for t in (scale, shift))
-        return self.act(self.drop(torch.addcmul(shift, x, scale)))
+        return self.act(self.drop(torch.addcmul(self.shift.to(x.dtype), x, self.scale.to(x.dtype))))
+
+    def fold(self) -> None:
+        """Makes factor and summand of the weights and statistics as they are now."""
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        shift = self.bias - self.running_mean * scale
+        self.scale, self.shift = (each[:, None, None] for each in (scale, shift))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object) -> None:
         # A BatchNorm that was trained counts its batches; frozen, it has no use for the number.
         state_dict.pop(f"{prefix}num_batches_tracked", None)
         super()._load_from_state_dict(state_dict, prefix, *args)
+        self.fold()
 
     def extra_repr(self) -> str:
         return f"{len(self.weight)}, eps={self.eps}"
