@@ -20,7 +20,7 @@ MB = 2**20
 class Costs:
     """peak_mb: on CUDA what a step allocates at most, on the CPU the largest resident size of this
     process, model and optimizer included. kept_mb: what the forward keeps for the backward, without
-    weights. forward, backward: operators that are dispatched.
+    weights. forward, backward: operators that are dispatched, views included.
     """
 
     peak_mb: float
@@ -41,6 +41,7 @@ def measure_costs(step: Step, device: str) -> Costs:
     kept = _kept_bytes(step)
     step()
     peak = peak_bytes(step) / MB if device == "cuda" else _largest_resident_mb()
+    step.optimizer.zero_grad(set_to_none=True)
     with _Count() as operators:
         total = step.total()
         forward = operators.number
