@@ -12,6 +12,7 @@ train = dict(
     reference_batch=None,  # optimizer.lr is for this total batch, and follows; None: it stays
     accumulate=1,  # micro-batches of one optimizer step
     amp=dict(enabled=False, dtype="bfloat16"),  # bfloat16 or float16; float16 needs CUDA
+    matmul_precision="highest",  # of float32: high is TF32 on a GPU, medium bfloat16 where there is
     clip_grad_norm=0.1,  # None: no clipping
     max_bad_steps=20,  # as many non-finite steps in a row end the run; each of them is skipped
     ema=dict(enabled=False, decay=0.9998),

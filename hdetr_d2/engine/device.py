@@ -8,6 +8,7 @@ import torch
 from hdetr_d2.errors import UserError
 
 AMP_TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+MATMUL_PRECISIONS = ("highest", "high", "medium")
 
 
 def choose_device(name: str, local_rank: int = 0, *, option: str = "train.device") -> torch.device:
@@ -40,6 +41,22 @@ def choose_device(name: str, local_rank: int = 0, *, option: str = "train.device
             f"CUDA device {index} is asked for, but there are {torch.cuda.device_count()}"
         )
     return torch.device("cuda", index)
+
+
+def set_matmul_precision(name: str) -> None:
+    """How precisely this process multiplies matrices of float32.
+
+    Args:
+        name: of `torch.set_float32_matmul_precision`: highest, high (TF32 on a GPU) or medium
+            (bfloat16, also on processors that multiply it).
+
+    Raises:
+        UserError: another name.
+    """
+    if name not in MATMUL_PRECISIONS:
+        known = ", ".join(MATMUL_PRECISIONS)
+        raise UserError(f"train.matmul_precision={name} is none of {known}")
+    torch.set_float32_matmul_precision(name)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 
 from hdetr_d2._detectron2 import describe
-from hdetr_d2.engine.device import choose_device
+from hdetr_d2.engine.device import choose_device, set_matmul_precision
 from hdetr_d2.engine.resolve import prepare_output
 from hdetr_d2.errors import UserError
 
@@ -40,12 +40,17 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:
-    """Say what runs where, and fix the random state of the weights."""
+    """Say what runs where, and fix the random state of the weights and the precision.
+
+    Raises:
+        UserError: a device or precision that there is not.
+    """
     device = choose_device(cfg.train.device, comm.get_local_rank())
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
     logger.info("%s; torch %s; %d processes, this one on %s (%s)", describe(), torch.__version__,
                 comm.get_world_size(), device, name)  # fmt: skip
     logger.info("Arguments: %s", vars(args))
+    set_matmul_precision(cfg.train.get("matmul_precision", "highest"))  # older ones lack it
     torch.manual_seed(cfg.train.seed)
     np.random.seed(cfg.train.seed)
     random.seed(cfg.train.seed)

@@ -1,7 +1,12 @@
 import pytest
 import torch
 
-from hdetr_d2.engine.device import Precision, choose_device
+from hdetr_d2.engine.device import (
+    MATMUL_PRECISIONS,
+    Precision,
+    choose_device,
+    set_matmul_precision,
+)
 from hdetr_d2.errors import UserError
 
 CPU = torch.device("cpu")
@@ -53,3 +58,15 @@ def test_precision_of_the_options() -> None:
 def test_a_type_that_cannot_be_is_a_sentence(dtype: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         Precision.choose(enabled=True, dtype=dtype, device=CPU)
+
+
+def test_the_precision_of_products_is_pytorchs() -> None:
+    before = torch.get_float32_matmul_precision()
+    try:
+        for name in MATMUL_PRECISIONS:
+            set_matmul_precision(name)
+            assert torch.get_float32_matmul_precision() == name
+        with pytest.raises(UserError, match=r"matmul_precision=tf32 is none of highest, high, med"):
+            set_matmul_precision("tf32")
+    finally:
+        torch.set_float32_matmul_precision(before)
