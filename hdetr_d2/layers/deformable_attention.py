@@ -75,7 +75,7 @@ class DeformableAttention(nn.Module):
         Returns:
             `Tensor[B, Q, C]`.
         """
-        value = self.value_proj(tokens).masked_fill(padding[..., None], 0.0)
+        value = self.value_proj(tokens).masked_fill_(padding[..., None], 0.0)
         value = value.unflatten(-1, (self.num_heads, -1))
         locations, weights = self.samples(query, reference, shapes)
         return self.output_proj(ms_deform_attn(value, shapes, locations, weights))
