@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SETUP = runpy.run_path(str(ROOT / "setup.py"))
 # Modules that are not called as the distribution that brings them.
 DISTRIBUTIONS = {
+    "faster_coco_eval": "faster-coco-eval",
     "PIL": "pillow",
     "cv2": "lvis",  # tried, and done without
     "huggingface_hub": "huggingface-hub",
