@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from hdetr_d2.layers import DenseAttention, Dropout, FeedForward, PostNorm
 from hdetr_d2.layers.attention import attend
@@ -100,3 +101,16 @@ def test_on_average_dropped_attention_is_attention() -> None:
         found = attention(*many, padding.expand(20_000, -1)).mean(0, keepdim=True)
         exact = attention.eval()(query, tokens, tokens, padding)
     torch.testing.assert_close(found, exact, rtol=0.0, atol=0.02)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_what_is_computed_again_drops_the_same(reentrant: bool) -> None:
+    layer = FeedForward(dim=8, hidden_dim=16, residual=PostNorm(0.5))
+    x = torch.randn(30, 8, requires_grad=True)
+    torch.manual_seed(5)
+    expected = torch.autograd.grad(layer(x).square().sum(), [x, layer.linear1.weight])
+    torch.manual_seed(5)
+    checkpoint(layer, x, use_reentrant=reentrant).square().sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, expected[0])
+    assert torch.equal(layer.linear1.weight.grad, expected[1])
