@@ -1,12 +1,12 @@
 """Multi-head attention over PyTorch's fused kernels."""
 
-from hdetr_d2 import ops
-
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from hdetr_d2.ops import dropout as drop
 
 
 def attend(
@@ -32,13 +32,13 @@ def _attend_with_dropout(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p
     """On a CPU PyTorch has no fused attention with dropout. `Tensor[B, H, Q, D]` each."""
     scores = (q / math.sqrt(q.shape[-1])) @ k.mT
     if mask is None:
-        return ops.dropout(scores.softmax(-1), p) @ v
+        return drop(scores.softmax(-1), p) @ v
     added = mask if mask.is_floating_point() else torch.where(mask, 0.0, -math.inf).to(q)
     hidden = added == -math.inf
     # A query that sees nothing finds nothing, and no NaN.
     weights = (scores + added.masked_fill(hidden, torch.finfo(q.dtype).min)).softmax(-1)
     weights = weights.masked_fill(hidden, 0.0)
-    return ops.dropout(weights, p) @ v
+    return drop(weights, p) @ v
 
 
 class MultiHeadAttention(nn.Module):

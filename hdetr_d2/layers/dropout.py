@@ -1,8 +1,8 @@
 """Dropout as a module."""
 
-from hdetr_d2 import ops
-
 from torch import Tensor, nn
+
+from hdetr_d2.ops import dropout as drop
 
 
 class Dropout(nn.Dropout):
@@ -17,4 +17,4 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """`Tensor[...]` to the same; in evaluation it is returned as it is."""
-        return ops.dropout(x, self.p) if self.training and self.p else x
+        return drop(x, self.p) if self.training and self.p else x

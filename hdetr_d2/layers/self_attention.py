@@ -1,7 +1,5 @@
 """Multi-head self-attention, only among queries that may see each other."""
 
-from hdetr_d2 import ops
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hdetr_d2.layers.attention import MultiHeadAttention, attend
+from hdetr_d2.ops import dropout as drop
 
 
 class Span(NamedTuple):
@@ -45,7 +44,7 @@ class Span(NamedTuple):
     ) -> Tensor:
         """Attention of a group that sees itself alone: its blocks are folded into the batch."""
         if self.size == 1 and added is None:  # all the weight is on the only key
-            return value * ops.dropout(torch.ones_like(value[..., :1]), dropout)
+            return value * drop(torch.ones_like(value[..., :1]), dropout) if dropout else value
         blocks = (self.blocks, self.size)
         q, k, v = (x.unflatten(1, blocks).flatten(0, 1) for x in (query, key, value))
         mask = None if added is None else added[:, None].to(query.dtype)  # the same for all heads
