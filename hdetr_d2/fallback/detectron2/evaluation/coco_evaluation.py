@@ -117,21 +117,25 @@ class COCOEvaluator(DatasetEvaluator):
             logger.info("The json has no annotations to compare with.")
             return {}
         tasks = self._tasks or tasks_of(predictions)
-        return {task: self._evaluate_task(task, predictions, img_ids) for task in sorted(tasks)}
+        with _silence():
+            truth = NumberedTruth(self._truth)
+        images = None if img_ids is None else truth.image_numbers(img_ids)
+        return {
+            task: self._evaluate_task(task, truth, predictions, images) for task in sorted(tasks)
+        }
 
     def _evaluate_task(
-        self, task: str, predictions: list[dict], img_ids: Sequence[int] | None
+        self, task: str, truth: NumberedTruth, predictions: list[dict], images: list[int] | None
     ) -> dict[str, float]:
         assert task in ("bbox", "segm"), f"The tasks are bbox and segm, not {task}."
         if not predictions:  # pycocotools cannot read an empty list
             logger.warning("The model has found nothing at all.")
             return dict.fromkeys(_METRICS, float("nan"))
         with _silence():
-            truth = NumberedTruth(self._truth)
             run = self._evaluation(truth.coco, truth.read(for_task(predictions, task)), task)
             run.params.maxDets = self._max_dets_per_image
-            if img_ids is not None:
-                run.params.imgIds = truth.image_numbers(img_ids)
+            if images is not None:
+                run.params.imgIds = images
             run.evaluate()
             run.accumulate()
         return self._derive_coco_results(run, task, self._metadata.get("thing_classes"))
