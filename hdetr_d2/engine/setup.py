@@ -16,6 +16,7 @@ from hdetr_d2._detectron2 import describe
 from hdetr_d2.engine.device import choose_device, set_matmul_precision
 from hdetr_d2.engine.resolve import prepare_output
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:
     logger.info("%s; torch %s; %d processes, this one on %s (%s)", describe(), torch.__version__,
                 comm.get_world_size(), device, name)  # fmt: skip
     logger.info("Arguments: %s", vars(args))
+    if device.type == "cpu":
+        keep_freed_memory()
     set_matmul_precision(cfg.train.get("matmul_precision", "highest"))  # older ones lack it
     torch.manual_seed(cfg.train.seed)
     np.random.seed(cfg.train.seed)

@@ -6,6 +6,7 @@ from hdetr_d2.layers.boxes import inverse_sigmoid
 from hdetr_d2.layers.deformable_attention import DeformableAttention
 from hdetr_d2.layers.dropout import Dropout
 from hdetr_d2.layers.feed_forward import FeedForward
+from hdetr_d2.layers.linear import Linear, replace_linears
 from hdetr_d2.layers.mlp import MLP
 from hdetr_d2.layers.position import (
     LearnedPositionEncoding,
@@ -24,6 +25,7 @@ __all__ = [
     "Dropout",
     "FeedForward",
     "Layout",
+    "Linear",
     "LearnedPositionEncoding",
     "PostNorm",
     "PreNorm",
@@ -33,5 +35,6 @@ __all__ = [
     "Span",
     "attend_within_groups",
     "inverse_sigmoid",
+    "replace_linears",
     "sine_embedding",
 ]

@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hdetr_d2.layers.linear import Linear
 from hdetr_d2.ops import dropout as drop
+from hdetr_d2.ops import linear
 
 
 def attend(
@@ -57,8 +59,8 @@ class MultiHeadAttention(nn.Module):
         self.num_heads = num_heads
         self.dropout = dropout
         # One matrix for queries, keys and values, so that its initialisation is that of one matrix.
-        self.in_proj = nn.Linear(dim, 3 * dim)
-        self.out_proj = nn.Linear(dim, dim)
+        self.in_proj = Linear(dim, 3 * dim)
+        self.out_proj = Linear(dim, dim)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -72,7 +74,7 @@ class MultiHeadAttention(nn.Module):
         """
         number, dim = last + 1 - first, x.shape[-1]
         rows = slice(first * dim, (last + 1) * dim)
-        projected = F.linear(x, self.in_proj.weight[rows], self.in_proj.bias[rows])
+        projected = linear(x, self.in_proj.weight[rows], self.in_proj.bias[rows])
         return projected.unflatten(-1, (number, self.num_heads, -1)).unbind(2)
 
     @property

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from hdetr_d2.layers.linear import Linear
+
 
 class AttentionMaps(nn.Module):
     """Where queries look: a softmax over all heads and cells together.
@@ -17,8 +19,8 @@ class AttentionMaps(nn.Module):
     def __init__(self, *, dim: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.query = nn.Linear(dim, dim)
-        self.key = nn.Linear(dim, dim)
+        self.query = Linear(dim, dim)
+        self.key = Linear(dim, dim)
         for layer in (self.query, self.key):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)

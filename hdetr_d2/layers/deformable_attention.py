@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hdetr_d2.layers.linear import Linear
 from hdetr_d2.ops import ms_deform_attn
 from hdetr_d2.utils.device import to_device
 
@@ -29,10 +30,10 @@ class DeformableAttention(nn.Module):
         self.num_levels = num_levels
         self.num_points = num_points
         samples = num_heads * num_levels * num_points
-        self.sampling_offsets = nn.Linear(dim, 2 * samples)
-        self.attention_weights = nn.Linear(dim, samples)
-        self.value_proj = nn.Linear(dim, dim)
-        self.output_proj = nn.Linear(dim, dim)
+        self.sampling_offsets = Linear(dim, 2 * samples)
+        self.attention_weights = Linear(dim, samples)
+        self.value_proj = Linear(dim, dim)
+        self.output_proj = Linear(dim, dim)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

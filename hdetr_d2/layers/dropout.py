@@ -17,4 +17,9 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """`Tensor[...]` to the same; in evaluation it is returned as it is."""
-        return drop(x, self.p) if self.training and self.p else x
+        return drop(x, self.p) if self.active else x
+
+    @property
+    def active(self) -> bool:
+        """Whether it drops anything at this moment."""
+        return self.training and self.p > 0

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.layers import MLP
+from hdetr_d2.layers import MLP, Linear
 from hdetr_d2.losses import ClassLoss
 
 
@@ -45,7 +45,7 @@ class PredictionHeads(nn.Module):
         pairs = 1 if shared else num_layers
         self.class_loss = class_loss
         outputs = class_loss.num_outputs(num_classes)
-        class_heads = [nn.Linear(dim, outputs) for _ in range(pairs)]
+        class_heads = [Linear(dim, outputs) for _ in range(pairs)]
         box_heads = [MLP(dim, dim, 4, 3) for _ in range(pairs)]
         class_loss.init_bias(class_heads[0].bias)
         if at_reference:

@@ -12,6 +12,7 @@ from hdetr_d2.ops.boxes import (
 from hdetr_d2.ops.costs import ClassCost, CostWeights, FocalCost, SoftmaxCost
 from hdetr_d2.ops.dropout import dropout
 from hdetr_d2.ops.dropout_reference import dropout_reference
+from hdetr_d2.ops.linear import linear
 from hdetr_d2.ops.linear_sum_assignment import linear_sum_assignment
 from hdetr_d2.ops.matching_cost import matching_cost
 from hdetr_d2.ops.matching_cost_reference import matching_cost_reference
@@ -32,6 +33,7 @@ __all__ = [
     "dropout",
     "dropout_reference",
     "generalized_box_iou",
+    "linear",
     "linear_sum_assignment",
     "matching_cost",
     "matching_cost_reference",

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import sine_embedding
+from hdetr_d2.layers import Linear, sine_embedding
 from hdetr_d2.schemes import Context
 from hdetr_d2.structures import Queries
 
@@ -21,7 +21,7 @@ def embed(boxes: Tensor, dim: int) -> Tensor:
 
 
 def _linear(dim_in: int, dim_out: int) -> nn.Linear:
-    layer = nn.Linear(dim_in, dim_out)
+    layer = Linear(dim_in, dim_out)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

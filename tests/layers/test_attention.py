@@ -9,6 +9,7 @@ from hdetr_d2.layers import (
     DeformableAttention,
     DenseAttention,
     FeedForward,
+    Linear,
     PreNorm,
     SelfAttention,
 )
@@ -78,8 +79,8 @@ def test_mlp():
         (5, 5),
         (3, 5),
     ]
-    assert [type(layer) for layer in mlp] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
-    assert [type(layer) for layer in MLP(2, 5, 3, num_layers=1)] == [nn.Linear]
+    assert [type(layer) for layer in mlp] == [Linear, nn.ReLU, Linear, nn.ReLU, Linear]
+    assert [type(layer) for layer in MLP(2, 5, 3, num_layers=1)] == [Linear]
 
 
 def test_feed_forward_is_a_residual_before_its_norm():

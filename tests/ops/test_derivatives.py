@@ -83,6 +83,20 @@ def dropout_case(dtype: torch.dtype) -> Callable[[Callable], Case]:
     return make
 
 
+def linear_case(place: int, dtype: torch.dtype) -> Callable[[Callable], Case]:
+    """In x (0), weight (1) or bias (2)."""
+    tensors = [torch.randn(2, 3, 4), torch.randn(5, 4), torch.randn(5)]
+
+    def make(function: Callable) -> Case:
+        def call(tensor: Tensor) -> Tensor:
+            given = (tensor if i == place else t.to(tensor) for i, t in enumerate(tensors))
+            return function(*given, relu=True)
+
+        return Case(call, call, tensors[place].to(dtype))
+
+    return make
+
+
 def box_case(*others: Tensor) -> Callable[[Callable], Case]:
     def make(function: Callable) -> Case:
         exact = [other.double() for other in others]
@@ -113,6 +127,11 @@ CASES: dict[str, dict[str, Callable[[Callable], Case]]] = {
     "dropout_reference": {"": dropout_case(torch.float64)},
     "generalized_box_iou": {"": box_case(OTHER_BOXES)},
     "pairwise_generalized_box_iou": {"": box_case(OTHER_BOXES)},
+    "linear": {
+        f"{name}-{dtype}": linear_case(place, dtype)
+        for place, name in enumerate(("x", "weight", "bias"))
+        for dtype in (torch.float32, torch.float64)
+    },
     "matching_cost": {"": cost_case},
     "matching_cost_reference": {"": cost_case},
     "sigmoid_focal_loss": {str(d): focal_case(d) for d in (torch.float32, torch.float64)},

@@ -9,6 +9,7 @@ from detectron2.modeling import Backbone
 from torch import Tensor, nn
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.layers import replace_linears
 from hdetr_d2.modeling.backbone import pretrained as weights
 from hdetr_d2.modeling.backbone.fit import find_padding, pad
 from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d, batch_norms, group_norm, replace
@@ -100,6 +101,7 @@ class TimmBackbone(Backbone):
             weights.expect_checkpoint(self)
         _freeze(self.net, modules_up_to(frozen, self.net, classifier, stages))
         _replace_norms(self.net, norm, name)
+        replace_linears(self.net)
         if checkpointing:
             _checkpoint_activations(self.net)
         self.shapes = {

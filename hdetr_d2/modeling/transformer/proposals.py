@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import sine_embedding
+from hdetr_d2.layers import Linear, sine_embedding
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.geometry import cell_centres
 from hdetr_d2.modeling.transformer.query_selection import QuerySelection, Selection, Slots
@@ -35,7 +35,7 @@ class ProposalQueries(QuerySelection):
         self.content_dim = content_dim
         self.heads = heads
         self.slots = self.make_slots(num_queries)
-        self.proposal_proj = nn.Linear(dim, dim)
+        self.proposal_proj = Linear(dim, dim)
         self.proposal_norm = nn.LayerNorm(dim)
         nn.init.xavier_uniform_(self.proposal_proj.weight)
 
@@ -152,7 +152,7 @@ class TwoStageQueries(ObjectQueries):
         )
         # With mixed selection the second half of these outputs is unused, as in the published
         # weights.
-        self.position_proj = nn.Linear(2 * dim, 2 * dim)
+        self.position_proj = Linear(2 * dim, 2 * dim)
         self.position_norm = nn.LayerNorm(2 * dim)
         nn.init.xavier_uniform_(self.position_proj.weight)
 

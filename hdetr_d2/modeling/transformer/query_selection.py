@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import sine_embedding
+from hdetr_d2.layers import Linear, sine_embedding
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.structures import Memory, Predictions, Queries
 
@@ -104,7 +104,7 @@ class LearnedQueries(SingleStageQueries):
 
     def __init__(self, *, num_queries: int, dim: int) -> None:
         super().__init__(num_queries=num_queries, dim=dim)
-        self.reference_points = nn.Linear(dim, 2)
+        self.reference_points = Linear(dim, 2)
         nn.init.xavier_uniform_(self.reference_points.weight)
         nn.init.zeros_(self.reference_points.bias)
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from detectron2.structures import Instances
 from torch import Tensor, nn
 
+from hdetr_d2.layers import Linear
 from hdetr_d2.projects.co_detr.assigners import MaxIoU
 from hdetr_d2.projects.co_detr.box_coder import DeltaCoder
 from hdetr_d2.projects.co_detr.boxes import clip_boxes
@@ -70,10 +71,10 @@ class RoIHead(nn.Module):
         self.suppression = suppression or Suppression(iou=0.5)
         self.convs = tower(dim, num_convs, _NORM_GROUPS)
         widths = [_POOLED**2 * dim] + [hidden_dim] * num_hidden
-        layers = [nn.Sequential(nn.Linear(*pair), nn.ReLU()) for pair in pairwise(widths)]
+        layers = [nn.Sequential(Linear(*pair), nn.ReLU()) for pair in pairwise(widths)]
         self.hidden = nn.Sequential(*(part for layer in layers for part in layer))
-        self.class_layer = nn.Linear(hidden_dim, num_classes + 1)
-        self.box_layer = nn.Linear(hidden_dim, 4 * (1 if class_agnostic else num_classes))
+        self.class_layer = Linear(hidden_dim, num_classes + 1)
+        self.box_layer = Linear(hidden_dim, 4 * (1 if class_agnostic else num_classes))
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)

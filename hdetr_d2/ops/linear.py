@@ -1,0 +1,113 @@
+"""A linear layer at the full speed of a CPU.
+
+PyTorch leaves float32 products on a CPU to MKL, which takes half of the width of AVX-512 where the
+processor is not Intel's. oneDNN, which PyTorch brings for convolutions, takes all of it on every
+processor, and adds bias and ReLU on the way. The operator over it is one that PyTorch keeps for its
+compiler: this file alone knows it.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from hdetr_d2.ops.derivative import is_transformed
+
+_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
+    torch.ops.mkldnn, "_linear_pointwise"
+)
+_LEAST_PRODUCTS = 2**22  # with fewer the call itself is most of the time
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> Tensor:
+    """`torch.nn.functional.linear`, and a ReLU after it where that is asked for.
+
+    Large float32 products on a CPU are oneDNN's, in training and inference, up to twice as fast;
+    everything else, and what `torch.compile` or an exporter records, is PyTorch's own linear.
+
+    Args:
+        x: `Tensor[..., C]`.
+        weight: `Tensor[D, C]`.
+        bias: `Tensor[D]`.
+
+    Returns:
+        `Tensor[..., D]`.
+
+    Raises:
+        RuntimeError: shapes that do not fit.
+    """
+    if not _by_onednn(x, weight, bias):
+        out = F.linear(x, weight, bias)
+        return F.relu(out, inplace=True) if relu else out
+    rows = _OneDNN.apply(x.flatten(0, -2), weight, bias, relu)
+    return rows.unflatten(0, x.shape[:-1])
+
+
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether the layer is one that oneDNN computes, sooner than MKL would."""
+    return (
+        _HAS_ONEDNN
+        and not _is_watched()  # first: a tracer would record the other questions
+        and x.device.type == weight.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and x.dim() > 1
+        and x.numel() * len(weight) >= _LEAST_PRODUCTS
+        and _fits(x, weight, bias)
+        and bool(torch.backends.mkldnn.enabled)
+        and torch.get_float32_matmul_precision() == "highest"  # below it PyTorch has its own way
+        and not torch.is_autocast_enabled("cpu")
+        and all(type(each) in _PLAIN and not is_transformed(each) for each in (x, weight))
+    )
+
+
+def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Else PyTorch says what does not."""
+    return (
+        weight.dim() == 2
+        and x.shape[-1] == weight.shape[1]
+        and (bias is None or (bias.dtype == x.dtype and bias.shape == weight.shape[:1]))
+    )
+
+
+def _is_watched() -> bool:
+    """By who records or counts operators, and knows those of PyTorch, or who wants tangents."""
+    return bool(
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or forward_ad._current_level >= 0
+    )
+
+
+class _OneDNN(torch.autograd.Function):
+    """Of rows, `Tensor[N, C]`: what it returns may be changed in place, as views of it may."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+        after = "relu" if relu else "none"
+        out = torch.ops.mkldnn._linear_pointwise(x, weight, bias, after, [], "")
+        ctx.save_for_backward(x, weight, *([out] if relu else []))
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, *positive = ctx.saved_tensors
+        if positive:
+            gradient = torch.ops.aten.threshold_backward(gradient, positive[0], 0)
+        of_x, of_weight, of_bias, _ = ctx.needs_input_grad
+        return (
+            linear(gradient, weight.T) if of_x else None,
+            _of_weight(x, gradient) if of_weight else None,
+            gradient.sum(0) if of_bias else None,
+            None,
+        )
+
+
+def _of_weight(x: Tensor, gradient: Tensor) -> Tensor:
+    """`Tensor[D, C]`. The first factor of a product is copied to lie in rows: the smaller one."""
+    if x.shape[1] < gradient.shape[1]:
+        return linear(x.T, gradient.T).T
+    return linear(gradient.T, x.T)

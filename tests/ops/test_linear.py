@@ -1,0 +1,226 @@
+"""The linear layer beside PyTorch's in float64, and where it leaves the work to PyTorch."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from hdetr_d2.layers import Linear, replace_linears
+from hdetr_d2.ops import linear
+
+module = sys.modules["hdetr_d2.ops.linear"]
+needs_onednn = pytest.mark.skipif(not module._HAS_ONEDNN, reason="PyTorch is built without oneDNN")
+
+
+@pytest.fixture(autouse=True)
+def for_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LEAST_PRODUCTS", 1)
+
+
+def is_onednn(out: Tensor) -> bool:
+    """Whether its last step but the shape was."""
+    node = out.grad_fn
+    while node is not None and "View" in node.name():
+        node = node.next_functions[0][0]
+    return "OneDNN" in type(node).__name__
+
+
+def expected(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> list[Tensor]:
+    """Output and gradients for a gradient of twos, of float64."""
+    leaves = [
+        each.detach().double().requires_grad_() for each in (x, weight, bias) if each is not None
+    ]
+    out = F.linear(*leaves)
+    out = out.relu() if relu else out
+    return [out, *torch.autograd.grad(out, leaves, torch.full_like(out, 2.0))]
+
+
+@needs_onednn
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize(
+    "shape", [(5, 7), (1, 7), (2, 3, 7), (2, 2, 3, 7), (1000, 64), (2, 450, 256)], ids=str
+)
+@pytest.mark.parametrize("outputs", [1, 4, 91, 300])
+def test_output_and_gradients(
+    shape: tuple[int, ...], outputs: int, with_bias: bool, relu: bool
+) -> None:
+    x = torch.randn(shape, requires_grad=True)
+    weight = torch.randn(outputs, shape[-1], requires_grad=True)
+    bias = torch.randn(outputs, requires_grad=True) if with_bias else None
+    out = linear(x, weight, bias, relu=relu)
+    assert is_onednn(out)
+    leaves = [each for each in (x, weight, bias) if each is not None]
+    found = [out, *torch.autograd.grad(out, leaves, torch.full_like(out, 2.0))]
+    for own, other in zip(found, expected(x, weight, bias, relu), strict=True):
+        assert own.dtype == torch.float32
+        torch.testing.assert_close(own.double(), other, rtol=1e-5, atol=1e-3)
+
+
+def test_by_hand() -> None:
+    x, weight = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, -4.0], [0.5, 0.25]])
+    bias = torch.tensor([1.0, -0.5])
+    assert linear(x, weight, bias).tolist() == [[-4.0, 0.5]]
+    assert linear(x, weight, bias, relu=True).tolist() == [[0.0, 0.5]]
+
+
+@needs_onednn
+@pytest.mark.parametrize(
+    ("x", "weight"),
+    [
+        (torch.randn(7, 5).T, torch.randn(3, 7)),
+        (torch.randn(4, 6, 14)[:, ::2, ::2], torch.randn(3, 7)),
+        (torch.randn(1, 7).expand(5, 7), torch.randn(3, 7)),
+        (torch.randn(5, 7), torch.randn(7, 3).T),
+        (torch.randn(5, 7), torch.randn(9, 7)[2:5]),
+        (torch.randn(5, 7), torch.randn(3, 14)[:, ::2]),
+    ],
+    ids=[
+        "columns",
+        "strided",
+        "expanded",
+        "weight in columns",
+        "rows of a weight",
+        "strided weight",
+    ],
+)
+def test_of_parts_of_tensors(x: Tensor, weight: Tensor) -> None:
+    x.requires_grad_(), weight.requires_grad_()
+    out = linear(x, weight)
+    assert is_onednn(out)
+    found = [out, *torch.autograd.grad(out, (x, weight), torch.full_like(out, 2.0))]
+    for own, other in zip(found, expected(x, weight, None, False), strict=True):
+        torch.testing.assert_close(own.double(), other, rtol=1e-5, atol=1e-5)
+
+
+@needs_onednn
+@pytest.mark.parametrize("frozen", [0, 1, 2])
+def test_what_needs_no_gradient_gets_none(frozen: int) -> None:
+    tensors = [torch.randn(6, 7), torch.randn(3, 7), torch.randn(3)]
+    for place, each in enumerate(tensors):
+        each.requires_grad_(place != frozen)
+    linear(*tensors).sum().backward()
+    assert [each.grad is None for each in tensors] == [place == frozen for place in range(3)]
+
+
+@needs_onednn
+def test_the_output_may_be_changed_in_place() -> None:
+    x, weight = torch.randn(2, 3, 7, requires_grad=True), torch.randn(4, 7)
+    hidden = torch.tensor([True, False, False])[:, None]
+    out = linear(x, weight).masked_fill_(hidden, 0.0)
+    assert not out[:, 0].any()
+    out.sum().backward()
+    assert x.grad is not None and not x.grad[:, 0].any() and x.grad[:, 1:].all()
+
+
+@needs_onednn
+def test_second_derivative() -> None:
+    x, weight = torch.randn(6, 7, requires_grad=True), torch.randn(3, 7, requires_grad=True)
+
+    def penalty(layer: Callable, x: Tensor, weight: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(layer(x, weight).square().sum(), x, create_graph=True)
+        return gradient.square().sum()
+
+    found = torch.autograd.grad(penalty(linear, x, weight), (x, weight))
+    pair = x.detach().double().requires_grad_(), weight.detach().double().requires_grad_()
+    other = torch.autograd.grad(penalty(F.linear, *pair), pair)
+    for own, exact in zip(found, other, strict=True):
+        torch.testing.assert_close(own.double(), exact, rtol=1e-4, atol=1e-3)
+
+
+def test_other_numbers_are_left_to_pytorch() -> None:
+    for dtype in (torch.float64, torch.bfloat16):
+        x, weight = torch.randn(5, 7, dtype=dtype), torch.randn(3, 7, dtype=dtype)
+        out = linear(x, weight.requires_grad_())
+        assert not is_onednn(out)
+        assert torch.equal(out, F.linear(x, weight))
+
+
+@pytest.mark.parametrize("shape", [(7,), (0, 7), (2, 0, 7)], ids=str)
+def test_one_row_and_none(shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape)
+    weight = torch.randn(3, 7, requires_grad=True)
+    out = linear(x, weight)
+    torch.testing.assert_close(out, F.linear(x, weight))
+    out.sum().backward()
+    assert weight.grad is not None and weight.grad.shape == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "bias"),
+    [
+        ((5, 7), (3, 6), None),
+        ((5, 7), (3, 7), (4,)),
+        ((5, 7), (7,), (2,)),
+        ((5, 7), (2, 3, 7), None),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(x: tuple, weight: tuple, bias: tuple | None) -> None:
+    with pytest.raises(RuntimeError):
+        linear(torch.randn(x), torch.randn(weight), None if bias is None else torch.randn(bias))
+
+
+@needs_onednn
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_a_lower_precision_is_pytorchs_affair(precision: str) -> None:
+    weight = torch.randn(3, 7, requires_grad=True)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        assert not is_onednn(linear(torch.randn(5, 7), weight))
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert is_onednn(linear(torch.randn(5, 7), weight))
+
+
+@needs_onednn
+def test_who_counts_or_records_meets_pytorchs_linear() -> None:
+    layer, x = Linear(7, 3), torch.randn(5, 7)
+    assert is_onednn(layer(x))
+    with FlopCounterMode(display=False) as counter:
+        layer(x)
+    assert counter.get_total_flops() == 2 * 5 * 7 * 3
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+    exported = torch.export.export(layer, (x,))
+    assert "linear" in exported.graph_module.code
+    assert "mkldnn" not in exported.graph_module.code
+    traced = torch.jit.trace(layer, x)
+    assert "aten::linear" in str(traced.inlined_graph)
+
+
+@needs_onednn
+def test_transforms_meet_pytorchs_linear() -> None:
+    x, weight = torch.randn(4, 5, 7), torch.randn(3, 7)
+    found = torch.vmap(torch.func.grad(lambda w, x: linear(x, w).square().sum()), (None, 0))(
+        weight, x
+    )
+    for own, part in zip(found, x, strict=True):
+        leaf = weight.clone().requires_grad_()
+        F.linear(part, leaf).square().sum().backward()
+        torch.testing.assert_close(own, leaf.grad)
+
+
+@needs_onednn
+def test_activation_checkpoints() -> None:
+    layer, x = Linear(7, 3), torch.randn(5, 7, requires_grad=True)
+    out = torch.utils.checkpoint.checkpoint(lambda x: layer(x, relu=True), x, use_reentrant=False)
+    plain = torch.autograd.grad(layer(x, relu=True).sum(), x)
+    torch.testing.assert_close(torch.autograd.grad(out.sum(), x), plain)
+
+
+def test_linears_of_another_model_are_replaced_where_they_stand() -> None:
+    class Own(torch.nn.Linear):
+        pass
+
+    model = torch.nn.Sequential(torch.nn.Linear(7, 7), torch.nn.Sequential(Own(7, 3)))
+    names, parameters = [*model.state_dict()], [*model.parameters()]
+    replace_linears(model)
+    assert type(model[0]) is Linear
+    assert type(model[1][0]) is Own
+    assert names == [*model.state_dict()]
+    assert all(a is b for a, b in zip(parameters, model.parameters(), strict=True))
