@@ -1,5 +1,7 @@
 """Deformable-DETR of Hugging Face's transformers, where it is installed."""
 
+from typing import Any
+
 import torch
 from timing import Side
 from torch import Tensor
@@ -14,26 +16,31 @@ PIXEL_MEAN = torch.tensor([123.675, 116.28, 103.53])[:, None, None]
 PIXEL_STD = torch.tensor([58.395, 57.12, 57.375])[:, None, None]
 
 
-def transformers_side(
-    images: list[Tensor], classes: int, device: str, smoke: bool = False
-) -> Side | None:
-    """Two stages with refined boxes, with random weights; images of one size. None where
-    transformers is not installed.
+def deformable_detr(classes: int, device: str, **options: Any) -> Any:
+    """Two stages with refined boxes, with random weights. None where transformers is not
+    installed.
     """
     if transformers is None:
         return None
     from transformers import DeformableDetrConfig, DeformableDetrForObjectDetection
+
+    config = DeformableDetrConfig(
+        two_stage=True, with_box_refine=True, num_labels=classes, **options
+    )
+    return DeformableDetrForObjectDetection(config).to(device)
+
+
+def transformers_side(
+    images: list[Tensor], classes: int, device: str, smoke: bool = False
+) -> Side | None:
+    """Detects in images of one size. None where transformers is not installed."""
+    small = dict(encoder_layers=1, decoder_layers=1, num_queries=10, two_stage_num_proposals=10)
+    model = deformable_detr(classes, device, **(small if smoke else {}))
+    if model is None:
+        return None
     from transformers.models.deformable_detr import DeformableDetrImageProcessor
 
-    layers = (
-        dict(encoder_layers=1, decoder_layers=1, num_queries=10, two_stage_num_proposals=10)
-        if smoke
-        else {}
-    )
-    config = DeformableDetrConfig(
-        two_stage=True, with_box_refine=True, num_labels=classes, **layers
-    )
-    model = DeformableDetrForObjectDetection(config).to(device).eval()
+    model.eval()
     finish = DeformableDetrImageProcessor().post_process_object_detection
     sizes = [tuple(image.shape[-2:]) for image in images]
 

@@ -1,6 +1,6 @@
 """Training steps to time: a model, its optimizer, and one batch that comes again and again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -80,10 +80,12 @@ class Step:
         self.optimizer.step()
 
 
-def ours(recipe: str, batch: Batch, device: str) -> Step:
-    """A shipped recipe with random weights, in a process as `train_net.py` makes it."""
+def ours(recipe: str, batch: Batch, device: str, changes: Sequence[str] = ()) -> Step:
+    """A shipped recipe, with some of its options changed and random weights, in a process as
+    `train_net.py` makes it.
+    """
     _keep_freed_memory()
-    cfg = load_config(shipped_config(recipe), [f"data.num_classes={CLASSES}"])
+    cfg = load_config(shipped_config(recipe), [f"data.num_classes={CLASSES}", *changes])
     with without_pretrained():
         model = build(cfg, "model").to(device).train()
     inputs = batch.as_inputs()
