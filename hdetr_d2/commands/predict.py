@@ -11,6 +11,7 @@ from detectron2.utils.logger import setup_logger
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import predict
 from hdetr_d2.inference.trust import HELP as TRUST
+from hdetr_d2.utils.memory import keep_freed_memory
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(arguments)
     setup_logger(name="hdetr_d2")
+    keep_freed_memory()
     try:
         predict(
             args.checkpoint,
