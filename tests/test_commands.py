@@ -2,6 +2,7 @@
 
 from hdetr_d2 import __main__ as commands
 
+import argparse
 import importlib
 import os
 import re
@@ -81,3 +82,23 @@ def test_a_script_for_each_command_that_had_one() -> None:
 
 def test_the_console_script_is_installed() -> None:
     assert '"hdetr-d2 = hdetr_d2.__main__:main"' in (ROOT / "setup.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ("PASSIVE", "1000")),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, ("ACTIVE", None)),
+        ({"GOMP_SPINCOUNT": "7"}, ("PASSIVE", "7")),
+    ],
+    ids=["by default", "policy given", "spins given"],
+)
+def test_threads_wait_as_the_environment_says(
+    given: dict[str, str], expected: tuple[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(given))
+    monkeypatch.setitem(commands.COMMANDS, "nothing", ("tests_nothing", ""))
+    monkeypatch.setattr(commands, "import_module", lambda name: argparse.Namespace(main=lambda: 0))
+    monkeypatch.setattr(sys, "argv", [])
+    assert commands.start("nothing", ["hdetr-d2 nothing"]) == 0
+    assert tuple(map(os.environ.get, ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"))) == expected
