@@ -144,6 +144,7 @@ def test_nothing_dropped_and_nothing_there(function) -> None:
     assert function(torch.zeros(0, 4), 0.5, seeds(1)).shape == (0, 4)
 
 
+@with_kernel
 def test_not_a_number_stays_where_it_is_kept() -> None:
     found = dropout(torch.full((1000,), torch.nan), 0.5)
     assert 400 < int(found.isnan().sum()) < 600

@@ -86,6 +86,7 @@ def test_devices_without_kernels():
 
 def test_a_gpu_needs_both_libraries(monkeypatch):
     monkeypatch.setattr(extension, "_has_kernel", lambda op, device: False)
+    monkeypatch.setattr(extension, "build_facts", dict)
     missing, there = Library("_C", None, None), Library("_C", Path("_C.abi3.so"), None)
     broken = Library("_C_cuda", Path("_C_cuda.abi3.so"), OSError("libcudart.so.13: no such file."))
     monkeypatch.setattr(extension, "CUDA", broken)

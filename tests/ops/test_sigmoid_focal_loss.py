@@ -8,6 +8,7 @@ from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss as dense_focal_loss
 
 from hdetr_d2.ops import sigmoid_focal_loss, sigmoid_focal_loss_reference
+from hdetr_d2.ops.extension import why_no_kernel
 
 BACKGROUND, NO_LOSS = -1, -2
 FORMS = [(0.25, 2.0), (0.6, 1.5), (0.5, 0.0)]
@@ -120,9 +121,12 @@ def test_any_strides():
     turned = logits.detach().transpose(0, 3).contiguous().transpose(0, 3).requires_grad_()
     other = labels.mT.contiguous().mT
     loss, same = sigmoid_focal_loss(logits, labels), sigmoid_focal_loss(turned, other)
-    assert torch.equal(loss, same)
     one, two = torch.autograd.grad(loss.sum() + same.sum(), (logits, turned))
-    assert torch.equal(one, two)
+    # The kernels sum in one order, PyTorch's operations in that of the memory.
+    cpu = torch.device("cpu")
+    exact = {} if why_no_kernel("sigmoid_focal_loss", cpu) else dict(rtol=0, atol=0)
+    torch.testing.assert_close(loss, same, **exact)
+    torch.testing.assert_close(one, two, **exact)
 
 
 @pytest.mark.parametrize(
