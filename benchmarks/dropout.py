@@ -8,7 +8,7 @@ python benchmarks/dropout.py --dtype bfloat16
 import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ from report import (
     time_sides,
     versus,
 )
-from timing import Side
+from timing import Side, learn
 from torch import Tensor
 
 from hdetr_d2.layers.attention import attend
@@ -33,13 +33,6 @@ P = 0.1
 # An encoder's tokens, and its hidden ones, of an image of 480x640; queries of a decoder.
 SHAPES: Mapping[str, tuple[int, ...]] = {"tokens": (1, 6400, 256), "hidden": (1, 6400, 1024)}
 QUERIES, HEADS, CHANNELS = 300, 8, 32
-
-
-def learn(function: Callable[..., Tensor], *inputs: Tensor) -> Side:
-    """Forward and backward."""
-    leaves = [each.clone().requires_grad_() for each in inputs]
-    gradient = torch.ones_like(function(*leaves))
-    return lambda: torch.autograd.grad(function(*leaves), leaves, gradient)
 
 
 def fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

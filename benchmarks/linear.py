@@ -7,7 +7,7 @@ python benchmarks/linear.py --write
 import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +21,7 @@ from report import (
     time_sides,
     versus,
 )
-from timing import Side
-from torch import Tensor
+from timing import Side, learn
 
 from hdetr_d2.ops import linear
 
@@ -37,13 +36,6 @@ SIZES: Mapping[str, tuple[int, int, int]] = {
     "300 queries": (300, 256, 256),
     "class head": (300, 256, 91),
 }
-
-
-def learn(function: Callable[..., Tensor], *inputs: Tensor) -> Side:
-    """Forward and backward."""
-    leaves = [each.clone().requires_grad_() for each in inputs]
-    gradient = torch.ones_like(function(*leaves))
-    return lambda: torch.autograd.grad(function(*leaves), leaves, gradient)
 
 
 def cases(options: argparse.Namespace) -> dict[str, Mapping[str, Side]]:
