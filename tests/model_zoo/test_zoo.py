@@ -11,6 +11,7 @@ import torch
 from detectron2.config import instantiate
 from detectron2.data import MetadataCatalog
 
+from hdetr_d2.checkpoint.weights import without_training_only
 from hdetr_d2.engine.shipped import shipped_configs
 from hdetr_d2.errors import UserError
 from hdetr_d2.model_zoo import zoo
@@ -37,9 +38,9 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[torch.nn.
 def test_a_trained_model_has_the_published_weights(small: torch.nn.Module) -> None:
     model = model_zoo.get(SMALL, device="cpu")
     assert model.training
-    published = [name for name in small.state_dict() if not name.startswith("scheme_slots.")]
-    for name in published:  # what is for training only begins anew
-        found, expected = (each.state_dict()[name] for each in (model, small))
+    # What is for training only begins anew.
+    for name, expected in without_training_only(small, small.state_dict()).items():
+        found = model.state_dict()[name]
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
