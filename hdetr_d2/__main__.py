@@ -14,6 +14,8 @@ COMMANDS = {
     "predict": ("hdetr_d2.commands.predict", "find objects in images with a trained model"),
     "check-data": ("hdetr_d2.commands.check_data", "check a COCO-format data set"),
     "plot": ("hdetr_d2.commands.plot", "draw losses, AP and learning rate of a training"),
+    "export": ("hdetr_d2.commands.export", "write a model that runs without PyTorch"),
+    "benchmark": ("hdetr_d2.commands.benchmark", "time checkpoints and exported models"),
     "contact-sheet": ("hdetr_d2.commands.contact_sheet", "draw true and predicted objects"),
     "analyze": ("hdetr_d2.commands.analyze", "compare what trained models have learned"),
     "compare-schemes": ("hdetr_d2.commands.compare_schemes", "train a model under several schemes"),

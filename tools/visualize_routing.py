@@ -15,10 +15,10 @@ from PIL import Image
 
 from hdetr_d2.checkpoint import evaluated_weights, read_checkpoint
 from hdetr_d2.checkpoint.weights import put_weights
-from hdetr_d2.data.images import read_image
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
 from hdetr_d2.inference.trust import HELP as TRUST
+from hdetr_d2.pixels.images import read_image
 from hdetr_d2.projects.route_detr.pictures import draw_routing
 from hdetr_d2.projects.route_detr.recording import record, routed_branch
 
@@ -44,8 +44,10 @@ def load(checkpoint: Path, device: str, trust: Sequence[str]) -> Predictor:
         UserError: the file cannot be read, or has no routers.
     """
     predictor = Predictor(checkpoint, device=device, trust=trust)
-    routed_branch(predictor.model)
-    put_weights(predictor.model, evaluated_weights(read_checkpoint(checkpoint)), checkpoint)
+    routed_branch(predictor.detector.model)
+    put_weights(
+        predictor.detector.model, evaluated_weights(read_checkpoint(checkpoint)), checkpoint
+    )
     return predictor
 
 
@@ -57,8 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
     setup_logger(name="hdetr_d2")
     try:
         predictor = load(args.checkpoint, args.device, args.trust)
-        item = predictor.mapper({"file_name": str(args.image), "image_id": str(args.image)})
-        model, strength = predictor.model, args.strength
+        item = predictor.detector.mapper(
+            {"file_name": str(args.image), "image_id": str(args.image)}
+        )
+        model, strength = predictor.detector.model, args.strength
         if strength is None:
             strength = routed_branch(model).strength(1.0)
         recording = record(model, item["image"], strength).top(args.queries)

@@ -35,6 +35,7 @@ from hdetr_d2.data.loader import dataset_dicts
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
+from hdetr_d2.inference.loading import TrainedDetector
 from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.modeling import DETR
 from hdetr_d2.utils.strict_json import to_json
@@ -85,7 +86,8 @@ def entries_of(args: argparse.Namespace) -> list[dict]:
 
 def snapshot(path: Path, name: str, entries: Sequence[dict], args: argparse.Namespace) -> Snapshot:
     predictor = Predictor(path, device=args.device, trust=args.trust)
-    model, mapper = cast(DETR, predictor.model), cast(DetrMapper, predictor.mapper)
+    detector = cast(TrainedDetector, predictor.detector)
+    model, mapper = cast(DETR, detector.model), cast(DetrMapper, detector.mapper)
     mapper.is_train = True  # it goes on as in evaluation, but hands the objects over
     seen = study(
         model,

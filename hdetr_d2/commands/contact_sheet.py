@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from detectron2.data import DatasetCatalog
 from detectron2.structures import BoxMode
 from detectron2.utils.logger import setup_logger
@@ -18,8 +18,8 @@ from hdetr_d2.data import register_datasets
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
-from hdetr_d2.inference.predictor import check_score_threshold
 from hdetr_d2.inference.trust import HELP as TRUST
+from hdetr_d2.runtime.predictor import check_score_threshold
 from hdetr_d2.visualization import Example, Shapes, contact_sheet
 
 
@@ -47,8 +47,8 @@ def true_shapes(entry: Mapping[str, Any]) -> Shapes:
     """The objects of a data set entry, without crowds."""
     objects = [item for item in entry.get("annotations", []) if not item.get("iscrowd", 0)]
     corners = [BoxMode.convert(o["bbox"], o["bbox_mode"], BoxMode.XYXY_ABS) for o in objects]
-    classes = torch.tensor([o["category_id"] for o in objects], dtype=torch.int64)
-    return Shapes(torch.tensor(corners, dtype=torch.float32).reshape(-1, 4), classes)
+    classes = np.array([o["category_id"] for o in objects], np.int64)
+    return Shapes(np.array(corners, np.float32).reshape(-1, 4), classes)
 
 
 def examples(

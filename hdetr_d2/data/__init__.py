@@ -1,7 +1,6 @@
 """Data sets: registration, the training stream, the mapper and its augmentations."""
 
 from hdetr_d2.data.copy_paste import CopyPaste
-from hdetr_d2.data.images import BadImageError, read_image
 from hdetr_d2.data.loader import build_test_loader, build_train_loader
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.data.panoptic import PanopticMapper
@@ -13,6 +12,7 @@ from hdetr_d2.data.transforms import (
     RandomShortSide,
     ResizeOrCrop,
 )
+from hdetr_d2.pixels.images import BadImageError, read_image
 
 __all__ = [
     "BadImageError",

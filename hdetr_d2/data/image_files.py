@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from hdetr_d2.data.coco_json import CocoJson, Problem
-from hdetr_d2.data.images import BadImageError, check_size, read_image
+from hdetr_d2.pixels.images import BadImageError, check_size, read_image
 from hdetr_d2.utils.git_lfs import is_pointer
 
 

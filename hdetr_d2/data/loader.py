@@ -15,7 +15,6 @@ from detectron2.data import (
 )
 from torch.utils.data import DataLoader, Dataset
 
-from hdetr_d2.data.images import BadImageError
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.data.plain_mapper import Mapper, placed
 from hdetr_d2.data.random_state import stream_seed
@@ -23,6 +22,7 @@ from hdetr_d2.data.repeats import repeat_factors
 from hdetr_d2.data.resized import describe_lost
 from hdetr_d2.data.sampler import StreamSampler
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.images import BadImageError
 
 logger = logging.getLogger(__name__)
 

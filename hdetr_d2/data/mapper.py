@@ -12,11 +12,11 @@ from torchvision.transforms import v2
 
 from hdetr_d2.data.bitmaps import any_of
 from hdetr_d2.data.copy_paste import CopyPaste, Sample, select
-from hdetr_d2.data.images import check_size, read_image
 from hdetr_d2.data.outline import outlined
 from hdetr_d2.data.pixel_scale import check_pixel_scale
 from hdetr_d2.data.random_state import seeded, stream_seed
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.images import check_size, read_image
 
 
 class DetrMapper:

@@ -10,11 +10,11 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
 
 from hdetr_d2.data.copy_paste import Sample
-from hdetr_d2.data.images import BadImageError
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.data.panoptic_json import read_panoptic_json
 from hdetr_d2.data.segment_ids import SegmentIds, few, read_segment_ids
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.images import BadImageError
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
 
 from hdetr_d2.data.coco_json.problem import first_of
-from hdetr_d2.data.images import DECODE_ERRORS, ORIENTATION
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.images import DECODE_ERRORS, ORIENTATION
 
 logger = logging.getLogger(__name__)
 

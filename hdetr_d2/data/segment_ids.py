@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from hdetr_d2.data.images import DECODE_ERRORS, BadImageError, check_size
+from hdetr_d2.pixels.images import DECODE_ERRORS, BadImageError, check_size
 
 PLACES = np.array([1, 256, 256**2])
 """What red, green and blue count in an id."""

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from hdetr_d2.data.coco_json import Problem
-from hdetr_d2.data.deep_pixels import likely_white
-from hdetr_d2.data.images import DECODE_ERRORS, stored_as
+from hdetr_d2.pixels.deep_pixels import likely_white
+from hdetr_d2.pixels.images import DECODE_ERRORS, stored_as
 
 logger = logging.getLogger(__name__)
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import torch
 import yaml
 from detectron2.config import instantiate
+from detectron2.structures import Instances
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
@@ -17,22 +19,48 @@ from hdetr_d2.engine.earlier_names import renamed
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.trust import require_trusted
 from hdetr_d2.modeling.backbone import without_pretrained
+from hdetr_d2.runtime.shapes import Shapes
 
 
-class Loaded(NamedTuple):
-    """A model in evaluation mode, what reads and resizes the image of a Detectron2 data set entry
-    for it, and its class names by class index.
+class TrainedDetector:
+    """A checkpoint's model in evaluation mode, and what reads and resizes the image of a Detectron2
+    data set entry for it.
+
+    class_names: by class index.
     """
 
-    model: nn.Module
-    mapper: Callable[[dict], dict]
-    class_names: tuple[str, ...]
+    def __init__(
+        self, model: nn.Module, mapper: Callable[[dict], dict], class_names: tuple[str, ...]
+    ) -> None:
+        self.model = model
+        self.mapper = mapper
+        self.class_names = class_names
+
+    @property
+    def pixel_range(self) -> int | None:
+        return getattr(self.mapper, "pixel_range", None)
+
+    def read(self, entry: dict) -> dict:
+        """See `Detector`."""
+        return self.mapper(entry)
+
+    def find(self, batch: Sequence[dict]) -> list[Shapes]:
+        """See `Detector`."""
+        with torch.inference_mode():
+            return [shapes_of(output["instances"]) for output in self.model(batch)]
 
 
-def load_model(checkpoint: str | Path, device: str, trust: str | Sequence[str]) -> Loaded:
+def open_checkpoint(
+    checkpoint: str | Path,
+    device: str = "auto",
+    trust: str | Sequence[str] = (),
+    threads: int | None = None,
+) -> TrainedDetector:
     """Rebuild a model that `train_net.py` saved, with the weights it was evaluated with. What the
-    arguments are and what is raised: see `Predictor`.
+    arguments are and what is raised: see `Predictor` and `open_detector`.
     """
+    if threads is not None:
+        torch.set_num_threads(threads)
     content = read_checkpoint(checkpoint)
     metadata = content.get("metadata", {})
     if not {"config", "class_names"} <= metadata.keys():
@@ -49,7 +77,7 @@ def load_model(checkpoint: str | Path, device: str, trust: str | Sequence[str]) 
         raise UserError(f"the model in {checkpoint} cannot be built here: {reason}") from error
     put_evaluated_weights(model, content, checkpoint)
     model = model.to(choose_device(device, option="device")).eval()
-    return Loaded(model, mapper, tuple(metadata["class_names"]))
+    return TrainedDetector(model, mapper, tuple(metadata["class_names"]))
 
 
 def _nodes(config: str, source: str, trust: str | Sequence[str]) -> list[Any]:
@@ -67,3 +95,14 @@ def _nodes(config: str, source: str, trust: str | Sequence[str]) -> list[Any]:
         raise UserError(f"the config in {source} cannot be read: {reason}") from error
     require_trusted(nodes, source, trust)
     return nodes
+
+
+def shapes_of(instances: Instances) -> Shapes:
+    """What a detector returns, as something to draw, best first: a detector may keep the order of
+    its queries.
+    """
+    instances = instances.to("cpu")
+    instances = instances[instances.scores.argsort(descending=True, stable=True)]
+    masks = instances.pred_masks if instances.has("pred_masks") else None
+    boxes, classes = instances.pred_boxes.tensor.numpy(), instances.pred_classes.numpy()
+    return Shapes(boxes, classes, instances.scores.numpy(), masks)

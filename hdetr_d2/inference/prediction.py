@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hdetr_d2.data.images import BadImageError
 from hdetr_d2.data.survey import pages_sentence, survey
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.files import Source, find_images, is_drawn_in_place
-from hdetr_d2.inference.predictor import Predictor, check_score_threshold
-from hdetr_d2.inference.results import Result, coco_content, coco_results
+from hdetr_d2.pixels.images import BadImageError
+from hdetr_d2.runtime.predictor import Predictor, check_score_threshold
+from hdetr_d2.runtime.results import Result, coco_content, coco_results
 from hdetr_d2.utils.strict_json import to_json
 from hdetr_d2.visualization import Shapes, draw_shapes
 

@@ -13,7 +13,7 @@ from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.neck import Neck
 from hdetr_d2.modeling.postprocessing import PostProcessing
 from hdetr_d2.modeling.precision import check_precision
-from hdetr_d2.modeling.preprocessing import Preprocessing
+from hdetr_d2.modeling.preprocessing import ImageBatch, Preprocessing
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
 from hdetr_d2.schemes.base import Context, Scheme, check_together
 from hdetr_d2.structures import (
@@ -164,7 +164,10 @@ class DETR(nn.Module):
 
     def encode(self, images: Sequence[Tensor]) -> ImageMaps:
         """The maps of a batch of images, `Tensor[3, H_i, W_i]` each, RGB, 0 to 255."""
-        batch = self.preprocessing(images)
+        return self.encode_batch(self.preprocessing(images))
+
+    def encode_batch(self, batch: ImageBatch) -> ImageMaps:
+        """The maps of images that lie in one tensor."""
         features = self.backbone(batch.tensor)
         levels = self.neck(features)
         memory = self.encoder(levels, batch.padding)

@@ -63,27 +63,54 @@ class Preprocessing(nn.Module):
             UserError: an image that is larger than the square that the backbone takes.
         """
         sizes = _sizes(images)
+        stacked = self._stack(images, self.padded_size(sizes))
+        limits = to_device(sizes, torch.arange(1, device=stacked.device))
+        tensor, padding = self.prepare(stacked, limits)
+        return ImageBatch(tensor, padding, sizes, self.frames(sizes))
+
+    def padded_size(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        """(H, W) of a batch of images of these (H, W).
+
+        Raises:
+            UserError: an image that is larger than the square that the backbone takes.
+        """
         if self.square:
             _check_inside(
                 sizes,
                 self.square,
                 "the backbone takes (a timm model: model.backbone.options.img_size)",
             )
-        sides = [self.square or max(side) for side in zip(*sizes, strict=True)]
+        sides = (self.square or max(side) for side in zip(*sizes, strict=True))
         height, width = (-(-side // self.multiple) * self.multiple for side in sides)
-        batch = self._stack(images, (height, width), fill=0)
-        limits = to_device(sizes, torch.arange(1, device=batch.device))
-        rows = torch.arange(height, device=batch.device) >= limits[:, :1]
-        columns = torch.arange(width, device=batch.device) >= limits[:, 1:]
-        padding = rows[:, :, None] | columns[:, None, :]
-        tensor = self._normalise(batch).masked_fill(padding[:, None], 0.0)
-        return ImageBatch(tensor, padding, sizes, frames=sizes)
+        return height, width
 
-    def _stack(self, images: Sequence[Tensor], size: tuple[int, int], fill: int) -> Tensor:
+    def frames(self, sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """(H, W) that the boxes of images of these (H, W) are relative to."""
+        return list(sizes)
+
+    def frames_of(self, sizes: Tensor) -> Tensor:
+        """The same, of `Tensor[B, 2]`."""
+        return sizes
+
+    def prepare(self, stacked: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """Images that lie at the top left of one tensor, as the backbone takes them.
+
+        Args:
+            stacked: `Tensor[B, 3, H, W]` on the scale of the mean.
+            sizes: `Tensor[B, 2]` int64, (H, W) of the images; what lies outside is not looked at.
+
+        Returns:
+            `Tensor[B, 3, H, W]`, normalised, zeros where padded; and what is padding, `Tensor[B, H,
+            W]` bool.
+        """
+        padding = _outside(stacked, sizes)
+        return self._normalise(stacked).masked_fill(padding[:, None], 0.0), padding
+
+    def _stack(self, images: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """The images at the top left of `Tensor[B, 3, H, W]`, in their own dtype."""
         # Padded on the device: pinned images travel without a wait, and in their small dtype.
         shape = (len(images), images[0].shape[0], *size)
-        batch = images[0].new_full(shape, fill, device=self.mean.device)
+        batch = images[0].new_zeros(shape, device=self.mean.device)
         for row, image in zip(batch, images, strict=True):
             row[:, : image.shape[-2], : image.shape[-1]].copy_(image, non_blocking=True)
         return batch
@@ -123,13 +150,28 @@ class GreySquare(Preprocessing):
                 f"model.preprocessing.side={self.side} must be {wanted} for this backbone."
             )
 
-    def forward(self, images: Sequence[Tensor]) -> ImageBatch:
+    def padded_size(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
         """Raises UserError for an image that is larger than the square."""
-        _check_inside(_sizes(images), self.side, f"model.preprocessing.side={self.side} sets")
-        square = (self.side, self.side)
-        tensor = self._normalise(self._stack(images, square, fill=self.grey))
-        padding = torch.zeros(len(images), *square, dtype=torch.bool, device=tensor.device)
-        return ImageBatch(tensor, padding, _sizes(images), frames=[square] * len(images))
+        _check_inside(sizes, self.side, f"model.preprocessing.side={self.side} sets")
+        return self.side, self.side
+
+    def frames(self, sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        return [(self.side, self.side)] * len(sizes)
+
+    def frames_of(self, sizes: Tensor) -> Tensor:
+        return torch.full_like(sizes, self.side)
+
+    def prepare(self, stacked: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+        outside = _outside(stacked, sizes)
+        tensor = self._normalise(stacked.masked_fill(outside[:, None], self.grey))
+        return tensor, torch.zeros_like(outside)
+
+
+def _outside(stacked: Tensor, sizes: Tensor) -> Tensor:
+    """Where no image is, `Tensor[B, H, W]` bool; arguments as in `Preprocessing.prepare`."""
+    rows = torch.arange(stacked.shape[-2], device=stacked.device) >= sizes[:, :1]
+    columns = torch.arange(stacked.shape[-1], device=stacked.device) >= sizes[:, 1:]
+    return rows[:, :, None] | columns[:, None, :]
 
 
 def _sizes(images: Sequence[Tensor]) -> list[tuple[int, int]]:

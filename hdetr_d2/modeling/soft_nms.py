@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch._higher_order_ops.while_loop import while_loop
 
 from hdetr_d2.modeling.picks import BestPairs, Picked
 from hdetr_d2.ops import box_cxcywh_to_xyxy, box_iou
@@ -91,15 +92,45 @@ def soft_nms(
         Scores and places of those taken, `Tensor[B, min(N, num_select)]` each; where none are left,
         -inf and any place.
     """
+    rounds = min(num_select, scores.shape[1])
+    if torch.compiler.is_exporting():
+        return _taken_in_a_graph(scores, factors_of, min_score, rounds)
     left, taken = scores, list[tuple[Tensor, Tensor]]()
-    for _ in range(min(num_select, scores.shape[1])):
-        best, place = left.max(1, keepdim=True)
+    for _ in range(rounds):
+        best, place, left = _take(left, factors_of, min_score)
         taken.append((best, place))
-        lowered = left * factors_of(place)
-        # What was out before is no number here, where its factor is 0.
-        left = lowered.masked_fill(~(lowered >= min_score), -torch.inf)
-        left = left.scatter(1, place, -torch.inf)
     if not taken:
         return scores[:, :0], scores[:, :0].long()
     values, places = zip(*taken, strict=True)
     return torch.cat(values, 1), torch.cat(places, 1)
+
+
+def _take(
+    left: Tensor, factors_of: Callable[[Tensor], Tensor], min_score: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The best of `left`, its place, and what it leaves of the others."""
+    best, place = left.max(1, keepdim=True)
+    lowered = left * factors_of(place)
+    # What was out before is no number here, where its factor is 0.
+    lowered = lowered.masked_fill(~(lowered >= min_score), -torch.inf)
+    return best, place, lowered.scatter(1, place, -torch.inf)
+
+
+def _taken_in_a_graph(
+    scores: Tensor, factors_of: Callable[[Tensor], Tensor], min_score: float, rounds: int
+) -> tuple[Tensor, Tensor]:
+    """All rounds, as a loop that an exported graph holds once."""
+
+    def goes_on(number: Tensor, *_: Tensor) -> Tensor:
+        return number < rounds
+
+    def body(
+        number: Tensor, left: Tensor, values: Tensor, places: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        best, place, after = _take(left, factors_of, min_score)
+        column = number.expand(left.shape[0], 1)
+        return number + 1, after, values.scatter(1, column, best), places.scatter(1, column, place)
+
+    values = scores.new_full((scores.shape[0], rounds), -torch.inf)
+    start = (torch.tensor(0), scores, values, torch.zeros_like(values).long())
+    return while_loop(goes_on, body, start)[2:]

@@ -10,6 +10,7 @@ from torch import Tensor
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
 from hdetr_d2.ops.ms_deform_attn_rules import autocast_value, exact_arguments, register
+from hdetr_d2.ops.portable import portable_attention
 
 _KERNEL_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 # The levels reach a CUDA kernel as its parameter, which has room for so many.
@@ -50,6 +51,8 @@ def ms_deform_attn(
     _check_tensors(value, sampling_locations, attention_weights)
     sizes = _flat_sizes(spatial_shapes, value.shape[1])
     _check_shapes(value, len(sizes) // 2, sampling_locations, attention_weights)
+    if (form := portable_attention()) is not None:
+        return form(value, spatial_shapes, sampling_locations, attention_weights)
     if _use_kernels(value.device, value.dtype, len(sizes) // 2):
         locations, weights = exact_arguments(value, sampling_locations, attention_weights)
         return torch.ops.hdetr_d2.ms_deform_attn(value, sizes, locations, weights)

@@ -3,44 +3,14 @@
 import colorsys
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import torch
+import numpy as np
 from PIL import Image, ImageDraw
-from torch import Tensor
 
-from hdetr_d2.structures import ScaledMasks
+from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.visualization.lettering import letter
 
 Color = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """The objects of one image, in its pixels.
-
-    Attributes:
-        boxes: `Tensor[N, 4]`, xyxy.
-        classes: `Tensor[N]` int64, indices of class names.
-        scores: `Tensor[N]` in [0, 1], or None for ground truth.
-        masks: `Tensor[N, H, W]` bool, `ScaledMasks`, or None.
-    """
-
-    boxes: Tensor
-    classes: Tensor
-    scores: Tensor | None = None
-    masks: Tensor | ScaledMasks | None = None
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def above(self, threshold: float) -> "Shapes":
-        """Those with a score of at least `threshold`; all of them when there are no scores."""
-        if self.scores is None:
-            return self
-        keep = self.scores >= threshold
-        masks = None if self.masks is None else self.masks[keep]
-        return Shapes(self.boxes[keep], self.classes[keep], self.scores[keep], masks)
 
 
 def class_color(index: int) -> Color:
@@ -68,9 +38,9 @@ def draw_shapes(
     width = max(2, round(min(size) / 250))
     letters = max(11, round(min(size) / 36))
     # The largest first, so that a small object inside a large one keeps its frame and its name.
-    boxes = shapes.boxes.detach().float().cpu() * zoom
+    boxes = np.asarray(shapes.boxes, np.float32) * zoom
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    for i in torch.argsort(areas, descending=True).tolist():
+    for i in np.argsort(-areas, kind="stable").tolist():
         color = class_color(int(shapes.classes[i]))
         corners = boxes[i].tolist()
         _frame(pen, corners, color, width)
@@ -81,8 +51,8 @@ def draw_shapes(
 def _fill_masks(picture: Image.Image, shapes: Shapes) -> None:
     if shapes.masks is None:
         return
-    for mask, label in zip(shapes.masks.cpu(), shapes.classes.tolist(), strict=True):
-        stencil = Image.fromarray(mask.numpy().astype("uint8") * 110).resize(picture.size)
+    for mask, label in zip(shapes.masks, shapes.classes.tolist(), strict=True):
+        stencil = Image.fromarray(np.asarray(mask).astype("uint8") * 110).resize(picture.size)
         if (box := stencil.getbbox()) is not None:  # of a large picture, a small part as a rule
             picture.paste(class_color(label), box, stencil.crop(box))
 

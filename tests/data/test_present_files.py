@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hdetr_d2.data.images import ORIENTATION, read_image
 from hdetr_d2.data.present_files import missing_files, sizes_of
+from hdetr_d2.pixels.images import ORIENTATION, read_image
 
 
 def test_missing_files_are_all_named_in_order(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hdetr_d2.data.images import BadImageError
 from hdetr_d2.data.segment_ids import read_segment_ids
+from hdetr_d2.pixels.images import BadImageError
 
 SMALL = np.array([[0, 1, 1, 2], [3, 3, 1, 2]])
 LARGE = np.array([[0, 300, 300, 70_000], [5, 5, 300, 70_000]])

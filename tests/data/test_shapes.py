@@ -10,7 +10,6 @@ import pycocotools.mask as mask_utils
 import pytest
 
 from hdetr_d2.data.coco_json import CocoJson, find_problems, read_coco_json
-from hdetr_d2.data.images import read_image
 from hdetr_d2.data.shapes import (
     MIN_VISIBLE,
     SHAPES,
@@ -20,6 +19,7 @@ from hdetr_d2.data.shapes import (
     main,
 )
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.images import read_image
 
 SMALL = {"num_train": 30, "num_val": 4, "image_size": 64}
 

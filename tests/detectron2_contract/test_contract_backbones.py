@@ -86,6 +86,6 @@ def test_a_model_is_trained_and_used_afterwards(
     torch.save({"model": model.state_dict(), "metadata": metadata}, tmp_path / "model.pth")
     predictor = Predictor(tmp_path / "model.pth", device="cpu")
     with torch.no_grad():
-        expected, found = model.eval()(batch[:1]), predictor.model(batch[:1])
+        expected, found = model.eval()(batch[:1]), predictor.detector.model(batch[:1])
     boxes = [output["instances"].pred_boxes.tensor for (output,) in (expected, found)]
     torch.testing.assert_close(*boxes)

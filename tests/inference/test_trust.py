@@ -39,11 +39,11 @@ def test_parts_of_models_are_trusted(target: str) -> None:
         "torch.load",
         "torch.nnsomething.Linear",
         # Reached through a module of ours, and still not ours.
-        "hdetr_d2.data.images.os.system",
-        "hdetr_d2.data.images.Image.Image",
+        "hdetr_d2.pixels.images.os.system",
+        "hdetr_d2.pixels.images.Image.Image",
         "torch.nn.modules.module.torch.load",
         # Ours, and not a part of a model.
-        "hdetr_d2.data.images.read_image",
+        "hdetr_d2.pixels.images.read_image",
         "hdetr_d2.checkpoint.Checkpointer",
         # Of a part, and makes none.
         "torch.nn.Module.load_state_dict",

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from hdetr_d2.data.check import check_data
-from hdetr_d2.data.images import BadImageError, read_image
 from hdetr_d2.data.object_sizes import count_sizes, object_areas
 from hdetr_d2.data.shapes import generate_shapes
+from hdetr_d2.pixels.images import BadImageError, read_image
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "check_data.py"
 

@@ -76,6 +76,12 @@ class ProposalQueries(QuerySelection):
         """The states that the heads read."""
         return self.proposal_norm(self.proposal_proj(tokens))
 
+    def best(self, confidence: Tensor, number: int) -> Tensor:
+        """Places `Tensor[B, number]` of the proposals with the highest `Tensor[B, S]`, the best
+        first.
+        """
+        return confidence.topk(number, dim=1).indices
+
     def _candidates(self, memory: Memory) -> tuple[Tensor, Tensor]:
         """Tokens `Tensor[B, S, C]` and the logits of their anchor boxes `Tensor[B, S, 4]`."""
         centres = cell_centres(memory.shapes, memory.valid_ratios)
@@ -122,14 +128,14 @@ class ObjectQueries(ProposalQueries):
         unactivated = delta + anchors
         # Class 0 stands for "object": every label is 0.
         objectness = self.heads.class_loss.confidence(logits.detach())[..., 0]
-        best = objectness.topk(sum(lengths), dim=1).indices
+        best = self.best(objectness, sum(lengths))
         reference = _pick(unactivated.detach(), best).sigmoid()
         return reference, Predictions(logits[None], unactivated.sigmoid()[None])
 
     def queries(self, slots: Slots, reference: Tensor) -> Queries:
         position, content = self._at(reference)
         if self.mixed_selection:
-            content = slots.table[: reference.shape[1]].expand(len(reference), -1, -1)
+            content = slots.table[: reference.shape[1]].expand(reference.shape[0], -1, -1)
         return Queries(content, position, reference)
 
     def embed_boxes(self, boxes: Tensor) -> Tensor:
@@ -178,22 +184,22 @@ class DINOQueries(ProposalQueries):
     def propose(
         self, tokens: Tensor, anchors: Tensor, lengths: Sequence[int]
     ) -> tuple[Tensor, Predictions]:
-        best = self._best(tokens, sum(lengths))
+        best = self._surest(tokens, sum(lengths))
         logits, delta = self.heads(0, self.project(_pick(tokens, best)))
         boxes = (delta + _pick(anchors, best)).sigmoid()
         learning = slice(lengths[0])
         return boxes.detach(), Predictions(logits[None, :, learning], boxes[None, :, learning])
 
-    def _best(self, tokens: Tensor, number: int) -> Tensor:
+    def _surest(self, tokens: Tensor, number: int) -> Tensor:
         """Places `Tensor[B, number]` of the tokens that are surest of their class. Those that are
         not picked learn nothing, so the backward pass needs to keep nothing of them.
         """
         with without_gradient(tokens.device):
             logits = self.heads.class_logits(0, self.project(tokens))
-            return self.heads.class_loss.confidence(logits).amax(-1).topk(number, dim=1).indices
+            return self.best(self.heads.class_loss.confidence(logits).amax(-1), number)
 
     def queries(self, slots: Slots, reference: Tensor) -> Queries:
-        content = slots.table[: reference.shape[1]].expand(len(reference), -1, -1)
+        content = slots.table[: reference.shape[1]].expand(reference.shape[0], -1, -1)
         return Queries(content, None, reference)
 
     def embed_boxes(self, boxes: Tensor) -> None:
@@ -211,5 +217,7 @@ def _clip(wanted: Sequence[int], available: int) -> list[int]:
     """
     sizes: list[int] = []
     for size in wanted:
-        sizes.append(min(size, available - sum(sizes)))
+        left = available - sum(sizes)
+        # No `min`, which an exporter would keep for later, where it is known by now.
+        sizes.append(size if size <= left else left)
     return sizes

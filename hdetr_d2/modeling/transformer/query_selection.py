@@ -81,7 +81,7 @@ class SingleStageQueries(QuerySelection):
         self.slots = self.make_slots(num_queries)
 
     def forward(self, memory: Memory, extra: Sequence[Slots] = ()) -> Selection:
-        batch = len(memory.tokens)
+        batch = memory.tokens.shape[0]
         main, *others = (
             self.queries(slots).map(lambda part: part.expand(batch, -1, -1))
             for slots in (self.slots, *extra)

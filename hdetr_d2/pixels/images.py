@@ -6,7 +6,7 @@ import struct
 import numpy as np
 from PIL import Image
 
-from hdetr_d2.data.deep_pixels import BadImageError, to_8_bits
+from hdetr_d2.pixels.deep_pixels import BadImageError, to_8_bits
 from hdetr_d2.utils.git_lfs import why_unreadable
 
 ORIENTATION = 0x0112

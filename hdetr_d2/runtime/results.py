@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-import pycocotools.mask as mask_utils
-from torch import Tensor
+import numpy as np
 
-from hdetr_d2.structures import ScaledMasks
-from hdetr_d2.visualization import Shapes
+from hdetr_d2.runtime.shapes import Masks, Shapes
 
 Result: TypeAlias = dict[str, Any]
 """One detection: `image_id`, `file_name` (None of an image in memory), `category_id`,
@@ -64,11 +62,16 @@ def coco_content(
 def _area(result: Result) -> float:
     """In pixels, of the mask where there is one, else of the box."""
     if "segmentation" in result:
+        import pycocotools.mask as mask_utils  # only of who has masks
+
         return float(mask_utils.area(result["segmentation"]))
     return result["bbox"][2] * result["bbox"][3]
 
 
-def _rles(masks: Tensor | ScaledMasks) -> list[dict]:
-    if isinstance(masks, Tensor):
-        masks = ScaledMasks(masks, (masks.shape[1], masks.shape[2]))
-    return masks.rles()
+def _rles(masks: Masks) -> list[dict]:
+    if hasattr(masks, "rles"):
+        return masks.rles()
+    from hdetr_d2.pixels.run_lengths import run_lengths  # only of who has masks
+
+    arrays = [np.asarray(mask) for mask in masks]
+    return [run_lengths(mask, *map(np.arange, mask.shape)) for mask in arrays]

@@ -11,11 +11,11 @@ from torch import nn
 
 from hdetr_d2.commands import contact_sheet
 from hdetr_d2.commands import predict as predict_command
-from hdetr_d2.data.images import BadImageError
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor, predict
-from hdetr_d2.inference.predictor import shapes_of
+from hdetr_d2.inference.loading import shapes_of
+from hdetr_d2.pixels.images import BadImageError
 from hdetr_d2.visualization import Shapes
 
 CONFIG = {
@@ -51,17 +51,17 @@ def checkpoint(path: Path, config: object = CONFIG, **content: object) -> Path:
 
 def test_the_model_of_the_config_gets_the_weights_of_the_file(tmp_path: Path) -> None:
     predictor = Predictor(checkpoint(tmp_path / "model.pth"), device="cpu")
-    assert isinstance(predictor.model, nn.Linear)
-    assert predictor.model.weight.tolist() == [[1, 1]] * 3
-    assert not predictor.model.training
+    assert isinstance(predictor.detector.model, nn.Linear)
+    assert predictor.detector.model.weight.tolist() == [[1, 1]] * 3
+    assert not predictor.detector.model.training
     assert predictor.class_names == ("a", "b", "c")
-    assert isinstance(predictor.mapper, DetrMapper)
+    assert isinstance(predictor.detector.mapper, DetrMapper)
 
 
 def test_averaged_weights_are_preferred(tmp_path: Path) -> None:
     average = {"module.weight": torch.full((3, 2), 7.0), "module.bias": torch.zeros(3)}
     path = checkpoint(tmp_path / "model.pth", ema=average)
-    assert Predictor(path, device="cpu").model.weight.unique().tolist() == [7]
+    assert Predictor(path, device="cpu").detector.model.weight.unique().tolist() == [7]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_class_of_a_trusted_package_is_built(
     path = checkpoint(tmp_path / "mine.pth", {**CONFIG, "model": node})
     with pytest.raises(UserError, match="--trust packagey"):
         Predictor(path, device="cpu")
-    assert type(Predictor(path, device="cpu", trust="packagey").model).__name__ == "Mine"
+    assert type(Predictor(path, device="cpu", trust="packagey").detector.model).__name__ == "Mine"
 
 
 def test_a_file_of_bare_weights_is_no_checkpoint_of_ours(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_file_of_bare_weights_is_no_checkpoint_of_ours(tmp_path: Path) -> None
 @pytest.fixture
 def finder(tmp_path: Path) -> Predictor:
     predictor = Predictor(checkpoint(tmp_path / "finder.pth"), device="cpu")
-    predictor.model = Finder()
+    predictor.detector.model = Finder()
     return predictor
 
 
@@ -142,7 +142,9 @@ def test_an_array_gives_what_its_file_gives(tmp_path: Path) -> None:
     exif[0x0112] = 6
     Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
     seen: list[torch.Tensor] = []
-    predictor.model = lambda batch: seen.extend(item["image"] for item in batch) or Finder()(batch)
+    predictor.detector.model = lambda batch: (
+        seen.extend(item["image"] for item in batch) or Finder()(batch)
+    )
     with Image.open(tmp_path / "turned.png") as opened:
         predictor([tmp_path / "turned.png", opened, np.rot90(pixels, -1), pixels[..., ::-1]])
     assert torch.equal(seen[0], seen[1])

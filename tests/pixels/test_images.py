@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hdetr_d2.data.images import ORIENTATION, BadImageError, check_size, read_image, to_rgb
+from hdetr_d2.pixels.images import ORIENTATION, BadImageError, check_size, read_image, to_rgb
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 

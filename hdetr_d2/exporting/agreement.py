@@ -1,0 +1,120 @@
+"""Whether an exported file finds what the model finds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hdetr_d2.exporting.graph import DetectorGraph, choosing
+from hdetr_d2.runtime.session import Session
+
+
+@dataclass
+class Differences:
+    """The largest ones of all images.
+
+    scores: of pairs of a query and a class that both have found. boxes: of these, in pixels of the
+    original images. missing: the highest score by which a pair that only one of both has stands
+    above the last one of the other. proposals: by how much the confidence of a proposal that was
+    chosen differs from that of the one in its place. masks: the share of pixels.
+    """
+
+    scores: float = 0.0
+    boxes: float = 0.0
+    missing: float = 0.0
+    proposals: float = 0.0
+    masks: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"scores {self.scores:.1e}, boxes {self.boxes:.1e} pixels, missing {self.missing:.1e}, "
+            f"proposals {self.proposals:.1e}, masks {self.masks:.1e}"
+        )
+
+    def widen(self, **found: float) -> None:
+        for name, value in found.items():
+            setattr(self, name, max(getattr(self, name), float(value)))
+
+
+def compare(
+    graph: DetectorGraph,
+    session: Session,
+    inputs: Mapping[str, np.ndarray],
+    images: int,
+    seen: float = 0.0,
+) -> Differences:
+    """Runs both on the same images.
+
+    Args:
+        graph: what PyTorch computes.
+        session: the exported file.
+        inputs: of both.
+        images: how many of these count: a batch may be filled with black ones, which many norms
+            make anything of.
+        seen: pairs of a query and a class count from this score on.
+
+    Where a model of two stages chooses its proposals the order of nearly equal ones is anybody's,
+    and may decide what becomes of them. PyTorch therefore takes those of the file, and what they
+    would have been otherwise is compared by itself.
+    """
+    theirs = session.run(inputs)
+    differences = Differences()
+
+    def choose(confidence: Tensor, number: int) -> Tensor:
+        chosen = torch.from_numpy(theirs["proposals"]).to(confidence.device)
+        own = confidence.topk(number, dim=1).values
+        gap = (confidence.gather(1, chosen) - own)[:images]
+        differences.widen(proposals=gap.abs().max().item())
+        return chosen
+
+    tensors = [torch.from_numpy(array) for array in inputs.values()]
+    with torch.inference_mode():
+        if graph.two_stage:
+            with choosing(graph.model, choose):
+                outputs = graph(*tensors)
+        else:
+            outputs = graph(*tensors)
+    ours = {name: out.numpy() for name, out in zip(graph.outputs, outputs, strict=True)}
+    if "query_scores" in ours:
+        differences.widen(
+            scores=np.abs(ours["query_scores"] - theirs["query_scores"])[:images].max(),
+            boxes=np.abs(ours["query_boxes"] - theirs["query_boxes"])[:images].max(),
+        )
+        return differences
+    for index in range(images):
+        _compare_image(ours, theirs, index, seen, differences)
+    return differences
+
+
+def _compare_image(
+    ours: Mapping[str, np.ndarray],
+    theirs: Mapping[str, np.ndarray],
+    index: int,
+    seen: float,
+    differences: Differences,
+) -> None:
+    sides = [_by_pair(outputs, index) for outputs in (ours, theirs)]
+    for pair in sides[0].keys() & sides[1].keys():
+        a, b = (side[pair] for side in sides)
+        if ours["scores"][index, a] < seen:
+            continue
+        differences.widen(
+            scores=abs(ours["scores"][index, a] - theirs["scores"][index, b]),
+            boxes=np.abs(ours["boxes"][index, a] - theirs["boxes"][index, b]).max(),
+        )
+        if "masks" in ours:
+            differences.widen(masks=(ours["masks"][index, a] != theirs["masks"][index, b]).mean())
+    for side, other, own, others in ((0, 1, ours, theirs), (1, 0, theirs, ours)):
+        last = min((others["scores"][index, row] for row in sides[other].values()), default=0.0)
+        last = max(last, seen)
+        for pair in sides[side].keys() - sides[other].keys():
+            differences.widen(missing=own["scores"][index, sides[side][pair]] - last)
+
+
+def _by_pair(outputs: Mapping[str, np.ndarray], index: int) -> dict[tuple[int, int], int]:
+    """The rows of an image's detections by query and class."""
+    rows = zip(outputs["queries"][index].tolist(), outputs["labels"][index].tolist(), strict=True)
+    scores = outputs["scores"][index]
+    return {pair: row for row, pair in enumerate(rows) if scores[row] > -np.inf}

@@ -1,0 +1,295 @@
+"""From a checkpoint to a file that needs no PyTorch, checked against the model."""
+
+from hdetr_d2 import __version__
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from torchvision.transforms import v2
+
+from hdetr_d2.data import DetrMapper, RandomShortSide
+from hdetr_d2.errors import UserError
+from hdetr_d2.exporting.agreement import Differences, compare
+from hdetr_d2.exporting.formats import Format, format_of
+from hdetr_d2.exporting.graph import DetectorGraph
+from hdetr_d2.exporting.program import Plan, any_size, make_graph, trace
+from hdetr_d2.inference.files import Source, find_images
+from hdetr_d2.inference.loading import TrainedDetector, open_checkpoint
+from hdetr_d2.modeling import DETR, PostProcessing
+from hdetr_d2.modeling.preprocessing import GreySquare
+from hdetr_d2.pixels import read_image
+from hdetr_d2.runtime.card import Card
+from hdetr_d2.runtime.predictor import open_session
+from hdetr_d2.runtime.session import resized, stacked
+
+logger = logging.getLogger(__name__)
+
+TOLERANCES = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 0.15, "int8": 0.3}
+"""By how much scores may differ; boxes by a fifth of it, of the longer side of an image. Objects
+below `SEEN` do not count where the arithmetic itself is another."""
+SEEN = 0.3
+_CHECKED, _CALIBRATED = 4, 64
+"""So many of the given images."""
+
+
+def export(
+    checkpoint: str | Path | TrainedDetector,
+    output: str | Path | None = None,
+    *,
+    format: str = "onnx",
+    size: Sequence[int] | None = None,
+    batch: int | None = None,
+    precision: str = "float32",
+    post_processing: bool = True,
+    grid_sample: bool = True,
+    images: Source | Sequence[Source] | None = None,
+    tolerance: float | None = None,
+    trust: str | Sequence[str] = (),
+) -> Path:
+    """Write a trained model as a file that other runtimes read, and `Predictor` as well. The file
+    is read again, run, and compared with the model; it is kept only where both agree.
+
+    Args:
+        checkpoint: a .pth file that `train_net.py` wrote, or what is in it: `Predictor.detector`.
+        output: the file, or for OpenVINO the folder; None for one beside the checkpoint.
+        format: "onnx", "openvino", or "torch" (a program of torch.export).
+        size: (H, W) in pixels, the only one that the graph takes: larger images are made smaller,
+            and what is left is padded. None for any: sides are then padded to multiples of some 64
+            pixels.
+        batch: the number of images that the graph takes at once; None for any.
+        precision: "float32"; "float16" for weights of half the size; for OpenVINO "bfloat16"
+            arithmetic; "int8" for backbone and encoder in 8-bit integers.
+        post_processing: whether the graph gives detections; else scores and boxes of all queries.
+        grid_sample: False for deformable attention without GridSample.
+        images: files and folders, to compare on and, for "int8", to calibrate with; None for
+            generated ones.
+        tolerance: by how much scores may differ; None for what the precision admits (`TOLERANCES`).
+        trust: see `Predictor`.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        UserError: the checkpoint cannot be used or its model not be exported, a library is missing,
+            or file and model do not agree.
+    """
+    form = format_of(format, precision)
+    target = _target(checkpoint, output, form)
+    detector = (
+        checkpoint
+        if isinstance(checkpoint, TrainedDetector)
+        else open_checkpoint(checkpoint, "cpu", trust)
+    )
+    model = exportable(detector)
+    plan = _plan(model, size, batch, post_processing, grid_sample)
+    graph = make_graph(model, plan)
+    card = _card(detector, model, plan, precision, graph)
+    pictures = [] if images is None else _read(images, card)
+    calibration = [_inputs([item], card) for item in pictures[:_CALIBRATED]]
+    if precision == "int8" and not calibration:
+        raise UserError("precision=int8 needs images of yours to calibrate with: --images FOLDER")
+    logger.info("Tracing the model: some minutes where sizes are free")
+    program = trace(graph, plan)
+    with _kept_if_good(target) as draft:
+        form.write(program, card, calibration, draft)
+        _check(graph, card, draft, pictures, tolerance)
+    logger.info("Written: %s", target)
+    return target
+
+
+def exportable(detector: TrainedDetector) -> DETR:
+    """The detector's model.
+
+    Raises:
+        UserError: one that no graph computes.
+    """
+    model = detector.model
+    if not isinstance(model, DETR):
+        raise UserError(f"a {type(model).__name__} is not exported: only DETR models are")
+    if type(model.postprocessing) is not PostProcessing:
+        name = type(model.postprocessing).__name__
+        raise UserError(
+            f"detections by model.postprocessing={name} are not exported: only those of queries"
+        )
+    return model
+
+
+def resize_rule(mapper: object) -> tuple[int | None, int | None]:
+    """To which shorter side a mapper resizes an image, and up to which longer side.
+
+    Raises:
+        UserError: it does something else.
+    """
+    known = isinstance(mapper, DetrMapper)
+    steps = list(mapper.augmentations.transforms) if known else [mapper]  # type: ignore[attr-defined]
+    steps = [step for step in steps if not isinstance(step, v2.ClampBoundingBoxes)]
+    if not steps:
+        return None, None
+    if len(steps) == 1 and isinstance(steps[0], RandomShortSide) and len(steps[0].sides) == 1:
+        return steps[0].sides[0], steps[0].max_size
+    names = ", ".join(type(step).__name__ for step in steps)
+    raise UserError(
+        f"dataloader.test.mapper has {names}: what is exported resizes images by one "
+        "RandomShortSide with one side, or not at all"
+    )
+
+
+def _plan(
+    model: DETR,
+    size: Sequence[int] | None,
+    batch: int | None,
+    post_processing: bool,
+    grid_sample: bool,
+) -> Plan:
+    preprocessing = model.preprocessing
+    square = preprocessing.side if isinstance(preprocessing, GreySquare) else preprocessing.square
+    if square:
+        if size is not None and tuple(size) != (square, square):
+            raise UserError(f"size={tuple(size)}: this model takes squares of {square} pixels")
+        size = (square, square)
+    if batch is not None and batch < 1:
+        raise UserError(f"batch={batch} must be at least 1")
+    if size is None:
+        multiple, least = any_size(model)
+        sides, fixed = (least, least + multiple), False
+    else:
+        multiple = preprocessing.multiple
+        sides, least, fixed = (size[0], size[1]), min(size), True
+        if least < 1 or any(side % multiple for side in sides):
+            raise UserError(f"size={sides}: sides must be multiples of {multiple} pixels")
+    return Plan(sides, fixed, multiple, least, batch, post_processing, grid_sample)
+
+
+def _card(
+    detector: TrainedDetector,
+    model: DETR,
+    plan: Plan,
+    precision: str,
+    graph: DetectorGraph,
+) -> Card:
+    short_side, max_size = resize_rule(detector.mapper)
+    return Card(
+        class_names=tuple(detector.class_names),
+        short_side=short_side,
+        max_size=max_size,
+        size=plan.size if plan.fixed_size else None,
+        batch=plan.batch,
+        multiple=plan.multiple,
+        least=plan.least,
+        pixel_mean=tuple(model.preprocessing.mean.flatten().tolist()),
+        pixel_std=tuple(model.preprocessing.std.flatten().tolist()),
+        pixel_range=detector.pixel_range,
+        precision=precision,
+        outputs=graph.outputs,
+        version=__version__,
+    )
+
+
+def _target(
+    checkpoint: str | Path | TrainedDetector, output: str | Path | None, form: Format
+) -> Path:
+    """Raises UserError for a file that would not be known by its name."""
+    if output is None:
+        if isinstance(checkpoint, TrainedDetector):
+            raise UserError("output: a detector in memory has no file to write beside")
+        return Path(checkpoint).with_name(f"{Path(checkpoint).stem}{form.ending}")
+    if form.ending.startswith(".") and Path(output).suffix != form.ending:
+        raise UserError(f"output={output} must end in {form.ending}")
+    return Path(output)
+
+
+def _read(images: Source | Sequence[Source], card: Card) -> list[dict]:
+    """Images as a graph takes them; spread over those that are given."""
+    paths = find_images(images)
+    paths = paths[:: -(-len(paths) // _CALIBRATED)]
+    return [_item(read_image(path, card.pixel_range), card) for path in paths]
+
+
+def _item(image: np.ndarray, card: Card) -> dict:
+    original = (image.shape[0], image.shape[1])
+    return {"image": resized(image, card.fed_size(*original)), "original": original}
+
+
+def _inputs(batch: Sequence[dict], card: Card) -> dict[str, np.ndarray]:
+    return stacked(batch, card, card.batch or len(batch))
+
+
+def _generated(card: Card) -> list[dict]:
+    """Two images of noise, of different shapes."""
+    side = card.least + card.multiple if card.size is None else min(card.size)
+    generator = np.random.default_rng(0)
+    shapes = ((side, side), (3 * side // 4, side))
+    return [
+        _item(generator.integers(0, 256, (*shape, 3), np.uint8, endpoint=False), card)
+        for shape in shapes
+    ]
+
+
+def _check(
+    graph: DetectorGraph,
+    card: Card,
+    path: Path,
+    pictures: Sequence[dict],
+    tolerance: float | None,
+) -> None:
+    """Raises UserError where the file does not find what the model finds."""
+    pictures = pictures[:_CHECKED] or _generated(card)
+    session = open_session(path)
+    allowed = TOLERANCES[card.precision] if tolerance is None else tolerance
+    seen = 0.0 if card.precision in ("float32", "float16") else SEEN
+    batches = [[item] for item in pictures]
+    batches += [list(pictures[:2])] if card.batch is None else []
+    for batch in batches:
+        found = compare(graph, session, _inputs(batch, card), len(batch), seen)
+        fed = " and ".join("x".join(map(str, item["image"].shape[:2])) for item in batch)
+        logger.info("Against PyTorch, fed with %s: %s", fed, found)
+        longest = max(max(item["original"]) for item in batch)
+        if why := _beyond(found, allowed, longest):
+            raise UserError(
+                f"the exported file does not find what the model finds: {why} (all: {found}); "
+                "nothing was written"
+            )
+
+
+def _beyond(found: Differences, allowed: float, longest: int) -> str:
+    """What differs too much; empty for nothing."""
+    limits: Mapping[str, float] = {
+        "scores": allowed,
+        "missing": allowed,
+        "boxes": allowed * longest / 5,
+        "proposals": 10 * allowed,
+        "masks": allowed,
+    }
+    too_far = {name: limit for name, limit in limits.items() if not getattr(found, name) <= limit}
+    return ", ".join(f"{name} above {limit:.2g}" for name, limit in too_far.items())
+
+
+class _kept_if_good:
+    """A place to write to, which becomes `target` unless something is raised."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __enter__(self) -> Path:
+        try:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            self.folder = tempfile.TemporaryDirectory(dir=self.target.parent, prefix=".export-")
+        except OSError as error:
+            raise UserError(f"cannot write {self.target}: {error.strerror}") from None
+        return Path(self.folder.name) / self.target.name
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        with self.folder:
+            if kind is None:
+                for path in _files(Path(self.folder.name)):
+                    place = self.target.parent / path.relative_to(self.folder.name)
+                    place.parent.mkdir(exist_ok=True)
+                    os.replace(path, place)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())

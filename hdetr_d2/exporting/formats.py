@@ -1,0 +1,93 @@
+"""The formats of exported files: who writes each, and what it takes."""
+
+import io
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch.export import ExportedProgram
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.exporting.float16 import halve_weights
+from hdetr_d2.exporting.int8 import quantize
+from hdetr_d2.exporting.needed import needed_to_export
+from hdetr_d2.exporting.program import INPUTS
+from hdetr_d2.runtime.card import KEY, Card
+
+_OPSET = 18  # GridSample is 16; what the optimiser of a higher one writes, ONNX Runtime refuses
+
+
+@dataclass(frozen=True)
+class Format:
+    """
+    ending: of the path that is written. precisions: that it can have. write: from the program, the
+    card, images for calibration (inputs of the graph) and the path.
+    """
+
+    ending: str
+    precisions: tuple[str, ...]
+    write: Callable[[ExportedProgram, Card, list[dict], Path], None]
+
+
+def _write_program(program: ExportedProgram, card: Card, images: list[dict], path: Path) -> None:
+    torch.export.save(program, path, extra_files={KEY: card.to_json()})
+
+
+def _write_onnx(program: ExportedProgram, card: Card, images: list[dict], path: Path) -> None:
+    onnx = needed_to_export("onnx")
+    needed_to_export("onnxscript")
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it tells its progress
+        warnings.simplefilter("ignore")
+        written = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=_OPSET,
+            optimize=False,
+            input_names=list(INPUTS),
+            output_names=list(card.outputs),
+        )
+    assert written is not None
+    written.save(path)
+    model = onnx.load(str(path))
+    if card.precision == "float16":
+        halve_weights(model)
+    onnx.helper.set_model_props(model, {KEY: card.to_json()})
+    onnx.save(model, str(path))
+    if card.precision == "int8":
+        quantize(path, images)
+
+
+def _write_openvino(program: ExportedProgram, card: Card, images: list[dict], path: Path) -> None:
+    openvino = needed_to_export("openvino")
+    path.mkdir()
+    graph = path / "graph.onnx"
+    # Float weights become what the card says when the model is saved, or when it is run.
+    exact = card if card.precision == "int8" else replace(card, precision="float32")
+    _write_onnx(program, exact, images, graph)
+    model = openvino.convert_model(str(graph))
+    graph.unlink()
+    model.set_rt_info(card.to_json(), KEY)
+    half = card.precision == "float16"
+    openvino.save_model(model, str(path / "model.xml"), compress_to_fp16=half)
+
+
+FORMATS = {
+    "onnx": Format(".onnx", ("float32", "float16", "int8"), _write_onnx),
+    "openvino": Format("_openvino", ("float32", "float16", "bfloat16", "int8"), _write_openvino),
+    "torch": Format(".pt2", ("float32",), _write_program),
+}
+
+
+def format_of(name: str, precision: str) -> Format:
+    """Raises UserError for an unknown format, or a precision that it has not."""
+    if name not in FORMATS:
+        raise UserError(f"format={name!r} must be one of {', '.join(FORMATS)}")
+    found = FORMATS[name]
+    if precision not in found.precisions:
+        raise UserError(
+            f"precision={precision!r}: the format {name} has {', '.join(found.precisions)}"
+        )
+    return found

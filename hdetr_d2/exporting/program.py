@@ -1,0 +1,138 @@
+"""From a graph of a detector to a program of torch.export, in PyTorch's own operations."""
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from timm.layers import Conv2dSame
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.exporting.graph import DetectorGraph, QueriesGraph
+from hdetr_d2.modeling import DETR
+from hdetr_d2.ops.ms_deform_attn_gather import ms_deform_attn_gather
+from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
+from hdetr_d2.ops.portable import attention_as
+
+INPUTS = ("images", "sizes", "originals")
+_MOST_CELLS, _MOST_IMAGES = 256, 1024
+_COARSEST = 256  # pixels that a cell of a map has at most
+
+
+class Plan(NamedTuple):
+    """What a graph is made for.
+
+    size: (H, W) in pixels that it is traced with. fixed_size: whether it takes no other. multiple,
+    least: in pixels, of which sides are multiples, and the shortest one. batch: of how many images;
+    None for any. post_processing: whether it gives detections. grid_sample:
+    whether deformable attention may be in terms of it.
+    """
+
+    size: tuple[int, int]
+    fixed_size: bool
+    multiple: int
+    least: int
+    batch: int | None
+    post_processing: bool = True
+    grid_sample: bool = True
+
+
+def make_graph(model: DETR, plan: Plan) -> DetectorGraph:
+    """The graph of a copy of the model, on the CPU."""
+    model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+    if not plan.fixed_size:
+        _fix_padding(model)
+    return DetectorGraph(model) if plan.post_processing else QueriesGraph(model)
+
+
+def trace(graph: DetectorGraph, plan: Plan) -> ExportedProgram:
+    """A program of the graph.
+
+    Raises:
+        UserError: the model cannot be traced for any size, or not at all.
+    """
+    form = ms_deform_attn_reference if plan.grid_sample else ms_deform_attn_gather
+    batch = plan.batch or 2
+    example = example_inputs(batch, plan.size)
+    try:
+        with attention_as(form), torch.no_grad():
+            return torch.export.export(
+                graph,
+                tuple(example.values()),
+                dynamic_shapes=_dynamic_shapes(plan),
+                strict=False,
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )
+    except Exception as error:  # each part of PyTorch has errors of its own
+        if plan.fixed_size and plan.batch:
+            raise
+        wish = "any number of images" if plan.fixed_size else "images of any size"
+        mend = "--batch N" if plan.fixed_size else "--size H W"
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"this model cannot be exported for {wish} ({reason}): give {mend}"
+        ) from error
+
+
+def example_inputs(batch: int, size: tuple[int, int]) -> dict[str, Tensor]:
+    """Images of noise that fill `size`, and their original ones, half as large."""
+    height, width = size
+    pixels = torch.randint(0, 256, (batch, 3, height, width), dtype=torch.uint8)
+    sizes = torch.tensor([[height, width]] * batch)
+    return dict(zip(INPUTS, (pixels, sizes, sizes // 2 + 1), strict=True))
+
+
+@torch.no_grad()
+def any_size(model: DETR) -> tuple[int, int]:
+    """In pixels, the number whose multiples are whole cells on every map of the model, and the
+    least one that leaves as many cells as it has queries.
+    """
+    side = math.lcm(_COARSEST, model.preprocessing.multiple)
+    black = torch.zeros(1, 3, side, side, device=model.device)
+    strides = [side // level.shape[-1] for level in model.neck(model.backbone(black))]
+    multiple = math.lcm(model.preprocessing.multiple, *strides)
+    cells = sum((multiple // stride) ** 2 for stride in strides)
+    least = math.isqrt(-(-model.query_selection.slots.num // cells) - 1) + 1
+    # Of a single one torch.export would make a case of its own.
+    return multiple, multiple * max(2, least)
+
+
+def _dynamic_shapes(plan: Plan) -> Sequence[dict[int, Any]]:
+    batch: dict[int, Any] = {} if plan.batch else {0: Dim("batch", max=_MOST_IMAGES)}
+    sides: dict[int, Any] = {}
+    if not plan.fixed_size:
+        least, most = plan.least // plan.multiple, _MOST_CELLS
+        rows, columns = (Dim(name, min=least, max=most) for name in ("rows", "columns"))
+        sides = {2: plan.multiple * rows, 3: plan.multiple * columns}
+    return ({**batch, **sides}, batch, batch)
+
+
+def _fix_padding(root: nn.Module) -> None:
+    """Puts convolutions with constant padding in the place of timm's that pad as TensorFlow does:
+    these ask the size of the map, although on whole cells the answer is the same for all.
+    """
+    for name, child in root.named_children():
+        if isinstance(child, Conv2dSame):
+            setattr(root, name, _constantly_padded(child))
+        else:
+            _fix_padding(child)
+
+
+def _constantly_padded(conv: Conv2dSame) -> nn.Module:
+    sides = zip(conv.kernel_size, conv.dilation, conv.stride, strict=True)
+    extra = [max((kernel - 1) * dilation + 1 - stride, 0) for kernel, dilation, stride in sides]
+    (top, left), (bottom, right) = ([e // 2 for e in extra], [e - e // 2 for e in extra])
+    plain = nn.Conv2d(
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,  # type: ignore[arg-type]
+        conv.stride,  # type: ignore[arg-type]
+        dilation=conv.dilation,  # type: ignore[arg-type]
+        groups=conv.groups,
+        bias=conv.bias is not None,
+    )
+    plain.load_state_dict(conv.state_dict())
+    return nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), plain).requires_grad_(False)

@@ -1,0 +1,9 @@
+"""A trained model in use, whatever computes it. With numpy and Pillow alone, a runtime beside them:
+what needs PyTorch is imported when a file asks for it.
+"""
+
+from hdetr_d2.runtime.predictor import Predictor
+from hdetr_d2.runtime.results import Result, coco_content, coco_results
+from hdetr_d2.runtime.shapes import Shapes
+
+__all__ = ["Predictor", "Result", "Shapes", "coco_content", "coco_results"]

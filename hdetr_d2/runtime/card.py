@@ -1,0 +1,100 @@
+"""What an exported file says of its detector: all that is needed to feed it and to read it."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from hdetr_d2.errors import UserError
+
+KEY = "hdetr_d2"
+"""Under which the card stands in a file, as JSON."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """
+    Attributes:
+        class_names: by class index.
+        short_side, max_size: an image is resized until its shorter side has so many pixels, or its
+            longer one `max_size` if that comes first; None where it is not resized, or has no
+            bound.
+        size: (H, W) of the images that the graph takes; None for any.
+        batch: of how many images; None for any number.
+        multiple, least: in pixels: H and W are multiples of the first, and not less than the
+            second.
+        pixel_mean, pixel_std: which the graph itself takes from, and divides, the channels (RGB, 0
+            to 255) by.
+        pixel_range: the value that is white where pixels have more than 8 bits; see `to_8_bits`.
+        precision: of the arithmetic: "float32", "float16", "bfloat16" or "int8".
+        outputs: names of what the graph gives, in order.
+        version: of hdetr_d2.
+    """
+
+    class_names: tuple[str, ...]
+    short_side: int | None
+    max_size: int | None
+    size: tuple[int, int] | None
+    batch: int | None
+    multiple: int
+    least: int
+    pixel_mean: tuple[float, ...]
+    pixel_std: tuple[float, ...]
+    pixel_range: int | None
+    precision: str
+    outputs: tuple[str, ...]
+    version: str
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | None, path: object) -> "Card":
+        """
+        Args:
+            text: what the file has under `KEY`; None for nothing.
+            path: of the file, for the sentence.
+
+        Raises:
+            UserError: it was not written by `hdetr-d2 export`, or by a version with another card.
+        """
+        if text is None:
+            raise UserError(
+                f"{path} says neither its classes nor how it takes images: it is no file that "
+                "hdetr-d2 export wrote"
+            )
+        try:
+            content = json.loads(text)
+            known = {field.name: _frozen(content[field.name]) for field in fields(cls)}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"the card of {path} cannot be read: {error}") from None
+        return cls(**known)
+
+    def fed_size(self, height: int, width: int) -> tuple[int, int]:
+        """(H, W) in pixels to which an image of this size is resized: that of the data, or less
+        where the graph takes no more.
+        """
+        scale = 1.0
+        if self.short_side is not None:
+            scale = self.short_side / min(height, width)
+            if self.max_size is not None:
+                scale = min(scale, self.max_size / max(height, width))
+        fed = _scaled(height, width, scale)
+        if self.size is not None and (fed[0] > self.size[0] or fed[1] > self.size[1]):
+            fed = _scaled(height, width, min(self.size[0] / height, self.size[1] / width))
+        return fed
+
+    def padded_size(self, sizes: list[tuple[int, int]]) -> tuple[int, int]:
+        """(H, W) of what the graph takes, for images of these (H, W)."""
+        if self.size is not None:
+            return self.size
+        sides = (max(self.least, *side) for side in zip(*sizes, strict=True))
+        height, width = (-(-side // self.multiple) * self.multiple for side in sides)
+        return height, width
+
+
+def _scaled(height: int, width: int, scale: float) -> tuple[int, int]:
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,23 @@
+"""Libraries that a file asks for, and that may not be installed."""
+
+from importlib import import_module
+from typing import Any
+
+from hdetr_d2.errors import UserError
+
+
+def needed(package: str, path: object) -> Any:
+    """The module `package`.
+
+    Args:
+        path: of the file that asks for it.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return import_module(package)
+    except ImportError as error:
+        if error.name != package:
+            raise
+        raise UserError(f"{path} needs {package}: pip install {package}") from None

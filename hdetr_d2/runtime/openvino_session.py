@@ -1,0 +1,58 @@
+"""Models of OpenVINO."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.runtime.card import KEY, Card
+from hdetr_d2.runtime.needed import needed
+
+
+class OpenVINOSession:
+    """See `Session`. Computes in the precision that the card says: OpenVINO itself would take
+    bfloat16 for float32 wherever the processor has it.
+
+    Args:
+        path: of the .xml file; the .bin file lies beside it.
+        device: "auto", "cpu", or a name of OpenVINO's own ("GPU").
+        threads: None for as many as there are cores.
+
+    Raises:
+        UserError: OpenVINO is not installed, cannot read the file, or lacks the device.
+    """
+
+    def __init__(self, path: str | Path, device: str = "auto", threads: int | None = None) -> None:
+        openvino = needed("openvino", path)
+        core = openvino.Core()
+        try:
+            model = core.read_model(str(path))
+        except RuntimeError as error:
+            raise UserError(f"{path} cannot be read by OpenVINO: {_first_line(error)}") from error
+        text = model.get_rt_info(KEY).value if model.has_rt_info(KEY) else None
+        self.card = Card.from_json(text, path)
+        hints: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _ARITHMETIC[self.card.precision]}
+        if threads is not None:
+            hints["INFERENCE_NUM_THREADS"] = threads
+        name = "CPU" if device in ("auto", "cpu") else device.upper()
+        try:
+            self.model = core.compile_model(model, name, hints)
+        except RuntimeError as error:
+            raise UserError(
+                f"device={device}: OpenVINO, which has {', '.join(core.available_devices)}, cannot "
+                f"run {path}: {_first_line(error)}"
+            ) from error
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        outputs = self.model(dict(inputs))
+        return {name: outputs[name] for name in self.card.outputs}
+
+
+# Of a card's precision: weights alone are float16, and int8 is where the graph says so.
+_ARITHMETIC = {"float32": "f32", "float16": "f32", "int8": "f32", "bfloat16": "bf16"}
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,231 @@
+"""A trained model that is kept, for images in files and in memory."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import BadImageError, read_image, to_rgb
+from hdetr_d2.runtime.results import Result, coco_results
+from hdetr_d2.runtime.session import ExportedDetector, Session
+from hdetr_d2.runtime.shapes import Shapes
+
+Picture: TypeAlias = str | Path | np.ndarray | Image.Image
+"""A file; an array of integers: [H, W, 3] in RGB (what OpenCV reads is BGR: `image[..., ::-1]`), or
+grey [H, W]; or an image of Pillow. Floating-point pixels are refused. Where pixels have more than 8
+bits, `pixel_range` of the detector is white, that of the training data; where these had none, 65535
+for uint16, and 255 for an array of another type with no higher value."""
+
+
+class Detector(Protocol):
+    """What a file of a trained model becomes, whatever computes it.
+
+    class_names: by class index. pixel_range: see `to_8_bits`.
+    """
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def pixel_range(self) -> int | None: ...
+
+    def read(self, entry: dict) -> dict:
+        """What `find` takes of an image: of an entry of a data set with "file_name", and "image",
+        uint8 [H, W, 3], where it is in memory.
+
+        Raises:
+            BadImageError: it cannot be read.
+        """
+
+    def find(self, batch: Sequence[dict]) -> list[Shapes]:
+        """The objects of images that were read, in pixels of the upright ones, best first."""
+
+
+# The end of a file's name -> the session with it, which is imported then: each needs a library of
+# its own. Everything else is a checkpoint.
+SESSIONS = {
+    ".onnx": "hdetr_d2.runtime.onnx_session.OnnxSession",
+    ".xml": "hdetr_d2.runtime.openvino_session.OpenVINOSession",
+    ".pt2": "hdetr_d2.inference.program.ProgramSession",
+}
+CHECKPOINTS = "hdetr_d2.inference.loading.open_checkpoint"
+
+
+class Predictor:
+    """Finds objects in images: `Predictor("model_final.pth")(images)`. The model is read once.
+
+    Attributes:
+        detector: what computes: of a checkpoint with its `model` and `mapper`.
+        class_names: by class index.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        device: str = "auto",
+        trust: str | Sequence[str] = (),
+    ) -> None:
+        """
+        The file is data: no code in it is run, and its config can only name parts of models, and
+        classes of the packages in `trust`.
+
+        Args:
+            model: a .pth file that `train_net.py` wrote, or what `hdetr-d2 export` wrote: a .onnx
+                or .pt2 file, or a folder of OpenVINO's. Those of ONNX and OpenVINO need no PyTorch.
+            device: "auto", "cpu", "cuda", "cuda:1", ...; of OpenVINO also its own names ("GPU").
+            trust: packages of your own whose classes the model is made of, too; those of a file
+                that came from elsewhere are whatever that file asks for.
+
+        Raises:
+            UserError: the file cannot be read, was not written by `train_net.py` or `hdetr-d2
+                export`, asks for what is no part of a model, or does not fit its own config; what
+                runs it is not installed; or the device is absent.
+        """
+        self.detector = open_detector(model, device, trust)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.detector.class_names
+
+    def __call__(
+        self,
+        images: Picture | Iterable[Picture],
+        *,
+        score_threshold: float = 0.5,
+        batch_size: int = 1,
+    ) -> list[Result]:
+        """Find the objects of images.
+
+        Args:
+            images: one, or any number of them; a generator is asked for `batch_size` at a time.
+            score_threshold: detections below it are left out; from 0 to 1.
+            batch_size: images of one forward pass.
+
+        Returns:
+            The detections of all images (see `Result`), best first within an image. `image_id`
+            counts the images from 1.
+
+        Raises:
+            UserError: an image cannot be read, or is no image; a threshold that no score is.
+        """
+        check_score_threshold(score_threshold)
+        given = [images] if isinstance(images, Picture) else images
+        results: list[Result] = []
+        for image_id, (image, shapes) in enumerate(self.detect(given, batch_size), start=1):
+            if isinstance(shapes, BadImageError):
+                raise shapes
+            found, name = shapes.above(score_threshold), file_name(image)
+            results += coco_results(found, self.class_names, image_id=image_id, file_name=name)
+        return results
+
+    def detect(
+        self, images: Iterable[Picture], batch_size: int = 1
+    ) -> Iterator[tuple[Picture, Shapes | BadImageError]]:
+        """Find the objects of each image, in order.
+
+        Yields:
+            The image, and its objects in pixels of the upright image, best first; or what is wrong
+            with it.
+
+        Raises:
+            UserError: a batch of nothing.
+        """
+        if batch_size < 1:
+            raise UserError(f"batch_size={batch_size} must be at least 1")
+        batch: list[tuple[Picture, dict | BadImageError]] = []
+        for image in images:
+            batch.append((image, self._read(image)))
+            if len(batch) == batch_size:
+                yield from self._detect(batch)
+                batch = []
+        yield from self._detect(batch)
+
+    def picture(self, path: str | Path) -> Image.Image:
+        """An image file as the model sees it, before it is resized: RGB, upright.
+
+        Raises:
+            BadImageError: it cannot be read.
+        """
+        return Image.fromarray(read_image(path, self.detector.pixel_range))
+
+    def _read(self, image: Picture) -> dict | BadImageError:
+        name = file_name(image)
+        entry: dict = {"file_name": name or "an image in memory"}
+        try:
+            if name is None:
+                entry["image"] = to_rgb(image, self.detector.pixel_range)
+            return self.detector.read(entry)
+        except BadImageError as error:
+            return error
+
+    def _detect(
+        self, batch: Sequence[tuple[Picture, dict | BadImageError]]
+    ) -> Iterator[tuple[Picture, Shapes | BadImageError]]:
+        inputs = [item for _, item in batch if not isinstance(item, BadImageError)]
+        outputs = iter(self.detector.find(inputs) if inputs else ())
+        for image, item in batch:
+            yield image, item if isinstance(item, BadImageError) else next(outputs)
+
+
+def open_detector(
+    model: str | Path,
+    device: str = "auto",
+    trust: str | Sequence[str] = (),
+    threads: int | None = None,
+) -> Detector:
+    """What `Predictor` opens, by the name of the file.
+
+    Args:
+        threads: that compute; None for as many as there are cores. PyTorch has one number for all
+            models of a process.
+    """
+    if is_exported(model):
+        return ExportedDetector(open_session(model, device, threads), model)
+    return _imported(CHECKPOINTS)(model, device, trust, threads)
+
+
+def is_exported(model: str | Path) -> bool:
+    """Whether a file, by its name, or a folder is one that `hdetr-d2 export` writes."""
+    return Path(model).is_dir() or Path(model).suffix in SESSIONS
+
+
+def open_session(model: str | Path, device: str = "auto", threads: int | None = None) -> Session:
+    """An exported file, or the folder of an OpenVINO model.
+
+    Raises:
+        UserError: see `Predictor`.
+    """
+    path = Path(model)
+    found = sorted(path.glob("*.xml")) if path.is_dir() else [path]
+    if len(found) != 1:
+        raise UserError(
+            f"{path} is a folder with {len(found)} .xml files: that of an OpenVINO model has one"
+        )
+    if not found[0].is_file():
+        raise UserError(f"{path} does not exist")
+    return _imported(SESSIONS[found[0].suffix])(found[0], device, threads)
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    module, _, own = name.rpartition(".")
+    return getattr(import_module(module), own)
+
+
+def check_score_threshold(threshold: float) -> None:
+    """Scores are from 0 to 1.
+
+    Raises:
+        UserError: the threshold is not: nothing, or everything, would be above it.
+    """
+    if not 0 <= threshold <= 1:  # NaN is neither
+        percent = f"; for {threshold:g} percent write {threshold / 100:g}" if threshold > 1 else ""
+        raise UserError(f"score_threshold={threshold:g} must be from 0 to 1{percent}")
+
+
+def file_name(image: Picture) -> str | None:
+    """None of an image in memory."""
+    return str(image) if isinstance(image, str | Path) else None

@@ -1,0 +1,119 @@
+"""A graph with the detector's inputs and outputs as arrays, and images in and objects out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import read_image
+from hdetr_d2.runtime.card import Card
+from hdetr_d2.runtime.scaled import NearestMasks
+from hdetr_d2.runtime.shapes import Shapes
+
+DETECTIONS = ("scores", "labels", "boxes")
+"""What a graph with its post-processing inside gives; `masks` may come after it."""
+
+
+class Session(Protocol):
+    """An opened file.
+
+    card: what it says of itself.
+    """
+
+    card: Card
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The graph's outputs, by name.
+
+        Args:
+            inputs: "images" uint8 [B, 3, H, W] in RGB, at the top left of which the images lie;
+                "sizes" int64 [B, 2], (H, W) of each of them there; and "originals" int64 [B, 2],
+                (H, W) of the images from which they were resized.
+        """
+
+
+class ExportedDetector:
+    """Finds objects with a session; see `Detector`.
+
+    Args:
+        session: an opened file.
+        path: of the file, for the sentences.
+
+    Raises:
+        UserError: the graph gives what comes before the detections.
+    """
+
+    def __init__(self, session: Session, path: object) -> None:
+        self.session = session
+        self.card = session.card
+        if self.card.outputs[: len(DETECTIONS)] != DETECTIONS:
+            raise UserError(
+                f"{path} gives {' and '.join(self.card.outputs)} of queries, without the "
+                "post-processing (it was exported with --raw): Predictor needs it inside"
+            )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.card.class_names
+
+    @property
+    def pixel_range(self) -> int | None:
+        return self.card.pixel_range
+
+    def read(self, entry: dict) -> dict:
+        """The image as the graph takes it, uint8 [H, W, 3], and (H, W) of the original one."""
+        image = entry.get("image")
+        image = read_image(entry["file_name"], self.pixel_range) if image is None else image
+        original = image.shape[:2]
+        return {"image": resized(image, self.card.fed_size(*original)), "original": original}
+
+    def find(self, batch: Sequence[dict]) -> list[Shapes]:
+        """Any number of images: a graph for a fixed one is run as often as it takes."""
+        number = self.card.batch or len(batch)
+        found: list[Shapes] = []
+        for start in range(0, len(batch), number):
+            part = batch[start : start + number]
+            outputs = self.session.run(stacked(part, self.card, number))
+            found += [shapes_of(outputs, index, item) for index, item in enumerate(part)]
+        return found
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 [H, W, 3] to `size`, bilinear with antialiasing."""
+    if image.shape[:2] == size:
+        return image
+    scaled = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(scaled)
+
+
+def stacked(batch: Sequence[dict], card: Card, number: int) -> dict[str, np.ndarray]:
+    """The inputs of a graph for `number` images, of which the last ones are black."""
+    sizes = [item["image"].shape[:2] for item in batch]
+    height, width = card.padded_size(sizes)
+    images = np.zeros((number, 3, height, width), np.uint8)
+    for row, item, (h, w) in zip(images, batch, sizes, strict=False):
+        row[:, :h, :w] = item["image"].transpose(2, 0, 1)
+    black = [(height, width)] * (number - len(batch))
+    originals = [item["original"] for item in batch]
+    return {
+        "images": images,
+        "sizes": np.array([*sizes, *black], np.int64),
+        "originals": np.array([*originals, *black], np.int64),
+    }
+
+
+def shapes_of(outputs: Mapping[str, np.ndarray], index: int, item: dict) -> Shapes:
+    """The objects of the image at `index` of a batch, best first."""
+    scores, labels, boxes = (outputs[name][index] for name in DETECTIONS)
+    solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    kept = np.flatnonzero(solid & (scores > -np.inf))
+    kept = kept[np.argsort(-scores[kept], kind="stable")]
+    masks = None
+    if "masks" in outputs:
+        height, width = item["image"].shape[:2]
+        small = outputs["masks"][index][:, :height, :width][kept]
+        masks = NearestMasks(small.astype(bool), item["original"])
+    # Copies: a runtime may write the next batch where this one is.
+    return Shapes(boxes[kept].copy(), labels[kept].copy(), scores[kept].copy(), masks)

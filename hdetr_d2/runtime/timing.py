@@ -1,0 +1,144 @@
+"""How long trained models take, whatever computes them; each has a process of its own, and they
+take turns, so that what happens to the machine happens to all of them.
+"""
+
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.runtime.predictor import Detector, open_detector
+
+_WARM_UP = 3
+
+
+@dataclass(frozen=True)
+class Setting:
+    """size: (H, W) of an image in pixels, before it is resized as the model's data are. batch:
+    images at once. device: see `Predictor`. threads: of a model; None for all cores.
+    """
+
+    size: tuple[int, int]
+    batch: int = 1
+    device: str = "auto"
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """model: its name. seconds: of every round, from pixels to objects of a batch. batch: images of
+    it. memory: MB, of all of the process, at most.
+    """
+
+    model: str
+    seconds: tuple[float, ...]
+    batch: int
+    memory: float
+
+    def percentile(self, percent: float) -> float:
+        """Milliseconds that so many of the rounds took at most."""
+        return float(np.percentile(self.seconds, percent)) * 1000
+
+    @property
+    def images_per_second(self) -> float:
+        return self.batch * len(self.seconds) / sum(self.seconds)
+
+
+def time_files(models: Sequence[str], setting: Setting, rounds: int) -> list[Timing]:
+    """Times of what `Predictor` opens; see `time_in_turns`."""
+    opened = {
+        model: partial(open_detector, model, setting.device, threads=setting.threads)
+        for model in models
+    }
+    return time_in_turns(opened, setting, rounds)
+
+
+def time_in_turns(
+    models: Mapping[str, Callable[[], Detector]], setting: Setting, rounds: int
+) -> list[Timing]:
+    """Times of models, whose processes run one after the other in every round.
+
+    Args:
+        models: by name, what opens each in its process.
+
+    Raises:
+        UserError: a model cannot be opened.
+    """
+    with ExitStack() as stack:
+        sides = [stack.enter_context(_Side(*each, setting)) for each in models.items()]
+        for side in sides:
+            side.answer()  # it is ready
+        seconds = [[side.run() for side in sides] for _ in range(rounds)]
+        each = zip(models, zip(*seconds, strict=True), sides, strict=True)
+        return [Timing(model, own, setting.batch, side.memory()) for model, own, side in each]
+
+
+class _Side:
+    """The process of a model."""
+
+    def __init__(self, model: str, opened: Callable[[], Detector], setting: Setting) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, opened, setting), daemon=True)
+        self.model = model
+
+    def __enter__(self) -> "_Side":
+        self.process.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.join()
+
+    def run(self) -> float:
+        self.pipe.send("run")
+        return self.answer()
+
+    def memory(self) -> float:
+        self.pipe.send("memory")
+        return self.answer()
+
+    def answer(self) -> float:
+        """Raises UserError for what the process has to say instead."""
+        while not self.pipe.poll(1.0):
+            if not self.process.is_alive():
+                raise UserError(f"{self.model}: its process has ended ({self.process.exitcode})")
+        answer = self.pipe.recv()
+        if isinstance(answer, str):
+            raise UserError(answer)
+        return answer
+
+
+def _serve(pipe: Connection, opened: Callable[[], Detector], setting: Setting) -> None:
+    """Answers with 0 when the model is ready, then with what it is asked for."""
+    try:
+        detector = opened()
+        pixels = np.random.default_rng(0).integers(0, 256, (*setting.size, 3), np.uint8)
+        item = detector.read({"file_name": "noise", "image": pixels})
+    except UserError as error:
+        pipe.send(str(error))
+        return
+    batch = [item] * setting.batch
+    for _ in range(_WARM_UP):
+        detector.find(batch)
+    pipe.send(0.0)
+    while True:
+        if pipe.recv() == "memory":
+            pipe.send(_megabytes())
+            continue
+        start = time.perf_counter()
+        detector.find(batch)
+        pipe.send(time.perf_counter() - start)
+
+
+def _megabytes() -> float:
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -1,0 +1,116 @@
+"""What is exported is checked, and what cannot be is said."""
+
+from hdetr_d2 import Predictor, __version__
+
+import pytest
+import torch
+from torchvision.transforms import v2
+
+from hdetr_d2.commands import export as command
+from hdetr_d2.data import DetrMapper, RandomShortSide
+from hdetr_d2.errors import UserError
+from hdetr_d2.exporting import export, formats
+from hdetr_d2.exporting.export import exportable, resize_rule
+from hdetr_d2.inference.loading import TrainedDetector
+
+SIZE = {"size": (64, 96), "batch": 1}
+
+
+def dense(tiny_model):
+    """The detector that is traced soonest."""
+    model = tiny_model("common/models/detr.py").eval()
+    return TrainedDetector(model, DetrMapper(is_train=False), ("a", "b", "c"))
+
+
+def test_a_file_that_finds_something_else_is_not_kept(tiny_model, tmp_path, monkeypatch):
+    """The weights are changed after the trace: as a runtime that gets an operator wrong."""
+    good = formats.FORMATS["torch"].write
+
+    def wrong(program, card, images, path):
+        key = next(name for name in program.state_dict if name.endswith("class_heads.0.bias"))
+        bias = program.state_dict[key]
+        program.state_dict[key] = torch.nn.Parameter(bias + torch.arange(len(bias)))
+        good(program, card, images, path)
+
+    form = formats.Format(".pt2", ("float32",), wrong)
+    monkeypatch.setitem(formats.FORMATS, "torch", form)
+    with pytest.raises(UserError, match="does not find what the model finds: scores above 0.001"):
+        export(dense(tiny_model), tmp_path / "wrong.pt2", format="torch", **SIZE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scores_of_queries(tiny_model, tmp_path):
+    path = tmp_path / "raw.pt2"
+    export(dense(tiny_model), path, format="torch", post_processing=False, **SIZE)
+    with pytest.raises(UserError, match="--raw"):
+        Predictor(path)
+
+
+def test_the_card_says_what_the_graph_takes(exported):
+    card = Predictor(exported("torch")).detector.card
+    assert card.version == __version__
+    assert card.pixel_mean == pytest.approx((123.675, 116.28, 103.53))
+    assert card.outputs == ("scores", "labels", "boxes", "queries", "proposals")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"format": "tflite"}, "format='tflite' must be one of onnx, openvino, torch"),
+        ({"precision": "bfloat16"}, "the format onnx has float32, float16, int8"),
+        ({"precision": "int8"}, "--images FOLDER"),
+        ({"batch": 0}, "batch=0 must be at least 1"),
+        ({"size": (0, 64)}, "sides must be multiples of 1 pixels"),
+        ({"images": "nowhere"}, "nowhere does not exist"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(tiny_detector, tmp_path, options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        export(tiny_detector, tmp_path / "x.onnx", **{**SIZE, **options})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_name_tells_the_format(tiny_detector, tmp_path):
+    with pytest.raises(UserError, match=r"must end in \.onnx"):
+        export(tiny_detector, tmp_path / "x.bin", **SIZE)
+    with pytest.raises(UserError, match="no file to write beside"):
+        export(tiny_detector, **SIZE)
+
+
+def test_only_detectors_of_queries_are_exported():
+    mapper = DetrMapper(is_train=False)
+    with pytest.raises(UserError, match="a Linear is not exported"):
+        exportable(TrainedDetector(torch.nn.Linear(1, 1), mapper, ()))
+
+
+@pytest.mark.parametrize(
+    ("augmentations", "rule"),
+    [([], (None, None)), ([RandomShortSide([64], 99)], (64, 99))],
+)
+def test_resize_rules(augmentations, rule):
+    assert resize_rule(DetrMapper(augmentations=augmentations, is_train=False)) == rule
+
+
+@pytest.mark.parametrize(
+    "mapper",
+    [
+        DetrMapper(augmentations=[RandomShortSide([64, 80])], is_train=False),
+        DetrMapper(augmentations=[v2.Resize((64, 64))], is_train=False),
+        DetrMapper(augmentations=[RandomShortSide([64]), v2.Pad(3)], is_train=False),
+        dict,
+    ],
+)
+def test_other_transforms_are_refused(mapper):
+    with pytest.raises(UserError, match=r"dataloader\.test\.mapper has "):
+        resize_rule(mapper)
+
+
+def test_the_command_says_what_is_wrong(tmp_path, capsys):
+    for arguments, sentence in (
+        ([str(tmp_path / "none.pth")], "none.pth"),
+        (["x.pth", "--dynamic", "--size", "64", "64"], "leave out --size"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            command.main(arguments)
+        assert stop.value.code == 2
+        assert sentence in capsys.readouterr().err

@@ -1,0 +1,137 @@
+"""Files in every format find what the model finds."""
+
+from hdetr_d2 import Predictor
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.exporting.formats import FORMATS
+from hdetr_d2.runtime.predictor import open_session
+from hdetr_d2.runtime.session import stacked
+
+ROOT = Path(__file__).parents[2]
+WITHOUT_TORCH = """
+import sys
+from importlib.abc import MetaPathFinder
+
+ABSENT = sys.argv[3:]
+
+
+class Wall(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ABSENT:
+            raise ImportError(f"{name} is not installed here", name=name)
+
+
+sys.meta_path.insert(0, Wall())
+import hdetr_d2
+
+found = hdetr_d2.Predictor(sys.argv[1])(sys.argv[2], score_threshold=0.0)
+assert not {"torch", "torchvision", "pycocotools", "timm"} & sys.modules.keys()
+print(len(found), found[0]["bbox"], found[0]["category_name"], found[0]["score"])
+"""
+ABSENT = ["torch", "torchvision", "timm", "omegaconf", "pycocotools", "scipy", "yaml"]
+ABSENT += ["matplotlib", "fvcore", "iopath", "onnx", "onnxscript", "cloudpickle", "huggingface_hub"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_same_objects(name, exported, tiny_detector, photos):
+    """Of images in a file that takes one size; PyTorch is given what the file is given."""
+    predictor = Predictor(exported(name))
+    card = predictor.detector.card
+    assert card.class_names == tiny_detector.class_names
+    assert (card.short_side, card.max_size, card.size, card.batch) == (48, 80, (64, 96), 1)
+    for path in sorted(photos.iterdir()):
+        ((_, found),) = predictor.detect([path])
+        item = predictor.detector.read({"file_name": str(path)})
+        pixels = stacked([item], card, 1)["images"][0]
+        height, width = item["image"].shape[:2]
+        assert min(height, width) == 48 or max(height, width) == 80
+        expected = reference(tiny_detector, pixels, item)
+        assert len(found) > 5
+        for box, label, score in zip(found.boxes, found.classes, found.scores, strict=True):
+            same = [s for b, k, s in expected if k == label and np.abs(b - box).max() < 0.01]
+            assert any(abs(s - score) < 1e-4 for s in same)
+
+
+def reference(detector, pixels, item):
+    """(box, class, score) of the model, for an image that lies in a larger one."""
+    import torch
+
+    from hdetr_d2.exporting.graph import DetectorGraph
+
+    sizes = torch.tensor([item["image"].shape[:2]])
+    with torch.no_grad():
+        scores, labels, boxes, *_ = DetectorGraph(detector.model)(
+            torch.from_numpy(pixels)[None], sizes, torch.tensor([item["original"]])
+        )
+    return list(zip(boxes[0].numpy(), labels[0].tolist(), scores[0].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_without_torch(name, exported, photos, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(WITHOUT_TORCH)
+    photo = photos / "0.png"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(script), str(exported(name)), str(photo), *ABSENT]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = Predictor(exported(name))(photo, score_threshold=0.0)
+    first = found[0]
+    printed = f"{len(found)} {first['bbox']} {first['category_name']} {first['score']}"
+    assert done.stdout.strip() == printed
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "sentence"),
+    [
+        (".onnx", b"no model", "cannot be read by ONNX Runtime"),
+        (".pt2", b"no model", "cannot be read as a program"),
+        (".xml", b"no model", "cannot be read by OpenVINO"),
+    ],
+)
+def test_a_broken_file_is_one_sentence(tmp_path, ending, content, sentence):
+    (tmp_path / f"broken{ending}").write_bytes(content)
+    with pytest.raises(UserError, match=sentence) as caught:
+        Predictor(tmp_path / f"broken{ending}")
+    assert "broken" in str(caught.value)
+    with pytest.raises(UserError, match="does not exist"):
+        Predictor(tmp_path / f"none{ending}")
+
+
+def test_a_folder_without_a_model(tmp_path):
+    with pytest.raises(UserError, match=r"0 \.xml files"):
+        Predictor(tmp_path)
+
+
+def test_a_file_that_others_wrote(tmp_path):
+    import onnx
+
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    out = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", [value], [out])
+    opsets = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10), tmp_path / "o.onnx"
+    )
+    with pytest.raises(UserError, match=r"o\.onnx says neither its classes nor how"):
+        Predictor(tmp_path / "o.onnx")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_device_that_is_not_there(name, exported):
+    with pytest.raises(UserError, match="device=cuda:7"):
+        Predictor(exported(name), device="cuda:7")
+
+
+def test_threads_are_the_callers(exported):
+    for name in ("onnx", "openvino"):
+        assert open_session(exported(name), threads=1).card.precision == "float32"
