@@ -6,6 +6,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ def export(
         else open_checkpoint(checkpoint, "cpu", trust)
     )
     model = exportable(detector)
-    plan = _plan(model, size, batch, post_processing, grid_sample)
+    plan = plan_for(model, size, batch, post_processing, grid_sample)
     graph = make_graph(model, plan)
     card = _card(detector, model, plan, precision, graph)
     pictures = [] if images is None else _read(images, card)
@@ -138,13 +139,18 @@ def resize_rule(mapper: object) -> tuple[int | None, int | None]:
     )
 
 
-def _plan(
+def plan_for(
     model: DETR,
     size: Sequence[int] | None,
     batch: int | None,
-    post_processing: bool,
-    grid_sample: bool,
+    post_processing: bool = True,
+    grid_sample: bool = True,
 ) -> Plan:
+    """What a graph of the model is made for; see `export`.
+
+    Raises:
+        UserError: sizes or numbers that the model does not take.
+    """
     preprocessing = model.preprocessing
     square = preprocessing.side if isinstance(preprocessing, GreySquare) else preprocessing.square
     if square:
@@ -219,14 +225,18 @@ def _inputs(batch: Sequence[dict], card: Card) -> dict[str, np.ndarray]:
 
 
 def _generated(card: Card) -> list[dict]:
-    """Two images of noise, of different shapes."""
-    side = card.least + card.multiple if card.size is None else min(card.size)
+    """Two images of noise, of different shapes, and where any size is taken of other sizes than
+    that of the trace.
+    """
+    if card.size is not None:
+        side = min(card.size)
+        shapes = ((side, side), (3 * side // 4, side))
+    else:
+        side = card.least + card.multiple
+        shapes = ((side, side), (card.least - 3, side + card.multiple))
     generator = np.random.default_rng(0)
-    shapes = ((side, side), (3 * side // 4, side))
-    return [
-        _item(generator.integers(0, 256, (*shape, 3), np.uint8, endpoint=False), card)
-        for shape in shapes
-    ]
+    noise = (generator.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes)
+    return [_item(image, card) for image in noise]
 
 
 def _check(
@@ -268,28 +278,17 @@ def _beyond(found: Differences, allowed: float, longest: int) -> str:
     return ", ".join(f"{name} above {limit:.2g}" for name, limit in too_far.items())
 
 
-class _kept_if_good:
+@contextmanager
+def _kept_if_good(target: Path) -> Iterator[Path]:
     """A place to write to, which becomes `target` unless something is raised."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __enter__(self) -> Path:
-        try:
-            self.target.parent.mkdir(parents=True, exist_ok=True)
-            self.folder = tempfile.TemporaryDirectory(dir=self.target.parent, prefix=".export-")
-        except OSError as error:
-            raise UserError(f"cannot write {self.target}: {error.strerror}") from None
-        return Path(self.folder.name) / self.target.name
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        with self.folder:
-            if kind is None:
-                for path in _files(Path(self.folder.name)):
-                    place = self.target.parent / path.relative_to(self.folder.name)
-                    place.parent.mkdir(exist_ok=True)
-                    os.replace(path, place)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-")
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}") from None
+    with folder as name:
+        yield Path(name) / target.name
+        for path in sorted(file for file in Path(name).rglob("*") if file.is_file()):
+            place = target.parent / path.relative_to(name)
+            place.parent.mkdir(exist_ok=True)
+            os.replace(path, place)

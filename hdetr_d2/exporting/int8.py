@@ -3,13 +3,14 @@ where the places of boxes are made.
 """
 
 import ast
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hdetr_d2.errors import UserError
 from hdetr_d2.exporting.needed import needed_to_export
 
 _PARTS = ("model.backbone", "model.neck", "model.encoder")
@@ -22,29 +23,35 @@ def quantize(path: Path, images: Sequence[Mapping[str, np.ndarray]]) -> None:
     they have in `images`.
 
     Args:
-        images: inputs of the graph.
-
-    Raises:
-        UserError: no images to calibrate with.
+        images: inputs of the graph, at least one.
     """
-    if not images:
-        raise UserError("precision=int8 needs images of yours to calibrate with: --images FOLDER")
     onnx = needed_to_export("onnx")
     quantization = needed_to_export("onnxruntime.quantization")
     model = onnx.load(str(path))
     chosen = [node.name for node in model.graph.node if _is_chosen(node)]
-    quantization.quantize_static(
-        str(path),
-        str(path),
-        _Images(images),
-        quant_format=quantization.QuantFormat.QDQ,
-        op_types_to_quantize=_OPERATORS,
-        nodes_to_quantize=chosen,
-        per_channel=True,
-        activation_type=quantization.QuantType.QUInt8,
-        weight_type=quantization.QuantType.QInt8,
-        extra_options={"WeightSymmetric": True, "ActivationSymmetric": False},
-    )
+    with _silence():
+        quantization.quantize_static(
+            str(path),
+            str(path),
+            _Images(images),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=_OPERATORS,
+            nodes_to_quantize=chosen,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Of each bias that stays a float, and of its advice to run an optimiser first."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _is_chosen(node: Any) -> bool:

@@ -14,7 +14,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.exporting.graph import DetectorGraph, QueriesGraph
 from hdetr_d2.modeling import DETR
 from hdetr_d2.ops.ms_deform_attn_gather import ms_deform_attn_gather
-from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
+from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_grid_sample
 from hdetr_d2.ops.portable import attention_as
 
 INPUTS = ("images", "sizes", "originals")
@@ -54,7 +54,7 @@ def trace(graph: DetectorGraph, plan: Plan) -> ExportedProgram:
     Raises:
         UserError: the model cannot be traced for any size, or not at all.
     """
-    form = ms_deform_attn_reference if plan.grid_sample else ms_deform_attn_gather
+    form = ms_deform_attn_grid_sample if plan.grid_sample else ms_deform_attn_gather
     batch = plan.batch or 2
     example = example_inputs(batch, plan.size)
     try:

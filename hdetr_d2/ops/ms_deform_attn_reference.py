@@ -20,35 +20,54 @@ def ms_deform_attn_reference(
     float64 values.
     """
     batch, _, heads, channels = value.shape
-    queries = sampling_locations.shape[1]
     # In 16 bits a location would often land in another cell.
     exact = torch.float64 if value.dtype == torch.float64 else torch.float32
     if value.numel() == 0 or sampling_locations.numel() == 0:
         # Zeros, of which all three arguments still have a gradient.
         tensors = (value, sampling_locations, attention_weights)
         nothing = torch.cat([tensor.flatten()[:0].to(exact) for tensor in tensors]).sum()
-        return nothing.repeat(batch, queries, heads * channels).to(value.dtype)
+        return nothing.repeat(batch, sampling_locations.shape[1], heads * channels).to(value.dtype)
     locations = sampling_locations.to(exact)
-    grids = _grids(locations)
-    sampled = []
-    for level, part in enumerate(value.split([h * w for h, w in spatial_shapes], dim=1)):
-        height, width = spatial_shapes[level]
-        image = part.permute(0, 2, 3, 1).reshape(batch * heads, channels, height, width)
-        grid = grids[:, :, :, level].transpose(1, 2).flatten(0, 1)  # [B*M, Q, P, 2]
-        sampled.append(F.grid_sample(image.to(exact), grid, align_corners=False))
     weights = _nan_where_lost(attention_weights.to(exact), locations)
-    weights = weights.transpose(1, 2).reshape(batch * heads, 1, queries, -1)
-    points = torch.cat(sampled, dim=-1)  # [B*M, D, Q, L*P]
-    out = (points * weights).sum(-1)  # [B*M, D, Q]
-    out = out.view(batch, heads * channels, queries).transpose(1, 2)
-    return out.contiguous().to(value.dtype)
+    return _weighted_samples(
+        value, spatial_shapes, locations.nan_to_num(posinf=0.0, neginf=0.0), weights
+    )
+
+
+def ms_deform_attn_grid_sample(
+    value: Tensor,
+    spatial_shapes: Sequence[tuple[int, int]],
+    sampling_locations: Tensor,
+    attention_weights: Tensor,
+) -> Tensor:
+    """The same for arguments of one dtype whose locations are finite, in as few operations as it
+    takes.
+    """
+    return _weighted_samples(value, spatial_shapes, sampling_locations, attention_weights)
+
+
+def _weighted_samples(
+    value: Tensor, spatial_shapes: Sequence[tuple[int, int]], locations: Tensor, weights: Tensor
+) -> Tensor:
+    """Level by level, so that no more than the samples of one are held. Locations are finite."""
+    batch, _, heads, channels = value.shape
+    rows = value.permute(0, 2, 3, 1).flatten(0, 1).to(weights.dtype)  # [B*M, D, S]
+    grids = _grids(locations).permute(0, 2, 3, 1, 4, 5).flatten(0, 1)  # [B*M, L, Q, P, 2]
+    weights = weights.permute(0, 2, 3, 1, 4).flatten(0, 1)[:, None]  # [B*M, 1, L, Q, P]
+    levels = []
+    for level, part in enumerate(rows.split([h * w for h, w in spatial_shapes], dim=-1)):
+        image = part.unflatten(-1, tuple(spatial_shapes[level]))
+        sampled = F.grid_sample(image, grids[:, level], align_corners=False)  # [B*M, D, Q, P]
+        levels.append((sampled * weights[:, :, level]).sum(-1))
+    out = sum(levels[1:], levels[0]).unflatten(0, (batch, heads))  # [B, M, D, Q]
+    return out.flatten(1, 2).transpose(1, 2).contiguous().to(value.dtype)
 
 
 def _grids(locations: Tensor) -> Tensor:
     """[0, 1] to the [-1, 1] of `grid_sample`. From -1 and 2 on a location is outside of every
     level, and further out its double would leave the floating range.
     """
-    return 2 * locations.nan_to_num(posinf=0.0, neginf=0.0).clamp(-1, 2) - 1
+    return 2 * locations.clamp(-1, 2) - 1
 
 
 def _nan_where_lost(weights: Tensor, locations: Tensor) -> Tensor:

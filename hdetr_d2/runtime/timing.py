@@ -3,6 +3,7 @@ take turns, so that what happens to the machine happens to all of them.
 """
 
 import multiprocessing
+import re
 import resource
 import sys
 import time
@@ -11,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 
@@ -140,5 +142,13 @@ def _serve(pipe: Connection, opened: Callable[[], Detector], setting: Setting) -
 
 
 def _megabytes() -> float:
+    """The most memory that this process has held. Not `ru_maxrss` where there is another way: on
+    Linux it begins with that of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        if peak is not None:
+            return int(peak[1]) / 2**10
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

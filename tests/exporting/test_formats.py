@@ -89,6 +89,27 @@ def test_without_torch(name, exported, photos, tmp_path):
     assert done.stdout.strip() == printed
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "runtime"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
+def test_in_a_fresh_environment(name, runtime, exported, photos, tmp_path):
+    """Installed without its requirements, beside numpy, Pillow and the runtime."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    pip = [python, "-m", "pip", "install", "--quiet"]
+    environment = {**os.environ, "HDETR_D2_SKIP_EXT": "1"}
+    environment.pop("PYTHONPATH", None)
+    subprocess.run([*pip, "numpy", "pillow", runtime], check=True, env=environment)
+    subprocess.run([*pip, "--no-deps", ROOT], check=True, env=environment)
+    (tmp_path / "script.py").write_text(WITHOUT_TORCH)
+    photo = photos / "0.png"
+    command = [python, tmp_path / "script.py", exported(name), photo]
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) == len(Predictor(exported(name))(photo, score_threshold=0.0))
+
+
 @pytest.mark.parametrize(
     ("ending", "content", "sentence"),
     [

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hdetr_d2.structures import Memory
@@ -32,8 +31,16 @@ def flatten_levels(
 
 
 def level_padding(padding: Tensor, shape: tuple[int, int]) -> Tensor:
-    """The padding `Tensor[B, H, W]` bool at the resolution of a level, nearest neighbour."""
-    return F.interpolate(padding[:, None].float(), size=shape)[:, 0].bool()
+    """The padding `Tensor[B, H, W]` bool at the resolution of a level, nearest neighbour.
+
+    In integers: where padding begins at the corner of a cell, the resizing of other runtimes, which
+    divide by a rounded scale, may miss it.
+    """
+    rows, columns = (
+        torch.arange(cells, device=padding.device) * side // cells
+        for cells, side in zip(shape, padding.shape[1:], strict=True)
+    )
+    return padding[:, rows[:, None], columns]
 
 
 def valid_ratio(padding: Tensor) -> Tensor:

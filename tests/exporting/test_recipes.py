@@ -1,0 +1,68 @@
+"""The model of every shipped recipe, and every kind of backbone in them, becomes a program."""
+
+from functools import cache
+
+import pytest
+import torch
+import yaml
+from detectron2.config import instantiate
+from omegaconf import OmegaConf
+
+from hdetr_d2.engine.config import load_config, plain_config
+from hdetr_d2.engine.shipped import shipped_configs
+from hdetr_d2.exporting.export import exportable, plan_for
+from hdetr_d2.exporting.program import example_inputs, make_graph, trace
+from hdetr_d2.inference.loading import TrainedDetector
+from hdetr_d2.modeling import TimmBackbone
+from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_grid_sample
+from hdetr_d2.ops.portable import attention_as
+
+pytestmark = pytest.mark.slow
+
+RECIPES = shipped_configs()
+BACKBONES = ["resnet50", "swin_tiny_patch4_window7_224", "tf_efficientnet_lite0", "convnext_tiny"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_model_of_a_recipe(name, shrink):
+    cfg = load_config(RECIPES[name])
+    cfg.data.num_classes = 3
+    nodes = OmegaConf.to_container(OmegaConf.create(plain_config(shrink(cfg))), resolve=True)
+    model = nodes["model"]
+    model.pop("schemes", None)
+    agree(yaml.safe_dump(model))
+
+
+@cache  # many recipes have a model in common
+def agree(text):
+    torch.manual_seed(0)
+    model = instantiate(OmegaConf.create(text))
+    model = exportable(TrainedDetector(model.eval(), lambda entry: entry, ()))
+    plan = plan_for(model, None if square_of(model) else (64, 96), 1)
+    graph = make_graph(model, plan)
+    inputs = example_inputs(1, plan.size).values()
+    program = trace(graph, plan).module()
+    with torch.no_grad(), attention_as(ms_deform_attn_grid_sample):
+        expected = graph(*inputs)
+        found = program(*inputs)
+    for name, one, other in zip(graph.outputs, found, expected, strict=True):
+        if one.dtype.is_floating_point:
+            torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-4, msg=name)
+        else:
+            assert torch.equal(one, other), name
+
+
+def square_of(model):
+    preprocessing = model.preprocessing
+    return getattr(preprocessing, "side", 0) or preprocessing.square
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_backbone_in_a_program(name):
+    backbone = TimmBackbone(name=name, pretrained=False, norm=None).eval().requires_grad_(False)
+    image = torch.randn(1, 3, 96, 128)
+    program = torch.export.export(backbone, (image,), strict=False).module()
+    with torch.no_grad():
+        expected, found = backbone(image), program(image)
+    for key, feature in expected.items():
+        torch.testing.assert_close(found[key], feature, atol=1e-4, rtol=1e-4)
