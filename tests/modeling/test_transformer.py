@@ -40,6 +40,17 @@ def test_padding_and_ratios_of_a_level():
     assert valid_ratio(level).tolist() == [[0.5, 0.75]]
 
 
+@pytest.mark.parametrize("size", [(64, 96), (65, 97), (1, 1), (667, 1066)])
+@pytest.mark.parametrize("stride", [4, 8, 32, 64])
+def test_the_padding_of_a_level_is_that_of_nearest_pixels(size, stride):
+    padding = torch.zeros(1, *size, dtype=torch.bool)
+    padding[:, size[0] // 2 :] = True
+    padding[:, :, size[1] * 3 // 4 // stride * stride :] = True
+    cells = tuple(-(-side // stride) for side in size)
+    expected = torch.nn.functional.interpolate(padding[:, None].float(), cells)[:, 0].bool()
+    assert torch.equal(level_padding(padding, cells), expected)
+
+
 def test_cell_centres_count_from_the_unpadded_part():
     centres = cell_centres([(1, 2), (2, 1)], torch.tensor([[[0.5, 1.0], [1.0, 1.0]]]))
     assert centres.tolist() == [[[0.5, 0.5], [1.5, 0.5], [0.5, 0.25], [0.5, 0.75]]]

@@ -33,8 +33,8 @@ def flatten_levels(
 def level_padding(padding: Tensor, shape: tuple[int, int]) -> Tensor:
     """The padding `Tensor[B, H, W]` bool at the resolution of a level, nearest neighbour.
 
-    In integers: where padding begins at the corner of a cell, the resizing of other runtimes, which
-    divide by a rounded scale, may miss it.
+    By indices, not by `interpolate`: files of OpenVINO with that chose other proposals for an image
+    that does not fill its batch.
     """
     rows, columns = (
         torch.arange(cells, device=padding.device) * side // cells
