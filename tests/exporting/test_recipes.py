@@ -25,7 +25,7 @@ BACKBONES = ["resnet50", "swin_tiny_patch4_window7_224", "tf_efficientnet_lite0"
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_model_of_a_recipe(name, shrink):
-    cfg = load_config(RECIPES[name])
+    cfg = load_config(str(RECIPES[name]))
     cfg.data.num_classes = 3
     nodes = OmegaConf.to_container(OmegaConf.create(plain_config(shrink(cfg))), resolve=True)
     model = nodes["model"]
