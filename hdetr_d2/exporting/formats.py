@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from hdetr_d2.errors import UserError
 from hdetr_d2.exporting.float16 import halve_weights
 from hdetr_d2.exporting.int8 import quantize
-from hdetr_d2.exporting.needed import needed_to_export
+from hdetr_d2.exporting.needed import require
 from hdetr_d2.exporting.program import INPUTS
 from hdetr_d2.runtime.card import KEY, Card
 
@@ -23,12 +23,13 @@ _OPSET = 18  # GridSample is 16; what the optimiser of a higher one writes, ONNX
 @dataclass(frozen=True)
 class Format:
     """
-    ending: of the path that is written. precisions: that it can have. write: from the program, the
-    card, images for calibration (inputs of the graph) and the path.
+    ending: of the path that is written. precisions: that it can have. needs: packages. write: from
+    the program, the card, images for calibration (inputs of the graph) and the path.
     """
 
     ending: str
     precisions: tuple[str, ...]
+    needs: tuple[str, ...]
     write: Callable[[ExportedProgram, Card, list[dict], Path], None]
 
 
@@ -37,8 +38,8 @@ def _write_program(program: ExportedProgram, card: Card, images: list[dict], pat
 
 
 def _write_onnx(program: ExportedProgram, card: Card, images: list[dict], path: Path) -> None:
-    onnx = needed_to_export("onnx")
-    needed_to_export("onnxscript")
+    import onnx
+
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it tells its progress
         warnings.simplefilter("ignore")
         written = torch.onnx.export(
@@ -61,7 +62,8 @@ def _write_onnx(program: ExportedProgram, card: Card, images: list[dict], path: 
 
 
 def _write_openvino(program: ExportedProgram, card: Card, images: list[dict], path: Path) -> None:
-    openvino = needed_to_export("openvino")
+    import openvino
+
     path.mkdir()
     graph = path / "graph.onnx"
     # Float weights become what the card says when the model is saved, or when it is run.
@@ -74,15 +76,23 @@ def _write_openvino(program: ExportedProgram, card: Card, images: list[dict], pa
     openvino.save_model(model, str(path / "model.xml"), compress_to_fp16=half)
 
 
+_ONNX = ("onnx", "onnxscript", "onnxruntime")
 FORMATS = {
-    "onnx": Format(".onnx", ("float32", "float16", "int8"), _write_onnx),
-    "openvino": Format("_openvino", ("float32", "float16", "bfloat16", "int8"), _write_openvino),
-    "torch": Format(".pt2", ("float32",), _write_program),
+    "onnx": Format(".onnx", ("float32", "float16", "int8"), _ONNX, _write_onnx),
+    "openvino": Format(
+        "_openvino",
+        ("float32", "float16", "bfloat16", "int8"),
+        (*_ONNX, "openvino"),
+        _write_openvino,
+    ),
+    "torch": Format(".pt2", ("float32",), (), _write_program),
 }
 
 
 def format_of(name: str, precision: str) -> Format:
-    """Raises UserError for an unknown format, or a precision that it has not."""
+    """Raises UserError for an unknown format, a precision that it has not, or a package that is not
+    installed.
+    """
     if name not in FORMATS:
         raise UserError(f"format={name!r} must be one of {', '.join(FORMATS)}")
     found = FORMATS[name]
@@ -90,4 +100,6 @@ def format_of(name: str, precision: str) -> Format:
         raise UserError(
             f"precision={precision!r}: the format {name} has {', '.join(found.precisions)}"
         )
+    for package in found.needs:
+        require(package)
     return found

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from hdetr_d2.exporting.needed import needed_to_export
-
 _PARTS = ("model.backbone", "model.neck", "model.encoder")
 _OPERATORS = ["Conv", "MatMul", "Gemm"]
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -25,8 +23,9 @@ def quantize(path: Path, images: Sequence[Mapping[str, np.ndarray]]) -> None:
     Args:
         images: inputs of the graph, at least one.
     """
-    onnx = needed_to_export("onnx")
-    quantization = needed_to_export("onnxruntime.quantization")
+    import onnx
+    from onnxruntime import quantization
+
     model = onnx.load(str(path))
     chosen = [node.name for node in model.graph.node if _is_chosen(node)]
     with _silence():

@@ -2,6 +2,8 @@
 
 from hdetr_d2 import Predictor, __version__
 
+import sys
+
 import pytest
 import torch
 from torchvision.transforms import v2
@@ -32,7 +34,7 @@ def test_a_file_that_finds_something_else_is_not_kept(tiny_model, tmp_path, monk
         program.state_dict[key] = torch.nn.Parameter(bias + torch.arange(len(bias)))
         good(program, card, images, path)
 
-    form = formats.Format(".pt2", ("float32",), wrong)
+    form = formats.Format(".pt2", ("float32",), (), wrong)
     monkeypatch.setitem(formats.FORMATS, "torch", form)
     with pytest.raises(UserError, match="does not find what the model finds: scores above 0.001"):
         export(dense(tiny_model), tmp_path / "wrong.pt2", format="torch", **SIZE)
@@ -68,6 +70,21 @@ def test_what_cannot_be_is_one_sentence(tiny_detector, tmp_path, options, senten
     with pytest.raises(UserError, match=sentence):
         export(tiny_detector, tmp_path / "x.onnx", **{**SIZE, **options})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "openvino"])
+def test_a_missing_package_is_said_at_once(tiny_detector, tmp_path, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=rf"needs {package}: pip install 'hdetr_d2\[export\]'"):
+        export(tiny_detector, tmp_path / "x", format="openvino", **SIZE)
+
+
+@pytest.mark.parametrize(("ending", "package"), [(".onnx", "onnxruntime"), (".xml", "openvino")])
+def test_a_missing_runtime_is_one_sentence(tmp_path, monkeypatch, ending, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    (tmp_path / f"x{ending}").write_bytes(b"")
+    with pytest.raises(UserError, match=f"needs {package}: pip install {package}"):
+        Predictor(tmp_path / f"x{ending}")
 
 
 def test_the_name_tells_the_format(tiny_detector, tmp_path):
