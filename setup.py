@@ -53,7 +53,8 @@ EXTRAS = {
         OFFLINE_WEIGHTS,
         "onnx==1.23.2",
         "onnxscript==0.7.2",
-        "onnxruntime==1.32.0",
+        "onnxruntime==1.32.0; python_version >= '3.11'",
+        "onnxruntime==1.23.2; python_version < '3.11'",  # its last one
         "openvino==2026.4.1",
         "pytest==9.2.0",
         "pytest-xdist==3.8.0",
