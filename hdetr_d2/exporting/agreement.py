@@ -18,7 +18,8 @@ class Differences:
     scores: of pairs of a query and a class that both have found. boxes: of these, in pixels of the
     original images. missing: the highest score by which a pair that only one of both has stands
     above the last one of the other. proposals: by how much the confidence of a proposal that was
-    chosen differs from that of the one in its place. masks: the share of pixels.
+    chosen differs from that of the one in its place. masks: the share of pixels. pairs: how many
+    were compared.
     """
 
     scores: float = 0.0
@@ -26,16 +27,18 @@ class Differences:
     missing: float = 0.0
     proposals: float = 0.0
     masks: float = 0.0
+    pairs: int = 0
 
     def __str__(self) -> str:
         return (
             f"scores {self.scores:.1e}, boxes {self.boxes:.1e} pixels, missing {self.missing:.1e}, "
-            f"proposals {self.proposals:.1e}, masks {self.masks:.1e}"
+            f"proposals {self.proposals:.1e}, masks {self.masks:.1e} (of {self.pairs} pairs)"
         )
 
     def widen(self, **found: float) -> None:
         for name, value in found.items():
-            setattr(self, name, max(getattr(self, name), float(value)))
+            # What is no number stays, and is within no tolerance.
+            setattr(self, name, float(np.maximum(getattr(self, name), value)))
 
 
 def compare(
@@ -78,6 +81,7 @@ def compare(
             outputs = graph(*tensors)
     ours = {name: out.numpy() for name, out in zip(graph.outputs, outputs, strict=True)}
     if "query_scores" in ours:
+        differences.pairs = ours["query_scores"][:images].size
         differences.widen(
             scores=np.abs(ours["query_scores"] - theirs["query_scores"])[:images].max(),
             boxes=np.abs(ours["query_boxes"] - theirs["query_boxes"])[:images].max(),
@@ -100,6 +104,7 @@ def _compare_image(
         a, b = (side[pair] for side in sides)
         if ours["scores"][index, a] < seen:
             continue
+        differences.pairs += 1
         differences.widen(
             scores=abs(ours["scores"][index, a] - theirs["scores"][index, b]),
             boxes=np.abs(ours["boxes"][index, a] - theirs["boxes"][index, b]).max(),

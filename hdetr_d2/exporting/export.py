@@ -253,6 +253,7 @@ def _check(
     seen = 0.0 if card.precision in ("float32", "float16") else SEEN
     batches = [[item] for item in pictures]
     batches += [list(pictures[:2])] if card.batch is None else []
+    compared = 0
     for batch in batches:
         found = compare(graph, session, _inputs(batch, card), len(batch), seen)
         fed = " and ".join("x".join(map(str, item["image"].shape[:2])) for item in batch)
@@ -263,6 +264,13 @@ def _check(
                 f"the exported file does not find what the model finds: {why} (all: {found}); "
                 "nothing was written"
             )
+        compared += found.pairs
+    if not compared:
+        logger.warning(
+            "No object of these images has a score of %g or more, so that nothing of boxes and "
+            "scores was compared: give images with objects (--images)",
+            seen,
+        )
 
 
 def _beyond(found: Differences, allowed: float, longest: int) -> str:

@@ -66,7 +66,9 @@ class Card:
             content = json.loads(text)
             known = {field.name: _frozen(content[field.name]) for field in fields(cls)}
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"the card of {path} cannot be read: {error}") from None
+            raise UserError(
+                f"the card of {path} cannot be read ({error!r}): has another version written it?"
+            ) from None
         return cls(**known)
 
     def fed_size(self, height: int, width: int) -> tuple[int, int]:

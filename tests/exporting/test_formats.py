@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.exporting import export
 from hdetr_d2.exporting.formats import FORMATS
 from hdetr_d2.runtime.predictor import open_session
 from hdetr_d2.runtime.session import stacked
@@ -87,6 +88,23 @@ def test_without_torch(name, exported, photos, tmp_path):
     first = found[0]
     printed = f"{len(found)} {first['bbox']} {first['category_name']} {first['score']}"
     assert done.stdout.strip() == printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["onnx", "torch"])
+def test_any_size_and_number_of_images(name, tiny_detector, photos, tmp_path):
+    """The check has compared both with PyTorch, at two sizes and in a batch."""
+    path = tmp_path / f"any{FORMATS[name].ending}"
+    predictor = Predictor(export(tiny_detector, path, format=name))
+    card = predictor.detector.card
+    assert (card.size, card.batch) == (None, None)
+    paths = sorted(photos.iterdir())
+    together = [shapes for _, shapes in predictor.detect(paths, batch_size=3)]
+    alone = [shapes for _, shapes in predictor.detect(paths, batch_size=1)]
+    assert [len(shapes) > 5 for shapes in (*together, *alone)] == [True] * 6
+    # Of images that a batch pads by more than themselves scores may differ in the third digit.
+    for one, other in zip(together, alone, strict=True):
+        assert abs(one.scores[0] - other.scores[0]) < 0.02
 
 
 @pytest.mark.slow
