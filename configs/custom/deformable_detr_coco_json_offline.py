@@ -27,9 +27,11 @@ model.postprocessing.pick = L(NMSPairs)(iou_threshold=0.7)  # the last doubles w
 
 dataloader.train.mapper.augmentations = [
     L(v2.RandomHorizontalFlip)(p=0.5),
-    L(RandomShortSide)(sides=[192, 208, 224, 240, 256, 272], max_size=400),
+    L(RandomShortSide)(sides=[192, 208, 224, 240, 256, 272], max_size=400, rule="${data.resize}"),
 ]
 dataloader.train.update(total_batch_size=4, num_workers=1)
-dataloader.test.mapper.augmentations = [L(RandomShortSide)(sides=[240], max_size=400)]
+dataloader.test.mapper.augmentations = [
+    L(RandomShortSide)(sides=[240], max_size=400, rule="${data.resize}")
+]
 dataloader.test.update(num_workers=1, batch_size=4)
 train.update(output_dir="output/custom", epochs=24, eval_period_epochs=3)

@@ -7,16 +7,20 @@ torch's default generator only. Constructors take plain numbers, so that a confi
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from hdetr_d2.data import bitmaps
+from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.resize_rule import TORCH, ResizeRule
 
 COCO_SIDES = tuple(range(480, 801, 32))
 # The grey that large-scale jitter is padded with: close to the mean that the model subtracts.
 PADDING = 114
+OWN_RULE = ResizeRule()
 
 
 def _integer(low: int, high: int) -> int:
@@ -24,10 +28,23 @@ def _integer(low: int, high: int) -> int:
     return int(torch.randint(low, high + 1, ()))
 
 
-def _resize(inpt: Any, size: Sequence[int]) -> Any:
+def _resize(inpt: Any, size: Sequence[int], rule: ResizeRule) -> Any:
     if isinstance(inpt, tv_tensors.Mask) and inpt.dtype == torch.bool:
         return tv_tensors.Mask(bitmaps.resize(inpt.as_subclass(torch.Tensor), size))
+    if isinstance(inpt, tv_tensors.Image) and rule.interpolation != TORCH:
+        return _resize_array(inpt, size, rule)
     return F.resize(inpt, list(size), antialias=True)
+
+
+def _resize_array(image: tv_tensors.Image, size: Sequence[int], rule: ResizeRule) -> Any:
+    if image.dtype != torch.uint8 or image.shape[0] != 3:
+        raise UserError(
+            f"data.resize.interpolation={rule.interpolation} takes images of 8 bits and 3 channels,"
+            f" not {image.dtype} with {image.shape[0]}: put what changes that behind the resize"
+        )
+    pixels = image.as_subclass(torch.Tensor).permute(1, 2, 0).contiguous().numpy()
+    resized = np.array(rule.resize(pixels, (size[0], size[1])))
+    return tv_tensors.Image(torch.from_numpy(resized).permute(2, 0, 1))
 
 
 class RandomShortSide(v2.Transform):
@@ -36,26 +53,30 @@ class RandomShortSide(v2.Transform):
     v2.RandomShortestSize truncates: it may miss the side by a pixel, and make a thin image vanish.
     """
 
-    def __init__(self, sides: Sequence[int] = COCO_SIDES, max_size: int | None = 1333) -> None:
+    def __init__(
+        self,
+        sides: Sequence[int] = COCO_SIDES,
+        max_size: int | None = 1333,
+        rule: ResizeRule = OWN_RULE,
+    ) -> None:
         """
         Args:
             sides: lengths in pixels to draw from; a single one is always used.
             max_size: the longer side is at most this long, and the shorter one shrinks with it.
+            rule: how sizes are rounded and pixels interpolated.
         """
         super().__init__()
         self.sides = tuple(sides)
         self.max_size = max_size
+        self.rule = rule
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         height, width = v2.query_size(flat_inputs)
         side = self.sides[_integer(0, len(self.sides) - 1)]
-        scale = side / min(height, width)
-        if self.max_size is not None:
-            scale = min(scale, self.max_size / max(height, width))
-        return {"size": [max(1, round(height * scale)), max(1, round(width * scale))]}
+        return {"size": list(self.rule.size(height, width, side, self.max_size))}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        return _resize(inpt, params["size"])
+        return _resize(inpt, params["size"], self.rule)
 
 
 class RandomSizeCrop(v2.Transform):
@@ -91,25 +112,32 @@ class ResizeOrCrop(v2.RandomChoice):
         max_size: int | None = 1333,
         medium_sides: Sequence[int] = (400, 500, 600),
         crop: Sequence[int] = (384, 600),
+        rule: ResizeRule = OWN_RULE,
     ) -> None:
         """
         Args:
             sides, max_size: of the final image, as in `RandomShortSide`.
             medium_sides: lengths of the shorter side before the crop.
             crop: range of the sides of the crop.
+            rule: of both resizes.
         """
-        resize = RandomShortSide(sides, max_size)
-        medium = RandomShortSide(medium_sides, None)
+        resize = RandomShortSide(sides, max_size, rule)
+        medium = RandomShortSide(medium_sides, None, rule)
         super().__init__([resize, v2.Compose([medium, RandomSizeCrop(*crop), resize])])
 
 
 class RandomScale(v2.Transform):
-    """Fit the image into a square of `size` times a random factor, keeping the aspect ratio."""
+    """Fit the image into a square of `size` times a random factor, keeping the aspect ratio; of
+    `rule` only the interpolation is taken.
+    """
 
-    def __init__(self, size: int, scale: Sequence[float] = (0.1, 2.0)) -> None:
+    def __init__(
+        self, size: int, scale: Sequence[float] = (0.1, 2.0), rule: ResizeRule = OWN_RULE
+    ) -> None:
         super().__init__()
         self.size = size
         self.scale = tuple(scale)
+        self.rule = rule
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         height, width = v2.query_size(flat_inputs)
@@ -119,7 +147,7 @@ class RandomScale(v2.Transform):
         return {"size": [max(1, round(height * factor)), max(1, round(width * factor))]}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        return _resize(inpt, params["size"])
+        return _resize(inpt, params["size"], self.rule)
 
 
 class CropOrPad(v2.Transform):
@@ -176,8 +204,10 @@ class LargeScaleJitter(v2.Compose):
     are those of what the square holds of them.
     """
 
-    def __init__(self, size: int = 1024, scale: Sequence[float] = (0.1, 2.0)) -> None:
-        super().__init__([RandomScale(size, scale), CropOrPad(size), BoxesFromMasks()])
+    def __init__(
+        self, size: int = 1024, scale: Sequence[float] = (0.1, 2.0), rule: ResizeRule = OWN_RULE
+    ) -> None:
+        super().__init__([RandomScale(size, scale, rule), CropOrPad(size), BoxesFromMasks()])
 
 
 class ColorJitter(v2.RandomApply):

@@ -23,9 +23,10 @@ from hdetr_d2.inference.loading import TrainedDetector, open_checkpoint
 from hdetr_d2.modeling import DETR, PostProcessing
 from hdetr_d2.modeling.preprocessing import GreySquare
 from hdetr_d2.pixels import read_image
+from hdetr_d2.pixels.resize_rule import ResizeRule
 from hdetr_d2.runtime.card import Card
 from hdetr_d2.runtime.predictor import open_session
-from hdetr_d2.runtime.session import resized, stacked
+from hdetr_d2.runtime.session import fed, stacked
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +120,8 @@ def exportable(detector: TrainedDetector) -> DETR:
     return model
 
 
-def resize_rule(mapper: object) -> tuple[int | None, int | None]:
-    """To which shorter side a mapper resizes an image, and up to which longer side.
+def resize_rule(mapper: object) -> tuple[int | None, int | None, ResizeRule]:
+    """To which shorter side a mapper resizes an image, up to which longer side, and how.
 
     Raises:
         UserError: it does something else.
@@ -129,9 +130,9 @@ def resize_rule(mapper: object) -> tuple[int | None, int | None]:
     steps = list(mapper.augmentations.transforms) if known else [mapper]  # type: ignore[attr-defined]
     steps = [step for step in steps if not isinstance(step, v2.ClampBoundingBoxes)]
     if not steps:
-        return None, None
+        return None, None, ResizeRule()
     if len(steps) == 1 and isinstance(steps[0], RandomShortSide) and len(steps[0].sides) == 1:
-        return steps[0].sides[0], steps[0].max_size
+        return steps[0].sides[0], steps[0].max_size, steps[0].rule
     names = ", ".join(type(step).__name__ for step in steps)
     raise UserError(
         f"dataloader.test.mapper has {names}: what is exported resizes images by one "
@@ -177,7 +178,7 @@ def _card(
     precision: str,
     graph: DetectorGraph,
 ) -> Card:
-    short_side, max_size = resize_rule(detector.mapper)
+    short_side, max_size, rule = resize_rule(detector.mapper)
     return Card(
         class_names=tuple(detector.class_names),
         short_side=short_side,
@@ -192,6 +193,8 @@ def _card(
         precision=precision,
         outputs=graph.outputs,
         version=__version__,
+        rounding=rule.rounding,
+        interpolation=rule.interpolation,
     )
 
 
@@ -212,12 +215,7 @@ def _read(images: Source | Sequence[Source], card: Card) -> list[dict]:
     """Images as a graph takes them; spread over those that are given."""
     paths = find_images(images)
     paths = paths[:: -(-len(paths) // _CALIBRATED)]
-    return [_item(read_image(path, card.pixel_range), card) for path in paths]
-
-
-def _item(image: np.ndarray, card: Card) -> dict:
-    original = (image.shape[0], image.shape[1])
-    return {"image": resized(image, card.fed_size(*original)), "original": original}
+    return [fed(read_image(path, card.pixel_range), card) for path in paths]
 
 
 def _inputs(batch: Sequence[dict], card: Card) -> dict[str, np.ndarray]:
@@ -236,7 +234,7 @@ def _generated(card: Card) -> list[dict]:
         shapes = ((side, side), (card.least - 3, side + card.multiple))
     generator = np.random.default_rng(0)
     noise = (generator.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes)
-    return [_item(image, card) for image in noise]
+    return [fed(image, card) for image in noise]
 
 
 def _check(

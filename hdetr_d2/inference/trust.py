@@ -19,6 +19,7 @@ TRUSTED = (
     "hdetr_d2.losses",
     "hdetr_d2.matching",
     "hdetr_d2.modeling",
+    "hdetr_d2.pixels.resize_rule",
     "hdetr_d2.projects",
     "hdetr_d2.schemes",
     "detectron2.layers",

@@ -52,7 +52,10 @@ def get_config(config_path: str, trained: bool = False) -> DictConfig:
     if names := MetadataCatalog.get(cfg.data.val_name).get("thing_classes"):
         put_class_names(cfg, names)
     if trained:
-        cfg.train.init_checkpoint = str(converted(_published(config_path)))
+        checkpoint = converted(_published(config_path))
+        cfg.train.init_checkpoint = str(checkpoint)
+        # Its images are resized as its authors do.
+        cfg.data.resize = load_config(str(checkpoint.with_name("config.yaml"))).data.resize
     return cfg
 
 

@@ -1,10 +1,11 @@
 """What an exported file says of its detector: all that is needed to feed it and to read it."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.resize_rule import ResizeRule
 
 KEY = "hdetr_d2"
 """Under which the card stands in a file, as JSON."""
@@ -28,6 +29,8 @@ class Card:
         precision: of the arithmetic: "float32", "float16", "bfloat16" or "int8".
         outputs: names of what the graph gives, in order.
         version: of hdetr_d2.
+        rounding, interpolation: see `ResizeRule`. Files of earlier versions lack them and have this
+            project's own.
     """
 
     class_names: tuple[str, ...]
@@ -43,6 +46,16 @@ class Card:
     precision: str
     outputs: tuple[str, ...]
     version: str
+    rounding: str = ResizeRule.rounding
+    interpolation: str = ResizeRule.interpolation
+
+    def __post_init__(self) -> None:
+        self.rule  # noqa: B018  # raises ValueError for one that does not exist
+
+    @property
+    def rule(self) -> ResizeRule:
+        """How images are resized."""
+        return ResizeRule(self.rounding, self.interpolation)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -64,25 +77,28 @@ class Card:
             )
         try:
             content = json.loads(text)
-            known = {field.name: _frozen(content[field.name]) for field in fields(cls)}
+            return cls(
+                **{
+                    field.name: _frozen(content[field.name])
+                    for field in fields(cls)
+                    if field.name in content or field.default is MISSING
+                }
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"the card of {path} cannot be read ({error!r}): has another version written it?"
             ) from None
-        return cls(**known)
 
     def fed_size(self, height: int, width: int) -> tuple[int, int]:
         """(H, W) in pixels to which an image of this size is resized: that of the data, or less
         where the graph takes no more.
         """
-        scale = 1.0
+        fed = (height, width)
         if self.short_side is not None:
-            scale = self.short_side / min(height, width)
-            if self.max_size is not None:
-                scale = min(scale, self.max_size / max(height, width))
-        fed = _scaled(height, width, scale)
+            fed = self.rule.size(height, width, self.short_side, self.max_size)
         if self.size is not None and (fed[0] > self.size[0] or fed[1] > self.size[1]):
-            fed = _scaled(height, width, min(self.size[0] / height, self.size[1] / width))
+            scale = min(self.size[0] / height, self.size[1] / width)
+            fed = (max(1, round(height * scale)), max(1, round(width * scale)))
         return fed
 
     def padded_size(self, sizes: list[tuple[int, int]]) -> tuple[int, int]:
@@ -92,10 +108,6 @@ class Card:
         sides = (max(self.least, *side) for side in zip(*sizes, strict=True))
         height, width = (-(-side // self.multiple) * self.multiple for side in sides)
         return height, width
-
-
-def _scaled(height: int, width: int, scale: float) -> tuple[int, int]:
-    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _frozen(value: Any) -> Any:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels import read_image
@@ -66,8 +65,7 @@ class ExportedDetector:
         """The image as the graph takes it, uint8 [H, W, 3], and (H, W) of the original one."""
         image = entry.get("image")
         image = read_image(entry["file_name"], self.pixel_range) if image is None else image
-        original = image.shape[:2]
-        return {"image": resized(image, self.card.fed_size(*original)), "original": original}
+        return fed(image, self.card)
 
     def find(self, batch: Sequence[dict]) -> list[Shapes]:
         """Any number of images: a graph for a fixed one is run as often as it takes."""
@@ -80,12 +78,10 @@ class ExportedDetector:
         return found
 
 
-def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 [H, W, 3] to `size`, bilinear with antialiasing."""
-    if image.shape[:2] == size:
-        return image
-    scaled = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(scaled)
+def fed(image: np.ndarray, card: Card) -> dict:
+    """An image, uint8 [H, W, 3], as a graph takes it, and (H, W) of the original one."""
+    original = (image.shape[0], image.shape[1])
+    return {"image": card.rule.resize(image, card.fed_size(*original)), "original": original}
 
 
 def stacked(batch: Sequence[dict], card: Card, number: int) -> dict[str, np.ndarray]:

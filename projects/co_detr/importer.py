@@ -13,7 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hdetr_d2.checkpoint.files import read_checkpoint
-from hdetr_d2.checkpoint.importers import Arguments, Imported, Importer, choose_weights
+from hdetr_d2.checkpoint.importers import (
+    Arguments,
+    Imported,
+    Importer,
+    choose_weights,
+    resizing,
+)
 from hdetr_d2.checkpoint.importers.backbones import backbone_options
 from hdetr_d2.checkpoint.importers.deformable_detr_names import LABEL_TABLE, rename
 from hdetr_d2.checkpoint.importers.deformable_detr_names import unneeded as repeated
@@ -87,6 +93,7 @@ class CoDETRImporter(Importer):
                 "data.num_classes": classes,
                 **_architecture(arguments, weights, family),
                 **scheme_options(arguments, used, layers, place),
+                **resizing.MMDETECTION,
             },
             weights=own | _with_own_rows(renamed),
             left_out=left_out | {theirs[name]: reason for name, reason in same.items()},

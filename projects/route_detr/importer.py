@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hdetr_d2.checkpoint.importers import Arguments, Imported, Importer
+from hdetr_d2.checkpoint.importers import Arguments, Imported, Importer, resizing
 from hdetr_d2.checkpoint.importers.backbones import backbone_options
 from hdetr_d2.checkpoint.importers.deformable_detr_sizes import neck_options, transformer_options
 from hdetr_d2.checkpoint.importers.weights import count_layers, needed
@@ -38,6 +38,7 @@ class RouteDETRImporter(Importer):
             **transformer_options(family, arguments),
             "model.query_selection.num_queries": arguments["num_queries"],
             "model.schemes.0.last": last,
+            **resizing.resize_options("route_detr", "torch"),
         }
         return Imported(
             recipe=_RECIPE,

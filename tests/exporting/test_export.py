@@ -14,6 +14,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.exporting import export, formats
 from hdetr_d2.exporting.export import exportable, resize_rule
 from hdetr_d2.inference.loading import TrainedDetector
+from hdetr_d2.pixels.resize_rule import ResizeRule
 
 SIZE = {"size": (64, 96), "batch": 1}
 
@@ -102,7 +103,11 @@ def test_only_detectors_of_queries_are_exported():
 
 @pytest.mark.parametrize(
     ("augmentations", "rule"),
-    [([], (None, None)), ([RandomShortSide([64], 99)], (64, 99))],
+    [
+        ([], (None, None, ResizeRule())),
+        ([RandomShortSide([64], 99)], (64, 99, ResizeRule())),
+        ([RandomShortSide([64], 99, ResizeRule("detr"))], (64, 99, ResizeRule("detr"))),
+    ],
 )
 def test_resize_rules(augmentations, rule):
     assert resize_rule(DetrMapper(augmentations=augmentations, is_train=False)) == rule

@@ -12,11 +12,13 @@ from detectron2.config import instantiate
 from detectron2.data import MetadataCatalog
 
 from hdetr_d2.checkpoint.weights import without_training_only
+from hdetr_d2.engine.config import save_config
 from hdetr_d2.engine.shipped import shipped_configs
 from hdetr_d2.errors import UserError
 from hdetr_d2.model_zoo import zoo
 from hdetr_d2.model_zoo.__main__ import page
 from hdetr_d2.model_zoo.published import PUBLISHED, Published
+from hdetr_d2.pixels.resize_rule import ResizeRule
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "quickstart/deformable_detr_shapes.py"
@@ -29,6 +31,9 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[torch.nn.
     MetadataCatalog.get("shapes_val").thing_classes = ["circle", "square"]
     model = instantiate(model_zoo.get_config(SMALL).model)
     torch.save(model.state_dict(), tmp_path / "model.pth")
+    theirs = model_zoo.get_config(SMALL)
+    theirs.data.resize.rounding = "detr"
+    save_config(theirs, tmp_path / "config.yaml")
     monkeypatch.setattr(zoo, "PUBLISHED", {SMALL: Published("http://host/a.pth", "theirs", 1.0)})
     monkeypatch.setattr(zoo, "converted", lambda published: tmp_path / "model.pth")
     yield model
@@ -55,6 +60,8 @@ def test_the_config_of_a_trained_model(small: torch.nn.Module, tmp_path: Path) -
     cfg = model_zoo.get_config(SMALL, trained=True)
     assert cfg.train.init_checkpoint == str(tmp_path / "model.pth")
     assert list(cfg.data.class_names) == ["circle", "square"]
+    assert instantiate(cfg.data.resize) == ResizeRule("detr")  # as its authors do
+    assert instantiate(model_zoo.get_config(SMALL).data.resize) == ResizeRule()
     assert model_zoo.get_checkpoint_url(SMALL) == "http://host/a.pth"
 
 

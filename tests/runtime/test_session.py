@@ -1,5 +1,7 @@
 """Images in and objects out, around a graph."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,13 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
-from hdetr_d2.data import RandomShortSide
+from hdetr_d2.data import DetrMapper, RandomShortSide
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.resize_rule import ResizeRule
+from hdetr_d2.pixels.roundings import ROUNDINGS
 from hdetr_d2.runtime.card import Card
 from hdetr_d2.runtime.scaled import NearestMasks
-from hdetr_d2.runtime.session import ExportedDetector, resized, stacked
+from hdetr_d2.runtime.session import ExportedDetector, fed, stacked
 from hdetr_d2.structures import ScaledMasks
 
 CARD = Card(
@@ -107,10 +111,34 @@ def test_a_fixed_graph_is_filled_with_black_images() -> None:
         ((9, 9), (4, 5)),
     ],
 )
-def test_the_resize_rule_is_that_of_the_mapper(size: tuple, rule: tuple) -> None:
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_the_resize_rule_is_that_of_the_mapper(size: tuple, rule: tuple, rounding: str) -> None:
     given = tv_tensors.Image(torch.zeros(3, *size, dtype=torch.uint8))
-    expected = RandomShortSide([rule[0]], rule[1])(given).shape[-2:]
-    assert card(short_side=rule[0], max_size=rule[1]).fed_size(*size) == tuple(expected)
+    expected = RandomShortSide([rule[0]], rule[1], ResizeRule(rounding))(given).shape[-2:]
+    own = card(short_side=rule[0], max_size=rule[1], rounding=rounding)
+    assert own.fed_size(*size) == tuple(expected)
+
+
+@pytest.mark.parametrize("interpolation", ["pillow", "opencv"])
+def test_pixels_are_those_of_the_mapper(interpolation: str) -> None:
+    pixels = image(60, 45)
+    resize = RandomShortSide([32], 40, ResizeRule("detr", interpolation))
+    expected = DetrMapper(augmentations=[resize], is_train=False)(pixels)["image"]
+    own = card(short_side=32, max_size=40, rounding="detr", interpolation=interpolation)
+    assert (fed(pixels["image"], own)["image"].transpose(2, 0, 1) == expected.numpy()).all()
+
+
+def test_a_card_tells_its_rule_and_one_of_before_has_our_own() -> None:
+    own = card(rounding="mmdetection", interpolation="opencv")
+    assert Card.from_json(own.to_json(), "f") == own
+    before = json.loads(own.to_json())
+    del before["rounding"], before["interpolation"]
+    assert Card.from_json(json.dumps(before), "f").rule == ResizeRule()
+    before["rounding"] = "of tomorrow"
+    with pytest.raises(UserError, match="the card of f cannot be read"):
+        Card.from_json(json.dumps(before), "f")
+    with pytest.raises(UserError, match="the card of f cannot be read"):
+        Card.from_json("{}", "f")
 
 
 def test_pixels_are_those_of_training_but_for_rounding() -> None:
@@ -118,11 +146,11 @@ def test_pixels_are_those_of_training_but_for_rounding() -> None:
     expected = F.resize(
         tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1)), [64, 48], antialias=True
     )
-    found = resized(pixels, (64, 48)).transpose(2, 0, 1).astype(int)
+    found = fed(pixels, card(short_side=48))["image"].transpose(2, 0, 1).astype(int)
     difference = np.abs(found - expected.numpy().astype(int))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.02
-    assert resized(pixels, (120, 90)) is pixels
+    assert fed(pixels, card(short_side=90))["image"] is pixels
 
 
 def test_a_single_image_fills_a_fixed_size() -> None:

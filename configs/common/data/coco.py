@@ -14,6 +14,7 @@ from hdetr_d2.data import (
     build_train_loader,
 )
 from hdetr_d2.evaluation import COCOEvaluator
+from hdetr_d2.pixels.resize_rule import ResizeRule
 
 data = dict(
     train_name="coco_2017_train",
@@ -30,6 +31,8 @@ data = dict(
     val_panoptic=None,
     # What is white where pixels have more than 8 bits, as 4095; null: found in the files
     pixel_range=None,
+    # How sizes are rounded and pixels interpolated: docs/DATA.md
+    resize=L(ResizeRule)(rounding="nearest", interpolation="torch"),
     keep_empty=False,  # True: train on images without objects too
     crowds_as_objects=False,  # True: learn and evaluate annotations with iscrowd as objects
     skip_classes=[],  # names of classes that are left out with their objects, as [animals]
@@ -50,6 +53,7 @@ dataloader = dict(
                     max_size=1333,
                     medium_sides=[400, 500, 600],
                     crop=[384, 600],
+                    rule="${data.resize}",
                 ),
             ],
             is_train=True,
@@ -70,7 +74,7 @@ dataloader = dict(
     test=L(build_test_loader)(
         dataset="${data.val_name}",
         mapper=L(DetrMapper)(
-            augmentations=[L(RandomShortSide)(sides=[800], max_size=1333)],
+            augmentations=[L(RandomShortSide)(sides=[800], max_size=1333, rule="${data.resize}")],
             is_train=False,
             pixel_range="${data.pixel_range}",
         ),

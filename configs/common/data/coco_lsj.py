@@ -11,7 +11,7 @@ __all__ = ["data", "dataloader"]
 
 dataloader.train.mapper.augmentations = [
     L(v2.RandomHorizontalFlip)(p=0.5),
-    L(LargeScaleJitter)(size=1024, scale=[0.1, 2.0]),
+    L(LargeScaleJitter)(size=1024, scale=[0.1, 2.0], rule="${data.resize}"),
 ]
 # Every image is a square now.
 dataloader.train.aspect_grouping = False

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from hdetr_d2.checkpoint.importers import resizing
 from hdetr_d2.checkpoint.importers.arguments import Arguments
 from hdetr_d2.checkpoint.importers.backbones import backbone_options
 from hdetr_d2.checkpoint.importers.base import Imported, Importer
@@ -88,6 +89,7 @@ class DeformableDETRImporter(Importer):
         return Imported(
             recipe=_RECIPES[two_stage, refine],
             options=options
+            | resizing.DETR
             | query_options(arguments, *queries)
             | training_options(arguments, _OPTIONS),
             weights=split_slots(renamed, *queries),

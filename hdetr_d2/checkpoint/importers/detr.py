@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from hdetr_d2.checkpoint.importers import resizing
 from hdetr_d2.checkpoint.importers.arguments import Arguments
 from hdetr_d2.checkpoint.importers.backbones import backbone_options
 from hdetr_d2.checkpoint.importers.base import Imported, Importer
@@ -81,6 +82,7 @@ class DETRImporter(Importer):
             **_transformer_options(weights, arguments),
             **_query_options(weights, arguments),
             **training_options(arguments, _OPTIONS | (_MASK_OPTIONS if masks else {})),
+            **resizing.DETR,
         }
         if masks:
             options["model.mask_head.num_heads"] = arguments["nheads"]

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from hdetr_d2.checkpoint.importers import resizing
 from hdetr_d2.checkpoint.importers.arguments import Arguments
 from hdetr_d2.checkpoint.importers.backbones import backbone_options
 from hdetr_d2.checkpoint.importers.base import Imported, Importer
@@ -94,6 +95,7 @@ class DINOImporter(Importer):
                 "model.decoder.heads.shared": shared,
                 **_architecture(arguments, weights),
                 **training_options(arguments, _OPTIONS),
+                **resizing.DETR,
             },
             weights=renamed,
             left_out=left_out,

@@ -67,7 +67,9 @@ def test_every_recorded_weight_is_used(weights, converted):
 
 
 def test_the_config_describes_the_recorded_model(converted):
-    model = LazyConfig.load(str(converted.config)).model
+    cfg = LazyConfig.load(str(converted.config))
+    assert (cfg.data.resize.rounding, cfg.data.resize.interpolation) == ("mmdetection", "opencv")
+    model = cfg.model
     assert (model.encoder.num_layers, model.decoder.num_layers) == (2, 3)
     assert model.query_selection.num_queries == 30
     assert model.encoder.sizes.feedforward_dim == 512

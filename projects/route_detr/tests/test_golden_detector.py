@@ -57,6 +57,7 @@ def convert(case):
 def build(converted, strength: float):
     """The model with a constant strength, and the loss weight that the recording had."""
     cfg = LazyConfig.load(str(converted.config))
+    assert (cfg.data.resize.rounding, cfg.data.resize.interpolation) == ("route_detr", "torch")
     (scheme,) = cfg.model.schemes
     scheme.strength.update(first=strength, last=strength)
     scheme.weight.update(first=0.5, last=0.5)

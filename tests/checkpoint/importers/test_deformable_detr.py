@@ -28,6 +28,8 @@ def test_weights_tell_the_sizes(two_stage):
     found = read(two_stage, nheads=4, num_queries_one2one=12).options
     expected = {
         "data.num_classes": 5,
+        "data.resize.rounding": "detr",
+        "data.resize.interpolation": "pillow",
         "model.backbone.name": "resnet50.tv_in1k",
         "model.backbone.out_features": ["res3", "res4", "res5"],
         "model.neck.in_shapes": [512, 1024, 2048],

@@ -26,6 +26,8 @@ def test_weights_tell_the_sizes() -> None:
     assert found.recipe == "detr/detr_r50_300ep.py"
     assert found.options == {
         "data.num_classes": 5,
+        "data.resize.rounding": "detr",
+        "data.resize.interpolation": "pillow",
         "model.backbone.name": "resnet50.tv_in1k",
         "model.backbone.output_stride": 32,
         "model.neck.in_shapes": [2048],

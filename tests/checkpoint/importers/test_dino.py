@@ -27,6 +27,8 @@ def test_weights_and_arguments_tell_the_options(weights):
     found = read(weights, num_select=50, pe_temperatureH=40, pe_temperatureW=40, lr=2e-4).options
     expected = {
         "data.num_classes": 5,
+        "data.resize.rounding": "detr",
+        "data.resize.interpolation": "pillow",
         "model.backbone.out_features": ["res3", "res4", "res5"],
         "model.neck.num_levels": 4,
         "model.encoder.position.temperature": 40.0,

@@ -1,0 +1,61 @@
+"""The pixels of a resized image, with numpy and Pillow alone."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from PIL import Image
+
+_BITS = 11
+"""Of a weight of OpenCV's, in fixed point."""
+
+
+def pillow(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 [H, W, 3] in another (H, W): bilinear, over all pixels that a smaller one covers."""
+    height, width = size
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def opencv(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 [H, W, 3] in another (H, W), as OpenCV's INTER_LINEAR gives it, to the last bit:
+    between two pixels of a row and two of a column, however much smaller the image becomes.
+    """
+    height, width = size
+    if image.shape[:2] == (2 * height, 2 * width):
+        return _halved(image)
+    first, second, weights = _neighbours(image.shape[1], width)
+    # Outside of a row its last pixel counts alone.
+    weights[(first < 0) | (second >= image.shape[1])] = (1 << _BITS, 0)
+    first, second = (each.clip(0, image.shape[1] - 1) for each in (first, second))
+    wide = image.astype(np.int32)
+    rows = wide[:, first] * weights[:, :1] + wide[:, second] * weights[:, 1:]  # [H, W', 3]
+    rows >>= 4  # to 16 bits, of which the upper half of a product is kept
+    first, second, weights = _neighbours(image.shape[0], height)
+    first, second = (each.clip(0, image.shape[0] - 1) for each in (first, second))
+    upper = rows[first] * weights[:, :1, None] >> 16
+    lower = rows[second] * weights[:, 1:, None] >> 16
+    return ((upper + lower + 2) >> 2).astype(np.uint8)
+
+
+def _halved(image: np.ndarray) -> np.ndarray:
+    """The means of squares of four pixels."""
+    rows = image[0::2].astype(np.uint16) + image[1::2]
+    return ((rows[:, 0::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)
+
+
+def _neighbours(before: int, after: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each of `after` pixels, the two of `before` between which it lies, int64 [after] each,
+    which may be outside, and the weights of both, int32 [after, 2].
+    """
+    place = ((np.arange(after) + 0.5) * (1 / (after / before)) - 0.5).astype(np.float32)
+    first = np.floor(place)
+    share = place - first
+    weights = np.rint(np.stack([1 - share, share], axis=1) * (1 << _BITS)).astype(np.int32)
+    left = first.astype(np.int64)
+    return left, left + 1, weights
+
+
+INTERPOLATIONS: Mapping[str, Callable[[np.ndarray, tuple[int, int]], np.ndarray]] = {
+    "opencv": opencv,
+    "pillow": pillow,
+}
+"""By the name that a config has."""
