@@ -11,6 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from hdetr_d2.checkpoint.importers import CLASSES, COCO_IDS
+from hdetr_d2.checkpoint.importers.registry import BUILT_IN
 from hdetr_d2.engine.convert import Converted, convert_checkpoint
 from hdetr_d2.errors import UserError
 
@@ -22,8 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--source",
         required=True,
-        help="h-deformable-detr, deformable-detr, detr, dino, or the name of a project that has an "
-        "importer",
+        help=f"{', '.join(BUILT_IN)}, or the name of a project that has an importer",
     )
     parser.add_argument("--output", required=True, help="new folder for config.yaml and model.pth")
     parser.add_argument(

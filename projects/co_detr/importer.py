@@ -21,11 +21,11 @@ from hdetr_d2.checkpoint.importers import (
     resizing,
 )
 from hdetr_d2.checkpoint.importers.backbones import backbone_options
+from hdetr_d2.checkpoint.importers.classes import checked_names
 from hdetr_d2.checkpoint.importers.deformable_detr_names import LABEL_TABLE, rename
 from hdetr_d2.checkpoint.importers.deformable_detr_names import unneeded as repeated
 from hdetr_d2.checkpoint.importers.deformable_detr_sizes import neck_options, transformer_options
 from hdetr_d2.checkpoint.importers.weights import count_layers, needed
-from hdetr_d2.errors import UserError
 from hdetr_d2.projects.co_detr.importer_heads import foreign_second_stage, scheme_options
 from hdetr_d2.projects.co_detr.importer_names import (
     family_name,
@@ -99,7 +99,7 @@ class CoDETRImporter(Importer):
             left_out=left_out | {theirs[name]: reason for name, reason in same.items()},
             objectness_heads=() if dino else ("query_selection.",),
             label_tables=(LABEL_TABLE,) if dino else (),
-            class_names=_class_names(arguments, classes),
+            class_names=checked_names(arguments["classes"] or [], classes),
         )
 
 
@@ -138,19 +138,6 @@ def _with_own_rows(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if POSITIONS in fitted:
         fitted[POSITIONS] = without_class_token(fitted[POSITIONS])
     return fitted
-
-
-def _class_names(arguments: Arguments, number: int) -> list[str]:
-    """Those of the file, if there are any.
-
-    Raises:
-        UserError: they are not the names of that many classes.
-    """
-    names = arguments["classes"] or []
-    plain = all(isinstance(name, str) and "${" not in name for name in names)
-    if names and not (plain and len(names) == number):
-        raise UserError(f"classes={names} are not the names of the {number} classes of the weights")
-    return [*names]
 
 
 importer = CoDETRImporter()

@@ -8,30 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from hdetr_d2.checkpoint.importers.base_layer_names import LAYER_NAMES
 from hdetr_d2.checkpoint.importers.names import Rule, rename_by
 from hdetr_d2.projects.co_detr.importer_vit import VIT_NAMES
 
 COLLABORATORS = ("faster_rcnn", "atss")
 """The heads in the order in which the file counts their queries."""
 
-_LAYERS = r"^query_head\.transformer\.(encoder|decoder)\.layers\.(\d+)\."
 _FAMILY: Sequence[Rule] = [
     *VIT_NAMES,
     (r"^backbone\.", "backbone.0.body."),
     (r"^neck\.convs\.(\d+)\.conv\.", r"input_proj.\1.0."),
     (r"^neck\.convs\.(\d+)\.gn\.", r"input_proj.\1.1."),
     (r"^query_head\.transformer\.level_embeds$", "transformer.level_embed"),
-    (_LAYERS + r"attentions\.0\.attn\.", r"transformer.\1.layers.\2.self_attn."),
-    (_LAYERS + r"attentions\.1\.", r"transformer.\1.layers.\2.cross_attn."),
-    (_LAYERS + r"attentions\.0\.", r"transformer.\1.layers.\2.self_attn."),
-    (_LAYERS + r"ffns\.0\.layers\.0\.0\.", r"transformer.\1.layers.\2.linear1."),
-    (_LAYERS + r"ffns\.0\.layers\.1\.", r"transformer.\1.layers.\2.linear2."),
-    (_LAYERS + r"norms\.2\.", r"transformer.\1.layers.\2.norm3."),
-    (
-        # The family counts the norm behind the decoder's self-attention, which runs first, second.
-        _LAYERS + r"norms\.([01])\.",
-        lambda m: f"transformer.{m[1]}.layers.{m[2]}.norm{_norm(m[1], int(m[3]))}.",
-    ),
+    *LAYER_NAMES,
     (r"^query_head\.cls_branches\.", "class_embed."),
     (
         r"^query_head\.reg_branches\.(\d+)\.(\d+)\.",
@@ -90,10 +80,6 @@ _UNNEEDED = {
     r"^ema_": "what the weights were before they were averaged",
 }
 _HEAD_POSITIONS = "query_head.transformer.head_pos_embed.weight"
-
-
-def _norm(stack: str, place: int) -> int:
-    return 2 - place if stack == "decoder" else 1 + place
 
 
 def unneeded(names: Iterable[str]) -> dict[str, str]:

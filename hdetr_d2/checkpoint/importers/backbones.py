@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -24,22 +24,40 @@ _SWINS = {
     (192, 18, 7): "swin_large_patch4_window7_224.ms_in22k",
     (192, 18, 12): "swin_large_patch4_window12_384.ms_in22k",
 }
+# Channels of the first stage, blocks of the third -> timm's model.
+_CONVNEXTS = {
+    (96, 9): "convnext_tiny.fb_in22k_ft_in1k_384",
+    (96, 27): "convnext_small.fb_in22k_ft_in1k_384",
+    (128, 27): "convnext_base.fb_in22k_ft_in1k_384",
+    (192, 27): "convnext_large.fb_in22k_ft_in1k_384",
+}
+# Channels of the first stage, blocks of the third, levels of a modulation, whether its branches are
+# scaled -> timm's model.
+_FOCALNETS = {
+    (96, 6, 3, False): "focalnet_tiny_lrf.ms_in1k",
+    (96, 18, 3, False): "focalnet_small_lrf.ms_in1k",
+    (128, 18, 3, False): "focalnet_base_lrf.ms_in1k",
+    (192, 18, 3, True): "focalnet_large_fl3.ms_in22k",
+    (192, 18, 4, True): "focalnet_large_fl4.ms_in22k",
+}
 
 
 def backbone_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
     """The options of `model.backbone`, which the weights tell by their names and shapes.
 
     Raises:
-        UserError: it is neither a ResNet with bottlenecks nor a Swin that is known here.
+        UserError: it is neither a ResNet with bottlenecks nor a Swin, ConvNeXt or FocalNet that is
+            known here.
     """
     body = _of_backbone(weights)
-    if "patch_embed.proj.weight" in body:
-        return _swin(body, arguments)
+    for first, family in _FAMILIES.items():
+        if first in body:
+            return family(body, arguments)
     name = _RESNETS.get(_blocks(body, r"layer3\."))
     if name is None or "layer1.0.conv3.weight" not in body:
         raise UserError(
             f"the backbone of the file ({_BACKBONE}*) is neither one of "
-            f"{', '.join(_RESNETS.values())} nor a Swin"
+            f"{', '.join(_RESNETS.values())} nor a Swin, ConvNeXt or FocalNet"
         )
     return {
         "model.backbone.name": name,
@@ -57,16 +75,54 @@ def _of_backbone(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _swin(body: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
-    width = len(body["patch_embed.proj.weight"])
-    blocks = _blocks(body, r"layers\.2\.blocks\.")
     table = body.get("layers.0.blocks.0.attn.relative_position_bias_table")
-    window = 0 if table is None else (math.isqrt(len(table)) + 1) // 2  # it has (2 w - 1)^2 rows
-    name = _SWINS.get((width, blocks, window))
+    sizes = {
+        "channels": len(body["patch_embed.proj.weight"]),
+        "blocks in its third stage": _blocks(body, r"layers\.2\.blocks\."),
+        # A window of side w has a table of (2 w - 1)^2 rows.
+        "cells on a window's side": 0 if table is None else (math.isqrt(len(table)) + 1) // 2,
+    }
+    return _unfrozen(_of_sizes("Swin", _SWINS, sizes), arguments)
+
+
+def _convnext(body: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
+    sizes = {
+        "channels": len(body["stem_0.weight"]),
+        "blocks in its third stage": _blocks(body, r"stages_2\.blocks\."),
+    }
+    options = _unfrozen(_of_sizes("ConvNeXt", _CONVNEXTS, sizes), arguments)
+    return options | {"model.backbone.map_norm_eps": 1e-6}
+
+
+def _focalnet(body: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
+    sizes = {
+        "channels": len(body["stem.proj.weight"]),
+        "blocks in its third stage": _blocks(body, r"layers_2\.blocks\."),
+        "levels of a modulation": _blocks(body, r"layers_0\.blocks\.0\.modulation\.focal_layers\."),
+        "scaled branches": "layers_0.blocks.0.ls1.gamma" in body,
+    }
+    options = _unfrozen(_of_sizes("FocalNet", _FOCALNETS, sizes), arguments)
+    return options | {"model.backbone.map_norm_eps": 1e-5}
+
+
+# The first weight of a kind -> its options.
+_FAMILIES: Mapping[str, Callable[[Mapping[str, Tensor], Arguments], dict[str, Any]]] = {
+    "patch_embed.proj.weight": _swin,
+    "stem_0.weight": _convnext,
+    "stem.proj.weight": _focalnet,
+}
+
+
+def _of_sizes(kind: str, models: Mapping[tuple, str], sizes: Mapping[str, int]) -> str:
+    """timm's model of these sizes."""
+    name = models.get(tuple(sizes.values()))
     if name is None:
-        raise UserError(
-            f"the Swin of the file, with {width} channels, {blocks} blocks in its third stage and "
-            f"windows of {window}, is none of {', '.join(_SWINS.values())}"
-        )
+        told = ", ".join(f"{what}: {size}" for what, size in sizes.items())
+        raise UserError(f"the {kind} of the file ({told}) is none of {', '.join(models.values())}")
+    return name
+
+
+def _unfrozen(name: str, arguments: Arguments) -> dict[str, Any]:
     return {
         "model.backbone.name": name,
         "model.backbone.frozen": 0,

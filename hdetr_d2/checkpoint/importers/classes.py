@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from detectron2.data import MetadataCatalog
@@ -32,6 +33,24 @@ def class_names(num_ids: int, classes: str) -> list[str]:
     if classes != "all":
         return names
     return [names[labels[i]] if i in labels else f"class {i}" for i in range(num_ids)]
+
+
+def checked_names(names: Sequence[Any], number: int) -> list[str]:
+    """Names that a file or a user gives to `number` classes, if there are any.
+
+    Raises:
+        UserError: they are not the names of that many classes.
+    """
+    plain = all(isinstance(name, str) and "${" not in name for name in names)
+    if names and not (plain and len(names) == number):
+        raise UserError(f"classes={names} are not the names of the {number} classes of the weights")
+    return [*names]
+
+
+def coco_names(number: int) -> list[str]:
+    """Those that Detectron2 counts from 0, if there are that many; else none."""
+    names = MetadataCatalog.get(COCO_IDS[NUM_COCO_IDS][1]).thing_classes
+    return list(names) if number == len(names) else []
 
 
 def keep_coco(imported: Imported, classes: str) -> Imported:

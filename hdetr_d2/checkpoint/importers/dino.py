@@ -142,19 +142,29 @@ def _schemes(arguments: Arguments) -> list[dict[str, Any]]:
     if number < 1:
         return []
     budget = 2 * number >= 100
-    node = {
+    return [
+        denoising(
+            groups=number if budget else 2 * number,
+            max_queries=2 * number if budget else None,
+            box_noise=arguments["dn_box_noise_scale"],
+            label_noise=arguments["dn_label_noise_ratio"] / 2,  # the script applies half of it
+        )
+    ]
+
+
+def denoising(
+    *, groups: int, max_queries: int | None, box_noise: float, label_noise: float
+) -> dict[str, Any]:
+    """The scheme as a node of a config."""
+    return {
         "_target_": "hdetr_d2.schemes.Denoising",
         "num_classes": "${model.num_classes}",
         "dim": "${model.neck.out_channels}",
-        "box_noise": {
-            "_target_": "hdetr_d2.schemes.ContrastiveNoise",
-            "scale": arguments["dn_box_noise_scale"],
-        },
-        "label_noise": arguments["dn_label_noise_ratio"] / 2,  # the script applies half of it
-        "groups": number if budget else 2 * number,
-        "max_queries": 2 * number if budget else None,
+        "box_noise": {"_target_": "hdetr_d2.schemes.ContrastiveNoise", "scale": box_noise},
+        "label_noise": label_noise,
+        "groups": groups,
+        "max_queries": max_queries,
     }
-    return [node]
 
 
 DINO = DINOImporter()

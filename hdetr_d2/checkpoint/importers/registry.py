@@ -6,10 +6,11 @@ from importlib.util import find_spec
 from hdetr_d2.checkpoint.importers.base import Importer
 from hdetr_d2.checkpoint.importers.deformable_detr import DEFORMABLE_DETR, H_DEFORMABLE_DETR
 from hdetr_d2.checkpoint.importers.detr import DETR
+from hdetr_d2.checkpoint.importers.detrex import DETREX
 from hdetr_d2.checkpoint.importers.dino import DINO
 from hdetr_d2.errors import UserError
 
-_ALL = (DEFORMABLE_DETR, H_DEFORMABLE_DETR, DETR, DINO)
+_ALL = (DEFORMABLE_DETR, H_DEFORMABLE_DETR, DETR, DINO, DETREX)
 BUILT_IN = {importer.name: importer for importer in _ALL}
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 import torch
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import Backbone
+from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from hdetr_d2.errors import UserError
@@ -38,8 +39,8 @@ class TimmBackbone(Backbone):
     A dilated stage keeps the name it has without dilation (`res5` of a DC5 model has stride 16);
     maps of one stride, as in a plain ViT, count on. Layers after the last map in use do not exist.
     Maps of a Swin get the LayerNorm that detectors give them (`norms.res2` ...), with weights of
-    its own. What padding the maps need is found by trying, and is Detectron2's
-    `padding_constraints`.
+    its own, those of other models on demand. What padding the maps need is found by trying, and is
+    Detectron2's `padding_constraints`.
 
     Args:
         name: a timm model, with or without the tag of its weights.
@@ -56,6 +57,8 @@ class TimmBackbone(Backbone):
         drop_path_rate: stochastic depth, for models that have it; None for what timm gives the
             model (0.1 for a Swin).
         checkpointing: recompute activations in the backward pass to save memory.
+        map_norm_eps: give each map a LayerNorm with this eps; None for what detectors do with the
+            model, 1e-5 for a Swin, and no norm for any other.
         in_chans: channels of the images.
         options: further arguments of the timm model.
 
@@ -76,6 +79,7 @@ class TimmBackbone(Backbone):
         output_stride: int = 32,
         drop_path_rate: float | None = None,
         checkpointing: bool = False,
+        map_norm_eps: float | None = None,
         in_chans: int = 3,
         options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -108,8 +112,14 @@ class TimmBackbone(Backbone):
             key: ShapeSpec(channels=stage.channels, stride=stage.stride)
             for key, stage in chosen.items()
         }
-        widths = {key: stage.channels for key, stage in chosen.items() if family in _SWINS}
-        self.norms = nn.ModuleDict({key: nn.LayerNorm(width) for key, width in widths.items()})
+        if map_norm_eps is None and family in _SWINS:
+            map_norm_eps = 1e-5
+        norm_of_maps = nn.LayerNorm if _channels_last(self.net) else LayerNorm2d
+        self.norms = nn.ModuleDict(
+            {}
+            if map_norm_eps is None
+            else {k: norm_of_maps(v.channels, eps=map_norm_eps) for k, v in chosen.items()}
+        )
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """`Tensor[B, 3, H, W]` to `{name: Tensor[B, C, H / stride, W / stride]}`, the finest first,
@@ -122,7 +132,7 @@ class TimmBackbone(Backbone):
         x = pad(x, self.padding) if self.padding else x
         if x.device.type == "cpu":  # whose convolutions are faster where channels lie together
             x = x.contiguous(memory_format=torch.channels_last)
-        channels_last = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
+        channels_last = _channels_last(self.net)
         maps = {}
         for (name, shape), feature in zip(self.shapes.items(), self.net(x), strict=True):
             if name in self.norms:
@@ -148,6 +158,11 @@ class TimmBackbone(Backbone):
     def size_divisibility(self) -> int:
         """In pixels; 0 for images of any size."""
         return self.padding.get("size_divisibility", 0)
+
+
+def _channels_last(net: nn.Module) -> bool:
+    """Whether the extractor's maps are `Tensor[B, H, W, C]`."""
+    return getattr(net, "output_fmt", "NCHW") == "NHWC"
 
 
 def _check_plan(pretrained: bool | str | None, frozen: int, norm: str | None) -> None:
