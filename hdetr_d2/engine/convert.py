@@ -1,6 +1,5 @@
 """From a published checkpoint to a config and weights of this project."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -26,6 +25,7 @@ from hdetr_d2.engine.config import config_text, load_config, save_config
 from hdetr_d2.engine.shipped import shipped_config
 from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone import without_pretrained
+from hdetr_d2.utils.new_folder import new_folder, require_new
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def convert_checkpoint(
         UserError: the file cannot be read, contradicts itself or its arguments, or has weights
             besides those of the model, or not all of them: every name is listed.
     """
-    folder = _free_folder(output)
+    folder = require_new(output, "--output")
     importer = find_importer(source)
     theirs, stored = importer.load(path, weights)
     require_finite(theirs, path)
@@ -89,13 +89,6 @@ def convert_checkpoint(
         assumed=told.assumed,
         num_classes=len(names),
     )
-
-
-def _free_folder(output: str | Path) -> Path:
-    folder = Path(output)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"--output {output} is there already: give a folder that is new or empty")
-    return folder
 
 
 def _without(
@@ -136,7 +129,6 @@ def _require_fit(cfg: DictConfig, weights: Mapping[str, Tensor], source: str) ->
 
 
 def _write(folder: Path, cfg: DictConfig, weights: dict[str, Tensor], *, source: str) -> None:
-    """Both files or none: they are written beside the folder, which then takes its name."""
     content = {
         "model": weights,
         "metadata": {
@@ -145,13 +137,6 @@ def _write(folder: Path, cfg: DictConfig, weights: dict[str, Tensor], *, source:
             "source": source,
         },
     }
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
-            draft = Path(beside) / "draft"
-            draft.mkdir()
-            save_config(cfg, draft / "config.yaml")
-            write_durably(draft / "model.pth", lambda file: torch.save(content, file))
-            draft.replace(folder)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+    with new_folder(folder) as draft:
+        save_config(cfg, draft / "config.yaml")
+        write_durably(draft / "model.pth", lambda file: torch.save(content, file))
