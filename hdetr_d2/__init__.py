@@ -10,10 +10,11 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "__version__", "export", "predict"]
+__all__ = ["Predictor", "__version__", "export", "from_pretrained", "predict"]
 _ROOMS = {
     "Predictor": "hdetr_d2.runtime",
     "export": "hdetr_d2.exporting",
+    "from_pretrained": "hdetr_d2.model_zoo",
     "predict": "hdetr_d2.inference",
 }
 

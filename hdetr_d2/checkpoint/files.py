@@ -14,6 +14,7 @@ import torch
 from detectron2.utils.file_io import PathManager
 from torch import Tensor
 
+from hdetr_d2.checkpoint.folder import read_folder
 from hdetr_d2.checkpoint.numpy_scalars import READERS
 from hdetr_d2.checkpoint.pickled_arrays import read_pickle
 from hdetr_d2.errors import UserError
@@ -92,7 +93,7 @@ def read_checkpoint(
     A file that has it under `state_dict`, or holds nothing else, will do, and a pickle of NumPy's
     arrays (Detectron2's and Caffe2's `.pkl`); names that
     DistributedDataParallel or torch.compile have prefixed lose it, and NumPy's numbers become
-    Python's. No code in it is run.
+    Python's. So will the folder of a model that was saved to be shared. No code in it is run.
 
     Args:
         only_look: leave the tensors in the file (they are mapped), for a look at the metadata.
@@ -102,24 +103,7 @@ def read_checkpoint(
     Raises:
         UserError: no such file, a truncated one, or one that holds something else.
     """
-    try:
-        local = PathManager.get_local_path(str(path))
-        if not os.path.isfile(local):
-            raise UserError(f"checkpoint {path} does not exist")
-        if local.endswith(".pkl") and not zipfile.is_zipfile(local):
-            content = read_pickle(local)
-        else:
-            with torch.serialization.safe_globals([*also, *READERS]):
-                content = torch.load(
-                    local, map_location="cpu", weights_only=True, mmap=only_look or None
-                )
-    except UserError:
-        raise
-    except OSError as error:
-        raise UserError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
-    except Exception as error:  # every layer of the format fails in its own way
-        reason = why_unreadable(local, _reason(error))
-        raise UserError(f"{path} is not a readable checkpoint: {reason}") from error
+    content = read_folder(path) if os.path.isdir(path) else _load(path, only_look, also)
     if isinstance(content, dict) and not isinstance(content.get("metadata", {}), dict):
         del content["metadata"]  # another program's
     if isinstance(content, dict) and "model" not in content:
@@ -128,6 +112,25 @@ def read_checkpoint(
     if not isinstance(content, dict) or not is_state_dict(content["model"]):
         raise UserError(f"{path} holds no model weights")
     return {**content, "model": without_wrappers(content["model"])}
+
+
+def _load(path: str | Path, only_look: bool, also: Sequence[type]) -> Any:
+    """All that a file holds."""
+    try:
+        local = PathManager.get_local_path(str(path))
+        if not os.path.isfile(local):
+            raise UserError(f"checkpoint {path} does not exist")
+        if local.endswith(".pkl") and not zipfile.is_zipfile(local):
+            return read_pickle(local)
+        with torch.serialization.safe_globals([*also, *READERS]):
+            return torch.load(local, map_location="cpu", weights_only=True, mmap=only_look or None)
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
+    except Exception as error:  # every layer of the format fails in its own way
+        reason = why_unreadable(local, _reason(error))
+        raise UserError(f"{path} is not a readable checkpoint: {reason}") from error
 
 
 def without_wrappers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

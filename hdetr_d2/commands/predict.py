@@ -17,7 +17,7 @@ from hdetr_d2.utils.memory import keep_freed_memory
 def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("checkpoint", help="a .pth file that train_net.py wrote")
+    parser.add_argument("checkpoint", help="of train_net.py, or a folder to share")
     parser.add_argument("images", nargs="+", help="image files, or folders of them")
     parser.add_argument("--output", default="predictions", help="folder for the json and pictures")
     parser.add_argument("--score-threshold", type=float, default=0.5)

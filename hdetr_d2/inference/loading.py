@@ -1,7 +1,8 @@
 """From a checkpoint alone to a model and what it needs to read images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,15 +27,23 @@ class TrainedDetector:
     """A checkpoint's model in evaluation mode, and what reads and resizes the image of a Detectron2
     data set entry for it.
 
-    class_names: by class index.
+    class_names: by class index. origin: the checkpoint, where it is from one. metadata: what that
+    says of itself; see `Checkpointer`.
     """
 
     def __init__(
-        self, model: nn.Module, mapper: Callable[[dict], dict], class_names: tuple[str, ...]
+        self,
+        model: nn.Module,
+        mapper: Callable[[dict], dict],
+        class_names: tuple[str, ...],
+        origin: Path | None = None,
+        metadata: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.model = model
         self.mapper = mapper
         self.class_names = class_names
+        self.origin = origin
+        self.metadata = metadata
 
     @property
     def pixel_range(self) -> int | None:
@@ -72,25 +81,37 @@ def open_checkpoint(
     try:
         with without_pretrained():
             model, mapper = instantiate(model_node), instantiate(mapper_node)
-    except (TypeError, ValueError, ImportError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # a part may be given anything, and answers in its own way
         reason = " ".join(str(error).split())
         raise UserError(f"the model in {checkpoint} cannot be built here: {reason}") from error
+    if not isinstance(model, nn.Module) or not callable(mapper):
+        raise UserError(f"the config in {checkpoint} describes no model and mapper of its input")
     put_evaluated_weights(model, content, checkpoint)
     model = model.to(choose_device(device, option="device")).eval()
-    return TrainedDetector(model, mapper, tuple(metadata["class_names"]))
+    names = tuple(metadata["class_names"])
+    if len(names) != getattr(model, "num_classes", len(names)):
+        raise UserError(
+            f"{checkpoint} names {len(names)} classes, and its model has {model.num_classes}"
+        )
+    return TrainedDetector(model, mapper, names, Path(checkpoint), metadata)
 
 
 def _nodes(config: str, source: str, trust: str | Sequence[str]) -> list[Any]:
     """The nodes of model and input mapper, without interpolations, and safe to instantiate."""
     try:
-        resolved = OmegaConf.create(renamed(yaml.safe_load(config)))
+        plain = yaml.safe_load(config)
+        if not isinstance(plain, dict):
+            raise ValueError("it has no options")
+        resolved = OmegaConf.create(renamed(plain))
         nodes = [
             OmegaConf.to_container(
                 OmegaConf.select(resolved, key, throw_on_missing=True), resolve=True
             )
             for key in ("model", "dataloader.test.mapper")
         ]
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"the config in {source} cannot be read: {reason}") from error
     require_trusted(nodes, source, trust)

@@ -52,6 +52,9 @@ SESSIONS = {
     ".pt2": "hdetr_d2.inference.program.ProgramSession",
 }
 CHECKPOINTS = "hdetr_d2.inference.loading.open_checkpoint"
+SAVE = "hdetr_d2.model_zoo.saving.save_pretrained"
+SAFETENSORS = "model.safetensors"
+"""In the folder of a checkpoint that `Predictor.save_pretrained` wrote; in no exported one."""
 
 
 class Predictor:
@@ -74,8 +77,9 @@ class Predictor:
         classes of the packages in `trust`.
 
         Args:
-            model: a .pth file that `train_net.py` wrote, or what `hdetr-d2 export` wrote: a .onnx
-                or .pt2 file, or a folder of OpenVINO's. Those of ONNX and OpenVINO need no PyTorch.
+            model: a .pth file that `train_net.py` wrote, a folder that `save_pretrained` wrote, or
+                what `hdetr-d2 export` wrote: a .onnx or .pt2 file, or a folder of OpenVINO's. Those
+                of ONNX and OpenVINO need no PyTorch.
             device: "auto", "cpu", "cuda", "cuda:1", ...; of OpenVINO also its own names ("GPU").
             trust: packages of your own whose classes the model is made of, too; those of a file
                 that came from elsewhere are whatever that file asks for.
@@ -90,6 +94,19 @@ class Predictor:
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.detector.class_names
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model to be shared: weights as evaluation uses them, config, names of the
+        classes, and a model card with what is known of the training. `Predictor` and
+        `hdetr_d2.from_pretrained` take the folder.
+
+        Args:
+            folder: new or empty; it is either written whole or left alone.
+
+        Raises:
+            UserError: it cannot be written, or this is no checkpoint's predictor.
+        """
+        _imported(SAVE)(self.detector, folder)
 
     def __call__(
         self,
@@ -190,7 +207,8 @@ def open_detector(
 
 def is_exported(model: str | Path) -> bool:
     """Whether a file, by its name, or a folder is one that `hdetr-d2 export` writes."""
-    return Path(model).is_dir() or Path(model).suffix in SESSIONS
+    path = Path(model)
+    return path.suffix in SESSIONS or (path.is_dir() and not (path / SAFETENSORS).is_file())
 
 
 def open_session(model: str | Path, device: str = "auto", threads: int | None = None) -> Session:
@@ -203,7 +221,8 @@ def open_session(model: str | Path, device: str = "auto", threads: int | None = 
     found = sorted(path.glob("*.xml")) if path.is_dir() else [path]
     if len(found) != 1:
         raise UserError(
-            f"{path} is a folder with {len(found)} .xml files: that of an OpenVINO model has one"
+            f"{path} is a folder with {len(found)} .xml files: that of an OpenVINO model has one "
+            f"(and that of a checkpoint a {SAFETENSORS})"
         )
     if not found[0].is_file():
         raise UserError(f"{path} does not exist")

@@ -1,0 +1,60 @@
+"""From a trained model in memory to a folder that can be shared."""
+
+import shutil
+from pathlib import Path
+
+from hdetr_d2.checkpoint.folder import FILES, write_folder
+from hdetr_d2.checkpoint.weights import without_training_only
+from hdetr_d2.errors import UserError
+from hdetr_d2.inference.loading import TrainedDetector
+from hdetr_d2.model_zoo.card import ModelCard
+from hdetr_d2.model_zoo.facts import Facts
+from hdetr_d2.model_zoo.record import Record
+from hdetr_d2.utils.new_folder import new_folder, require_new
+
+CARD, CURVES, PICTURE = "README.md", "curves.png", "examples.png"
+SHARED = (CARD, *FILES, CURVES, PICTURE)
+"""All that a folder may hold to be shared."""
+
+
+def save_pretrained(
+    detector: object, folder: str | Path, name: str | None = None, option: str = "folder"
+) -> None:
+    """See `Predictor.save_pretrained`.
+
+    Args:
+        detector: that of a predictor.
+        name: that the model will have on the hub; None for that of the folder.
+        option: of which `folder` is the value, for the sentence.
+
+    Raises:
+        UserError: it cannot be written, or the detector is of no checkpoint.
+    """
+    target = require_new(folder, option)
+    if not isinstance(detector, TrainedDetector) or "config" not in detector.metadata:
+        raise UserError("save_pretrained: only the model of a checkpoint is saved, no exported one")
+    with new_folder(target) as draft:
+        model, config = detector.model, detector.metadata["config"]
+        weights = without_training_only(model, model.state_dict())
+        write_folder(draft, weights, config, detector.class_names)
+        record = Record.of(detector.origin, detector.metadata)
+        card = ModelCard(
+            name=name or target.resolve().name,
+            class_names=detector.class_names,
+            facts=Facts(config),
+            iteration=record.iteration,
+            figures=record.figures(),
+            pictures=_pictures(record, draft),
+        )
+        (draft / CARD).write_text(card.text(), encoding="utf-8")
+
+
+def _pictures(record: Record, folder: Path) -> dict[str, str]:
+    """Those of the run, written into the folder, and what is to be seen."""
+    pictures = {}
+    if record.draw_curves(folder / CURVES):
+        pictures[CURVES] = "Losses, AP and learning rate of the training"
+    if (picture := record.picture()) is not None:
+        shutil.copyfile(picture, folder / PICTURE)
+        pictures[PICTURE] = "Validation images with their true and their predicted objects"
+    return pictures
