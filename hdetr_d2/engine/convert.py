@@ -76,9 +76,9 @@ def convert_checkpoint(
     kept, ignored = _without(theirs, ignore)
     told = Arguments(importer.defaults, stored, arguments or {})
     imported = importer.read(told, kept)
-    names = imported.class_names or class_names(imported.options["data.num_classes"], classes)
     if classes != "all":
         imported = keep_coco(imported, classes)
+    names = imported.class_names or class_names(imported.options["data.num_classes"])
     cfg = _config(imported, names, folder.resolve().name)
     _require_fit(cfg, imported.weights, str(path))
     _write(folder, cfg, imported.weights, source=source)

@@ -102,7 +102,7 @@ def test_the_detections(converted):
 def test_with_coco80_the_same_objects_have_contiguous_labels(tmp_path):
     case, cfg, model = convert("def_pp", tmp_path, classes="coco80")
     assert cfg.data.num_classes == 80
-    names = class_names(91, "all")
+    names = class_names(91)
     ids = [category for category, name in enumerate(names) if not name.startswith("class")]
     for ours, theirs in zip(detect(case, model), case.detections, strict=True):
         used = torch.isin(theirs["labels"], torch.tensor(ids))

@@ -23,15 +23,9 @@ THINGS = "data.thing_classes"
 _HEADS = ".class_heads."
 
 
-def class_names(num_ids: int, classes: str) -> list[str]:
-    """Of a model of `num_ids` classes, by class index: COCO's where they are known, else numbers.
-
-    Args:
-        classes: of these, "all", or those in use.
-    """
+def class_names(num_ids: int) -> list[str]:
+    """Of a model of `num_ids` classes by index: COCO's where they are known, else numbers."""
     names, labels = _coco(num_ids)
-    if classes != "all":
-        return names
     return [names[labels[i]] if i in labels else f"class {i}" for i in range(num_ids)]
 
 
@@ -67,11 +61,12 @@ def keep_coco(imported: Imported, classes: str) -> Imported:
             f"--classes {classes} needs heads with the {expected} category ids of COCO: "
             f"these have {found} classes"
         )
-    labels = _coco(found)[1]
+    names, labels = _coco(found)
     options = imported.options | {"data.num_classes": len(labels)}
     if THINGS in options:
         options[THINGS] = sorted(labels[i] for i in options[THINGS] if i in labels)
-    return replace(imported, weights=_with_rows(imported, sorted(labels), found), options=options)
+    weights = _with_rows(imported, sorted(labels), found)
+    return replace(imported, weights=weights, options=options, class_names=names)
 
 
 def _with_rows(imported: Imported, ids: Sequence[int], num_ids: int) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from hdetr_d2.checkpoint.importers.base_layer_names import LAYER_NAMES
 from hdetr_d2.checkpoint.importers.detectron2_names import backbone_rules
-from hdetr_d2.checkpoint.importers.names import Rule, rename_by
+from hdetr_d2.checkpoint.importers.names import Rule, listed_once, rename_by
 
 _DEFORMABLE: Sequence[Rule] = [
     *LAYER_NAMES,
@@ -42,12 +42,4 @@ def deformable_names(names: Collection[str]) -> dict[str, str]:
         lambda m: f"input_proj.{features + int(m[1])}.{int(m[2] == 'norm')}.",
     )
     rules = [*backbone_rules(names), further, *_DEFORMABLE]
-    return {name: rename_by(rules, _listed_once(name, names)) for name in names}
-
-
-def _listed_once(name: str, names: Collection[str]) -> str:
-    """The name of a head without the decoder that lists it, too: a moving average has it once."""
-    short = name.removeprefix("transformer.decoder.")
-    return (
-        short if short.startswith(("class_embed.", "bbox_embed.")) and short not in names else name
-    )
+    return {name: rename_by(rules, listed_once(name, names)) for name in names}

@@ -1,7 +1,7 @@
 """Parameter names that DETR and its successors share, as names of this project."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 Rule: TypeAlias = tuple[str, str | Callable[[re.Match[str]], str]]
@@ -38,6 +38,14 @@ def rename_by(rules: Sequence[Rule], name: str) -> str:
         if count:
             return renamed
     return name
+
+
+def listed_once(name: str, names: Collection[str]) -> str:
+    """The name of a parameter of a head, which the transformer's decoder lists, too; without it
+    where nothing else lists the head, as in a moving average.
+    """
+    head = name.removeprefix("transformer.decoder.")
+    return head if head.startswith(("class_embed.", "bbox_embed.")) and head not in names else name
 
 
 def in_mlp(parameter: str) -> str:

@@ -8,9 +8,10 @@ from hdetr_d2.checkpoint.importers.deformable_detr import DEFORMABLE_DETR, H_DEF
 from hdetr_d2.checkpoint.importers.detr import DETR
 from hdetr_d2.checkpoint.importers.detrex import DETREX
 from hdetr_d2.checkpoint.importers.dino import DINO
+from hdetr_d2.checkpoint.importers.transformers import TRANSFORMERS
 from hdetr_d2.errors import UserError
 
-_ALL = (DEFORMABLE_DETR, H_DEFORMABLE_DETR, DETR, DINO, DETREX)
+_ALL = (DEFORMABLE_DETR, H_DEFORMABLE_DETR, DETR, DINO, DETREX, TRANSFORMERS)
 BUILT_IN = {importer.name: importer for importer in _ALL}
 
 

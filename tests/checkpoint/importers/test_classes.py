@@ -6,15 +6,14 @@ from hdetr_d2.errors import UserError
 
 
 def test_names_follow_the_ids() -> None:
-    names = class_names(91, "all")
+    names = class_names(91)
     assert (names[0], names[1], names[12], names[90]) == (
         "class 0",
         "person",
         "class 12",
         "toothbrush",
     )
-    assert class_names(91, "coco80")[0] == "person"
-    assert class_names(2, "all") == ["class 0", "class 1"]
+    assert class_names(2) == ["class 0", "class 1"]
 
 
 def test_rows_of_every_head_are_those_of_the_ids() -> None:
@@ -32,7 +31,7 @@ def test_rows_of_every_head_are_those_of_the_ids() -> None:
     )
     kept = keep_coco(imported, "coco80")
     decoder = kept.weights["decoder.heads.class_heads.0.bias"]
-    assert decoder.shape == (80,)
+    assert decoder.shape == (80,) and kept.class_names[0] == "person"
     assert decoder[:12].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13]
     assert decoder[-1] == 90
     assert kept.weights["decoder.heads.class_heads.0.weight"][:, 1].equal(decoder)
@@ -77,7 +76,7 @@ def test_things_and_stuff_keep_their_rows() -> None:
     rows = kept.weights["decoder.heads.class_heads.0.bias"]
     assert rows[[0, 79, 80, 132, 133]].tolist() == [1, 90, 92, 200, 250]
     assert kept.options == {"data.num_classes": 133, "data.thing_classes": [*range(80)]}
-    names = class_names(250, "all")
+    names = class_names(250)
     assert [names[i] for i in (0, 1, 91, 92, 249)] == [
         "class 0",
         "person",
@@ -85,7 +84,7 @@ def test_things_and_stuff_keep_their_rows() -> None:
         "banner",
         "class 249",
     ]
-    assert class_names(250, "coco133")[132] == "rug-merged"
+    assert kept.class_names[132] == "rug-merged"
 
 
 def test_other_classes_are_not_cut() -> None:

@@ -155,6 +155,7 @@ def test_a_backbone_that_is_not_here(dino):
         read(other)
 
 
+@pytest.mark.slow
 def test_a_file_of_detectron2s_checkpointer(tmp_path):
     torch.manual_seed(0)
     weights = detector("detrex_dino_d32", device="cpu")

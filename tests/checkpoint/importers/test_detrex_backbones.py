@@ -32,7 +32,11 @@ IMPORTER = find_importer("detrex")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] if "focal" in n else []) for n in SHAPES]
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("resnet50", "convnext_tiny") else pytest.mark.slow)
+        for name in SHAPES
+    ],
 )
 def test_the_maps_of_a_converted_backbone(name):
     detector = golden.load("detrex_dino_d32").state_dict()
