@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import huggingface_hub
-from huggingface_hub import CommitOperationAdd, HfApi, snapshot_download
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -81,7 +81,8 @@ def download(model: str, revision: str | None = None) -> Path:
 
 
 def push(folder: str | Path, model: str, *, private: bool = False) -> str:
-    """Put a folder that `Predictor.save_pretrained` wrote on the hub, in one commit.
+    """Put a folder that `Predictor.save_pretrained` wrote on the hub, in one commit. What an
+    earlier one had of such files and this one has not is removed there; other files stay.
 
     Args:
         model: its name there, "user/model"; it is made where there is none yet.
@@ -102,9 +103,13 @@ def push(folder: str | Path, model: str, *, private: bool = False) -> str:
     api = HfApi(library_name=LIBRARY, library_version=__version__)
     with _sentences(model, "uploaded"):
         address = api.create_repo(model, private=private or None, exist_ok=True)
+        gone = {*SHARED} & {*api.list_repo_files(model)} - {file.name for file in files}
         api.create_commit(
             model,
-            [CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=file) for file in files],
+            [
+                *(CommitOperationAdd(path_in_repo=f.name, path_or_fileobj=f) for f in files),
+                *(CommitOperationDelete(path_in_repo=name) for name in sorted(gone)),
+            ],
             commit_message=f"A model of {LIBRARY} {__version__}",
         )
     return str(address)

@@ -184,6 +184,8 @@ class _Handler(BaseHTTPRequestHandler):
                 files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 files[value["path"]] = self.hub.large[value["oid"]]
+            elif line["key"] == "deletedFile":
+                del files[value["path"]]
         self.hub.repos[name] = files
         self._json({"commitUrl": self._page(name), "commitOid": commit_of(files)})
 

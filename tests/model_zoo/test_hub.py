@@ -42,9 +42,11 @@ def test_there_and_back(hub: FakeHub, shared: Path, predictor: Predictor) -> Non
 
 
 def test_what_is_there_is_replaced_in_one_commit(hub: FakeHub, shared: Path) -> None:
-    hub.repos["user/shapes"] = {"README.md": b"before", "LICENSE": b"mine"}
+    before = {"README.md": b"before", "LICENSE": b"mine", "examples.png": b"of another run"}
+    hub.repos["user/shapes"] = before
     push(shared, "user/shapes")
     files = hub.repos["user/shapes"]
+    assert "examples.png" not in files
     assert files["README.md"] == (shared / "README.md").read_bytes()
     assert files["LICENSE"] == b"mine"
     assert len(hub.asked("POST", "/commit/main")) == 1
