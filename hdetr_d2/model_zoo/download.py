@@ -46,11 +46,18 @@ def _folder_name(published: Published) -> str:
 
 
 def _verified(published: Published) -> Path:
-    """The downloaded file."""
-    try:
-        path = Path(PathManager.get_local_path(published.url))
-    except OSError as error:
-        raise UserError(f"{published.url} cannot be downloaded: {error}") from error
+    """The downloaded file, and with it those that belong to it."""
+    place = published.url.rpartition("/")[0]
+    for name in published.beside:
+        _local(f"{place}/{name}")
+    path = _local(published.url)
+    mend = "delete it and try again"
+    size = path.stat().st_size
+    if published.size not in (None, size):
+        raise UserError(
+            f"{path} is not {published.url} as it was published ({size} bytes, not "
+            f"{published.size}): {mend}"
+        )
     if published.sha256 is None:
         logger.warning("%s: there is no published checksum to verify it with", published.url)
         return path
@@ -58,9 +65,16 @@ def _verified(published: Published) -> Path:
     if not digest.startswith(published.sha256):
         raise UserError(
             f"{path} is not {published.url} as it was published (sha256 {digest}, not "
-            f"{published.sha256}): delete it and try again"
+            f"{published.sha256}): {mend}"
         )
     return path
+
+
+def _local(url: str) -> Path:
+    try:
+        return Path(PathManager.get_local_path(url))
+    except OSError as error:
+        raise UserError(f"{url} cannot be downloaded: {error}") from error
 
 
 def _sha256(path: Path) -> str:

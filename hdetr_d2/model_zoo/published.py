@@ -1,6 +1,6 @@
 """The checkpoints that authors publish: where they are, in which format, and how good."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,9 @@ class Published:
 
     url: the file. source, classes, arguments: how `engine.convert` reads it. ap: as published, on
     the data of the recipe. sha256: of the file, or as much of its beginning as its authors publish;
-    None if they publish none.
+    None if they publish none. size: of the file in bytes, None if they do not say. recipe: that
+    comes nearest, where none describes it. beside: names of files that are needed from the same
+    place.
     """
 
     url: str
@@ -20,6 +22,9 @@ class Published:
     classes: str = "all"
     sha256: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    size: int | None = None
+    recipe: str | None = None
+    beside: Sequence[str] = ()
 
 
 def _hdetr(name: str, epochs: int, ap: float) -> Published:

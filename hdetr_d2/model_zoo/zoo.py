@@ -1,4 +1,6 @@
-"""Configs and models by the names of their recipes."""
+"""Configs and models by the names of their recipes, or by those of checkpoints that no recipe
+describes.
+"""
 
 from contextlib import nullcontext
 
@@ -14,6 +16,7 @@ from hdetr_d2.engine.device import choose_device
 from hdetr_d2.engine.shipped import shipped_config
 from hdetr_d2.errors import UserError
 from hdetr_d2.model_zoo.download import converted
+from hdetr_d2.model_zoo.imported import IMPORTED
 from hdetr_d2.model_zoo.published import PUBLISHED, Published
 from hdetr_d2.modeling.backbone import without_pretrained
 
@@ -28,7 +31,7 @@ def get_config_file(config_path: str) -> str:
 
 
 def get_checkpoint_url(config_path: str) -> str:
-    """Where the published checkpoint of a recipe is, in its authors' format.
+    """Where a published checkpoint is, in its authors' format.
 
     Raises:
         UserError: no such recipe, or none is published.
@@ -38,16 +41,18 @@ def get_checkpoint_url(config_path: str) -> str:
 
 def get_config(config_path: str, trained: bool = False) -> DictConfig:
     """The config of a recipe, with the classes of its data set where they are known without its
-    files.
+    files; or that of a checkpoint without a recipe.
 
     Args:
-        config_path: the recipe's name.
+        config_path: the recipe's name, or the checkpoint's, as `detrex/dino_r50_4scale_12ep`.
         trained: let `train.init_checkpoint` be the published checkpoint, which is downloaded and
             converted once.
 
     Raises:
         UserError: no such recipe, or a published checkpoint that cannot be had.
     """
+    if config_path in IMPORTED:
+        return _imported_config(config_path, trained)
     cfg = load_config(get_config_file(config_path))
     if names := MetadataCatalog.get(cfg.data.val_name).get("thing_classes"):
         put_class_names(cfg, names)
@@ -59,11 +64,23 @@ def get_config(config_path: str, trained: bool = False) -> DictConfig:
     return cfg
 
 
+def _imported_config(name: str, trained: bool) -> DictConfig:
+    if not trained:
+        raise UserError(
+            f"{name} is a trained model, and nothing tells how its training began: the recipe that "
+            f"comes nearest is {IMPORTED[name].recipe}"
+        )
+    checkpoint = converted(IMPORTED[name])
+    cfg = load_config(str(checkpoint.with_name("config.yaml")))
+    cfg.train.init_checkpoint = str(checkpoint)
+    return cfg
+
+
 def get(config_path: str, trained: bool = True, device: str | None = None) -> nn.Module:
-    """The model of a recipe, in training mode.
+    """The model of a recipe or of a checkpoint without one, in training mode.
 
     Args:
-        config_path: the recipe's name.
+        config_path: as in `get_config`.
         trained: with the published weights; else as a training of the recipe begins.
         device: "cpu", "cuda", "cuda:1", ...; None: CUDA where there is one.
 
@@ -84,6 +101,8 @@ def get(config_path: str, trained: bool = True, device: str | None = None) -> nn
 
 
 def _published(config_path: str) -> Published:
+    if config_path in IMPORTED:
+        return IMPORTED[config_path]
     get_config_file(config_path)  # says so if there is no such recipe
     name = config_path.removeprefix("configs/")
     if name not in PUBLISHED:
