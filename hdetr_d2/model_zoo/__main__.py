@@ -32,8 +32,8 @@ print(cfg.train.init_checkpoint)  # for train_net.py
 
 downloads, verifies where size or checksum are published, and converts once, also if several
 processes ask at the same time ([CHECKPOINTS.md](CHECKPOINTS.md)); both files stay in iopath's cache
-(`$FVCORE_CACHE`, or `~/.torch/iopath_cache`). Nothing in a downloaded file is run. `trained=False` gives a recipe's
-model as its training begins.
+(`$FVCORE_CACHE`, or `~/.torch/iopath_cache`). Nothing in a downloaded file is run. `trained=False`
+gives a recipe's model as its training begins.
 """
 IMPORTED_INTRODUCTION = """
 ## Trained by detrex and transformers
