@@ -68,14 +68,20 @@ class MultiHeadAttention(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def project(self, x: Tensor, first: int, last: int) -> tuple[Tensor, ...]:
-        """Of query, key and value (0 to 2) those from `first` to `last`: `Tensor[B, N, C]` to
-        `Tensor[B, N, H, D]` each.
+    def project(self, *parts: tuple[Tensor, int]) -> list[Tensor]:
+        """Queries, keys and values, `Tensor[B, N, H, D]` each, in this order: of each `Tensor[B, N,
+        C]` as many as stands beside it. Those at the end may be left out.
         """
-        number, dim = last + 1 - first, x.shape[-1]
-        rows = slice(first * dim, (last + 1) * dim)
-        projected = linear(x, self.in_proj.weight[rows], self.in_proj.bias[rows])
-        return projected.unflatten(-1, (number, self.num_heads, -1)).unbind(2)
+        dim = parts[0][0].shape[-1]
+        sizes = [number * dim for _, number in parts]
+        sizes.append(3 * dim - sum(sizes))
+        # The gradient of a split is one concatenation, that of slices as many matrices of zeros.
+        weights, biases = self.in_proj.weight.split(sizes), self.in_proj.bias.split(sizes)
+        projected = []
+        for (x, number), weight, bias in zip(parts, weights, biases, strict=False):
+            rows = linear(x, weight, bias).unflatten(-1, (number, self.num_heads, -1))
+            projected.extend(rows.unbind(2))
+        return projected
 
     @property
     def active_dropout(self) -> float:
@@ -94,8 +100,7 @@ class DenseAttention(MultiHeadAttention):
             key, value: `Tensor[B, S, C]`.
             padding: `Tensor[B, S]` bool, True for tokens that nobody sees.
         """
-        inputs = enumerate((query, key, value))
-        q, k, v = (self.project(x, part, part)[0] for part, x in inputs)
+        q, k, v = self.project((query, 1), (key, 1), (value, 1))
         out = attend(q, k, v, ~padding[:, None, None], self.active_dropout)
         return self.out_proj(out.flatten(2))
 
@@ -103,6 +108,6 @@ class DenseAttention(MultiHeadAttention):
         """How much each query looks at each token, `Tensor[B, H, Q, S]`; arguments as in
         `forward`, which never holds them.
         """
-        q, k = (self.project(x, part, part)[0] for part, x in enumerate((query, key)))
+        q, k = self.project((query, 1), (key, 1))
         scores = torch.einsum("bqhd,bshd->bhqs", q, k) / math.sqrt(q.shape[-1])
         return scores.masked_fill(padding[:, None, None], -math.inf).softmax(-1)

@@ -76,8 +76,9 @@ class DeformableAttention(nn.Module):
         Returns:
             `Tensor[B, Q, C]`.
         """
-        value = self.value_proj(tokens).masked_fill_(padding[..., None], 0.0)
-        value = value.unflatten(-1, (self.num_heads, -1))
+        # In place on rows: of a view the gradient would be copied three times.
+        rows = self.value_proj(tokens.flatten(0, 1)).masked_fill_(padding.flatten()[:, None], 0.0)
+        value = rows.view(*padding.shape, self.num_heads, -1)
         locations, weights = self.samples(query, reference, shapes)
         return self.output_proj(ms_deform_attn(value, shapes, locations, weights))
 

@@ -125,8 +125,7 @@ class SelfAttention(MultiHeadAttention):
 
     def forward(self, x: Tensor, position: Tensor, layout: Layout | None = None) -> Tensor:
         """`Tensor[B, Q, C]` twice to `Tensor[B, Q, C]`; all see all unless `layout` says who."""
-        query, key = self.project(x + position, 0, 1)
-        (value,) = self.project(x, 2, 2)
+        query, key, value = self.project((x + position, 2), (x, 1))
         layout = layout or Layout([Span(1, x.shape[1])])
         inputs = (x, position)
         out = attend_within_groups(query, key, value, layout, inputs, self.active_dropout)

@@ -34,16 +34,17 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool 
         bias: `Tensor[D]`.
 
     Returns:
-        `Tensor[..., D]`.
+        `Tensor[..., D]`; that of a `Tensor[N, C]` is no view, so that autograd follows a change in
+        place without copies of the whole.
 
     Raises:
         RuntimeError: shapes that do not fit.
     """
     if not _by_onednn(x, weight, bias):
         out = F.linear(x, weight, bias)
-        return F.relu(out, inplace=True) if relu else out
+        return F.relu(out) if relu else out
     rows = _OneDNN.apply(x.flatten(0, -2), weight, bias, relu)
-    return rows.unflatten(0, x.shape[:-1])
+    return rows if x.dim() == 2 else rows.unflatten(0, x.shape[:-1])
 
 
 def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:

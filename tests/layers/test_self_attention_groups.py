@@ -73,8 +73,7 @@ def test_a_bias_is_added_to_the_scores_of_its_group_in_all_heads() -> None:
     assert layer == 3 and logits is None
     for row, whole in zip(rows, (x, position, reference), strict=True):
         assert torch.equal(row, whole[:, 5:])
-    query, key = attention.project(x + position, 0, 1)
-    (value,) = attention.project(x, 2, 2)
+    query, key, value = attention.project((x + position, 2), (x, 1))
     q, k, v = (part[:, 5:].transpose(1, 2) for part in (query, key, value))
     weights = (q @ k.transpose(2, 3) / 2 + bias[:, None]).softmax(-1)  # of 4 channels in a head
     by_hand = attention.out_proj((weights @ v).transpose(1, 2).flatten(2))

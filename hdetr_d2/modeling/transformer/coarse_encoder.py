@@ -56,5 +56,6 @@ class CoarseEncoder(DeformableEncoder):
 
     def encode(self, tokens: Tensor, position: Tensor, reference: Tensor, maps: Memory) -> Tensor:
         fine = sum(height * width for height, width in maps.shapes[: self.passed])
-        x, position, reference = (part[:, fine:] for part in (tokens, position, reference))
-        return torch.cat([tokens[:, :fine], super().encode(x, position, reference, maps)], 1)
+        passing, x = tokens.tensor_split([fine], 1)
+        position, reference = position[:, fine:], reference[:, fine:]
+        return torch.cat([passing, super().encode(x, position, reference, maps)], 1)

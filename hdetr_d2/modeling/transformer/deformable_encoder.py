@@ -56,6 +56,9 @@ class DeformableEncoder(Encoder):
         """Encodes L maps `Tensor[B, C, H_l, W_l]` of images whose `padding` is `Tensor[B, H, W]`
         bool.
         """
+        if not self.layers:
+            maps = flatten_levels(features, padding, None)
+            return replace(maps, tokens=self.norm(maps.tokens))
         maps = flatten_levels(features, padding, self.position)
         position = self._with_levels(maps)
         reference = cell_centres(maps.shapes, maps.valid_ratios)[:, :, None]

@@ -9,7 +9,7 @@ from hdetr_d2.structures import Memory
 
 
 def flatten_levels(
-    features: Sequence[Tensor], padding: Tensor, encode: Callable[[Tensor], Tensor]
+    features: Sequence[Tensor], padding: Tensor, encode: Callable[[Tensor], Tensor] | None
 ) -> Memory:
     """Maps `Tensor[B, C, H_l, W_l]` as tokens with their positions, before any encoding.
 
@@ -17,7 +17,7 @@ def flatten_levels(
         features: of each level.
         padding: `Tensor[B, H, W]` bool of the images.
         encode: from the padding of a level, `Tensor[B, H_l, W_l]`, to its positions `Tensor[B, H_l,
-            W_l, C]`.
+            W_l, C]`; None where nobody asks for them.
     """
     shapes = tuple((f.shape[-2], f.shape[-1]) for f in features)
     masks = [level_padding(padding, shape) for shape in shapes]
@@ -26,7 +26,7 @@ def flatten_levels(
         padding=torch.cat([mask.flatten(1) for mask in masks], 1),
         shapes=shapes,
         valid_ratios=torch.stack([valid_ratio(mask) for mask in masks], 1),
-        position=torch.cat([encode(mask).flatten(1, 2) for mask in masks], 1),
+        position=torch.cat([encode(mask).flatten(1, 2) for mask in masks], 1) if encode else None,
     )
 
 
