@@ -2,10 +2,35 @@
 
 from detectron2.config import LazyCall as L
 
-from hdetr_d2.losses import FederatedLoss, FocalLoss, IoUAwareLoss
+from hdetr_d2.losses import (
+    FederatedLoss,
+    FocalLoss,
+    GIoUAwareLoss,
+    IoUAwareLoss,
+    MatchabilityLoss,
+    PositionSupervisedLoss,
+    VarifocalLoss,
+)
+from hdetr_d2.matching import HighOrderMatcher
 
 # Align-DETR's, for matching with one query a target.
 iou_aware = L(IoUAwareLoss)(mix=0.25, beta=2.0, alpha=0.25, gamma=2.0)
+
+# DEIM's, whose papers' models have few queries that fit well, and RT-DETR's.
+matchability = L(MatchabilityLoss)(beta=1.5, negative_weight=1.0, alpha=0.25, gamma=2.0)
+varifocal = L(VarifocalLoss)(beta=2.0, negative_weight=0.75, alpha=0.25, gamma=2.0)
+
+# Stable-DINO's, with its matching cost; its models weigh it 6: model.criterion.weights["class"].
+position_supervised = L(PositionSupervisedLoss)(
+    power=2.0, cost_power=0.5, positive_weight=0.25, negative_weight=0.75, alpha=0.25, gamma=2.0
+)
+
+# Rank-DETR's, and the matcher of its last quarter, which stands in the place of
+# model.criterion.matcher.
+giou_aware = L(GIoUAwareLoss)(positive_weight=0.25, negative_weight=0.75, alpha=0.25, gamma=2.0)
+high_order_matcher = L(HighOrderMatcher)(
+    weights={"class": 2.0, "bbox": 5.0, "giou": 2.0}, order=4.0, start=0.75
+)
 
 # For LVIS; 50 classes and the square root are what its authors use.
 federated = L(FederatedLoss)(

@@ -8,17 +8,12 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from hdetr_d2.ops import ClassCost, FocalCost, sigmoid_focal_loss
+from hdetr_d2.ops import ClassCost, FocalCost, PlacedCost, sigmoid_focal_loss
 from hdetr_d2.structures import Group, Step
 
 
 class ClassLoss(nn.Module, ABC):
-    """A classification loss; matcher, criterion, heads and post-processing all ask it.
-
-    reads_quality: whether `forward` wants to know how well the boxes fit.
-    """
-
-    reads_quality: bool = False
+    """A classification loss; matcher, criterion, heads and post-processing all ask it."""
 
     @abstractmethod
     def num_outputs(self, num_classes: int) -> int:
@@ -51,8 +46,14 @@ class ClassLoss(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def matching_cost(self) -> ClassCost:
+    def matching_cost(self) -> ClassCost | PlacedCost:
         """The class cost of a matching whose queries learn by this loss."""
+
+    def quality(self, boxes: Tensor, targets: Tensor) -> Tensor | None:
+        """How well boxes fit, for a `forward` that wants to know: `Tensor[..., 4]` xyxy twice to
+        `Tensor[...]`. None where it does not.
+        """
+        return None
 
     @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:
@@ -61,8 +62,8 @@ class ClassLoss(nn.Module, ABC):
         Args:
             logits: `Tensor[L, B, Q, num_outputs]`.
             labels: `Tensor[L, B, Q]`, `BACKGROUND` for none, `NO_LOSS` where no loss is wanted.
-            quality: `Tensor[L, B, Q]`, the IoU of a query's box with its target, without gradient;
-                anything where there is no target. None for losses that do not read it.
+            quality: `Tensor[L, B, Q]`, `quality` of a query's box and its target, without gradient;
+                anything where there is no target.
 
         Returns:
             `Tensor[L]` float32.
@@ -95,7 +96,7 @@ class FocalLoss(ClassLoss):
         return logits.sigmoid()
 
     @property
-    def matching_cost(self) -> FocalCost:
+    def matching_cost(self) -> ClassCost | PlacedCost:
         return FocalCost(self.alpha, self.gamma)
 
     def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:

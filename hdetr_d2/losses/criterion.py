@@ -4,13 +4,14 @@ assignment.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from hdetr_d2.losses.class_losses import ClassLoss
 from hdetr_d2.matching import HungarianMatcher
-from hdetr_d2.ops import box_cxcywh_to_xyxy, box_iou, generalized_box_iou
+from hdetr_d2.ops import box_cxcywh_to_xyxy, generalized_box_iou
 from hdetr_d2.structures import Assignment, GroupOutput, Step
 
 _NEUTRAL = 0.5
@@ -39,14 +40,14 @@ class Criterion(nn.Module):
             )
         self.weights = dict(weights)
 
-    def assign(self, outputs: Sequence[GroupOutput]) -> list[Assignment]:
-        """The assignment of each output: all that need matching in one call, the others know
-        theirs.
+    def assign(self, outputs: Sequence[GroupOutput], progress: float = 1.0) -> list[Assignment]:
+        """The assignment of each output, at this part of the training: all that need matching in
+        one call, the others know theirs.
         """
         known = [output.group.assigner.assignment for output in outputs]
         pairs = zip(outputs, known, strict=True)
         unknown = [output for output, answer in pairs if answer is None]
-        matched = iter(self.matcher(unknown, self.class_loss.matching_cost))
+        matched = iter(self.matcher(unknown, self.class_loss.matching_cost, progress))
         return [next(matched) if answer is None else answer for answer in known]
 
     def forward(self, output: GroupOutput, assignment: Assignment, step: Step) -> dict[str, Tensor]:
@@ -79,7 +80,8 @@ class Criterion(nn.Module):
 
     def loss_class(self, matched: "Matched") -> Tensor:
         """`Tensor[L]`: the class loss, summed."""
-        quality = matched.quality() if self.class_loss.reads_quality else None
+        boxes, target = matched.corners
+        quality = self.class_loss.quality(boxes.detach(), target)
         return self.class_loss(matched.logits, matched.labels, quality)
 
     def loss_bbox(self, matched: "Matched") -> Tensor:
@@ -88,8 +90,7 @@ class Criterion(nn.Module):
 
     def loss_giou(self, matched: "Matched") -> Tensor:
         """`Tensor[L]`: 1 - GIoU, summed over matched queries."""
-        boxes, target = box_cxcywh_to_xyxy(matched.boxes), box_cxcywh_to_xyxy(matched.target_boxes)
-        return (1 - generalized_box_iou(boxes, target)).sum((1, 2))
+        return (1 - generalized_box_iou(*matched.corners)).sum((1, 2))
 
 
 class Matched:
@@ -111,10 +112,10 @@ class Matched:
         self.boxes = torch.where(has_target, predictions.boxes.float(), _NEUTRAL)
         self.target_boxes = torch.where(has_target, boxes, _NEUTRAL)
 
-    @torch.no_grad()
-    def quality(self) -> Tensor:
-        """`Tensor[L, B, Q]`: the IoU of boxes and targets; of no meaning without a target."""
-        return box_iou(box_cxcywh_to_xyxy(self.boxes), box_cxcywh_to_xyxy(self.target_boxes))
+    @cached_property
+    def corners(self) -> tuple[Tensor, Tensor]:
+        """Boxes and their targets, `Tensor[L, B, Q, 4]` xyxy each."""
+        return box_cxcywh_to_xyxy(self.boxes), box_cxcywh_to_xyxy(self.target_boxes)
 
 
 def is_of_last_layer(name: str) -> bool:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.losses.class_losses import ClassLoss
-from hdetr_d2.ops import ClassCost
+from hdetr_d2.ops import ClassCost, PlacedCost
 from hdetr_d2.structures import NO_LOSS, Group, Step
 
 _ABSENT = -1e4
@@ -47,7 +47,6 @@ class FederatedLoss(ClassLoss):
         if image_counts is not None and min(image_counts, default=0) < 0:
             raise ValueError(f"image_counts must not be negative: {min(image_counts)}.")
         self.loss = loss
-        self.reads_quality = loss.reads_quality
         self.num_kept = num_kept
         counts = None if image_counts is None else torch.tensor([*image_counts]).float()
         # Not in a checkpoint: it describes the data, and a model is used without them.
@@ -74,8 +73,11 @@ class FederatedLoss(ClassLoss):
         return self.loss.normaliser(labels, group, step)
 
     @property
-    def matching_cost(self) -> ClassCost:
+    def matching_cost(self) -> ClassCost | PlacedCost:
         return self.loss.matching_cost
+
+    def quality(self, boxes: Tensor, targets: Tensor) -> Tensor | None:
+        return self.loss.quality(boxes, targets)
 
     def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:
         kept = self.draw_classes(labels, logits.shape[-1])

@@ -1,6 +1,13 @@
 """Which query learns which target."""
 
+from hdetr_d2.matching.high_order import HighOrderMatcher
 from hdetr_d2.matching.inverse import queries_of_targets
 from hdetr_d2.matching.matcher import COST_TERMS, NONFINITE_COSTS, HungarianMatcher
 
-__all__ = ["COST_TERMS", "NONFINITE_COSTS", "HungarianMatcher", "queries_of_targets"]
+__all__ = [
+    "COST_TERMS",
+    "NONFINITE_COSTS",
+    "HighOrderMatcher",
+    "HungarianMatcher",
+    "queries_of_targets",
+]

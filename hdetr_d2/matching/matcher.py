@@ -9,7 +9,7 @@ from itertools import groupby, islice
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.ops import ClassCost, CostWeights, batched_assignment, matching_cost
+from hdetr_d2.ops import ClassCost, CostWeights, PlacedCost, batched_assignment, matching_cost
 from hdetr_d2.structures import Assignment, GroupOutput
 from hdetr_d2.utils.observation import observe
 
@@ -37,7 +37,12 @@ class HungarianMatcher(nn.Module):
         self.weights = _checked(weights)
 
     @torch.no_grad()
-    def forward(self, outputs: Sequence[GroupOutput], class_cost: ClassCost) -> list[Assignment]:
+    def forward(
+        self,
+        outputs: Sequence[GroupOutput],
+        class_cost: ClassCost | PlacedCost,
+        progress: float = 1.0,
+    ) -> list[Assignment]:
         """An assignment `Tensor[L, B, Q]` for each output whose group does not know its own; all
         solved in one call.
 
@@ -46,8 +51,9 @@ class HungarianMatcher(nn.Module):
 
         Args:
             class_cost: `ClassLoss.matching_cost` of what the queries learn by, or any
-                `hdetr_d2.ops.ClassCost`. Finite everywhere: a step with another cost is a bad one.
-                A pair is forbidden by a cost above 1e30.
+                `hdetr_d2.ops.ClassCost` or `PlacedCost`. Finite everywhere: a step with another
+                cost is a bad one. A pair is forbidden by a cost above 1e30.
+            progress: the part of the training that is done, in [0, 1].
         """
         if not outputs:
             return []
@@ -55,15 +61,19 @@ class HungarianMatcher(nn.Module):
         for output in outputs:
             each, layers = _runs(output)
             capacities += each
-            costs += [part.flatten(0, 1) for part in self.cost(output, class_cost).split(layers)]
+            cost = self.cost(output, class_cost, progress)
+            costs += [part.flatten(0, 1) for part in cost.split(layers)]
         solved = iter(batched_assignment(costs, outputs[0].targets.counts, capacities))
         return [_collect(output, solved) for output in outputs]
 
-    def cost(self, output: GroupOutput, class_cost: ClassCost) -> Tensor:
+    def cost(
+        self, output: GroupOutput, class_cost: ClassCost | PlacedCost, progress: float = 1.0
+    ) -> Tensor:
         """The cost of every target with every query of its image in each of R blocks of N queries:
         `Tensor[L, R * B, G, N]` float32, infinite where it is not a finite number, which is
         observed.
         """
+        class_cost, weights = self.terms(class_cost, progress)
         predictions, targets = output.predictions, output.targets
         layers, images = predictions.boxes.shape[:2]
         cost, nonfinite = matching_cost(
@@ -73,11 +83,17 @@ class HungarianMatcher(nn.Module):
             targets.boxes,
             targets.counts,
             class_cost=class_cost,
-            weights=self.weights,
+            weights=weights,
         )
         of_blocks = nonfinite.unflatten(0, (layers, output.group.blocks, images))
         observe(f"{NONFINITE_COSTS}/{output.group.name or 'main'}", of_blocks.sum(1))
         return cost.unflatten(0, (layers, output.group.blocks * images))
+
+    def terms(
+        self, class_cost: ClassCost | PlacedCost, progress: float
+    ) -> tuple[ClassCost | PlacedCost, CostWeights]:
+        """The parts of the cost at this `progress`, where what is learned has this class cost."""
+        return class_cost, self.weights
 
 
 def _checked(weights: Mapping[str, float]) -> CostWeights:

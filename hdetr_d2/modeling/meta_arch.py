@@ -212,7 +212,7 @@ class DETR(nn.Module):
             proposals = Group(name=PROPOSALS, assigner=Match((1,)))
             outputs.append(GroupOutput(proposals, selection.proposals, targets))
         with section("match"):
-            assignments = self.criterion.assign(outputs)
+            assignments = self.criterion.assign(outputs, step.progress)
         with section("loss"):
             for output, assignment in zip(outputs, assignments, strict=True):
                 _add(losses, self.criterion(output, assignment, step))

@@ -42,7 +42,7 @@ class FocalCost:
             raise ValueError(f"The gamma of a focal loss is at least 0, not {self.gamma}.")
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
-        picked = _pick(logits, labels).float()
+        picked = of_labels(logits, labels).float()
         positive = focal_loss(picked, self.alpha, self.gamma)
         return positive - focal_loss(-picked, 1 - self.alpha, self.gamma)
 
@@ -54,10 +54,10 @@ class SoftmaxCost:
     """
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return -_pick(logits.float().softmax(-1), labels)
+        return -of_labels(logits.float().softmax(-1), labels)
 
 
-def _pick(numbers: Tensor, labels: Tensor) -> Tensor:
+def of_labels(numbers: Tensor, labels: Tensor) -> Tensor:
     """Those of the labels: `Tensor[P, Q, K]` and `Tensor[P, G]` to `Tensor[P, G, Q]`."""
     index = labels[:, None, :].expand(-1, numbers.shape[1], -1)
     return numbers.gather(-1, index).mT

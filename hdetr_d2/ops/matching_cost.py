@@ -10,6 +10,7 @@ from hdetr_d2.ops.derivative import refuse_vmap
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.matching_cost_checks import check_arguments
 from hdetr_d2.ops.matching_cost_reference import matching_cost_reference
+from hdetr_d2.ops.placed_costs import PlacedCost
 
 _KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -31,7 +32,7 @@ def matching_cost(
     target_boxes: Tensor,
     num_targets: Tensor,
     *,
-    class_cost: ClassCost,
+    class_cost: ClassCost | PlacedCost,
     weights: CostWeights,
 ) -> tuple[Tensor, Tensor]:
     """Class cost, L1 distance and minus GIoU of all pairs of an image, weighted and summed.
@@ -47,7 +48,8 @@ def matching_cost(
         target_boxes: `Tensor[B, G, 4]` cxcywh.
         num_targets: `Tensor[B]` integer; the rest of the G is padding, whatever is in it.
         class_cost: `FocalCost`, `SoftmaxCost`, or any function of `Tensor[P, Q, K]` and
-            `Tensor[P, G]` that gives `Tensor[P, G, Q]`.
+            `Tensor[P, G]` that gives `Tensor[P, G, Q]`; or a `PlacedCost`, which is also told how
+            the boxes overlap.
         weights: of the three costs.
 
     Returns:
@@ -80,7 +82,7 @@ class _Form(NamedTuple):
     gamma: float
 
 
-def _form(class_cost: ClassCost) -> _Form | None:
+def _form(class_cost: ClassCost | PlacedCost) -> _Form | None:
     """None for one that they do not know; a subclass may compute anything."""
     if type(class_cost) is FocalCost:
         return _Form(0, class_cost.alpha, class_cost.gamma)

@@ -1,12 +1,15 @@
 """The matching cost in PyTorch's own operations: the kernels' twin. It answers where there are no
 kernels and for a class cost that they do not know, and tests compare the kernels with it."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from hdetr_d2.ops.autocast import without_autocast
-from hdetr_d2.ops.boxes import box_cxcywh_to_xyxy, pairwise_generalized_box_iou
+from hdetr_d2.ops.boxes import box_cxcywh_to_xyxy, box_iou, generalized_box_iou
 from hdetr_d2.ops.costs import ClassCost, CostWeights
+from hdetr_d2.ops.placed_costs import Overlaps, PlacedCost
 
 
 @torch.no_grad()
@@ -17,7 +20,7 @@ def matching_cost_reference(
     target_boxes: Tensor,
     num_targets: Tensor,
     *,
-    class_cost: ClassCost,
+    class_cost: ClassCost | PlacedCost,
     weights: CostWeights,
 ) -> tuple[Tensor, Tensor]:
     """The same as `matching_cost` with the same arguments, which are not checked here.
@@ -30,9 +33,13 @@ def matching_cost_reference(
     logits, boxes, target_boxes = logits.detach(), boxes.detach(), target_boxes.detach()
     boxes, target_boxes = boxes.float(), target_boxes.float().repeat(layers, 1, 1)
     is_target = torch.arange(labels.shape[1], device=labels.device) < num_targets[:, None]
+    distance, corners = _distance(boxes, target_boxes), _corners(boxes, target_boxes)
+    giou = generalized_box_iou(*corners)
+    if isinstance(class_cost, PlacedCost):
+        overlaps = Overlaps(box_iou(*corners), giou, is_target)
+        class_cost = partial(class_cost, overlaps=overlaps)
     with without_autocast(logits.device):
         classes = _class_part(logits, labels, class_cost)
-    distance, giou = _distance(boxes, target_boxes), _giou(boxes, target_boxes)
     lost = [~part.isfinite() & is_target[..., None] for part in (classes, distance, giou)]
     nonfinite = torch.stack([each.sum((1, 2)) for each in lost], -1)
     cost = weights.classes * classes + weights.bbox * distance - weights.giou * giou
@@ -53,5 +60,9 @@ def _distance(boxes: Tensor, target_boxes: Tensor) -> Tensor:
     return x + y + w + h
 
 
-def _giou(boxes: Tensor, target_boxes: Tensor) -> Tensor:
-    return pairwise_generalized_box_iou(box_cxcywh_to_xyxy(target_boxes), box_cxcywh_to_xyxy(boxes))
+def _corners(boxes: Tensor, target_boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Targets and boxes as xyxy that broadcast to all pairs."""
+    return (
+        box_cxcywh_to_xyxy(target_boxes)[..., :, None, :],
+        box_cxcywh_to_xyxy(boxes)[..., None, :, :],
+    )

@@ -3,12 +3,20 @@ over its definition, and what holds for all of them.
 """
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
-from hdetr_d2.losses import Criterion, FederatedLoss, IoUAwareLoss, QualityFocalLoss
+from hdetr_d2.losses import (
+    Criterion,
+    FederatedLoss,
+    IoUAwareLoss,
+    MatchabilityLoss,
+    PositionSupervisedLoss,
+    QualityFocalLoss,
+)
 from hdetr_d2.losses.soft_target import SoftTargetLoss
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.ops import FocalCost
@@ -23,11 +31,18 @@ from hdetr_d2.structures import (
     Targets,
 )
 
-KINDS = pytest.mark.parametrize("kind", SoftTargetLoss.__subclasses__())
+
+def kinds_of(loss: type[SoftTargetLoss]) -> Iterator[type[SoftTargetLoss]]:
+    for kind in loss.__subclasses__():
+        yield kind
+        yield from kinds_of(kind)
+
+
+KINDS = pytest.mark.parametrize("kind", list(kinds_of(SoftTargetLoss)))
 
 
 def test_all_kinds_are_tried():
-    assert set(SoftTargetLoss.__subclasses__()) == {IoUAwareLoss, QualityFocalLoss}
+    assert {IoUAwareLoss, QualityFocalLoss, MatchabilityLoss} < set(kinds_of(SoftTargetLoss))
 
 
 def loss_by_loops(logits: Tensor, labels: Tensor, quality: Tensor, beta: float) -> list[float]:
@@ -101,7 +116,8 @@ def test_nothing_to_learn(shape: tuple[int, int, int], kind: type[SoftTargetLoss
 
 @KINDS
 def test_matching_keeps_the_focal_cost(kind: type[SoftTargetLoss]):
-    loss = kind(beta=1.0, alpha=0.6, gamma=1.5)
+    options = {"cost_power": 0.0} if kind is PositionSupervisedLoss else {}
+    loss = kind(beta=1.0, alpha=0.6, gamma=1.5, **options)
     assert loss.matching_cost == FocalCost(alpha=0.6, gamma=1.5)
 
 

@@ -1,0 +1,36 @@
+"""The matcher of Rank-DETR."""
+
+from collections.abc import Mapping
+
+from hdetr_d2.matching.matcher import HungarianMatcher
+from hdetr_d2.ops import ClassCost, CostWeights, HighOrderCost, PlacedCost
+
+
+class HighOrderMatcher(HungarianMatcher):
+    """Late in a training, the cost is minus probability times a power of the IoU alone (Rank-DETR,
+    https://arxiv.org/abs/2310.08854): who is to have the highest score is also who fits best.
+
+    Args:
+        weights: of the costs before, see `HungarianMatcher`.
+        order: of the IoU.
+        start: the part of the training, in [0, 1], that comes before.
+
+    Raises:
+        ValueError: a start outside of [0, 1].
+    """
+
+    def __init__(
+        self, *, weights: Mapping[str, float], order: float = 4.0, start: float = 0.75
+    ) -> None:
+        super().__init__(weights=weights)
+        if not 0 <= start <= 1:
+            raise ValueError(f"matcher.start={start} is no part of a training, in [0, 1].")
+        self.order = order
+        self.start = start
+
+    def terms(
+        self, class_cost: ClassCost | PlacedCost, progress: float
+    ) -> tuple[ClassCost | PlacedCost, CostWeights]:
+        if progress < self.start:
+            return super().terms(class_cost, progress)
+        return HighOrderCost(self.order), CostWeights(1.0, 0.0, 0.0)
