@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hdetr_d2.checkpoint.classifiers import Classifier, put_classifier
 from hdetr_d2.checkpoint.files import read_checkpoint, require_plain, write_durably
+from hdetr_d2.checkpoint.rows import with_common_rows
 from hdetr_d2.checkpoint.weights import (
     evaluated_weights,
     put_weights,
@@ -19,6 +20,7 @@ from hdetr_d2.checkpoint.weights import (
     without_training_only,
 )
 from hdetr_d2.errors import UserError
+from hdetr_d2.modeling.low_rank import fresh_adapters, merged
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +66,8 @@ class Checkpointer(DetectionCheckpointer):
         """Write `<name>.pth` with what evaluation uses of a model: not to resume from, so it is not
         tagged.
         """
-        self._write(name, {"model": without_training_only(self.model, weights)}, metadata)
+        plain = without_training_only(self.model, merged(weights))
+        self._write(name, {"model": plain}, metadata)
 
     def _write(self, name: str, content: dict[str, Any], metadata: Mapping[str, Any]) -> bool:
         """Whether this process is the one that writes."""
@@ -104,8 +107,9 @@ class Checkpointer(DetectionCheckpointer):
                 starts from the weights (the averaged ones if the file has them), and the class
                 head, what only training uses and parts that were added, which the model names in
                 `class_head_keys()`, `training_only_keys()` and `optional_keys()`, keep their
-                initial values where they do not fit. The file of a classifier is that of the
-                backbone alone.
+                initial values where they do not fit; of tables with another number of rows those
+                are taken that mean the same, see `with_common_rows`. The file of a classifier is
+                that of the backbone alone.
 
         Returns:
             The file's `metadata`; empty if it has none.
@@ -116,17 +120,21 @@ class Checkpointer(DetectionCheckpointer):
         if not path:
             return {}
         checkpoint = read_checkpoint(path)
+        metadata = checkpoint.get("metadata", {})
         if checkpointables == [] and (classifier := Classifier.of(checkpoint)):
             put_classifier(self.model, classifier, path)
         elif checkpointables == []:
             may_differ = [*self.model.class_head_keys(), *training_only(self.model)]
             may_differ += getattr(self.model, "optional_keys", list)()
-            put_weights(self.model, evaluated_weights(checkpoint), path, may_differ=may_differ)
+            names = [each.get("class_names", ()) for each in (self.metadata, metadata)]
+            weights = fresh_adapters(self.model) | evaluated_weights(checkpoint)
+            weights = with_common_rows(self.model, weights, path, (names[0], names[1]))
+            put_weights(self.model, weights, path, may_differ=may_differ)
         else:
             put_weights(self.model, checkpoint["model"], path)
         for key in self.checkpointables if checkpointables is None else checkpointables:
             self._load_state(key, checkpoint, path)
-        return checkpoint.get("metadata", {})
+        return metadata
 
     def _load_state(self, key: str, checkpoint: Mapping[str, Any], path: str) -> None:
         if key not in checkpoint:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hdetr_d2.checkpoint.files import read_checkpoint
 from hdetr_d2.errors import UserError
+from hdetr_d2.modeling.low_rank import fresh_adapters, merge_adapters, merged
 
 logger = logging.getLogger(__name__)
 EMA_PREFIX = "module."
@@ -115,15 +116,19 @@ def put_weights(
 
 
 def evaluated_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights that evaluation used: the moving average if there is one, else the model's."""
+    """The weights that evaluation used: the moving average if there is one, else the model's; those
+    of adapters are merged into what they stand beside.
+    """
     average = checkpoint.get("ema")
     if average is None:
-        return checkpoint["model"]
-    return {
-        key.removeprefix(EMA_PREFIX): value
-        for key, value in average.items()
-        if key.startswith(EMA_PREFIX)
-    }
+        return merged(checkpoint["model"])
+    return merged(
+        {
+            key.removeprefix(EMA_PREFIX): value
+            for key, value in average.items()
+            if key.startswith(EMA_PREFIX)
+        }
+    )
 
 
 def training_only(model: nn.Module) -> list[str]:
@@ -148,7 +153,9 @@ def put_evaluated_weights(
     """
     prefixes = training_only(model)
     own = {key: value for key, value in model.state_dict().items() if is_below(key, prefixes)}
+    own |= fresh_adapters(model)
     put_weights(model, own | without_training_only(model, evaluated_weights(checkpoint)), source)
+    merge_adapters(model)
 
 
 def load_for_inference(model: nn.Module, path: str | Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from hdetr_d2.modeling.backbone import TimmBackbone, WindowedViT
 from hdetr_d2.modeling.heads import PredictionHeads
+from hdetr_d2.modeling.low_rank import LowRank
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.meta_arch import DETR
 from hdetr_d2.modeling.neck import ChannelMapper
@@ -45,6 +46,7 @@ __all__ = [
     "LearnedAnchors",
     "LearnedPositions",
     "LearnedQueries",
+    "LowRank",
     "MaskHead",
     "NMSPairs",
     "ObjectQueries",

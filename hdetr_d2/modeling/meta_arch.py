@@ -9,12 +9,14 @@ from torch import Tensor, nn
 
 from hdetr_d2.losses import Criterion, share_class_loss
 from hdetr_d2.modeling.freezing import freeze as freeze_parameters
+from hdetr_d2.modeling.low_rank import LowRank, fresh_adapters
 from hdetr_d2.modeling.mask_head import MaskHead
 from hdetr_d2.modeling.neck import Neck
 from hdetr_d2.modeling.postprocessing import PostProcessing
 from hdetr_d2.modeling.precision import check_precision
 from hdetr_d2.modeling.preprocessing import ImageBatch, Preprocessing
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
+from hdetr_d2.modeling.transformer.query_selection import Slots
 from hdetr_d2.schemes.base import Context, Scheme, check_together
 from hdetr_d2.structures import (
     PROPOSALS,
@@ -49,6 +51,7 @@ class DETR(nn.Module):
         postprocessing: what evaluation gives; None for the best 100 pairs of a query and a class.
         mask_head: gives targets and detections masks; None for boxes only.
         freeze: regular expressions: a parameter whose name one of them is found in does not learn.
+        adapters: what layers learn beside frozen weights; None for nothing.
 
     Raises:
         ValueError: parts that do not go together.
@@ -70,6 +73,7 @@ class DETR(nn.Module):
         postprocessing: PostProcessing | None = None,
         mask_head: MaskHead | None = None,
         freeze: Sequence[str] = (),
+        adapters: LowRank | None = None,
     ) -> None:
         super().__init__()
         check_together(schemes)
@@ -106,6 +110,8 @@ class DETR(nn.Module):
             }
         )
         freeze_parameters(self, freeze)
+        if adapters is not None:
+            adapters.put_into(self)
         check_precision(self)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "DETR":
@@ -126,13 +132,25 @@ class DETR(nn.Module):
         """The parameters that depend on the classes of the data."""
         return [name for name, _ in self.named_parameters() if ".class_heads." in name]
 
+    def objectness_keys(self) -> list[str]:
+        """Those of them whose first channel is "object", whatever the classes."""
+        selection = self.query_selection
+        if not (selection.two_stage and selection.class_agnostic):
+            return []
+        return [key for key in self.class_head_keys() if key.startswith("query_selection.")]
+
+    def slot_keys(self) -> list[str]:
+        """The parameters with a row for each query."""
+        slots = [name for name, each in self.named_modules() if isinstance(each, Slots)]
+        return [f"{name}.table" for name in slots]
+
     def optional_keys(self) -> list[str]:
         """Prefixes of what the weights that a training starts from may lack: it begins anew."""
         return ["mask_head", "schemes", "scheme_slots"]
 
     def training_only_keys(self) -> list[str]:
         """Prefixes of what evaluation does without: a checkpoint for it need not have them."""
-        return list(self.postprocessing.training_only)
+        return [*self.postprocessing.training_only, *fresh_adapters(self)]
 
     def forward(
         self, batched_inputs: Sequence[dict], step: Step | None = None
