@@ -141,6 +141,20 @@ _DINO_ON_FOCALNET = {
         f"{_DINO}_swin_large_5scale_12ep.py",
     ),
 }
+_DINO_ON_VITDET = {
+    "dino_vitdet_base_4scale_12ep": _detrex(
+        "v0.2.1/dino_vitdet_4scale_12ep", 50.2, _DINO_SWIN, drop_path_rate=0.1
+    ),
+    "dino_vitdet_base_4scale_50ep": _detrex(
+        "v0.2.1/dino_vitdet_base_4scale_50ep", 55.0, _DINO_SWIN, drop_path_rate=0.1
+    ),
+    "dino_vitdet_large_4scale_12ep": _detrex(
+        "v0.2.1/dino_vitdet_large_4scale_12ep", 52.9, _DINO_SWIN, drop_path_rate=0.4
+    ),
+    "dino_vitdet_large_4scale_50ep": _detrex(
+        "v0.2.1/dino_vitdet_large_4scale_50ep", 57.5, _DINO_SWIN, drop_path_rate=0.4
+    ),
+}
 _H_DEFORMABLE_DETR = {
     "h_deformable_detr_r50_12ep_modified_trainer": _detrex(
         "v0.4.0/h_deformable_detr_r50_two_stage_12ep_modified_train_net",
@@ -191,6 +205,7 @@ _DETREX = {
     **_DINO_ON_SWIN,
     **_DINO_ON_CONVNEXT,
     **_DINO_ON_FOCALNET,
+    **_DINO_ON_VITDET,
     **_H_DEFORMABLE_DETR,
     **_DEFORMABLE_DETR,
 }

@@ -1,6 +1,6 @@
 """Backbones, necks, transformers, heads and the meta-architecture that puts them together."""
 
-from hdetr_d2.modeling.backbone import TimmBackbone, WindowedViT
+from hdetr_d2.modeling.backbone import TimmBackbone, ViTDet, WindowedViT
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.low_rank import LowRank
 from hdetr_d2.modeling.mask_head import MaskHead
@@ -28,6 +28,7 @@ from hdetr_d2.modeling.transformer import (
     ObjectQueries,
     TwoStageQueries,
 )
+from hdetr_d2.modeling.vitdet_pyramid import ViTDetPyramid
 
 __all__ = [
     "DETR",
@@ -58,5 +59,7 @@ __all__ = [
     "SoftNMSPairs",
     "TimmBackbone",
     "TwoStageQueries",
+    "ViTDet",
+    "ViTDetPyramid",
     "WindowedViT",
 ]

@@ -415,3 +415,22 @@ def test_a_checkpoint_may_follow_instead(monkeypatch: pytest.MonkeyPatch):
 def test_wishes_that_do_not_fit_are_told(arguments: dict, sentence: str):
     with pytest.raises(UserError, match=sentence):
         make(**arguments)
+
+
+def test_bottlenecks_can_stride_in_their_first_convolution() -> None:
+    first = make("resnet26", stride_in_1x1=True).net.layer2[0]
+    assert (first.conv1.stride, first.conv2.stride) == ((2, 2), (1, 1))
+    second = make("resnet26", stride_in_1x1=True).net.layer2[1]
+    assert (second.conv1.stride, second.conv2.stride) == ((1, 1), (1, 1))
+    with pytest.raises(UserError, match="stride_in_1x1: resnet18 has no bottlenecks"):
+        make("resnet18", stride_in_1x1=True)
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "convnext_atto"])
+def test_maps_are_normed_on_demand(name: str) -> None:
+    maps = make(name, map_norm_eps=1e-6)(torch.randn(1, 3, 64, 96))
+    for map_ in maps.values():
+        mean, deviation = map_.mean(1), map_.std(1, unbiased=False)
+        torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-4, rtol=0)
+        torch.testing.assert_close(deviation, torch.ones_like(deviation), atol=1e-2, rtol=0)
+    assert not make(name).norms

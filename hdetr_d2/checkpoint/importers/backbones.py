@@ -57,7 +57,7 @@ def backbone_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dic
     if name is None or "layer1.0.conv3.weight" not in body:
         raise UserError(
             f"the backbone of the file ({_BACKBONE}*) is neither one of "
-            f"{', '.join(_RESNETS.values())} nor a Swin, ConvNeXt or FocalNet"
+            f"{', '.join(_RESNETS.values())} nor a Swin, ConvNeXt, FocalNet or ViTDet"
         )
     return {
         "model.backbone.name": name,

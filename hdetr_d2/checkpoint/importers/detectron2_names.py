@@ -1,11 +1,12 @@
 """Names of the weights of Detectron2's and detrex's backbones as the published detectors' own
 scripts name them: below `backbone.0.body.`, a ResNet as torchvision and a Swin as its authors do,
-others as timm's feature extractors.
+others as timm's feature extractors; a ViTDet as here.
 """
 
 from collections.abc import Collection, Sequence
 
 from hdetr_d2.checkpoint.importers.names import Rule
+from hdetr_d2.checkpoint.importers.vitdet import VITDET_NAMES, is_vitdet
 
 _BODY = "backbone.0.body."
 _BLOCK = r"^backbone\.res(\d)\.(\d+)\."
@@ -47,6 +48,8 @@ _AS_IT_IS: Rule = (r"^backbone\.(?:body\.)?", _BODY)
 
 def backbone_rules(names: Collection[str]) -> Sequence[Rule]:
     """Those for the backbone that the weights of these names have."""
+    if is_vitdet(names):
+        return VITDET_NAMES
     if "backbone.downsample_layers.0.0.weight" in names:
         return [*_CONVNEXT, _AS_IT_IS]
     if "backbone.layers.0.blocks.0.modulation.f.weight" in names:

@@ -21,10 +21,14 @@ from hdetr_d2.checkpoint.importers.deformable_detr import DEFORMABLE_DETR, H_DEF
 from hdetr_d2.checkpoint.importers.detr import DETR
 from hdetr_d2.checkpoint.importers.detrex_names import deformable_names, detr_names
 from hdetr_d2.checkpoint.importers.dino import DINO, denoising
+from hdetr_d2.checkpoint.importers.vitdet import POSITIONS, without_class_token
 from hdetr_d2.errors import UserError
 
-# The first convolution of a ResNet, a Swin, a ConvNeXt and a FocalNet.
-_STEMS = ("conv1.weight", "patch_embed.proj.weight", "stem_0.weight", "stem.proj.weight")
+# The first convolution of a ResNet, a Swin, a ConvNeXt, a FocalNet and a ViTDet.
+_STEMS = [
+    f"backbone.0.body.{name}.weight"
+    for name in ("conv1", "patch_embed.proj", "stem_0", "stem.proj")
+] + ["backbone.net.patch_embed.proj.weight"]
 _LABELS = "label_enc.weight"
 # Its configs differ in these.
 _CLASS_WEIGHTS = {"dino": 1.0, "h-deformable-detr": 2.0, "deformable-detr": 1.0, "detr": 1.0}
@@ -49,6 +53,7 @@ class DetrexImporter(Importer):
         "loss_class": None,
         "select_box_nums_for_evaluation": 300,
         "freeze_at": 1,
+        "stride_in_1x1": False,
         "dilation": False,
         "drop_path_rate": 0.2,
         "input_format": "RGB",
@@ -144,6 +149,7 @@ def _differences(
     }
     if "backbone.0.body.layer1.0.conv1.weight" in weights:
         options["model.backbone.frozen"] = max(arguments["freeze_at"], 0)
+        options["model.backbone.stride_in_1x1"] = arguments["stride_in_1x1"]
     if source is not DETR:
         options["model.decoder.eps"] = 1e-3
     if source is DINO:
@@ -161,7 +167,11 @@ def _differences(
 
 
 def _shaped(name: str, value: Tensor) -> Tensor:
-    """A linear layer of a FocalNet as the 1x1 convolution that it is here."""
+    """A linear layer of a FocalNet as the 1x1 convolution that it is here, and the positions of a
+    ViTDet as a map.
+    """
+    if name == POSITIONS:
+        return without_class_token(value)
     linear = name.startswith("backbone.0.body.layers_") and value.dim() == 2
     return value[..., None, None] if linear else value
 
@@ -177,10 +187,8 @@ def _in_rgb(arguments: Arguments, weights: dict[str, Tensor]) -> dict[str, Any]:
         raise UserError(f"input_format={order} must be RGB or BGR")
     if order == "RGB":
         return {}
-    for stem in _STEMS:
-        name = f"backbone.0.body.{stem}"
-        if name in weights:
-            weights[name] = weights[name].flip(1)
+    for stem in set(_STEMS).intersection(weights):
+        weights[stem] = weights[stem].flip(1)
     keys = ("pixel_mean", "pixel_std")
     return {f"model.preprocessing.{key}": arguments[key][::-1] for key in keys}
 

@@ -16,6 +16,7 @@ from hdetr_d2.checkpoint.importers.deformable_detr_sizes import (
     transformer_options,
 )
 from hdetr_d2.checkpoint.importers.training import TRAINING_OPTIONS, training_options
+from hdetr_d2.checkpoint.importers.vitdet import is_vitdet, vitdet_options
 from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 from hdetr_d2.errors import UserError
 
@@ -125,13 +126,19 @@ def _architecture(arguments: Arguments, weights: Mapping[str, Tensor]) -> dict[s
     queries = len(needed(weights, "transformer.tgt_embed.weight"))
     temperature = _both(arguments, "pe_temperatureH", "pe_temperatureW")
     return {
-        **backbone_options(weights, arguments),
-        **neck_options(weights, arguments),
+        **_feature_options(weights, arguments),
         **transformer_options(weights, arguments),
         "model.encoder.position.temperature": float(temperature),
         "model.query_selection.num_queries": arguments.told("num_queries", queries),
         "model.decoder.look_forward_twice": not arguments["use_detached_boxes_dec_out"],
     }
+
+
+def _feature_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
+    """Of backbone and neck."""
+    if is_vitdet(weights):
+        return vitdet_options(weights, arguments["drop_path_rate"])
+    return {**backbone_options(weights, arguments), **neck_options(weights, arguments)}
 
 
 def _schemes(arguments: Arguments) -> list[dict[str, Any]]:

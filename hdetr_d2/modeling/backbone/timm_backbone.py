@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hdetr_d2.errors import UserError
 from hdetr_d2.layers import replace_linears
 from hdetr_d2.modeling.backbone import pretrained as weights
+from hdetr_d2.modeling.backbone import strides
 from hdetr_d2.modeling.backbone.fit import find_padding, pad
 from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d, batch_norms, group_norm, replace
 from hdetr_d2.modeling.backbone.stages import Stage, classifier_name, find_stages, modules_up_to
@@ -54,6 +55,8 @@ class TimmBackbone(Backbone):
             GroupNorm in their place (for training from scratch); None for a model without
             BatchNorm. The BatchNorm of a frozen stage is a constant in any case.
         output_stride: 16 dilates the last stage instead of striding (DC5), for models that can.
+        stride_in_1x1: let the bottlenecks of a ResNet stride in their first convolution, as the
+            first ones did.
         drop_path_rate: stochastic depth, for models that have it; None for what timm gives the
             model (0.1 for a Swin).
         checkpointing: recompute activations in the backward pass to save memory.
@@ -77,6 +80,7 @@ class TimmBackbone(Backbone):
         frozen: int = 0,
         norm: Norm | None = None,
         output_stride: int = 32,
+        stride_in_1x1: bool = False,
         drop_path_rate: float | None = None,
         checkpointing: bool = False,
         map_norm_eps: float | None = None,
@@ -97,6 +101,8 @@ class TimmBackbone(Backbone):
         indices = tuple(stage.index for stage in chosen.values())
         self.net = extractor(name, indices, options)
         pad_like_detectors(self.net)
+        if stride_in_1x1:
+            strides.stride_in_1x1(self.net, name)
         side = image_side(classifier, options)
         self.padding = _padding(self.net, tuple(chosen.values()), name, options, side)
         if pretrained and not weights.pretrained_skipped():

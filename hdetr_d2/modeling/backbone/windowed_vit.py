@@ -1,13 +1,10 @@
 """A plain vision transformer as a backbone for large images."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import timm
 import torch.nn.functional as F
-from detectron2.layers import ShapeSpec
-from detectron2.modeling import Backbone
 from timm.models.eva import EvaAttention
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -15,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone import pretrained as weights
 from hdetr_d2.modeling.backbone.fit import pad
+from hdetr_d2.modeling.backbone.patches import PatchBackbone
 from hdetr_d2.modeling.backbone.timm_models import family_of, meta_classifier, plain_options
 
 # No head, no class token, and images of any size.
@@ -26,7 +24,7 @@ _BARE: dict[str, Any] = {
 }
 
 
-class WindowedViT(Backbone):
+class WindowedViT(PatchBackbone):
     """A ViT of the EVA family (https://arxiv.org/abs/2303.11331) most of whose blocks attend inside
     windows (ViTDet, https://arxiv.org/abs/2203.16527). It has no class token, and one map, which is
     normed with weights of its own.
@@ -49,8 +47,6 @@ class WindowedViT(Backbone):
         UserError: a model of another family, arguments it does not take, weights that cannot be had
             or do not fit.
     """
-
-    net: Any  # timm's Eva
 
     def __init__(
         self,
@@ -113,21 +109,6 @@ class WindowedViT(Backbone):
             return learned
         learned = learned.permute(0, 3, 1, 2)
         return F.interpolate(learned, shape, mode="bicubic").permute(0, 2, 3, 1)
-
-    def output_shape(self) -> dict[str, ShapeSpec]:
-        """Channels and stride of the map, named `res{n}` for the stride 2^n."""
-        shape = ShapeSpec(channels=self.net.embed_dim, stride=self.patch_size)
-        return {f"res{int(math.log2(self.patch_size))}": shape}
-
-    @property
-    def padding_constraints(self) -> dict[str, int]:
-        """Whole patches, as for Detectron2."""
-        return {"size_divisibility": self.patch_size}
-
-    @property
-    def size_divisibility(self) -> int:
-        """In pixels."""
-        return self.patch_size
 
 
 class _Windows(NamedTuple):

@@ -151,7 +151,7 @@ def test_other_models_of_detrex_are_named():
 def test_a_backbone_that_is_not_here(dino):
     other = {k: v for k, v in dino.items() if not k.startswith("backbone.")}
     other["backbone.levels.0.blocks.0.dcn.weight"] = torch.zeros(1)
-    with pytest.raises(UserError, match="nor a Swin, ConvNeXt or FocalNet"):
+    with pytest.raises(UserError, match="nor a Swin, ConvNeXt, FocalNet or ViTDet"):
         read(other)
 
 
