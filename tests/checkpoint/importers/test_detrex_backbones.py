@@ -13,7 +13,9 @@ from detectron2.config import LazyConfig, instantiate
 from omegaconf import OmegaConf
 
 from hdetr_d2.checkpoint.importers import Arguments, find_importer
+from hdetr_d2.checkpoint.weights import Misfit
 from hdetr_d2.engine.shipped import shipped_config
+from hdetr_d2.modeling.backbone import without_pretrained
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "golden"))
 import golden
@@ -42,10 +44,14 @@ def converted(name):
         weights = {k: v for k, v in weights.items() if not k.startswith("neck.")}
     weights |= golden.Case({"shapes": SHAPES[name.removesuffix("_1x1")]}, {}).state_dict()
     imported = IMPORTER.read(Arguments(IMPORTER.defaults, {}, GIVEN.get(name, {})), weights)
+    return config_of(imported), imported.weights
+
+
+def config_of(imported):
     cfg = LazyConfig.load(shipped_config(imported.recipe))
     for option, value in (imported.options | {"model.backbone.pretrained": None}).items():
         OmegaConf.update(cfg, option, value, merge=False)
-    return cfg, imported.weights
+    return cfg
 
 
 def part(cfg, weights, name):
@@ -89,3 +95,42 @@ def test_the_levels_on_a_converted_vitdet():
     assert (cfg.model.backbone.image_size, cfg.model.backbone.positions) == (1024, 14)
     with torch.no_grad():
         check_maps(neck(backbone(image(288, 352))), "vitdet_base")
+
+
+def shapes_of_detector(name, five_scales=False):
+    """Those of a DINO of 256 channels, as many as a ViTDet's levels have."""
+    larger = {32: 256, 64: 512, 96: 768}
+    shapes = {
+        key: [larger.get(side, side) for side in shape]
+        for key, shape in golden.load("detrex_dino_d32").shapes.items()
+        if not key.startswith(("backbone.", "neck."))
+    }
+    channels = CHANNELS.get(name, [256] * 4)
+    if five_scales:
+        channels = [256, *channels]
+        shapes["transformer.level_embeds"] = [5, 256]
+        for key in shapes:
+            if ".sampling_offsets." in key or ".attention_weights." in key:
+                shapes[key] = [shapes[key][0] * 5 // 4, *shapes[key][1:]]
+    convs = {f"convs.{level}": [256, width, 1, 1] for level, width in enumerate(channels)}
+    if name != "vitdet_base":
+        convs["extra_convs.0"] = [256, channels[-1], 3, 3]
+        shapes |= {f"neck.{key}.conv.weight": shape for key, shape in convs.items()}
+        parts = ("conv.bias", "norm.weight", "norm.bias")
+        shapes |= {f"neck.{key}.{part}": [256] for key in convs for part in parts}
+    return shapes | SHAPES[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "five_scales"), [*((name, False) for name in SHAPES), ("resnet50", True)]
+)
+def test_the_weights_fit_the_model_that_they_tell(name, five_scales):
+    shapes = shapes_of_detector(name, five_scales)
+    weights = {key: torch.zeros(1).expand(shape) for key, shape in shapes.items()}
+    imported = IMPORTER.read(Arguments(IMPORTER.defaults, {}, {}), weights)
+    cfg = config_of(imported)
+    with torch.device("meta"), without_pretrained():
+        misfit = Misfit.between(imported.weights, instantiate(cfg.model))
+    assert not misfit, str(misfit)
+    used = set(weights) - set(imported.left_out)
+    assert len(imported.weights) == len(used)

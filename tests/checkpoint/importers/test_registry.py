@@ -8,7 +8,10 @@ from hdetr_d2.checkpoint.importers import find_importer
 from hdetr_d2.errors import UserError
 
 
-@pytest.mark.parametrize("source", ["deformable-detr", "h-deformable-detr", "detr", "dino"])
+@pytest.mark.parametrize(
+    "source",
+    ["deformable-detr", "h-deformable-detr", "detr", "dino", "detrex", "transformers"],
+)
 def test_the_built_in_ones(source: str) -> None:
     assert find_importer(source).name == source
 
