@@ -42,11 +42,15 @@ IMPORTER = find_importer("detrex")
 
 @pytest.fixture(scope="module", params=GIVEN)
 def recorded(request):
+    return convert(request.param)
+
+
+def convert(name, **more):
     """A case, and the model of its converted checkpoint."""
-    case = golden.load(request.param)
+    case = golden.load(name)
     theirs = case.state_dict()
     weights = {k: v for k, v in theirs.items() if not k.startswith("backbone.")} | resnet50()
-    given = Arguments(IMPORTER.defaults, {}, GIVEN[request.param])
+    given = Arguments(IMPORTER.defaults, {}, GIVEN[name] | more)
     imported = IMPORTER.read(given, weights)
     cfg = LazyConfig.load(shipped_config(imported.recipe))
     for option, value in imported.options.items():
@@ -54,7 +58,7 @@ def recorded(request):
     cfg.model.neck.in_shapes = None
     cfg.model.neck.in_features = cfg.model.backbone.out_features
     cfg.model.backbone = None
-    cfg.model.backbone = {"_target_": f"{__name__}.backbone_of", "case": request.param}
+    cfg.model.backbone = {"_target_": f"{__name__}.backbone_of", "case": name}
     model = instantiate(cfg.model)
     ours = {k: v for k, v in imported.weights.items() if not k.startswith("backbone.")}
     missing, unexpected = model.load_state_dict(ours, strict=False)
@@ -87,6 +91,17 @@ def test_every_loss(recorded, objects):
     losses = {name: loss.item() for name, loss in model.train()(training_inputs(case)).items()}
     assert losses == pytest.approx(renamed(expected["weighted_losses"]), rel=1e-4, abs=1e-6)
     assert sum(losses.values()) == pytest.approx(expected["total"], rel=1e-4)
+
+
+def test_every_loss_with_denoising(monkeypatch):
+    """Of nine pairs each object has three; as recorded, every label becomes 1, every box moves."""
+    expected = golden.load("detrex_dino_d32").denoising
+    case, model = convert("detrex_dino_d32", dn_number=expected["dn_number"])
+    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.full(tuple(shape), 0.2))
+    monkeypatch.setattr(torch, "rand_like", lambda x: torch.full_like(x, 0.2))
+    monkeypatch.setattr(torch, "randint_like", lambda x, high: torch.ones_like(x))
+    losses = {name: loss.item() for name, loss in model.train()(training_inputs(case)).items()}
+    assert losses == pytest.approx(expected["weighted_losses"], rel=1e-4)
 
 
 def test_the_detections_of_one_image_at_a_time(recorded):

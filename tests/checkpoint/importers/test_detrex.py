@@ -2,6 +2,7 @@
 
 import hdetr_d2  # noqa: F401
 
+import pickle
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -156,17 +157,19 @@ def test_a_backbone_that_is_not_here(dino):
 
 
 @pytest.mark.slow
-def test_a_file_of_detectron2s_checkpointer(tmp_path):
+@pytest.mark.parametrize("suffix", [".pth", ".pkl"])
+def test_a_file_of_detectron2s_checkpointer(tmp_path, suffix):
     torch.manual_seed(0)
     weights = detector("detrex_dino_d32", device="cpu")
-    content = {
-        "model": weights,
-        "iteration": 89999,
-        "args": Namespace(pixel_mean=[{"_target_": "x"}]),
-    }
-    torch.save(content, tmp_path / "theirs.pth")
+    theirs = tmp_path / f"theirs{suffix}"
+    if suffix == ".pkl":  # as Detectron2's model zoo has them
+        arrays = {name: value.numpy() for name, value in weights.items()}
+        theirs.write_bytes(pickle.dumps({"model": arrays, "__author__": "someone"}))
+    else:
+        evil = Namespace(pixel_mean=[{"_target_": "os.abort"}])
+        torch.save({"model": weights, "iteration": 89999, "args": evil}, theirs)
     result = convert_checkpoint(
-        tmp_path / "theirs.pth",
+        theirs,
         source="detrex",
         output=tmp_path / "ours",
         arguments={"classes": ["a", "b", "c", "d", "e"], "select_box_nums_for_evaluation": 20},
