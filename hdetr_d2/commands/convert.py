@@ -19,7 +19,10 @@ from hdetr_d2.errors import UserError
 def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("checkpoint", help="file that the published training script wrote")
+    parser.add_argument(
+        "checkpoint",
+        help="file that the published training script wrote, or a folder of transformers",
+    )
     parser.add_argument(
         "--source",
         required=True,

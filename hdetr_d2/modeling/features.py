@@ -55,6 +55,17 @@ class TakesFeatures(nn.Module, ABC):
             self._shapes = given
             self.make_layers(self._settle(given, names))
 
+    def only(self, channels: Sequence[int]) -> int:
+        """Those of the one feature.
+
+        Raises:
+            ValueError: there are several.
+        """
+        if len(channels) != 1:
+            features = list(getattr(self, "in_features", channels))
+            raise ValueError(f"{self.part}.in_features={features} must be one feature.")
+        return channels[0]
+
     def _settle(self, shapes: Shapes, names: Sequence[str]) -> list[int]:
         channels = _channels(shapes, names, self.part)
         self.in_features = tuple(names)

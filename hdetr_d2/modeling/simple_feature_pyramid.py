@@ -47,11 +47,9 @@ class SimpleFeaturePyramid(TakesFeatures, Neck):
         self.take(in_shapes, in_features)
 
     def make_layers(self, channels: Sequence[int]) -> None:
-        if len(channels) != 1:
-            features = list(getattr(self, "in_features", channels))
-            raise ValueError(f"neck.in_features={features} must be one feature.")
+        dim = self.only(channels)
         steps = range(self.finer, self.finer - self.num_levels, -1)
-        self.levels = nn.ModuleList(_level(channels[0], self.out_channels, step) for step in steps)
+        self.levels = nn.ModuleList(_level(dim, self.out_channels, step) for step in steps)
 
     def forward(self, features: Mapping[str, Tensor]) -> list[Tensor]:
         x = features[self.in_features[0]]

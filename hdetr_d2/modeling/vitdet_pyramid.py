@@ -47,10 +47,7 @@ class ViTDetPyramid(TakesFeatures, Neck):
         self.take(in_shapes, in_features)
 
     def make_layers(self, channels: Sequence[int]) -> None:
-        if len(channels) != 1:
-            features = list(getattr(self, "in_features", channels))
-            raise ValueError(f"neck.in_features={features} must be one feature.")
-        (dim,), out = channels, self.out_channels
+        dim, out = self.only(channels), self.out_channels
         finer = nn.ConvTranspose2d(dim, dim // 2, kernel_size=2, stride=2)
         self.levels = nn.ModuleList(
             [
