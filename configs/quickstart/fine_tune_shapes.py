@@ -1,7 +1,7 @@
-"""The quickstart's detector learns two classes that it has never seen, ring and star, from the 24
+"""The quickstart's detector learns two classes that it has never seen, ring and star, from the 27
 of 40 images that have any; the shapes that it knows are in them, too, and count as background.
 
-Paper:     LoRA, https://arxiv.org/abs/2106.09685
+Paper:     H-DETR, https://arxiv.org/abs/2207.13080; DINO, https://arxiv.org/abs/2203.03605
 Command:   make demo; then python train_net.py --config-file configs/quickstart/fine_tune_shapes.py
 Minutes:   1 on two CPU cores
 Published: none; docs/FINETUNE.md tells what to expect

@@ -9,12 +9,17 @@ import torch
 import yaml
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import LazyConfig, instantiate
+from PIL import Image
+from torchvision.transforms.functional import resize
 
 from hdetr_d2.checkpoint import load_for_inference, read_checkpoint
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.engine.convert import convert_checkpoint
 from hdetr_d2.errors import UserError
+from hdetr_d2.exporting.export import resize_rule
 from hdetr_d2.modeling.backbone import without_pretrained
+from hdetr_d2.pixels.resize_rule import ResizeRule
+from hdetr_d2.runtime.predictor import Predictor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoint" / "importers"))
 import published
@@ -272,3 +277,17 @@ def test_a_weight_that_is_no_number_is_named(two_stage: dict, tmp_path: Path) ->
     with pytest.raises(UserError, match="no finite numbers: transformer.pos_trans.bias$"):
         convert_checkpoint(file, source="h-deformable-detr", output=tmp_path / "ours")
     assert not (tmp_path / "ours").exists()
+
+
+def test_images_are_resized_as_by_the_published_script(two_stage: dict, tmp_path: Path) -> None:
+    file = save(tmp_path / "theirs.pth", two_stage, **ARGUMENTS)
+    result = convert_checkpoint(file, source="h-deformable-detr", output=tmp_path / "ours")
+    pixels = np.random.default_rng(0).integers(0, 256, (427, 1000, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.jpg")
+    # 1333 / 1000 * 427 = 569.19, and 569 / 427 * 1000 = 1332.55; ours would be 569 x 1333.
+    expected = resize(Image.open(tmp_path / "a.jpg"), [569, 1332])
+    detector = Predictor(result.weights).detector
+    fed = detector.read({"file_name": str(tmp_path / "a.jpg")})["image"]
+    assert (fed.permute(1, 2, 0).numpy() == np.asarray(expected)).all()
+    rule = ResizeRule("detr", "pillow")
+    assert resize_rule(detector.mapper) == (800, 1333, rule)  # that of an exported file

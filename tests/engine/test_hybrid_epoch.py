@@ -7,7 +7,6 @@ from torch import Tensor
 
 from hdetr_d2.engine.main import main
 from hdetr_d2.matching import HungarianMatcher
-from hdetr_d2.ops import ClassCost
 from hdetr_d2.structures import GroupOutput
 
 CONFIG = str(Path(__file__).with_name("small_recipe.py"))
@@ -21,10 +20,10 @@ def capacities(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     forward, seen = HungarianMatcher.forward, list[int]()
 
     def remember(
-        matcher: HungarianMatcher, outputs: list[GroupOutput], class_cost: ClassCost
+        matcher: HungarianMatcher, outputs: list[GroupOutput], *more: object
     ) -> list[Tensor]:
         seen.append(outputs[0].group.assigner.capacity[-1])
-        return forward(matcher, outputs, class_cost)
+        return forward(matcher, outputs, *more)
 
     monkeypatch.setattr(HungarianMatcher, "forward", remember)
     return seen

@@ -185,7 +185,7 @@ def test_a_new_data_set_starts_from_old_weights(
     assert train(weights, "train.max_iter=1", *more, *names) == 0
     log = (tmp_path / "out" / "log.txt").read_text()
     assert f"Fresh start from weights {finished}/model_final.pth" in log
-    assert "what does not fit keeps its initial values" in log
+    assert "has 4 rows in the file and 2 in the model: 2 are taken" in log  # circle and square
     assert "was trained on other classes: circle, square, triangle, cross" in log
 
 
@@ -276,8 +276,15 @@ def test_a_wrong_option_is_one_sentence(
 
 def test_weights_of_another_model_are_one_sentence(finished: Path, train: Run, capsys: Any) -> None:
     weights = f"train.init_checkpoint={finished}/model_final.pth"
-    assert train(weights, "model.query_selection.num_queries=13") == 2
-    assert "(12, 64) in the file, (13, 64) in the model" in error_of(capsys)
+    assert train(weights, "model.neck.out_channels=32") == 2
+    assert "(12, 64) in the file, (12, 32) in the model" in error_of(capsys)
+
+
+def test_more_queries_than_the_weights_have(finished: Path, train: Run, tmp_path: Path) -> None:
+    weights = f"train.init_checkpoint={finished}/model_final.pth"
+    assert train(weights, "train.max_iter=1", "model.query_selection.num_queries=13") == 0
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert "has 12 rows in the file and 13 in the model: 12 are taken, 1 keep their" in log
 
 
 def test_another_config_at_resume_is_one_sentence(

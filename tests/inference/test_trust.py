@@ -22,6 +22,7 @@ def test_targets_are_found_at_any_depth() -> None:
         "torch.nn.modules.linear.Linear",
         "hdetr_d2.data.mapper.DetrMapper",
         "hdetr_d2.modeling.meta_arch.DETR",
+        "hdetr_d2.pixels.resize_rule.ResizeRule",
         "torchvision.transforms.v2.RandomHorizontalFlip",
         "torch.nn.Transformer.generate_square_subsequent_mask",  # a static method
     ],

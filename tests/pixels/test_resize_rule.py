@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 
 from hdetr_d2.data import DetrMapper, RandomShortSide
 from hdetr_d2.errors import UserError
+from hdetr_d2.modeling import Preprocessing
 from hdetr_d2.pixels import read_image
 from hdetr_d2.pixels.interpolations import opencv, pillow
 from hdetr_d2.pixels.resize_rule import ResizeRule
@@ -137,6 +138,20 @@ def test_transformers_files_are_resized_as_tensors(file: Path) -> None:
     expected = v2.functional.resize(tensor, [29, 40], antialias=True)
     found = mapped(file, ResizeRule("transformers", "torch"))
     assert (found == expected.permute(1, 2, 0).numpy()).all()
+
+
+def test_the_model_is_fed_as_by_transformers(tmp_path: Path) -> None:
+    processor = pytest.importorskip("transformers").DetrImageProcessor()
+    resize = RandomShortSide([800], 1333, ResizeRule("transformers", "torch"))
+    mapper = DetrMapper(augmentations=[resize], is_train=False)
+    ours = Preprocessing(pixel_mean=[123.675, 116.28, 103.53], pixel_std=[58.395, 57.12, 57.375])
+    generator = np.random.default_rng(0)
+    for size in ((427, 640), (300, 1000), (642, 640)):
+        Image.fromarray(generator.integers(0, 256, (*size, 3), np.uint8)).save(tmp_path / "a.jpg")
+        picture = Image.open(tmp_path / "a.jpg")
+        expected = processor(images=picture, return_tensors="pt")["pixel_values"]
+        found = ours([mapper({"file_name": str(tmp_path / "a.jpg")})["image"]]).tensor
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 def test_this_projects_own_are_bit_equal_to_before(file: Path) -> None:
