@@ -15,7 +15,7 @@ from hdetr_d2.exporting.graph import DetectorGraph, QueriesGraph
 from hdetr_d2.modeling import DETR
 from hdetr_d2.modeling.low_rank import merge_adapters
 from hdetr_d2.ops.ms_deform_attn_gather import ms_deform_attn_gather
-from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_grid_sample
+from hdetr_d2.ops.ms_deform_attn_grid_sample import ms_deform_attn_grid_sample
 from hdetr_d2.ops.portable import attention_as
 
 INPUTS = ("images", "sizes", "originals")

@@ -34,25 +34,13 @@ def ms_deform_attn_reference(
     )
 
 
-def ms_deform_attn_grid_sample(
-    value: Tensor,
-    spatial_shapes: Sequence[tuple[int, int]],
-    sampling_locations: Tensor,
-    attention_weights: Tensor,
-) -> Tensor:
-    """The same for arguments of one dtype whose locations are finite, in as few operations as it
-    takes.
-    """
-    return _weighted_samples(value, spatial_shapes, sampling_locations, attention_weights)
-
-
 def _weighted_samples(
     value: Tensor, spatial_shapes: Sequence[tuple[int, int]], locations: Tensor, weights: Tensor
 ) -> Tensor:
     """Level by level, so that no more than the samples of one are held. Locations are finite."""
     batch, _, heads, channels = value.shape
     rows = value.permute(0, 2, 3, 1).flatten(0, 1).to(weights.dtype)  # [B*M, D, S]
-    grids = _grids(locations).permute(0, 2, 3, 1, 4, 5).flatten(0, 1)  # [B*M, L, Q, P, 2]
+    grids = sampling_grids(locations).permute(0, 2, 3, 1, 4, 5).flatten(0, 1)  # [B*M, L, Q, P, 2]
     weights = weights.permute(0, 2, 3, 1, 4).flatten(0, 1)[:, None]  # [B*M, 1, L, Q, P]
     levels = []
     for level, part in enumerate(rows.split([h * w for h, w in spatial_shapes], dim=-1)):
@@ -63,7 +51,7 @@ def _weighted_samples(
     return out.flatten(1, 2).transpose(1, 2).contiguous().to(value.dtype)
 
 
-def _grids(locations: Tensor) -> Tensor:
+def sampling_grids(locations: Tensor) -> Tensor:
     """[0, 1] to the [-1, 1] of `grid_sample`. From -1 and 2 on a location is outside of every
     level, and further out its double would leave the floating range.
     """

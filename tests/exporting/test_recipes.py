@@ -14,7 +14,7 @@ from hdetr_d2.exporting.export import exportable, plan_for
 from hdetr_d2.exporting.program import example_inputs, make_graph, trace
 from hdetr_d2.inference.loading import TrainedDetector
 from hdetr_d2.modeling import TimmBackbone
-from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_grid_sample
+from hdetr_d2.ops.ms_deform_attn_grid_sample import ms_deform_attn_grid_sample
 from hdetr_d2.ops.portable import attention_as
 
 pytestmark = pytest.mark.slow
