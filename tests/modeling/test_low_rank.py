@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from detectron2.config import LazyConfig
 
 from hdetr_d2.checkpoint import Checkpointer, load_for_inference, read_checkpoint
 from hdetr_d2.exporting.program import Plan, make_graph
@@ -15,6 +16,7 @@ from hdetr_d2.modeling.low_rank import LowRankLinear, merge_adapters, merged
 
 DENSE = "common/models/detr.py"
 PLUS_PLUS = "common/models/deformable_detr_pp.py"
+CHOICES = Path(__file__).parents[2] / "configs" / "common" / "fine_tuning.py"
 BODY = [r"^backbone\.", r"^neck\.", r"^encoder\.", r"^decoder\.layers\."]
 LAYERS = [r"^encoder\.layers\.", r"^decoder\.layers\."]
 
@@ -146,6 +148,24 @@ def test_a_new_run_begins_with_what_the_last_one_has_learned(both, make_batch, t
     assert max(differences(predicted(fresh, batch), predicted(adapted, batch))) <= 1e-6
     ups = [value for name, value in fresh.named_parameters() if "low_rank_up" in name]
     assert ups and not any(value.any() for value in ups)
+
+
+@pytest.mark.parametrize(
+    ("choice", "learning"),
+    [
+        ("without_backbone", {"encoder", "decoder", "query_selection"}),
+        ("heads_only", {"decoder", "query_selection"}),
+        ("low_rank", {"encoder", "decoder", "query_selection"}),
+    ],
+)
+def test_what_the_usual_choices_let_learn(tiny_model, choice: str, learning: set[str]) -> None:
+    model = tiny_model(PLUS_PLUS, **LazyConfig.load(str(CHOICES))[choice])
+    names = [name for name, value in model.named_parameters() if value.requires_grad]
+    assert {name.split(".")[0] for name in names} == learning
+    adapters = [name for name in names if "low_rank" in name]
+    assert bool(adapters) == (choice == "low_rank")
+    layers = {name for name in names if ".layers." in name and name.split(".")[1] == "layers"}
+    assert layers == {*adapters} or choice == "without_backbone"
 
 
 def test_what_is_exported_has_plain_layers(tiny_model) -> None:
