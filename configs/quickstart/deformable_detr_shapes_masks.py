@@ -13,4 +13,6 @@ model.update(masks)
 # The objects are small: the masks end at stride 4.
 model.mask_head.update(num_heads=4, level=2, in_shapes=[40, 24], in_features=["res3", "res2"])
 dataloader.train.mapper.with_masks = True
-train.output_dir = "output/quickstart_masks"
+model.freeze = []  # there is time
+optimizer.lr = 1.5e-3
+train.update(output_dir="output/quickstart_masks", epochs=6)

@@ -11,6 +11,8 @@ from .deformable_detr_shapes import data, dataloader, lr_multiplier, model, opti
 
 data.generate.update(root="datasets/shapes_few", num_train=40, num_val=100, num_classes=6)
 data.skip_classes = ["circle", "square", "triangle", "cross"]
+model.freeze = []
+optimizer.lr = 1.5e-3
 train.update(
     init_checkpoint="output/quickstart/model_best.pth",
     output_dir="output/fine_tuned",

@@ -17,4 +17,6 @@ from ....configs.quickstart.deformable_detr_shapes import (
 from .common.small_collaborators import one_head
 
 model.schemes = [one_head]
-train.output_dir = "output/quickstart_co"
+model.freeze = []  # there is time
+optimizer.lr = 1.5e-3
+train.update(output_dir="output/quickstart_co", epochs=6)

@@ -18,4 +18,6 @@ from .common.routing import paper
 
 paper.weight.update(after=0.5, over=2)
 model.schemes = [paper]
-train.output_dir = "output/quickstart_routed"
+model.freeze = []  # there is time
+optimizer.lr = 1.5e-3
+train.update(output_dir="output/quickstart_routed", epochs=6)
