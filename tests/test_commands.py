@@ -87,7 +87,7 @@ def test_the_console_script_is_installed() -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, ("PASSIVE", "1000")),
+        ({}, ("PASSIVE", "4000")),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, ("ACTIVE", None)),
         ({"GOMP_SPINCOUNT": "7"}, ("PASSIVE", "7")),
     ],
