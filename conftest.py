@@ -165,6 +165,8 @@ def shrink_config(cfg: "DictConfig") -> "DictConfig":
     changes.
     """
     model = cfg.model
+    if "conv_dw" in model.get("freeze", ()):  # depthwise filters, of which the small ones have none
+        model.freeze = []
     if "window" in model.backbone:  # a plain transformer
         small = {"embed_dim": 64, "depth": 4, "num_heads": 2}
         name = "eva02_tiny_patch14_224"
