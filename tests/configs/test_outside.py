@@ -117,6 +117,7 @@ def test_a_recipe_in_the_form_of_detectron2s_script(tmp_path: Path) -> None:
     cfg = LazyConfig.load(written(tmp_path / "example.py", example))
     cfg.dataloader.train.update(total_batch_size=2, num_workers=0)
     cfg.dataloader.test.num_workers = 0
+    cfg.train.output_dir = str(tmp_path / "run")
     model = instantiate(cfg.model)
     cfg.optimizer.params.model = model
     optimizer = instantiate(cfg.optimizer)
