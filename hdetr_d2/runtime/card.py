@@ -5,7 +5,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.pixels.resize_rule import ResizeRule
+from hdetr_d2.pixels.resize_rule import NEAREST, TORCH, ResizeRule
 
 KEY = "hdetr_d2"
 """Under which the card stands in a file, as JSON."""
@@ -46,8 +46,8 @@ class Card:
     precision: str
     outputs: tuple[str, ...]
     version: str
-    rounding: str = ResizeRule.rounding
-    interpolation: str = ResizeRule.interpolation
+    rounding: str = NEAREST
+    interpolation: str = TORCH
 
     def __post_init__(self) -> None:
         self.rule  # noqa: B018  # raises ValueError for one that does not exist

@@ -1,5 +1,6 @@
 """Every shipped recipe: found, loaded, saved as plain YAML, loaded back, built, stepped once."""
 
+import dataclasses
 import re
 from copy import deepcopy
 from functools import cache
@@ -9,6 +10,7 @@ import pytest
 import torch
 import yaml
 from detectron2.config import LazyConfig, instantiate
+from detectron2.utils.registry import locate
 from omegaconf import OmegaConf
 
 from hdetr_d2.engine.build import build_optimizer
@@ -110,6 +112,15 @@ def test_a_recipe_is_written_as_python(path):
     text = LazyConfig.to_py(cfg)
     compile(text, path, "exec")
     assert "cfg.model = hdetr_d2." in text and "num_queries=" in text
+
+
+def test_no_target_is_a_dataclass(path):
+    """LazyCall makes text of one, and Detectron2 cannot write that as Python again."""
+    nodes = [OmegaConf.to_container(LazyConfig.load(path), resolve=False)]
+    for node in nodes:
+        nodes += node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
+        target = node.get("_target_") if isinstance(node, dict) else None
+        assert not dataclasses.is_dataclass(locate(target) if isinstance(target, str) else target)
 
 
 def test_the_learning_rate_falls(cfg):
