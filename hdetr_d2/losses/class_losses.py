@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from hdetr_d2.ops import ClassCost, FocalCost, PlacedCost, sigmoid_focal_loss
+from hdetr_d2.ops import AnyClassCost, FocalCost, sigmoid_focal_loss
 from hdetr_d2.structures import Group, Step
 
 
@@ -46,7 +46,7 @@ class ClassLoss(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def matching_cost(self) -> ClassCost | PlacedCost:
+    def matching_cost(self) -> AnyClassCost:
         """The class cost of a matching whose queries learn by this loss."""
 
     def quality(self, boxes: Tensor, targets: Tensor) -> Tensor | None:
@@ -96,7 +96,7 @@ class FocalLoss(ClassLoss):
         return logits.sigmoid()
 
     @property
-    def matching_cost(self) -> ClassCost | PlacedCost:
+    def matching_cost(self) -> AnyClassCost:
         return FocalCost(self.alpha, self.gamma)
 
     def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:

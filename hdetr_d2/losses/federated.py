@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.losses.class_losses import ClassLoss
-from hdetr_d2.ops import ClassCost, PlacedCost
+from hdetr_d2.ops import AnyClassCost
 from hdetr_d2.structures import NO_LOSS, Group, Step
 
 _ABSENT = -1e4
@@ -73,7 +73,7 @@ class FederatedLoss(ClassLoss):
         return self.loss.normaliser(labels, group, step)
 
     @property
-    def matching_cost(self) -> ClassCost | PlacedCost:
+    def matching_cost(self) -> AnyClassCost:
         return self.loss.matching_cost
 
     def quality(self, boxes: Tensor, targets: Tensor) -> Tensor | None:

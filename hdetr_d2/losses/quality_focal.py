@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hdetr_d2.losses.soft_target import SoftTargetLoss
-from hdetr_d2.ops import ClassCost, PlacedCost, PositionCost, generalized_box_iou
+from hdetr_d2.ops import AnyClassCost, PositionCost, generalized_box_iou
 
 _TINY = 1e-8
 
@@ -75,7 +75,7 @@ class PositionSupervisedLoss(QualityFocalLoss):
         self.cost_power = cost_power
 
     @property
-    def matching_cost(self) -> ClassCost | PlacedCost:
+    def matching_cost(self) -> AnyClassCost:
         if not self.cost_power:
             return super().matching_cost
         return PositionCost(self.alpha, self.gamma, self.cost_power)

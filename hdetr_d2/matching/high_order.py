@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hdetr_d2.matching.matcher import HungarianMatcher
-from hdetr_d2.ops import ClassCost, CostWeights, HighOrderCost, PlacedCost
+from hdetr_d2.ops import AnyClassCost, CostWeights, HighOrderCost
 
 
 class HighOrderMatcher(HungarianMatcher):
@@ -28,9 +28,7 @@ class HighOrderMatcher(HungarianMatcher):
         self.order = order
         self.start = start
 
-    def terms(
-        self, class_cost: ClassCost | PlacedCost, progress: float
-    ) -> tuple[ClassCost | PlacedCost, CostWeights]:
+    def terms(self, class_cost: AnyClassCost, progress: float) -> tuple[AnyClassCost, CostWeights]:
         if progress < self.start:
             return super().terms(class_cost, progress)
         return HighOrderCost(self.order), CostWeights(1.0, 0.0, 0.0)

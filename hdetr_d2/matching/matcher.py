@@ -9,7 +9,7 @@ from itertools import groupby, islice
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.ops import ClassCost, CostWeights, PlacedCost, batched_assignment, matching_cost
+from hdetr_d2.ops import AnyClassCost, CostWeights, batched_assignment, matching_cost
 from hdetr_d2.structures import Assignment, GroupOutput
 from hdetr_d2.utils.observation import observe
 
@@ -40,7 +40,7 @@ class HungarianMatcher(nn.Module):
     def forward(
         self,
         outputs: Sequence[GroupOutput],
-        class_cost: ClassCost | PlacedCost,
+        class_cost: AnyClassCost,
         progress: float = 1.0,
     ) -> list[Assignment]:
         """An assignment `Tensor[L, B, Q]` for each output whose group does not know its own; all
@@ -66,9 +66,7 @@ class HungarianMatcher(nn.Module):
         solved = iter(batched_assignment(costs, outputs[0].targets.counts, capacities))
         return [_collect(output, solved) for output in outputs]
 
-    def cost(
-        self, output: GroupOutput, class_cost: ClassCost | PlacedCost, progress: float = 1.0
-    ) -> Tensor:
+    def cost(self, output: GroupOutput, class_cost: AnyClassCost, progress: float = 1.0) -> Tensor:
         """The cost of every target with every query of its image in each of R blocks of N queries:
         `Tensor[L, R * B, G, N]` float32, infinite where it is not a finite number, which is
         observed.
@@ -89,9 +87,7 @@ class HungarianMatcher(nn.Module):
         observe(f"{NONFINITE_COSTS}/{output.group.name or 'main'}", of_blocks.sum(1))
         return cost.unflatten(0, (layers, output.group.blocks * images))
 
-    def terms(
-        self, class_cost: ClassCost | PlacedCost, progress: float
-    ) -> tuple[ClassCost | PlacedCost, CostWeights]:
+    def terms(self, class_cost: AnyClassCost, progress: float) -> tuple[AnyClassCost, CostWeights]:
         """The parts of the cost at this `progress`, where what is learned has this class cost."""
         return class_cost, self.weights
 

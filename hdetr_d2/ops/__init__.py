@@ -18,11 +18,18 @@ from hdetr_d2.ops.matching_cost import matching_cost
 from hdetr_d2.ops.matching_cost_reference import matching_cost_reference
 from hdetr_d2.ops.ms_deform_attn import ms_deform_attn
 from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
-from hdetr_d2.ops.placed_costs import HighOrderCost, Overlaps, PlacedCost, PositionCost
+from hdetr_d2.ops.placed_costs import (
+    AnyClassCost,
+    HighOrderCost,
+    Overlaps,
+    PlacedCost,
+    PositionCost,
+)
 from hdetr_d2.ops.sigmoid_focal_loss import sigmoid_focal_loss
 from hdetr_d2.ops.sigmoid_focal_loss_reference import sigmoid_focal_loss_reference
 
 __all__ = [
+    "AnyClassCost",
     "ClassCost",
     "CostWeights",
     "FocalCost",

@@ -5,12 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hdetr_d2.ops.costs import ClassCost, CostWeights, FocalCost, SoftmaxCost
+from hdetr_d2.ops.costs import CostWeights, FocalCost, SoftmaxCost
 from hdetr_d2.ops.derivative import refuse_vmap
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.matching_cost_checks import check_arguments
 from hdetr_d2.ops.matching_cost_reference import matching_cost_reference
-from hdetr_d2.ops.placed_costs import PlacedCost
+from hdetr_d2.ops.placed_costs import AnyClassCost
 
 _KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -32,7 +32,7 @@ def matching_cost(
     target_boxes: Tensor,
     num_targets: Tensor,
     *,
-    class_cost: ClassCost | PlacedCost,
+    class_cost: AnyClassCost,
     weights: CostWeights,
 ) -> tuple[Tensor, Tensor]:
     """Class cost, L1 distance and minus GIoU of all pairs of an image, weighted and summed.
@@ -82,7 +82,7 @@ class _Form(NamedTuple):
     gamma: float
 
 
-def _form(class_cost: ClassCost | PlacedCost) -> _Form | None:
+def _form(class_cost: AnyClassCost) -> _Form | None:
     """None for one that they do not know; a subclass may compute anything."""
     if type(class_cost) is FocalCost:
         return _Form(0, class_cost.alpha, class_cost.gamma)

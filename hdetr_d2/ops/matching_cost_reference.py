@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.ops.autocast import without_autocast
-from hdetr_d2.ops.boxes import box_cxcywh_to_xyxy, box_iou, generalized_box_iou
+from hdetr_d2.ops.boxes import box_cxcywh_to_xyxy, box_iou, pairwise_generalized_box_iou
 from hdetr_d2.ops.costs import ClassCost, CostWeights
-from hdetr_d2.ops.placed_costs import Overlaps, PlacedCost
+from hdetr_d2.ops.placed_costs import AnyClassCost, Overlaps, PlacedCost
 
 
 @torch.no_grad()
@@ -20,7 +20,7 @@ def matching_cost_reference(
     target_boxes: Tensor,
     num_targets: Tensor,
     *,
-    class_cost: ClassCost | PlacedCost,
+    class_cost: AnyClassCost,
     weights: CostWeights,
 ) -> tuple[Tensor, Tensor]:
     """The same as `matching_cost` with the same arguments, which are not checked here.
@@ -33,11 +33,12 @@ def matching_cost_reference(
     logits, boxes, target_boxes = logits.detach(), boxes.detach(), target_boxes.detach()
     boxes, target_boxes = boxes.float(), target_boxes.float().repeat(layers, 1, 1)
     is_target = torch.arange(labels.shape[1], device=labels.device) < num_targets[:, None]
-    distance, corners = _distance(boxes, target_boxes), _corners(boxes, target_boxes)
-    giou = generalized_box_iou(*corners)
+    distance = _distance(boxes, target_boxes)
+    corners = box_cxcywh_to_xyxy(target_boxes), box_cxcywh_to_xyxy(boxes)
+    giou = pairwise_generalized_box_iou(*corners)
     if isinstance(class_cost, PlacedCost):
-        overlaps = Overlaps(box_iou(*corners), giou, is_target)
-        class_cost = partial(class_cost, overlaps=overlaps)
+        iou = box_iou(corners[0][..., None, :], corners[1][..., None, :, :])
+        class_cost = partial(class_cost, overlaps=Overlaps(iou, giou, is_target))
     with without_autocast(logits.device):
         classes = _class_part(logits, labels, class_cost)
     lost = [~part.isfinite() & is_target[..., None] for part in (classes, distance, giou)]
@@ -58,11 +59,3 @@ def _distance(boxes: Tensor, target_boxes: Tensor) -> Tensor:
     """L1 distance of cxcywh, coordinate by coordinate: no tensor of [P, G, Q, 4] is made."""
     x, y, w, h = ((target_boxes[..., i, None] - boxes[..., None, :, i]).abs() for i in range(4))
     return x + y + w + h
-
-
-def _corners(boxes: Tensor, target_boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Targets and boxes as xyxy that broadcast to all pairs."""
-    return (
-        box_cxcywh_to_xyxy(target_boxes)[..., :, None, :],
-        box_cxcywh_to_xyxy(boxes)[..., None, :, :],
-    )

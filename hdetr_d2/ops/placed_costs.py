@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hdetr_d2.ops.costs import of_labels
+from hdetr_d2.ops.costs import ClassCost, of_labels
 
 _TINY = 1e-8
 """Keeps logarithms finite, as in the published code."""
@@ -32,6 +32,10 @@ class PlacedCost(ABC):
     @abstractmethod
     def __call__(self, logits: Tensor, labels: Tensor, overlaps: Overlaps) -> Tensor:
         """As that of a `ClassCost`, with the overlaps of the same pairs."""
+
+
+AnyClassCost: TypeAlias = ClassCost | PlacedCost
+"""What `matching_cost` takes."""
 
 
 @dataclass(frozen=True)

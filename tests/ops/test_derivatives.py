@@ -147,8 +147,8 @@ CASES: dict[str, dict[str, Callable[[Callable], Case]]] = {
     },
 }
 OF_INTEGERS = {"batched_assignment", "batched_assignment_reference", "linear_sum_assignment"}
-NO_OPERATORS = {"ClassCost", "CostWeights", "FocalCost", "HighOrderCost", "Overlaps", "PlacedCost"}
-NO_OPERATORS |= {"PositionCost", "SoftmaxCost"}
+NO_OPERATORS = {"AnyClassCost", "ClassCost", "CostWeights", "FocalCost", "HighOrderCost"}
+NO_OPERATORS |= {"Overlaps", "PlacedCost", "PositionCost", "SoftmaxCost"}
 EACH = [
     pytest.param(getattr(ops, name), make, id=f"{name}-{kind}")
     for name, kinds in CASES.items()
