@@ -5,7 +5,7 @@ from hdetr_d2.layers.attention_maps import AttentionMaps
 from hdetr_d2.layers.boxes import inverse_sigmoid
 from hdetr_d2.layers.deformable_attention import DeformableAttention
 from hdetr_d2.layers.dropout import Dropout
-from hdetr_d2.layers.feed_forward import FeedForward
+from hdetr_d2.layers.feed_forward import FeedForward, TwoLinears
 from hdetr_d2.layers.linear import Linear, replace_linears
 from hdetr_d2.layers.mlp import MLP
 from hdetr_d2.layers.position import (
@@ -33,6 +33,7 @@ __all__ = [
     "SelfAttention",
     "SinePositionEncoding",
     "Span",
+    "TwoLinears",
     "attend_within_groups",
     "inverse_sigmoid",
     "replace_linears",

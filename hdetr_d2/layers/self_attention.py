@@ -1,7 +1,9 @@
 """Multi-head self-attention, only among queries that may see each other."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +21,8 @@ class Span(NamedTuple):
     the row of the groups whose queries all of its blocks see, too. The rest is for one block of N
     queries that sees itself alone. bias: asked in every layer with (layer, content, position,
     reference, logits) for what is added to the scores, `Tensor[B, N, N]` or None for nothing.
-    padding: `Tensor[B, 1, N]` bool, True for queries that nobody sees.
+    padding: `Tensor[B, 1, N]` bool, True for queries that nobody sees. own: parts of a decoder
+    layer that are the group's own, by name, called with (layer, `Tensor[B, N, ...]`).
     """
 
     blocks: int
@@ -27,6 +30,7 @@ class Span(NamedTuple):
     sees: tuple[int, ...] = ()
     bias: Callable[..., Tensor | None] | None = None
     padding: Tensor | None = None
+    own: Mapping[str, Callable[[int, Tensor], Tensor]] = MappingProxyType({})
 
     def added(self, layer: int, *asked: Tensor | None) -> Tensor | None:
         """What bias and padding add to the scores: `Tensor[B, N, N]`, or `Tensor[B, 1, N]` where
@@ -78,6 +82,29 @@ class Layout(NamedTuple):
         """The parts of the groups, of each of the rows; None of a row that is not there."""
         sizes = [span.blocks * span.size for span in self.spans]
         return [[None] * len(sizes) if row is None else row.split(sizes, 1) for row in rows]
+
+    def own(self, name: str, shared: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """`shared`; where groups have a part of this name for themselves, what applies theirs to
+        their queries, and `shared` to all others in one piece.
+        """
+        own = [span.own.get(name) for span in self.spans]
+        return partial(self._apply, own, shared) if any(own) else shared
+
+    def _apply(
+        self,
+        own: Sequence[Callable[[int, Tensor], Tensor] | None],
+        shared: Callable[[Tensor], Tensor],
+        x: Tensor,
+    ) -> Tensor:
+        (parts,) = self.split(x)
+        others = [part for part, mine in zip(parts, own, strict=True) if mine is None]
+        shares = iter(())
+        if others:
+            shares = iter(shared(torch.cat(others, 1)).split([o.shape[1] for o in others], 1))
+        pairs = zip(parts, own, strict=True)
+        return torch.cat(
+            [mine(self.layer, part) if mine else next(shares) for part, mine in pairs], 1
+        )
 
 
 def attend_within_groups(

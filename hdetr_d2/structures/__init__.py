@@ -13,6 +13,7 @@ from hdetr_d2.structures.assignment import (
 )
 from hdetr_d2.structures.memory import ImageMaps, Memory
 from hdetr_d2.structures.outline import Outline
+from hdetr_d2.structures.own_parts import OWN_PARTS, KeyTokens, PartOfLayer
 from hdetr_d2.structures.predictions import DecoderOutput, GroupOutput, Predictions
 from hdetr_d2.structures.queries import PROPOSALS, AttentionBias, Group, Queries, QueryGroup
 from hdetr_d2.structures.scaled_masks import ScaledMasks
@@ -30,10 +31,13 @@ __all__ = [
     "Group",
     "GroupOutput",
     "ImageMaps",
+    "KeyTokens",
     "Match",
     "Memory",
     "NO_LOSS",
+    "OWN_PARTS",
     "Outline",
+    "PartOfLayer",
     "Predictions",
     "PROPOSALS",
     "Queries",

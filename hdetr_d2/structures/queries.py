@@ -1,13 +1,14 @@
 """Queries, and groups of them that have a task."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from hdetr_d2.structures.assignment import Assigner
+from hdetr_d2.structures.own_parts import OWN_PARTS, KeyTokens, PartOfLayer
 from hdetr_d2.structures.step import Step
 
 PROPOSALS = "enc"
@@ -107,11 +108,12 @@ class QueryGroup(Group):
     attention_bias: of the scores of its self-attention. valid: `Tensor[B, Q]` bool, False where a
     query is padding, which is seen by nobody and which the assigner must give `NO_LOSS`; at least
     one of an image is valid. Both are for groups of one block whose queries see each other and
-    nobody else.
+    nobody else. own: what it has in the place of parts of the decoder, which are named in
+    `OWN_PARTS`. tokens: further keys for the queries of each block.
 
     Raises:
         ValueError: queries that cannot be divided into the blocks; a bias or padding where it has
-            no place.
+            no place; a part that nobody can have for itself.
     """
 
     queries: Queries
@@ -119,8 +121,15 @@ class QueryGroup(Group):
     sees: tuple[str, ...] = ()
     attention_bias: AttentionBias | None = None
     valid: Tensor | None = None
+    own: Mapping[str, PartOfLayer] = field(default_factory=dict)
+    tokens: KeyTokens | None = None
 
     def __post_init__(self) -> None:
+        if unknown := sorted(set(self.own) - set(OWN_PARTS)):
+            raise ValueError(
+                f"The group {self.name!r} cannot have {', '.join(unknown)} of its own, only "
+                f"{', '.join(OWN_PARTS)}."
+            )
         queries = self.queries.content.shape[1]
         if queries % self.blocks:
             raise ValueError(

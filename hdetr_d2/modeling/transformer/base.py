@@ -1,13 +1,14 @@
 """What the meta-architecture asks of an encoder and of a decoder."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from hdetr_d2.layers import Span
+from hdetr_d2.layers import Layout, Span
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.structures import DecoderOutput, Memory, Predictions, Queries, QueryGroup
 
@@ -55,6 +56,13 @@ class Decoder(nn.Module, ABC):
         lengths = [group.queries.content.shape[1] for group in groups]
         return self.decode(queries, _spans(groups), memory).split(lengths)
 
+    def readers(self, layout: Layout) -> list[Callable[[Tensor], Tensor]]:
+        """What reads logits, and box deltas, from the states of a layer: the heads, and those that
+        groups have for themselves.
+        """
+        shared = (self.heads.class_logits, self.heads.box_deltas)
+        return [layout.own(read.__name__, partial(read, layout.layer)) for read in shared]
+
     @abstractmethod
     def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> DecoderOutput:
         """The predictions of the queries of all groups, which stand one after the other."""
@@ -75,4 +83,4 @@ def _spans(groups: Sequence[QueryGroup]) -> list[Span]:
 
 def _span(group: QueryGroup, sees: tuple[int, ...]) -> Span:
     padding = None if group.valid is None else ~group.valid[:, None]
-    return Span(*group.layout, sees, group.attention_bias, padding)
+    return Span(*group.layout, sees, group.attention_bias, padding, group.own)

@@ -60,9 +60,10 @@ class DecoderLayer(nn.Module, ABC):
         """`x` and `position`, `Tensor[B, Q, C]`, hold the queries of all groups; `where` tells the
         attention to the memory more of them.
         """
-        x = self.residual(x, self.self_norm, lambda x: self.self_attention(x, position, layout))
+        self_norm = layout.own("self_norm", self.self_norm)
+        x = self.residual(x, self_norm, lambda x: self.self_attention(x, position, layout))
         x = self.residual(x, self.cross_norm, lambda x: self.attend(x + position, memory, *where))
-        return self.feed_forward(x)
+        return self.feed_forward(x, layout.own("feed_forward", self.feed_forward.branch))
 
     @abstractmethod
     def attend(self, query: Tensor, memory: Memory, *where: Any) -> Tensor:

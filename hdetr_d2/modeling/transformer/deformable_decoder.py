@@ -90,12 +90,13 @@ class DeformableDecoder(Decoder):
             inputs = (x, position, layout, memory, on_levels)
             x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
             state = x if self.norm is None else self.norm(x)
-            layer_logits, delta = self.heads(index, state)
-            logits.append(layer_logits)
+            class_logits, box_deltas = self.readers(layout)
+            logits.append(class_logits(state))
+            delta = box_deltas(state)
             boxes.append(self._move(origin, delta))
             if self.refine and index + 1 < self.num_layers:
                 # The norm is for what is reported; the next layer starts at the box of the state.
-                step = delta if self.norm is None else self.heads.box_deltas(index, x)
+                step = delta if self.norm is None else box_deltas(x)
                 refined = self._move(reference, step)
                 reference = refined.detach()
                 origin = refined if self.look_forward_twice else reference
