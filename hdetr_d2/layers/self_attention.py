@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,9 @@ from torch import Tensor
 
 from hdetr_d2.layers.attention import MultiHeadAttention, attend
 from hdetr_d2.ops import dropout as drop
+
+KeysAndValues: TypeAlias = tuple[Tensor, Tensor] | tuple[()]
+"""Those of tokens, `Tensor[1, T, H, D]` each, or of none."""
 
 
 class Span(NamedTuple):
@@ -22,7 +25,8 @@ class Span(NamedTuple):
     queries that sees itself alone. bias: asked in every layer with (layer, content, position,
     reference, logits) for what is added to the scores, `Tensor[B, N, N]` or None for nothing.
     padding: `Tensor[B, 1, N]` bool, True for queries that nobody sees. own: parts of a decoder
-    layer that are the group's own, by name, called with (layer, `Tensor[B, N, ...]`).
+    layer that are the group's own, by name, called with (layer, `Tensor[B, N, ...]`). tokens: asked
+    in every layer for content and position, `Tensor[T, C]` each, of further keys for every block.
     """
 
     blocks: int
@@ -31,6 +35,7 @@ class Span(NamedTuple):
     bias: Callable[..., Tensor | None] | None = None
     padding: Tensor | None = None
     own: Mapping[str, Callable[[int, Tensor], Tensor]] = MappingProxyType({})
+    tokens: Callable[[int], tuple[Tensor, Tensor]] | None = None
 
     def added(self, layer: int, *asked: Tensor | None) -> Tensor | None:
         """What bias and padding add to the scores: `Tensor[B, N, N]`, or `Tensor[B, 1, N]` where
@@ -44,13 +49,27 @@ class Span(NamedTuple):
         return scores.masked_fill(self.padding, -math.inf)
 
     def attend_within_blocks(
-        self, query: Tensor, key: Tensor, value: Tensor, added: Tensor | None, dropout: float
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        added: Tensor | None,
+        dropout: float,
+        tokens: KeysAndValues = (),
     ) -> Tensor:
-        """Attention of a group that sees itself alone: its blocks are folded into the batch."""
-        if self.size == 1 and added is None:  # all the weight is on the only key
+        """Attention of a group that sees itself alone, and tokens: its blocks are folded into the
+        batch.
+        """
+        if self.size == 1 and added is None and not tokens:  # all the weight is on the only key
             return value * drop(torch.ones_like(value[..., :1]), dropout) if dropout else value
         blocks = (self.blocks, self.size)
         q, k, v = (x.unflatten(1, blocks).flatten(0, 1) for x in (query, key, value))
+        if tokens:
+            k, v = (
+                torch.cat([x, token.expand(len(x), -1, -1, -1)], 1)
+                for x, token in zip((k, v), tokens, strict=True)
+            )
+            added = None if added is None else F.pad(added, (0, k.shape[1] - self.size))
         mask = None if added is None else added[:, None].to(query.dtype)  # the same for all heads
         return attend(q, k, v, mask, dropout).reshape(query.shape)
 
@@ -114,8 +133,10 @@ def attend_within_groups(
     layout: Layout,
     inputs: Sequence[Tensor] = (),
     dropout: float = 0.0,
+    tokens: Sequence[KeysAndValues] = (),
 ) -> Tensor:
-    """Attention of every query to those of its own block and of the groups that its group sees.
+    """Attention of every query to those of its own block and of the groups that its group sees, and
+    to the tokens of its group.
 
     Next to nothing is computed for the pairs that a mask over everything would forbid: the cost is
     the sum of the squares of the blocks, not the square of the sum.
@@ -125,6 +146,7 @@ def attend_within_groups(
         layout: how the Q queries are divided.
         inputs: content and position, `Tensor[B, Q, C]` each, where a group has a bias.
         dropout: of the attention weights.
+        tokens: of each group; none where no group has any.
 
     Returns:
         `Tensor[B, Q, H, D]`.
@@ -134,14 +156,18 @@ def attend_within_groups(
     queries, keys, values, *told = layout.split(query, key, value, *asked)
     outputs = []
     for place, span in enumerate(layout.spans):
+        further = tokens[place] if tokens else ()
         if span.sees:
-            seen = (place, *span.sees)
-            k, v = (torch.cat([parts[i] for i in seen], 1) for parts in (keys, values))
+            seen = [(keys[i], values[i]) for i in (place, *span.sees)]
+            if further:
+                k, v = (token.expand(len(query), -1, -1, -1) for token in further)
+                seen.append((k, v))
+            k, v = (torch.cat(parts, 1) for parts in zip(*seen, strict=True))
             outputs.append(span.attend_beyond_blocks(queries[place], k, v, dropout))
         else:
             added = span.added(layout.layer, *(parts[place] for parts in told))
             qkv = (queries[place], keys[place], values[place])
-            outputs.append(span.attend_within_blocks(*qkv, added, dropout))
+            outputs.append(span.attend_within_blocks(*qkv, added, dropout, further))
     return torch.cat(outputs, 1)
 
 
@@ -154,6 +180,22 @@ class SelfAttention(MultiHeadAttention):
         """`Tensor[B, Q, C]` twice to `Tensor[B, Q, C]`; all see all unless `layout` says who."""
         query, key, value = self.project((x + position, 2), (x, 1))
         layout = layout or Layout([Span(1, x.shape[1])])
-        inputs = (x, position)
-        out = attend_within_groups(query, key, value, layout, inputs, self.active_dropout)
+        out = attend_within_groups(
+            query, key, value, layout, (x, position), self.active_dropout, self._tokens(layout)
+        )
         return self.out_proj(out.flatten(2))
+
+    def _tokens(self, layout: Layout) -> list[KeysAndValues]:
+        """Of each group. That tokens ask, too, and what they find would change nothing: it is what
+        queries find that goes on.
+        """
+        if not any(span.tokens for span in layout.spans):
+            return []
+        return [self._keys_and_values(span, layout.layer) for span in layout.spans]
+
+    def _keys_and_values(self, span: Span, layer: int) -> KeysAndValues:
+        if span.tokens is None:
+            return ()
+        content, position = span.tokens(layer)
+        _, key, value = self.project(((content + position)[None], 2), (content[None], 1))
+        return key, value

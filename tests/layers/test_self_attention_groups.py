@@ -138,3 +138,56 @@ def test_all_of_an_attention_layer_is_counted(
     with counted_operations() as counter, torch.set_grad_enabled(gradient):
         layer(*inputs)
     assert counter.get_total_flops() == 2 * 4 * 14 * 16 * 16 + 2 * 2 * 4 * 7 * 7 * 8
+
+
+@pytest.mark.parametrize("sees", [(), (0,)])
+@pytest.mark.parametrize(("blocks", "size"), [(1, 4), (2, 2), (4, 1)])
+def test_tokens_stand_beside_the_queries_of_each_block_and_are_cut_again(
+    blocks: int, size: int, sees: tuple[int, ...]
+) -> None:
+    """As the published code of such tokens has it: they ask, too."""
+    attention = SelfAttention(dim=12, num_heads=3)
+    x, position = torch.randn(2, 2, 7, 12)
+    content, place = torch.randn(2, 5, 12, requires_grad=True)
+    asked = []
+
+    def tokens(layer: int) -> tuple[Tensor, Tensor]:
+        asked.append(layer)
+        return content, place
+
+    spans = [Span(1, 3), Span(blocks, size, sees=sees, tokens=tokens)]
+    found = attention(x, position, Layout(spans, layer=2))
+    assert asked == [2]
+    assert torch.equal(
+        found[:, :3], attention(x, position, Layout([Span(1, 3), Span(1, 4)]))[:, :3]
+    )
+    with_tokens = (
+        torch.cat([row[:, :3], token.expand(2, -1, -1), row[:, 3:]], 1)
+        for row, token in ((x, content), (position, place))
+    )
+    members = [-1] * 3 + [-2] * 5 + [block for block in range(blocks) for _ in range(size)]
+    mask = torch.tensor(
+        [[a == b or b == -2 or (b == -1 and bool(sees)) for b in members] for a in members]
+    )
+    row, where = with_tokens
+    q, k, v = (part.transpose(1, 2) for part in attention.project((row + where, 2), (row, 1)))
+    out = F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(2)
+    expected = attention.out_proj(out)[:, 8:]
+    torch.testing.assert_close(found[:, 3:], expected, rtol=0, atol=1e-6)
+    gradients = (torch.autograd.grad(o.square().sum(), [content, place]) for o in (found, expected))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_tokens_have_no_bias() -> None:
+    attention = SelfAttention(dim=12, num_heads=3)
+    x, position = torch.randn(2, 2, 4, 12)
+    tokens, bias = torch.randn(2, 5, 12), torch.randn(2, 4, 4)
+    span = Span(1, 4, bias=lambda *asked: bias, tokens=lambda layer: (tokens[0], tokens[1]))
+    row, where = (
+        torch.cat([part, token.expand(2, -1, -1)], 1)
+        for part, token in zip((x, position), tokens, strict=True)
+    )
+    whole = Span(1, 9, bias=lambda *asked: F.pad(bias, (0, 5, 0, 5)))
+    expected = attention(row, where, Layout([whole]))[:, :4]
+    torch.testing.assert_close(attention(x, position, Layout([span])), expected)

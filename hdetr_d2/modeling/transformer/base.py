@@ -83,4 +83,4 @@ def _spans(groups: Sequence[QueryGroup]) -> list[Span]:
 
 def _span(group: QueryGroup, sees: tuple[int, ...]) -> Span:
     padding = None if group.valid is None else ~group.valid[:, None]
-    return Span(*group.layout, sees, group.attention_bias, padding, group.own)
+    return Span(*group.layout, sees, group.attention_bias, padding, group.own, group.tokens)
