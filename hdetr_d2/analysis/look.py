@@ -9,7 +9,7 @@ from torch import Tensor
 from hdetr_d2.analysis.attention import CrossAttention
 from hdetr_d2.analysis.score_maps import feature_norms, on_levels, score_map
 from hdetr_d2.modeling import DETR
-from hdetr_d2.structures import Assignment, GroupOutput, Match, QueryGroup, Targets
+from hdetr_d2.structures import Assignment, GroupOutput, Match, QueryGroup, Targets, by_query
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ def look(model: DETR, item: dict[str, Any], *, all_queries: bool = False) -> Loo
     group = QueryGroup(name="", queries=model.query_selection(memory).main, assigner=match)
     with CrossAttention(model.decoder) as watching:
         (predictions,) = model.decoder([group], memory)
-    (assignment,) = model.criterion.assign([GroupOutput(group, predictions, targets)])
+    (learned,) = model.criterion.assign([GroupOutput(group, predictions, targets)])
+    assignment = by_query(learned)
     counts = torch.ones_like(assignment) if all_queries else assignment >= 0
     attended = on_levels(watching.attended(counts.to(memory.tokens.dtype)), memory)
     return Look(

@@ -56,7 +56,13 @@ class ClassLoss(nn.Module, ABC):
         return None
 
     @abstractmethod
-    def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        quality: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """The loss of each layer, summed over its queries.
 
         Args:
@@ -64,6 +70,9 @@ class ClassLoss(nn.Module, ABC):
             labels: `Tensor[L, B, Q]`, `BACKGROUND` for none, `NO_LOSS` where no loss is wanted.
             quality: `Tensor[L, B, Q]`, `quality` of a query's box and its target, without gradient;
                 anything where there is no target.
+            weights: `Tensor[L, B, Q]`, what the score that a query shall have for its label is
+                multiplied by (the ranks of Align-DETR), 0 where there is no target; None for 1.
+                Of no use to losses whose labels are labels and no scores.
 
         Returns:
             `Tensor[L]` float32.
@@ -99,7 +108,13 @@ class FocalLoss(ClassLoss):
     def matching_cost(self) -> AnyClassCost:
         return FocalCost(self.alpha, self.gamma)
 
-    def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        quality: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         return sigmoid_focal_loss(logits, labels, self.alpha, self.gamma)
 
 

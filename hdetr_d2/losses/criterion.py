@@ -1,21 +1,15 @@
-"""The set criterion: matching, and the losses of all layers of a group at once, on the dense
-assignment.
-"""
+"""The set criterion: matching, and the losses of all layers of a group at once."""
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 
-import torch
 from torch import Tensor, nn
 
 from hdetr_d2.losses.class_losses import ClassLoss
+from hdetr_d2.losses.matched import Matched, beside_targets
 from hdetr_d2.matching import HungarianMatcher
-from hdetr_d2.ops import box_cxcywh_to_xyxy, generalized_box_iou
-from hdetr_d2.structures import Assignment, GroupOutput, Step
-
-_NEUTRAL = 0.5
-"""All four numbers of the box that stands on both sides where a query has no target."""
+from hdetr_d2.ops import generalized_box_iou
+from hdetr_d2.structures import GroupOutput, Learned, Step
 
 
 class Criterion(nn.Module):
@@ -40,28 +34,30 @@ class Criterion(nn.Module):
             )
         self.weights = dict(weights)
 
-    def assign(self, outputs: Sequence[GroupOutput], progress: float = 1.0) -> list[Assignment]:
-        """The assignment of each output, at this part of the training: all that need matching in
-        one call, the others know theirs.
+    def assign(self, outputs: Sequence[GroupOutput], progress: float = 1.0) -> list[Learned]:
+        """What the queries of each output learn, at this part of the training: all that want to be
+        matched are so in one call.
         """
-        known = [output.group.assigner.assignment for output in outputs]
-        pairs = zip(outputs, known, strict=True)
-        unknown = [output for output, answer in pairs if answer is None]
+        unknown = [output for output in outputs if output.group.assigner.hungarian]
         matched = iter(self.matcher(unknown, self.class_loss.matching_cost, progress))
-        return [next(matched) if answer is None else answer for answer in known]
+        answers = [next(matched) if o.group.assigner.hungarian else None for o in outputs]
+        return [
+            output.group.assigner.assign(output, self.class_loss.scores, answer)
+            for output, answer in zip(outputs, answers, strict=True)
+        ]
 
-    def forward(self, output: GroupOutput, assignment: Assignment, step: Step) -> dict[str, Tensor]:
+    def forward(self, output: GroupOutput, learned: Learned, step: Step) -> dict[str, Tensor]:
         """Weighted losses of a group by name: `loss_class`, then the group, then the layer (none
         for the last).
 
         Args:
             output: of a group with L layers.
-            assignment: `Tensor[L, B, Q]`.
+            learned: by its queries, an assignment `Tensor[L, B, Q]` or pairs.
             step: that these images are of.
         """
         group = output.group
         of_boxes = group.normaliser(step)
-        matched = Matched(output, assignment)
+        matched = beside_targets(output, learned)
         normalisers = {
             "class": self.class_loss.normaliser(matched.labels, group, step),
             "bbox": of_boxes,
@@ -78,44 +74,20 @@ class Criterion(nn.Module):
             losses.update(_named(f"loss_{kind}", group.name, weighted))
         return losses
 
-    def loss_class(self, matched: "Matched") -> Tensor:
+    def loss_class(self, matched: Matched) -> Tensor:
         """`Tensor[L]`: the class loss, summed."""
-        boxes, target = matched.corners
-        quality = self.class_loss.quality(boxes.detach(), target)
-        return self.class_loss(matched.logits, matched.labels, quality)
+        asked = (matched.logits, matched.labels, matched.quality(self.class_loss))
+        if matched.class_weights is None:  # a loss that knows of none may be asked, too
+            return self.class_loss(*asked)
+        return self.class_loss(*asked, matched.class_weights)
 
-    def loss_bbox(self, matched: "Matched") -> Tensor:
+    def loss_bbox(self, matched: Matched) -> Tensor:
         """`Tensor[L]`: L1 distance of the normalised cxcywh, summed over matched queries."""
-        return (matched.boxes - matched.target_boxes).abs().sum((1, 2, 3))
+        return matched.weighed((matched.boxes - matched.target_boxes).abs()).sum((1, 2, 3))
 
-    def loss_giou(self, matched: "Matched") -> Tensor:
+    def loss_giou(self, matched: Matched) -> Tensor:
         """`Tensor[L]`: 1 - GIoU, summed over matched queries."""
-        return (1 - generalized_box_iou(*matched.corners)).sum((1, 2))
-
-
-class Matched:
-    """Predictions beside what they must learn, dense over all queries.
-
-    A query without a target has the same neutral box on both sides: its box losses are exactly zero
-    and so are their gradients, whatever it predicted.
-    """
-
-    def __init__(self, output: GroupOutput, assignment: Assignment) -> None:
-        predictions, targets, layers = output.predictions, output.targets, len(assignment)
-        has_target = (assignment >= 0)[..., None]
-        index = assignment.clamp(min=0)
-        labels = targets.labels[None].expand(layers, -1, -1).gather(2, index)
-        boxes = targets.boxes[None].expand(layers, -1, -1, -1)
-        boxes = boxes.gather(2, index[..., None].expand(-1, -1, -1, 4))
-        self.logits = predictions.logits
-        self.labels = torch.where(assignment >= 0, labels, assignment)  # [L, B, Q]
-        self.boxes = torch.where(has_target, predictions.boxes.float(), _NEUTRAL)
-        self.target_boxes = torch.where(has_target, boxes, _NEUTRAL)
-
-    @cached_property
-    def corners(self) -> tuple[Tensor, Tensor]:
-        """Boxes and their targets, `Tensor[L, B, Q, 4]` xyxy each."""
-        return box_cxcywh_to_xyxy(self.boxes), box_cxcywh_to_xyxy(self.target_boxes)
+        return matched.weighed(1 - generalized_box_iou(*matched.corners)).sum((1, 2))
 
 
 def is_of_last_layer(name: str) -> bool:

@@ -79,9 +79,15 @@ class FederatedLoss(ClassLoss):
     def quality(self, boxes: Tensor, targets: Tensor) -> Tensor | None:
         return self.loss.quality(boxes, targets)
 
-    def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        quality: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         kept = self.draw_classes(labels, logits.shape[-1])
-        return self.loss(torch.where(kept, logits, _ABSENT), labels, quality)
+        return self.loss(torch.where(kept, logits, _ABSENT), labels, quality, weights)
 
     def draw_classes(self, labels: Tensor, num_classes: int) -> Tensor:
         """The classes that `labels` `Tensor[L, B, Q]` have, and drawn ones: `Tensor[K]` bool."""

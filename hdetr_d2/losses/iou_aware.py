@@ -26,7 +26,9 @@ class IoUAwareLoss(SoftTargetLoss):
         super().__init__(**options)
         self.mix = mix
 
-    def loss_of_targets(self, logits: Tensor, quality: Tensor) -> Tensor:
+    def wanted(self, logits: Tensor, quality: Tensor) -> Tensor:
         scores = logits.detach().sigmoid()
-        wanted = (scores**self.mix * quality ** (1 - self.mix)).clamp(min=LEAST)
+        return (scores**self.mix * quality ** (1 - self.mix)).clamp(min=LEAST)
+
+    def loss_of_targets(self, logits: Tensor, wanted: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")

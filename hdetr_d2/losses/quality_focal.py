@@ -24,9 +24,9 @@ class QualityFocalLoss(SoftTargetLoss):
         super().__init__(**options)
         self.positive_weight = positive_weight
 
-    def loss_of_targets(self, logits: Tensor, quality: Tensor) -> Tensor:
-        distance = (quality - logits.sigmoid()).abs()
-        entropy = F.binary_cross_entropy_with_logits(logits, quality, reduction="none")
+    def loss_of_targets(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        distance = (wanted - logits.sigmoid()).abs()
+        entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
         return self.positive_weight * distance**self.beta * entropy
 
 
@@ -80,8 +80,7 @@ class PositionSupervisedLoss(QualityFocalLoss):
             return super().matching_cost
         return PositionCost(self.alpha, self.gamma, self.cost_power)
 
-    def loss_of_targets(self, logits: Tensor, quality: Tensor) -> Tensor:
-        wanted = quality**self.power
-        best = F.pad(wanted, (0, 1)).amax(-1, keepdim=True)  # there may be no query
-        wanted = wanted * (1 / (best + _TINY)).clamp(min=1)
-        return super().loss_of_targets(logits, wanted.clamp(max=1))
+    def wanted(self, logits: Tensor, quality: Tensor) -> Tensor:
+        stretched = quality**self.power
+        best = F.pad(stretched, (0, 1)).amax(-1, keepdim=True)  # there may be no query
+        return (stretched * (1 / (best + _TINY)).clamp(min=1)).clamp(max=1)

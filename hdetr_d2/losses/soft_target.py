@@ -39,10 +39,16 @@ class SoftTargetLoss(FocalLoss):
     def quality(self, boxes: Tensor, targets: Tensor) -> Tensor:
         return box_iou(boxes, targets)
 
+    def wanted(self, logits: Tensor, quality: Tensor) -> Tensor:
+        """What the scores of targets' classes shall be, without gradient: `Tensor[L, B, Q]` from
+        their logits and the `quality` of the boxes, zeros both where there is no target.
+        """
+        return quality
+
     @abstractmethod
-    def loss_of_targets(self, logits: Tensor, quality: Tensor) -> Tensor:
-        """The loss of the logits of targets' classes, whose boxes fit by the `quality`: `Tensor[L,
-        B, Q]` from two of that shape, with zeros where there is no target.
+    def loss_of_targets(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        """The loss of the logits of targets' classes, whose scores shall be as `wanted`: `Tensor[L,
+        B, Q]` from two of that shape, with anything where there is no target.
         """
 
     def loss_of_background(self, logits: Tensor) -> Tensor:
@@ -56,12 +62,21 @@ class SoftTargetLoss(FocalLoss):
         # A focal loss of negatives, whose kernel makes nothing of the size of the logits.
         return self.negative_weight * sigmoid_focal_loss(logits, labels, 0.0, self.beta)
 
-    def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        quality: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         assert quality is not None  # as `quality` of two boxes is
         losses = self.sum_of_background(logits, labels.clamp(max=BACKGROUND))
         has_target = labels >= 0
         own = logits.gather(-1, labels.clamp(min=0)[..., None]).squeeze(-1).to(losses.dtype)
         own = torch.where(has_target, own, 0.0)  # padding may be no number
         quality = torch.where(has_target, quality, 0.0).to(losses.dtype)
-        change = self.loss_of_targets(own, quality) - self.loss_of_background(own)
+        wanted = self.wanted(own, quality)
+        if weights is not None:
+            wanted = wanted * weights
+        change = self.loss_of_targets(own, wanted) - self.loss_of_background(own)
         return losses + torch.where(has_target, change, 0.0).sum((1, 2))

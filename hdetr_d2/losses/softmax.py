@@ -49,7 +49,13 @@ class SoftmaxLoss(ClassLoss):
     def matching_cost(self) -> SoftmaxCost:
         return SoftmaxCost()
 
-    def forward(self, logits: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        quality: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         learned = labels != NO_LOSS
         logits = torch.where(learned[..., None], logits.float(), 0.0)  # padding may be no number
         classes = torch.where(labels >= 0, labels, logits.shape[-1] - 1)

@@ -22,8 +22,8 @@ class VarifocalLoss(SoftTargetLoss):
     def __init__(self, *, negative_weight: float = 0.75, **options: Any) -> None:
         super().__init__(negative_weight=negative_weight, **options)
 
-    def loss_of_targets(self, logits: Tensor, quality: Tensor) -> Tensor:
-        return quality * F.binary_cross_entropy_with_logits(logits, quality, reduction="none")
+    def loss_of_targets(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        return wanted * F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
 
     def loss_of_background(self, logits: Tensor) -> Tensor:
         weights = self.negative_weight * logits.detach().sigmoid() ** self.beta
@@ -48,6 +48,8 @@ class MatchabilityLoss(VarifocalLoss):
     def __init__(self, *, beta: float = 1.5, negative_weight: float = 1.0, **options: Any) -> None:
         super().__init__(beta=beta, negative_weight=negative_weight, **options)
 
-    def loss_of_targets(self, logits: Tensor, quality: Tensor) -> Tensor:
-        wanted = quality**self.beta
+    def wanted(self, logits: Tensor, quality: Tensor) -> Tensor:
+        return quality**self.beta
+
+    def loss_of_targets(self, logits: Tensor, wanted: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")

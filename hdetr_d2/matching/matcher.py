@@ -43,7 +43,7 @@ class HungarianMatcher(nn.Module):
         class_cost: AnyClassCost,
         progress: float = 1.0,
     ) -> list[Assignment]:
-        """An assignment `Tensor[L, B, Q]` for each output whose group does not know its own; all
+        """An assignment `Tensor[L, B, Q]` for each output whose group wants to be matched; all
         solved in one call.
 
         All outputs are of the same batch: their targets differ in labels only. Each block of a
@@ -108,9 +108,9 @@ def _runs(output: GroupOutput) -> tuple[list[int], list[int]]:
     differs by layer.
     """
     group = output.group
-    if group.assigner.assignment is not None:
+    if not group.assigner.hungarian:
         raise TypeError(
-            f"The group {group.name!r} knows its assignment: there is nothing to match."
+            f"The group {group.name!r} finds its targets by itself: there is nothing to match."
         )
     runs = [(each, len(list(layers))) for each, layers in groupby(group.assigner.capacity)]
     return [each for each, _ in runs], [layers for _, layers in runs]

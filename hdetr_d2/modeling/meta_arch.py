@@ -30,6 +30,7 @@ from hdetr_d2.structures import (
     QueryGroup,
     Step,
     Targets,
+    by_query,
 )
 from hdetr_d2.utils.timing import section
 
@@ -230,12 +231,13 @@ class DETR(nn.Module):
             proposals = Group(name=PROPOSALS, assigner=Match((1,)))
             outputs.append(GroupOutput(proposals, selection.proposals, targets))
         with section("match"):
-            assignments = self.criterion.assign(outputs, step.progress)
+            answers = self.criterion.assign(outputs, step.progress)
         with section("loss"):
-            for output, assignment in zip(outputs, assignments, strict=True):
-                _add(losses, self.criterion(output, assignment, step))
+            for output, learned in zip(outputs, answers, strict=True):
+                _add(losses, self.criterion(output, learned, step))
             if self.mask_head is not None:
-                _add(losses, self.mask_head.losses(outputs[0], assignments[0], maps, step))
+                of_main = by_query(answers[0])
+                _add(losses, self.mask_head.losses(outputs[0], of_main, maps, step))
         return losses
 
     def _main_group(self, queries: Queries, progress: float = 0.0) -> QueryGroup:

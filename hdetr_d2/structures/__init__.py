@@ -9,7 +9,11 @@ from hdetr_d2.structures.assignment import (
     Assignment,
     Counted,
     Given,
+    Learned,
     Match,
+    Pairs,
+    Scores,
+    by_query,
 )
 from hdetr_d2.structures.memory import ImageMaps, Memory
 from hdetr_d2.structures.outline import Outline
@@ -32,17 +36,21 @@ __all__ = [
     "GroupOutput",
     "ImageMaps",
     "KeyTokens",
+    "Learned",
     "Match",
     "Memory",
     "NO_LOSS",
     "OWN_PARTS",
     "Outline",
     "PartOfLayer",
+    "Pairs",
     "Predictions",
     "PROPOSALS",
     "Queries",
     "QueryGroup",
     "ScaledMasks",
+    "Scores",
     "Step",
     "Targets",
+    "by_query",
 ]

@@ -1,13 +1,19 @@
 """Which target each query learns, and who says so."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
+import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from hdetr_d2.structures.step import Step
 from hdetr_d2.utils.device import to_device
 from hdetr_d2.utils.distributed import mean_over_processes
+
+if TYPE_CHECKING:
+    from hdetr_d2.structures.predictions import GroupOutput
 
 BACKGROUND = -1
 """In an `Assignment`: the query has no target and learns to be background."""
@@ -19,12 +25,70 @@ Assignment: TypeAlias = Tensor
 """`Tensor[L, B, Q]` int64: for each query the index of its target, `BACKGROUND` or `NO_LOSS`."""
 
 
+@dataclass
+class Pairs:
+    """Pairs of a target and a query that learns it, where a query may serve several targets.
+
+    queries: `Tensor[L, B, G, N]` int64, those of each target, `BACKGROUND` in places without one.
+    assignment: `Tensor[L, B, Q]`: of the targets that a query serves, the one whose class it
+    learns. weights: `Tensor[L, B, G, N]`: what each pair's box losses, and the score that the query
+    shall have for the target's class, are multiplied by; None for 1. quality: `Tensor[L, B, G, N]`:
+    how good each pair is, for class losses that ask; None where they measure it themselves.
+    """
+
+    queries: Tensor
+    assignment: Assignment
+    weights: Tensor | None = None
+    quality: Tensor | None = None
+
+    def at_queries(self, values: Tensor) -> Tensor:
+        """Numbers of the pairs, `Tensor[L, B, G, N]`, at the queries that learn a class by them:
+        `Tensor[L, B, Q]`, 0 at all others.
+        """
+        num_queries = self.assignment.shape[2]
+        queries = self.queries.flatten(2)
+        targets = torch.arange(self.queries.shape[2], device=queries.device)
+        targets = targets.repeat_interleave(self.queries.shape[3])
+        # One place more than queries, for the pairs that say nothing of a class.
+        learned = pad(self.assignment, (0, 1), value=BACKGROUND)
+        place = queries.masked_fill(queries < 0, num_queries)
+        place = place.masked_fill(learned.gather(2, place) != targets, num_queries)
+        at = values.new_zeros(*learned.shape).scatter(2, place, values.flatten(2))
+        return at[..., :num_queries]
+
+
+Learned: TypeAlias = Assignment | Pairs
+"""What the queries of a group learn."""
+
+
+def by_query(learned: Learned) -> Assignment:
+    """The target whose class each query learns."""
+    return learned.assignment if isinstance(learned, Pairs) else learned
+
+
+Scores: TypeAlias = Callable[[Tensor], Tensor]
+"""`ClassLoss.scores`: of `Tensor[..., num_outputs]` logits, `Tensor[..., num_classes]`."""
+
+
 class Assigner(Protocol):
     """How the queries of a group find their targets, and what their losses are divided by."""
 
     @property
+    def hungarian(self) -> bool:
+        """Whether the Hungarian matcher is asked first."""
+
+    def assign(self, output: "GroupOutput", scores: Scores, matched: Assignment | None) -> Learned:
+        """What the queries of `output` learn.
+
+        Args:
+            output: the predictions of the group, and the targets.
+            scores: those of its logits.
+            matched: the answer of the Hungarian matcher; None where it was not asked.
+        """
+
+    @property
     def assignment(self) -> Assignment | None:
-        """Where it is known; None where targets are to be matched."""
+        """Where it is known before the predictions; else None."""
 
     @property
     def capacity(self) -> tuple[int, ...]:
@@ -35,29 +99,50 @@ class Assigner(Protocol):
         """Whether the losses of a group's blocks are summed, or else averaged."""
 
     def normaliser(self, step: Step) -> Tensor:
-        """What the losses of each layer are divided by where it is at least 1, `Tensor[L]`."""
+        """What the losses of each layer are divided by where it is at least 1, `Tensor[L]`, or 0-d
+        where it is the same for all.
+        """
 
 
 @dataclass
 class Match:
     """An assigner: Hungarian matching."""
 
+    hungarian: ClassVar[bool] = True
     assignment: ClassVar[None] = None
     sums_blocks: ClassVar[bool] = True
     capacity: tuple[int, ...]
+
+    def assign(
+        self, output: "GroupOutput", scores: Scores, matched: Assignment | None
+    ) -> Assignment:
+        assert matched is not None  # as an assigner that is hungarian gets it
+        return matched
 
     def normaliser(self, step: Step) -> Tensor:
         return step.ground_truths * to_device(self.capacity, step.ground_truths)
 
 
+class Known:
+    """What assigners share that know their answer."""
+
+    hungarian: ClassVar[bool] = False
+    sums_blocks: ClassVar[bool] = False
+    assignment: Assignment
+
+    def assign(
+        self, output: "GroupOutput", scores: Scores, matched: Assignment | None
+    ) -> Assignment:
+        return self.assignment
+
+
 @dataclass
-class Given:
+class Given(Known):
     """An assigner that knows its answer (denoising).
 
     assignment: `Tensor[L, B, Q]`. repeats: queries of a target, in all blocks together.
     """
 
-    sums_blocks: ClassVar[bool] = False
     assignment: Assignment
     repeats: int
 
@@ -70,7 +155,7 @@ class Given:
 
 
 @dataclass
-class Counted:
+class Counted(Known):
     """An assigner that knows its answer, whose losses are divided by how many queries have a target
     (positive queries of another head).
 
@@ -78,7 +163,6 @@ class Counted:
     """
 
     capacity: ClassVar[tuple[int, ...]] = ()
-    sums_blocks: ClassVar[bool] = False
     assignment: Assignment
 
     def normaliser(self, step: Step) -> Tensor:

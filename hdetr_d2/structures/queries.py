@@ -88,7 +88,9 @@ class Group:
     blocks: int = 1
 
     def normaliser(self, step: Step) -> Tensor:
-        """What sums over the queries of each layer are divided by, `Tensor[L]`, at least 1."""
+        """What sums over the queries of each layer are divided by, `Tensor[L]` or 0-d, at least
+        1.
+        """
         return self.assigner.normaliser(step).clamp(min=1)
 
     def weight_of_mean(self, step: Step) -> float:

@@ -1,0 +1,97 @@
+"""Predictions beside what they must learn."""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.losses.class_losses import ClassLoss
+from hdetr_d2.ops import box_cxcywh_to_xyxy
+from hdetr_d2.structures import Assignment, GroupOutput, Learned, Pairs
+
+_NEUTRAL = 0.5
+"""All four numbers of the box that stands on both sides where a row has no target."""
+
+
+class Matched:
+    """The logits of all queries and their labels; the boxes of all rows, which are the queries, and
+    what they must become.
+
+    A row without a target has the same neutral box on both sides: its box losses are exactly zero
+    and so are their gradients, whatever was predicted.
+
+    logits: `Tensor[L, B, Q, num_outputs]`. labels: `Tensor[L, B, Q]`, or `BACKGROUND`, or
+    `NO_LOSS`. boxes, target_boxes: `Tensor[L, B, N, 4]` cxcywh of the N rows. class_weights:
+    `Tensor[L, B, Q]` of the scores that the labels shall have; None for 1.
+    """
+
+    class_weights: Tensor | None = None
+
+    def __init__(self, output: GroupOutput, assignment: Assignment) -> None:
+        layers = len(assignment)
+        index = assignment.clamp(min=0)
+        labels = output.targets.labels[None].expand(layers, -1, -1).gather(2, index)
+        self.logits = output.predictions.logits
+        self.labels = torch.where(assignment >= 0, labels, assignment)
+        self._set_boxes(output.predictions.boxes.float(), output.targets.boxes, assignment)
+
+    def _set_boxes(self, boxes: Tensor, truth: Tensor, target: Tensor) -> None:
+        """Those of rows `Tensor[L, B, N, 4]` with targets `Tensor[L, B, N]`, of the `truth`
+        `Tensor[B, G, 4]`.
+        """
+        has_target = (target >= 0)[..., None]
+        truth = truth[None].expand(len(target), -1, -1, -1)
+        truth = truth.gather(2, target.clamp(min=0)[..., None].expand(-1, -1, -1, 4))
+        self.boxes = torch.where(has_target, boxes, _NEUTRAL)
+        self.target_boxes = torch.where(has_target, truth, _NEUTRAL)
+
+    @cached_property
+    def corners(self) -> tuple[Tensor, Tensor]:
+        """Boxes and their targets, `Tensor[L, B, N, 4]` xyxy each."""
+        return box_cxcywh_to_xyxy(self.boxes), box_cxcywh_to_xyxy(self.target_boxes)
+
+    def quality(self, class_loss: ClassLoss) -> Tensor | None:
+        """What the class loss calls the quality of each query's box, `Tensor[L, B, Q]`."""
+        boxes, target = self.corners
+        return class_loss.quality(boxes.detach(), target)
+
+    def weighed(self, losses: Tensor) -> Tensor:
+        """`Tensor[L, B, N, ...]` of the rows, by the rows' weights."""
+        return losses
+
+
+class MatchedPairs(Matched):
+    """The rows are pairs of a query and a target."""
+
+    def __init__(self, output: GroupOutput, pairs: Pairs) -> None:
+        self.pairs = pairs
+        super().__init__(output, pairs.assignment)
+        if pairs.weights is not None:
+            self.class_weights = pairs.at_queries(pairs.weights)
+
+    def _set_boxes(self, boxes: Tensor, truth: Tensor, target: Tensor) -> None:
+        queries = self.pairs.queries
+        target = torch.arange(queries.shape[2], device=queries.device)[:, None]
+        target = torch.where(queries >= 0, target, queries).flatten(2)
+        rows = queries.flatten(2).clamp(min=0)[..., None].expand(-1, -1, -1, 4)
+        super()._set_boxes(boxes.gather(2, rows), truth, target)
+
+    def quality(self, class_loss: ClassLoss) -> Tensor | None:
+        quality = self.pairs.quality
+        if quality is None:
+            measured = super().quality(class_loss)
+            if measured is None:
+                return None
+            quality = measured.view(self.pairs.queries.shape)
+        return self.pairs.at_queries(quality)
+
+    def weighed(self, losses: Tensor) -> Tensor:
+        weights = self.pairs.weights
+        if weights is None:
+            return losses
+        return losses * weights.flatten(2).view(*losses.shape[:3], *(1,) * (losses.dim() - 3))
+
+
+def beside_targets(output: GroupOutput, learned: Learned) -> Matched:
+    """The predictions of a group beside what it learns."""
+    return (MatchedPairs if isinstance(learned, Pairs) else Matched)(output, learned)  # type: ignore[arg-type]

@@ -1,0 +1,32 @@
+"""How well predictions fit targets."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.ops import box_cxcywh_to_xyxy, box_iou
+from hdetr_d2.structures import GroupOutput, Scores
+
+
+@dataclass
+class Fit:
+    """Of every target with every query of its image, `Tensor[L, B, G, Q]` each, without gradient.
+
+    scores: of the target's class. iou: of the boxes. Anything at padded targets.
+    """
+
+    scores: Tensor
+    iou: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, output: GroupOutput, scores: Scores) -> "Fit":
+        """Of a group's predictions with its targets; `scores` are those of its logits."""
+        predictions, targets = output.predictions, output.targets
+        of_classes = scores(predictions.logits.float()).transpose(2, 3)  # [L, B, K, Q]
+        labels = targets.labels[None, :, :, None]
+        shape = (of_classes.shape[0], -1, -1, of_classes.shape[3])
+        boxes = box_cxcywh_to_xyxy(predictions.boxes.float())[:, :, None]
+        truth = box_cxcywh_to_xyxy(targets.boxes.float())[None, :, :, None]
+        return cls(of_classes.gather(2, labels.expand(shape)), box_iou(boxes, truth))

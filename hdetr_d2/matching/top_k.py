@@ -1,0 +1,122 @@
+"""One-to-many assignment by IoU and score, without a matching."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.matching.fit import Fit
+from hdetr_d2.structures import BACKGROUND, Assignment, GroupOutput, Pairs, Scores, Step
+
+_GOLDEN = 0.6180339887498949
+"""Multiples of it, without their whole parts, are spread evenly however many there are."""
+
+_ROUNDING = 1e-6
+"""75 / 900 of 900 are 75."""
+
+
+@dataclass(kw_only=True)
+class TopKByScore:
+    """An assigner of which a target takes its best queries, as many as like it best of all
+    (MS-DETR, https://arxiv.org/abs/2401.03989). A query may serve several targets.
+
+    The score of a pair is S = w * IoU + (1 - w) * p, p being the query's score for the target's
+    class. Positives are the queries with a pair of at least the threshold, and the best query of
+    each target. A target takes the best of its queries, as many as there are positives whose own
+    best target it is, but not more than k: they need not be those positives, and a target that is
+    the best of no positive takes none.
+
+    Where positives are more than the cap allows, some of them count: not random ones as published,
+    but always those first in an even spread over the places of the queries, so that a step can be
+    repeated. Each block of a group is assigned by itself.
+
+    topk: queries that a target takes at most, k. threshold: of S, above 0. iou_weight: w, in [0,
+    1]. cap: of positives, as a share of the queries in (0, 1]. last_wins: a query of several
+    targets learns the class of the last one (DAC-DETR, Mr. DETR), else of the one it fits best.
+    grades: class losses that ask how good a pair is are told S (LoRA-DETR), else measure it.
+    normaliser_factor: losses are divided by the objects times this.
+
+    Raises:
+        ValueError: an option outside of its range.
+    """
+
+    hungarian: ClassVar[bool] = False
+    assignment: ClassVar[None] = None
+    capacity: ClassVar[tuple[int, ...]] = ()
+    sums_blocks: ClassVar[bool] = True
+
+    topk: int = 6
+    threshold: float = 0.4
+    iou_weight: float = 0.7
+    cap: float = 0.25
+    last_wins: bool = False
+    grades: bool = False
+    normaliser_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.topk < 1:
+            raise ValueError(f"topk={self.topk} must be at least 1.")
+        for name in ("threshold", "cap"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)} must lie in (0, 1].")
+        if not 0 <= self.iou_weight <= 1:
+            raise ValueError(f"iou_weight={self.iou_weight} must lie in [0, 1].")
+
+    def normaliser(self, step: Step) -> Tensor:
+        return step.ground_truths * self.normaliser_factor
+
+    @torch.no_grad()
+    def assign(self, output: GroupOutput, scores: Scores, matched: Assignment | None) -> Pairs:
+        blocks, valid = output.group.blocks, output.targets.valid
+        score = self.score(output, scores)  # [L, B, G, Q]
+        size = score.shape[3] // blocks
+        score = score.unflatten(3, (blocks, size)).transpose(2, 3)  # [L, B, R, G, N]
+        score = score.masked_fill(~valid[:, None, :, None], -1.0)
+        best, queries = score.topk(min(self.topk, size), dim=-1)
+        counts = self._counts(score, queries[..., :1], valid)[..., None]
+        taken = torch.arange(best.shape[-1], device=best.device) < counts
+        assignment = self._classes(score, queries, taken)
+        first = torch.arange(blocks, device=best.device)[:, None, None] * size
+        queries = (queries + first).masked_fill(~taken, BACKGROUND)
+        return Pairs(
+            queries.transpose(2, 3).flatten(3),
+            assignment.flatten(2),
+            quality=best.transpose(2, 3).flatten(3) if self.grades else None,
+        )
+
+    def score(self, output: GroupOutput, scores: Scores) -> Tensor:
+        """S of all pairs, `Tensor[L, B, G, Q]` in [0, 1]."""
+        fit = Fit.of(output, scores)
+        return self.iou_weight * fit.iou + (1 - self.iou_weight) * fit.scores
+
+    def _counts(self, score: Tensor, leaders: Tensor, valid: Tensor) -> Tensor:
+        """How many positives like each target best, of S `Tensor[L, B, R, G, N]` and the best query
+        of each target `Tensor[L, B, R, G, 1]`: `Tensor[L, B, R, G]`.
+        """
+        best, target = score.max(3)  # [L, B, R, N]
+        real = valid[:, None, :, None].expand_as(leaders).to(leaders.dtype)
+        leads = torch.zeros_like(target).scatter_add(3, leaders.flatten(3), real.flatten(3))
+        kept = self.keep((best >= self.threshold) | (leads > 0)).to(target.dtype)
+        return target.new_zeros(score.shape[:4]).scatter_add(3, target, kept)
+
+    def keep(self, positive: Tensor) -> Tensor:
+        """The positives that count, of `Tensor[..., N]` bool."""
+        size = positive.shape[-1]
+        most = int(self.cap * size + _ROUNDING)
+        spread = (torch.arange(size, device=positive.device, dtype=torch.float64) * _GOLDEN) % 1
+        order = spread.argsort()
+        rank = positive[..., order].cumsum(-1)[..., order.argsort()]
+        return positive & (rank <= most)
+
+    def _classes(self, score: Tensor, queries: Tensor, taken: Tensor) -> Tensor:
+        """The target whose class each query learns, `Tensor[L, B, R, N]`, of S and pairs `Tensor[L,
+        B, R, G, N]` and `Tensor[L, B, R, G, k]`.
+        """
+        if self.last_wins:
+            index = torch.arange(score.shape[3], device=score.device, dtype=score.dtype)
+            score = index[:, None].expand_as(score)
+        value = score.gather(4, queries).masked_fill(~taken, -1.0)
+        over = score.new_full(score.shape, -1.0).scatter(4, queries, value)
+        value, target = over.max(3)
+        return torch.where(value >= 0, target, BACKGROUND)
