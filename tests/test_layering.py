@@ -19,7 +19,7 @@ ROOMS = {
     "runtime": {"pixels"},
     "ops": set(),
     "structures": {"pixels"},
-    "layers": {"ops"},
+    "layers": {"ops", "structures"},
     "matching": {"ops", "layers", "structures"},
     "losses": {"ops", "layers", "matching", "structures"},
     "schemes": {"structures", "matching", "losses", "layers"},

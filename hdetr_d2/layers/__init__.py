@@ -2,6 +2,7 @@
 
 from hdetr_d2.layers.attention import DenseAttention
 from hdetr_d2.layers.attention_maps import AttentionMaps
+from hdetr_d2.layers.box_relation import BoxRelation, box_relation
 from hdetr_d2.layers.boxes import inverse_sigmoid
 from hdetr_d2.layers.deformable_attention import DeformableAttention
 from hdetr_d2.layers.dropout import Dropout
@@ -20,6 +21,7 @@ from hdetr_d2.layers.self_attention import Layout, SelfAttention, Span, attend_w
 __all__ = [
     "MLP",
     "AttentionMaps",
+    "BoxRelation",
     "DeformableAttention",
     "DenseAttention",
     "Dropout",
@@ -35,6 +37,7 @@ __all__ = [
     "Span",
     "TwoLinears",
     "attend_within_groups",
+    "box_relation",
     "inverse_sigmoid",
     "replace_linears",
     "sine_embedding",

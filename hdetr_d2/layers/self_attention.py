@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hdetr_d2.layers.attention import MultiHeadAttention, attend
 from hdetr_d2.ops import dropout as drop
+from hdetr_d2.structures import AttentionBias, QueryState
 
 KeysAndValues: TypeAlias = tuple[Tensor, Tensor] | tuple[()]
 """Those of tokens, `Tensor[1, T, H, D]` each, or of none."""
@@ -21,32 +22,38 @@ class Span(NamedTuple):
     """A group in a row of queries.
 
     blocks, size: so many blocks of so many queries, each blind to the other blocks. sees: places in
-    the row of the groups whose queries all of its blocks see, too. The rest is for one block of N
-    queries that sees itself alone. bias: asked in every layer with (layer, content, position,
-    reference, logits) for what is added to the scores, `Tensor[B, N, N]` or None for nothing.
-    padding: `Tensor[B, 1, N]` bool, True for queries that nobody sees. own: parts of a decoder
-    layer that are the group's own, by name, called with (layer, `Tensor[B, N, ...]`). tokens: asked
-    in every layer for content and position, `Tensor[T, C]` each, of further keys for every block.
+    the row of the groups whose queries all of its blocks see, too. bias: asked in every layer for
+    what is added to the scores; of blocks that see nobody else it is for a single one. padding:
+    `Tensor[B, 1, N]` bool, True for queries that nobody sees, of one block of N that sees itself
+    alone. own: parts of a decoder layer that are the group's own, by name, called with (layer,
+    `Tensor[B, N, ...]`). tokens: asked in every layer for content and position, `Tensor[T, C]`
+    each, of further keys for every block.
     """
 
     blocks: int
     size: int
     sees: tuple[int, ...] = ()
-    bias: Callable[..., Tensor | None] | None = None
+    bias: AttentionBias | None = None
     padding: Tensor | None = None
     own: Mapping[str, Callable[[int, Tensor], Tensor]] = MappingProxyType({})
     tokens: Callable[[int], tuple[Tensor, Tensor]] | None = None
 
-    def added(self, layer: int, *asked: Tensor | None) -> Tensor | None:
-        """What bias and padding add to the scores: `Tensor[B, N, N]`, or `Tensor[B, 1, N]` where
-        the bias has nothing to say.
+    def added(self, layer: int, seen: Sequence[QueryState]) -> Tensor | None:
+        """What bias and padding add to the scores, broadcast to `Tensor[B, H, N, M]`.
+
+        Args:
+            seen: the own queries, then those of each group that is seen; not asked for where there
+                is no bias.
         """
-        scores = None if self.bias is None else self.bias(layer, *asked)
+        scores = None if self.bias is None else self.bias(layer, seen[0], QueryState.join(seen))
+        if scores is not None and scores.dim() == 3:
+            scores = scores[:, None]  # the same for all heads
         if self.padding is None:
             return scores
+        padding = self.padding[:, None]
         if scores is None:
-            scores = torch.zeros_like(self.padding, dtype=torch.float32)
-        return scores.masked_fill(self.padding, -math.inf)
+            scores = torch.zeros_like(padding, dtype=torch.float32)
+        return scores.masked_fill(padding, -math.inf)
 
     def attend_within_blocks(
         self,
@@ -70,11 +77,11 @@ class Span(NamedTuple):
                 for x, token in zip((k, v), tokens, strict=True)
             )
             added = None if added is None else F.pad(added, (0, k.shape[1] - self.size))
-        mask = None if added is None else added[:, None].to(query.dtype)  # the same for all heads
+        mask = None if added is None else added.to(query.dtype)
         return attend(q, k, v, mask, dropout).reshape(query.shape)
 
     def attend_beyond_blocks(
-        self, query: Tensor, key: Tensor, value: Tensor, dropout: float
+        self, query: Tensor, key: Tensor, value: Tensor, added: Tensor | None, dropout: float
     ) -> Tensor:
         """That of a group that sees others, whose keys come after its own. Groups of this kind are
         small (denoising), and a mask between their blocks costs less than keys repeated for each
@@ -82,25 +89,44 @@ class Span(NamedTuple):
         """
         block = torch.arange(query.shape[1], device=query.device) // self.size
         mask = F.pad(block[:, None] == block, (0, key.shape[1] - query.shape[1]), value=True)
+        if added is not None:
+            added = F.pad(added, (0, key.shape[1] - added.shape[-1]))  # nothing for tokens
+            mask = added.to(query.dtype).masked_fill(~mask, -math.inf)
         return attend(query, key, value, mask, dropout)
 
 
 class Layout(NamedTuple):
-    """The groups of a row of Q queries, one after the other, and what else their biases are told.
+    """The groups of a row of Q queries, one after the other, and what else their biases are told;
+    see `QueryState`.
 
-    layer: of the decoder. reference: where the queries stand, `Tensor[B, Q, 2 or 4]`. logits: of
-    the layer before, `Tensor[B, Q, K]`.
+    layer: of the decoder. reference: `Tensor[B, Q, 2 or 4]`. logits: `Tensor[B, Q, K]`. boxes:
+    `Tensor[B, Q, 4]` each.
     """
 
     spans: Sequence[Span]
     layer: int = 0
     reference: Tensor | None = None
     logits: Tensor | None = None
+    boxes: Sequence[Tensor] = ()
+
+    @property
+    def biased(self) -> bool:
+        """Whether a group has a bias."""
+        return any(span.bias is not None for span in self.spans)
 
     def split(self, *rows: Tensor | None) -> list[Sequence[Any]]:
         """The parts of the groups, of each of the rows; None of a row that is not there."""
         sizes = [span.blocks * span.size for span in self.spans]
         return [[None] * len(sizes) if row is None else row.split(sizes, 1) for row in rows]
+
+    def states(self, content: Tensor, position: Tensor) -> list[QueryState]:
+        """What is known of the queries of each group; `Tensor[B, Q, C]` twice."""
+        told = zip(*self.split(content, position, self.reference, self.logits), strict=True)
+        boxes = self.split(*self.boxes)
+        return [
+            QueryState(x, at, reference, logits, tuple(each[place] for each in boxes))
+            for place, (x, at, reference, logits) in enumerate(told)
+        ]
 
     def own(self, name: str, shared: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         """`shared`; where groups have a part of this name for themselves, what applies theirs to
@@ -151,21 +177,21 @@ def attend_within_groups(
     Returns:
         `Tensor[B, Q, H, D]`.
     """
-    biased = any(span.bias is not None for span in layout.spans)
-    asked = (*inputs, layout.reference, layout.logits) if biased else ()
-    queries, keys, values, *told = layout.split(query, key, value, *asked)
+    states = layout.states(*inputs) if layout.biased else []
+    queries, keys, values = layout.split(query, key, value)
     outputs = []
     for place, span in enumerate(layout.spans):
         further = tokens[place] if tokens else ()
+        places = (place, *span.sees)
+        added = span.added(layout.layer, [states[i] for i in places] if states else ())
         if span.sees:
-            seen = [(keys[i], values[i]) for i in (place, *span.sees)]
+            seen = [(keys[i], values[i]) for i in places]
             if further:
                 k, v = (token.expand(len(query), -1, -1, -1) for token in further)
                 seen.append((k, v))
             k, v = (torch.cat(parts, 1) for parts in zip(*seen, strict=True))
-            outputs.append(span.attend_beyond_blocks(queries[place], k, v, dropout))
+            outputs.append(span.attend_beyond_blocks(queries[place], k, v, added, dropout))
         else:
-            added = span.added(layout.layer, *(parts[place] for parts in told))
             qkv = (queries[place], keys[place], values[place])
             outputs.append(span.attend_within_blocks(*qkv, added, dropout, further))
     return torch.cat(outputs, 1)

@@ -19,6 +19,7 @@ from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
 from hdetr_d2.modeling.transformer.query_selection import Slots
 from hdetr_d2.schemes.base import Context, Scheme, check_together
 from hdetr_d2.structures import (
+    MAIN,
     PROPOSALS,
     Group,
     GroupOutput,
@@ -147,7 +148,7 @@ class DETR(nn.Module):
 
     def optional_keys(self) -> list[str]:
         """Prefixes of what the weights that a training starts from may lack: it begins anew."""
-        return ["mask_head", "schemes", "scheme_slots"]
+        return ["mask_head", "schemes", "scheme_slots", "decoder.attention_bias"]
 
     def training_only_keys(self) -> list[str]:
         """Prefixes of what evaluation does without: a checkpoint for it need not have them."""
@@ -247,7 +248,7 @@ class DETR(nn.Module):
             max((each.capacity(layer, layers, progress) for each in self.schemes), default=1)
             for layer in range(layers)
         )
-        return QueryGroup(name="", queries=queries, assigner=Match(capacity))
+        return QueryGroup(name=MAIN, queries=queries, assigner=Match(capacity))
 
 
 def _add(losses: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:

@@ -19,7 +19,15 @@ from hdetr_d2.structures.memory import ImageMaps, Memory
 from hdetr_d2.structures.outline import Outline
 from hdetr_d2.structures.own_parts import OWN_PARTS, KeyTokens, PartOfLayer
 from hdetr_d2.structures.predictions import DecoderOutput, GroupOutput, Predictions
-from hdetr_d2.structures.queries import PROPOSALS, AttentionBias, Group, Queries, QueryGroup
+from hdetr_d2.structures.queries import (
+    MAIN,
+    PROPOSALS,
+    AttentionBias,
+    Group,
+    Queries,
+    QueryGroup,
+    QueryState,
+)
 from hdetr_d2.structures.scaled_masks import ScaledMasks
 from hdetr_d2.structures.step import Step
 from hdetr_d2.structures.targets import Targets
@@ -37,6 +45,7 @@ __all__ = [
     "ImageMaps",
     "KeyTokens",
     "Learned",
+    "MAIN",
     "Match",
     "Memory",
     "NO_LOSS",
@@ -48,6 +57,7 @@ __all__ = [
     "PROPOSALS",
     "Queries",
     "QueryGroup",
+    "QueryState",
     "ScaledMasks",
     "Scores",
     "Step",

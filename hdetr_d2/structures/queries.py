@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -10,6 +10,9 @@ from torch import Tensor
 from hdetr_d2.structures.assignment import Assigner
 from hdetr_d2.structures.own_parts import OWN_PARTS, KeyTokens, PartOfLayer
 from hdetr_d2.structures.step import Step
+
+MAIN = ""
+"""Name of the main group."""
 
 PROPOSALS = "enc"
 """Name of the group of encoder proposals, which skips the decoder."""
@@ -48,28 +51,53 @@ class Queries:
         )
 
 
-class AttentionBias(Protocol):
-    """What a group adds to the scores of its self-attention, asked in every decoder layer. A module
-    that learns belongs to the scheme that makes the group.
+class QueryState(NamedTuple):
+    """What is known of N queries in front of the self-attention of a layer.
+
+    content, position: `Tensor[B, N, C]`, as they enter it. reference: where the queries stand,
+    `Tensor[B, N, 2 or 4]` (cx, cy) or cxcywh in [0, 1]; of a decoder without references the boxes
+    of the layer before, None in layer 0. logits: of the layer before, `Tensor[B, N, K]`; None in
+    layer 0. boxes: up to two, `Tensor[B, N, 4]` each, the newest last: of the references that the
+    queries started at, where those have a size, and the boxes of all layers before. Logits and
+    boxes have gradients.
     """
 
-    def __call__(
-        self,
-        layer: int,
-        content: Tensor,
-        position: Tensor,
-        reference: Tensor | None,
-        logits: Tensor | None,
-    ) -> Tensor | None:
-        """The bias of `layer`, `Tensor[B, N, N]`, rows for the queries that look and columns for
-        those that are seen, the same for all heads; None for a layer without one.
+    content: Tensor
+    position: Tensor
+    reference: Tensor | None = None
+    logits: Tensor | None = None
+    boxes: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def join(cls, states: "Sequence[QueryState]") -> "QueryState":
+        """That of all queries, those of one state after those of the other."""
+        if len(states) == 1:
+            return states[0]
+
+        def cat(parts: Sequence[Tensor | None]) -> Tensor | None:
+            return None if parts[0] is None else torch.cat(parts, 1)  # type: ignore[arg-type]
+
+        *parts, boxes = zip(*states, strict=True)
+        content, position, reference, logits = map(cat, parts)
+        assert content is not None and position is not None
+        newest = tuple(torch.cat(each, 1) for each in zip(*boxes, strict=True))
+        return cls(content, position, reference, logits, newest)
+
+
+class AttentionBias(Protocol):
+    """What is added to the scores of a group's self-attention, asked in every decoder layer. A
+    module that learns belongs to the scheme that makes the group, or to the decoder.
+    """
+
+    def __call__(self, layer: int, queries: QueryState, keys: QueryState) -> Tensor | None:
+        """The bias of `layer`, rows for the N queries that look and columns for the M that are
+        seen: `Tensor[B, N, M]` the same for all heads, or `Tensor[B, H, N, M]`; None for a layer
+        without one.
 
         Args:
             layer: of the decoder, from 0 on.
-            content, position: `Tensor[B, N, C]`, as they enter the self-attention.
-            reference: where the queries stand, `Tensor[B, N, 2 or 4]` (cx, cy) or cxcywh in [0, 1];
-                of a decoder without references the boxes of the layer before, None in layer 0.
-            logits: of the layer before, `Tensor[B, N, K]`; None in layer 0.
+            queries: those of the group.
+            keys: the same, and behind them those of the groups that the group sees.
         """
 
 
@@ -107,7 +135,8 @@ class QueryGroup(Group):
 
     queries: the decoder's input. alone: a query sees none of its block but itself. sees: names of
     other groups whose queries are further keys for its own in self-attention; they do not see it.
-    attention_bias: of the scores of its self-attention. valid: `Tensor[B, Q]` bool, False where a
+    attention_bias: of the scores of its self-attention, in the place of what the decoder may have
+    for the main group and for those that see it. valid: `Tensor[B, Q]` bool, False where a
     query is padding, which is seen by nobody and which the assigner must give `NO_LOSS`; at least
     one of an image is valid. Both are for groups of one block whose queries see each other and
     nobody else. own: what it has in the place of parts of the decoder, which are named in

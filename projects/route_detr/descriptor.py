@@ -89,7 +89,7 @@ class Descriptor(nn.Module):
     def forward(
         self, content: Tensor, position: Tensor, reference: Tensor | None, logits: Tensor | None
     ) -> Tensor:
-        """`Tensor[B, N, 3]`; the arguments are those of an `AttentionBias`."""
+        """`Tensor[B, N, 3]`; the arguments are those of a `QueryState`."""
         similarity = self.similarity(content, position)
         confidence = torch.zeros_like(similarity) if logits is None else self.confidence(logits)
         return torch.stack([similarity, confidence, self._log_area(reference, similarity)], -1)

@@ -9,7 +9,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.modeling import DETR
 from hdetr_d2.projects.route_detr.router import Routing
 from hdetr_d2.projects.route_detr.scheme import RoutedBranch
-from hdetr_d2.structures import Match, QueryGroup
+from hdetr_d2.structures import Match, QueryGroup, QueryState
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,8 @@ class Recorder:
         self.strength = strength
         self.routings: dict[int, Routing] = {}
 
-    def __call__(
-        self,
-        layer: int,
-        content: Tensor,
-        position: Tensor,
-        reference: Tensor | None,
-        logits: Tensor | None,
-    ) -> Tensor | None:
-        routing = self.scheme.route(layer, content, position, reference, logits)
+    def __call__(self, layer: int, queries: QueryState, keys: QueryState) -> Tensor | None:
+        routing = self.scheme.route(layer, queries)
         if routing is None:
             return None
         self.routings[layer] = routing

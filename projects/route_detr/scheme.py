@@ -4,7 +4,7 @@ through the decoder once more, with routed self-attention.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from hdetr_d2.projects.route_detr.descriptor import Descriptor
 from hdetr_d2.projects.route_detr.router import Router, RouterSizes, Routing
 from hdetr_d2.schemes import Context, Contribution, Scheme
 from hdetr_d2.schemes.base import check_at_least
-from hdetr_d2.structures import Match, QueryGroup
+from hdetr_d2.structures import Match, QueryGroup, QueryState
 from hdetr_d2.utils.observation import observe_mean
 
 
@@ -69,11 +69,13 @@ class RoutedBranch(Scheme):
         )
         return Contribution([group])
 
-    def bias(self, strength: float, layer: int, *seen: Any, **known: Any) -> Tensor | None:
+    def bias(
+        self, strength: float, layer: int, queries: QueryState, keys: QueryState
+    ) -> Tensor | None:
         """What is added to the scores of `layer`; see `AttentionBias`. A strength of 0 leaves the
         routers in the graph: their gradients are zeros.
         """
-        routing = self.route(layer, *seen, **known)
+        routing = self.route(layer, queries)
         if routing is None:
             return None
         router = self.router(layer)
@@ -86,23 +88,14 @@ class RoutedBranch(Scheme):
         """That of a routed layer."""
         return cast(Router, self.routers[str(layer)])
 
-    def route(
-        self,
-        layer: int,
-        content: Tensor,
-        position: Tensor,
-        reference: Tensor | None,
-        logits: Tensor | None,
-    ) -> Routing | None:
-        """The routing of `layer` at full strength, None where it has no router; the arguments are
-        those of an `AttentionBias`.
-        """
+    def route(self, layer: int, queries: QueryState) -> Routing | None:
+        """The routing of `layer` at full strength, None where it has no router."""
         if str(layer) not in self.routers:
             return None
         # Descriptors span a factor of ten, and a gate of 16 bits would be coarse.
-        with torch.autocast(content.device.type, enabled=False):
-            content, position = content.float(), position.float()
-            descriptor = self.descriptor(content, position, reference, logits)
+        with torch.autocast(queries.content.device.type, enabled=False):
+            content, position = queries.content.float(), queries.position.float()
+            descriptor = self.descriptor(content, position, queries.reference, queries.logits)
             return self.router(layer)(content, position, descriptor)
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hdetr_d2.layers import Layout, SelfAttention, Span, attend_within_groups
+from hdetr_d2.structures import QueryState
 
 BLIND = [
     [Span(1, 5)],
@@ -63,14 +64,15 @@ def test_a_bias_is_added_to_the_scores_of_its_group_in_all_heads() -> None:
     reference = torch.rand(2, 9, 4)
     asked = []
 
-    def remember(*inputs: int | Tensor | None) -> Tensor:
-        asked.extend(inputs)
+    def remember(layer: int, queries: QueryState, keys: QueryState) -> Tensor:
+        asked.extend((layer, *queries))
+        assert keys is queries
         return bias
 
     groups = [Span(1, 5), Span(1, 4, bias=remember)]
     found = attention(x, position, Layout(groups, 3, reference))
-    layer, *rows, logits = asked
-    assert layer == 3 and logits is None
+    layer, *rows, logits, boxes = asked
+    assert layer == 3 and logits is None and boxes == ()
     for row, whole in zip(rows, (x, position, reference), strict=True):
         assert torch.equal(row, whole[:, 5:])
     query, key, value = attention.project((x + position, 2), (x, 1))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hdetr_d2.modeling.transformer import Decoder
-from hdetr_d2.structures import Match, Memory, QueryGroup
+from hdetr_d2.structures import Match, Memory, QueryGroup, QueryState
 
 PLUS_PLUS = "common/models/deformable_detr_pp.py"
 MODELS = ["common/models/deformable_detr.py", PLUS_PLUS, "common/models/detr.py"]
@@ -21,17 +21,11 @@ class Biased(nn.Module):
         self.table = nn.Parameter(torch.randn(queries, queries))
         self.asked: list[dict] = []
 
-    def forward(
-        self,
-        layer: int,
-        content: Tensor,
-        position: Tensor,
-        reference: Tensor | None,
-        logits: Tensor | None,
-    ) -> Tensor | None:
-        self.asked.append(dict(layer=layer, reference=reference, logits=logits))
-        assert content.shape == position.shape
-        return self.table.expand(len(content), -1, -1) if layer else None
+    def forward(self, layer: int, queries: QueryState, keys: QueryState) -> Tensor | None:
+        self.asked.append(dict(layer=layer, **queries._asdict()))
+        assert queries.content.shape == queries.position.shape
+        assert keys is queries
+        return self.table.expand(len(queries.content), -1, -1) if layer else None
 
 
 @pytest.fixture(params=MODELS)
@@ -73,6 +67,11 @@ def test_it_is_told_where_the_queries_stand(model, make_batch):
     for layer, reference in enumerate(later):
         assert torch.equal(reference, found.boxes[layer] if moves else start)
         assert not (moves and reference.requires_grad)
+    places = ([start] if start is not None and start.shape[-1] == 4 else []) + [*found.boxes]
+    for each in bias.asked:
+        layer, known = each["layer"], each["boxes"]
+        seen = places[: len(places) - len(found.boxes) + layer][-2:]
+        assert len(known) == len(seen) and all(map(torch.equal, known, seen))
 
 
 def step(decoder: Decoder, group: QueryGroup, memory: Memory) -> list[Tensor]:

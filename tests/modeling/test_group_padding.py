@@ -49,8 +49,9 @@ def test_a_bias_comes_on_top(model, make_batch):
     main, padded, memory = groups(model, make_batch)
     table = torch.randn(12, 12)
 
-    def bias(layer, content, *rest, **known):
-        return table[: content.shape[1], : content.shape[1]].expand(len(content), -1, -1)
+    def bias(layer, queries, keys):
+        images, length, _ = queries.content.shape
+        return table[:length, :length].expand(images, -1, -1)
 
     alone = replace(main, queries=short(main.queries), attention_bias=bias)
     with torch.no_grad():

@@ -10,7 +10,15 @@ from torch.utils.checkpoint import checkpoint
 
 from hdetr_d2.layers import Layout, Span
 from hdetr_d2.modeling.heads import PredictionHeads
-from hdetr_d2.structures import DecoderOutput, Memory, Predictions, Queries, QueryGroup
+from hdetr_d2.structures import (
+    MAIN,
+    AttentionBias,
+    DecoderOutput,
+    Memory,
+    Predictions,
+    Queries,
+    QueryGroup,
+)
 
 
 def run_layer(layer: nn.Module, *inputs: Any, checkpointing: bool) -> Tensor:
@@ -39,12 +47,15 @@ class Decoder(nn.Module, ABC):
     """Query groups and memory to predictions.
 
     num_layers: layers that predict. refine: whether a layer moves the boxes of the layer before.
-    heads: class and box heads of the layers.
+    heads: class and box heads of the layers. attention_bias: of the main group's self-attention, in
+    training and in evaluation, and of that of groups which see the main one: they learn to be such
+    queries. Other groups go through the layers without it.
     """
 
     num_layers: int
     refine: bool
     heads: PredictionHeads
+    attention_bias: AttentionBias | None  # without a value here, which would hide a module
 
     def forward(self, groups: Sequence[QueryGroup], memory: Memory) -> list[Predictions]:
         """The predictions of each group, all groups in one pass.
@@ -54,7 +65,7 @@ class Decoder(nn.Module, ABC):
         """
         queries = Queries.join([group.queries for group in groups])
         lengths = [group.queries.content.shape[1] for group in groups]
-        return self.decode(queries, _spans(groups), memory).split(lengths)
+        return self.decode(queries, self._spans(groups), memory).split(lengths)
 
     def readers(self, layout: Layout) -> list[Callable[[Tensor], Tensor]]:
         """What reads logits, and box deltas, from the states of a layer: the heads, and those that
@@ -67,20 +78,21 @@ class Decoder(nn.Module, ABC):
     def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> DecoderOutput:
         """The predictions of the queries of all groups, which stand one after the other."""
 
+    def _spans(self, groups: Sequence[QueryGroup]) -> list[Span]:
+        """Of the groups, one after the other."""
+        places = {group.name: place for place, group in enumerate(groups)}
+        for group in groups:
+            if absent := set(group.sees) - set(places):
+                raise ValueError(
+                    f"The group {group.name!r} sees {sorted(absent)}, but there are {list(places)}."
+                )
+            if any(groups[places[name]].valid is not None for name in group.sees):
+                raise ValueError(f"The group {group.name!r} cannot see a group with padding.")
+        return [self._span(group, tuple(places[name] for name in group.sees)) for group in groups]
 
-def _spans(groups: Sequence[QueryGroup]) -> list[Span]:
-    """Of the groups, one after the other."""
-    places = {group.name: place for place, group in enumerate(groups)}
-    for group in groups:
-        if absent := set(group.sees) - set(places):
-            raise ValueError(
-                f"The group {group.name!r} sees {sorted(absent)}, but there are {list(places)}."
-            )
-        if any(groups[places[name]].valid is not None for name in group.sees):
-            raise ValueError(f"The group {group.name!r} cannot see a group with padding.")
-    return [_span(group, tuple(places[name] for name in group.sees)) for group in groups]
-
-
-def _span(group: QueryGroup, sees: tuple[int, ...]) -> Span:
-    padding = None if group.valid is None else ~group.valid[:, None]
-    return Span(*group.layout, sees, group.attention_bias, padding, group.own, group.tokens)
+    def _span(self, group: QueryGroup, sees: tuple[int, ...]) -> Span:
+        padding = None if group.valid is None else ~group.valid[:, None]
+        bias = group.attention_bias
+        if bias is None and MAIN in (group.name, *group.sees):
+            bias = self.attention_bias
+        return Span(*group.layout, sees, bias, padding, group.own, group.tokens)

@@ -12,7 +12,7 @@ from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder, run_layer
 from hdetr_d2.modeling.transformer.coder_layers import DecoderLayer
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
-from hdetr_d2.structures import DecoderOutput, Memory, Queries
+from hdetr_d2.structures import AttentionBias, DecoderOutput, Memory, Queries
 
 
 class DeformableDecoderLayer(DecoderLayer):
@@ -39,6 +39,7 @@ class DeformableDecoder(Decoder):
         position: makes the queries' position in every layer, of the references on the finest level
             (DINO); None for queries that bring one.
         norm: of the states before the heads (DINO); None for none.
+        attention_bias: of the main group's self-attention; see `Decoder`.
         eps: the least odds of a reference that a layer moves.
         checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
 
@@ -56,6 +57,7 @@ class DeformableDecoder(Decoder):
         look_forward_twice: bool = False,
         position: ReferencePosition | None = None,
         norm: nn.Module | None = None,
+        attention_bias: AttentionBias | None = None,
         eps: float = 1e-5,
         checkpointing: bool = False,
     ) -> None:
@@ -71,6 +73,7 @@ class DeformableDecoder(Decoder):
         self.look_forward_twice = look_forward_twice
         self.position = position
         self.norm = norm
+        self.attention_bias = attention_bias
         self.eps = eps
         self.checkpointing = checkpointing
         self.layers = nn.ModuleList(DeformableDecoderLayer(sizes) for _ in range(num_layers))
@@ -78,6 +81,7 @@ class DeformableDecoder(Decoder):
     def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> DecoderOutput:
         x, reference = queries.content, queries.reference
         assert reference is not None  # all queries of this family start at a place
+        start = [reference] if reference.shape[-1] == 4 else []
         origin = reference  # what a box head adds to: the reference, or its un-detached form
         logits: list[Tensor] = []  # list[Tensor]() could not be compiled
         boxes: list[Tensor] = []
@@ -86,7 +90,8 @@ class DeformableDecoder(Decoder):
             position = queries.position
             if self.position is not None:
                 position = self.position(on_levels[:, :, 0])
-            layout = Layout(groups, index, reference, logits[-1] if logits else None)
+            before = logits[-1] if logits else None
+            layout = Layout(groups, index, reference, before, [*start, *boxes][-2:])
             inputs = (x, position, layout, memory, on_levels)
             x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
             state = x if self.norm is None else self.norm(x)

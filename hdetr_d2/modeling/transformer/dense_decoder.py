@@ -9,7 +9,7 @@ from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder, run_layer
 from hdetr_d2.modeling.transformer.coder_layers import DecoderLayer
 from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes
-from hdetr_d2.structures import DecoderOutput, Memory, Queries
+from hdetr_d2.structures import AttentionBias, DecoderOutput, Memory, Queries
 
 
 class DenseDecoderLayer(DecoderLayer):
@@ -32,6 +32,7 @@ class DenseDecoder(Decoder):
         sizes: of every layer.
         num_layers: decoder layers.
         heads: class and box heads, which read the normed states.
+        attention_bias: of the main group's self-attention; see `Decoder`.
         checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
     """
 
@@ -43,11 +44,13 @@ class DenseDecoder(Decoder):
         sizes: DenseLayerSizes,
         num_layers: int,
         heads: PredictionHeads,
+        attention_bias: AttentionBias | None = None,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.num_layers = num_layers
         self.heads = heads
+        self.attention_bias = attention_bias
         self.checkpointing = checkpointing
         self.layers = nn.ModuleList(DenseDecoderLayer(sizes) for _ in range(num_layers))
         self.norm = sizes.norm()
@@ -57,8 +60,8 @@ class DenseDecoder(Decoder):
         logits: list[Tensor] = []  # list[Tensor]() could not be compiled
         boxes: list[Tensor] = []
         for index, layer in enumerate(self.layers):
-            before = (boxes[-1].detach(), logits[-1]) if index else (None, None)
-            layout = Layout(groups, index, *before)
+            last, before = (boxes[-1].detach(), logits[-1]) if index else (None, None)
+            layout = Layout(groups, index, last, before, boxes[-2:])
             inputs = (x, queries.position, layout, memory)
             x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
             state = self.norm(x)

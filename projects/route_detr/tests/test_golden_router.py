@@ -12,6 +12,7 @@ from detectron2.config import LazyConfig, instantiate
 from numpy.random import RandomState
 
 from hdetr_d2.layers import Layout, SelfAttention, Span
+from hdetr_d2.structures import QueryState
 
 sys.path.insert(0, str(Path(__file__).parent))
 from recorded import gradient_norms, load, part, renamed_layer
@@ -72,7 +73,7 @@ def test_descriptor_gate_and_bias(case, scheme, name):
     descriptor = scheme.descriptor(*inputs(case, name))
     for place, feature in enumerate(("similarity", "confidence", "geometry")):
         torch.testing.assert_close(descriptor[..., place], expected[feature], rtol=0, atol=1e-5)
-    routing = scheme.route(0, *inputs(case, name))
+    routing = scheme.route(0, QueryState(*inputs(case, name)))
     torch.testing.assert_close(routing.gate, expected["p_sup"], rtol=0, atol=1e-5)
     torch.testing.assert_close(routing.bias, expected["bias"], rtol=0, atol=1e-4)
 
