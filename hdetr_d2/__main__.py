@@ -12,7 +12,7 @@ from importlib import import_module
 COMMANDS = {
     "train": ("hdetr_d2.engine.main", "train or evaluate a detector"),
     "predict": ("hdetr_d2.commands.predict", "find objects in images with a trained model"),
-    "check-data": ("hdetr_d2.commands.check_data", "check a COCO-format data set"),
+    "check-data": ("hdetr_d2.commands.check_data", "check a data set before training on it"),
     "plot": ("hdetr_d2.commands.plot", "draw losses, AP and learning rate of a training"),
     "export": ("hdetr_d2.commands.export", "write a model that runs without PyTorch"),
     "benchmark": ("hdetr_d2.commands.benchmark", "time checkpoints and exported models"),

@@ -70,7 +70,8 @@ def data_of(args: argparse.Namespace) -> dict[str, Any]:
         return dict(val_name="analysis", val_json=args.json, val_images=args.image_root)
     config = OmegaConf.create(yaml.safe_load(metadata_of(args.checkpoints[0]).get("config", "{}")))
     rules = ("crowds_as_objects", "skip_classes", "sizes_from_files")
-    keys = ("val_name", "val_json", "val_images", "val_panoptic", *rules)
+    folder = ("folder", "val_share", "split_seed")
+    keys = ("val_name", "val_json", "val_images", "val_panoptic", *folder, *rules)
     data = {key: OmegaConf.select(config, f"data.{key}") for key in keys}
     if data["val_name"] is None:
         raise UserError(f"{args.checkpoints[0]} names no data: give --json and --image-root")

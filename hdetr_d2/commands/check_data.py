@@ -1,5 +1,6 @@
-"""Check data in COCO's format before training on them: a few lines a kind of problem, then numbers.
+"""Check data before training on them: a few lines a kind of problem, then numbers.
 
+hdetr-d2 check-data FOLDER --config RECIPE
 hdetr-d2 check-data train.json train/ --val val.json val/ --config RECIPE
 
 The exit status is 1 if there are errors (training would stop or be wrong), 2 if the json cannot be
@@ -7,16 +8,19 @@ read at all.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
+from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from hdetr_d2.data.check import check_data, tables
 from hdetr_d2.data.coco_json import Problem
+from hdetr_d2.data.formats import Ways, folder_files
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.data.prepared_json import Rules, check_skipped
 from hdetr_d2.engine.build import build
@@ -33,13 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         cfg = load_config(options.config) if options.config else None
         given = {**_limits(options, cfg), "rules": _rules(options, cfg)}
-        train = check_data(
-            options.json, options.images, transform=_transform(cfg, "train"), **given
-        )
+        files, val_files = _files(options, cfg)
+        train = check_data(*files, transform=_transform(cfg, "train"), **given)
         reports = [train]
-        if options.val:
+        if val_files:
             transform = _transform(cfg, "test")
-            reports.append(check_data(*options.val, train=train, transform=transform, **given))
+            reports.append(check_data(*val_files, train=train, transform=transform, **given))
         cocos = [report.coco for report in reports]
         skipped = chain(*(coco.skipped_classes for coco in cocos))
         check_skipped(given["rules"], {*skipped}, {*chain(*(c.class_names() for c in cocos))})
@@ -57,8 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("json", help="annotations in COCO's format")
-    parser.add_argument("images", help="folder of the images")
+    parser.add_argument("json", help="annotations in COCO's format, or a folder in any format")
+    parser.add_argument("images", nargs="?", help="folder of the images of a json")
     parser.add_argument(
         "--val", nargs=2, metavar=("JSON", "IMAGES"), help="validation data of the same classes"
     )
@@ -71,6 +74,24 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--skip-classes", nargs="+", metavar="NAME", help="as the data option")
     parser.add_argument("--all", action="store_true", help="every problem, not a few of each kind")
     return parser.parse_args(arguments)
+
+
+def _files(options: argparse.Namespace, cfg: DictConfig | None) -> tuple[list[str], list[str]]:
+    """Json and images to train on, and those to validate with, if there are any."""
+    if options.images is not None:
+        return [options.json, options.images], options.val or []
+    if not os.path.isdir(options.json) or options.val:
+        raise UserError(f"{options.json}: a json needs the folder of its images behind it")
+    setup_logger(name="hdetr_d2")
+    data = {} if cfg is None else cfg.data
+    found = folder_files(options.json, Ways.of(data))
+    if "train_json" not in found:
+        raise UserError(f"{options.json} has no training images")
+    train, val = (
+        [found[f"{split}_{what}"] for what in ("json", "images") if f"{split}_json" in found]
+        for split in ("train", "val")
+    )
+    return train, val
 
 
 def _limits(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, Any]:

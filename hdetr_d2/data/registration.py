@@ -3,11 +3,13 @@
 import logging
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from detectron2.data import MetadataCatalog
 
 from hdetr_d2.data.coco_json import category_mismatch
+from hdetr_d2.data.folder import data_of_folder
 from hdetr_d2.data.loader import dataset_dicts
 from hdetr_d2.data.opening import Split, open_split
 from hdetr_d2.data.prepared_json import Rules, Use, check_skipped
@@ -24,7 +26,8 @@ class DatasetInfo:
     filtering; None where the training data were not looked at. `most_objects`: of one of them.
     `image_counts`: in how many training images each class is. `thing_classes`: indices of those
     with countable objects; None: all are. `pixel_range`: what is white where pixels have more than
-    8 bits, in all of the data; None where none have.
+    8 bits, in all of the data; None where none have. `replaced`: options of `data` that a folder
+    has made others.
     """
 
     class_names: list[str]
@@ -33,6 +36,7 @@ class DatasetInfo:
     image_counts: list[int] | None = None
     thing_classes: list[int] | None = None
     pixel_range: int | None = None
+    replaced: dict[str, Any] = field(default_factory=dict)
 
 
 def register_datasets(
@@ -46,7 +50,8 @@ def register_datasets(
             otherwise), and the same for `val`; `keep_empty`: count images without objects too;
             `repeat_threshold`: count images as often as they come, see `repeat_factors`;
             `pixel_range`: what is white where pixels have more than 8 bits, None to look for it;
-            what `Rules` has;
+            what `Rules` has; `folder`: data in any format that takes the place of all of these
+            names and files, or None, with what `Ways` has;
             `generate`: None, or a node whose `_target_` is called with its other keys before
             anything is read.
         loaders: the `dataloader` section, whose `train.mapper` says whether masks are learned, and
@@ -56,6 +61,12 @@ def register_datasets(
     Raises:
         UserError: one sentence about the first thing that is wrong.
     """
+    data, replaced = data_of_folder(data, for_training=for_training)
+    info = _register(data, loaders, for_training=for_training)
+    return replace(info, replaced=replaced)
+
+
+def _register(data: Mapping, loaders: Mapping | None, *, for_training: bool) -> DatasetInfo:
     if data.get("generate") is not None:
         _generate(data["generate"])
     rules = Rules.of(data, with_masks=_learns_masks(loaders or {}))

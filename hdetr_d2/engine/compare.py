@@ -28,9 +28,11 @@ DECISIVE = (
 )
 # A data set may have moved (its classes and size are compared), and reading is not learning.
 FREE = (
+    "data.folder",
     "data.generate",
     "data.train_images",
     "data.train_json",
+    "data.train_name",
     "data.train_panoptic",
     "data.val_images",
     "data.val_json",

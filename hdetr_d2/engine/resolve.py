@@ -82,6 +82,16 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
         "a share of the images in (0, 1], or null",
     ),
     (
+        ("data.val_share",),
+        lambda value: value is None or (_is_number(value) and 0 < value < 1),
+        "a share of the images in (0, 1)",
+    ),
+    (
+        ("data.split_seed",),
+        lambda value: value is None or _is_whole(value),
+        "a whole number",
+    ),
+    (
         ("data.pixel_range",),
         lambda value: value is None or (_is_whole(value) and value > 0),
         "a positive whole number, the value that is white, or null",
@@ -121,7 +131,8 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
 
     Writes `data.num_classes`, `data.class_names`, `data.thing_classes`, `data.image_counts`,
     `train.iterations_per_epoch` and, unless the user has set them, `data.pixel_range` and
-    `train.max_iter`; with `train.reference_batch` also `optimizer.lr`. Every process calls this.
+    `train.max_iter`; with `train.reference_batch` also `optimizer.lr`, with `data.folder` the
+    options that it takes the place of. Every process calls this.
 
     Args:
         for_training: else the training data may be absent, and the length of a training is open.
@@ -137,6 +148,7 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     info = first_on_each_machine(
         lambda: register_datasets(cfg.data, cfg.dataloader, for_training=for_training)
     )
+    cfg.data.update(info.replaced)
     put_class_names(cfg, info.class_names)
     things = info.thing_classes
     cfg.data.thing_classes = [*range(cfg.data.num_classes)] if things is None else things

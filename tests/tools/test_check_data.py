@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hdetr_d2.commands import check_data as check_data_command
 from hdetr_d2.data.check import check_data
 from hdetr_d2.data.object_sizes import count_sizes, object_areas
 from hdetr_d2.data.shapes import generate_shapes
@@ -45,6 +46,22 @@ def test_a_sound_data_set(root: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "error:" not in output
     for word in ("images without objects", "circle", "square", "small / medium / large"):
         assert word in output
+
+
+def test_a_folder_is_checked_as_its_jsons_are(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(root, "--val", str(root / "annotations/val.json"), str(root / "val")) == 0
+    expected = capsys.readouterr().out
+    assert check_data_command.main([str(root)]) == 0
+    output = capsys.readouterr().out
+    assert "train has 4 images" in output
+    assert output.endswith(expected)
+
+
+def test_a_json_needs_its_images(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_data_command.main([str(root / "annotations/train.json")]) == 2
+    assert "a json needs the folder of its images" in capsys.readouterr().err
 
 
 def test_every_problem_is_one_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

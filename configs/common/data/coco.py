@@ -23,6 +23,10 @@ data = dict(
     val_name="coco_2017_val",
     val_json=None,
     val_images=None,
+    # A folder with data of any format that docs/DATA.md names, in the place of all of these
+    folder=None,
+    val_share=None,  # of its images, that validate where it has no others; null: 0.2
+    split_seed=None,  # which images these are; null: 0
     num_classes=None,  # written from the json
     class_names=None,  # written from the json
     thing_classes=[],  # written from the json: indices of the classes with countable objects

@@ -17,7 +17,11 @@ class Problem:
 
 
 def describe(coco: CocoJson, annotation: dict) -> str:
-    """How a sentence names an annotation: file, annotation id and image id."""
+    """How a sentence names an annotation: the entry of another format that it was, or else file,
+    annotation id and image id.
+    """
+    if source := annotation.get("source"):
+        return str(source)
     return f"{coco.path}: annotation {annotation.get('id')} of image {annotation.get('image_id')}"
 
 

@@ -1,0 +1,152 @@
+"""What a reader gives: images with their objects, and what becomes of them: COCO's lists."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hdetr_d2.data.coco_json import evaluated_area
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """An object, as all formats can say it.
+
+    Attributes:
+        label: the name of its class.
+        box: x1, y1, x2, y2 in pixels, from 0 at the outer edge of the first one.
+        segmentation: as COCO has it, or None: polygons in pixels, or a dict of run lengths.
+        ignored: it is seen, and neither learned nor counted: COCO's crowds.
+        source: the file and the entry that say so.
+    """
+
+    label: str
+    box: tuple[float, float, float, float]
+    segmentation: Any = None
+    ignored: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image: its file, (width, height) and objects."""
+
+    file: Path
+    size: tuple[int, int]
+    objects: Sequence[Labelled] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of one split.
+
+    Attributes:
+        content: the three lists of a COCO json; `file_name`s are relative to `root`, or absolute.
+        root: the folder of its images.
+        json_file: a file that says just this; None: there is none.
+    """
+
+    content: Mapping[str, list[dict]]
+    root: Path
+    json_file: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.root / str(image.get("file_name")) for image in self.content["images"]]
+
+    @property
+    def class_names(self) -> list[str]:
+        categories = sorted(self.content["categories"], key=lambda each: each["id"])
+        return [category["name"] for category in categories]
+
+    def chosen(self, indices: Iterable[int]) -> "Part":
+        """Only these of its images, with what is on them."""
+        images = [self.content["images"][index] for index in indices]
+        ids = {image.get("id") for image in images}
+        annotations = [a for a in self.content["annotations"] if a.get("image_id") in ids]
+        return Part({**self.content, "images": images, "annotations": annotations}, self.root)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A data set in a folder.
+
+    Attributes:
+        format: its name. mark: the file that it is known by.
+        parts: by "train", "val" and "test", as far as they are there.
+        notes: what was decided on the way, each a sentence.
+    """
+
+    folder: Path
+    format: str
+    mark: str
+    parts: Mapping[str, Part]
+    notes: list[str] = field(default_factory=list)
+
+    def sentence(self) -> str:
+        """Format, images, objects, classes and splits."""
+        counts = [
+            f"{split} has {len(part.content['images'])} images with "
+            f"{len(part.content['annotations'])} objects"
+            for split, part in self.parts.items()
+        ]
+        names = next(iter(self.parts.values())).class_names
+        few = ", ".join(names[:10]) + (", ..." if names[10:] else "")
+        return (
+            f"{self.folder} is in the format {self.format} ({self.mark}): {'; '.join(counts)}; "
+            f"{len(names)} {'class' if len(names) == 1 else 'classes'}: {few}"
+        )
+
+
+def parts_of(
+    splits: Mapping[str, Sequence[Picture]], class_names: Sequence[str], root: Path
+) -> dict[str, Part]:
+    """Splits in COCO's lists: ids of images, objects and classes count from 1.
+
+    Args:
+        splits: the images of each split, in the order that they shall have.
+        class_names: all of them, in the order of the labels.
+        root: the folder of the data set.
+    """
+    ids = {name: number for number, name in enumerate(class_names, start=1)}
+    categories = [{"id": number, "name": name} for name, number in ids.items()]
+    return {
+        split: Part(_content(splits[split], ids, categories, root), root)
+        for split in SPLITS
+        if split in splits
+    }
+
+
+def _content(
+    pictures: Sequence[Picture], ids: Mapping[str, int], categories: list[dict], root: Path
+) -> dict[str, list[dict]]:
+    images: list[dict] = []
+    annotations: list[dict] = []
+    for image_id, picture in enumerate(pictures, start=1):
+        width, height = picture.size
+        name = _relative(picture.file, root)
+        images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        for found in picture.objects:
+            numbers = {"id": len(annotations) + 1, "image_id": image_id}
+            annotations.append({**numbers, "category_id": ids[found.label], **_shape(found)})
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _shape(found: Labelled) -> dict[str, Any]:
+    x1, y1, x2, y2 = found.box
+    shape: dict[str, Any] = {"bbox": [x1, y1, x2 - x1, y2 - y1], "iscrowd": int(found.ignored)}
+    if found.segmentation is not None:
+        shape["segmentation"] = found.segmentation
+    shape["area"] = evaluated_area(shape)
+    return {**shape, "source": found.source} if found.source else shape
+
+
+def _relative(file: Path, root: Path) -> str:
+    """As COCO's names are: from the folder on, where it lies below."""
+    try:
+        return file.relative_to(root).as_posix()
+    except ValueError:
+        return os.path.abspath(file)

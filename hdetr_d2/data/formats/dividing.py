@@ -1,0 +1,64 @@
+"""Names of splits, and a validation split where a folder has none."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from hdetr_d2.data.formats.content import Part
+from hdetr_d2.errors import UserError
+
+NAMES = {
+    "train": ("train", "training", "trainval"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+# So much of a file tells it from others: the end of a compressed image is like no other's.
+BYTES = 16384
+
+
+def split_of(name: str) -> str | None:
+    """Which split a name of a file or folder tells: "instances_val2017" tells "val"."""
+    words = re.findall("[a-z]+", name.lower())
+    found = [split for split, names in NAMES.items() if set(names) & set(words)]
+    return found[0] if len(found) == 1 else None
+
+
+def divide(part: Part, share: float, seed: int) -> tuple[Part, Part]:
+    """Split images into those to train on and those to validate with.
+
+    The same files give the same images, in whichever order they come and whatever they are called;
+    files that are equal stay together.
+
+    Args:
+        share: of the images, that are to validate with; at least one is.
+        seed: another one gives other images.
+
+    Raises:
+        UserError: fewer than two images that differ, or a share that is none.
+    """
+    if not 0 < share < 1:
+        raise UserError(f"data.val_share={share} must be between 0 and 1")
+    draws = [_draw(file, seed) for file in part.files]
+    wanted = max(1, round(share * len(draws)))
+    limit = sorted(draws)[min(wanted, len(draws)) - 1] if draws else b""
+    val = [index for index, draw in enumerate(draws) if draw <= limit]
+    train = [index for index, draw in enumerate(draws) if draw > limit]
+    if not train or not val:
+        raise UserError(
+            f"{part.root} has no validation images, and of {len(draws)} images none can be spared: "
+            "it takes two that differ"
+        )
+    return part.chosen(train), part.chosen(val)
+
+
+def _draw(file: Path, seed: int) -> bytes:
+    """A number drawn by the seed and the bytes of the file, or, where it is missing, its name."""
+    try:
+        with open(file, "rb") as opened:
+            size = opened.seek(0, os.SEEK_END)
+            opened.seek(max(0, size - BYTES))
+            content = b"%d " % size + opened.read()
+    except OSError:
+        content = file.name.encode()
+    return hashlib.blake2b(content, digest_size=16, salt=b"%d" % seed).digest()

@@ -1,0 +1,143 @@
+"""From a folder to the data set in it, whichever format that has."""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from hdetr_d2.data.formats import coco
+from hdetr_d2.data.formats.content import Found, Part
+from hdetr_d2.data.formats.dividing import divide
+from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+class Reader(Protocol):
+    """A module of this folder: one format.
+
+    NAME: how sentences call it. LOOKS_FOR: by which files it is known, for a sentence.
+    """
+
+    NAME: str
+    LOOKS_FOR: str
+
+    def mark(self, folder: Path) -> str | None:
+        """The file, relative to the folder, by which the format is known; None: it is another."""
+
+    def read(self, folder: Path) -> Found:
+        """The data set.
+
+        Raises:
+            UserError: it cannot be read; the sentence names the file and the entry.
+        """
+
+
+READERS: tuple[Reader, ...] = (coco,)
+
+
+@dataclass(frozen=True)
+class Ways:
+    """Options of a config's `data` section about a folder.
+
+    Attributes:
+        val_share: of the images that become the validation split, where there is none.
+        split_seed: which images these are.
+    """
+
+    val_share: float = 0.2
+    split_seed: int = 0
+
+    @staticmethod
+    def of(data: Mapping) -> "Ways":
+        """Those of a `data` section, which may lack some."""
+        given = {each.name: data.get(each.name) for each in fields(Ways)}
+        return Ways(**{name: value for name, value in given.items() if value is not None})
+
+
+def read_folder(folder: str | os.PathLike) -> Found:
+    """Find out which format the data set in a folder has, and read it.
+
+    Raises:
+        UserError: no folder, none of the formats or several of them, or a fault of the data set.
+    """
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        what = "is a file, and a folder is wanted" if path.exists() else "does not exist"
+        raise UserError(f"the data folder {path} {what}")
+    marks = {reader.NAME: mark for reader in READERS if (mark := reader.mark(path)) is not None}
+    if len(marks) > 1:
+        several = " and ".join(f"{name} ({mark})" for name, mark in marks.items())
+        raise UserError(f"{path} has data in several formats, {several}: leave only one of them")
+    if not marks:
+        wanted = "; ".join(f"{reader.NAME}: {reader.LOOKS_FOR}" for reader in READERS)
+        raise UserError(f"{path} has no data in a format that is known here ({wanted})")
+    (reader,) = (reader for reader in READERS if reader.NAME in marks)
+    found = reader.read(path)
+    if not any(part.content["images"] for part in found.parts.values()):
+        raise UserError(f"{path} is in the format {found.format} ({found.mark}), without images")
+    return found
+
+
+def with_validation(found: Found, ways: Ways) -> Found:
+    """The same with a validation split, made of the training images where there was none.
+
+    Raises:
+        UserError: there is nothing to make it of.
+    """
+    if "val" in found.parts or "train" not in found.parts:
+        return found
+    train, val = divide(found.parts["train"], ways.val_share, ways.split_seed)
+    count = len(val.content["images"])
+    note = (
+        f"it has no validation images: {count} of its {count + len(train.content['images'])} "
+        f"training images are taken for that, by data.val_share={ways.val_share} and "
+        f"data.split_seed={ways.split_seed}"
+    )
+    rest = {name: part for name, part in found.parts.items() if name != "train"}
+    parts = {"train": train, "val": val, **rest}
+    return replace(found, parts=parts, notes=[*found.notes, note])
+
+
+def folder_files(folder: str | os.PathLike, ways: Ways) -> dict[str, str]:
+    """What a `data` section says of the data in a folder, which is logged: `train_json`,
+    `train_images`, and those of `val`, as far as there are these splits.
+
+    Raises:
+        UserError: see `read_folder`.
+    """
+    found = with_validation(read_folder(folder), ways)
+    logger.info(found.sentence())
+    for note in found.notes:
+        logger.info(f"{found.folder}: {note}")
+    files = {}
+    for split in ("train", "val"):
+        if split in found.parts:
+            files[f"{split}_json"] = json_of(found, split)
+            files[f"{split}_images"] = str(found.parts[split].root)
+    return files
+
+
+def json_of(found: Found, split: str) -> str:
+    """The path of a COCO json with a split; a temporary file, which ends with this process, where
+    none says just that. The same folder again takes the same file.
+    """
+    part: Part = found.parts[split]
+    if part.json_file is not None:
+        return str(part.json_file)
+    name = hashlib.sha256(os.path.abspath(found.folder).encode()).hexdigest()[:12]
+    path = Path(_temporary().name) / f"{found.folder.name}-{name}-{split}.json"
+    lists: Mapping[str, list[dict]] = part.content
+    path.write_text(json.dumps({"info": {}, **lists}), encoding="utf-8")
+    return str(path)
+
+
+@cache
+def _temporary() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="hdetr_d2-")
