@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from detectron2.modeling import Backbone
@@ -21,6 +22,7 @@ from hdetr_d2.schemes.base import Context, Scheme, check_together
 from hdetr_d2.structures import (
     MAIN,
     PROPOSALS,
+    FurtherTask,
     Group,
     GroupOutput,
     ImageMaps,
@@ -216,16 +218,18 @@ class DETR(nn.Module):
             embed_boxes=self.query_selection.embed_boxes,
         )
         context.main.weight = math.prod(scheme.main_weight(context) for scheme in self.schemes)
-        groups = [context.main]
+        groups, tasks = [context.main], list[FurtherTask]()
         losses: dict[str, Tensor] = {}
         for scheme in self.schemes:
             added = scheme.contribute(context)
             groups += added.groups
+            tasks += added.tasks
             _add(losses, {name: loss * step.share for name, loss in added.losses.items()})
         outputs = [
             GroupOutput(group, predictions, targets)
             for group, predictions in zip(groups, self.decoder(groups, memory), strict=True)
         ]
+        outputs += _further(outputs, tasks)
         if selection.proposals is not None:
             if self.query_selection.class_agnostic:
                 targets = targets.class_agnostic()
@@ -256,6 +260,21 @@ def _add(losses: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:
     if twice := sorted(losses.keys() & more.keys()):
         raise ValueError(f"Two groups of queries or heads have the losses {', '.join(twice)}.")
     losses.update(more)
+
+
+def _further(outputs: Sequence[GroupOutput], tasks: Sequence[FurtherTask]) -> list[GroupOutput]:
+    """The outputs of the groups again, beside what these learn besides.
+
+    Raises:
+        ValueError: a task of a group that is not there.
+    """
+    given = {output.group.name: output for output in outputs}
+    for task in tasks:
+        if task.of not in given:
+            raise ValueError(
+                f"The task {task.name!r} is of the group {task.of!r}, but there are {list(given)}."
+            )
+    return [replace(given[task.of], group=task) for task in tasks]
 
 
 def _check_features(backbone: Backbone, wanted: Mapping[str, int], part: str) -> None:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from detectron2.structures import Instances
 from torch import Tensor, nn
 
-from hdetr_d2.structures import PROPOSALS, ImageMaps, Queries, QueryGroup, Step, Targets
+from hdetr_d2.structures import (
+    PROPOSALS,
+    FurtherTask,
+    ImageMaps,
+    Queries,
+    QueryGroup,
+    Step,
+    Targets,
+)
 
 
 @dataclass(kw_only=True)
@@ -38,12 +46,13 @@ class Context:
 
 @dataclass
 class Contribution:
-    """Query groups for the decoder, and losses of the scheme's own heads, as if these images were
-    the whole step.
+    """Query groups for the decoder, losses of the scheme's own heads, as if these images were the
+    whole step, and what groups learn besides, those of this and of other schemes and the main one.
     """
 
     groups: list[QueryGroup] = field(default_factory=list)
     losses: dict[str, Tensor] = field(default_factory=dict)
+    tasks: list[FurtherTask] = field(default_factory=list)
 
 
 class Scheme(nn.Module):

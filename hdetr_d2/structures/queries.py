@@ -129,6 +129,16 @@ class Group:
 
 
 @dataclass(kw_only=True)
+class FurtherTask(Group):
+    """What the queries of a group learn besides, by the same predictions.
+
+    of: the name of the group. name, assigner, weight, blocks: of the task itself.
+    """
+
+    of: str = ""
+
+
+@dataclass(kw_only=True)
 class QueryGroup(Group):
     """A group that goes through the decoder: its queries see those of their block, and what the
     group `sees`; its blocks are blind to each other.

@@ -114,9 +114,10 @@ def test_loss_names(tiny_model, make_batch, monkeypatch, nodes):
 
     def contribute(scheme, context):
         added = type(scheme).contribute(scheme, context)
-        assert {group.name for group in added.groups} <= {scheme.name}
+        learners = [*added.groups, *added.tasks]
+        assert {learner.name for learner in learners} <= {scheme.name}
         own.update(added.losses)
-        groups.extend(f"_{group.name}" for group in added.groups)
+        groups.extend(f"_{learner.name}" for learner in learners)
         return added
 
     for scheme in model.schemes:
