@@ -102,7 +102,8 @@ class DeformableDecoder(Decoder):
             if self.refine and index + 1 < self.num_layers:
                 # The norm is for what is reported; the next layer starts at the box of the state.
                 step = delta if self.norm is None else box_deltas(x)
-                refined = self._move(reference, step)
+                same = step is delta and origin is reference
+                refined = boxes[-1] if same else self._move(reference, step)
                 reference = refined.detach()
                 origin = refined if self.look_forward_twice else reference
         return DecoderOutput(logits, boxes, state)
