@@ -15,6 +15,7 @@ from hdetr_d2.modeling.simple_feature_pyramid import SimpleFeaturePyramid
 from hdetr_d2.modeling.soft_nms import SoftNMSPairs
 from hdetr_d2.modeling.transformer import (
     CoarseEncoder,
+    CrossFirst,
     DeformableDecoder,
     DeformableEncoder,
     DenseDecoder,
@@ -38,6 +39,7 @@ __all__ = [
     "DINOQueries",
     "DeformableDecoder",
     "CoarseEncoder",
+    "CrossFirst",
     "DeformableEncoder",
     "DenseDecoder",
     "DenseEncoder",

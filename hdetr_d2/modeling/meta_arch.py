@@ -32,6 +32,7 @@ from hdetr_d2.structures import (
     Queries,
     QueryGroup,
     Step,
+    Tap,
     Targets,
     by_query,
 )
@@ -218,16 +219,18 @@ class DETR(nn.Module):
             embed_boxes=self.query_selection.embed_boxes,
         )
         context.main.weight = math.prod(scheme.main_weight(context) for scheme in self.schemes)
-        groups, tasks = [context.main], list[FurtherTask]()
+        groups, tasks, taps = [context.main], list[FurtherTask](), list[Tap]()
         losses: dict[str, Tensor] = {}
         for scheme in self.schemes:
             added = scheme.contribute(context)
             groups += added.groups
             tasks += added.tasks
+            taps += added.taps
             _add(losses, {name: loss * step.share for name, loss in added.losses.items()})
+        found = self.decoder(groups, memory, taps=taps)
         outputs = [
             GroupOutput(group, predictions, targets)
-            for group, predictions in zip(groups, self.decoder(groups, memory), strict=True)
+            for group, predictions in zip([*groups, *taps], found, strict=True)
         ]
         outputs += _further(outputs, tasks)
         if selection.proposals is not None:

@@ -14,6 +14,7 @@ from hdetr_d2.structures import (
     Queries,
     QueryGroup,
     Step,
+    Tap,
     Targets,
 )
 
@@ -47,12 +48,14 @@ class Context:
 @dataclass
 class Contribution:
     """Query groups for the decoder, losses of the scheme's own heads, as if these images were the
-    whole step, and what groups learn besides, those of this and of other schemes and the main one.
+    whole step, what groups learn besides, those of this and of other schemes and the main one, and
+    what the main queries learn inside the decoder layers.
     """
 
     groups: list[QueryGroup] = field(default_factory=list)
     losses: dict[str, Tensor] = field(default_factory=dict)
     tasks: list[FurtherTask] = field(default_factory=list)
+    taps: list[Tap] = field(default_factory=list)
 
 
 class Scheme(nn.Module):

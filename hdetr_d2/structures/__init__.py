@@ -31,6 +31,7 @@ from hdetr_d2.structures.queries import (
 )
 from hdetr_d2.structures.scaled_masks import ScaledMasks
 from hdetr_d2.structures.step import Step
+from hdetr_d2.structures.tap import Branch, Tap
 from hdetr_d2.structures.targets import Targets
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Assignment",
     "AttentionBias",
     "BACKGROUND",
+    "Branch",
     "Counted",
     "DecoderOutput",
     "FurtherTask",
@@ -63,6 +65,7 @@ __all__ = [
     "ScaledMasks",
     "Scores",
     "Step",
+    "Tap",
     "Targets",
     "by_query",
 ]

@@ -6,6 +6,7 @@ from hdetr_d2.modeling.transformer.deformable_decoder import DeformableDecoder
 from hdetr_d2.modeling.transformer.deformable_encoder import DeformableEncoder
 from hdetr_d2.modeling.transformer.dense_decoder import DenseDecoder
 from hdetr_d2.modeling.transformer.dense_encoder import DenseEncoder
+from hdetr_d2.modeling.transformer.layer_order import CrossFirst, LayerOrder, SelfFirst
 from hdetr_d2.modeling.transformer.proposals import (
     DINOQueries,
     ObjectQueries,
@@ -23,6 +24,7 @@ from hdetr_d2.modeling.transformer.query_selection import (
 from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes, LayerSizes
 
 __all__ = [
+    "CrossFirst",
     "Decoder",
     "Encoder",
     "DINOQueries",
@@ -32,6 +34,7 @@ __all__ = [
     "DenseDecoder",
     "DenseEncoder",
     "DenseLayerSizes",
+    "LayerOrder",
     "LayerSizes",
     "LearnedAnchors",
     "LearnedPositions",
@@ -40,6 +43,7 @@ __all__ = [
     "ProposalQueries",
     "QuerySelection",
     "Selection",
+    "SelfFirst",
     "Slots",
     "TwoStageQueries",
 ]

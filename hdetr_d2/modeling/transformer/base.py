@@ -3,13 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from hdetr_d2.layers import Layout, Span
 from hdetr_d2.modeling.heads import PredictionHeads
+from hdetr_d2.modeling.transformer.taps import Taps
 from hdetr_d2.structures import (
     MAIN,
     AttentionBias,
@@ -18,16 +17,8 @@ from hdetr_d2.structures import (
     Predictions,
     Queries,
     QueryGroup,
+    Tap,
 )
-
-
-def run_layer(layer: nn.Module, *inputs: Any, checkpointing: bool) -> Tensor:
-    """The output of a layer; with `checkpointing` its activations are recomputed in the backward
-    pass of a training step instead of being kept.
-    """
-    if checkpointing and layer.training:
-        return checkpoint(layer, *inputs, use_reentrant=False)
-    return layer(*inputs)
 
 
 class Encoder(nn.Module, ABC):
@@ -57,15 +48,20 @@ class Decoder(nn.Module, ABC):
     heads: PredictionHeads
     attention_bias: AttentionBias | None  # without a value here, which would hide a module
 
-    def forward(self, groups: Sequence[QueryGroup], memory: Memory) -> list[Predictions]:
-        """The predictions of each group, all groups in one pass.
+    def forward(
+        self, groups: Sequence[QueryGroup], memory: Memory, taps: Sequence[Tap] = ()
+    ) -> list[Predictions]:
+        """The predictions of each group, all groups in one pass; then those of each tap, whose
+        queries are the ones of the first group.
 
         Raises:
             ValueError: a group sees one that is not there, or that has padding.
         """
         queries = Queries.join([group.queries for group in groups])
         lengths = [group.queries.content.shape[1] for group in groups]
-        return self.decode(queries, self._spans(groups), memory).split(lengths)
+        tapped = Taps(taps, lengths[0])
+        output = self.decode(queries, self._spans(groups), memory, tapped)
+        return [*output.split(lengths), *tapped.predictions()]
 
     def readers(self, layout: Layout) -> list[Callable[[Tensor], Tensor]]:
         """What reads logits, and box deltas, from the states of a layer: the heads, and those that
@@ -75,8 +71,12 @@ class Decoder(nn.Module, ABC):
         return [layout.own(read.__name__, partial(read, layout.layer)) for read in shared]
 
     @abstractmethod
-    def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> DecoderOutput:
-        """The predictions of the queries of all groups, which stand one after the other."""
+    def decode(
+        self, queries: Queries, groups: Sequence[Span], memory: Memory, taps: Taps
+    ) -> DecoderOutput:
+        """The predictions of the queries of all groups, which stand one after the other. Its layers
+        run by `taps`, which read what they see.
+        """
 
     def _spans(self, groups: Sequence[QueryGroup]) -> list[Span]:
         """Of the groups, one after the other."""

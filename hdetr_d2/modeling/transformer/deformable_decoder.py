@@ -3,23 +3,26 @@ pass.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from hdetr_d2.layers import Layout, ReferencePosition, Span, inverse_sigmoid
 from hdetr_d2.modeling.heads import PredictionHeads
-from hdetr_d2.modeling.transformer.base import Decoder, run_layer
+from hdetr_d2.modeling.transformer.base import Decoder
 from hdetr_d2.modeling.transformer.coder_layers import DecoderLayer
+from hdetr_d2.modeling.transformer.layer_order import LayerOrder, SelfFirst
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
-from hdetr_d2.structures import AttentionBias, DecoderOutput, Memory, Queries
+from hdetr_d2.modeling.transformer.taps import Taps
+from hdetr_d2.structures import AttentionBias, DecoderOutput, Memory, Queries, Tap
 
 
 class DeformableDecoderLayer(DecoderLayer):
     """Self-attention inside each group, deformable attention to the memory, feed-forward."""
 
-    def __init__(self, sizes: LayerSizes) -> None:
-        super().__init__(sizes, sizes.deformable_attention())
+    def __init__(self, sizes: LayerSizes, order: LayerOrder) -> None:
+        super().__init__(sizes, order, sizes.deformable_attention())
 
     def attend(self, query: Tensor, memory: Memory, reference: Tensor) -> Tensor:
         return self.cross_attention(query, reference, memory.tokens, memory.shapes, memory.padding)
@@ -40,6 +43,7 @@ class DeformableDecoder(Decoder):
             (DINO); None for queries that bring one.
         norm: of the states before the heads (DINO); None for none.
         attention_bias: of the main group's self-attention; see `Decoder`.
+        order: which attention comes first in a layer; None for that of the queries to each other.
         eps: the least odds of a reference that a layer moves.
         checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
 
@@ -58,6 +62,7 @@ class DeformableDecoder(Decoder):
         position: ReferencePosition | None = None,
         norm: nn.Module | None = None,
         attention_bias: AttentionBias | None = None,
+        order: LayerOrder | None = None,
         eps: float = 1e-5,
         checkpointing: bool = False,
     ) -> None:
@@ -76,9 +81,12 @@ class DeformableDecoder(Decoder):
         self.attention_bias = attention_bias
         self.eps = eps
         self.checkpointing = checkpointing
-        self.layers = nn.ModuleList(DeformableDecoderLayer(sizes) for _ in range(num_layers))
+        order = order or SelfFirst()
+        self.layers = nn.ModuleList(DeformableDecoderLayer(sizes, order) for _ in range(num_layers))
 
-    def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> DecoderOutput:
+    def decode(
+        self, queries: Queries, groups: Sequence[Span], memory: Memory, taps: Taps
+    ) -> DecoderOutput:
         x, reference = queries.content, queries.reference
         assert reference is not None  # all queries of this family start at a place
         start = [reference] if reference.shape[-1] == 4 else []
@@ -93,12 +101,13 @@ class DeformableDecoder(Decoder):
             before = logits[-1] if logits else None
             layout = Layout(groups, index, reference, before, [*start, *boxes][-2:])
             inputs = (x, position, layout, memory, on_levels)
-            x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
-            state = x if self.norm is None else self.norm(x)
+            x, found = taps.run(index, layer, *inputs, checkpointing=self.checkpointing)
+            state, *branches = (x, *found) if self.norm is None else map(self.norm, (x, *found))
             class_logits, box_deltas = self.readers(layout)
             logits.append(class_logits(state))
             delta = box_deltas(state)
             boxes.append(self._move(origin, delta))
+            taps.read(index, branches, self.heads, partial(self._move_main, origin, reference))
             if self.refine and index + 1 < self.num_layers:
                 # The norm is for what is reported; the next layer starts at the box of the state.
                 step = delta if self.norm is None else box_deltas(x)
@@ -107,6 +116,11 @@ class DeformableDecoder(Decoder):
                 reference = refined.detach()
                 origin = refined if self.look_forward_twice else reference
         return DecoderOutput(logits, boxes, state)
+
+    def _move_main(self, origin: Tensor, reference: Tensor, delta: Tensor, tap: Tap) -> Tensor:
+        """The boxes of a tap at `delta` `Tensor[B, Q, 4]` from where the main queries stand."""
+        start = origin if tap.trains_before else reference
+        return self._move(start[:, : delta.shape[1]], delta)
 
     def _move(self, reference: Tensor, delta: Tensor) -> Tensor:
         """The box `Tensor[B, Q, 4]` at `delta` from a reference; one of 2 numbers has no size."""

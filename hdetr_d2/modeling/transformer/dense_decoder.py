@@ -6,17 +6,19 @@ from torch import Tensor, nn
 
 from hdetr_d2.layers import Layout, Span
 from hdetr_d2.modeling.heads import PredictionHeads
-from hdetr_d2.modeling.transformer.base import Decoder, run_layer
+from hdetr_d2.modeling.transformer.base import Decoder
 from hdetr_d2.modeling.transformer.coder_layers import DecoderLayer
+from hdetr_d2.modeling.transformer.layer_order import LayerOrder, SelfFirst
 from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes
+from hdetr_d2.modeling.transformer.taps import Taps
 from hdetr_d2.structures import AttentionBias, DecoderOutput, Memory, Queries
 
 
 class DenseDecoderLayer(DecoderLayer):
     """Self-attention inside each group, attention to all tokens of the memory, feed-forward."""
 
-    def __init__(self, sizes: DenseLayerSizes) -> None:
-        super().__init__(sizes, sizes.dense_attention())
+    def __init__(self, sizes: DenseLayerSizes, order: LayerOrder) -> None:
+        super().__init__(sizes, order, sizes.dense_attention())
 
     def attend(self, query: Tensor, memory: Memory) -> Tensor:
         assert memory.position is not None  # of the encoder of the same family
@@ -33,6 +35,7 @@ class DenseDecoder(Decoder):
         num_layers: decoder layers.
         heads: class and box heads, which read the normed states.
         attention_bias: of the main group's self-attention; see `Decoder`.
+        order: which attention comes first in a layer; None for that of the queries to each other.
         checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
     """
 
@@ -45,6 +48,7 @@ class DenseDecoder(Decoder):
         num_layers: int,
         heads: PredictionHeads,
         attention_bias: AttentionBias | None = None,
+        order: LayerOrder | None = None,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -52,10 +56,13 @@ class DenseDecoder(Decoder):
         self.heads = heads
         self.attention_bias = attention_bias
         self.checkpointing = checkpointing
-        self.layers = nn.ModuleList(DenseDecoderLayer(sizes) for _ in range(num_layers))
+        order = order or SelfFirst()
+        self.layers = nn.ModuleList(DenseDecoderLayer(sizes, order) for _ in range(num_layers))
         self.norm = sizes.norm()
 
-    def decode(self, queries: Queries, groups: Sequence[Span], memory: Memory) -> DecoderOutput:
+    def decode(
+        self, queries: Queries, groups: Sequence[Span], memory: Memory, taps: Taps
+    ) -> DecoderOutput:
         x = queries.content
         logits: list[Tensor] = []  # list[Tensor]() could not be compiled
         boxes: list[Tensor] = []
@@ -63,9 +70,10 @@ class DenseDecoder(Decoder):
             last, before = (boxes[-1].detach(), logits[-1]) if index else (None, None)
             layout = Layout(groups, index, last, before, boxes[-2:])
             inputs = (x, queries.position, layout, memory)
-            x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
-            state = self.norm(x)
+            x, found = taps.run(index, layer, *inputs, checkpointing=self.checkpointing)
+            state, *branches = map(self.norm, (x, *found))
             class_logits, box_deltas = self.readers(layout)
             logits.append(class_logits(state))
             boxes.append(box_deltas(state).sigmoid())
+            taps.read(index, branches, self.heads, lambda delta, _: delta.sigmoid())
         return DecoderOutput(logits, boxes, state)

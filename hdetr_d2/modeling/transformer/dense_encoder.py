@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from hdetr_d2.modeling.transformer.base import Encoder, run_layer
-from hdetr_d2.modeling.transformer.coder_layers import EncoderLayer
+from hdetr_d2.modeling.transformer.base import Encoder
+from hdetr_d2.modeling.transformer.coder_layers import EncoderLayer, run_layer
 from hdetr_d2.modeling.transformer.geometry import flatten_levels
 from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes
 from hdetr_d2.structures import Memory

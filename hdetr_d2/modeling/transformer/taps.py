@@ -1,0 +1,69 @@
+"""The taps of a decoder at work."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hdetr_d2.modeling.heads import PredictionHeads
+from hdetr_d2.modeling.transformer.coder_layers import run_layer
+from hdetr_d2.structures import Predictions, Tap
+
+
+class Taps:
+    """Runs the layers of a decoder, and keeps what the taps see in them.
+
+    Args:
+        taps: of the step; without any, layers run as if there was no such thing.
+        queries: the main ones: so many that stand first.
+    """
+
+    def __init__(self, taps: Sequence[Tap], queries: int) -> None:
+        self.taps = taps
+        self.queries = queries
+        self._read: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in taps]
+
+    def run(
+        self, index: int, layer: nn.Module, *inputs: Any, checkpointing: bool
+    ) -> tuple[Tensor, Sequence[Tensor]]:
+        """The output of a layer, `Tensor[B, Q, C]`, and the states of each tap in it; `inputs` are
+        the layer's. With `checkpointing` the branches are recomputed with the layer.
+        """
+        if not self.taps:
+            return run_layer(layer, *inputs, checkpointing=checkpointing), ()
+
+        def branch_off(found: Tensor) -> list[Tensor]:
+            main = found[:, : self.queries]
+            return [tap.branch(index, layer, main) if tap.branch else main for tap in self.taps]
+
+        x, *states = run_layer(layer, *inputs, checkpointing=checkpointing, branch_off=branch_off)
+        return x, states
+
+    def read(
+        self,
+        index: int,
+        states: Sequence[Tensor],
+        heads: PredictionHeads,
+        place: Callable[[Tensor, Tap], Tensor],
+    ) -> None:
+        """Keeps what the heads read in a layer.
+
+        Args:
+            states: of each tap, normed as those of the layer.
+            heads: of the decoder.
+            place: from deltas `Tensor[B, Q, 4]` of the main queries to boxes.
+        """
+        for tap, state, read in zip(self.taps, states, self._read, strict=True):
+            class_logits = tap.own.get("class_logits", heads.class_logits)
+            box_deltas = tap.own.get("box_deltas", heads.box_deltas)
+            boxes = place(box_deltas(index, state), tap)
+            read.append((class_logits(index, state), boxes, state))
+
+    def predictions(self) -> list[Predictions]:
+        """Those of each tap, when all layers have run."""
+        found = []
+        for read in self._read:
+            logits, boxes, states = zip(*read, strict=True)
+            found.append(Predictions(torch.stack(logits), torch.stack(boxes), states[-1]))
+        return found
