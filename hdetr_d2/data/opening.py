@@ -1,10 +1,12 @@
 """The two data sets of a config, each read, checked, and known to Detectron2 under its name."""
 
 import difflib
+import json
 import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
@@ -73,6 +75,17 @@ def evaluate_on_whole_json(name: str) -> None:
         return
     path = PathManager.get_local_path(os.fspath(metadata.json_file))
     _make_whole(name, read_coco_json(path, annotated=False))
+
+
+def whole_truth(path: str | os.PathLike) -> dict[str, Any]:
+    """The content of a COCO json as evaluation takes it, see `whole_json`.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    whole = whole_json(read_coco_json(path), for_evaluation=True)
+    with open(whole, encoding="utf-8") as file:
+        return json.load(file)
 
 
 def _register(name: str, coco: CocoJson, images: str, use: Use) -> Split:

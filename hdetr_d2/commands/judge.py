@@ -1,0 +1,91 @@
+"""Judge a detector by what its last evaluation has found: COCO's averages, precision, recall and F1
+with the best score threshold of each class, who is taken for whom, and whether scores are right.
+
+hdetr-d2 judge output/quickstart
+hdetr-d2 judge --json val.json --results coco_instances_results.json --output judgement.json
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from detectron2.utils.logger import setup_logger
+from tabulate import tabulate
+
+from hdetr_d2.checkpoint import write_durably
+from hdetr_d2.data.opening import whole_truth
+from hdetr_d2.engine.results import read_results, read_run
+from hdetr_d2.errors import UserError
+from hdetr_d2.judging import Judgement, Numbered, judge
+from hdetr_d2.utils.strict_json import to_json
+
+LONGEST = 20  # classes of a confusion matrix that still fits the screen
+
+
+def build_parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("run", type=Path, nargs="?", help="output folder of a training")
+    parser.add_argument("--json", type=Path, help="COCO json with the objects, without a run")
+    parser.add_argument("--results", type=Path, help="COCO results json, with --json")
+    parser.add_argument("--output", type=Path, help="json to write (default: RUN/judgement.json)")
+    add_options(parser)
+    return parser
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How detections are held against objects."""
+    parser.add_argument("--iou", type=float, default=0.5, help="least overlap with what is found")
+    parser.add_argument("--max-dets", type=int, help="best ones of an image and class that count")
+    parser.add_argument("--task", choices=("bbox", "segm"), default="bbox")
+
+
+def judged(args: argparse.Namespace, run: Path | None = None) -> Judgement:
+    """What the options say of a run, or of `args.json` and `args.results`.
+
+    Raises:
+        UserError: something cannot be read, or an option is out of range.
+    """
+    if not 0 < args.iou <= 1:
+        raise UserError(f"--iou {args.iou} must lie in (0, 1]")
+    if args.max_dets is not None and args.max_dets < 1:
+        raise UserError(f"--max-dets {args.max_dets} must be at least 1")
+    if run is None:
+        data = Numbered.of(whole_truth(args.json), read_results(args.results), args.task)
+        return judge(data, iou=args.iou, max_dets=args.max_dets or 100)
+    read = read_run(run)
+    data = Numbered.of(read.truth, read.results, args.task)
+    judgement = judge(data, iou=args.iou, max_dets=args.max_dets or read.max_dets)
+    if args.max_dets in (None, read.max_dets):
+        read.warn_of_changes(100 * float(judgement.averages["AP"][-1]), args.task)
+    return judgement
+
+
+def confusion_text(judgement: Judgement) -> str:
+    """The confusion matrix, true classes in rows."""
+    names = [*judgement.data.class_names, "nothing"]
+    rows = [[name, *row] for name, row in zip(names, judgement.confusion.tolist(), strict=True)]
+    return tabulate(rows, ["true \\ found", *names], disable_numparse=[0])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    pair = (args.json is not None, args.results is not None)
+    if pair != ((True, True) if args.run is None else (False, False)):
+        parser.error("give a RUN, or both --json and --results")
+    setup_logger(name="hdetr_d2")
+    try:
+        judgement = judged(args, args.run)
+        output = args.output or (args.run or Path()) / "judgement.json"
+        text = to_json(judgement.as_json(), indent=1)
+        write_durably(output, lambda file: file.write(text.encode()))
+    except (UserError, OSError) as error:
+        parser.exit(2, f"error: {error}\n")
+    print(judgement.table())
+    print(f"\nOf all classes F1 is highest from a score of {judgement.best.threshold:.15g} on.")
+    if len(judgement.data.class_names) <= LONGEST:
+        print(f"There objects of a class (row) are found as (column):\n{confusion_text(judgement)}")
+    print(f"\nExpected calibration error: {100 * judgement.calibration.error:.1f}%")
+    print(f"Numbers: {output}")
+    return 0

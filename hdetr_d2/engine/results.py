@@ -1,0 +1,102 @@
+"""What the last evaluation of a run has found, and on which data."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detectron2.data import MetadataCatalog
+from omegaconf import DictConfig
+
+from hdetr_d2.data import register_datasets
+from hdetr_d2.engine.config import load_config
+from hdetr_d2.errors import UserError
+from hdetr_d2.visualization import read_metrics
+
+logger = logging.getLogger(__name__)
+
+RESULTS = "coco_instances_results.json"
+SAME = 0.01  # AP, in percent
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """A training run, seen from its output folder.
+
+    Attributes:
+        folder: of the run.
+        cfg: its config.
+        truth: the content of the COCO json that it was evaluated on.
+        results: COCO results, with the ids of that json.
+        images: the folder of the images.
+        max_dets: as many detections of an image and class count in its evaluation.
+    """
+
+    folder: Path
+    cfg: DictConfig
+    truth: dict[str, Any]
+    results: list[dict[str, Any]]
+    images: Path
+    max_dets: int
+
+    def metrics(self) -> list[dict[str, float]]:
+        """The rows of its metrics.json; none where it was only evaluated."""
+        path = self.folder / "metrics.json"
+        return read_metrics(path) if path.is_file() else []
+
+    def warn_of_changes(self, ap: float, task: str) -> None:
+        """Log a warning where the training saw another AP, in percent, at its last evaluation."""
+        name = f"{task}/AP"
+        seen = [row[name] for row in self.metrics() if name in row]
+        if seen and not abs(seen[-1] - ap) < SAME:
+            logger.warning(
+                f"AP is {ap:.2f} here, and was {seen[-1]:.2f} at the last evaluation of the "
+                f"training {self.folder}: others of its weights were evaluated since, or its "
+                "validation data have changed"
+            )
+
+
+def read_run(folder: str | Path) -> RunResults:
+    """Read what `folder` has of a training or an evaluation.
+
+    Raises:
+        UserError: there is no config, no detections, or the validation data are not COCO's
+            instances or cannot be read.
+    """
+    folder = Path(folder)
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{folder} is no output folder of a training: it has no config.yaml")
+    cfg = load_config(str(path))
+    cfg.train.output_dir = str(folder)  # it may have moved
+    evaluator = cfg.dataloader.evaluator
+    results = read_results(Path(evaluator.get("output_dir") or folder / "inference") / RESULTS)
+    known = {**cfg.data, "generate": None}
+    cfg.data.update(register_datasets(known, cfg.dataloader, for_training=False).replaced)
+    metadata = MetadataCatalog.get(cfg.data.val_name)
+    if metadata.get("evaluator_type") != "coco":
+        raise UserError(f"the data set {cfg.data.val_name!r} of {folder} is not COCO's instances")
+    truth = json.loads(Path(metadata.json_file).read_text(encoding="utf-8"))
+    if "annotations" not in truth:
+        raise UserError(f"{metadata.json_file} has no annotations to compare with")
+    limit = evaluator.get("max_dets_per_image") or 100
+    return RunResults(folder, cfg, truth, results, Path(metadata.image_root), limit)
+
+
+def read_results(path: str | Path) -> list[dict[str, Any]]:
+    """The detections of a COCO results json.
+
+    Raises:
+        UserError: there is no such file, or it is no list of results.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no detections of an evaluation: {path} is not a file")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}") from None
+    if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
+        raise UserError(f"{path} is no list of COCO results")
+    return content

@@ -1,0 +1,24 @@
+"""How good a detector is, from what it found and what there is to find; nothing but numpy and
+COCO's matching.
+"""
+
+from hdetr_d2.judging.average_precision import COLUMNS, average_precision
+from hdetr_d2.judging.calibration import Calibration
+from hdetr_d2.judging.confusion import confusion_matrix
+from hdetr_d2.judging.curves import Curve, Point
+from hdetr_d2.judging.judgement import Judgement, judge
+from hdetr_d2.judging.matches import Matches
+from hdetr_d2.judging.numbered import Numbered
+
+__all__ = [
+    "COLUMNS",
+    "Calibration",
+    "Curve",
+    "Judgement",
+    "Matches",
+    "Numbered",
+    "Point",
+    "average_precision",
+    "confusion_matrix",
+    "judge",
+]

@@ -1,0 +1,44 @@
+"""Whether scores are what they look like: the share of detections that are right."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Detections by their score, in bins of equal width (https://arxiv.org/abs/1706.04599).
+
+    Attributes:
+        counts: int [M], detections in the bin [m / M, (m + 1) / M); the last one has 1, too.
+        scores: float [M], their mean score; nan in an empty bin.
+        precisions: float [M], the share of them that find an object; nan in an empty bin.
+    """
+
+    counts: np.ndarray
+    scores: np.ndarray
+    precisions: np.ndarray
+
+    @classmethod
+    def of(cls, scores: np.ndarray, hits: np.ndarray, bins: int = 10) -> "Calibration":
+        """
+        Args:
+            scores: float [D] in [0, 1], of detections of which none is ignored.
+            hits: bool [D].
+        """
+        place = np.clip(scores * bins, 0, bins - 1).astype(np.int64)
+        counts = np.bincount(place, minlength=bins)
+        sums = [np.bincount(place, weights=each, minlength=bins) for each in (scores, hits)]
+        with np.errstate(invalid="ignore"):
+            return cls(counts, *(each / counts for each in sums))
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: the mean distance of both over the detections, in [0, 1];
+        nan without a detection.
+        """
+        used = self.counts > 0
+        if not used.any():
+            return float("nan")
+        distances = np.abs(self.scores - self.precisions)[used]
+        return float(np.average(distances, weights=self.counts[used]))

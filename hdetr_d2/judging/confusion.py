@@ -1,0 +1,82 @@
+"""Which class is taken for which, and for nothing."""
+
+import numpy as np
+import pycocotools.mask as mask_utils
+
+from hdetr_d2.judging.matches import Matches
+from hdetr_d2.judging.numbered import Numbered
+
+
+def confusion_matrix(
+    data: Numbered, matches: Matches, *, threshold: float | np.ndarray, iou: float = 0.5
+) -> np.ndarray:
+    """Objects by their class and the class they were found as, int [K + 1, K + 1].
+
+    Rows are true classes, columns found ones; the last row counts detections of nothing, the last
+    column objects that were not found. Detections and objects of an image that overlap by more than
+    `iou` are paired one to one: those of one class first, then by falling overlap (the rule of the
+    package `supervision`). What is left over a crowd of its class counts nothing, and crowds
+    neither.
+
+    Args:
+        matches: its detections count.
+        threshold: the least score, for all classes or float [K].
+    """
+    classes = len(data.class_names)
+    matrix = np.zeros((classes + 1, classes + 1), np.int64)
+    least = np.broadcast_to(threshold, classes)
+    kept = matches.scores >= least[matches.labels]
+    places, order = matches.places[kept], np.argsort(matches.images[kept], kind="stable")
+    numbers = np.arange(len(data.images) + 1)
+    ends = np.searchsorted(matches.images[kept][order], numbers)
+    for image in range(len(data.images)):
+        here = np.sort(places[order[ends[image] : ends[image + 1]]])
+        detections = [data.found.anns[int(place) + 1] for place in here]
+        _count(matrix, data.truth.imgToAnns.get(image + 1, []), detections, data.task, iou)
+    return matrix
+
+
+def _count(
+    matrix: np.ndarray, annotations: list[dict], detections: list[dict], task: str, iou: float
+) -> None:
+    """Add one image to the matrix."""
+    nothing = len(matrix) - 1
+    crowd = np.array([bool(each.get("iscrowd", 0)) for each in annotations], bool)
+    true = np.array([each["category_id"] - 1 for each in annotations], np.int64)
+    found = np.array([each["category_id"] - 1 for each in detections], np.int64)
+    overlaps = _overlaps(detections, annotations, task)  # [D, G]
+    columns, rows = _pairs(overlaps, found, true, crowd, iou)
+    np.add.at(matrix, (true[rows], found[columns]), 1)
+    missed = ~crowd
+    missed[rows] = False
+    np.add.at(matrix, (true[missed], nothing), 1)
+    of_crowd = (overlaps >= iou) & crowd & (found[:, None] == true)
+    alone = ~of_crowd.any(1)
+    alone[columns] = False
+    np.add.at(matrix, (nothing, found[alone]), 1)
+
+
+def _pairs(
+    overlaps: np.ndarray, found: np.ndarray, true: np.ndarray, crowd: np.ndarray, iou: float
+) -> tuple[list[int], list[int]]:
+    """Detections and the objects they are paired with."""
+    detections, objects = np.nonzero((overlaps > iou) & ~crowd)
+    others = found[detections] != true[objects]
+    order = np.lexsort((-overlaps[detections, objects], others))
+    columns: list[int] = []
+    rows: list[int] = []
+    for detection, index in zip(detections[order].tolist(), objects[order].tolist(), strict=True):
+        if detection not in columns and index not in rows:
+            columns.append(detection)
+            rows.append(index)
+    return columns, rows
+
+
+def _overlaps(detections: list[dict], annotations: list[dict], task: str) -> np.ndarray:
+    """float [D, G]; with a crowd the part of the detection that lies in it."""
+    if not detections or not annotations:
+        return np.zeros((len(detections), len(annotations)))
+    key = "segmentation" if task == "segm" else "bbox"  # run lengths since the matching
+    shapes = [[each[key] for each in entries] for entries in (detections, annotations)]
+    crowds = [int(each.get("iscrowd", 0)) for each in annotations]
+    return np.asarray(mask_utils.iou(*shapes, crowds))

@@ -1,0 +1,113 @@
+"""Precision, recall and F1 of what lies above a score threshold, and the best threshold."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Point:
+    """The detections with a score of at least `threshold`; nan: there is none to say.
+
+    hits, false_alarms: of them. misses: objects that none of them finds.
+    """
+
+    threshold: float
+    hits: int
+    false_alarms: int
+    misses: int
+
+    @property
+    def precision(self) -> float:
+        """In [0, 1]; nan without a detection."""
+        return _ratio(self.hits, self.hits + self.false_alarms)
+
+    @property
+    def recall(self) -> float:
+        """In [0, 1]; nan without an object."""
+        return _ratio(self.hits, self.hits + self.misses)
+
+    @property
+    def f1(self) -> float:
+        """In [0, 1]; nan with neither."""
+        return _ratio(2 * self.hits, 2 * self.hits + self.false_alarms + self.misses)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What every threshold gives that makes a difference.
+
+    Attributes:
+        thresholds: float [T], falling: the scores that occur. Equal scores are above a threshold
+            together.
+        hits, false_alarms: int [T], with at least that score.
+        objects: how many there are to find.
+    """
+
+    thresholds: np.ndarray
+    hits: np.ndarray
+    false_alarms: np.ndarray
+    objects: int
+
+    @classmethod
+    def of(cls, scores: np.ndarray, hits: np.ndarray, objects: int) -> "Curve":
+        """
+        Args:
+            scores: float [D], of detections of which none is ignored.
+            hits: bool [D].
+            objects: how many there are to find.
+        """
+        thresholds, place = np.unique(-scores, return_inverse=True)
+        found = np.bincount(place, weights=hits, minlength=len(thresholds)).cumsum()
+        kept = np.bincount(place, minlength=len(thresholds)).cumsum()
+        found = found.astype(np.int64)
+        return cls(-thresholds, found, kept - found, objects)
+
+    @property
+    def precision(self) -> np.ndarray:
+        """float [T] in [0, 1]."""
+        return self.hits / (self.hits + self.false_alarms)
+
+    @property
+    def recall(self) -> np.ndarray:
+        """float [T] in [0, 1]; nan without an object."""
+        return self.hits / self.objects if self.objects else np.full(len(self.hits), NAN)
+
+    @property
+    def f1(self) -> np.ndarray:
+        """float [T] in [0, 1]."""
+        return 2 * self.hits / (self.hits + self.false_alarms + self.objects)
+
+    def at(self, threshold: float) -> Point:
+        """What lies at or above `threshold`."""
+        kept = int((self.thresholds >= threshold).sum())
+        if not kept:
+            return Point(threshold, 0, 0, self.objects)
+        hits = int(self.hits[kept - 1])
+        return Point(threshold, hits, int(self.false_alarms[kept - 1]), self.objects - hits)
+
+    def best(self) -> Point:
+        """Where F1 is highest, and of several such thresholds the highest one, with as few digits
+        as let the same detections through. Its threshold is nan where nothing is right.
+        """
+        if not self.hits.any():
+            return Point(NAN, 0, 0, self.objects)
+        place = int(self.f1.argmax())
+        below = self.thresholds[place + 1] if place + 1 < len(self.thresholds) else -math.inf
+        return self.at(shortest(float(below), float(self.thresholds[place])))
+
+
+def shortest(low: float, high: float) -> float:
+    """The number in (low, high] with the fewest digits behind the point, two or more."""
+    for digits in range(2, 16):
+        number = math.floor(high * 10**digits) / 10**digits
+        if low < number <= high:
+            return number
+    return high
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else NAN

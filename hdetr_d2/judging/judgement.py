@@ -1,0 +1,132 @@
+"""Everything that is said about a detector on a data set, as numbers, a table and json."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from hdetr_d2.judging.average_precision import COLUMNS, average_precision
+from hdetr_d2.judging.calibration import Calibration
+from hdetr_d2.judging.confusion import confusion_matrix
+from hdetr_d2.judging.curves import Curve, Point
+from hdetr_d2.judging.matches import Matches
+from hdetr_d2.judging.numbered import Numbered
+
+ALL = "all"
+HEADERS = ("class", "objects", *COLUMNS, "score from", "precision", "recall", "F1")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of the detections of a data set.
+
+    Attributes:
+        data: objects and detections.
+        matches: which detection finds which object, at an overlap of `iou`.
+        averages: COCO's numbers of each class and of all, float [K + 1] in [0, 1], by their names.
+        iou: the least overlap of a detection with the object that it finds.
+        max_dets: as many detections of an image and class count.
+    """
+
+    data: Numbered
+    matches: Matches
+    averages: dict[str, np.ndarray]
+    iou: float
+    max_dets: int
+
+    @cached_property
+    def curves(self) -> list[Curve]:
+        """Of each class."""
+        kept = ~self.matches.ignored
+        labels, scores = self.matches.labels, self.matches.scores
+        return [
+            Curve.of(scores[of_class], self.matches.hits[of_class], int(count))
+            for label, count in enumerate(self.matches.counts)
+            for of_class in [kept & (labels == label)]
+        ]
+
+    @cached_property
+    def curve(self) -> Curve:
+        """Of all classes under one threshold."""
+        kept = ~self.matches.ignored
+        scores, hits = self.matches.scores[kept], self.matches.hits[kept]
+        return Curve.of(scores, hits, int(self.matches.counts.sum()))
+
+    @cached_property
+    def best(self) -> Point:
+        """The threshold with the highest F1 of all classes together."""
+        return self.curve.best()
+
+    @cached_property
+    def best_of_classes(self) -> list[Point]:
+        """The threshold with the highest F1 of each class."""
+        return [curve.best() for curve in self.curves]
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """int [K + 1, K + 1] at the best threshold of all classes, see `confusion_matrix`."""
+        threshold = np.nan_to_num(self.best.threshold, nan=np.inf)
+        return confusion_matrix(self.data, self.matches, threshold=threshold, iou=self.iou)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Of all detections that count."""
+        kept = ~self.matches.ignored
+        return Calibration.of(self.matches.scores[kept], self.matches.hits[kept])
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Of each class and, at the end, of all: shares in percent, nan where there is none."""
+        names = [*self.data.class_names, ALL]
+        points = [*self.best_of_classes, self.best]
+        counts = [*self.matches.counts.tolist(), int(self.matches.counts.sum())]
+        for k, (name, count, point) in enumerate(zip(names, counts, points, strict=True)):
+            averages = {column: 100 * float(self.averages[column][k]) for column in COLUMNS}
+            shares = (100 * point.precision, 100 * point.recall, 100 * point.f1)
+            values = (name, count, *averages.values(), point.threshold, *shares)
+            yield dict(zip(HEADERS, values, strict=True))
+
+    def table(self) -> str:
+        """`rows` as text."""
+        rows = [list(row.values()) for row in self.rows()]
+        formats = ("", "", *[".1f"] * len(COLUMNS), ".15g", ".1f", ".1f", ".1f")
+        return tabulate(rows, HEADERS, floatfmt=formats, disable_numparse=[0])
+
+    def as_json(self) -> dict[str, Any]:
+        """All numbers, as plain json: shares in percent but scores and bins in [0, 1]."""
+        bins = self.calibration
+        rows = list(self.rows())
+        return {
+            "iou": self.iou,
+            "max_dets": self.max_dets,
+            "task": self.data.task,
+            "images": len(self.data.images),
+            "detections": len(self.matches.scores),
+            "all": rows[-1],
+            "classes": rows[:-1],
+            "confusion": {
+                "classes": [*self.data.class_names, None],
+                "threshold": self.best.threshold,
+                "matrix": self.confusion.tolist(),
+            },
+            "calibration": {
+                "expected_error": 100 * bins.error,
+                "counts": bins.counts.tolist(),
+                "mean_scores": bins.scores.tolist(),
+                "precisions": bins.precisions.tolist(),
+            },
+        }
+
+
+def judge(data: Numbered, *, iou: float = 0.5, max_dets: int = 100) -> Judgement:
+    """Judge the detections of a data set.
+
+    Args:
+        iou: the least overlap with the object that a detection finds, for everything but COCO's
+            averages, which have theirs.
+        max_dets: as many detections of an image and class count.
+    """
+    matches = Matches.of(data, iou=iou, max_dets=max_dets)
+    return Judgement(data, matches, average_precision(data, max_dets), iou, max_dets)

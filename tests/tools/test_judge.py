@@ -1,0 +1,91 @@
+"""`hdetr-d2 judge`: a run, or two json files, become a table and a json."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hdetr_d2.commands.judge import main
+from hdetr_d2.data.shapes import generate_shapes
+from hdetr_d2.engine.config import load_config, save_config
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = ROOT / "tests" / "engine" / "small_recipe.py"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The folder of a run, moved since, whose detector has found every other object."""
+    generate_shapes(root=tmp_path / "shapes", num_train=1, num_val=4, image_size=64, seed=0)
+    options = [f"data.generate.root={tmp_path / 'shapes'}", "train.output_dir=elsewhere"]
+    run = tmp_path / "run"
+    (run / "inference").mkdir(parents=True)
+    save_config(load_config(str(RECIPE), options), run / "config.yaml")
+    truth = json.loads((tmp_path / "shapes/annotations/val.json").read_text())
+    keys = ("image_id", "category_id", "bbox")
+    found = [{key: each[key] for key in keys} for each in truth["annotations"][::2]]
+    results = [{**each, "score": 0.75} for each in found]
+    (run / "inference/coco_instances_results.json").write_text(json.dumps(results))
+    return run
+
+
+def test_a_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(run)]) == 0
+    content = json.loads((run / "judgement.json").read_text())
+    half = 100 * content["detections"] / content["all"]["objects"]
+    assert (content["all"]["precision"], content["all"]["recall"]) == (100, half)
+    assert content["all"]["score from"] == 0.75 and content["max_dets"] == 100
+    assert sum(row["objects"] for row in content["classes"]) == content["all"]["objects"]
+    printed = capsys.readouterr().out
+    assert "circle" in printed and "true \\ found" in printed
+    assert "Expected calibration error: 25.0%" in printed
+
+
+def test_another_ap_than_the_training_saw_is_told(
+    run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (run / "metrics.json").write_text('{"iteration": 3, "bbox/AP": 99.5}\n')
+    assert main([str(run)]) == 0
+    assert "and was 99.50 at the last evaluation of the training" in caplog.text
+
+
+def test_two_files_are_judged_alike(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(run)]) == 0
+    given = ["--json", str(run.parent / "shapes/annotations/val.json")]
+    given += ["--results", str(run / "inference/coco_instances_results.json")]
+    output = run.parent / "alone.json"
+    assert main([*given, "--output", str(output)]) == 0
+    assert output.read_text() == (run / "judgement.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ([], "give a RUN, or both --json and --results"),
+        (["{run}", "--json", "x.json"], "give a RUN, or both"),
+        (["{run}/inference"], "is no output folder of a training: it has no config.yaml"),
+        (["{run}", "--iou", "0"], "--iou 0.0 must lie in (0, 1]"),
+        (["{run}", "--max-dets", "0"], "--max-dets 0 must be at least 1"),
+        (["{run}", "--task", "segm"], "result 0 lacks 'segmentation'"),
+        (["--json", "{run}/config.yaml", "--results", "x"], "is not valid JSON"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    run: Path, capsys: pytest.CaptureFixture[str], given: list[str], complaint: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main([each.format(run=run) for each in given])
+    assert complaint in capsys.readouterr().err.splitlines()[-1]
+    assert not (run / "judgement.json").exists()
+
+
+def test_a_run_without_an_evaluation(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = run / "inference/coco_instances_results.json"
+    results.write_text('{"no": "list"}')
+    with pytest.raises(SystemExit):
+        main([str(run)])
+    assert f"{results} is no list of COCO results" in capsys.readouterr().err
+    results.unlink()
+    with pytest.raises(SystemExit):
+        main([str(run)])
+    assert f"no detections of an evaluation: {results} is not a file" in capsys.readouterr().err
