@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from hdetr_d2.data.formats import coco
+from hdetr_d2.data.formats import coco, cvat, label_studio, voc, yolo
 from hdetr_d2.data.formats.content import Found, Part
 from hdetr_d2.data.formats.dividing import divide
 from hdetr_d2.errors import UserError
@@ -39,7 +39,7 @@ class Reader(Protocol):
         """
 
 
-READERS: tuple[Reader, ...] = (coco,)
+READERS: tuple[Reader, ...] = (coco, yolo, voc, cvat, label_studio)
 
 
 @dataclass(frozen=True)

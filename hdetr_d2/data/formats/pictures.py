@@ -1,6 +1,7 @@
 """The image files of a folder, and their sizes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from hdetr_d2.data.present_files import sizes_of
@@ -38,9 +39,25 @@ def _refuse(file: Path) -> tuple[int, int]:
     raise UserError(f"{file} cannot be read as an image: {reason}")
 
 
-def by_name(files: Iterable[Path]) -> dict[str, list[Path]]:
-    """Files by their names without folders, as exporters write them."""
-    found: dict[str, list[Path]] = {}
-    for file in files:
-        found.setdefault(file.name, []).append(file)
-    return found
+class Pictures:
+    """The images of a folder by the names that annotations have for them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files: dict[str, list[Path]] = {}
+        for file in pictures_below(folder):
+            for name in {file.name, file.stem}:
+                self.files.setdefault(name, []).append(file)
+
+    def find(self, name: str) -> Path | None:
+        """The image whose path ends most like `name`, with or without its ending; None if no file
+        is called so. Of several that are equally like it, the first.
+        """
+        wanted = [part for part in name.replace("\\", "/").split("/") if part]
+        candidates = self.files.get(wanted[-1], []) if wanted else []
+        return max(candidates, key=lambda file: _common(file, wanted), default=None)
+
+
+def _common(file: Path, wanted: Sequence[str]) -> int:
+    """How many of the last folders are the same."""
+    pairs = zip(reversed(file.parts[:-1]), reversed(wanted[:-1]), strict=False)
+    return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])

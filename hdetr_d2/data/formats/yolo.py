@@ -1,0 +1,152 @@
+"""YOLO: a text file an image, a line an object, in fractions of the image; classes in a yaml file,
+or in `classes.txt` as Label Studio exports them.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hdetr_d2.data.coco_json.segmentation import span
+from hdetr_d2.data.formats.content import Found, Labelled, Picture, parts_of
+from hdetr_d2.data.formats.looking import read_text, relative
+from hdetr_d2.data.formats.pictures import pictures_below, sizes
+from hdetr_d2.data.formats.yolo_splits import split_files
+from hdetr_d2.errors import UserError
+
+NAME = "YOLO"
+LOOKS_FOR = "a data.yaml with names, or classes.txt beside images and labels"
+CLASSES = "classes.txt"
+# Fractions that are further outside are pixels.
+FARTHEST = 2.0
+
+
+def mark(folder: Path) -> str | None:
+    found = _yaml_files(folder)
+    if found:
+        return relative(found[0], folder)
+    is_export = (folder / CLASSES).is_file() and (folder / "labels").is_dir()
+    return CLASSES if is_export else None
+
+
+def read(folder: Path) -> Found:
+    files = _yaml_files(folder)
+    if len(files) > 1:
+        names = " and ".join(path.name for path in files)
+        raise UserError(f"{folder}: {names} could both be the yaml file of the data; leave one")
+    notes: list[str] = []
+    if files:
+        spec = _read_spec(files[0])
+        classes = _class_names(spec, files[0])
+        splits = split_files(spec, files[0], notes)
+    else:
+        spec, lines = {}, read_text(folder / CLASSES).splitlines()
+        classes = {index: name.strip() for index, name in enumerate(lines) if name.strip()}
+        splits = {"train": pictures_below(folder / "images")}
+    if twice := [name for name in classes.values() if [*classes.values()].count(name) > 1]:
+        raise UserError(f"{folder}: several classes have the name {twice[0]!r}")
+    pictures = {
+        split: _pictures(images, classes, has_points="kpt_shape" in spec)
+        for split, images in splits.items()
+    }
+    parts = parts_of(pictures, [*classes.values()], folder)
+    return Found(folder, NAME, files[0].name if files else CLASSES, parts, notes)
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    """`data.yaml`, or else all with names of classes."""
+    files = sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
+    found = [path for path in files if re.search(r"^(names|nc)\s*:", read_text(path), re.MULTILINE)]
+    return [path for path in found if path.stem == "data"] or found
+
+
+def _read_spec(path: Path) -> dict[str, Any]:
+    """All values as they are written: a class "no" or "1" is a name."""
+    try:
+        spec = yaml.load(read_text(path), Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(spec, dict):
+        raise UserError(f"{path} is no data set of YOLO: it has no train and no names")
+    return spec
+
+
+def _class_names(spec: Mapping[str, Any], path: Path) -> dict[int, str]:
+    names, count = spec.get("names"), spec.get("nc")
+    try:
+        if isinstance(names, dict):
+            classes = {int(index): str(name) for index, name in names.items()}
+        elif isinstance(names, list):
+            classes = {index: str(name) for index, name in enumerate(names)}
+        else:
+            classes = {index: f"class_{index}" for index in range(int(str(count)))}
+        stated = len(classes) if count is None else int(count)
+    except (TypeError, ValueError):
+        raise UserError(f"{path}: names={names} and nc={count} tell no classes") from None
+    if stated != len(classes) or not classes:
+        raise UserError(f"{path} has nc={count}, and {len(classes)} names")
+    return dict(sorted(classes.items()))
+
+
+def label_file(image: Path) -> Path:
+    """Where the labels of an image are: in `labels` where it is in `images`, else beside it."""
+    parts = list(image.parts)
+    places = [index for index, part in enumerate(parts[:-1]) if part == "images"]
+    beside = image.with_suffix(".txt")
+    if not places:
+        return beside
+    parts[places[-1]] = "labels"
+    found = Path(*parts).with_suffix(".txt")
+    return beside if beside.is_file() and not found.is_file() else found
+
+
+def _pictures(
+    images: Sequence[Path], classes: Mapping[int, str], *, has_points: bool
+) -> list[Picture]:
+    labels = {image: label_file(image) for image in images}
+    there = {image for image, path in labels.items() if path.is_file()}
+    if images and not there:
+        raise UserError(
+            f"none of {len(images)} images has a label file: that of {images[0]} would be "
+            f"{labels[images[0]]}"
+        )
+    found = sizes(images)
+    pictures = []
+    for image in images:
+        objects = []
+        if image in there:
+            for number, line in enumerate(read_text(labels[image]).splitlines(), start=1):
+                if line.strip():
+                    source = f"{labels[image]}, line {number}"
+                    words = line.split()[:5] if has_points else line.split()
+                    objects.append(_labelled(words, found[image], classes, source))
+        pictures.append(Picture(image, found[image], objects))
+    return pictures
+
+
+def _labelled(
+    words: Sequence[str], size: tuple[int, int], classes: Mapping[int, str], source: str
+) -> Labelled:
+    """An object: class, then centre, width and height, or three points and more."""
+    try:
+        index, *values = map(float, words)
+    except ValueError:
+        raise UserError(f"{source}: {' '.join(words)!r} is not all numbers") from None
+    if index not in classes:
+        raise UserError(f"{source}: class {words[0]}, but there are {min(classes)}..{max(classes)}")
+    if len(values) != 4 and (len(values) < 6 or len(values) % 2):
+        raise UserError(
+            f"{source}: {len(words)} numbers, which are neither a box (5) nor a polygon (7, 9, ...)"
+        )
+    if not all(math.isfinite(value) and abs(value) <= FARTHEST for value in values):
+        raise UserError(f"{source}: YOLO's are fractions of the image, and {max(values)} is none")
+    width, height = size
+    pixels = [value * (height if place % 2 else width) for place, value in enumerate(values)]
+    name = classes[int(index)]
+    if len(values) > 4:
+        return Labelled(name, span([pixels]), segmentation=[pixels], source=source)
+    x, y, w, h = pixels
+    return Labelled(name, (x - w / 2, y - h / 2, x + w / 2, y + h / 2), source=source)

@@ -1,0 +1,81 @@
+"""Which images the splits of YOLO's yaml file are: folders, or texts with a path a line, relative
+to a `path` that is often one of another machine.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hdetr_d2.data.formats.looking import read_text
+from hdetr_d2.data.formats.pictures import is_picture, pictures_below
+from hdetr_d2.errors import UserError
+
+KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+NOTHING = ("", "null", "~", "None")
+
+
+def split_files(
+    spec: Mapping[str, Any], yaml_file: Path, notes: list[str]
+) -> dict[str, list[Path]]:
+    """The images of each split.
+
+    Args:
+        spec: the content of the yaml file.
+        notes: gets a sentence of a validation or test split that is named and not there.
+
+    Raises:
+        UserError: the images to train on are not there.
+    """
+    splits = {}
+    for split, keys in KEYS.items():
+        entries = next((found for key in keys if (found := _entries(spec.get(key)))), [])
+        images: list[Path] = []
+        for entry in entries:
+            place = _place(entry, spec, yaml_file)
+            if place is None and split == "train":
+                raise UserError(f"{yaml_file}: {split}: {entry} does not exist")
+            if place is None:
+                notes.append(f"{split}: {entry} of {yaml_file.name} does not exist")
+            else:
+                images += _images(place)
+        if images:
+            splits[split] = list(dict.fromkeys(images))
+    if not splits:
+        raise UserError(f"{yaml_file} names no images to train on")
+    return splits
+
+
+def _entries(value: Any) -> list[str]:
+    given = value if isinstance(value, list) else [value or ""]
+    return [str(each) for each in given if str(each) not in NOTHING]
+
+
+def _place(entry: str, spec: Mapping[str, Any], yaml_file: Path) -> Path | None:
+    """Where an entry is. `path` counts from the yaml file or from the working directory, and is
+    done without where nothing is there; one `../` too much is dropped, which Roboflow writes.
+    """
+    entry = entry.replace("\\", "/")
+    for base in _bases(str(spec.get("path") or ""), yaml_file.parent):
+        for place in (base / entry, base / entry.removeprefix("../")):
+            if place.exists():
+                return Path(*place.parts) if ".." not in place.parts else place.resolve()
+    return None
+
+
+def _bases(path: str, folder: Path) -> Iterator[Path]:
+    if path not in NOTHING:
+        yield folder / path
+        yield Path(path)
+    yield folder
+
+
+def _images(place: Path) -> list[Path]:
+    if place.is_dir():
+        return pictures_below(place)
+    if place.suffix.lower() != ".txt":
+        return [place] if is_picture(place) else []
+    images = []
+    for line in filter(None, map(str.strip, read_text(place).splitlines())):
+        near = place.parent / line
+        images.append(near if near.exists() or not Path(line).exists() else Path(line))
+    return images

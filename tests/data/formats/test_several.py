@@ -1,0 +1,48 @@
+"""Folders with the data of several formats."""
+
+from pathlib import Path
+
+import pytest
+
+from hdetr_d2.data.formats import read_folder
+from hdetr_d2.errors import UserError
+
+FILES = {
+    "COCO": ("a.json", '{"images": [], "annotations": [], "categories": []}'),
+    "YOLO": ("data.yaml", "names: [cat]\ntrain: images\n"),
+    "Pascal VOC": ("a.xml", "<annotation></annotation>"),
+    "CVAT": ("annotations.xml", "<annotations></annotations>"),
+    "Label Studio": ("tasks.json", '[{"annotations": [{"result": []}]}]'),
+}
+
+
+@pytest.mark.parametrize("second", [*FILES][1:])
+def test_two_formats_are_one_sentence(second: str, tmp_path: Path) -> None:
+    for name in ("COCO", second):
+        file, text = FILES[name]
+        (tmp_path / file).write_text(text)
+    both = rf"several formats, COCO \(a\.json\) and {second} \({FILES[second][0]}\): leave only one"
+    with pytest.raises(UserError, match=both):
+        read_folder(tmp_path)
+
+
+def test_json_and_xml_of_other_things_are_none(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"images": 3}')
+    (tmp_path / "list.json").write_text("[1, 2]")
+    (tmp_path / "empty.json").write_text("")
+    (tmp_path / "page.xml").write_text("<html><annotation/></html>")
+    (tmp_path / "settings.yaml").write_text("train: true\n")
+    with pytest.raises(UserError, match="no data in a format that is known here"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["COCO", "Pascal VOC", "CVAT"])
+def test_data_without_images_are_an_error(name: str, tmp_path: Path) -> None:
+    file, text = FILES[name]
+    (tmp_path / file).write_text(text)
+    if name == "Pascal VOC":  # one without even a size
+        with pytest.raises(UserError, match=r"a\.jpg does not exist, and its labels need its size"):
+            read_folder(tmp_path)
+        return
+    with pytest.raises(UserError, match="without images"):
+        read_folder(tmp_path)
