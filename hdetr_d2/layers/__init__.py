@@ -16,7 +16,13 @@ from hdetr_d2.layers.position import (
     sine_embedding,
 )
 from hdetr_d2.layers.residual import PostNorm, PreNorm
-from hdetr_d2.layers.self_attention import Layout, SelfAttention, Span, attend_within_groups
+from hdetr_d2.layers.self_attention import (
+    Entry,
+    Layout,
+    SelfAttention,
+    Span,
+    attend_within_groups,
+)
 
 __all__ = [
     "MLP",
@@ -25,6 +31,7 @@ __all__ = [
     "DeformableAttention",
     "DenseAttention",
     "Dropout",
+    "Entry",
     "FeedForward",
     "Layout",
     "Linear",

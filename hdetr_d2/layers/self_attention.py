@@ -18,6 +18,16 @@ KeysAndValues: TypeAlias = tuple[Tensor, Tensor] | tuple[()]
 """Those of tokens, `Tensor[1, T, H, D]` each, or of none."""
 
 
+class Entry(NamedTuple):
+    """How a group comes into the row after the first layer: the queries of the groups at the places
+    `of`, as they were after `passed` layers, go on from `layer` on.
+    """
+
+    layer: int
+    passed: int
+    of: tuple[int, ...]
+
+
 class Span(NamedTuple):
     """A group in a row of queries.
 
@@ -27,7 +37,8 @@ class Span(NamedTuple):
     `Tensor[B, 1, N]` bool, True for queries that nobody sees, of one block of N that sees itself
     alone. own: parts of a decoder layer that are the group's own, by name, called with (layer,
     `Tensor[B, N, ...]`). tokens: asked in every layer for content and position, `Tensor[T, C]`
-    each, of further keys for every block.
+    each, of further keys for every block. entry: of a group that is not there from the first layer
+    on.
     """
 
     blocks: int
@@ -37,6 +48,7 @@ class Span(NamedTuple):
     padding: Tensor | None = None
     own: Mapping[str, Callable[[int, Tensor], Tensor]] = MappingProxyType({})
     tokens: Callable[[int], tuple[Tensor, Tensor]] | None = None
+    entry: Entry | None = None
 
     def added(self, layer: int, seen: Sequence[QueryState]) -> Tensor | None:
         """What bias and padding add to the scores, broadcast to `Tensor[B, H, N, M]`.
@@ -100,14 +112,14 @@ class Layout(NamedTuple):
     see `QueryState`.
 
     layer: of the decoder. reference: `Tensor[B, Q, 2 or 4]`. logits: `Tensor[B, Q, K]`. boxes:
-    `Tensor[B, Q, 4]` each.
+    `Tensor[B, Q, 4]` each, None for those that there are not yet.
     """
 
     spans: Sequence[Span]
     layer: int = 0
     reference: Tensor | None = None
     logits: Tensor | None = None
-    boxes: Sequence[Tensor] = ()
+    boxes: Sequence[Tensor | None] = ()
 
     @property
     def biased(self) -> bool:
@@ -122,7 +134,7 @@ class Layout(NamedTuple):
     def states(self, content: Tensor, position: Tensor) -> list[QueryState]:
         """What is known of the queries of each group; `Tensor[B, Q, C]` twice."""
         told = zip(*self.split(content, position, self.reference, self.logits), strict=True)
-        boxes = self.split(*self.boxes)
+        boxes = self.split(*(row for row in self.boxes if row is not None))
         return [
             QueryState(x, at, reference, logits, tuple(each[place] for each in boxes))
             for place, (x, at, reference, logits) in enumerate(told)

@@ -9,7 +9,7 @@ from hdetr_d2.losses.class_losses import ClassLoss
 from hdetr_d2.losses.matched import Matched, beside_targets
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.ops import generalized_box_iou
-from hdetr_d2.structures import GroupOutput, Learned, Step
+from hdetr_d2.structures import Group, GroupOutput, Learned, Step
 
 
 class Criterion(nn.Module):
@@ -71,7 +71,7 @@ class Criterion(nn.Module):
         losses = {}
         for kind, per_layer in sums.items():
             weighted = per_layer * (group.weight * self.weights[kind]) / normalisers[kind]
-            losses.update(_named(f"loss_{kind}", group.name, weighted))
+            losses.update(_named(f"loss_{kind}", group, weighted))
         return losses
 
     def loss_class(self, matched: Matched) -> Tensor:
@@ -95,8 +95,9 @@ def is_of_last_layer(name: str) -> bool:
     return re.fullmatch(r"loss_\w+", name) is not None and re.search(r"_\d+$", name) is None
 
 
-def _named(name: str, group: str, per_layer: Tensor) -> dict[str, Tensor]:
+def _named(name: str, group: Group, per_layer: Tensor) -> dict[str, Tensor]:
     """`loss_class`, `loss_class_one2many_0`, `loss_class_enc`: one 0-d tensor a layer."""
-    name = f"{name}_{group}" if group else name
+    name = f"{name}_{group.name}" if group.name else name
     *earlier, last = per_layer.unbind()
-    return {**{f"{name}_{layer}": value for layer, value in enumerate(earlier)}, name: last}
+    numbered = enumerate(earlier, group.first_layer)
+    return {**{f"{name}_{layer}": value for layer, value in numbered}, name: last}

@@ -28,6 +28,7 @@ from hdetr_d2.structures.queries import (
     Queries,
     QueryGroup,
     QueryState,
+    Start,
 )
 from hdetr_d2.structures.scaled_masks import ScaledMasks
 from hdetr_d2.structures.step import Step
@@ -64,6 +65,7 @@ __all__ = [
     "QueryState",
     "ScaledMasks",
     "Scores",
+    "Start",
     "Step",
     "Tap",
     "Targets",

@@ -102,6 +102,27 @@ class AttentionBias(Protocol):
 
 
 @dataclass(kw_only=True)
+class Start:
+    """Where a group comes into the decoder, if not before its first layer: content and reference of
+    its queries are then those of other groups as they came out of an earlier layer.
+
+    layer: the first that it goes through, of those from 0 on. passed: how many the others had gone
+    through by then. of: their names; their queries follow each other.
+
+    Raises:
+        ValueError: no layer lies between, or the queries are to come from nowhere.
+    """
+
+    layer: int
+    passed: int
+    of: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.passed <= self.layer and self.layer and self.of):
+            raise ValueError(f"Queries cannot come in with {self}.")
+
+
+@dataclass(kw_only=True)
 class Group:
     """Queries with a task of their own, which their losses are named after.
 
@@ -114,6 +135,11 @@ class Group:
     assigner: Assigner
     weight: float = 1.0
     blocks: int = 1
+
+    @property
+    def first_layer(self) -> int:
+        """The number of the first layer that it has predictions of."""
+        return 0
 
     def normaliser(self, step: Step) -> Tensor:
         """What sums over the queries of each layer are divided by, `Tensor[L]` or 0-d, at least
@@ -150,7 +176,8 @@ class QueryGroup(Group):
     query is padding, which is seen by nobody and which the assigner must give `NO_LOSS`; at least
     one of an image is valid. Both are for groups of one block whose queries see each other and
     nobody else. own: what it has in the place of parts of the decoder, which are named in
-    `OWN_PARTS`. tokens: further keys for the queries of each block.
+    `OWN_PARTS`. tokens: further keys for the queries of each block. start: where it comes in, if
+    not before the first layer.
 
     Raises:
         ValueError: queries that cannot be divided into the blocks; a bias or padding where it has
@@ -164,6 +191,7 @@ class QueryGroup(Group):
     valid: Tensor | None = None
     own: Mapping[str, PartOfLayer] = field(default_factory=dict)
     tokens: KeyTokens | None = None
+    start: Start | None = None
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.own) - set(OWN_PARTS)):
@@ -188,6 +216,10 @@ class QueryGroup(Group):
             raise ValueError(
                 f"The group {self.name!r} has padding, which the matcher knows nothing of."
             )
+
+    @property
+    def first_layer(self) -> int:
+        return self.start.layer if self.start else 0
 
     @property
     def layout(self) -> tuple[int, int]:

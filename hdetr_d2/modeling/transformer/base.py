@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from hdetr_d2.layers import Layout, Span
+from hdetr_d2.layers import Entry, Layout, Span
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.taps import Taps
 from hdetr_d2.structures import (
@@ -17,6 +17,7 @@ from hdetr_d2.structures import (
     Predictions,
     Queries,
     QueryGroup,
+    Start,
     Tap,
 )
 
@@ -55,13 +56,18 @@ class Decoder(nn.Module, ABC):
         queries are the ones of the first group.
 
         Raises:
-            ValueError: a group sees one that is not there, or that has padding.
+            ValueError: a group sees one that is not there, or that has padding; or one shall start
+                as others that are not there by then, or have another number of queries.
         """
-        queries = Queries.join([group.queries for group in groups])
-        lengths = [group.queries.content.shape[1] for group in groups]
+        order = sorted(range(len(groups)), key=lambda place: groups[place].first_layer)
+        row = [groups[place] for place in order]
+        queries = Queries.join([group.queries for group in row])
+        lengths = [group.queries.content.shape[1] for group in row]
         tapped = Taps(taps, lengths[0])
-        output = self.decode(queries, self._spans(groups), memory, tapped)
-        return [*output.split(lengths), *tapped.predictions()]
+        output = self.decode(queries, self._spans(row), memory, tapped)
+        found = output.split(lengths, [group.first_layer for group in row])
+        in_place = [found[order.index(place)] for place in range(len(groups))]
+        return [*in_place, *tapped.predictions()]
 
     def readers(self, layout: Layout) -> list[Callable[[Tensor], Tensor]]:
         """What reads logits, and box deltas, from the states of a layer: the heads, and those that
@@ -88,11 +94,34 @@ class Decoder(nn.Module, ABC):
                 )
             if any(groups[places[name]].valid is not None for name in group.sees):
                 raise ValueError(f"The group {group.name!r} cannot see a group with padding.")
-        return [self._span(group, tuple(places[name] for name in group.sees)) for group in groups]
+            if any(groups[places[name]].first_layer > group.first_layer for name in group.sees):
+                raise ValueError(f"The group {group.name!r} cannot see a group that starts later.")
+        return [self._span(group, groups) for group in groups]
 
-    def _span(self, group: QueryGroup, sees: tuple[int, ...]) -> Span:
+    def _span(self, group: QueryGroup, groups: Sequence[QueryGroup]) -> Span:
+        places = {each.name: place for place, each in enumerate(groups)}
+        sees = tuple(places[name] for name in group.sees)
         padding = None if group.valid is None else ~group.valid[:, None]
         bias = group.attention_bias
         if bias is None and MAIN in (group.name, *group.sees):
             bias = self.attention_bias
-        return Span(*group.layout, sees, bias, padding, group.own, group.tokens)
+        entry = None if group.start is None else _entry(group, group.start, groups)
+        return Span(*group.layout, sees, bias, padding, group.own, group.tokens, entry)
+
+
+def _entry(group: QueryGroup, start: Start, groups: Sequence[QueryGroup]) -> Entry:
+    """How the group comes in, which is after all those that it starts as."""
+    there = {each.name: each for each in groups if each.first_layer < max(start.passed, 1)}
+    if absent := sorted(set(start.of) - set(there)):
+        raise ValueError(
+            f"The group {group.name!r} starts as {absent} after {start.passed} layers, but by then "
+            f"there are {list(there)}."
+        )
+    number = sum(there[name].queries.content.shape[1] for name in start.of)
+    if number != group.queries.content.shape[1]:
+        raise ValueError(
+            f"The group {group.name!r} has {group.queries.content.shape[1]} queries, but starts as "
+            f"{number}."
+        )
+    places = [each.name for each in groups]
+    return Entry(start.layer, start.passed, tuple(places.index(name) for name in start.of))

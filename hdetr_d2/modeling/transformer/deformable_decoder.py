@@ -12,6 +12,7 @@ from hdetr_d2.layers import Layout, ReferencePosition, Span, inverse_sigmoid
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder
 from hdetr_d2.modeling.transformer.coder_layers import DecoderLayer
+from hdetr_d2.modeling.transformer.course import Course
 from hdetr_d2.modeling.transformer.layer_order import LayerOrder, SelfFirst
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
 from hdetr_d2.modeling.transformer.taps import Taps
@@ -87,19 +88,22 @@ class DeformableDecoder(Decoder):
     def decode(
         self, queries: Queries, groups: Sequence[Span], memory: Memory, taps: Taps
     ) -> DecoderOutput:
-        x, reference = queries.content, queries.reference
+        course = Course(groups)
+        x, reference = course.present(queries.content), course.present(queries.reference)
         assert reference is not None  # all queries of this family start at a place
-        start = [reference] if reference.shape[-1] == 4 else []
         origin = reference  # what a box head adds to: the reference, or its un-detached form
+        said: Tensor | None = None
+        last: list[Tensor | None] = [None, reference if reference.shape[-1] == 4 else None]
         logits: list[Tensor] = []  # list[Tensor]() could not be compiled
         boxes: list[Tensor] = []
         for index, layer in enumerate(self.layers):
+            row = (x, reference, origin, said, *last)
+            x, reference, origin, said, *last = course.enter(index, *row)
             on_levels = _on_levels(reference, memory.valid_ratios)
-            position = queries.position
+            position = course.present(queries.position)
             if self.position is not None:
                 position = self.position(on_levels[:, :, 0])
-            before = logits[-1] if logits else None
-            layout = Layout(groups, index, reference, before, [*start, *boxes][-2:])
+            layout = Layout(course.spans, index, reference, said, last)
             inputs = (x, position, layout, memory, on_levels)
             x, found = taps.run(index, layer, *inputs, checkpointing=self.checkpointing)
             state, *branches = (x, *found) if self.norm is None else map(self.norm, (x, *found))
@@ -108,6 +112,7 @@ class DeformableDecoder(Decoder):
             delta = box_deltas(state)
             boxes.append(self._move(origin, delta))
             taps.read(index, branches, self.heads, partial(self._move_main, origin, reference))
+            said, last = logits[-1], [last[-1], boxes[-1]]
             if self.refine and index + 1 < self.num_layers:
                 # The norm is for what is reported; the next layer starts at the box of the state.
                 step = delta if self.norm is None else box_deltas(x)

@@ -8,6 +8,7 @@ from hdetr_d2.layers import Layout, Span
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder
 from hdetr_d2.modeling.transformer.coder_layers import DecoderLayer
+from hdetr_d2.modeling.transformer.course import Course
 from hdetr_d2.modeling.transformer.layer_order import LayerOrder, SelfFirst
 from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes
 from hdetr_d2.modeling.transformer.taps import Taps
@@ -63,17 +64,22 @@ class DenseDecoder(Decoder):
     def decode(
         self, queries: Queries, groups: Sequence[Span], memory: Memory, taps: Taps
     ) -> DecoderOutput:
-        x = queries.content
+        course = Course(groups)
+        x = course.present(queries.content)
+        reference: Tensor | None = None
+        said: Tensor | None = None
+        last: list[Tensor | None] = [None, None]
         logits: list[Tensor] = []  # list[Tensor]() could not be compiled
         boxes: list[Tensor] = []
         for index, layer in enumerate(self.layers):
-            last, before = (boxes[-1].detach(), logits[-1]) if index else (None, None)
-            layout = Layout(groups, index, last, before, boxes[-2:])
-            inputs = (x, queries.position, layout, memory)
+            x, reference, said, *last = course.enter(index, x, reference, said, *last)
+            layout = Layout(course.spans, index, reference, said, last)
+            inputs = (x, course.present(queries.position), layout, memory)
             x, found = taps.run(index, layer, *inputs, checkpointing=self.checkpointing)
             state, *branches = map(self.norm, (x, *found))
             class_logits, box_deltas = self.readers(layout)
             logits.append(class_logits(state))
             boxes.append(box_deltas(state).sigmoid())
             taps.read(index, branches, self.heads, lambda delta, _: delta.sigmoid())
+            reference, said, last = boxes[-1].detach(), logits[-1], [last[-1], boxes[-1]]
         return DecoderOutput(logits, boxes, state)
