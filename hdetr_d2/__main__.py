@@ -21,6 +21,7 @@ COMMANDS = {
     "analyze": ("hdetr_d2.commands.analyze", "compare what trained models have learned"),
     "compare-schemes": ("hdetr_d2.commands.compare_schemes", "train a model under several schemes"),
     "convert": ("hdetr_d2.commands.convert", "convert a published checkpoint"),
+    "convert-data": ("hdetr_d2.commands.convert_data", "write a data set in another format"),
     "average": ("hdetr_d2.commands.average", "write the mean of several checkpoints"),
     "push": ("hdetr_d2.commands.push", "share a model on the hub, or as a folder"),
     "doctor": ("hdetr_d2.doctor.__main__", "what is installed and built, and whether it works"),

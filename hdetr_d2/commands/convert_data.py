@@ -1,0 +1,34 @@
+"""Write a data set in another format, with copies of its images.
+
+hdetr-d2 convert-data FOLDER OUT --to yolo
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from detectron2.utils.logger import setup_logger
+
+from hdetr_d2.data.formats.writers import WRITERS
+from hdetr_d2.data.formats.writing import convert_data
+from hdetr_d2.errors import UserError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("folder", help="a data set in any format that training reads")
+    parser.add_argument("out", help="folder to write, new or empty")
+    parser.add_argument("--to", choices=WRITERS, required=True, help="the format to write")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    args = build_parser().parse_args(arguments)
+    setup_logger(name="hdetr_d2")
+    try:
+        convert_data(args.folder, args.out, args.to)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

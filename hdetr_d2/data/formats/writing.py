@@ -1,0 +1,40 @@
+"""A data set from one format to another."""
+
+import logging
+import os
+from collections import Counter
+from pathlib import Path
+
+from hdetr_d2.data.formats.finding import read_folder
+from hdetr_d2.data.formats.writers import WRITERS
+from hdetr_d2.errors import UserError
+from hdetr_d2.utils.new_folder import new_folder, require_new
+
+logger = logging.getLogger(__name__)
+
+
+def convert_data(source: str | os.PathLike, target: str | os.PathLike, to: str) -> None:
+    """Write the data set of a folder in another format, with copies of its images; what that format
+    cannot say is counted in the log.
+
+    Args:
+        source: a folder in any format that is read.
+        target: a folder that is new or empty; it is written whole or not at all.
+        to: "coco", "yolo", "voc" or "cvat".
+
+    Raises:
+        UserError: the source cannot be read, or the target cannot be written.
+    """
+    if to not in WRITERS:
+        raise UserError(f"there is no format {to!r} to write; there are: {', '.join(WRITERS)}")
+    path = require_new(Path(target), "the folder")
+    found = read_folder(source)
+    logger.info(found.sentence())
+    for note in found.notes:
+        logger.info(f"{found.folder}: {note}")
+    lost: Counter[str] = Counter()
+    with new_folder(path) as draft:
+        WRITERS[to](found.parts, draft, lost)
+    for what, count in (+lost).items():
+        logger.warning(f"{to} cannot say everything: {count} {what}")
+    logger.info(f"{path} has the same data in the format {to}")

@@ -1,0 +1,152 @@
+"""A data set through four formats and back: the same targets and the same AP."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detectron2.data import DatasetCatalog
+from detectron2.evaluation import COCOEvaluator
+from detectron2.structures import Boxes, Instances
+
+from hdetr_d2.commands.convert_data import main
+from hdetr_d2.data import register_datasets
+from hdetr_d2.data.formats import read_folder
+from hdetr_d2.data.formats.writing import convert_data
+from hdetr_d2.data.shapes import generate_shapes
+from hdetr_d2.errors import UserError
+
+Pictures = Callable[..., None]
+FORMATS = ("yolo", "voc", "cvat", "coco")
+
+
+def register(folder: Path, name: str) -> dict[str, list[dict]]:
+    """What training and evaluation read of a folder."""
+    register_datasets(
+        {"train_name": f"{name}_train", "val_name": f"{name}_val", "folder": str(folder)}
+    )
+    return {split: DatasetCatalog.get(f"{name}_{split}") for split in ("train", "val")}
+
+
+def targets(entries: list[dict]) -> list[tuple]:
+    """Image by image the pixels and the labels, and the boxes."""
+    return [
+        (
+            Path(entry["file_name"]).read_bytes(),
+            [a["category_id"] for a in entry["annotations"]],
+            np.array([a["bbox"] for a in entry["annotations"]]).reshape(-1, 4),
+        )
+        for entry in entries
+    ]
+
+
+def average_precision(name: str, entries: list[dict]) -> list[float]:
+    """AP, AP50 and AP75 of boxes a little beside the true ones, some missing and some too many."""
+    random = np.random.default_rng(0)
+    evaluator = COCOEvaluator(f"{name}_val", output_dir=None)
+    evaluator.reset()
+    for entry in entries:
+        boxes = np.array([a["bbox"] for a in entry["annotations"]]).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        kept = random.random(len(boxes)) < 0.8
+        moved = np.concatenate([boxes[kept] + random.normal(0, 2, (kept.sum(), 4)), [[1, 1, 9, 9]]])
+        found = Instances((entry["height"], entry["width"]))
+        found.pred_boxes = Boxes(torch.tensor(moved))
+        found.scores = torch.tensor(random.random(len(moved)))
+        labels = np.array([a["category_id"] for a in entry["annotations"]], int)[kept]
+        found.pred_classes = torch.tensor([*labels, 0])
+        evaluator.process([{"image_id": entry["image_id"]}], [{"instances": found}])
+    results = evaluator.evaluate()["bbox"]
+    return [results[key] for key in ("AP", "AP50", "AP75")]
+
+
+def test_a_round_trip_through_four_formats(tmp_path: Path) -> None:
+    generate_shapes(root=tmp_path / "shapes", num_train=8, num_val=12, image_size=96, seed=1)
+    first = register(tmp_path / "shapes", "shapes")
+    expected = average_precision("shapes", first["val"])
+    assert 10 < expected[0] < 95
+    before = tmp_path / "shapes"
+    for to in FORMATS:
+        after = tmp_path / to
+        convert_data(before, after, to)
+        entries = register(after, to)
+        for split in ("train", "val"):
+            for old, new in zip(targets(first[split]), targets(entries[split]), strict=True):
+                assert old[:2] == new[:2]
+                np.testing.assert_allclose(old[2], new[2], rtol=0, atol=1e-9)
+        assert average_precision(to, entries["val"]) == pytest.approx(expected, abs=1e-9)
+        before = after
+    names = [part.class_names for part in read_folder(tmp_path / "coco").parts.values()]
+    assert names == [["circle", "square", "triangle", "cross"]] * 2
+
+
+def yolo(folder: Path, pictures: Pictures, *lines: str, name: str = "a.jpg") -> None:
+    (folder / "labels").mkdir(parents=True, exist_ok=True)
+    (folder / "data.yaml").write_text("train: images\nnames: ['no', 'guide dog', 猫:x]\n", "utf-8")
+    (folder / "labels" / name).with_suffix(".txt").write_text("\n".join(lines))
+    pictures(folder / "images" / name)
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_odd_names_and_boxes_beyond_the_image(to: str, tmp_path: Path, pictures: Pictures) -> None:
+    lines = ("2 0.05 0.5 0.2 0.2", "0 0.5 0.5 0.3333 0.1", "1 1.5 0.5 0.1 0.1")
+    yolo(tmp_path / "a", pictures, *lines, name="a b.jpg")
+    convert_data(tmp_path / "a", tmp_path / "b", to)
+    part = read_folder(tmp_path / "b").parts["train"]
+    assert part.class_names == ["no", "guide dog", "猫:x"]
+    boxes = [a["bbox"] for a in part.content["annotations"]]
+    assert boxes[1] == pytest.approx([13.334, 13.5, 13.332, 3])
+    # COCO's may leave the image; of other formats a box is what is in it.
+    assert boxes[0] == pytest.approx([-2, 12, 8, 6] if to == "coco" else [0, 12, 6, 6])
+    assert len(boxes) == (3 if to == "coco" else 2)
+
+
+def test_what_a_format_cannot_say_is_counted(
+    tmp_path: Path, pictures: Pictures, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a" / "Annotations").mkdir(parents=True)
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    thing = f"<object><name>cat</name><difficult>1</difficult>{box}</object>"
+    (tmp_path / "a" / "Annotations" / "a.xml").write_text(f"<annotation>{thing}</annotation>")
+    pictures(tmp_path / "a" / "JPEGImages" / "a.jpg")
+    with caplog.at_level(logging.INFO, logger="hdetr_d2"):
+        convert_data(tmp_path / "a", tmp_path / "voc", "voc")
+        assert "cannot say" not in caplog.text
+        convert_data(tmp_path / "voc", tmp_path / "yolo", "yolo")
+    assert "yolo cannot say everything: 1 crowds" in caplog.text
+    assert read_folder(tmp_path / "voc").parts["train"].content["annotations"][0]["iscrowd"] == 1
+
+
+def test_images_keep_their_folders_below_the_one_that_all_share(
+    tmp_path: Path, pictures: Pictures
+) -> None:
+    for place in ("x/images", "y"):
+        pictures(tmp_path / "a" / "images" / place / "a.jpg")
+        label = tmp_path / "a" / "images" / place / "a.txt"
+        label.write_text("0 0.5 0.5 0.1 0.1")
+    (tmp_path / "a" / "data.yaml").write_text("train: images\nnames: [cat]\n")
+    for to in FORMATS:
+        convert_data(tmp_path / "a", tmp_path / to, to)
+        part = read_folder(tmp_path / to).parts["train"]
+        assert [file.parts[-2] for file in part.files] == ["images", "y"]
+        assert len(part.content["annotations"]) == 2
+
+
+def test_two_images_of_one_stem(tmp_path: Path, pictures: Pictures) -> None:
+    yolo(tmp_path / "a", pictures, "0 0.5 0.5 0.1 0.1")
+    pictures(tmp_path / "a" / "images" / "a.png")
+    with pytest.raises(UserError, match=r"a\.jpg and .*a\.png would have annotations of one name"):
+        convert_data(tmp_path / "a", tmp_path / "b", "voc")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_the_command(
+    tmp_path: Path, pictures: Pictures, capsys: pytest.CaptureFixture[str]
+) -> None:
+    yolo(tmp_path / "a", pictures, "0 0.5 0.5 0.1 0.1")
+    assert main([str(tmp_path / "a"), str(tmp_path / "b"), "--to", "voc"]) == 0
+    assert (tmp_path / "b" / "Annotations" / "a.xml").is_file()
+    assert main([str(tmp_path / "a"), str(tmp_path / "b"), "--to", "voc"]) == 2
+    assert "is there already" in capsys.readouterr().err
