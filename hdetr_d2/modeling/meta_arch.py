@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from detectron2.modeling import Backbone
@@ -17,7 +18,7 @@ from hdetr_d2.modeling.postprocessing import PostProcessing
 from hdetr_d2.modeling.precision import check_precision
 from hdetr_d2.modeling.preprocessing import ImageBatch, Preprocessing
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
-from hdetr_d2.modeling.transformer.query_selection import Slots
+from hdetr_d2.modeling.transformer.query_selection import Selection, Slots
 from hdetr_d2.schemes.base import Context, Scheme, check_together
 from hdetr_d2.structures import (
     MAIN,
@@ -92,6 +93,10 @@ class DETR(nn.Module):
         if query_selection.two_stage and not decoder.refine:
             raise ValueError(
                 "Two-stage queries need decoder.refine: a proposal is a box that layers move on."
+            )
+        if not query_selection.two_stage and any(scheme.proposal_heads() for scheme in schemes):
+            raise ValueError(
+                "A scheme has proposal_heads, but the queries of model.query_selection are learned."
             )
         query_selection.start_as(decoder.heads)
         preprocessing.keep_to(backbone)
@@ -208,18 +213,21 @@ class DETR(nn.Module):
 
     def _losses(self, maps: ImageMaps, targets: Targets, step: Step) -> dict[str, Tensor]:
         memory = maps.memory
-        selection = self.query_selection(memory, list(self.scheme_slots.values()))
+        selection, slots, proposals = self._select(memory)
         context = Context(
             step=step,
             targets=targets,
             maps=maps,
             main=self._main_group(selection.main, step.progress),
-            slots=dict(zip(self.scheme_slots, selection.extra, strict=True)),
+            slots=slots,
             num_layers=self.decoder.num_layers,
             embed_boxes=self.query_selection.embed_boxes,
         )
         context.main.weight = math.prod(scheme.main_weight(context) for scheme in self.schemes)
         groups, tasks, taps = [context.main], list[FurtherTask](), list[Tap]()
+        learners: list[tuple[Group, Predictions]] = []
+        if selection.proposals is not None:
+            learners.append((Group(name=PROPOSALS, assigner=Match((1,))), selection.proposals))
         losses: dict[str, Tensor] = {}
         for scheme in self.schemes:
             added = scheme.contribute(context)
@@ -227,17 +235,17 @@ class DETR(nn.Module):
             tasks += added.tasks
             taps += added.taps
             _add(losses, {name: loss * step.share for name, loss in added.losses.items()})
+            if added.proposals is not None:
+                learners.append((added.proposals, proposals[scheme.name]))
         found = self.decoder(groups, memory, taps=taps)
         outputs = [
             GroupOutput(group, predictions, targets)
             for group, predictions in zip([*groups, *taps], found, strict=True)
         ]
         outputs += _further(outputs, tasks)
-        if selection.proposals is not None:
-            if self.query_selection.class_agnostic:
-                targets = targets.class_agnostic()
-            proposals = Group(name=PROPOSALS, assigner=Match((1,)))
-            outputs.append(GroupOutput(proposals, selection.proposals, targets))
+        if self.query_selection.class_agnostic:
+            targets = targets.class_agnostic()
+        outputs += [GroupOutput(*learner, targets) for learner in learners]
         with section("match"):
             answers = self.criterion.assign(outputs, step.progress)
         with section("loss"):
@@ -247,6 +255,21 @@ class DETR(nn.Module):
                 of_main = by_query(answers[0])
                 _add(losses, self.mask_head.losses(outputs[0], of_main, maps, step))
         return losses
+
+    def _select(
+        self, memory: Memory
+    ) -> tuple[Selection, dict[str, Queries], dict[str, Predictions]]:
+        """The main queries; those of schemes' slots; and the proposals of schemes' own heads."""
+        heads: dict[str, Any] = {each.name: each.proposal_heads() for each in self.schemes}
+        wanted: dict[str, Any] = dict(self.scheme_slots.items())
+        ranked = {name: each for name, each in wanted.items() if heads[name] is None}
+        selection = self.query_selection(memory, list(ranked.values()))
+        slots = dict(zip(ranked, selection.extra, strict=True))
+        proposals: dict[str, Predictions] = {}
+        for name in wanted.keys() - ranked.keys():
+            found = self.query_selection.select(memory, wanted[name], heads[name])
+            slots[name], proposals[name] = found
+        return selection, slots, proposals
 
     def _main_group(self, queries: Queries, progress: float = 0.0) -> QueryGroup:
         layers = self.decoder.num_layers

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hdetr_d2.structures import (
     PROPOSALS,
     FurtherTask,
+    Group,
     ImageMaps,
     Queries,
     QueryGroup,
@@ -48,14 +49,16 @@ class Context:
 @dataclass
 class Contribution:
     """Query groups for the decoder, losses of the scheme's own heads, as if these images were the
-    whole step, what groups learn besides, those of this and of other schemes and the main one, and
-    what the main queries learn inside the decoder layers.
+    whole step, what groups learn besides, those of this and of other schemes and the main one, what
+    the main queries learn inside the decoder layers, and what the proposals of its `proposal_heads`
+    learn.
     """
 
     groups: list[QueryGroup] = field(default_factory=list)
     losses: dict[str, Tensor] = field(default_factory=dict)
     tasks: list[FurtherTask] = field(default_factory=list)
     taps: list[Tap] = field(default_factory=list)
+    proposals: Group | None = None
 
 
 class Scheme(nn.Module):
@@ -83,6 +86,12 @@ class Scheme(nn.Module):
         ones. With fewer tokens than that, a two-stage selection gives fewer.
         """
         return 0
+
+    def proposal_heads(self) -> nn.Module | None:
+        """Class and box heads for its slots alone, as the two-stage selection has for the main
+        ones: the slots then start at the best proposals of these. None for the next ranks.
+        """
+        return None
 
     def contribute(self, context: Context) -> Contribution:
         """The groups and losses it adds to this step."""

@@ -4,8 +4,10 @@ that are there in training only.
 
 from collections.abc import Callable
 
+from torch import nn
+
 from hdetr_d2.schemes.base import Context, Contribution, Scheme, check_at_least
-from hdetr_d2.structures import Match, QueryGroup
+from hdetr_d2.structures import PROPOSALS, Group, Match, QueryGroup
 
 
 class HybridBranch(Scheme):
@@ -20,6 +22,9 @@ class HybridBranch(Scheme):
             one of them keeps an object.
         weight: of its losses (the paper's lambda), or its value when a part of the training, in
             [0, 1], is done, as `CosineRamp`.
+        proposal_heads: class and box head of proposals for its queries alone, of which a target
+            takes as many (Relation-DETR, https://arxiv.org/abs/2407.11699); None for those that
+            rank behind the main ones.
         name: of the group.
 
     Raises:
@@ -33,6 +38,7 @@ class HybridBranch(Scheme):
         repeats: int,
         alone: bool = False,
         weight: float | Callable[[float], float] = 1.0,
+        proposal_heads: nn.Module | None = None,
         name: str = "one2many",
     ) -> None:
         super().__init__(name)
@@ -41,6 +47,10 @@ class HybridBranch(Scheme):
         self.repeats = repeats
         self.alone = alone
         self.weight = weight
+        self.heads = proposal_heads
+
+    def proposal_heads(self) -> nn.Module | None:
+        return self.heads
 
     def slots(self, num_queries: int) -> int:
         return self.num_queries
@@ -54,4 +64,9 @@ class HybridBranch(Scheme):
             weight=weight,
             alone=self.alone,
         )
-        return Contribution([group])
+        if self.heads is None:
+            return Contribution([group])
+        proposals = Group(
+            name=f"{self.name}_{PROPOSALS}", assigner=Match((self.repeats,)), weight=weight
+        )
+        return Contribution([group], proposals=proposals)

@@ -6,6 +6,7 @@ from hdetr_d2.modeling.transformer.deformable_decoder import DeformableDecoder
 from hdetr_d2.modeling.transformer.deformable_encoder import DeformableEncoder
 from hdetr_d2.modeling.transformer.dense_decoder import DenseDecoder
 from hdetr_d2.modeling.transformer.dense_encoder import DenseEncoder
+from hdetr_d2.modeling.transformer.fusion import LayerFusion
 from hdetr_d2.modeling.transformer.layer_order import CrossFirst, LayerOrder, SelfFirst
 from hdetr_d2.modeling.transformer.proposals import (
     DINOQueries,
@@ -34,6 +35,7 @@ __all__ = [
     "DenseDecoder",
     "DenseEncoder",
     "DenseLayerSizes",
+    "LayerFusion",
     "LayerOrder",
     "LayerSizes",
     "LearnedAnchors",

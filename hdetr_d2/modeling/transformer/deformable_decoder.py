@@ -42,6 +42,8 @@ class DeformableDecoder(Decoder):
             https://arxiv.org/abs/2203.03605).
         position: makes the queries' position in every layer, of the references on the finest level
             (DINO); None for queries that bring one.
+        position_scale: from a query's content, what its position is multiplied by from the second
+            layer on (DAB-DETR, https://arxiv.org/abs/2201.12329); None for 1.
         norm: of the states before the heads (DINO); None for none.
         attention_bias: of the main group's self-attention; see `Decoder`.
         order: which attention comes first in a layer; None for that of the queries to each other.
@@ -61,6 +63,7 @@ class DeformableDecoder(Decoder):
         refine: bool = True,
         look_forward_twice: bool = False,
         position: ReferencePosition | None = None,
+        position_scale: nn.Module | None = None,
         norm: nn.Module | None = None,
         attention_bias: AttentionBias | None = None,
         order: LayerOrder | None = None,
@@ -78,6 +81,7 @@ class DeformableDecoder(Decoder):
         self.refine = refine
         self.look_forward_twice = look_forward_twice
         self.position = position
+        self.position_scale = position_scale
         self.norm = norm
         self.attention_bias = attention_bias
         self.eps = eps
@@ -103,6 +107,8 @@ class DeformableDecoder(Decoder):
             position = course.present(queries.position)
             if self.position is not None:
                 position = self.position(on_levels[:, :, 0])
+            if self.position_scale is not None and index:
+                position = position * self.position_scale(x)
             layout = Layout(course.spans, index, reference, said, last)
             inputs = (x, position, layout, memory, on_levels)
             x, found = taps.run(index, layer, *inputs, checkpointing=self.checkpointing)

@@ -32,6 +32,8 @@ class DeformableEncoder(Encoder):
         sizes: of every layer.
         num_layers: encoder layers.
         position: encodes the cells of a level.
+        fusion: makes the memory of the tokens and of what each layer gives; None for what the last
+            layer gives.
         checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
     """
 
@@ -43,10 +45,12 @@ class DeformableEncoder(Encoder):
         sizes: LayerSizes,
         num_layers: int,
         position: nn.Module,
+        fusion: nn.Module | None = None,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.position = position
+        self.fusion = fusion
         self.checkpointing = checkpointing
         self.level_embed = nn.Parameter(torch.randn(sizes.num_levels, sizes.dim))
         self.layers = nn.ModuleList(self.layer(sizes) for _ in range(num_layers))
@@ -71,11 +75,12 @@ class DeformableEncoder(Encoder):
         """All layers, on tokens and their positions `Tensor[B, S, C]` which stand at `Tensor[B, S,
         L, 2]`.
         """
-        x = tokens
+        states = [tokens]
         for layer in self.layers:
-            inputs = (x, position, reference, maps)
+            inputs = (states[-1], position, reference, maps)
             x = run_layer(layer, *inputs, checkpointing=self.checkpointing)
-        return x
+            states = [x] if self.fusion is None else [*states, x]
+        return states[-1] if self.fusion is None else self.fusion(states)
 
     def _with_levels(self, maps: Memory) -> Tensor:
         """The positions of the tokens, which tell the levels apart."""

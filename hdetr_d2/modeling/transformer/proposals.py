@@ -49,15 +49,23 @@ class ProposalQueries(QuerySelection):
         tokens, anchors = self._candidates(memory)
         slots = (self.slots, *extra)
         lengths = _clip([each.num for each in slots], tokens.shape[1])
-        reference, learners = self.propose(tokens, anchors, lengths)
+        reference, learners = self.propose(tokens, anchors, lengths, self.heads)
         main, *others = (
             self.queries(*part) for part in zip(slots, reference.split(lengths, 1), strict=True)
         )
         return Selection(main, others, learners)
 
+    def select(
+        self, memory: Memory, slots: Slots, heads: PredictionHeads
+    ) -> tuple[Queries, Predictions]:
+        tokens, anchors = self._candidates(memory)
+        lengths = _clip([slots.num], tokens.shape[1])
+        reference, learners = self.propose(tokens, anchors, lengths, heads)
+        return self.queries(slots, reference), learners
+
     @abstractmethod
     def propose(
-        self, tokens: Tensor, anchors: Tensor, lengths: Sequence[int]
+        self, tokens: Tensor, anchors: Tensor, lengths: Sequence[int], heads: PredictionHeads
     ) -> tuple[Tensor, Predictions]:
         """The best proposals `Tensor[B, Q, 4]`, the best first, Q the sum of `lengths`; and those
         that have losses.
@@ -65,7 +73,8 @@ class ProposalQueries(QuerySelection):
         Args:
             tokens: `Tensor[B, S, C]`.
             anchors: the logits of their boxes, `Tensor[B, S, 4]`.
-            lengths: queries of the main group, and of each further one.
+            lengths: queries of the first group, which learn, and of each further one.
+            heads: of the proposals.
         """
 
     @abstractmethod
@@ -122,12 +131,12 @@ class ObjectQueries(ProposalQueries):
         """
 
     def propose(
-        self, tokens: Tensor, anchors: Tensor, lengths: Sequence[int]
+        self, tokens: Tensor, anchors: Tensor, lengths: Sequence[int], heads: PredictionHeads
     ) -> tuple[Tensor, Predictions]:
-        logits, delta = self.heads(0, self.project(tokens))
+        logits, delta = heads(0, self.project(tokens))
         unactivated = delta + anchors
         # Class 0 stands for "object": every label is 0.
-        objectness = self.heads.class_loss.confidence(logits.detach())[..., 0]
+        objectness = heads.class_loss.confidence(logits.detach())[..., 0]
         best = self.best(objectness, sum(lengths))
         reference = _pick(unactivated.detach(), best).sigmoid()
         return reference, Predictions(logits[None], unactivated.sigmoid()[None])
@@ -182,21 +191,21 @@ class DINOQueries(ProposalQueries):
         super().__init__(num_queries=num_queries, dim=dim, heads=heads, content_dim=dim)
 
     def propose(
-        self, tokens: Tensor, anchors: Tensor, lengths: Sequence[int]
+        self, tokens: Tensor, anchors: Tensor, lengths: Sequence[int], heads: PredictionHeads
     ) -> tuple[Tensor, Predictions]:
-        best = self._surest(tokens, sum(lengths))
-        logits, delta = self.heads(0, self.project(_pick(tokens, best)))
+        best = self._surest(tokens, sum(lengths), heads)
+        logits, delta = heads(0, self.project(_pick(tokens, best)))
         boxes = (delta + _pick(anchors, best)).sigmoid()
         learning = slice(lengths[0])
         return boxes.detach(), Predictions(logits[None, :, learning], boxes[None, :, learning])
 
-    def _surest(self, tokens: Tensor, number: int) -> Tensor:
+    def _surest(self, tokens: Tensor, number: int, heads: PredictionHeads) -> Tensor:
         """Places `Tensor[B, number]` of the tokens that are surest of their class. Those that are
         not picked learn nothing, so the backward pass needs to keep nothing of them.
         """
         with without_gradient(tokens.device):
-            logits = self.heads.class_logits(0, self.project(tokens))
-            return self.best(self.heads.class_loss.confidence(logits).amax(-1), number)
+            logits = heads.class_logits(0, self.project(tokens))
+            return self.best(heads.class_loss.confidence(logits).amax(-1), number)
 
     def queries(self, slots: Slots, reference: Tensor) -> Queries:
         content = slots.table[: reference.shape[1]].expand(reference.shape[0], -1, -1)

@@ -60,6 +60,14 @@ class QuerySelection(nn.Module, ABC):
     def forward(self, memory: Memory, extra: Sequence[Slots] = ()) -> Selection:
         """Queries for the main slots, which have the first ranks, and for each of `extra`."""
 
+    def select(
+        self, memory: Memory, slots: Slots, heads: PredictionHeads
+    ) -> tuple[Queries, Predictions]:
+        """Of a two-stage selection: queries for further slots from the best proposals of other
+        heads, and those of their proposals that learn.
+        """
+        raise NotImplementedError(f"{type(self).__name__} makes no proposals.")
+
     @abstractmethod
     def embed_boxes(self, boxes: Tensor) -> Tensor | None:
         """The position `Tensor[B, Q, C]` of queries that a scheme puts at `Tensor[B, Q, 4]` cxcywh
