@@ -5,6 +5,8 @@
 from detectron2.config import LazyCall as L
 
 from hdetr_d2.schemes import (
+    DACDETR,
+    AlignDETR,
     CentreNoise,
     ContrastiveNoise,
     Denoising,
@@ -42,4 +44,17 @@ contrastive_denoising = L(Denoising)(
     label_noise=0.25,
     groups=100,
     max_queries=200,
+)
+# Two queries a target in all layers but the last, with the class loss `iou_aware`.
+align_detr = L(AlignDETR)(repeats=2, tau=1.5, mix=0.25)
+# A second stream without self-attention; the released code has these numbers, and the class loss
+# `iou_aware`. Its paper weighs all queries of a target alike: tau=None.
+dac_detr = L(DACDETR)(
+    topk=6,
+    threshold=0.4,
+    iou_weight=0.7,
+    cap=0.25,
+    tau=1.5,
+    normaliser_factor=3.0,
+    weight=1.0,
 )

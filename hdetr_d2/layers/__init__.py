@@ -9,6 +9,7 @@ from hdetr_d2.layers.dropout import Dropout
 from hdetr_d2.layers.feed_forward import FeedForward, TwoLinears
 from hdetr_d2.layers.linear import Linear, replace_linears
 from hdetr_d2.layers.mlp import MLP
+from hdetr_d2.layers.passing import attend_or_pass
 from hdetr_d2.layers.position import (
     LearnedPositionEncoding,
     ReferencePosition,
@@ -43,6 +44,7 @@ __all__ = [
     "SinePositionEncoding",
     "Span",
     "TwoLinears",
+    "attend_or_pass",
     "attend_within_groups",
     "box_relation",
     "inverse_sigmoid",

@@ -38,7 +38,8 @@ class Span(NamedTuple):
     alone. own: parts of a decoder layer that are the group's own, by name, called with (layer,
     `Tensor[B, N, ...]`). tokens: asked in every layer for content and position, `Tensor[T, C]`
     each, of further keys for every block. entry: of a group that is not there from the first layer
-    on.
+    on. attends: whether its queries have self-attention. branches_from: the place of the group that
+    its queries branch off from, see `attend_or_pass`.
     """
 
     blocks: int
@@ -49,6 +50,8 @@ class Span(NamedTuple):
     own: Mapping[str, Callable[[int, Tensor], Tensor]] = MappingProxyType({})
     tokens: Callable[[int], tuple[Tensor, Tensor]] | None = None
     entry: Entry | None = None
+    attends: bool = True
+    branches_from: int | None = None
 
     def added(self, layer: int, seen: Sequence[QueryState]) -> Tensor | None:
         """What bias and padding add to the scores, broadcast to `Tensor[B, H, N, M]`.

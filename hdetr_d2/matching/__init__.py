@@ -3,6 +3,7 @@
 from hdetr_d2.matching.high_order import HighOrderMatcher
 from hdetr_d2.matching.inverse import queries_of_targets
 from hdetr_d2.matching.matcher import COST_TERMS, NONFINITE_COSTS, HungarianMatcher
+from hdetr_d2.matching.ranked import Ranked
 from hdetr_d2.matching.top_k import TopKByScore
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "NONFINITE_COSTS",
     "HighOrderMatcher",
     "HungarianMatcher",
+    "Ranked",
     "TopKByScore",
     "queries_of_targets",
 ]

@@ -23,6 +23,7 @@ from hdetr_d2.schemes.base import Context, Scheme, check_together
 from hdetr_d2.structures import (
     MAIN,
     PROPOSALS,
+    Assigner,
     FurtherTask,
     Group,
     GroupOutput,
@@ -227,7 +228,7 @@ class DETR(nn.Module):
         groups, tasks, taps = [context.main], list[FurtherTask](), list[Tap]()
         learners: list[tuple[Group, Predictions]] = []
         if selection.proposals is not None:
-            learners.append((Group(name=PROPOSALS, assigner=Match((1,))), selection.proposals))
+            learners.append((self._proposals(), selection.proposals))
         losses: dict[str, Tensor] = {}
         for scheme in self.schemes:
             added = scheme.contribute(context)
@@ -271,6 +272,12 @@ class DETR(nn.Module):
             slots[name], proposals[name] = found
         return selection, slots, proposals
 
+    def _proposals(self) -> Group:
+        assigner: Assigner = Match((1,))
+        for scheme in self.schemes:
+            assigner = scheme.assigner_of_proposals(assigner)
+        return Group(name=PROPOSALS, assigner=assigner)
+
     def _main_group(self, queries: Queries, progress: float = 0.0) -> QueryGroup:
         layers = self.decoder.num_layers
         # One scheme at most says more than 1.
@@ -278,7 +285,10 @@ class DETR(nn.Module):
             max((each.capacity(layer, layers, progress) for each in self.schemes), default=1)
             for layer in range(layers)
         )
-        return QueryGroup(name=MAIN, queries=queries, assigner=Match(capacity))
+        assigner: Assigner = Match(capacity)
+        for scheme in self.schemes:
+            assigner = scheme.assigner_of_main(assigner)
+        return QueryGroup(name=MAIN, queries=queries, assigner=assigner)
 
 
 def _add(losses: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:

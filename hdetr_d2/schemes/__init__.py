@@ -2,8 +2,10 @@
 scheme.
 """
 
+from hdetr_d2.schemes.align_detr import AlignDETR
 from hdetr_d2.schemes.base import Context, Contribution, Scheme
 from hdetr_d2.schemes.box_noise import BoxNoise, CentreNoise, ContrastiveNoise
+from hdetr_d2.schemes.dac_detr import DACDETR
 from hdetr_d2.schemes.denoising import Denoising
 from hdetr_d2.schemes.group_detr import GroupDETR
 from hdetr_d2.schemes.hybrid_branch import HybridBranch
@@ -13,12 +15,14 @@ from hdetr_d2.schemes.one_to_one import OneToOne
 from hdetr_d2.schemes.ramp import CosineRamp
 
 __all__ = [
+    "AlignDETR",
     "BoxNoise",
     "CentreNoise",
     "Context",
     "ContrastiveNoise",
     "Contribution",
     "CosineRamp",
+    "DACDETR",
     "Denoising",
     "GroupDETR",
     "HybridBranch",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hdetr_d2.structures import (
     PROPOSALS,
+    Assigner,
     FurtherTask,
     Group,
     ImageMaps,
@@ -106,6 +107,16 @@ class Scheme(nn.Module):
         learn the same.
         """
         return 1.0
+
+    def assigner_of_main(self, assigner: Assigner) -> Assigner:
+        """How the main queries find their targets, in the place of `assigner`, which the schemes
+        before this one have made of a matching.
+        """
+        return assigner
+
+    def assigner_of_proposals(self, assigner: Assigner) -> Assigner:
+        """The same of the proposals of a two-stage model."""
+        return assigner
 
     def detectors(self) -> Mapping[str, Callable[[ImageMaps], list[Instances]]]:
         """What it has learned that finds objects by itself, by name: to the maps of a batch the

@@ -177,11 +177,14 @@ class QueryGroup(Group):
     one of an image is valid. Both are for groups of one block whose queries see each other and
     nobody else. own: what it has in the place of parts of the decoder, which are named in
     `OWN_PARTS`. tokens: further keys for the queries of each block. start: where it comes in, if
-    not before the first layer.
+    not before the first layer. attends: False for queries that pass by the self-attention of every
+    layer, with its norm, and are seen by nobody. branches_from: another group of as many queries,
+    from which its own branch off after the self-attention of the first layer: up to there they are
+    the same, and `queries.content` is not asked for.
 
     Raises:
         ValueError: queries that cannot be divided into the blocks; a bias or padding where it has
-            no place; a part that nobody can have for itself.
+            no place; a part that nobody can have for itself; keys for queries that do not attend.
     """
 
     queries: Queries
@@ -192,6 +195,8 @@ class QueryGroup(Group):
     own: Mapping[str, PartOfLayer] = field(default_factory=dict)
     tokens: KeyTokens | None = None
     start: Start | None = None
+    attends: bool = True
+    branches_from: str | None = None
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.own) - set(OWN_PARTS)):
@@ -211,6 +216,11 @@ class QueryGroup(Group):
                 f"The group {self.name!r} cannot have {has[0]}: it has {self.blocks} blocks, "
                 f"alone={self.alone} and sees {list(self.sees)}, but that is for one block that "
                 "sees itself."
+            )
+        keys = {"an attention bias": self.attention_bias, "tokens": self.tokens, "sees": self.sees}
+        if not self.attends and (asked := [what for what, part in keys.items() if part]):
+            raise ValueError(
+                f"The group {self.name!r} has {asked[0]}, but no self-attention: attends=False."
             )
         if self.valid is not None and self.assigner.assignment is None:
             raise ValueError(

@@ -16,15 +16,17 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from hdetr_d2.losses import Criterion, FocalLoss
-from hdetr_d2.matching import HungarianMatcher, TopKByScore
+from hdetr_d2.losses import ClassLoss, Criterion, FocalLoss, IoUAwareLoss
+from hdetr_d2.matching import HungarianMatcher, Ranked, TopKByScore
 from hdetr_d2.structures import Group, GroupOutput, Pairs, Predictions, Step, Targets
 
 FILES = Path(__file__).with_name("top_k")
 RECORDED = json.loads(FILES.with_suffix(".json").read_text(encoding="utf-8"))
 ARRAYS = np.load(FILES.with_suffix(".npz"))
 CASES = [(name, case) for name, method in RECORDED.items() for case in method["cases"]]
-MS_DETR = [case for name, case in CASES if name == "ms_detr"]
+MS_DETR, DAC_DETR = (
+    [case for method, case in CASES if method == name] for name in ("ms_detr", "dac_detr")
+)
 
 
 class Recorded:
@@ -57,11 +59,10 @@ class Recorded:
         return [set(zip(*(self(name).tolist() for name in pair), strict=True)) for pair in names]
 
 
-def criterion() -> Criterion:
+def criterion(class_loss: ClassLoss | None = None) -> Criterion:
     weights = {"class": 1.0, "bbox": 1.0, "giou": 1.0}
-    return Criterion(
-        class_loss=FocalLoss(), matcher=HungarianMatcher(weights=weights), weights=weights
-    )
+    matcher = HungarianMatcher(weights=weights)
+    return Criterion(class_loss=class_loss or FocalLoss(), matcher=matcher, weights=weights)
 
 
 def found(pairs: Pairs) -> list[set[tuple[int, int]]]:
@@ -118,6 +119,46 @@ def test_recorded_losses(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     ):
         (got,) = torch.autograd.grad(losses[loss], leaf, retain_graph=True)
         torch.testing.assert_close(got[0], recorded(gradient), rtol=1e-3, atol=1e-5)
+
+
+class Fixed:
+    """The assigner inside of a `Ranked`: what another one found."""
+
+    capacity = ()
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.pairs = pairs
+
+    def assign(self, *asked: object) -> Pairs:
+        return self.pairs
+
+
+@pytest.mark.parametrize("case", DAC_DETR)
+def test_recorded_losses_by_rank(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    """The released code of DAC-DETR chooses by the boxes of one stream, and learns by those of the
+    other.
+    """
+    recorded = Recorded("dac_detr", case)
+    rule = TopKByScore(**options(recorded.about), last_wins=True)
+    pairs = assigned(monkeypatch, recorded, recorded.output("c_logits", "o_boxes", rule))
+    output = recorded.output("c_logits", "c_boxes", rule)
+    ranked = Ranked(assigner=Fixed(pairs)).assign(output, torch.sigmoid, None)
+    step = Step(torch.tensor(float(recorded.about["normaliser"])) / 3)
+    output = replace(output, group=replace(output.group, assigner=TopKByScore(normaliser_factor=3)))
+    losses = criterion(IoUAwareLoss())(output, ranked, step)
+    about = recorded.about["losses"]
+    names = {"loss_class": "loss_ce", "loss_bbox": "loss_bbox", "loss_giou": "loss_giou"}
+    if case == "overlap":  # there, a query that serves objects of two classes learns both
+        del names["loss_class"]
+    wanted = [about[name] for name in names.values()]
+    assert [losses[name].item() for name in names] == pytest.approx(wanted, rel=1e-4)
+    leaves = {"loss_class": output.predictions.logits, "loss_giou": output.predictions.boxes}
+    ends = {"loss_class": "ce_c_logits", "loss_giou": "giou_c_boxes"}
+    for name in leaves.keys() & names.keys():
+        (got,) = torch.autograd.grad(losses[name], leaves[name], retain_graph=True)
+        torch.testing.assert_close(
+            got[0], recorded(f"grad_loss_{ends[name]}"), rtol=1e-3, atol=1e-5
+        )
 
 
 def test_a_query_of_two_targets_learns_the_class_that_the_rule_says() -> None:

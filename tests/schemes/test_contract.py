@@ -164,8 +164,9 @@ def test_blocks_see_only_what_their_group_says(tiny_model, make_batch, nodes):
         queries = replace(groups[index].queries, content=content)
         others = [*groups[:index], replace(groups[index], queries=queries), *groups[index + 1 :]]
         same = map(torch.equal, before, predict(model, others, memory))
-        seeing = [groups[index].name in groups[place].sees for place, _ in blocks]
-        seeing[changed] = True
+        name = groups[index].name
+        seeing = [name in (*groups[place].sees, groups[place].branches_from) for place, _ in blocks]
+        seeing[changed] = groups[index].branches_from is None  # else its content is another one's
         assert [not equal for equal in same] == seeing
 
 

@@ -56,8 +56,9 @@ class Decoder(nn.Module, ABC):
         queries are the ones of the first group.
 
         Raises:
-            ValueError: a group sees one that is not there, or that has padding; or one shall start
-                as others that are not there by then, or have another number of queries.
+            ValueError: a group sees one that is not there, that has padding or that passes by
+                self-attention; or one shall start as others that are not there by then, or branch
+                off from one that it cannot branch off from, or have another number of queries.
         """
         order = sorted(range(len(groups)), key=lambda place: groups[place].first_layer)
         row = [groups[place] for place in order]
@@ -92,10 +93,17 @@ class Decoder(nn.Module, ABC):
                 raise ValueError(
                     f"The group {group.name!r} sees {sorted(absent)}, but there are {list(places)}."
                 )
-            if any(groups[places[name]].valid is not None for name in group.sees):
+            seen = [groups[places[name]] for name in group.sees]
+            if any(each.valid is not None for each in seen):
                 raise ValueError(f"The group {group.name!r} cannot see a group with padding.")
             if any(groups[places[name]].first_layer > group.first_layer for name in group.sees):
                 raise ValueError(f"The group {group.name!r} cannot see a group that starts later.")
+            if any(not each.attends or each.branches_from is not None for each in seen):
+                raise ValueError(
+                    f"The group {group.name!r} cannot see a group that passes by self-attention."
+                )
+            if group.branches_from is not None:
+                _check_source(group, groups)
         return [self._span(group, groups) for group in groups]
 
     def _span(self, group: QueryGroup, groups: Sequence[QueryGroup]) -> Span:
@@ -106,7 +114,9 @@ class Decoder(nn.Module, ABC):
         if bias is None and MAIN in (group.name, *group.sees):
             bias = self.attention_bias
         entry = None if group.start is None else _entry(group, group.start, groups)
-        return Span(*group.layout, sees, bias, padding, group.own, group.tokens, entry)
+        source = None if group.branches_from is None else places[group.branches_from]
+        own = (group.own, group.tokens)
+        return Span(*group.layout, sees, bias, padding, *own, entry, group.attends, source)
 
 
 def _entry(group: QueryGroup, start: Start, groups: Sequence[QueryGroup]) -> Entry:
@@ -125,3 +135,19 @@ def _entry(group: QueryGroup, start: Start, groups: Sequence[QueryGroup]) -> Ent
         )
     places = [each.name for each in groups]
     return Entry(start.layer, start.passed, tuple(places.index(name) for name in start.of))
+
+
+def _check_source(group: QueryGroup, groups: Sequence[QueryGroup]) -> None:
+    """Raises ValueError unless there is a group that `group` can branch off from."""
+    source = next((each for each in groups if each.name == group.branches_from), None)
+    if source is None or source.branches_from is not None or group.start or source.start:
+        raise ValueError(
+            f"The group {group.name!r} cannot branch off from {group.branches_from!r} in the first "
+            "layer, which is no group that starts there by itself."
+        )
+    sizes = [each.queries.content.shape[1] for each in (group, source)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f"The group {group.name!r} of {sizes[0]} queries cannot branch off from the {sizes[1]} "
+            f"of {source.name!r}."
+        )

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from hdetr_d2.layers import Layout
+from hdetr_d2.layers import Layout, attend_or_pass
 from hdetr_d2.modeling.transformer.layer_order import LayerOrder
 from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes
 from hdetr_d2.structures import Memory
@@ -99,6 +99,9 @@ class DecoderLayer(nn.Module, ABC):
 
     def among(self, position: Tensor, layout: Layout, x: Tensor) -> Tensor:
         """The queries after they have attended to each other."""
+        return attend_or_pass(self._among_queries, x, position, layout)
+
+    def _among_queries(self, x: Tensor, position: Tensor, layout: Layout) -> Tensor:
         norm = layout.own("self_norm", self.self_norm)
         return self.residual(x, norm, lambda x: self.self_attention(x, position, layout))
 

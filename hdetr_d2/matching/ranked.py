@@ -1,0 +1,89 @@
+"""Queries of one target that count by their rank."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.matching.fit import Fit
+from hdetr_d2.structures import (
+    BACKGROUND,
+    Assigner,
+    Assignment,
+    GroupOutput,
+    Pairs,
+    Scores,
+    Step,
+)
+
+
+@dataclass(kw_only=True)
+class Ranked:
+    """An assigner after another one: of the queries of a target, those that fit it less count less
+    (Align-DETR, https://arxiv.org/abs/2304.07527).
+
+    They are ranked by t = max(p^mix IoU^(1 - mix), least), p being the score for the target's
+    class; the box losses of rank r, from 0 on, and the score that its query shall have for the
+    class are multiplied by exp(-r / tau).
+
+    normaliser_factor: losses are divided by the objects times this; None for what the other
+    assigner divides them by.
+
+    Raises:
+        ValueError: a tau that is not above 0, a mix outside of [0, 1].
+    """
+
+    sums_blocks: ClassVar[bool] = True
+
+    assigner: Assigner
+    tau: float = 1.5
+    mix: float = 0.25
+    least: float = 0.01
+    normaliser_factor: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.tau > 0:
+            raise ValueError(f"tau={self.tau} must be above 0.")
+        if not 0 <= self.mix <= 1:
+            raise ValueError(f"mix={self.mix} must lie in [0, 1].")
+
+    @property
+    def hungarian(self) -> bool:
+        return self.assigner.hungarian
+
+    @property
+    def assignment(self) -> Assignment | None:
+        return self.assigner.assignment
+
+    @property
+    def capacity(self) -> tuple[int, ...]:
+        return self.assigner.capacity
+
+    def normaliser(self, step: Step) -> Tensor:
+        if self.normaliser_factor is None:
+            return self.assigner.normaliser(step)
+        return step.ground_truths * self.normaliser_factor
+
+    @torch.no_grad()
+    def assign(self, output: GroupOutput, scores: Scores, matched: Assignment | None) -> Pairs:
+        learned = self.assigner.assign(output, scores, matched)
+        fit = Fit.of(output, scores)
+        t = (fit.scores**self.mix * fit.iou ** (1 - self.mix)).clamp(min=self.least)
+        if not isinstance(learned, Pairs):
+            most = max(self.capacity, default=t.shape[3]) * output.group.blocks
+            learned = pairs_of(learned, t, most)
+        taken = learned.queries >= 0
+        t = t.gather(3, learned.queries.clamp(min=0)).masked_fill(~taken, -1.0)
+        rank = t.argsort(stable=True, dim=-1, descending=True).argsort(-1)
+        return replace(learned, weights=(-rank / self.tau).exp())
+
+
+def pairs_of(assignment: Assignment, order: Tensor, most: int) -> Pairs:
+    """An assignment as pairs, the best by `order` `Tensor[L, B, G, Q]` first, at most so many for a
+    target.
+    """
+    targets = torch.arange(order.shape[2], device=order.device)[:, None]
+    own = assignment[:, :, None] == targets
+    value, queries = order.masked_fill(~own, -torch.inf).topk(min(most, order.shape[3]), dim=-1)
+    return Pairs(queries.masked_fill(value == -torch.inf, BACKGROUND), assignment)

@@ -1,0 +1,40 @@
+"""Align-DETR (https://arxiv.org/abs/2304.07527): a target takes several main queries in all layers
+but the last, and those that fit it less count less.
+"""
+
+from hdetr_d2.matching import Ranked
+from hdetr_d2.schemes.base import Scheme, check_at_least
+from hdetr_d2.structures import Assigner, Match
+
+
+class AlignDETR(Scheme):
+    """Main queries, and the proposals of a two-stage model, are matched several to a target and
+    weighed by their rank; in the last layer one to one. Goes with the IoU-aware loss, whose targets
+    the weights multiply; of losses without such targets the box losses alone are weighed.
+
+    Args:
+        repeats: how many queries a target takes in the proposals and all layers but the last.
+        tau: how far down the ranks queries count, see `Ranked`.
+        mix: the part of the score in what they are ranked by.
+
+    Raises:
+        ValueError: fewer than one repetition.
+    """
+
+    sets_capacity = True
+
+    def __init__(self, *, repeats: int = 2, tau: float = 1.5, mix: float = 0.25) -> None:
+        super().__init__()
+        check_at_least(1, repeats=repeats)
+        self.repeats = repeats
+        self.tau = tau
+        self.mix = mix
+
+    def capacity(self, layer: int, num_layers: int, progress: float) -> int:
+        return self.repeats if layer + 1 < num_layers else 1
+
+    def assigner_of_main(self, assigner: Assigner) -> Assigner:
+        return Ranked(assigner=assigner, tau=self.tau, mix=self.mix)
+
+    def assigner_of_proposals(self, assigner: Assigner) -> Assigner:
+        return self.assigner_of_main(Match((self.repeats,)))
