@@ -17,6 +17,7 @@ from hdetr_d2.modeling import DeformableEncoder, LearnedQueries
 from ...projects.co_detr.configs.common.small_collaborators import one_head, two_heads
 from ...projects.route_detr.configs.common.routing import paper as _routing
 from ..common.data.shapes import data, dataloader
+from ..common.dense_one_to_one import copy_blend, mix_up, mosaic
 from ..common.models.small import model
 from ..common.runs.small import lr_multiplier, optimizer, train
 from ..common.schemes import (
@@ -48,6 +49,7 @@ hybrid_epoch.repeats = 4
 hybrid_layer.update(repeats=4, num_layers=2)
 group_detr.groups = 4
 contrastive_denoising.max_queries = 40
+mosaic.side = 64  # of images of 128 x 128
 _routing.weight.update(after=0.5, over=1.5)
 for heads in (one_head, two_heads):
     heads.update(strides=[8, 16, 32], max_queries=40)
@@ -85,4 +87,8 @@ conditions = dict(
         "model.decoder.heads.size_bias": -2.0,
     },
     many_queries={"model.query_selection.num_queries": 160},
+    mosaics_and_blends={
+        "dataloader.train.mapper.mosaic": mosaic,
+        "dataloader.train.mapper.blends": [mix_up, copy_blend],
+    },
 )

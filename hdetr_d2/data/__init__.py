@@ -1,8 +1,12 @@
 """Data sets: registration, the training stream, the mapper and its augmentations."""
 
+from hdetr_d2.data.copy_blend import CopyBlend
 from hdetr_d2.data.copy_paste import CopyPaste
+from hdetr_d2.data.during import During
 from hdetr_d2.data.loader import build_test_loader, build_train_loader
 from hdetr_d2.data.mapper import DetrMapper
+from hdetr_d2.data.mix_up import MixUp
+from hdetr_d2.data.mosaic import Mosaic
 from hdetr_d2.data.panoptic import PanopticMapper
 from hdetr_d2.data.registration import DatasetInfo, register_datasets
 from hdetr_d2.data.sampler import iterations_per_epoch
@@ -17,10 +21,14 @@ from hdetr_d2.pixels.images import BadImageError, read_image
 __all__ = [
     "BadImageError",
     "ColorJitter",
+    "CopyBlend",
     "CopyPaste",
     "DatasetInfo",
     "DetrMapper",
+    "During",
     "LargeScaleJitter",
+    "MixUp",
+    "Mosaic",
     "PanopticMapper",
     "RandomShortSide",
     "ResizeOrCrop",

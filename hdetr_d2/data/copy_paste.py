@@ -1,33 +1,11 @@
 """Simple copy-paste: objects of one image, cut out along their masks, put on another one."""
 
-from typing import TypedDict
-
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
 from hdetr_d2.data.bitmaps import any_of, areas, tight_boxes
-
-
-class Sample(TypedDict, total=False):
-    """One image on its way through the augmentations."""
-
-    image: tv_tensors.Image  # uint8 [3, H, W]
-    boxes: tv_tensors.BoundingBoxes  # float [n, 4] xyxy in pixels
-    labels: Tensor  # int64 [n]
-    masks: tv_tensors.Mask  # bool [n, H, W], only where something needs them
-
-
-def select(sample: Sample, keep: Tensor) -> Sample:
-    """The sample with only the objects for which `keep` bool [n] is true."""
-    chosen: Sample = {
-        "image": sample["image"],
-        "boxes": tv_tensors.wrap(sample["boxes"][keep], like=sample["boxes"]),
-        "labels": sample["labels"][keep],
-    }
-    if "masks" in sample:
-        chosen["masks"] = tv_tensors.wrap(sample["masks"][keep], like=sample["masks"])
-    return chosen
+from hdetr_d2.data.sample import Sample, select, together
 
 
 class CopyPaste:
@@ -53,14 +31,13 @@ class CopyPaste:
         covering, there = any_of(masks, 0), any_of(masks, 1, 2)  # [H, W], [n]
         hidden = self._hide(sample, covering)
         image = torch.where(covering, pixels, sample["image"].as_subclass(Tensor))
-        all_masks = torch.cat([hidden["masks"].as_subclass(Tensor), masks[there]])
-        boxes = torch.cat([hidden["boxes"].as_subclass(Tensor), tight_boxes(masks[there])])
-        return {
-            "image": tv_tensors.Image(image),
-            "boxes": tv_tensors.wrap(boxes, like=sample["boxes"]),
-            "labels": torch.cat([hidden["labels"], other["labels"][there]]),
-            "masks": tv_tensors.Mask(all_masks),
+        seen = masks[there]
+        pasted: Sample = {
+            "boxes": tv_tensors.wrap(tight_boxes(seen), like=sample["boxes"]),
+            "labels": other["labels"][there],
+            "masks": tv_tensors.Mask(seen),
         }
+        return together(image, [hidden, pasted])
 
     def _hide(self, sample: Sample, covering: Tensor) -> Sample:
         """Cut `covering` bool [H, W] out of the masks; only boxes of cut ones are drawn anew."""

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -57,9 +58,9 @@ class TrainDataset(Dataset):
         """
         Args:
             dicts: the data set.
-            mapper: called with (entry, position), and the entry of a partner if its `copy_paste`
-                wants one; or with the entry alone, if it takes no `position`.
-            seed: of the choice of partners for copy-paste, and of mappers that take no `position`.
+            mapper: called with (entry, position), and the entries of further images, without end,
+                if it `asks_for_others`; or with the entry alone, if it takes no `position`.
+            seed: of the choice of further images, and of mappers that take no `position`.
             skip_bad: put the next good image in the place of one that cannot be read.
         """
         # Pickled in one array: workers share it instead of copying millions of small objects.
@@ -84,10 +85,15 @@ class TrainDataset(Dataset):
 
     def _map(self, index: int, position: int, offset: int) -> dict[str, Any]:
         entry = self.entries[(index + offset) % len(self)]
-        if getattr(self.mapper, "copy_paste", None) is None:
-            return self.mapper(entry, position)
-        drawn = stream_seed(self.seed, position, purpose=1)
-        return self.mapper(entry, position, self.entries[(drawn + offset) % len(self)])
+        if getattr(self.mapper, "asks_for_others", False):
+            return self.mapper(entry, position, self._others(position, offset))
+        return self.mapper(entry, position)
+
+    def _others(self, position: int, offset: int) -> Iterator[dict]:
+        """Entries that are drawn for a place in the stream; another `offset` gives others."""
+        for number in count(1):
+            drawn = stream_seed(self.seed, position, purpose=number)
+            yield self.entries[(drawn + offset) % len(self)]
 
 
 class TrainLoader:
@@ -158,7 +164,7 @@ def build_train_loader(
             its random numbers seeded by the position in the stream.
         total_batch_size: images of one optimizer step over all processes and micro-batches.
         num_workers: loading processes; 0 = load in this one.
-        seed: of order and partners (`DetrMapper` has its own, of the augmentation).
+        seed: of order and further images (`DetrMapper` has its own, of the augmentation).
         keep_empty: keep images without objects.
         repeat_threshold: images with a class that is in a smaller share of all images come several
             times an epoch, see `repeat_factors`; None: all come once.

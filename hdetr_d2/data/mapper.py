@@ -1,6 +1,8 @@
 """From an entry of a data set to what the model eats."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 
 import numpy as np
 import pycocotools.mask as mask_utils
@@ -11,10 +13,13 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from hdetr_d2.data.bitmaps import any_of
-from hdetr_d2.data.copy_paste import CopyPaste, Sample, select
+from hdetr_d2.data.blending import Blend
+from hdetr_d2.data.copy_paste import CopyPaste
+from hdetr_d2.data.mosaic import OTHERS, Mosaic
 from hdetr_d2.data.outline import outlined
 from hdetr_d2.data.pixel_scale import check_pixel_scale
 from hdetr_d2.data.random_state import seeded, stream_seed
+from hdetr_d2.data.sample import Sample, select, visible
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.images import check_size, read_image
 
@@ -32,6 +37,8 @@ class DetrMapper:
         is_train: bool = True,
         with_masks: bool = False,
         copy_paste: CopyPaste | None = None,
+        mosaic: Mosaic | None = None,
+        blends: Sequence[Blend] | None = None,
         seed: int = 0,
         pixel_range: int | None = None,
     ) -> None:
@@ -40,9 +47,12 @@ class DetrMapper:
             augmentations: applied in this order to image, boxes and masks.
             is_train: give `instances`; without it annotations are ignored.
             with_masks: give `gt_masks` too, to a model that asks for them.
-            copy_paste: pastes objects of a second image, which the call is then given. It cuts
-                them out along their masks, as large-scale jitter then draws boxes around what is
-                left of masks; these stay here unless `with_masks`.
+            copy_paste: pastes objects of a second image. It cuts them out along their masks, as
+                large-scale jitter then draws boxes around what is left of masks; these stay here
+                unless `with_masks`.
+            mosaic: makes one image of four, before the augmentations.
+            blends: put something of a second image, augmented likewise, into the augmented one: the
+                first of them whose `when` says so.
             seed: of the augmentation.
             pixel_range: the value that is white where pixels have more than 8 bits, in all images;
                 see `to_8_bits`.
@@ -59,11 +69,23 @@ class DetrMapper:
         self.copy_paste = copy_paste
         self.seed = seed
         self.pixel_range = pixel_range
-        option = f"dataloader.{'train' if is_train else 'test'}.mapper.augmentations"
-        check_pixel_scale(augmentations, option, with_masks=self.reads_masks)
+        option = f"dataloader.{'train' if is_train else 'test'}.mapper"
+        check = partial(check_pixel_scale, with_masks=self.reads_masks)
+        check(augmentations, f"{option}.augmentations")
+        self.mosaic = mosaic
+        self.after_mosaic = self.augmentations
+        if mosaic is not None and mosaic.augmentations is not None:
+            check(mosaic.augmentations, f"{option}.mosaic.augmentations")
+            self.after_mosaic = v2.Compose([*mosaic.augmentations, v2.ClampBoundingBoxes()])
+        self.blends = tuple(blends or ())
+
+    @property
+    def asks_for_others(self) -> bool:
+        """Whether it does anything with further images."""
+        return self.copy_paste is not None or self.mosaic is not None or bool(self.blends)
 
     def __call__(
-        self, dataset_dict: dict, position: int = 0, partner: dict | None = None
+        self, dataset_dict: dict, position: int = 0, others: Iterable[dict] = ()
     ) -> dict[str, object]:
         """Map one entry.
 
@@ -71,7 +93,8 @@ class DetrMapper:
             dataset_dict: Detectron2's; height and width are checked where it has them. An entry
                 that has an "image", uint8 [H, W, 3] in RGB, is not read from its file.
             position: in the stream; the same one gives the same augmentation.
-            partner: the entry of another image, whose objects `copy_paste` may take.
+            others: entries of further images, for what takes something of these; it does nothing
+                where there are none left.
 
         Returns:
             The entry without its annotations, with "image": uint8 [3, H, W] RGB, "height" and
@@ -92,11 +115,13 @@ class DetrMapper:
         mapped["height"], mapped["width"] = height, width
         if not self.is_train:
             return mapped | self._to_predict(sample["image"], position)
+        others = iter(others)
         with seeded(stream_seed(self.seed, position)):
-            augmented, lost = _visible(self.augmentations(sample))
-            if self.copy_paste is not None and partner is not None:
-                other, _ = _visible(self.augmentations(self._read(partner)[0]))
-                augmented = self.copy_paste(augmented, other)
+            augmented, lost = self._augment(sample, position, others)
+            for mix in self._mixes(position):
+                for entry in islice(others, 1):
+                    other, _ = self._augment(self._read(entry)[0], position, others)
+                    augmented = mix(augmented, other)
         mapped["image"] = augmented["image"].as_subclass(Tensor).contiguous()
         mapped["instances"] = _instances(augmented, with_masks=self.with_masks)
         mapped["dropped_boxes"] = dropped + lost
@@ -110,6 +135,23 @@ class DetrMapper:
         """
         black = torch.zeros(3, height, width, dtype=torch.uint8)
         self._to_predict(tv_tensors.Image(black), 0)
+
+    def _augment(self, sample: Sample, position: int, others: Iterator[dict]) -> tuple[Sample, int]:
+        """The augmented image with what is seen of its objects, or a mosaic that begins with it;
+        and how many were lost.
+        """
+        if self.mosaic is None or not self.mosaic.when(position):
+            return visible(self.augmentations(sample))
+        more = [self._read(entry)[0] for entry in islice(others, OTHERS)]
+        if len(more) < OTHERS:
+            return visible(self.augmentations(sample))
+        return visible(self.after_mosaic(self.mosaic([sample, *more])))
+
+    def _mixes(self, position: int) -> Iterator[Callable[[Sample, Sample], Sample]]:
+        """What takes something of a second image here."""
+        if self.copy_paste is not None:
+            yield self.copy_paste
+        yield from islice((blend for blend in self.blends if blend.when(position)), 1)
 
     def _to_predict(self, image: tv_tensors.Image, position: int) -> dict[str, object]:
         with seeded(stream_seed(self.seed, position)):
@@ -158,20 +200,6 @@ def _bitmap(annotation: dict, height: int, width: int, dataset_dict: dict) -> np
     elif isinstance(segmentation["counts"], list):
         segmentation = mask_utils.frPyObjects(segmentation, height, width)
     return mask_utils.decode(segmentation).astype(bool)
-
-
-def _visible(sample: Sample) -> tuple[Sample, int]:
-    """The sample without objects of which less than a pixel of the box, or none of the mask, is in
-    the picture; and how many of these are lost by their size: no edge of the picture cuts them.
-    """
-    boxes = sample["boxes"].as_subclass(Tensor)
-    large = (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
-    height, width = sample["image"].shape[-2:]
-    inside = (boxes[:, :2] > 0).all(1) & (boxes[:, 2:] < boxes.new_tensor([width, height])).all(1)
-    visible = large
-    if "masks" in sample:
-        visible = large & any_of(sample["masks"].as_subclass(Tensor), 1, 2)
-    return select(sample, visible), int((inside & ~large).sum())
 
 
 def _instances(sample: Sample, *, with_masks: bool) -> Instances:

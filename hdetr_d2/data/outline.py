@@ -5,7 +5,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from hdetr_d2.data.copy_paste import Sample
+from hdetr_d2.data.sample import Sample
 from hdetr_d2.errors import UserError
 from hdetr_d2.structures import Outline
 

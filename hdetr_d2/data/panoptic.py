@@ -9,9 +9,9 @@ import pycocotools.mask as mask_utils
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
 
-from hdetr_d2.data.copy_paste import Sample
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.data.panoptic_json import read_panoptic_json
+from hdetr_d2.data.sample import Sample
 from hdetr_d2.data.segment_ids import SegmentIds, few, read_segment_ids
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.images import BadImageError

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torchvision import tv_tensors
 
-from hdetr_d2.data.copy_paste import Sample
 from hdetr_d2.data.random_state import seeded
+from hdetr_d2.data.sample import Sample
 from hdetr_d2.errors import UserError
 
 # Large enough for the usual crops.

@@ -3,7 +3,8 @@
 import torch
 from torchvision import tv_tensors
 
-from hdetr_d2.data.copy_paste import CopyPaste, Sample
+from hdetr_d2.data.copy_paste import CopyPaste
+from hdetr_d2.data.sample import Sample
 
 ALWAYS = CopyPaste(p=1.0, p_object=1.0)
 

@@ -17,7 +17,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 def load(name: str, tmp_path: Path) -> DictConfig:
     """The config, saved and loaded again, with what it takes from `train`."""
     config = LazyConfig.load(str(FOLDER / f"{name}.py"))
-    config.train = {"seed": 1, "accumulate": 1, "output_dir": str(tmp_path)}
+    config.train = {"seed": 1, "accumulate": 1, "output_dir": str(tmp_path), "max_iter": 60}
     LazyConfig.save(config, str(tmp_path / "config.yaml"))
     yaml.safe_load((tmp_path / "config.yaml").read_text())
     return LazyConfig.load(str(tmp_path / "config.yaml"))
@@ -29,6 +29,19 @@ def test_mappers_are_built_from_the_saved_config(name: str, tmp_path: Path) -> N
     assert set(config.dataloader) == {"train", "test", "evaluator"}
     assert instantiate(config.dataloader.train.mapper).is_train
     assert not instantiate(config.dataloader.test.mapper).is_train
+
+
+def test_mosaics_and_blends_have_the_windows_of_their_paper(tmp_path: Path) -> None:
+    config = load("coco_dense", tmp_path)
+    config.dataloader.train.total_batch_size = 2
+    mapper = instantiate(config.dataloader.train.mapper)
+    whens = [each.when for each in (mapper.mosaic, *mapper.blends)]
+    assert [(when.p, when.steps) for when in whens] == [
+        (0.5, range(4, 34)),
+        (0.5, range(4, 34)),
+        (0.5, range(4, 58)),
+    ]
+    assert whens[0].total_batch_size == 2
 
 
 def test_the_shapes_run_from_config_to_batch(tmp_path: Path) -> None:

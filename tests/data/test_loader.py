@@ -14,7 +14,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
 from PIL import Image
 
-from hdetr_d2.data.copy_paste import CopyPaste
+from hdetr_d2.data import CopyBlend, CopyPaste, During, MixUp, Mosaic
 from hdetr_d2.data.loader import TrainLoader, build_test_loader, build_train_loader, dataset_dicts
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.data.sampler import StreamSampler
@@ -153,6 +153,38 @@ def test_partners_are_part_of_the_stream(folder: Path) -> None:
 
     assert pasted(0) == pasted(2)
     assert {len(labels) for labels in pasted(0)} == {1, 2}
+
+
+def dense(num_workers: int, start: int, steps: int, **options: object) -> list[list[tuple]]:
+    """The stream with mosaics, mixup and copy-blend from its second to its fifth step of six."""
+    when = During(p=0.5, start=1 / 6, end=5 / 6, max_iter=6, total_batch_size=4)
+    mosaic = Mosaic(when=when, side=16, augmentations=[RandomSizeCrop(20, 24)])
+    blends = [MixUp(when=when), CopyBlend(when=when, min_area=4)]
+    mapper = DetrMapper(with_masks=True, mosaic=mosaic, blends=blends, seed=3)
+    where = {"num_workers": num_workers, "start_iteration": start, **options}
+    return stream(steps, mapper=mapper, **where)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_mosaics_and_blends_are_part_of_the_stream(num_workers: int, folder: Path) -> None:
+    whole = dense(0, 0, 6)
+    assert dense(num_workers, 3, 3) == whole[3:]
+    halves = dense(num_workers, 0, 4, accumulate=2)
+    assert halves[0] + halves[1] == whole[0] and halves[2] + halves[3] == whole[1]
+    objects = [[len(boxes) for *_, boxes in step] for step in whole]
+    assert objects[0] == objects[5] == [1] * 4
+    assert all(sum(step) > 4 for step in objects[1:5])
+
+
+def test_a_bad_image_in_a_mosaic_is_one_sentence(folder: Path) -> None:
+    break_image(folder, 5)
+    when = During(p=1.0, end=1.0, max_iter=9, total_batch_size=4)
+    mapper = DetrMapper(mosaic=Mosaic(when=when, side=16), seed=3)
+    with pytest.raises(UserError, match=r"5\.png cannot be read"):
+        stream(9, mapper=mapper)
+    skipping = loader(mapper=mapper, on_bad_image="skip")
+    assert [len(batch) for batch in islice(skipping, 9)] == [4] * 9
+    assert skipping.counts["skipped_images"] > 0
 
 
 def break_image(folder: Path, number: int) -> None:

@@ -10,9 +10,9 @@ from detectron2.structures import BoxMode
 from PIL import Image
 from torchvision.transforms import v2
 
-from hdetr_d2.data.copy_paste import CopyPaste
-from hdetr_d2.data.mapper import DetrMapper
+from hdetr_d2.data import CopyPaste, DetrMapper, During, MixUp, Mosaic
 from hdetr_d2.data.random_state import stream_seed
+from hdetr_d2.data.sample import Sample
 from hdetr_d2.data.transforms import LargeScaleJitter, RandomShortSide, RandomSizeCrop
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.images import BadImageError
@@ -216,7 +216,7 @@ def test_copy_paste_sends_masks_to_a_model_that_asks_for_them_only(entry: dict) 
     entry["annotations"] = [annotation([0, 0, 8, 8], 1, segmentation=square)]
     pasting = CopyPaste(p=1.0, p_object=1.0)
     boxes, both = (
-        DetrMapper(with_masks=masks, copy_paste=pasting)(entry, 0, entry)["instances"]
+        DetrMapper(with_masks=masks, copy_paste=pasting)(entry, 0, [entry])["instances"]
         for masks in (False, True)
     )
     assert set(boxes.get_fields()) == {"gt_boxes", "gt_classes"}
@@ -230,8 +230,48 @@ def test_a_partner_gives_its_objects(entry: dict) -> None:
     partner = {**entry, "annotations": [annotation([0, 0, 8, 8], 2, segmentation=square)]}
     pasting = DetrMapper(with_masks=True, copy_paste=CopyPaste(p=1.0, p_object=1.0))
     # The partner's object covers the only one beneath.
-    assert pasting(entry, 0, partner)["instances"].gt_classes.tolist() == [2]
+    assert pasting(entry, 0, [partner])["instances"].gt_classes.tolist() == [2]
     assert pasting(entry, 0)["instances"].gt_classes.tolist() == [1]
+
+
+def test_the_first_blend_that_happens_is_the_only_one(entry: dict) -> None:
+    class Adds(MixUp):
+        def __call__(self, sample: Sample, other: Sample) -> Sample:
+            return {**sample, "labels": sample["labels"] + 10 * self.low}
+
+    def when(start: float, end: float) -> During:
+        return During(p=1.0, start=start, end=end, max_iter=4, total_batch_size=1)
+
+    entry["annotations"] = [annotation([0, 0, 8, 8], 1)]
+    blends = [Adds(when=when(0.5, 1.0), share=[1, 1]), Adds(when=when(0.0, 0.75), share=[2, 2])]
+    mapper = DetrMapper(blends=blends)
+    mapped = [mapper(entry, position, [entry]) for position in range(4)]
+    assert [int(each["instances"].gt_classes[0]) for each in mapped] == [21, 21, 11, 11]
+    # There is nothing to blend in.
+    assert mapper(entry, 0)["instances"].gt_classes.tolist() == [1]
+
+
+def test_mosaics_have_augmentations_of_their_own(entry: dict) -> None:
+    entry["annotations"] = [annotation([0, 0, 8, 8], 1)]
+    always = During(p=1.0, end=1.0, max_iter=1, total_batch_size=1)
+    still = {"rotation": 0.0, "translation": [0, 0], "scale": [1, 1], "side": 30}
+    small, large = RandomShortSide([20]), RandomShortSide([60])
+    for given, shorter in ((None, 20), ([large], 60)):
+        mosaic = Mosaic(when=always, augmentations=given, **still)
+        mapper = DetrMapper(augmentations=[small], mosaic=mosaic)
+        mapped = mapper(entry, 0, [entry] * 3)
+        assert min(mapped["image"].shape[1:]) == shorter
+        assert len(mapped["instances"]) == 4
+        assert (mapped["height"], mapped["width"]) == (30, 40)
+        # Three more are too few for a mosaic when only two are left.
+        assert len(mapper(entry, 0, [entry] * 2)["instances"]) == 1
+
+
+def test_the_pixels_of_mosaics_are_looked_at_too() -> None:
+    always = During(p=1.0, end=1.0, max_iter=1, total_batch_size=1)
+    scaling = [v2.ToDtype(torch.float32, scale=True)]
+    with pytest.raises(UserError, match=r"mapper\.mosaic\.augmentations\.0 \(ToDtype\)"):
+        DetrMapper(mosaic=Mosaic(when=always, augmentations=scaling))
 
 
 def test_the_random_state_of_a_device_stays(entry: dict, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from detectron2.data.datasets import load_coco_json
 from hdetr_d2.checkpoint import read_checkpoint
 from hdetr_d2.engine.main import main
 
-CONFIG = str(Path(__file__).with_name("small_recipe.py"))
+CONFIG, DENSE = (str(Path(__file__).with_name(f"small_{name}recipe.py")) for name in ("", "dense_"))
 
 Run = Callable[..., int]
 
@@ -28,9 +28,9 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("shapes"))
 
 
-def arguments(shapes: str, output: Path, *more: str) -> list[str]:
+def arguments(shapes: str, output: Path, *more: str, config: str = CONFIG) -> list[str]:
     """Flags first, as the script wants them, then overrides."""
-    given = ["--config-file", CONFIG, *(text for text in more if text.startswith("--"))]
+    given = ["--config-file", config, *(text for text in more if text.startswith("--"))]
     given += [f"data.generate.root={shapes}/data", f"train.output_dir={output}"]
     return given + [text for text in more if not text.startswith("--")]
 
@@ -94,6 +94,23 @@ def test_a_resumed_run_is_the_same_to_the_bit(
     assert one["metadata"]["iteration"] == two["metadata"]["iteration"] == 2 * epoch
     log = (tmp_path / "out" / "log.txt").read_text()
     assert f"Resumed at iteration {epoch} from {tmp_path}/out/model_{epoch:07d}.pth" in log
+
+
+def test_a_resumed_run_with_mosaics_and_blends_is_the_same_to_the_bit(
+    finished: Path, shapes: str, tmp_path: Path
+) -> None:
+    def run(output: Path, *more: str) -> None:
+        assert main(arguments(shapes, output, *more, config=DENSE)) == 0
+
+    run(tmp_path / "straight")
+    half(tmp_path / "straight", tmp_path / "halves")
+    run(tmp_path / "halves", "--resume", "dataloader.train.num_workers=2")
+    one, two, plain = (
+        read_checkpoint(path / "model_final.pth")
+        for path in (tmp_path / "straight", tmp_path / "halves", finished)
+    )
+    assert all(same(one[part], two[part]) for part in ("model", "ema", "optimizer"))
+    assert not same(one["model"], plain["model"])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")

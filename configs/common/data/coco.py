@@ -63,6 +63,8 @@ dataloader = dict(
             is_train=True,
             with_masks=False,
             copy_paste=None,
+            mosaic=None,  # these two: ../dense_one_to_one.py
+            blends=None,
             seed="${train.seed}",
             pixel_range="${data.pixel_range}",
         ),

@@ -166,7 +166,7 @@ def test_images_after_large_scale_jitter(name: str, tmp_path: Path):
     box = {"bbox": [5, 5, 30, 20], "bbox_mode": BoxMode.XYWH_ABS, "category_id": 1}
     box["segmentation"] = [[5, 5, 35, 5, 35, 25, 5, 25]]
     entry = {"file_name": str(tmp_path / "red.png"), "annotations": [box]}
-    mapped = instantiate(cfg.dataloader.train.mapper)(entry, partner=entry)
+    mapped = instantiate(cfg.dataloader.train.mapper)(entry, others=[entry])
     assert mapped["image"].shape == (3, 64, 64)
     assert mapped["instances"].image_size == (64, 64)
     assert not mapped["instances"].has("gt_masks")  # the model has no use for them

@@ -1,0 +1,85 @@
+"""Mosaics: four images in one, as dense one-to-one training has them
+(DEIM, https://arxiv.org/abs/2412.04234).
+"""
+
+from collections.abc import Sequence
+
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from hdetr_d2.data.during import During
+from hdetr_d2.data.sample import Sample, together
+from hdetr_d2.data.transforms import OWN_RULE, RandomShortSide
+from hdetr_d2.pixels.resize_rule import ResizeRule
+
+OTHERS = 3
+"""How many further images a mosaic has."""
+
+
+class Mosaic:
+    """Lays four images out in two rows, all in cells of the size of the largest, and turns, moves
+    and scales the whole by chance.
+    """
+
+    def __init__(
+        self,
+        *,
+        when: During,
+        side: int = 320,
+        max_size: int | None = None,
+        rotation: float = 10.0,
+        translation: Sequence[float] = (0.1, 0.1),
+        scale: Sequence[float] = (0.5, 1.5),
+        fill: int = 0,
+        augmentations: Sequence[v2.Transform] | None = None,
+        rule: ResizeRule = OWN_RULE,
+    ) -> None:
+        """
+        Args:
+            when: it happens to an image.
+            side, max_size: of each of the four images in pixels, as in `RandomShortSide`.
+            rotation: up to so many degrees to both sides; boxes are those around turned boxes.
+            translation: up to so large a part of width and height to both sides.
+            scale: range of a factor.
+            fill: the grey where no image is.
+            augmentations: of mosaics, in place of the mapper's; None: the mapper's.
+            rule: of the resize.
+        """
+        self.when = when
+        self.resize = RandomShortSide([side], max_size, rule)
+        self.fill = fill
+        self.affine = v2.RandomAffine(
+            rotation,
+            tuple(translation),
+            tuple(scale),
+            fill={tv_tensors.Image: fill, "others": 0},
+        )
+        self.augmentations = None if augmentations is None else tuple(augmentations)
+
+    def __call__(self, samples: Sequence[Sample]) -> Sample:
+        """One sample of four, which stay as they are."""
+        return self.affine(self.lay_out([self.resize(sample) for sample in samples]))
+
+    def lay_out(self, samples: Sequence[Sample]) -> Sample:
+        """Four samples in two rows, each in the top left corner of its cell."""
+        sizes = [sample["image"].shape[-2:] for sample in samples]
+        height, width = (max(sides) for sides in zip(*sizes, strict=True))
+        canvas = samples[0]["image"].new_full((3, 2 * height, 2 * width), self.fill)
+        placed = []
+        for index, (sample, (h, w)) in enumerate(zip(samples, sizes, strict=True)):
+            top, left = index // 2 * height, index % 2 * width
+            canvas[:, top : top + h, left : left + w] = sample["image"]
+            edges = [left, top, 2 * width - left - w, 2 * height - top - h]
+            placed.append(_moved(sample, edges))
+        return together(canvas, placed)
+
+
+def _moved(sample: Sample, edges: list[int]) -> Sample:
+    """The objects of a sample in a larger picture, with so many pixels more on the left, above, on
+    the right and below; its image stays.
+    """
+    moved: Sample = {**sample, "boxes": F.pad(sample["boxes"], edges)}
+    if "masks" in sample:
+        moved["masks"] = F.pad(sample["masks"], edges)
+    return moved

@@ -1,0 +1,60 @@
+"""One image on its way through the augmentations, and what is done to its objects there."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+
+from hdetr_d2.data.bitmaps import any_of
+
+
+class Sample(TypedDict, total=False):
+    """One image on its way through the augmentations."""
+
+    image: tv_tensors.Image  # uint8 [3, H, W]
+    boxes: tv_tensors.BoundingBoxes  # float [n, 4] xyxy in pixels
+    labels: Tensor  # int64 [n]
+    masks: tv_tensors.Mask  # bool [n, H, W], only where something needs them
+
+
+def select(sample: Sample, keep: Tensor) -> Sample:
+    """The sample with only the objects for which `keep` bool [n] is true."""
+    chosen: Sample = {
+        "image": sample["image"],
+        "boxes": tv_tensors.wrap(sample["boxes"][keep], like=sample["boxes"]),
+        "labels": sample["labels"][keep],
+    }
+    if "masks" in sample:
+        chosen["masks"] = tv_tensors.wrap(sample["masks"][keep], like=sample["masks"])
+    return chosen
+
+
+def visible(sample: Sample) -> tuple[Sample, int]:
+    """The sample without objects of which less than a pixel of the box, or none of the mask, is in
+    the picture; and how many of these are lost by their size: no edge of the picture cuts them.
+    """
+    boxes = sample["boxes"].as_subclass(Tensor)
+    large = (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
+    height, width = sample["image"].shape[-2:]
+    inside = (boxes[:, :2] > 0).all(1) & (boxes[:, 2:] < boxes.new_tensor([width, height])).all(1)
+    seen = large
+    if "masks" in sample:
+        seen = large & any_of(sample["masks"].as_subclass(Tensor), 1, 2)
+    return select(sample, seen), int((inside & ~large).sum())
+
+
+def together(image: Tensor, samples: Sequence[Sample]) -> Sample:
+    """One sample of the objects of several, whose places are those in `image` [3, H, W]."""
+    boxes = torch.cat([each["boxes"].as_subclass(Tensor) for each in samples])
+    size = (image.shape[-2], image.shape[-1])
+    joined: Sample = {
+        "image": tv_tensors.Image(image),
+        "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size),
+        "labels": torch.cat([each["labels"] for each in samples]),
+    }
+    if all("masks" in each for each in samples):
+        masks = torch.cat([each["masks"].as_subclass(Tensor) for each in samples])
+        joined["masks"] = tv_tensors.Mask(masks)
+    return joined
