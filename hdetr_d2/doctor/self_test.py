@@ -12,6 +12,8 @@ from hdetr_d2.ops import (
     SoftmaxCost,
     batched_assignment,
     batched_assignment_reference,
+    box_losses,
+    box_losses_reference,
     dropout,
     dropout_reference,
     extension,
@@ -137,6 +139,24 @@ def check_focal_loss(device: torch.device) -> Check:
     return Check(f"sigmoid_focal_loss on {device}", worst <= TOLERANCES[torch.float32], detail)
 
 
+def check_box_losses(device: torch.device) -> Check:
+    """The kernels against their twin in float64 on the CPU."""
+    rng = torch.Generator().manual_seed(0)
+    boxes, truth = (torch.rand(4, n, 4, generator=rng) / 2 + 0.2 for n in (300, 20))
+    index = torch.randint(-20, 20, (4, 300), generator=rng)
+
+    def learn(op: Callable, boxes: Tensor, truth: Tensor, index: Tensor) -> list[Tensor]:
+        leaf = boxes.requires_grad_()
+        losses = op(leaf, truth, index)
+        return [losses.detach(), *torch.autograd.grad(losses.sum(), leaf)]
+
+    wanted = learn(box_losses_reference, boxes.double(), truth.double(), index)
+    got = learn(box_losses, boxes.to(device), truth.to(device), index.to(device))
+    worst = max(_error(a, b) for a, b in zip(got, wanted, strict=True))
+    detail = f"forward and backward, error {worst:.1e}"
+    return Check(f"box_losses on {device}", worst <= TOLERANCES[torch.float32], detail)
+
+
 def check_dropout(device: torch.device) -> Check:
     """The kernel drops what its twin does."""
     x, seeds = torch.linspace(-1, 1, 5001, dtype=torch.float64), torch.tensor([5])
@@ -182,6 +202,7 @@ def check_device(device: torch.device) -> Iterator[Check]:
     yield _guarded(f"ms_deform_attn on {device}", check_determinism, device)
     yield _guarded(f"matching_cost on {device}", check_matching_cost, device)
     yield _guarded(f"sigmoid_focal_loss on {device}", check_focal_loss, device)
+    yield _guarded(f"box_losses on {device}", check_box_losses, device)
     yield _guarded(f"dropout on {device}", check_dropout, device)
     yield _guarded(f"batched_assignment on {device}", check_assignment, device)
 

@@ -5,11 +5,23 @@ fit it.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Protocol
 
 from torch import Tensor, nn
 
 from hdetr_d2.ops import AnyClassCost, FocalCost, sigmoid_focal_loss
 from hdetr_d2.structures import Group, Step
+
+
+class Placed(Protocol):
+    """How boxes lie upon their targets, `Tensor[...]` each, without gradient; any number where a
+    box has none. Computed when it is asked for.
+    """
+
+    @property
+    def iou(self) -> Tensor: ...
+    @property
+    def giou(self) -> Tensor: ...
 
 
 class ClassLoss(nn.Module, ABC):
@@ -49,9 +61,9 @@ class ClassLoss(nn.Module, ABC):
     def matching_cost(self) -> AnyClassCost:
         """The class cost of a matching whose queries learn by this loss."""
 
-    def quality(self, boxes: Tensor, targets: Tensor) -> Tensor | None:
-        """How well boxes fit, for a `forward` that wants to know: `Tensor[..., 4]` xyxy twice to
-        `Tensor[...]`. None where it does not.
+    def quality(self, placed: Placed) -> Tensor | None:
+        """How well boxes fit, `Tensor[...]`, for a `forward` that wants to know; None where it does
+        not.
         """
         return None
 

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from hdetr_d2.losses.class_losses import ClassLoss
 from hdetr_d2.losses.matched import Matched, beside_targets
 from hdetr_d2.matching import HungarianMatcher
-from hdetr_d2.ops import generalized_box_iou
 from hdetr_d2.structures import Group, GroupOutput, Learned, Step
 
 
@@ -63,11 +62,8 @@ class Criterion(nn.Module):
             "bbox": of_boxes,
             "giou": of_boxes,
         }
-        sums = {
-            "class": self.loss_class(matched),
-            "bbox": self.loss_bbox(matched),
-            "giou": self.loss_giou(matched),
-        }
+        bbox, giou = self.loss_boxes(matched)
+        sums = {"class": self.loss_class(matched), "bbox": bbox, "giou": giou}
         losses = {}
         for kind, per_layer in sums.items():
             weighted = per_layer * (group.weight * self.weights[kind]) / normalisers[kind]
@@ -81,13 +77,12 @@ class Criterion(nn.Module):
             return self.class_loss(*asked)
         return self.class_loss(*asked, matched.class_weights)
 
-    def loss_bbox(self, matched: Matched) -> Tensor:
-        """`Tensor[L]`: L1 distance of the normalised cxcywh, summed over matched queries."""
-        return matched.weighed((matched.boxes - matched.target_boxes).abs()).sum((1, 2, 3))
-
-    def loss_giou(self, matched: Matched) -> Tensor:
-        """`Tensor[L]`: 1 - GIoU, summed over matched queries."""
-        return matched.weighed(1 - generalized_box_iou(*matched.corners)).sum((1, 2))
+    def loss_boxes(self, matched: Matched) -> tuple[Tensor, Tensor]:
+        """`Tensor[L]` each, summed over matched queries: L1 distance of the normalised cxcywh, and
+        1 - GIoU.
+        """
+        bbox, giou = matched.weighed(matched.box_losses).sum((1, 2)).unbind(-1)
+        return bbox, giou
 
 
 def is_of_last_layer(name: str) -> bool:

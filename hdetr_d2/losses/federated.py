@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from hdetr_d2.losses.class_losses import ClassLoss
+from hdetr_d2.losses.class_losses import ClassLoss, Placed
 from hdetr_d2.ops import AnyClassCost
 from hdetr_d2.structures import NO_LOSS, Group, Step
 
@@ -76,8 +76,8 @@ class FederatedLoss(ClassLoss):
     def matching_cost(self) -> AnyClassCost:
         return self.loss.matching_cost
 
-    def quality(self, boxes: Tensor, targets: Tensor) -> Tensor | None:
-        return self.loss.quality(boxes, targets)
+    def quality(self, placed: Placed) -> Tensor | None:
+        return self.loss.quality(placed)
 
     def forward(
         self,

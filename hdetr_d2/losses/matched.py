@@ -1,28 +1,20 @@
 """Predictions beside what they must learn."""
 
-from functools import cached_property
-
 import torch
 from torch import Tensor
 
 from hdetr_d2.losses.class_losses import ClassLoss
-from hdetr_d2.ops import box_cxcywh_to_xyxy
+from hdetr_d2.ops import box_cxcywh_to_xyxy, box_iou, box_losses, generalized_box_iou
 from hdetr_d2.structures import Assignment, GroupOutput, Learned, Pairs
-
-_NEUTRAL = 0.5
-"""All four numbers of the box that stands on both sides where a row has no target."""
 
 
 class Matched:
     """The logits of all queries and their labels; the boxes of all rows, which are the queries, and
     what they must become.
 
-    A row without a target has the same neutral box on both sides: its box losses are exactly zero
-    and so are their gradients, whatever was predicted.
-
     logits: `Tensor[L, B, Q, num_outputs]`. labels: `Tensor[L, B, Q]`, or `BACKGROUND`, or
-    `NO_LOSS`. boxes, target_boxes: `Tensor[L, B, N, 4]` cxcywh of the N rows. class_weights:
-    `Tensor[L, B, Q]` of the scores that the labels shall have; None for 1.
+    `NO_LOSS`. class_weights: `Tensor[L, B, Q]` of the scores that the labels shall have; None for
+    1.
     """
 
     class_weights: Tensor | None = None
@@ -39,21 +31,41 @@ class Matched:
         """Those of rows `Tensor[L, B, N, 4]` with targets `Tensor[L, B, N]`, of the `truth`
         `Tensor[B, G, 4]`.
         """
-        has_target = (target >= 0)[..., None]
+        self._rows = target.shape
         truth = truth[None].expand(len(target), -1, -1, -1)
-        truth = truth.gather(2, target.clamp(min=0)[..., None].expand(-1, -1, -1, 4))
-        self.boxes = torch.where(has_target, boxes, _NEUTRAL)
-        self.target_boxes = torch.where(has_target, truth, _NEUTRAL)
+        self._boxes = (boxes.flatten(0, 1), truth.flatten(0, 1), target.flatten(0, 1))
 
-    @cached_property
-    def corners(self) -> tuple[Tensor, Tensor]:
-        """Boxes and their targets, `Tensor[L, B, N, 4]` xyxy each."""
-        return box_cxcywh_to_xyxy(self.boxes), box_cxcywh_to_xyxy(self.target_boxes)
+    @property
+    def box_losses(self) -> Tensor:
+        """`Tensor[L, B, N, 2]`: L1 distance and 1 - GIoU of the rows; zero, and so are the
+        gradients, where a row has no target, whatever was predicted.
+        """
+        return box_losses(*self._boxes).view(*self._rows, 2)
+
+    @property
+    def iou(self) -> Tensor:
+        """`Tensor[L, B, N]` of the rows' boxes and their targets, without gradient; any number
+        where a row has none.
+        """
+        return box_iou(*self._corners).view(self._rows)
+
+    @property
+    def giou(self) -> Tensor:
+        """The generalised IoU, likewise."""
+        return generalized_box_iou(*self._corners).view(self._rows)
+
+    @property
+    def _corners(self) -> tuple[Tensor, Tensor]:
+        """Boxes and their targets, `Tensor[L * B, N, 4]` xyxy each; finite where there is none."""
+        boxes, truth, target = self._boxes
+        wanted = truth.gather(1, target.clamp(min=0)[..., None].expand(-1, -1, 4))
+        wanted = box_cxcywh_to_xyxy(wanted)
+        found = box_cxcywh_to_xyxy(boxes.detach())
+        return torch.where((target >= 0)[..., None], found, wanted), wanted
 
     def quality(self, class_loss: ClassLoss) -> Tensor | None:
         """What the class loss calls the quality of each query's box, `Tensor[L, B, Q]`."""
-        boxes, target = self.corners
-        return class_loss.quality(boxes.detach(), target)
+        return class_loss.quality(self)
 
     def weighed(self, losses: Tensor) -> Tensor:
         """`Tensor[L, B, N, ...]` of the rows, by the rows' weights."""

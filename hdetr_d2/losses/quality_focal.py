@@ -5,8 +5,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from hdetr_d2.losses.class_losses import Placed
 from hdetr_d2.losses.soft_target import SoftTargetLoss
-from hdetr_d2.ops import AnyClassCost, PositionCost, generalized_box_iou
+from hdetr_d2.ops import AnyClassCost, PositionCost
 
 _TINY = 1e-8
 
@@ -44,8 +45,8 @@ class GIoUAwareLoss(QualityFocalLoss):
             positive_weight=positive_weight, negative_weight=negative_weight, **options
         )
 
-    def quality(self, boxes: Tensor, targets: Tensor) -> Tensor:
-        return (generalized_box_iou(boxes, targets) + 1) / 2
+    def quality(self, placed: Placed) -> Tensor:
+        return (placed.giou + 1) / 2
 
 
 class PositionSupervisedLoss(QualityFocalLoss):

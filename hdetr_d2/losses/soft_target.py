@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hdetr_d2.losses.class_losses import FocalLoss
-from hdetr_d2.ops import box_iou, sigmoid_focal_loss
+from hdetr_d2.losses.class_losses import FocalLoss, Placed
+from hdetr_d2.ops import sigmoid_focal_loss
 from hdetr_d2.structures import BACKGROUND
 
 
@@ -36,8 +36,8 @@ class SoftTargetLoss(FocalLoss):
         self.beta = beta
         self.negative_weight = negative_weight
 
-    def quality(self, boxes: Tensor, targets: Tensor) -> Tensor:
-        return box_iou(boxes, targets)
+    def quality(self, placed: Placed) -> Tensor:
+        return placed.iou
 
     def wanted(self, logits: Tensor, quality: Tensor) -> Tensor:
         """What the scores of targets' classes shall be, without gradient: `Tensor[L, B, Q]` from

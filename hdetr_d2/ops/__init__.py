@@ -3,6 +3,8 @@ that another Detectron2 project can take it alone."""
 
 from hdetr_d2.ops.batched_assignment import batched_assignment
 from hdetr_d2.ops.batched_assignment_reference import batched_assignment_reference
+from hdetr_d2.ops.box_losses import box_losses
+from hdetr_d2.ops.box_losses_reference import box_losses_reference
 from hdetr_d2.ops.boxes import (
     box_cxcywh_to_xyxy,
     box_iou,
@@ -42,6 +44,8 @@ __all__ = [
     "batched_assignment_reference",
     "box_cxcywh_to_xyxy",
     "box_iou",
+    "box_losses",
+    "box_losses_reference",
     "dropout",
     "dropout_reference",
     "generalized_box_iou",

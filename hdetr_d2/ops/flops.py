@@ -32,6 +32,7 @@ FLOP_HANDLES: dict[str, Callable[[Values, Values], int] | None] = {
     "aten::scaled_dot_product_attention": _attention,
     # Work on single elements, which fvcore leaves out, and none on floating numbers.
     "hdetr_d2::batched_assignment": None,
+    "hdetr_d2::box_losses": None,
     "hdetr_d2::matching_cost": None,
     "hdetr_d2::sigmoid_focal_loss": None,
     "hdetr_d2::dropout": None,

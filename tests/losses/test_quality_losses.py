@@ -7,6 +7,7 @@ import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from hdetr_d2.losses import (
     VarifocalLoss,
 )
 from hdetr_d2.matching import HighOrderMatcher, HungarianMatcher
-from hdetr_d2.ops import box_cxcywh_to_xyxy
+from hdetr_d2.ops import box_cxcywh_to_xyxy, box_iou, generalized_box_iou
 from hdetr_d2.structures import (
     BACKGROUND,
     NO_LOSS,
@@ -80,6 +81,11 @@ def output_of(case: str) -> GroupOutput:
     return GroupOutput(group, Predictions(logits, boxes), targets_of(case))
 
 
+def placed(boxes: Tensor, targets: Tensor) -> SimpleNamespace:
+    """Of `Tensor[..., 4]` xyxy each."""
+    return SimpleNamespace(iou=box_iou(boxes, targets), giou=generalized_box_iou(boxes, targets))
+
+
 def labels_and_quality(case: str, loss: ClassLoss) -> tuple[Tensor, Tensor]:
     """Of the recorded pairs."""
     boxes = box_cxcywh_to_xyxy(recorded(case, "boxes"))
@@ -89,7 +95,7 @@ def labels_and_quality(case: str, loss: ClassLoss) -> tuple[Tensor, Tensor]:
         query, target = (recorded(case, f"match{image}_{end}") for end in ("query", "target"))
         wanted = box_cxcywh_to_xyxy(recorded(case, f"tgt{image}_boxes")[target])
         labels[0, image, query] = recorded(case, f"tgt{image}_labels")[target].long()
-        quality[0, image, query] = loss.quality(boxes[image, query], wanted)
+        quality[0, image, query] = loss.quality(placed(boxes[image, query], wanted))
     return labels, quality
 
 
@@ -167,8 +173,8 @@ def test_position_supervised_by_hand():
 
 def test_giou_aware_wants_half_of_boxes_that_just_touch():
     one, other = torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.tensor([[1.0, 0.0, 2.0, 1.0]])
-    assert GIoUAwareLoss().quality(one, other).tolist() == [0.5]
-    assert GIoUAwareLoss().quality(one, one).tolist() == [1.0]
+    assert GIoUAwareLoss().quality(placed(one, other)).tolist() == [0.5]
+    assert GIoUAwareLoss().quality(placed(one, one)).tolist() == [1.0]
 
 
 def test_no_queries():

@@ -34,6 +34,7 @@ from recipes import PLUS_PLUS, RECIPES, SCHEMES
 # Operator -> what decides, in its module, whether the kernels are used, and the answer for it.
 KERNELS: dict[str, tuple[str, Any]] = {
     "batched_assignment": ("_why_no_kernel", ""),
+    "box_losses": ("_use_kernels", True),
     "matching_cost": ("_use_kernels", True),
     "ms_deform_attn": ("why_no_kernels", ""),
     "sigmoid_focal_loss": ("_use_kernels", True),

@@ -106,6 +106,20 @@ def box_case(*others: Tensor) -> Callable[[Callable], Case]:
     return make
 
 
+def box_loss_case(dtype: torch.dtype) -> Callable[[Callable], Case]:
+    """A target for each row but one."""
+    truth, index = torch.rand(2, 2, 4) / 2 + 0.2, torch.tensor([[1, -1, 0], [0, 1, 1]])
+
+    def make(function: Callable) -> Case:
+        return Case(
+            lambda boxes: function(boxes, truth.to(boxes), index),
+            lambda boxes: ops.box_losses_reference(boxes, truth.to(boxes), index),
+            (torch.rand(2, 3, 4) / 2 + 0.2).to(dtype),
+        )
+
+    return make
+
+
 def cost_case(function: Callable) -> Case:
     """Documented to have no gradient: nothing is the right number."""
     counts, labels = torch.tensor([2, 1]), torch.tensor([[0, 2], [1, 0]])
@@ -123,6 +137,8 @@ OTHER_BOXES = torch.tensor([[0.2, 0.1, 0.7, 0.7], [0.0, 0.4, 0.6, 1.0]])
 CASES: dict[str, dict[str, Callable[[Callable], Case]]] = {
     "box_cxcywh_to_xyxy": {"": box_case()},
     "box_iou": {"": box_case(OTHER_BOXES)},
+    "box_losses": {str(d): box_loss_case(d) for d in (torch.float32, torch.float64)},
+    "box_losses_reference": {"": box_loss_case(torch.float64)},
     "dropout": {str(d): dropout_case(d) for d in (torch.float32, torch.float64)},
     "dropout_reference": {"": dropout_case(torch.float64)},
     "generalized_box_iou": {"": box_case(OTHER_BOXES)},
@@ -291,7 +307,7 @@ SECOND_DERIVATIVES = {
 
 @with_kernels
 @pytest.mark.parametrize("second", SECOND_DERIVATIVES.values(), ids=SECOND_DERIVATIVES)
-@pytest.mark.parametrize("name", ["ms_deform_attn", "sigmoid_focal_loss"])
+@pytest.mark.parametrize("name", ["box_losses", "ms_deform_attn", "sigmoid_focal_loss"])
 def test_a_second_derivative_is_refused_in_every_mode(name: str, second: Callable) -> None:
     kinds = CASES[name]
     make = kinds.get("locations-torch.float32") or kinds["torch.float32"]

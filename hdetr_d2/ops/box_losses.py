@@ -1,0 +1,89 @@
+"""What a box costs that shall be another one."""
+
+import functools
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.ops.box_losses_reference import box_losses_reference
+from hdetr_d2.ops.box_losses_rules import register
+from hdetr_d2.ops.derivative import is_transformed
+from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
+
+if is_defined("box_losses"):
+    _RULES = register()
+
+
+def box_losses(boxes: Tensor, truth: Tensor, index: Tensor) -> Tensor:
+    """L1 distance and 1 - GIoU (https://arxiv.org/abs/1902.09630) of boxes and their targets.
+
+    Runs in compiled kernels where they are built for the device, else, after one warning, in
+    PyTorch's own operations (`box_losses_reference`). Computed in float32 (float64 for float64
+    boxes), under autocast too.
+
+    Args:
+        boxes: `Tensor[P, N, 4]` cxcywh, of N rows in each of P problems.
+        truth: `Tensor[P, G, 4]` cxcywh; nothing is learned by it.
+        index: `Tensor[P, N]` int64, the target of a row; below 0 it has none.
+
+    Returns:
+        `Tensor[P, N, 2]`: the sum of the four distances, and 1 - GIoU in [0, 2]; float32, float64
+        for float64 boxes. A row without a target has zeros, and no gradient, whatever its box.
+
+    Raises:
+        ValueError: shapes or devices that do not fit, a truth that asks for a gradient; of an index
+            on the host also one that no target has. On a GPU such an index makes its losses NaN.
+        TypeError: boxes that are not floating, an index that is not int64.
+    """
+    _check(boxes, truth, index)
+    exact = torch.float64 if boxes.dtype == torch.float64 else torch.float32
+    boxes, truth = boxes.to(exact), truth.to(exact)
+    if _use_kernels(boxes.device, exact):
+        return torch.ops.hdetr_d2.box_losses(boxes, truth, index)
+    return box_losses_reference(boxes, truth, index)
+
+
+@torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
+def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
+    reason = why_no_kernels(device, dtype)
+    if reason:
+        warn_of_fallback("box_losses", "in PyTorch's own operations, slower", reason)
+    return not reason
+
+
+@functools.cache
+def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
+    """One sentence on why the kernels do not take such boxes; empty if they do."""
+    if dtype != torch.float32:
+        return f"The kernels do not take boxes of {dtype}."
+    return why_no_kernel("box_losses", device)
+
+
+def _check(boxes: Tensor, truth: Tensor, index: Tensor) -> None:
+    for name, tensor in dict(boxes=boxes, truth=truth).items():
+        if not tensor.is_floating_point():
+            raise TypeError(f"{name} must be floating, not {tensor.dtype}.")
+    if index.dtype != torch.int64:
+        raise TypeError(f"index must be int64, not {index.dtype}.")
+    for name, tensor in dict(truth=truth, index=index).items():
+        if tensor.device != boxes.device:
+            raise ValueError(f"{name} is on {tensor.device}, but boxes on {boxes.device}.")
+    fits = boxes.dim() == truth.dim() == 3 and boxes.shape[2] == truth.shape[2] == 4
+    if not fits or index.shape != boxes.shape[:2] or len(truth) != len(boxes):
+        raise ValueError(
+            "box_losses takes boxes [P, N, 4], truth [P, G, 4] and index [P, N], not "
+            f"{tuple(boxes.shape)}, {tuple(truth.shape)} and {tuple(index.shape)}."
+        )
+    if truth.requires_grad:
+        raise ValueError("truth asks for a gradient, but nothing is learned by it: detach it.")
+    _check_index(index, truth.shape[1])
+
+
+def _check_index(index: Tensor, targets: int) -> None:
+    """On the host, where that costs little; of a fake tensor nothing is known."""
+    if index.device.type != "cpu" or type(index) is not Tensor or torch.compiler.is_compiling():
+        return
+    if is_transformed(index) or not index.numel():
+        return
+    if (largest := int(index.max())) >= targets:
+        raise ValueError(f"There is the index {largest}, but there are {targets} targets.")
