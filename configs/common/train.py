@@ -1,5 +1,9 @@
 """How long, where and how precisely to train: the options of the training loop."""
 
+from detectron2.config import LazyCall as L
+
+from hdetr_d2.engine.early_stopping import EarlyStopping
+
 train = dict(
     output_dir="output",
     init_checkpoint="",  # weights to start from; empty: what the backbone's own option says
@@ -18,6 +22,9 @@ train = dict(
     ema=dict(enabled=False, decay=0.9998),
     checkpoint=dict(period_epochs=1, keep=3, best_metric="bbox/AP"),
     eval_period_epochs=1,  # 0: only at the end
+    # Ends when so many evaluations in a row bring no better metric; null: never
+    early_stopping=L(EarlyStopping)(metric="bbox/AP", patience=None, mode="max", min_change=0.0),
+    validation_loss=dict(period_epochs=0),  # the losses on the validation data; 0: not asked for
     log_period=20,
     wandb=dict(enabled=False, project=None, name=None),
     ddp=dict(),  # options of DistributedDataParallel

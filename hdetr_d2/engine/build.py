@@ -76,3 +76,16 @@ def build_train_loader(cfg: DictConfig, iteration: int) -> Any:
     }
     with options_of("dataloader.train"):
         return instantiate({**cfg.dataloader.train, **given})
+
+
+def build_validation_loader(cfg: DictConfig) -> Any:
+    """The images of `dataloader.test` with their objects, as a training would have them.
+
+    Raises:
+        UserError: the options of the loader and its mapper do not go together.
+    """
+    mapper = {**cfg.dataloader.test.mapper, "is_train": True}
+    if (with_masks := cfg.dataloader.train.mapper.get("with_masks")) is not None:
+        mapper["with_masks"] = with_masks
+    with options_of("dataloader.test"):
+        return instantiate({**cfg.dataloader.test, "mapper": mapper})

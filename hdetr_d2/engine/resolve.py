@@ -72,6 +72,11 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
         "a number that is not negative",
     ),
     (
+        ("train.validation_loss.period_epochs",),
+        lambda value: value is None or (_is_number(value) and value >= 0),
+        "a number that is not negative",
+    ),
+    (
         ("train.clip_grad_norm",),
         lambda value: value is None or (_is_number(value) and value > 0),
         "a positive number, or null",

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from detectron2.config import instantiate
 from detectron2.engine import HookBase, hooks
 from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
@@ -11,7 +12,14 @@ from torch import nn
 from torch.optim import Optimizer
 
 from hdetr_d2.checkpoint import Checkpointer
-from hdetr_d2.engine.build import build, build_model, build_optimizer, build_train_loader
+from hdetr_d2.engine.build import (
+    build,
+    build_model,
+    build_optimizer,
+    build_train_loader,
+    build_validation_loader,
+    options_of,
+)
 from hdetr_d2.engine.class_names import get_class_names
 from hdetr_d2.engine.config import config_text, count_iterations, plain_config
 from hdetr_d2.engine.ddp import distribute
@@ -28,6 +36,7 @@ from hdetr_d2.engine.hooks import (
 from hdetr_d2.engine.optim import OptimizerState
 from hdetr_d2.engine.start import has_run, starting_point, take_folder
 from hdetr_d2.engine.trainer import Trainer
+from hdetr_d2.engine.validation_loss import ValidationLoss, validation_losses
 from hdetr_d2.engine.writers import build_writers
 
 logger = logging.getLogger(__name__)
@@ -96,7 +105,7 @@ def build_hooks(
     optimizer: Optimizer,
     checkpointer: Checkpointer,
     start: int,
-) -> list[HookBase]:
+) -> list[HookBase | None]:
     """The hooks of a training, in their order.
 
     Args:
@@ -114,6 +123,7 @@ def build_hooks(
             period=count_iterations(options.period_epochs, each),
             keep=options.keep,
         ),
+        build_validation_loss(cfg, evaluated),
         EvaluationHook(
             lambda: evaluation(evaluated),
             period=count_iterations(cfg.train.eval_period_epochs, each),
@@ -123,9 +133,38 @@ def build_hooks(
             best=checkpointer.metadata.get("best_metric"),
             writers=writers,
         ),
+        build_early_stopping(cfg, checkpointer),
         hooks.PeriodicWriter(writers, period=cfg.train.log_period),
         ForgetHook(period=cfg.train.log_period),
     ]
+
+
+def build_validation_loss(cfg: DictConfig, evaluated: nn.Module) -> HookBase | None:
+    """What looks at the losses on the validation data; None where they are not asked for."""
+    options = cfg.train.get("validation_loss")  # older configs lack it
+    if options is None or not options.period_epochs:
+        return None
+    loader = build_validation_loader(cfg)
+    amp, device = cfg.train.amp, next(evaluated.parameters()).device
+    precision = Precision.choose(enabled=amp.enabled, dtype=amp.dtype, device=device)
+    return ValidationLoss(
+        lambda progress: validation_losses(evaluated, loader, progress, precision.autocast),
+        period=count_iterations(options.period_epochs, cfg.train.iterations_per_epoch),
+    )
+
+
+def build_early_stopping(cfg: DictConfig, checkpointer: Checkpointer) -> HookBase | None:
+    """What ends a training that gets no better; None where nothing says when."""
+    node = cfg.train.get("early_stopping")  # older configs lack it
+    if node is None:
+        return None
+    given = {
+        "period": count_iterations(cfg.train.eval_period_epochs, cfg.train.iterations_per_epoch),
+        "folder": cfg.train.output_dir,
+        "save": lambda done: checkpointer.save("model_final", iteration=done),
+    }
+    with options_of("train.early_stopping"):
+        return instantiate({**node, **given})
 
 
 def build_writing(cfg: DictConfig, start: int) -> list[EventWriter]:

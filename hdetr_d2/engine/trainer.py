@@ -1,5 +1,6 @@
 """One optimizer step: data, forward, backward, update; everything around it is a hook's."""
 
+import logging
 import math
 import random
 import sys
@@ -19,12 +20,15 @@ from hdetr_d2.engine import bad_costs
 from hdetr_d2.engine.bad_steps import SCALE, BadSteps, StepRecord
 from hdetr_d2.engine.ddp import undistributed
 from hdetr_d2.engine.device import Precision
+from hdetr_d2.engine.early_stopping import TrainingEnds
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.empty_steps import TARGETS, EmptySteps
 from hdetr_d2.structures import Step
 from hdetr_d2.utils.distributed import mean_over_processes
 from hdetr_d2.utils.observation import Observer
 from hdetr_d2.utils.timing import StepTimer, section
+
+logger = logging.getLogger(__name__)
 
 Batch = list[dict[str, Any]]
 
@@ -96,6 +100,13 @@ class Trainer(TrainerBase):
         self._records: list[StepRecord] = []
         self._bad_steps = BadSteps(max_bad_steps)
         self._empty_steps = EmptySteps(max_empty_steps)
+
+    def train(self, start_iter: int, max_iter: int) -> None:
+        """Go on until the last iteration, or until a hook says that the training ends."""
+        try:
+            super().train(start_iter, max_iter)
+        except TrainingEnds as end:
+            logger.info("%s", end)
 
     def before_train(self) -> None:
         self.model.train()

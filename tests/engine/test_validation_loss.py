@@ -1,0 +1,74 @@
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from hdetr_d2.engine.validation_loss import ValidationLoss, validation_losses
+
+
+def losses(model: nn.Module, batches: list) -> dict[str, float]:
+    return validation_losses(model, batches, 0.5, nullcontext)
+
+
+class Counted(nn.Module):
+    """Its loss is the number of its images, divided by the objects; a layer tells its mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Dropout(0.5)
+        self.weight = nn.Parameter(torch.ones(()))
+        self.seen: list[tuple] = []
+
+    def forward(self, batch: list[dict], step: Any) -> dict[str, torch.Tensor]:
+        self.seen.append((self.training, self.inner.training, step.progress, torch.rand(()).item()))
+        return {"loss_class": self.weight * len(batch) / step.ground_truths, "loss_x": self.weight}
+
+
+def test_a_batch_counts_by_its_objects(make_item: Any) -> None:
+    model = Counted()
+    model.inner.eval()  # and the model is in training: both stay
+    batches = [[make_item(0, 3), make_item(1, 1)], [make_item(2, 2)]]
+    before = torch.random.get_rng_state()
+    found = losses(model, batches)
+    assert found == pytest.approx({"loss_class": (2 + 1) / 6, "loss_x": 1, "total_loss": 1.5})
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert [seen[:3] for seen in model.seen] == [(True, False, 0.5)] * 2
+    assert model.training and not model.inner.training and model.weight.grad is None
+    losses(model, batches)
+    assert model.seen[:2] == model.seen[2:]  # the same random numbers
+
+
+def test_images_without_objects_and_no_images(make_item: Any) -> None:
+    assert losses(Counted(), []) == {}
+    found = losses(Counted(), [[make_item(0, 0)], [make_item(1, 1)]])
+    assert found["loss_x"] == 1
+
+
+def test_the_hook_asks_when_it_is_due(make_trainer: Any) -> None:
+    asked: list[float] = []
+
+    def give(progress: float) -> dict[str, float]:
+        asked.append(progress)
+        return {"total_loss": 7.0}
+
+    trainer = make_trainer()
+    trainer.register_hooks([ValidationLoss(give, period=2), ValidationLoss(give, period=0)])
+    trainer.train(0, 5)
+    assert asked == [0.4, 0.8, 1.0]
+    assert trainer.storage.latest()["validation/total_loss"] == (7.0, 4)
+
+
+def test_a_detector_has_the_losses_that_training_would_see(
+    tiny_model: Any, make_batch: Any
+) -> None:
+    model = tiny_model()
+    batch = make_batch([2, 0])
+    model.eval()
+    model.training = True
+    torch.manual_seed(0)
+    with torch.no_grad():
+        expected = model(batch)
+    found = losses(model, [batch])
+    assert expected and all(found[name] == pytest.approx(float(v)) for name, v in expected.items())
