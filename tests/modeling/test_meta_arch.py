@@ -54,6 +54,7 @@ def test_loss_names(tiny_model, make_batch, path):
     groups = ["", *(f"_{scheme.name}" for scheme in model.schemes if scheme.name)]
     ends = [f"{group}{layer}" for group in groups for layer in ("_0", "_1", "")]
     ends += ["_enc"] if model.query_selection.two_stage else []
+    ends += [f"_{scheme.name}_enc" for scheme in model.schemes if scheme.proposal_heads()]
     expected = {f"loss_{kind}{end}" for kind in ("class", "bbox", "giou") for end in ends}
     expected |= {"loss_mask", "loss_dice"} if model.mask_head is not None else set()
     assert set(model(make_batch([2, 1]))) == expected
