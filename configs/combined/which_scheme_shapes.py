@@ -21,7 +21,9 @@ from ..common.dense_one_to_one import copy_blend, mix_up, mosaic
 from ..common.models.small import model
 from ..common.runs.small import lr_multiplier, optimizer, train
 from ..common.schemes import (
+    align_detr,
     contrastive_denoising,
+    dac_detr,
     denoising,
     group_detr,
     hybrid_branch,
@@ -67,6 +69,8 @@ contenders = dict(
     routed=[_routing],
     atss=[one_head],
     atss_faster_rcnn=[two_heads],
+    dac=[dac_detr],
+    align=[align_detr],
     branch_and_atss=[hybrid_branch, one_head],
 )
 

@@ -225,19 +225,20 @@ class DETR(nn.Module):
             embed_boxes=self.query_selection.embed_boxes,
         )
         context.main.weight = math.prod(scheme.main_weight(context) for scheme in self.schemes)
-        groups, tasks, taps = [context.main], list[FurtherTask](), list[Tap]()
+        tasks, taps = list[FurtherTask](), list[Tap]()
         learners: list[tuple[Group, Predictions]] = []
         if selection.proposals is not None:
             learners.append((self._proposals(), selection.proposals))
         losses: dict[str, Tensor] = {}
         for scheme in self.schemes:
             added = scheme.contribute(context)
-            groups += added.groups
+            context.others += added.groups
             tasks += added.tasks
             taps += added.taps
             _add(losses, {name: loss * step.share for name, loss in added.losses.items()})
             if added.proposals is not None:
                 learners.append((added.proposals, proposals[scheme.name]))
+        groups = [context.main, *context.others]
         found = self.decoder(groups, memory, taps=taps)
         outputs = [
             GroupOutput(group, predictions, targets)

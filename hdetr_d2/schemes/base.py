@@ -28,7 +28,8 @@ class Context:
     step: that the images are of. targets: the ground truth. maps: of the backbone, the neck and the
     encoder. main: the main group. slots: the queries that the selection made for the `slots()` of
     schemes, by their names. num_layers: decoder layers. embed_boxes: the position that the query
-    selection gives queries at boxes, `QuerySelection.embed_boxes`.
+    selection gives queries at boxes, `QuerySelection.embed_boxes`. others: the groups that the
+    schemes before this one in the list add.
     """
 
     step: Step
@@ -38,6 +39,7 @@ class Context:
     slots: Mapping[str, Queries]
     num_layers: int
     embed_boxes: Callable[[Tensor], Tensor | None]
+    others: list[QueryGroup] = field(default_factory=list)
 
     def reference_at(self, boxes: Tensor) -> Tensor | None:
         """The reference of queries at `Tensor[B, Q, 4]` cxcywh in [0, 1], of the form that the main

@@ -115,7 +115,7 @@ def test_loss_names(tiny_model, make_batch, monkeypatch, nodes):
     def contribute(scheme, context):
         added = type(scheme).contribute(scheme, context)
         learners = [*added.groups, *added.tasks]
-        assert {learner.name for learner in learners} <= {scheme.name}
+        assert all(f"{learner.name}_".startswith(f"{scheme.name}_") for learner in learners)
         own.update(added.losses)
         groups.extend(f"_{learner.name}" for learner in learners)
         return added
@@ -152,6 +152,17 @@ def predict(model, groups, memory):
     return [rows[index][:, :, part] for index, part in blocks_of(groups)]
 
 
+def knows(groups, seer, seen):
+    """Whether a block sees another one, or does so until it branches off; each is the place of its
+    group and its range of queries.
+    """
+    (place, part), (other, other_part) = seer, seen
+    name, source = groups[other].name, groups[place].branches_from
+    sources = [group for group in groups if group.name == source]
+    seen_names = {*groups[place].sees, *(each for group in sources for each in group.sees)}
+    return name in seen_names or (name == source and part == other_part)
+
+
 @torch.no_grad()
 def test_blocks_see_only_what_their_group_says(tiny_model, make_batch, nodes):
     model = tiny_model(schemes=nodes)
@@ -164,8 +175,7 @@ def test_blocks_see_only_what_their_group_says(tiny_model, make_batch, nodes):
         queries = replace(groups[index].queries, content=content)
         others = [*groups[:index], replace(groups[index], queries=queries), *groups[index + 1 :]]
         same = map(torch.equal, before, predict(model, others, memory))
-        name = groups[index].name
-        seeing = [name in (*groups[place].sees, groups[place].branches_from) for place, _ in blocks]
+        seeing = [knows(groups, seer, (index, part)) for seer in blocks]
         seeing[changed] = groups[index].branches_from is None  # else its content is another one's
         assert [not equal for equal in same] == seeing
 
