@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "__version__", "export", "from_pretrained", "predict"]
+__all__ = ["Detector", "Predictor", "__version__", "export", "from_pretrained", "predict"]
 _ROOMS = {
+    "Detector": "hdetr_d2.detector",
     "Predictor": "hdetr_d2.runtime",
     "export": "hdetr_d2.exporting",
     "from_pretrained": "hdetr_d2.model_zoo",

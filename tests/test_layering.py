@@ -35,6 +35,7 @@ ROOMS = {
     "inference": TOP,
     "exporting": TOP | {"inference", "__version__"},
     "model_zoo": TOP | {"inference", "__version__"},
+    "detector": TOP | {"inference", "exporting"},
     "doctor": {"ops", "__version__"},
     "configs": set(),
     "commands": TOP | {"inference", "analysis", "exporting", "model_zoo"},

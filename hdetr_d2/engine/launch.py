@@ -30,14 +30,14 @@ TIMEOUT = timedelta(minutes=30)
 
 
 def launch(
-    main: Callable[..., None],
+    main: Callable[..., Any],
     *args: Any,
     device: str = "auto",
     num_gpus: int = 1,
     num_machines: int = 1,
     machine_rank: int = 0,
     dist_url: str = "auto",
-) -> None:
+) -> Any:
     """Run `main(*args)` in every process of the run, and wait for them.
 
     Under torchrun this process is one of them, and the numbers given here are not used. Otherwise
@@ -51,17 +51,19 @@ def launch(
         num_gpus: processes of each machine.
         dist_url: where the processes meet, tcp://host:port; `auto` is a free port of this machine.
 
+    Returns:
+        What `main` does, if this process is the only one; else None.
+
     Raises:
         UserError: what was asked for cannot be started, or a process raised it.
     """
     if all(name in os.environ for name in TORCHRUN_VARIABLES):
         _run_under_torchrun(main, args, device)
-        return
+        return None
     _check_numbers(device, num_gpus, num_machines, machine_rank, dist_url)
     world_size = num_gpus * num_machines
     if world_size == 1:
-        main(*args)
-        return
+        return main(*args)
     url = f"tcp://127.0.0.1:{_free_port()}" if dist_url == "auto" else dist_url
     context = mp.get_context("spawn")
     complaints = context.SimpleQueue()
@@ -74,6 +76,7 @@ def launch(
         if complaints.empty():
             raise
         raise UserError(complaints.get()) from None
+    return None
 
 
 def _check_numbers(

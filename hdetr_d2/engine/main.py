@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from detectron2.engine import default_argument_parser
 from omegaconf import DictConfig
@@ -14,10 +15,12 @@ from hdetr_d2.engine.launch import launch
 from hdetr_d2.engine.resolve import resolve_config
 from hdetr_d2.engine.setup import start_logging, start_run
 from hdetr_d2.engine.train import do_train
+from hdetr_d2.engine.words import add_words, overrides_of
 from hdetr_d2.errors import UserError
 
 EXAMPLES = """
 examples:
+  on a folder:      %(prog)s --config-file CONFIG --data FOLDER --epochs 12 --scheme hybrid_branch
   train:            %(prog)s --config-file CONFIG train.output_dir=output/mine optimizer.lr=1e-4
   go on:            %(prog)s --config-file CONFIG --resume train.output_dir=output/mine
   evaluate:         %(prog)s --config-file CONFIG --eval-only train.init_checkpoint=FILE
@@ -36,6 +39,7 @@ def argument_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="print the config with the overrides as YAML, and stop",
     )
+    add_words(parser)
     parser.set_defaults(dist_url="auto")
     return parser
 
@@ -48,25 +52,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = argument_parser().parse_args(argv)
     try:
-        cfg = load_config(args.config_file, args.opts)
-        if args.num_gpus == 0:
-            cfg = _take_cpu(cfg, args)
         if args.print_config:
-            print(config_text(cfg), end="")
-            return 0
-        launch(
-            run,
-            args,
-            device=cfg.train.device,
-            num_gpus=args.num_gpus,
-            num_machines=args.num_machines,
-            machine_rank=args.machine_rank,
-            dist_url=args.dist_url,
-        )
+            print(config_text(_configured(args)), end="")
+        else:
+            start(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def start(args: argparse.Namespace) -> Any:
+    """Train or evaluate.
+
+    Args:
+        args: of `argument_parser`.
+
+    Returns:
+        What `run` does, where this is the only process; else None.
+
+    Raises:
+        UserError: anything the user can mend.
+    """
+    cfg = _configured(args)
+    return launch(
+        run,
+        args,
+        device=cfg.train.device,
+        num_gpus=args.num_gpus,
+        num_machines=args.num_machines,
+        machine_rank=args.machine_rank,
+        dist_url=args.dist_url,
+    )
+
+
+def _configured(args: argparse.Namespace) -> DictConfig:
+    """The config with all that was asked for, which stands in `args.opts` then."""
+    args.opts = [*overrides_of(args), *args.opts]
+    cfg = load_config(args.config_file, args.opts)
+    return _take_cpu(cfg, args) if args.num_gpus == 0 else cfg
 
 
 def _take_cpu(cfg: DictConfig, args: argparse.Namespace) -> DictConfig:
@@ -77,8 +101,12 @@ def _take_cpu(cfg: DictConfig, args: argparse.Namespace) -> DictConfig:
     return load_config(args.config_file, args.opts)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Train or evaluate, as one of the processes of the run."""
+def run(args: argparse.Namespace) -> dict[str, Any] | None:
+    """Train or evaluate, as one of the processes of the run.
+
+    Returns:
+        The results of an evaluation, in the main process; None of a training.
+    """
     cfg = load_config(args.config_file, args.opts)
     start_logging(cfg.train.output_dir)
     if not args.eval_only:
@@ -86,9 +114,9 @@ def run(args: argparse.Namespace) -> None:
     resolve_config(cfg, for_training=not args.eval_only)
     start_run(cfg, args)
     if args.eval_only:
-        do_eval(cfg)
-    else:
-        do_train(cfg, resume=args.resume)
+        return do_eval(cfg)
+    do_train(cfg, resume=args.resume)
+    return None
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ def shipped_configs() -> dict[str, Path]:
     """Every recipe by its path below `configs/`; those of the projects, last, by theirs from
     `projects/` on. The parts in `common/` are none.
     """
-    root = _root()
+    root = shipped_root()
     own = {path.relative_to(root / "configs"): path for path in _configs(root)}
     of_projects = {
         path.relative_to(root): path
@@ -38,7 +38,7 @@ def shipped_config(name: str) -> str:
     return str(known[wanted])
 
 
-def _root() -> Path:
+def shipped_root() -> Path:
     """What holds `configs/` and `projects/`."""
     package = Path(str(resources.files("hdetr_d2")))
     return package.parent if (package.parent / "setup.py").is_file() else package

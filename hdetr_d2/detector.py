@@ -1,0 +1,222 @@
+"""One object from a folder of pictures to a detector: it says which command does the same."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hdetr_d2.engine.config import load_config
+from hdetr_d2.engine.main import argument_parser, start
+from hdetr_d2.engine.shipped import shipped_config
+from hdetr_d2.engine.words import quoted
+from hdetr_d2.errors import UserError
+from hdetr_d2.exporting import export
+from hdetr_d2.inference import Predictor, Result, predict
+from hdetr_d2.inference.files import Source, find_images
+from hdetr_d2.runtime.predictor import Picture, is_exported
+
+# Recipes under a shorter name.
+SHORT = {"quickstart": "custom/deformable_detr_coco_json_offline.py"}
+
+
+class Detector:
+    """Trains, evaluates, predicts and exports: `Detector("quickstart").train("pets/")`.
+
+    Nothing happens here that a config and a command would not do: each call prints them.
+
+    Attributes:
+        config: a recipe or config file; None of a model without one.
+        checkpoint: the trained model; None before a training.
+    """
+
+    def __init__(
+        self, source: str | Path, *, device: str = "auto", trust: str | Sequence[str] = ()
+    ) -> None:
+        """
+        Args:
+            source: "quickstart" (a small model that starts from ImageNet's weights, for a CPU), the
+                name of a recipe (docs/MODEL_ZOO.md) or a config file, or a trained model: what
+                `Predictor` takes. Beside a checkpoint is the `config.yaml` of its training.
+            device: "auto", "cpu", "cuda", "cuda:1", ...
+            trust: see `Predictor`.
+
+        Raises:
+            UserError: there is no such recipe or file.
+        """
+        self.device, self.trust = device, trust
+        self.config: str | None = None
+        self.checkpoint: Path | None = None
+        path = Path(source)
+        if path.suffix == ".pth" or path.is_dir() or is_exported(path):
+            if not path.exists():
+                raise UserError(f"{path} does not exist")
+            self.checkpoint = path
+            beside = path.parent / "config.yaml"
+            self.config = str(beside) if path.is_file() and beside.is_file() else None
+        else:
+            self.config = SHORT.get(str(source), str(source))
+            _ = self.config_file
+
+    @property
+    def config_file(self) -> str:
+        """The path of the config.
+
+        Raises:
+            UserError: there is none.
+        """
+        if self.config is None:
+            raise UserError(f"there is no config.yaml beside {self.checkpoint}: name a recipe")
+        return self.config if Path(self.config).is_file() else shipped_config(self.config)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The trained model, read once."""
+        return Predictor(self._trained(), device=self.device, trust=self.trust)
+
+    def train(
+        self,
+        data: str | Path | None = None,
+        *,
+        epochs: float | None = None,
+        scheme: str | Sequence[str] | None = None,
+        output: str | Path | None = None,
+        resume: bool = False,
+        num_gpus: int = 1,
+        options: Sequence[str] = (),
+    ) -> Path:
+        """Train, from the weights of the checkpoint if this is one's.
+
+        Args:
+            data: a folder in any format that docs/DATA.md names; None: what the config names.
+            epochs: None: as many as the config says; else its milestones move in proportion.
+            scheme: names in docs/SCHEMES.md, with the values of their papers; None: the config's.
+            output: the folder of the run; None: that of the config.
+            resume: go on with the run in that folder.
+            num_gpus: processes of this machine.
+            options: more overrides of the config, "key=value".
+
+        Returns:
+            The final checkpoint, with which this object predicts from now on.
+
+        Raises:
+            UserError: whatever can be mended.
+        """
+        opts = self._device_options()
+        if output is not None:
+            opts.append(f"train.output_dir={quoted(str(output))}")
+        elif self.checkpoint is not None and not resume:
+            same = Path(load_config(self.config_file).train.output_dir).resolve()
+            if same == self.checkpoint.parent.resolve():
+                raise UserError(f"output= is missing: the run in {same} would be overwritten")
+        if self.checkpoint is not None and not resume:
+            opts.append(f"train.init_checkpoint={quoted(str(self.checkpoint))}")
+        words: dict[str, Any] = {"data": data, "epochs": epochs}
+        words |= {"num_gpus": None if num_gpus == 1 else num_gpus}
+        flags = ["--resume"] if resume else []
+        for name in [scheme] if isinstance(scheme, str) else scheme or ():
+            flags += ["--scheme", name]
+        args = self._run([*flags, *_flags(words), *opts, *options])
+        start(args)
+        self.checkpoint = Path(load_config(args.config_file, args.opts).train.output_dir)
+        self.checkpoint /= "model_final.pth"
+        self.config = str(self.checkpoint.parent / "config.yaml")
+        self.__dict__.pop("predictor", None)
+        return self.checkpoint
+
+    def evaluate(
+        self, data: str | Path | None = None, *, options: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Evaluate the checkpoint on the validation split.
+
+        Args:
+            data: as for `train`.
+            options: as for `train`.
+
+        Returns:
+            As Detectron2 has it: `{"bbox": {"AP": ..., "AP50": ..., ...}}`, in percent.
+
+        Raises:
+            UserError: nothing is trained yet, or what else can be mended.
+        """
+        weights = f"train.init_checkpoint={quoted(str(self._trained()))}"
+        words = ["--eval-only", *_flags({"data": data}), weights]
+        return start(self._run([*words, *self._device_options(), *options]))
+
+    def predict(
+        self,
+        images: Picture | Iterable[Picture],
+        *,
+        output: str | Path | None = None,
+        score_threshold: float = 0.5,
+        batch_size: int = 1,
+    ) -> list[Result]:
+        """Find objects; see `Predictor` and, of files and folders with `output`, `predict`.
+
+        Raises:
+            UserError: nothing is trained yet, or an image cannot be read.
+        """
+        given: Any = [images] if isinstance(images, Picture) else list(images)
+        of_files = all(isinstance(image, str | Path) for image in given)
+        if output is not None:
+            if not of_files:
+                raise UserError("output= is for image files and folders")
+            options: dict[str, Any] = {"output": output, "score_threshold": score_threshold}
+            options |= {"batch_size": batch_size, "device": self.device}
+            _say("predict", [self._trained(), *given, *_flags(options)])
+            return predict(self._trained(), given, **options, trust=self.trust)
+        predictor = self.predictor
+        pictures = find_images(given) if of_files else given
+        return predictor(pictures, score_threshold=score_threshold, batch_size=batch_size)
+
+    def export(
+        self,
+        output: str | Path | None = None,
+        *,
+        format: str = "onnx",
+        size: Sequence[int] | None = None,
+        precision: str = "float32",
+        images: Source | Sequence[Source] | None = None,
+    ) -> Path:
+        """Write the model for other runtimes; `hdetr_d2.export` has more options.
+
+        Returns:
+            The file or folder.
+
+        Raises:
+            UserError: nothing is trained yet, or it cannot be exported.
+        """
+        options: dict[str, Any] = {"output": output, "format": format, "size": size}
+        options |= {"precision": precision, "images": images}
+        _say("export", [self._trained(), *_flags(options)])
+        return export(self._trained(), **options, trust=self.trust)
+
+    def _trained(self) -> Path:
+        if self.checkpoint is None:
+            raise UserError(f"{self.config} is a recipe: train it first, or give a checkpoint")
+        return self.checkpoint
+
+    def _device_options(self) -> list[str]:
+        return [] if self.device == "auto" else [f"train.device={quoted(self.device)}"]
+
+    def _run(self, words: Sequence[str]) -> Any:
+        """The arguments of a run, after it is said what they are."""
+        if self.checkpoint is not None and is_exported(self.checkpoint):
+            raise UserError(f"{self.checkpoint} is exported: only a checkpoint has a config")
+        arguments = ["--config-file", self.config_file, *words]
+        _say("train", arguments)
+        return argument_parser().parse_args(arguments)
+
+
+def _flags(options: Mapping[str, Any]) -> list[str]:
+    """As a command has them; without those that are None."""
+    words = []
+    for name, value in options.items():
+        single = isinstance(value, str | Path) or not isinstance(value, Iterable)
+        values = [value] if single else value
+        words += [f"--{name.replace('_', '-')}", *map(str, values)] if value is not None else []
+    return words
+
+
+def _say(command: str, words: Sequence[object]) -> None:
+    print("The same by itself: hdetr-d2", command, shlex.join(map(str, words)), flush=True)
