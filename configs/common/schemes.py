@@ -14,6 +14,7 @@ from hdetr_d2.schemes import (
     HybridBranch,
     HybridEpoch,
     HybridLayer,
+    OneToManyLayers,
     OneToOne,
 )
 
@@ -24,6 +25,11 @@ hybrid_branch_alone = L(HybridBranch)(num_queries=1500, repeats=6, alone=True, w
 # These two train all of the model's own queries, of which the paper has 1800.
 hybrid_epoch = L(HybridEpoch)(repeats=10, until=2 / 3)
 hybrid_layer = L(HybridLayer)(repeats=10, num_layers=4)
+# MDS-DETR's, whose decoder then suppresses the doubles, see models/mds_detr.py; its threshold is of
+# 0.7 IoU + 0.3 score.
+one_to_many_layers = L(OneToManyLayers)(
+    num_layers=None, topk=6, threshold=0.4, iou_weight=0.7, cap=1.0
+)
 group_detr = L(GroupDETR)(groups=11)
 # DN-DETR's denoising: five noised copies of the targets.
 denoising = L(Denoising)(

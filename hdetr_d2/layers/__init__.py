@@ -4,6 +4,7 @@ from hdetr_d2.layers.attention import DenseAttention
 from hdetr_d2.layers.attention_maps import AttentionMaps
 from hdetr_d2.layers.box_relation import BoxRelation, box_relation
 from hdetr_d2.layers.boxes import inverse_sigmoid
+from hdetr_d2.layers.confidence_order import ConfidenceOrder
 from hdetr_d2.layers.deformable_attention import DeformableAttention
 from hdetr_d2.layers.dropout import Dropout
 from hdetr_d2.layers.feed_forward import FeedForward, TwoLinears
@@ -29,6 +30,7 @@ __all__ = [
     "MLP",
     "AttentionMaps",
     "BoxRelation",
+    "ConfidenceOrder",
     "DeformableAttention",
     "DenseAttention",
     "Dropout",

@@ -91,7 +91,8 @@ class Span(NamedTuple):
                 torch.cat([x, token.expand(len(x), -1, -1, -1)], 1)
                 for x, token in zip((k, v), tokens, strict=True)
             )
-            added = None if added is None else F.pad(added, (0, k.shape[1] - self.size))
+            if added is not None:  # nothing for tokens of which the bias does not speak
+                added = F.pad(added, (0, k.shape[1] - added.shape[-1]))
         mask = None if added is None else added.to(query.dtype)
         return attend(q, k, v, mask, dropout).reshape(query.shape)
 
@@ -105,7 +106,7 @@ class Span(NamedTuple):
         block = torch.arange(query.shape[1], device=query.device) // self.size
         mask = F.pad(block[:, None] == block, (0, key.shape[1] - query.shape[1]), value=True)
         if added is not None:
-            added = F.pad(added, (0, key.shape[1] - added.shape[-1]))  # nothing for tokens
+            added = F.pad(added, (0, key.shape[1] - added.shape[-1]))
             mask = added.to(query.dtype).masked_fill(~mask, -math.inf)
         return attend(query, key, value, mask, dropout)
 

@@ -28,6 +28,7 @@ from hdetr_d2.modeling.transformer import (
     LearnedPositions,
     LearnedQueries,
     ObjectQueries,
+    SuppressingDecoder,
     TwoStageQueries,
 )
 from hdetr_d2.modeling.vitdet_pyramid import ViTDetPyramid
@@ -62,6 +63,7 @@ __all__ = [
     "SimpleFeaturePyramid",
     "SoftNMSPairs",
     "TimmBackbone",
+    "SuppressingDecoder",
     "TwoStageQueries",
     "ViTDet",
     "ViTDetPyramid",

@@ -73,13 +73,14 @@ class PredictionHeads(nn.Module):
 
     def class_logits(self, layer: int, states: Tensor) -> Tensor:
         """The logits alone."""
-        return self._apply_head(self.class_heads, layer, states)
+        return self.read(self.class_heads, layer, states)
 
     def box_deltas(self, layer: int, states: Tensor) -> Tensor:
         """The box deltas alone."""
-        return self._apply_head(self.box_heads, layer, states)
+        return self.read(self.box_heads, layer, states)
 
-    def _apply_head(self, heads: nn.ModuleList, layer: int, states: Tensor) -> Tensor:
+    def read(self, heads: nn.ModuleList, layer: int, states: Tensor) -> Tensor:
+        """What the head of a layer makes of the states, `Tensor[B, Q, N]`."""
         # 16 bits would round boxes by whole pixels, and make many scores equal.
         with torch.autocast(states.device.type, enabled=False):
             states = states.to(next(self.parameters()).dtype)

@@ -11,6 +11,7 @@ from hdetr_d2.schemes.group_detr import GroupDETR
 from hdetr_d2.schemes.hybrid_branch import HybridBranch
 from hdetr_d2.schemes.hybrid_epoch import HybridEpoch
 from hdetr_d2.schemes.hybrid_layer import HybridLayer
+from hdetr_d2.schemes.one_to_many_layers import OneToManyLayers
 from hdetr_d2.schemes.one_to_one import OneToOne
 from hdetr_d2.schemes.ramp import CosineRamp
 
@@ -28,6 +29,7 @@ __all__ = [
     "HybridBranch",
     "HybridEpoch",
     "HybridLayer",
+    "OneToManyLayers",
     "OneToOne",
     "Scheme",
 ]

@@ -15,6 +15,7 @@ from hdetr_d2.structures.assignment import (
     Scores,
     by_query,
 )
+from hdetr_d2.structures.layered import EarlyLayers
 from hdetr_d2.structures.memory import ImageMaps, Memory
 from hdetr_d2.structures.outline import Outline
 from hdetr_d2.structures.own_parts import OWN_PARTS, KeyTokens, PartOfLayer
@@ -43,6 +44,7 @@ __all__ = [
     "Branch",
     "Counted",
     "DecoderOutput",
+    "EarlyLayers",
     "FurtherTask",
     "Given",
     "Group",

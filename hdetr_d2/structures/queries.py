@@ -92,7 +92,7 @@ class AttentionBias(Protocol):
     def __call__(self, layer: int, queries: QueryState, keys: QueryState) -> Tensor | None:
         """The bias of `layer`, rows for the N queries that look and columns for the M that are
         seen: `Tensor[B, N, M]` the same for all heads, or `Tensor[B, H, N, M]`; None for a layer
-        without one.
+        without one. Of a group with T tokens there may be as many columns more.
 
         Args:
             layer: of the decoder, from 0 on.

@@ -23,6 +23,7 @@ from hdetr_d2.modeling.transformer.query_selection import (
     Slots,
 )
 from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes, LayerSizes
+from hdetr_d2.modeling.transformer.suppressing_decoder import SuppressingDecoder
 
 __all__ = [
     "CrossFirst",
@@ -47,5 +48,6 @@ __all__ = [
     "Selection",
     "SelfFirst",
     "Slots",
+    "SuppressingDecoder",
     "TwoStageQueries",
 ]

@@ -119,7 +119,7 @@ class DeformableDecoder(Decoder):
             boxes.append(self._move(origin, delta))
             taps.read(index, branches, self.heads, partial(self._move_main, origin, reference))
             said, last = logits[-1], [last[-1], boxes[-1]]
-            if self.refine and index + 1 < self.num_layers:
+            if self.refine and index + 1 < len(self.layers):
                 # The norm is for what is reported; the next layer starts at the box of the state.
                 step = delta if self.norm is None else box_deltas(x)
                 same = step is delta and origin is reference
