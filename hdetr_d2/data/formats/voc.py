@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 
 from hdetr_d2.data.formats.content import Found, Labelled, Picture, parts_of
 from hdetr_d2.data.formats.dividing import split_of
-from hdetr_d2.data.formats.looking import files_below, read_text, relative
+from hdetr_d2.data.formats.looking import files_below, holds, read_text, relative
 from hdetr_d2.data.formats.pictures import Pictures, sizes
 from hdetr_d2.data.formats.xml_files import has_root, number_of, read_xml, text_of
 from hdetr_d2.errors import UserError
@@ -62,7 +62,10 @@ def read(folder: Path) -> Found:
 
 
 def _xmls(folder: Path) -> Iterator[Path]:
-    return (path for path in files_below(folder, ".xml") if has_root(path, ROOT))
+    """Those of LabelMe have the same root, and another word for the size."""
+    for path in files_below(folder, ".xml"):
+        if has_root(path, ROOT) and not holds(path, b"<", b"<imagesize>"):
+            yield path
 
 
 def _entry(path: Path, folder: Path, pictures: Pictures) -> _Entry:
