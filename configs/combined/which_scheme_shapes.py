@@ -18,6 +18,7 @@ from ...projects.co_detr.configs.common.small_collaborators import one_head, two
 from ...projects.route_detr.configs.common.routing import paper as _routing
 from ..common.data.shapes import data, dataloader
 from ..common.dense_one_to_one import copy_blend, mix_up, mosaic
+from ..common.low_rank_branches import low_rank_branches
 from ..common.models.small import model
 from ..common.runs.small import lr_multiplier, optimizer, train
 from ..common.schemes import (
@@ -30,6 +31,8 @@ from ..common.schemes import (
     hybrid_branch_alone,
     hybrid_epoch,
     hybrid_layer,
+    low_rank_branch,
+    mixed_supervision,
     one_to_one,
 )
 
@@ -66,6 +69,9 @@ contenders = dict(
     group=[group_detr],
     denoising=[denoising],
     contrastive_denoising=[contrastive_denoising],
+    mixed_supervision=[mixed_supervision],
+    low_rank_branch=[low_rank_branch],
+    low_rank_branches=list(low_rank_branches.values()),
     routed=[_routing],
     atss=[one_head],
     atss_faster_rcnn=[two_heads],

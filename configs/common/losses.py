@@ -6,6 +6,7 @@ from hdetr_d2.losses import (
     FederatedLoss,
     FocalLoss,
     GIoUAwareLoss,
+    GradedLoss,
     IoUAwareLoss,
     MatchabilityLoss,
     PositionSupervisedLoss,
@@ -19,6 +20,9 @@ iou_aware = L(IoUAwareLoss)(mix=0.25, beta=2.0, alpha=0.25, gamma=2.0)
 # DEIM's, whose papers' models have few queries that fit well, and RT-DETR's.
 matchability = L(MatchabilityLoss)(beta=1.5, negative_weight=1.0, alpha=0.25, gamma=2.0)
 varifocal = L(VarifocalLoss)(beta=2.0, negative_weight=0.75, alpha=0.25, gamma=2.0)
+
+# LoRA-DETR's, which asks the assigners of its branches how good a pair is.
+graded = L(GradedLoss)(scale=0.25, beta=1.5, alpha=0.25, gamma=2.0)
 
 # Stable-DINO's, with its matching cost; its models weigh it 6: model.criterion.weights["class"].
 position_supervised = L(PositionSupervisedLoss)(

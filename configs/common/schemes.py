@@ -4,6 +4,7 @@
 
 from detectron2.config import LazyCall as L
 
+from hdetr_d2.matching import TopKByScore
 from hdetr_d2.schemes import (
     DACDETR,
     AlignDETR,
@@ -14,6 +15,8 @@ from hdetr_d2.schemes import (
     HybridBranch,
     HybridEpoch,
     HybridLayer,
+    LowRankBranch,
+    MixedSupervision,
     OneToManyLayers,
     OneToOne,
 )
@@ -31,6 +34,22 @@ one_to_many_layers = L(OneToManyLayers)(
     num_layers=None, topk=6, threshold=0.4, iou_weight=0.7, cap=1.0
 )
 group_detr = L(GroupDETR)(groups=11)
+# MS-DETR's, whose decoder attends to the memory first: model.decoder.order = L(CrossFirst)().
+mixed_supervision = L(MixedSupervision)(
+    num_layers="${model.decoder.num_layers}",
+    assigner=L(TopKByScore)(topk=6, threshold=0.4, iou_weight=0.7, cap=0.25),
+    sizes="${model.decoder.sizes}",  # for feed-forward halves of its own
+    weight=1.0,
+)
+# LoRA-DETR's with one branch, for models with its class loss, `graded`.
+low_rank_branch = L(LowRankBranch)(
+    num_layers="${model.decoder.num_layers}",
+    dim="${model.decoder.sizes.dim}",
+    hidden_dim="${model.decoder.sizes.feedforward_dim}",
+    rank=32,
+    assigner=L(TopKByScore)(topk=6, threshold=0.4, iou_weight=0.7, cap=0.25, grades=True),
+    weight=1.0,
+)
 # DN-DETR's denoising: five noised copies of the targets.
 denoising = L(Denoising)(
     num_classes="${model.num_classes}",

@@ -11,7 +11,7 @@ from hdetr_d2.losses.quality_focal import (
     QualityFocalLoss,
 )
 from hdetr_d2.losses.softmax import SoftmaxLoss
-from hdetr_d2.losses.varifocal import MatchabilityLoss, VarifocalLoss
+from hdetr_d2.losses.varifocal import GradedLoss, MatchabilityLoss, VarifocalLoss
 
 __all__ = [
     "ClassLoss",
@@ -19,6 +19,7 @@ __all__ = [
     "FederatedLoss",
     "FocalLoss",
     "GIoUAwareLoss",
+    "GradedLoss",
     "IoUAwareLoss",
     "MaskLoss",
     "MatchabilityLoss",

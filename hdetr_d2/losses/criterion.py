@@ -19,10 +19,19 @@ class Criterion(nn.Module):
         class_loss: the loss of the logits.
         matcher: assigns targets to queries, by the cost that fits the class loss.
         weights: of the losses "class", "bbox" and "giou".
+        weights_of: other weights of some of them, for the group of a name, "main" for the main one.
+
+    Raises:
+        ValueError: weights under other names.
     """
 
     def __init__(
-        self, *, class_loss: ClassLoss, matcher: HungarianMatcher, weights: Mapping[str, float]
+        self,
+        *,
+        class_loss: ClassLoss,
+        matcher: HungarianMatcher,
+        weights: Mapping[str, float],
+        weights_of: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         super().__init__()
         self.class_loss = class_loss
@@ -32,6 +41,9 @@ class Criterion(nn.Module):
                 f"criterion.weights must name ['bbox', 'class', 'giou'], not {sorted(weights)}."
             )
         self.weights = dict(weights)
+        self.weights_of = {name: dict(own) for name, own in (weights_of or {}).items()}
+        if wrong := sorted({kind for own in self.weights_of.values() for kind in own} - {*weights}):
+            raise ValueError(f"criterion.weights_of cannot name {wrong}, only {sorted(weights)}.")
 
     def assign(self, outputs: Sequence[GroupOutput], progress: float = 1.0) -> list[Learned]:
         """What the queries of each output learn, at this part of the training: all that want to be
@@ -64,9 +76,10 @@ class Criterion(nn.Module):
         }
         bbox, giou = self.loss_boxes(matched)
         sums = {"class": self.loss_class(matched), "bbox": bbox, "giou": giou}
+        weights = self.weights | self.weights_of.get(group.name or "main", {})
         losses = {}
         for kind, per_layer in sums.items():
-            weighted = per_layer * (group.weight * self.weights[kind]) / normalisers[kind]
+            weighted = per_layer * (group.weight * weights[kind]) / normalisers[kind]
             losses.update(_named(f"loss_{kind}", group, weighted))
         return losses
 

@@ -34,6 +34,24 @@ class VarifocalLoss(SoftTargetLoss):
         return self.loss_of_background(known).sum((1, 2, 3))
 
 
+class GradedLoss(VarifocalLoss):
+    """The loss of LoRA-DETR (https://arxiv.org/abs/2601.09247): a score shall be how good the pair
+    is, which an assigner with grades says (`TopKByScore`); where none does, it is the IoU.
+
+    Args:
+        scale: of the whole.
+        beta: how fast scores that shall be 0 lose their weight.
+        options: those of `SoftTargetLoss`.
+    """
+
+    def __init__(self, *, scale: float = 0.25, beta: float = 1.5, **options: Any) -> None:
+        super().__init__(beta=beta, negative_weight=scale, **options)
+        self.scale = scale
+
+    def loss_of_targets(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        return self.scale * F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+
+
 class MatchabilityLoss(VarifocalLoss):
     """Matchability-aware loss of DEIM (https://arxiv.org/abs/2412.04234): a score shall be a power
     of the IoU, and counts in full however low that is.

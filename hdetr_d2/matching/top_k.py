@@ -1,6 +1,5 @@
 """One-to-many assignment by IoU and score, without a matching."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -16,7 +15,6 @@ _ROUNDING = 1e-6
 """75 / 900 of 900 are 75."""
 
 
-@dataclass(kw_only=True)
 class TopKByScore:
     """An assigner of which a target takes its best queries, as many as like it best of all
     (MS-DETR, https://arxiv.org/abs/2401.03989). A query may serve several targets.
@@ -31,11 +29,15 @@ class TopKByScore:
     but always those first in an even spread over the places of the queries, so that a step can be
     repeated. Each block of a group is assigned by itself.
 
-    topk: queries that a target takes at most, k. threshold: of S, above 0. iou_weight: w, in [0,
-    1]. cap: of positives, as a share of the queries in (0, 1]. last_wins: a query of several
-    targets learns the class of the last one (DAC-DETR, Mr. DETR), else of the one it fits best.
-    grades: class losses that ask how good a pair is are told S (LoRA-DETR), else measure it.
-    normaliser_factor: losses are divided by the objects times this.
+    Args:
+        topk: queries that a target takes at most, k.
+        threshold: of S, above 0.
+        iou_weight: w, in [0, 1].
+        cap: of positives, as a share of the queries in (0, 1].
+        last_wins: a query of several targets learns the class of the last one (DAC-DETR, Mr. DETR),
+            else of the one it fits best.
+        grades: class losses that ask how good a pair is are told S (LoRA-DETR), else measure it.
+        normaliser_factor: losses are divided by the objects times this.
 
     Raises:
         ValueError: an option outside of its range.
@@ -46,22 +48,32 @@ class TopKByScore:
     capacity: ClassVar[tuple[int, ...]] = ()
     sums_blocks: ClassVar[bool] = True
 
-    topk: int = 6
-    threshold: float = 0.4
-    iou_weight: float = 0.7
-    cap: float = 0.25
-    last_wins: bool = False
-    grades: bool = False
-    normaliser_factor: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.topk < 1:
-            raise ValueError(f"topk={self.topk} must be at least 1.")
-        for name in ("threshold", "cap"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name}={getattr(self, name)} must lie in (0, 1].")
-        if not 0 <= self.iou_weight <= 1:
-            raise ValueError(f"iou_weight={self.iou_weight} must lie in [0, 1].")
+    # No dataclass: LazyCall makes text of one, and Detectron2 cannot write that as Python again.
+    def __init__(
+        self,
+        *,
+        topk: int = 6,
+        threshold: float = 0.4,
+        iou_weight: float = 0.7,
+        cap: float = 0.25,
+        last_wins: bool = False,
+        grades: bool = False,
+        normaliser_factor: float = 1.0,
+    ) -> None:
+        if topk < 1:
+            raise ValueError(f"topk={topk} must be at least 1.")
+        for name, share in (("threshold", threshold), ("cap", cap)):
+            if not 0 < share <= 1:
+                raise ValueError(f"{name}={share} must lie in (0, 1].")
+        if not 0 <= iou_weight <= 1:
+            raise ValueError(f"iou_weight={iou_weight} must lie in [0, 1].")
+        self.topk = topk
+        self.threshold = threshold
+        self.iou_weight = iou_weight
+        self.cap = cap
+        self.last_wins = last_wins
+        self.grades = grades
+        self.normaliser_factor = normaliser_factor
 
     def normaliser(self, step: Step) -> Tensor:
         return step.ground_truths * self.normaliser_factor

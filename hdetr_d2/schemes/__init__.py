@@ -11,6 +11,8 @@ from hdetr_d2.schemes.group_detr import GroupDETR
 from hdetr_d2.schemes.hybrid_branch import HybridBranch
 from hdetr_d2.schemes.hybrid_epoch import HybridEpoch
 from hdetr_d2.schemes.hybrid_layer import HybridLayer
+from hdetr_d2.schemes.low_rank_branch import LowRankBranch
+from hdetr_d2.schemes.mixed_supervision import MixedSupervision
 from hdetr_d2.schemes.one_to_many_layers import OneToManyLayers
 from hdetr_d2.schemes.one_to_one import OneToOne
 from hdetr_d2.schemes.ramp import CosineRamp
@@ -29,6 +31,8 @@ __all__ = [
     "HybridBranch",
     "HybridEpoch",
     "HybridLayer",
+    "LowRankBranch",
+    "MixedSupervision",
     "OneToManyLayers",
     "OneToOne",
     "Scheme",

@@ -12,7 +12,7 @@ from hdetr_d2.engine.config import load_config
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = sorted(
     f"{folder}/{path.name}"
-    for folder in ("deformable_detr", "hdetr")
+    for folder in ("deformable_detr", "hdetr", "lora_detr", "ms_detr")
     for path in (CONFIGS / folder).glob("*.py")
 )
 MILESTONES = {12: 11, 24: 20, 36: 30, 50: 40}
@@ -51,7 +51,28 @@ def test_what_all_recipes_share(name: str) -> None:
     assert cfg.dataloader.train.total_batch_size == 16
     assert (cfg.optimizer.lr, cfg.train.clip_grad_norm) == (2e-4, 0.1)
     scales = {rule.pattern: rule.lr_scale for rule in cfg.optimizer.params["rules"]}
-    assert scales == {r"^backbone\.": 0.1, "reference_points|sampling_offsets": 0.1}
+    slow = "box_heads" if name.startswith("lora_detr/") else "reference_points|sampling_offsets"
+    assert scales == {r"^backbone\.": 0.1, slow: 0.1}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("ms_detr/")])
+def test_a_recipe_of_ms_detr(name: str) -> None:
+    model = config(name).model
+    assert [scheme._target_.__name__ for scheme in model.schemes] == ["MixedSupervision"]
+    assert model.decoder.order._target_.__name__ == "CrossFirst"
+    assert model.criterion.weights == {"class": 2.0, "bbox": 5.0, "giou": 2.0}
+    assert model.criterion.weights_of == {"main": {"class": 1.0}}
+    assert model.encoder.sizes.feedforward_dim == 2048
+    assert model.encoder.sizes.dropout == (0.0 if "_pp_" in name else 0.1)
+
+
+def test_the_recipe_of_lora_detr() -> None:
+    model = config("lora_detr/lora_deformable_detr_r50_12ep.py").model
+    found = [(each.assigner.topk, each.rank, each.weight) for each in model.schemes]
+    assert found == [(6, 32, 1 / 3), (4, 32, 1 / 3), (2, 32, 1 / 3)]
+    assert model.criterion.class_loss._target_.__name__ == "GradedLoss"
+    assert model.criterion.weights_of == {"main": {"class": 1.0}}
+    assert model.decoder.get("order") is None
 
 
 @pytest.mark.parametrize("name", [f"detr/{path.name}" for path in (CONFIGS / "detr").glob("*.py")])

@@ -114,7 +114,7 @@ def test_loss_names(tiny_model, make_batch, monkeypatch, nodes):
 
     def contribute(scheme, context):
         added = type(scheme).contribute(scheme, context)
-        learners = [*added.groups, *added.tasks]
+        learners = [*added.groups, *added.tasks, *added.taps]
         assert all(f"{learner.name}_".startswith(f"{scheme.name}_") for learner in learners)
         own.update(added.losses)
         groups.extend(f"_{learner.name}" for learner in learners)
