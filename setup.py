@@ -109,6 +109,7 @@ if __name__ == "__main__":
         python_requires=">=3.10",
         packages=sorted(PACKAGES),
         package_dir=PACKAGES,
+        package_data={"hdetr_d2.report": ["*.html", "*.css", "*.js"]},
         install_requires=REQUIREMENTS,
         extras_require=EXTRAS,
         entry_points={"console_scripts": ["hdetr-d2 = hdetr_d2.__main__:main"]},

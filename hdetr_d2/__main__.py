@@ -14,6 +14,8 @@ COMMANDS = {
     "predict": ("hdetr_d2.commands.predict", "find objects in images with a trained model"),
     "check-data": ("hdetr_d2.commands.check_data", "check a data set before training on it"),
     "judge": ("hdetr_d2.commands.judge", "judge a detector by what it found on its data"),
+    "report": ("hdetr_d2.commands.report", "write a page of a run: curves, tables, worst pictures"),
+    "compare": ("hdetr_d2.commands.compare", "set two runs on the same data side by side"),
     "plot": ("hdetr_d2.commands.plot", "draw losses, AP and learning rate of a training"),
     "export": ("hdetr_d2.commands.export", "write a model that runs without PyTorch"),
     "benchmark": ("hdetr_d2.commands.benchmark", "time checkpoints and exported models"),

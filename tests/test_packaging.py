@@ -122,3 +122,13 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert os.access(ci, os.X_OK)
     assert "make test" in ci.read_text(encoding="utf-8")
     assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_page_travels_with_the_package() -> None:
+    """What stands beside the code and is no code must be named, or a wheel lacks it."""
+    code = (ROOT / "setup.py").read_text(encoding="utf-8")
+    assert 'package_data={"hdetr_d2.report": ["*.html", "*.css", "*.js"]}' in code
+    found = {path.name for path in (ROOT / "hdetr_d2" / "report").glob("page.*")}
+    assert found == {"page.py", "page.html", "page.css", "page.js"}
+    left = {path.suffix for path in (ROOT / "hdetr_d2").rglob("*") if path.is_file()}
+    assert left <= {".py", ".pyc", ".so", ".json", ".html", ".css", ".js", ".toml", ".typed"}

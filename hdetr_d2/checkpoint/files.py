@@ -29,7 +29,8 @@ def write_durably(path: str | Path, write: Callable[[IO[bytes]], object]) -> Non
     """Let `write` fill `path`; a kill at any moment leaves its old or its new content, whole.
 
     Raises:
-        UserError: the folder cannot be written to, or the disk is full.
+        UserError: the folder cannot be written to, or the disk is full; or `write` raised it, and
+            then nothing is left of the new content.
     """
     path = Path(path)
     # Always the same name: what a killed run left behind is overwritten by the next one.
@@ -41,6 +42,9 @@ def write_durably(path: str | Path, write: Callable[[IO[bytes]], object]) -> Non
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
+    except UserError:  # of what is to be written
+        _remove(temporary)
+        raise
     except (OSError, RuntimeError) as error:
         # A full disk breaks off torch's writer, which then raises an error of its own.
         cause = error if isinstance(error, OSError) else error.__context__

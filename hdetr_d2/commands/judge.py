@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from hdetr_d2.checkpoint import write_durably
 from hdetr_d2.data.opening import whole_truth
-from hdetr_d2.engine.results import read_results, read_run
+from hdetr_d2.engine.results import RunResults, read_results, read_run
 from hdetr_d2.errors import UserError
 from hdetr_d2.judging import Judgement, Numbered, judge
 from hdetr_d2.utils.strict_json import to_json
@@ -40,8 +40,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", choices=("bbox", "segm"), default="bbox")
 
 
-def judged(args: argparse.Namespace, run: Path | None = None) -> Judgement:
-    """What the options say of a run, or of `args.json` and `args.results`.
+def judged(args: argparse.Namespace, run: RunResults | None) -> Judgement:
+    """What the options say of a run, or without one of `args.json` and `args.results`.
 
     Raises:
         UserError: something cannot be read, or an option is out of range.
@@ -53,11 +53,10 @@ def judged(args: argparse.Namespace, run: Path | None = None) -> Judgement:
     if run is None:
         data = Numbered.of(whole_truth(args.json), read_results(args.results), args.task)
         return judge(data, iou=args.iou, max_dets=args.max_dets or 100)
-    read = read_run(run)
-    data = Numbered.of(read.truth, read.results, args.task)
-    judgement = judge(data, iou=args.iou, max_dets=args.max_dets or read.max_dets)
-    if args.max_dets in (None, read.max_dets):
-        read.warn_of_changes(100 * float(judgement.averages["AP"][-1]), args.task)
+    data = Numbered.of(run.truth, run.results, args.task)
+    judgement = judge(data, iou=args.iou, max_dets=args.max_dets or run.max_dets)
+    if args.max_dets in (None, run.max_dets):
+        run.warn_of_changes(100 * float(judgement.averages["AP"][-1]), args.task)
     return judgement
 
 
@@ -76,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("give a RUN, or both --json and --results")
     setup_logger(name="hdetr_d2")
     try:
-        judgement = judged(args, args.run)
+        judgement = judged(args, args.run and read_run(args.run))
         output = args.output or (args.run or Path()) / "judgement.json"
         text = to_json(judgement.as_json(), indent=1)
         write_durably(output, lambda file: file.write(text.encode()))

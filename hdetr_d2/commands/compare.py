@@ -1,0 +1,70 @@
+"""Set two runs that were evaluated on the same data side by side: what differs in their configs, a
+table of both, and one HTML page with the images first on which they differ most.
+
+hdetr-d2 compare output/one output/other
+
+(To train the same model under several schemes there is compare-schemes.)
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from detectron2.utils.logger import setup_logger
+from tabulate import tabulate
+
+from hdetr_d2.commands.report import add_page_options, subjects_of, write_page
+from hdetr_d2.engine.compare import differences
+from hdetr_d2.engine.config import plain_config
+from hdetr_d2.engine.results import RunResults, read_run
+from hdetr_d2.errors import UserError
+from hdetr_d2.report import Subject
+
+COLUMNS = ("AP", "AP50", "AR", "F1")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("runs", type=Path, nargs=2, metavar="RUN", help="output folders: A and B")
+    parser.add_argument("--output", type=Path, help="page to write (default: compare.html in B)")
+    add_page_options(parser)
+    return parser
+
+
+def table(first: Subject, second: Subject) -> str:
+    """Of each class and of all the numbers of both, and how far the second one is ahead."""
+    headers = ["class", "objects"]
+    headers += [f"{column} {which}" for column in COLUMNS for which in ("A", "B", "B - A")]
+    rows = []
+    for one, two in zip(first.judgement.rows(), second.judgement.rows(), strict=True):
+        values = [(one[c], two[c], two[c] - one[c]) for c in COLUMNS]
+        rows.append([one["class"], one["objects"], *(each for three in values for each in three)])
+    formats = ("", "", *(".1f", ".1f", "+.1f") * len(COLUMNS))
+    return tabulate(rows, headers, floatfmt=formats, disable_numparse=[0])
+
+
+def changes(first: RunResults, second: RunResults) -> Iterator[str]:
+    """The options in which both configs differ, but where they write."""
+    for option, change in differences(plain_config(first.cfg), plain_config(second.cfg)):
+        if option != "train.output_dir":
+            yield f"{option}: {change}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    setup_logger(name="hdetr_d2")
+    try:
+        runs = [read_run(folder) for folder in args.runs]
+        subjects = subjects_of(args, runs)
+        output = args.output or args.runs[1] / "compare.html"
+        title = f"{subjects[0].name} (A) and {subjects[1].name} (B)"
+        page = write_page(args, runs[0], subjects, title, output)
+    except (UserError, OSError) as error:
+        parser.exit(2, f"error: {error}\n")
+    print(f"A = {args.runs[0]}, B = {args.runs[1]}\n")
+    print(table(*subjects))
+    print("\n".join(["\nOptions, A -> B:", *(list(changes(*runs)) or ["none"])]))
+    print(f"\n{page}")
+    return 0

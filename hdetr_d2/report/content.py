@@ -1,0 +1,147 @@
+"""What a page shows of one run, or of two on the same data, as plain json."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from hdetr_d2.judging import COLUMNS, Judgement
+
+LEAST = 0.05
+"""Detections below that score are left out of the pictures, unless a threshold lies lower."""
+CURVES = ("total_loss", "validation/total_loss", "bbox/AP", "bbox/AP50", "segm/AP", "segm/AP50")
+STEPS = 100  # of the slider
+WRONG, RIGHT, IGNORED = range(3)
+"""What a detection is."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run on a page.
+
+    Attributes:
+        name: as it is called there.
+        judgement: of its detections.
+        metrics: rows of its training, as `read_metrics` gives them; may be none.
+    """
+
+    name: str
+    judgement: Judgement
+    metrics: Sequence[Mapping[str, float]] = ()
+
+    @property
+    def threshold(self) -> float:
+        """That of its pictures: where F1 is highest, or 0.5 where no score finds anything."""
+        best = self.judgement.best.threshold
+        return 0.5 if np.isnan(best) else best
+
+    @cached_property
+    def by_image(self) -> list[np.ndarray]:
+        """Of each image its detections, as places in the matches."""
+        images = self.judgement.matches.images
+        ends = np.searchsorted(np.sort(images), np.arange(len(self.judgement.data.images) + 1))
+        order = np.argsort(images, kind="stable")
+        return [order[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+
+    def errors(self) -> np.ndarray:
+        """Misses and false alarms of each image at the threshold, int [I]."""
+        matches, truth = self.judgement.matches, self.judgement.data.truth
+        sizes = np.zeros(len(self.judgement.data.images), np.int64)
+        for entry in truth.anns.values():
+            sizes[entry["image_id"] - 1] += not entry.get("iscrowd", 0)
+        kept = (matches.scores >= self.threshold) & ~matches.ignored
+        signs = np.where(matches.hits, -1, 1)[kept]
+        changes = np.bincount(matches.images[kept], weights=signs, minlength=len(sizes))
+        return sizes + changes.astype(np.int64)
+
+
+def content_of(title: str, subjects: Sequence[Subject], images: Iterable[int]) -> dict[str, Any]:
+    """All that a page shows but the pictures.
+
+    Args:
+        subjects: judged on the same data.
+        images: those with a picture, in its order: places among the images of the data.
+    """
+    data = subjects[0].judgement.data
+    least = min(LEAST, *(subject.threshold for subject in subjects))
+    return {
+        "title": title,
+        "classes": data.class_names,
+        "iou": subjects[0].judgement.iou,
+        "columns": list(COLUMNS),
+        "total": len(data.images),
+        "least": least,
+        "runs": [_run(subject) for subject in subjects],
+        "images": [_image(subjects, image, least) for image in images],
+    }
+
+
+def _run(subject: Subject) -> dict[str, Any]:
+    judgement = subject.judgement
+    points = [judgement.curve.at(step / STEPS) for step in range(STEPS + 1)]
+    bins = judgement.calibration
+    return {
+        "name": subject.name,
+        "curves": {name: curve for name in CURVES if (curve := _curve(subject.metrics, name))},
+        "rows": list(judgement.rows()),
+        "threshold": subject.threshold,
+        "counts": [[point.hits, point.false_alarms, point.misses] for point in points],
+        "confusion": judgement.confusion.tolist(),
+        "calibration": {
+            "error": bins.error,
+            "counts": bins.counts.tolist(),
+            "scores": bins.scores.tolist(),
+            "precisions": bins.precisions.tolist(),
+        },
+    }
+
+
+def _curve(rows: Sequence[Mapping[str, float]], name: str, most: int = 500) -> list[list[float]]:
+    """Iteration and value, of a long training means of neighbours."""
+    points = np.array([[row["iteration"], row[name]] for row in rows if name in row])
+    if len(points) > most:
+        points = np.array([part.mean(0) for part in np.array_split(points, most)])
+    return points.tolist()
+
+
+def _image(subjects: Sequence[Subject], place: int, least: float) -> dict[str, Any]:
+    data = subjects[0].judgement.data
+    entry = data.images[place]
+    objects = data.truth.imgToAnns.get(place + 1, [])
+    numbers = {each["id"] - 1: number for number, each in enumerate(objects)}
+    return {
+        "name": str(entry.get("file_name", entry["id"])),
+        "size": [entry["width"], entry["height"]],
+        "objects": [
+            [*_rounded(each["bbox"]), each["category_id"] - 1, int(bool(each.get("iscrowd", 0)))]
+            for each in objects
+        ],
+        "found": [_found(subject, place, least, numbers) for subject in subjects],
+    }
+
+
+def _found(
+    subject: Subject, place: int, least: float, numbers: Mapping[int, int]
+) -> list[list[float]]:
+    """Box (xywh), class, score, what it is, and the object that it finds or -1; best first."""
+    matches, found = subject.judgement.matches, subject.judgement.data.found
+    here = subject.by_image[place]
+    here = here[matches.scores[here] >= least]
+    here = here[np.argsort(-matches.scores[here], kind="stable")]
+    kinds = np.where(matches.ignored, IGNORED, np.where(matches.hits, RIGHT, WRONG))
+    return [
+        [
+            *_rounded(found.anns[int(matches.places[i]) + 1]["bbox"]),
+            int(matches.labels[i]),
+            float(matches.scores[i]),
+            int(kinds[i]),
+            numbers.get(int(matches.objects[i]), -1),
+        ]
+        for i in here
+    ]
+
+
+def _rounded(box: Sequence[float]) -> list[float]:
+    return [round(float(side), 1) for side in box]

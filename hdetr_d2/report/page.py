@@ -1,0 +1,42 @@
+"""From content and pictures to one HTML file."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from hdetr_d2.utils.strict_json import to_json
+
+HEAD = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
+style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+"""
+
+
+def page_of(content: Mapping[str, Any], pictures: Iterable[str]) -> Iterator[str]:
+    """The parts of a page, in order: it is never whole in memory.
+
+    No text of the data is markup in it: names are json, and shown as text. Nothing is asked of the
+    network: the browser is told to refuse it.
+
+    Args:
+        content: of `content_of`.
+        pictures: of its images, JPEG in base64.
+    """
+    yield HEAD
+    yield f"<title>{escape(content['title'])}</title>\n"
+    yield f"<style>\n{_asset('page.css')}</style>\n</head>\n<body>\n{_asset('page.html')}"
+    for number, picture in enumerate(pictures):
+        yield f'<script type="text/plain" id="picture-{number}">{picture}</script>\n'
+    text = to_json(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    yield f'<script type="application/json" id="content">{text}</script>\n'
+    yield f"<script>\n{_asset('page.js')}</script>\n</body>\n</html>\n"
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")

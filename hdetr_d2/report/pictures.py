@@ -1,0 +1,41 @@
+"""The images that one looks at first, small enough for a page."""
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hdetr_d2.pixels.images import read_image
+from hdetr_d2.report.content import Subject
+
+
+def chosen(subjects: Sequence[Subject], most: int) -> list[int]:
+    """The images with the most misses and false alarms; of two runs, those where they differ most
+    go first. Of equal ones the first.
+    """
+    errors = np.stack([subject.errors() for subject in subjects])
+    apart = errors.max(0) - errors.min(0)
+    return np.lexsort((-errors.max(0), -apart))[:most].tolist()
+
+
+def jpegs(
+    files: Sequence[Path], *, side: int, quality: int = 80, pixel_range: int | None = None
+) -> Iterator[str]:
+    """Images as JPEG in base64, as they are asked for.
+
+    Args:
+        side: width and height are at most that.
+        pixel_range: what is white where pixels have more than 8 bits.
+
+    Raises:
+        BadImageError: an image cannot be read.
+    """
+    for file in files:
+        picture = Image.fromarray(read_image(str(file), pixel_range))
+        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality, optimize=True)
+        yield base64.b64encode(buffer.getvalue()).decode("ascii")

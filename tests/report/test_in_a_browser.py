@@ -1,0 +1,155 @@
+"""The page as a reader has it, in a headless Chromium."""
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hdetr_d2.judging import Numbered, judge
+from hdetr_d2.report import Subject, content_of, page_of
+
+pytestmark = pytest.mark.slow
+IMAGES = 6
+RIGHT, LEFT, ESCAPE, ENTER = ("ArrowRight", 39), ("ArrowLeft", 37), ("Escape", 27), ("Enter", 13)
+
+
+def pictures(count: int, size: tuple[int, int] = (100, 80)) -> Iterator[str]:
+    random = np.random.default_rng(0)
+    for _ in range(count):
+        low = Image.fromarray(random.integers(0, 255, (8, 10, 3), dtype=np.uint8))
+        buffer = io.BytesIO()
+        low.resize(size, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=80)
+        yield base64.b64encode(buffer.getvalue()).decode()
+
+
+def write(path: Path, *data: tuple, count: int = IMAGES) -> Path:
+    rows = [{"iteration": i, "total_loss": 9.0 - i, "bbox/AP": 10.0 * i} for i in range(3)]
+    runs = [Subject(f"run {k}", judge(Numbered.of(*each)), rows) for k, each in enumerate(data)]
+    content = content_of("A <b>title</b>", runs, range(count))
+    path.write_text("".join(page_of(content, pictures(count))), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def page(browser: Any, make_data: Callable, tmp_path: Path) -> Any:
+    browser.open(write(tmp_path / "page.html", make_data(IMAGES)))
+    return browser
+
+
+def counts(page: Any) -> str:
+    return page.ask("document.getElementById('counts').textContent.trim()")
+
+
+def slide(page: Any, name: str, value: float) -> None:
+    slider = f"document.getElementById('{name}')"
+    page.ask(f"{slider}.value = {value}; {slider}.dispatchEvent(new Event('input')); 1")
+    page.settle()
+
+
+def test_it_opens_without_a_complaint_and_asks_for_nothing(page: Any) -> None:
+    assert page.ask("document.querySelector('h1').textContent") == "A <b>title</b>"
+    assert page.ask("document.querySelectorAll('b, main i').length") == 0
+    assert page.ask("document.querySelectorAll('.chart').length") == 4
+    assert page.ask("document.querySelectorAll('#classes tbody tr').length") == 3
+    assert page.ask("document.querySelectorAll('.matrix tbody tr').length") == 3
+    assert page.complaints == []
+    asked = {url.split(":")[0] for url in page.requests}
+    assert asked <= {"file", "data"} and sum(url.startswith("file") for url in page.requests) == 1
+
+
+def test_the_slider_moves_the_count(page: Any) -> None:
+    # Of 11 objects and a crowd: 6 cats, 3 of 5 dogs; the false alarms have 0.4.
+    assert counts(page) == "2 misses, 0 false alarms, 9 right in 6 pictures, 2 shown."
+    slide(page, "threshold", 0.3)
+    assert counts(page) == "2 misses, 6 false alarms, 9 right in 6 pictures, 6 shown."
+    slide(page, "threshold", 0.7)
+    assert counts(page) == "5 misses, 0 false alarms, 6 right in 6 pictures, 5 shown."
+    slide(page, "threshold", 1)
+    assert counts(page) == "11 misses, 0 false alarms, 0 right in 6 pictures, 6 shown."
+    assert page.ask("document.getElementById('threshold-value').textContent") == "1.00"
+
+
+def test_the_gallery_filters(page: Any) -> None:
+    slide(page, "threshold", 0.3)
+    choose = "document.getElementById('{}').value = '{}'; document.getElementById('{}')"
+    for name, value, shown in (("show", "misses", 2), ("show", "all", 6), ("class", "0", 6)):
+        event = f"{choose.format(name, value, name)}.dispatchEvent(new Event('change')); 1"
+        page.ask(event)
+        page.settle()
+        assert page.ask("document.querySelectorAll('#gallery li').length") == shown
+    assert counts(page) == "0 misses, 0 false alarms, 6 right in 6 pictures, 6 shown."
+
+
+def test_the_keyboard_opens_moves_and_closes(page: Any) -> None:
+    slide(page, "threshold", 0.3)
+    title = "document.getElementById('viewer-title').textContent"
+    is_open = "document.getElementById('viewer').open"
+    page.ask("document.querySelector('#gallery button').focus(); 1")
+    assert not page.ask(is_open)
+    page.press(*ENTER)
+    assert page.ask(is_open)
+    first = page.ask(title)
+    assert first.startswith("<i>") and first.endswith("(1 of 6)")
+    page.press(*RIGHT)
+    assert page.ask(title).endswith("(2 of 6)")
+    page.press(*LEFT)
+    page.press(*LEFT)
+    assert page.ask(title).endswith("(6 of 6)")
+    page.press(*RIGHT)
+    assert page.ask(title) == first
+    boxes = "document.querySelectorAll('#views rect.{}').length"
+    assert page.ask(boxes.format("alarm")) == 1
+    assert page.ask("document.querySelector('#views img').alt").startswith("<i>")
+    slide(page, "viewer-threshold", 0.95)
+    assert page.ask(boxes.format("alarm")) == 0 and page.ask(boxes.format("miss")) == 2
+    page.press(*ESCAPE)
+    assert not page.ask(is_open)
+    assert page.ask("document.activeElement.closest('#gallery') !== null")
+    assert page.complaints == []
+
+
+def test_every_control_has_a_name_and_every_picture_a_text(page: Any) -> None:
+    nameless = """[...document.querySelectorAll('button, input, select')].filter((each) =>
+        !(each.ariaLabel || each.textContent.trim() || each.labels?.length)).length"""
+    assert page.ask(nameless) == 0
+    assert page.ask("[...document.images].every((each) => each.hasAttribute('alt'))")
+    assert page.ask("[...document.querySelectorAll('svg.chart')].every((e) => e.ariaLabel)")
+
+
+def test_two_runs_stand_side_by_side(browser: Any, make_data: Callable, tmp_path: Path) -> None:
+    both = make_data(IMAGES), make_data(IMAGES, shift=1)
+    browser.open(write(tmp_path / "two.html", *both))
+    assert browser.ask("document.querySelectorAll('.matrix').length") == 2
+    browser.ask("document.querySelector('#gallery button').click(); 1")
+    browser.settle()
+    assert browser.ask("document.querySelectorAll('#views img').length") == 2
+    assert browser.complaints == []
+
+
+def test_nothing_found_opens_too(browser: Any, make_data: Callable, tmp_path: Path) -> None:
+    content, _ = make_data(2)
+    browser.open(write(tmp_path / "none.html", (content, []), count=2))
+    assert counts(browser) == "3 misses, 0 false alarms, 0 right in 2 pictures, 2 shown."
+    assert browser.complaints == []
+
+
+def test_a_thousand_images_stay_usable(browser: Any, make_data: Callable, tmp_path: Path) -> None:
+    page = write(tmp_path / "many.html", make_data(1000), count=1000)
+    seconds = browser.open(page)
+    slide(browser, "threshold", 0.3)
+    assert browser.ask("document.querySelectorAll('#gallery li').length") == 1000
+    assert browser.ask("document.querySelectorAll('#gallery img').length") < 100
+    took = """(async () => { const slider = document.getElementById('threshold');
+        const start = performance.now();
+        slider.value = 0.5;
+        slider.dispatchEvent(new Event('input'));
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        return performance.now() - start; })()"""
+    assert browser.ask(took) < 5000
+    assert seconds < 60
+    assert browser.complaints == []

@@ -1,0 +1,91 @@
+"""`hdetr-d2 report` and `hdetr-d2 compare`: runs become a page, and mistakes one sentence."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hdetr_d2.commands import compare, report
+from hdetr_d2.data.shapes import generate_shapes
+from hdetr_d2.engine.config import load_config, save_config
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = ROOT / "tests" / "engine" / "small_recipe.py"
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "shapes"
+    generate_shapes(root=root, num_train=1, num_val=4, image_size=64, seed=0)
+    return root
+
+
+def make_run(shapes: Path, folder: Path, every: int, *options: str) -> Path:
+    """A run that has found every so many-th object."""
+    (folder / "inference").mkdir(parents=True)
+    given = [f"data.generate.root={shapes}", f"train.output_dir={folder}", *options]
+    save_config(load_config(str(RECIPE), given), folder / "config.yaml")
+    truth = json.loads((shapes / "annotations/val.json").read_text())
+    keys = ("image_id", "category_id", "bbox")
+    found = [{key: each[key] for key in keys} for each in truth["annotations"][::every]]
+    text = json.dumps([{**each, "score": 0.75} for each in found])
+    (folder / "inference/coco_instances_results.json").write_text(text)
+    return folder
+
+
+def content(page: Path) -> dict[str, Any]:
+    text = page.read_text(encoding="utf-8").split('type="application/json" id="content">')[1]
+    return json.loads(text.split("</script>")[0])
+
+
+def test_a_page_of_a_run(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run(shapes, tmp_path / "one", 2)
+    (run / "metrics.json").write_text('{"iteration": 1, "total_loss": 3.5}\n')
+    assert report.main([str(run), "--images", "3", "--side", "32"]) == 0
+    shown = content(run / "report.html")
+    assert shown["title"] == "Report: one" and shown["total"] == 4
+    assert len(shown["images"]) == 3 and shown["images"][0]["size"] == [64, 64]
+    assert shown["runs"][0]["curves"] == {"total_loss": [[1, 3.5]]}
+    assert (run / "report.html").read_text().count('id="picture-') == 3
+    assert "report.html" in capsys.readouterr().out
+
+
+def test_two_runs_side_by_side(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = make_run(shapes, tmp_path / "a" / "run", 2)
+    two = make_run(shapes, tmp_path / "b" / "run", 1, "optimizer.lr=0.5")
+    assert compare.main([str(one), str(two)]) == 0
+    shown = content(two / "compare.html")
+    assert [run["name"] for run in shown["runs"]] == ["a/run", "b/run"]
+    assert [len(image["found"]) for image in shown["images"]] == [2] * 4
+    printed = capsys.readouterr().out
+    assert "optimizer.lr: 0.0002 -> 0.5" in printed and "output_dir" not in printed
+    assert "100.0" in printed.split("all ")[1]
+
+
+def test_a_mistake_is_one_sentence(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(shapes, tmp_path / "run", 2)
+
+    def complaint(command: Any, *given: object) -> str:
+        with pytest.raises(SystemExit):
+            command.main([*map(str, given)])
+        return capsys.readouterr().err.splitlines()[-1]
+
+    assert "--side at least 16" in complaint(report, run, "--side", 3)
+    assert "it has no config.yaml" in complaint(compare, run, tmp_path)
+    other = tmp_path / "shapes"
+    shutil.copytree(shapes, other)
+    path = other / "annotations/val.json"
+    truth = json.loads(path.read_text())
+    truth["annotations"][0]["bbox"][0] += 1
+    path.write_text(json.dumps(truth))
+    moved = make_run(other, tmp_path / "moved", 2, "data.val_name=other_val")
+    assert "were not evaluated on the same objects" in complaint(compare, run, moved)
+    next((other / "val").iterdir()).write_bytes(b"no image")
+    assert "error: " in complaint(report, moved)
+    assert not (moved / "report.html").exists() and not list(moved.glob("*.tmp"))
