@@ -31,9 +31,12 @@ from ..common.schemes import (
     hybrid_branch_alone,
     hybrid_epoch,
     hybrid_layer,
+    instructed_branch,
     low_rank_branch,
     mixed_supervision,
     one_to_one,
+    query_recollection,
+    separate_branch,
 )
 
 # Strides 8, 16 and 32: 336 places for proposals.
@@ -77,6 +80,8 @@ contenders = dict(
     atss_faster_rcnn=[two_heads],
     dac=[dac_detr],
     align=[align_detr],
+    mr_detr=[instructed_branch, separate_branch],
+    recollection=[query_recollection],
     branch_and_atss=[hybrid_branch, one_head],
 )
 

@@ -15,10 +15,13 @@ from hdetr_d2.schemes import (
     HybridBranch,
     HybridEpoch,
     HybridLayer,
+    InstructedBranch,
     LowRankBranch,
     MixedSupervision,
     OneToManyLayers,
     OneToOne,
+    QueryRecollection,
+    SeparateBranch,
 )
 
 one_to_one = L(OneToOne)()
@@ -83,3 +86,20 @@ dac_detr = L(DACDETR)(
     normaliser_factor=3.0,
     weight=1.0,
 )
+# Mr. DETR is both of these. In its authors' code for DINO the iou_weight is 0.8, and there is a
+# normaliser_factor of 3.
+_by_score = dict(topk=6, threshold=0.4, iou_weight=0.7, cap=0.25, last_wins=True)
+instructed_branch = L(InstructedBranch)(
+    dim="${model.neck.out_channels}",
+    num_layers="${model.decoder.num_layers}",
+    num_tokens=10,
+    assigner=_by_score,
+)
+separate_branch = L(SeparateBranch)(
+    dim="${model.neck.out_channels}",
+    hidden_dim="${model.encoder.sizes.feedforward_dim}",
+    num_layers="${model.decoder.num_layers}",
+    dropout="${model.encoder.sizes.dropout}",
+    assigner=_by_score,
+)
+query_recollection = L(QueryRecollection)()

@@ -100,6 +100,8 @@ class DETR(nn.Module):
                 "A scheme has proposal_heads, but the queries of model.query_selection are learned."
             )
         query_selection.start_as(decoder.heads)
+        for scheme in schemes:
+            scheme.connect(query_selection.proposal_heads)
         preprocessing.keep_to(backbone)
         self.preprocessing = preprocessing
         self.backbone = backbone
@@ -262,22 +264,24 @@ class DETR(nn.Module):
         self, memory: Memory
     ) -> tuple[Selection, dict[str, Queries], dict[str, Predictions]]:
         """The main queries; those of schemes' slots; and the proposals of schemes' own heads."""
-        heads: dict[str, Any] = {each.name: each.proposal_heads() for each in self.schemes}
+        asked: dict[str, Any] = {each.name: each.proposal_heads() for each in self.schemes}
+        heads = {name: each for name, each in asked.items() if each is not None}
         wanted: dict[str, Any] = dict(self.scheme_slots.items())
-        ranked = {name: each for name, each in wanted.items() if heads[name] is None}
+        ranked = {name: each for name, each in wanted.items() if name not in heads}
         selection = self.query_selection(memory, list(ranked.values()))
         slots = dict(zip(ranked, selection.extra, strict=True))
         proposals: dict[str, Predictions] = {}
-        for name in wanted.keys() - ranked.keys():
-            found = self.query_selection.select(memory, wanted[name], heads[name])
-            slots[name], proposals[name] = found
+        for name, own in heads.items():
+            among = wanted.get(name, self.query_selection.slots)
+            slots[name], proposals[name] = self.query_selection.select(memory, among, own)
         return selection, slots, proposals
 
     def _proposals(self) -> Group:
         assigner: Assigner = Match((1,))
         for scheme in self.schemes:
             assigner = scheme.assigner_of_proposals(assigner)
-        return Group(name=PROPOSALS, assigner=assigner)
+        weight = self.query_selection.proposal_weight
+        return Group(name=PROPOSALS, assigner=assigner, weight=weight)
 
     def _main_group(self, queries: Queries, progress: float = 0.0) -> QueryGroup:
         layers = self.decoder.num_layers

@@ -11,11 +11,14 @@ from hdetr_d2.schemes.group_detr import GroupDETR
 from hdetr_d2.schemes.hybrid_branch import HybridBranch
 from hdetr_d2.schemes.hybrid_epoch import HybridEpoch
 from hdetr_d2.schemes.hybrid_layer import HybridLayer
+from hdetr_d2.schemes.instructed_branch import InstructedBranch
 from hdetr_d2.schemes.low_rank_branch import LowRankBranch
 from hdetr_d2.schemes.mixed_supervision import MixedSupervision
 from hdetr_d2.schemes.one_to_many_layers import OneToManyLayers
 from hdetr_d2.schemes.one_to_one import OneToOne
+from hdetr_d2.schemes.query_recollection import QueryRecollection
 from hdetr_d2.schemes.ramp import CosineRamp
+from hdetr_d2.schemes.separate_branch import SeparateBranch
 
 __all__ = [
     "AlignDETR",
@@ -33,7 +36,10 @@ __all__ = [
     "HybridLayer",
     "LowRankBranch",
     "MixedSupervision",
+    "InstructedBranch",
     "OneToManyLayers",
     "OneToOne",
+    "QueryRecollection",
     "Scheme",
+    "SeparateBranch",
 ]

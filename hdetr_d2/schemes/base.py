@@ -90,9 +90,16 @@ class Scheme(nn.Module):
         """
         return 0
 
+    def connect(self, proposal_heads: nn.Module | None) -> None:
+        """Asked once, before the training: `proposal_heads` are those of a two-stage query
+        selection as they start, which it may copy for its own; None without proposals.
+        """
+        return
+
     def proposal_heads(self) -> nn.Module | None:
         """Class and box heads for its slots alone, as the two-stage selection has for the main
-        ones: the slots then start at the best proposals of these. None for the next ranks.
+        ones: the slots then start at the best proposals of these. A scheme without slots gets the
+        main slots again, at these proposals. None for the next ranks.
         """
         return None
 

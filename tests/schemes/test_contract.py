@@ -110,20 +110,25 @@ def test_every_parameter_gets_a_gradient(tiny_model, make_batch, path, schemes, 
 
 def test_loss_names(tiny_model, make_batch, monkeypatch, nodes):
     """Those of the groups, each named after its scheme, and of the schemes' own heads."""
-    model, own, groups = tiny_model(schemes=nodes), set(), [""]
+    model, own = tiny_model(schemes=nodes), set()
+    ends = ["_0", "_1", "", "_enc"]
 
     def contribute(scheme, context):
         added = type(scheme).contribute(scheme, context)
         learners = [*added.groups, *added.tasks, *added.taps]
-        assert all(f"{learner.name}_".startswith(f"{scheme.name}_") for learner in learners)
+        proposing = [added.proposals.name] if added.proposals else []
+        names = [*proposing, *(learner.name for learner in learners)]
+        assert all(f"{name}_".startswith(f"{scheme.name}_") for name in names)
         own.update(added.losses)
-        groups.extend(f"_{learner.name}" for learner in learners)
+        for learner in learners:
+            layers = [f"_{layer}" for layer in range(learner.first_layer, 2)]
+            ends.extend(f"_{learner.name}{layer}" for layer in (*layers, ""))
+        ends.extend(f"_{name}" for name in proposing)
         return added
 
     for scheme in model.schemes:
         monkeypatch.setattr(scheme, "contribute", partial(contribute, scheme))
     losses = model(make_batch([2, 1]))
-    ends = [group + layer for group in groups for layer in ("_0", "_1", "")] + ["_enc"]
     assert set(losses) == own | {
         f"loss_{k}{end}" for k in ("class", "bbox", "giou") for end in ends
     }
@@ -160,7 +165,18 @@ def knows(groups, seer, seen):
     name, source = groups[other].name, groups[place].branches_from
     sources = [group for group in groups if group.name == source]
     seen_names = {*groups[place].sees, *(each for group in sources for each in group.sees)}
+    seen_names |= origins(groups, groups[place])
     return name in seen_names or (name == source and part == other_part)
+
+
+def origins(groups, group):
+    """The names of the groups from the first layer on whose queries the group goes on with."""
+    if group.start is None:
+        return set()
+    by_name = {each.name: each for each in groups}
+    return {
+        origin for name in group.start.of for origin in origins(groups, by_name[name]) or {name}
+    }
 
 
 @torch.no_grad()
@@ -176,7 +192,8 @@ def test_blocks_see_only_what_their_group_says(tiny_model, make_batch, nodes):
         others = [*groups[:index], replace(groups[index], queries=queries), *groups[index + 1 :]]
         same = map(torch.equal, before, predict(model, others, memory))
         seeing = [knows(groups, seer, (index, part)) for seer in blocks]
-        seeing[changed] = groups[index].branches_from is None  # else its content is another one's
+        own = groups[index].branches_from is None and groups[index].start is None
+        seeing[changed] = own  # else its content is another one's
         assert [not equal for equal in same] == seeing
 
 

@@ -23,14 +23,22 @@ class ProposalQueries(QuerySelection):
         dim: channels C.
         heads: a class and a box head for the proposals.
         content_dim: channels of a query's learned content, 0 for none.
+        proposal_weight: of the losses of the proposals.
     """
 
     two_stage = True
 
     def __init__(
-        self, *, num_queries: int, dim: int, heads: PredictionHeads, content_dim: int
+        self,
+        *,
+        num_queries: int,
+        dim: int,
+        heads: PredictionHeads,
+        content_dim: int,
+        proposal_weight: float = 1.0,
     ) -> None:
         super().__init__()
+        self.proposal_weight = proposal_weight
         self.dim = dim
         self.content_dim = content_dim
         self.heads = heads
@@ -54,6 +62,10 @@ class ProposalQueries(QuerySelection):
             self.queries(*part) for part in zip(slots, reference.split(lengths, 1), strict=True)
         )
         return Selection(main, others, learners)
+
+    @property
+    def proposal_heads(self) -> PredictionHeads:
+        return self.heads
 
     def select(
         self, memory: Memory, slots: Slots, heads: PredictionHeads
@@ -115,13 +127,25 @@ class ObjectQueries(ProposalQueries):
         heads: a class and a box head for the proposals.
         mixed_selection: the content of a query is learned and only its position comes from the
             proposal (DINO, https://arxiv.org/abs/2203.03605); else both come from the proposal.
+        proposal_weight: of the losses of the proposals.
     """
 
     def __init__(
-        self, *, num_queries: int, dim: int, heads: PredictionHeads, mixed_selection: bool = False
+        self,
+        *,
+        num_queries: int,
+        dim: int,
+        heads: PredictionHeads,
+        mixed_selection: bool = False,
+        proposal_weight: float = 1.0,
     ) -> None:
-        content_dim = dim if mixed_selection else 0
-        super().__init__(num_queries=num_queries, dim=dim, heads=heads, content_dim=content_dim)
+        super().__init__(
+            num_queries=num_queries,
+            dim=dim,
+            heads=heads,
+            content_dim=dim if mixed_selection else 0,
+            proposal_weight=proposal_weight,
+        )
         self.mixed_selection = mixed_selection
 
     @abstractmethod
@@ -160,10 +184,20 @@ class TwoStageQueries(ObjectQueries):
     """
 
     def __init__(
-        self, *, num_queries: int, dim: int, heads: PredictionHeads, mixed_selection: bool = False
+        self,
+        *,
+        num_queries: int,
+        dim: int,
+        heads: PredictionHeads,
+        mixed_selection: bool = False,
+        proposal_weight: float = 1.0,
     ) -> None:
         super().__init__(
-            num_queries=num_queries, dim=dim, heads=heads, mixed_selection=mixed_selection
+            num_queries=num_queries,
+            dim=dim,
+            heads=heads,
+            mixed_selection=mixed_selection,
+            proposal_weight=proposal_weight,
         )
         # With mixed selection the second half of these outputs is unused, as in the published
         # weights.

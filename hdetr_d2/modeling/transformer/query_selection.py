@@ -41,12 +41,18 @@ class Selection:
 class QuerySelection(nn.Module, ABC):
     """Makes queries from the memory. `slots`: those of the main group. `two_stage`: whether it
     scores proposals, which then have losses. `class_agnostic`: whether these learn objects of no
-    class, else the classes.
+    class, else the classes. proposal_weight: of those losses.
     """
 
     slots: Slots
     two_stage: bool = False
     class_agnostic: bool = True
+    proposal_weight: float = 1.0
+
+    @property
+    def proposal_heads(self) -> PredictionHeads | None:
+        """The heads of the proposals, where there are any."""
+        return None
 
     def start_as(self, heads: PredictionHeads) -> None:
         """Take over how the heads of the decoder start, where it has heads of its own."""
