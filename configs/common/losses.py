@@ -14,7 +14,7 @@ from hdetr_d2.losses import (
 )
 from hdetr_d2.matching import HighOrderMatcher
 
-# Align-DETR's, for matching with one query a target.
+# Align-DETR's; where a target has several queries, with the scheme `align_detr`.
 iou_aware = L(IoUAwareLoss)(mix=0.25, beta=2.0, alpha=0.25, gamma=2.0)
 
 # DEIM's, whose papers' models have few queries that fit well, and RT-DETR's.
