@@ -48,6 +48,7 @@ EXTRAS = {
     "offline": [OFFLINE_WEIGHTS],
     "export": ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.23", "openvino>=2025.3"],
     "wandb": ["wandb>=0.16"],
+    "mlflow": ["mlflow>=2.16"],
     # What checks the code is pinned exactly: the same code passes on every machine and in CI.
     "dev": [
         "lvis>=0.5.3",

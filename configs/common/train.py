@@ -27,6 +27,7 @@ train = dict(
     validation_loss=dict(period_epochs=0),  # the losses on the validation data; 0: not asked for
     log_period=20,
     wandb=dict(enabled=False, project=None, name=None),
+    mlflow=dict(enabled=False, experiment="hdetr_d2", name=None),
     ddp=dict(),  # options of DistributedDataParallel
     resume_with_changes=False,  # True: --resume goes on although model, schedule or data differ
 )

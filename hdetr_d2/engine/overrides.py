@@ -36,6 +36,7 @@ NULL_BY_DEFAULT = {
     "train.iterations_per_epoch": WHOLE,
     "train.max_iter": WHOLE,
     "train.reference_batch": WHOLE,
+    "train.mlflow.name": TEXT,
     "train.wandb.name": TEXT,
     "train.wandb.project": TEXT,
 }

@@ -42,6 +42,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
             "train.deterministic",
             "train.ema.enabled",
             "train.resume_with_changes",
+            "train.mlflow.enabled",
             "train.wandb.enabled",
             "data.crowds_as_objects",
             "data.keep_empty",

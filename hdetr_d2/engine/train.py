@@ -175,6 +175,7 @@ def build_writing(cfg: DictConfig, start: int) -> list[EventWriter]:
         max_iter=cfg.train.max_iter,
         iterations_per_epoch=cfg.train.iterations_per_epoch,
         wandb=cfg.train.wandb,
+        mlflow=cfg.train.get("mlflow"),  # older configs lack it
         config=plain_config(cfg),
     )
 

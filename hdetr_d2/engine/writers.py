@@ -1,4 +1,4 @@
-"""Where the metrics of a training go: the console, metrics.json, TensorBoard, Weights & Biases."""
+"""Where the metrics of a training go: the console, metrics.json, TensorBoard, trackers."""
 
 import datetime
 import logging
@@ -14,7 +14,7 @@ from detectron2.utils.events import (
 )
 
 from hdetr_d2.engine.metrics_file import MetricsFile
-from hdetr_d2.errors import UserError
+from hdetr_d2.engine.trackers import MlflowWriter, WandbWriter
 from hdetr_d2.losses import is_of_last_layer
 
 logger = logging.getLogger(__name__)
@@ -81,39 +81,6 @@ class ConsoleWriter(EventWriter):
         return f"{storage.history('time').avg(self.window):.3f} s/it ({parts})"
 
 
-class WandbWriter(EventWriter):
-    """Sends the newest value of every scalar to Weights & Biases."""
-
-    def __init__(
-        self, *, project: str | None, name: str | None, config: Mapping[str, Any], folder: str
-    ) -> None:
-        """
-        Raises:
-            UserError: wandb is not installed.
-        """
-        try:
-            import wandb
-        except ImportError as error:
-            raise UserError(
-                "train.wandb.enabled=true needs the package wandb (pip install wandb)"
-            ) from error
-        self._run = wandb.init(project=project, name=name, config=dict(config), dir=folder)
-        self._written = -1
-
-    def write(self) -> None:
-        fresh: dict[int, dict[str, float]] = {}
-        for name, (value, iteration) in get_event_storage().latest().items():
-            if iteration > self._written:
-                fresh.setdefault(iteration, {})[name] = value
-        # Steps must grow, so what came with earlier iterations goes first.
-        for iteration in sorted(fresh):
-            self._run.log(fresh[iteration], step=iteration)
-        self._written = max(fresh, default=self._written)
-
-    def close(self) -> None:
-        self._run.finish()
-
-
 def build_writers(
     *,
     folder: str,
@@ -121,6 +88,7 @@ def build_writers(
     max_iter: int,
     iterations_per_epoch: int,
     wandb: Mapping[str, Any],
+    mlflow: Mapping[str, Any] | None = None,
     config: Mapping[str, Any],
 ) -> list[EventWriter]:
     """The writers of the main process.
@@ -129,10 +97,11 @@ def build_writers(
         folder: for metrics.json (a resumed run appends to it) and the TensorBoard events.
         start_iteration: what a killed run sent to TensorBoard from here on is hidden there.
         wandb: `enabled`, `project` and `name`.
-        config: what Weights & Biases shows as the settings of the run.
+        mlflow: `enabled`, `experiment` and `name`; None: not enabled.
+        config: what such services show as the settings of the run.
 
     Raises:
-        UserError: wandb is asked for and not installed.
+        UserError: wandb or mlflow is asked for and not installed, or does not start.
     """
     writers: list[EventWriter] = [
         ConsoleWriter(max_iter=max_iter, iterations_per_epoch=iterations_per_epoch),
@@ -143,4 +112,7 @@ def build_writers(
         writers.append(
             WandbWriter(project=wandb["project"], name=wandb["name"], config=config, folder=folder)
         )
+    if mlflow is not None and mlflow["enabled"]:
+        given = {"experiment": mlflow["experiment"], "name": mlflow["name"]}
+        writers.append(MlflowWriter(**given, config=config, folder=folder))
     return writers
