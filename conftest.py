@@ -184,6 +184,10 @@ def shrink_config(cfg: "DictConfig") -> "DictConfig":
     model.encoder.num_layers = 1
     model.decoder.num_layers = 3
     model.query_selection.num_queries = 12
+    for scheme in model.get("schemes", ()):
+        if "teacher_dim" in scheme:
+            scheme.teacher_dim = channels["res5"]
+            scheme.teacher.update(name="test_resnet", feature="res5", pretrained=False)
     if "mask_head" in model:
         model.mask_head.in_shapes = [channels[name] for name in model.mask_head.in_features]
     return cfg
@@ -263,8 +267,8 @@ def ellipses(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 @pytest.fixture(scope="session")
 def make_batch() -> Callable[..., list[dict]]:
-    """Detectron2 inputs with so many random objects in each image: `make_batch([2, 0], size=(64,
-    96))`.
+    """Detectron2 inputs with so many random objects in each image, and a box less that a teacher
+    found: `make_batch([2, 0], size=(64, 96))`.
     """
     from detectron2.structures import BitMasks, Boxes, Instances
 
@@ -283,6 +287,10 @@ def make_batch() -> Callable[..., list[dict]]:
             instances.gt_classes = torch.randint(num_classes, (count,), generator=rng)
             instances.gt_masks = BitMasks(ellipses(boxes, size))
             image = torch.randint(256, (3, height, width), generator=rng, dtype=torch.uint8)
+            found = Instances(size)
+            found.gt_boxes = Boxes(boxes[1:] + 1)
+            found.gt_classes = instances.gt_classes[1:]
+            found.scores = torch.linspace(0.9, 0.4, len(boxes[1:]))
             batch.append(
                 dict(
                     image=image,
@@ -290,6 +298,7 @@ def make_batch() -> Callable[..., list[dict]]:
                     height=2 * height,
                     width=2 * width,
                     image_id=index,
+                    teacher=found,
                 )
             )
         return batch

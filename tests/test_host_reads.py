@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "hdetr_d2"
-ROOMS = ("modeling", "matching", "losses", "schemes", "layers", "ops")
+ROOMS = ("modeling", "matching", "losses", "schemes", "teachers", "layers", "ops")
 FILES = sorted(path for room in ROOMS for path in (PACKAGE / room).rglob("*.py"))
 FILES += sorted((PACKAGE / "structures").glob("*.py"))
 NOT_IN_A_STEP = {"configs", "tests"}

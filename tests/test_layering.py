@@ -34,6 +34,7 @@ ROOMS = {
     "analysis": MODEL,
     "engine": TOP,
     "inference": TOP,
+    "teachers": MODEL | {"inference"},
     "exporting": TOP | {"inference", "__version__"},
     "model_zoo": TOP | {"inference", "__version__"},
     "detector": TOP | {"inference", "exporting"},

@@ -13,6 +13,7 @@ target takes 4, where a scheme has them.
 from detectron2.config import LazyCall as L
 
 from hdetr_d2.modeling import DeformableEncoder, LearnedQueries
+from hdetr_d2.teachers import DetectorTeacher
 
 from ...projects.co_detr.configs.common.small_collaborators import one_head, two_heads
 from ...projects.route_detr.configs.common.routing import paper as _routing
@@ -26,6 +27,7 @@ from ..common.schemes import (
     contrastive_denoising,
     dac_detr,
     denoising,
+    feature_distillation,
     group_detr,
     hybrid_branch,
     hybrid_branch_alone,
@@ -37,6 +39,7 @@ from ..common.schemes import (
     one_to_one,
     query_recollection,
     separate_branch,
+    teach_detr,
 )
 
 # Strides 8, 16 and 32: 336 places for proposals.
@@ -59,6 +62,15 @@ group_detr.groups = 4
 contrastive_denoising.max_queries = 40
 mosaic.side = 64  # of images of 128 x 128
 _routing.weight.update(after=0.5, over=1.5)
+# The one that has learned best of those before it, with the same seed.
+teach_detr.teacher = L(DetectorTeacher)(
+    checkpoint="${train.output_dir}/../../atss_faster_rcnn/seed_${train.seed}/model_final.pth"
+)
+# The features that the backbone of all begins with.
+feature_distillation.update(teacher_dim=112, level=1)
+feature_distillation.teacher.update(
+    name="tf_efficientnet_lite0", feature="res4", pretrained="offline", shrink=1
+)
 for heads in (one_head, two_heads):
     heads.update(strides=[8, 16, 32], max_queries=40)
     heads.collaborators.atss.head.num_levels = 4
@@ -83,6 +95,8 @@ contenders = dict(
     mr_detr=[instructed_branch, separate_branch],
     recollection=[query_recollection],
     branch_and_atss=[hybrid_branch, one_head],
+    taught=[teach_detr],
+    features_taught=[feature_distillation],
 )
 
 conditions = dict(

@@ -11,6 +11,7 @@ from hdetr_d2.schemes import (
     CentreNoise,
     ContrastiveNoise,
     Denoising,
+    FeatureDistillation,
     GroupDETR,
     HybridBranch,
     HybridEpoch,
@@ -22,7 +23,9 @@ from hdetr_d2.schemes import (
     OneToOne,
     QueryRecollection,
     SeparateBranch,
+    TeachDETR,
 )
+from hdetr_d2.teachers import CarriedBoxes, TimmTeacher
 
 one_to_one = L(OneToOne)()
 hybrid_branch = L(HybridBranch)(num_queries=1500, repeats=6, weight=1.0)
@@ -103,3 +106,18 @@ separate_branch = L(SeparateBranch)(
     assigner=_by_score,
 )
 query_recollection = L(QueryRecollection)()
+# What a teacher has found is learned as the targets are. It comes with the images, see
+# data.TeacherResults, or from `L(DetectorTeacher)(checkpoint=...)` of hdetr_d2.teachers.
+teach_detr = L(TeachDETR)(
+    teacher=L(CarriedBoxes)(), num_classes="${model.num_classes}", background=0.5, weight=1.0
+)
+# RT-DETRv4's teacher of the coarsest level: the last block of a ViT, with maps of stride 32.
+feature_distillation = L(FeatureDistillation)(
+    teacher=L(TimmTeacher)(
+        name="vit_base_patch16_dinov3.lvd1689m", feature="res15", pretrained=True, shrink=2
+    ),
+    dim="${model.neck.out_channels}",
+    teacher_dim=768,
+    level=-1,
+    weight=5.0,
+)

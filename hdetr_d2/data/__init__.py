@@ -10,6 +10,7 @@ from hdetr_d2.data.mosaic import Mosaic
 from hdetr_d2.data.panoptic import PanopticMapper
 from hdetr_d2.data.registration import DatasetInfo, register_datasets
 from hdetr_d2.data.sampler import iterations_per_epoch
+from hdetr_d2.data.teacher_results import TeacherResults
 from hdetr_d2.data.transforms import (
     ColorJitter,
     LargeScaleJitter,
@@ -32,6 +33,7 @@ __all__ = [
     "PanopticMapper",
     "RandomShortSide",
     "ResizeOrCrop",
+    "TeacherResults",
     "build_test_loader",
     "build_train_loader",
     "iterations_per_epoch",

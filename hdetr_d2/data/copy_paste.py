@@ -49,9 +49,8 @@ class CopyPaste:
         boxes = sample["boxes"].as_subclass(Tensor).clone()
         boxes[cut] = tight_boxes(after[cut])
         changed: Sample = {
-            "image": sample["image"],
+            **sample,
             "boxes": tv_tensors.wrap(boxes, like=sample["boxes"]),
-            "labels": sample["labels"],
             "masks": tv_tensors.Mask(after),
         }
         return select(changed, visible)

@@ -20,6 +20,7 @@ from hdetr_d2.data.outline import outlined
 from hdetr_d2.data.pixel_scale import check_pixel_scale
 from hdetr_d2.data.random_state import seeded, stream_seed
 from hdetr_d2.data.sample import Sample, select, visible
+from hdetr_d2.data.teacher_results import TeacherResults
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.images import check_size, read_image
 
@@ -39,6 +40,7 @@ class DetrMapper:
         copy_paste: CopyPaste | None = None,
         mosaic: Mosaic | None = None,
         blends: Sequence[Blend] | None = None,
+        teacher: TeacherResults | None = None,
         seed: int = 0,
         pixel_range: int | None = None,
     ) -> None:
@@ -53,12 +55,15 @@ class DetrMapper:
             mosaic: makes one image of four, before the augmentations.
             blends: put something of a second image, augmented likewise, into the augmented one: the
                 first of them whose `when` says so.
+            teacher: boxes that it has found on the images, beside the objects: "teacher", Instances
+                with gt_boxes, gt_classes and scores. It has no masks.
             seed: of the augmentation.
             pixel_range: the value that is white where pixels have more than 8 bits, in all images;
                 see `to_8_bits`.
 
         Raises:
             UserError: the augmentations leave pixels on another scale than 0 to 255.
+            ValueError: a teacher beside masks, which it does not have.
         """
         if odd := [item for item in augmentations if not callable(item)]:
             raise ValueError(f"augmentations must be transforms, not {odd[0]!r}")
@@ -66,6 +71,12 @@ class DetrMapper:
         self.is_train = is_train
         self.with_masks = with_masks
         self.reads_masks = with_masks or copy_paste is not None
+        if teacher is not None and self.reads_masks:
+            raise ValueError(
+                "the boxes of a teacher have no masks: mapper.teacher goes without with_masks and "
+                "copy_paste"
+            )
+        self.teacher = teacher
         self.copy_paste = copy_paste
         self.seed = seed
         self.pixel_range = pixel_range
@@ -124,6 +135,8 @@ class DetrMapper:
                     augmented = mix(augmented, other)
         mapped["image"] = augmented["image"].as_subclass(Tensor).contiguous()
         mapped["instances"] = _instances(augmented, with_masks=self.with_masks)
+        if self.teacher is not None:
+            mapped["teacher"] = _found(augmented)
         mapped["dropped_boxes"] = dropped + lost
         return mapped
 
@@ -179,6 +192,8 @@ class DetrMapper:
             boxes[solid], format="XYXY", canvas_size=(height, width)
         )
         sample["labels"] = torch.tensor(labels, dtype=torch.int64)
+        if self.is_train and self.teacher is not None:
+            sample.update(self.teacher.on(dataset_dict.get("image_id"), height, width))
         if self.reads_masks:
             masks = [_bitmap(a, height, width, dataset_dict) for a in objects]
             stacked = np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool)
@@ -208,4 +223,12 @@ def _instances(sample: Sample, *, with_masks: bool) -> Instances:
     instances.gt_classes = sample["labels"]
     if with_masks:
         instances.gt_masks = BitMasks(sample["masks"].as_subclass(Tensor))
+    return instances
+
+
+def _found(sample: Sample) -> Instances:
+    instances = Instances(tuple(sample["image"].shape[-2:]))
+    instances.gt_boxes = Boxes(sample["found_boxes"].as_subclass(Tensor))
+    instances.gt_classes = sample["found_labels"]
+    instances.scores = sample["found_scores"]
     return instances

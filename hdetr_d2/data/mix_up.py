@@ -40,10 +40,12 @@ class MixUp:
 def _cut(sample: Sample, height: int, width: int) -> Sample:
     """What a canvas of another size holds of a sample that lies in its top left corner."""
     cut: Sample = {
+        **sample,
         "image": F.crop(sample["image"], 0, 0, height, width),
         "boxes": F.crop(sample["boxes"], 0, 0, height, width),
-        "labels": sample["labels"],
     }
     if "masks" in sample:
         cut["masks"] = F.crop(sample["masks"], 0, 0, height, width)
+    if "found_boxes" in sample:
+        cut["found_boxes"] = F.crop(sample["found_boxes"], 0, 0, height, width)
     return cut

@@ -82,4 +82,6 @@ def _moved(sample: Sample, edges: list[int]) -> Sample:
     moved: Sample = {**sample, "boxes": F.pad(sample["boxes"], edges)}
     if "masks" in sample:
         moved["masks"] = F.pad(sample["masks"], edges)
+    if "found_boxes" in sample:
+        moved["found_boxes"] = F.pad(sample["found_boxes"], edges)
     return moved

@@ -17,12 +17,15 @@ class Sample(TypedDict, total=False):
     boxes: tv_tensors.BoundingBoxes  # float [n, 4] xyxy in pixels
     labels: Tensor  # int64 [n]
     masks: tv_tensors.Mask  # bool [n, H, W], only where something needs them
+    found_boxes: tv_tensors.BoundingBoxes  # float [m, 4] of a teacher, only where there is one
+    found_labels: Tensor  # int64 [m]
+    found_scores: Tensor  # float [m], in [0, 1]
 
 
 def select(sample: Sample, keep: Tensor) -> Sample:
-    """The sample with only the objects for which `keep` bool [n] is true."""
+    """The sample with only the objects for which `keep` bool [n] is true, and all of a teacher."""
     chosen: Sample = {
-        "image": sample["image"],
+        **sample,
         "boxes": tv_tensors.wrap(sample["boxes"][keep], like=sample["boxes"]),
         "labels": sample["labels"][keep],
     }
@@ -32,17 +35,31 @@ def select(sample: Sample, keep: Tensor) -> Sample:
 
 
 def visible(sample: Sample) -> tuple[Sample, int]:
-    """The sample without objects of which less than a pixel of the box, or none of the mask, is in
-    the picture; and how many of these are lost by their size: no edge of the picture cuts them.
+    """The sample without objects, of a teacher too, of which less than a pixel of the box, or none
+    of the mask, is in the picture; and how many of the true ones are lost by their size: no edge of
+    the picture cuts them.
     """
     boxes = sample["boxes"].as_subclass(Tensor)
-    large = (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
+    large = _is_large(boxes)
     height, width = sample["image"].shape[-2:]
     inside = (boxes[:, :2] > 0).all(1) & (boxes[:, 2:] < boxes.new_tensor([width, height])).all(1)
     seen = large
     if "masks" in sample:
         seen = large & any_of(sample["masks"].as_subclass(Tensor), 1, 2)
-    return select(sample, seen), int((inside & ~large).sum())
+    chosen = select(sample, seen)
+    if "found_boxes" in sample:
+        found = _is_large(sample["found_boxes"].as_subclass(Tensor))
+        chosen["found_boxes"] = tv_tensors.wrap(
+            sample["found_boxes"][found], like=sample["found_boxes"]
+        )
+        chosen["found_labels"] = sample["found_labels"][found]
+        chosen["found_scores"] = sample["found_scores"][found]
+    return chosen, int((inside & ~large).sum())
+
+
+def _is_large(boxes: Tensor) -> Tensor:
+    """Which boxes [n, 4] have at least a pixel in both directions: bool [n]."""
+    return (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
 
 
 def together(image: Tensor, samples: Sequence[Sample]) -> Sample:
@@ -57,4 +74,9 @@ def together(image: Tensor, samples: Sequence[Sample]) -> Sample:
     if all("masks" in each for each in samples):
         masks = torch.cat([each["masks"].as_subclass(Tensor) for each in samples])
         joined["masks"] = tv_tensors.Mask(masks)
+    if found := [each for each in samples if "found_boxes" in each]:
+        boxes = torch.cat([each["found_boxes"].as_subclass(Tensor) for each in found])
+        joined["found_boxes"] = tv_tensors.wrap(boxes, like=joined["boxes"])
+        joined["found_labels"] = torch.cat([each["found_labels"] for each in found])
+        joined["found_scores"] = torch.cat([each["found_scores"] for each in found])
     return joined

@@ -22,6 +22,7 @@ TRUSTED = (
     "hdetr_d2.pixels.resize_rule",
     "hdetr_d2.projects",
     "hdetr_d2.schemes",
+    "hdetr_d2.teachers",
     "detectron2.layers",
     "detectron2.modeling",
     "torch.nn",

@@ -86,9 +86,19 @@ class Criterion(nn.Module):
     def loss_class(self, matched: Matched) -> Tensor:
         """`Tensor[L]`: the class loss, summed."""
         asked = (matched.logits, matched.labels, matched.quality(self.class_loss))
+        if matched.importance is not None:
+            return (self._each_query(*asked) * matched.importance).sum((1, 2))
         if matched.class_weights is None:  # a loss that knows of none may be asked, too
             return self.class_loss(*asked)
         return self.class_loss(*asked, matched.class_weights)
+
+    def _each_query(self, logits: Tensor, labels: Tensor, quality: Tensor | None) -> Tensor:
+        """`Tensor[L, B, Q]`: the class loss of each query, which is a layer of its own there: one
+        that compares the queries of an image (Stable-DINO's) sees this one alone.
+        """
+        alone = None if quality is None else quality.reshape(-1, 1, 1)
+        loss = self.class_loss(logits.flatten(0, 2)[:, None, None], labels.reshape(-1, 1, 1), alone)
+        return loss.view(labels.shape)
 
     def loss_boxes(self, matched: Matched) -> tuple[Tensor, Tensor]:
         """`Tensor[L]` each, summed over matched queries: L1 distance of the normalised cxcywh, and

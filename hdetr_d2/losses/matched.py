@@ -14,10 +14,11 @@ class Matched:
 
     logits: `Tensor[L, B, Q, num_outputs]`. labels: `Tensor[L, B, Q]`, or `BACKGROUND`, or
     `NO_LOSS`. class_weights: `Tensor[L, B, Q]` of the scores that the labels shall have; None for
-    1.
+    1. importance: `Tensor[L, B, Q]` of the class losses; None for 1.
     """
 
     class_weights: Tensor | None = None
+    importance: Tensor | None = None
 
     def __init__(self, output: GroupOutput, assignment: Assignment) -> None:
         layers = len(assignment)
@@ -78,7 +79,8 @@ class MatchedPairs(Matched):
     def __init__(self, output: GroupOutput, pairs: Pairs) -> None:
         self.pairs = pairs
         super().__init__(output, pairs.assignment)
-        if pairs.weights is not None:
+        self.importance = pairs.importance
+        if pairs.weights is not None and pairs.importance is None:
             self.class_weights = pairs.at_queries(pairs.weights)
 
     def _set_boxes(self, boxes: Tensor, truth: Tensor, target: Tensor) -> None:

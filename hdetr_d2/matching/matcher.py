@@ -43,11 +43,10 @@ class HungarianMatcher(nn.Module):
         class_cost: AnyClassCost,
         progress: float = 1.0,
     ) -> list[Assignment]:
-        """An assignment `Tensor[L, B, Q]` for each output whose group wants to be matched; all
-        solved in one call.
+        """An assignment `Tensor[L, B, Q]` for each output whose group wants to be matched; all of
+        the same targets, but for their labels, solved in one call.
 
-        All outputs are of the same batch: their targets differ in labels only. Each block of a
-        group is matched by itself.
+        All outputs are of the same batch. Each block of a group is matched by itself.
 
         Args:
             class_cost: `ClassLoss.matching_cost` of what the queries learn by, or any
@@ -55,8 +54,17 @@ class HungarianMatcher(nn.Module):
                 cost is a bad one. A pair is forbidden by a cost above 1e30.
             progress: the part of the training that is done, in [0, 1].
         """
-        if not outputs:
-            return []
+        answers: dict[int, Assignment] = {}
+        for key in dict.fromkeys(id(output.targets.valid) for output in outputs):
+            places = [i for i, output in enumerate(outputs) if id(output.targets.valid) == key]
+            solved = self._solve([outputs[i] for i in places], class_cost, progress)
+            answers.update(zip(places, solved, strict=True))
+        return [answers[i] for i in range(len(outputs))]
+
+    def _solve(
+        self, outputs: Sequence[GroupOutput], class_cost: AnyClassCost, progress: float
+    ) -> list[Assignment]:
+        """The same of outputs whose targets differ in labels only."""
         costs, capacities = list[Tensor](), list[int]()
         for output in outputs:
             each, layers = _runs(output)

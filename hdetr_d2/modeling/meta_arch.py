@@ -190,7 +190,7 @@ class DETR(nn.Module):
             targets = Targets.from_inputs(
                 batched_inputs, self.num_classes, self.device, with_masks, maps.frames
             )
-            return self._losses(maps, targets, step or Step.of(targets))
+            return self._losses(batched_inputs, maps, targets, step or Step.of(targets))
         return self.postprocessing(self, maps, batched_inputs)
 
     def encode(self, images: Sequence[Tensor]) -> ImageMaps:
@@ -214,11 +214,14 @@ class DETR(nn.Module):
         """Those of the classes in the last layer, `Tensor[B, Q, num_classes]` in [0, 1]."""
         return self.criterion.class_loss.scores(predictions.logits[-1].float())
 
-    def _losses(self, maps: ImageMaps, targets: Targets, step: Step) -> dict[str, Tensor]:
+    def _losses(
+        self, inputs: Sequence[dict], maps: ImageMaps, targets: Targets, step: Step
+    ) -> dict[str, Tensor]:
         memory = maps.memory
         selection, slots, proposals = self._select(memory)
         context = Context(
             step=step,
+            inputs=inputs,
             targets=targets,
             maps=maps,
             main=self._main_group(selection.main, step.progress),
@@ -315,7 +318,10 @@ def _further(outputs: Sequence[GroupOutput], tasks: Sequence[FurtherTask]) -> li
             raise ValueError(
                 f"The task {task.name!r} is of the group {task.of!r}, but there are {list(given)}."
             )
-    return [replace(given[task.of], group=task) for task in tasks]
+    return [
+        replace(given[task.of], group=task, targets=task.targets or given[task.of].targets)
+        for task in tasks
+    ]
 
 
 def _check_features(backbone: Backbone, wanted: Mapping[str, int], part: str) -> None:

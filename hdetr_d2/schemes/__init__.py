@@ -7,6 +7,7 @@ from hdetr_d2.schemes.base import Context, Contribution, Scheme
 from hdetr_d2.schemes.box_noise import BoxNoise, CentreNoise, ContrastiveNoise
 from hdetr_d2.schemes.dac_detr import DACDETR
 from hdetr_d2.schemes.denoising import Denoising
+from hdetr_d2.schemes.feature_distillation import FeatureDistillation
 from hdetr_d2.schemes.group_detr import GroupDETR
 from hdetr_d2.schemes.hybrid_branch import HybridBranch
 from hdetr_d2.schemes.hybrid_epoch import HybridEpoch
@@ -19,6 +20,7 @@ from hdetr_d2.schemes.one_to_one import OneToOne
 from hdetr_d2.schemes.query_recollection import QueryRecollection
 from hdetr_d2.schemes.ramp import CosineRamp
 from hdetr_d2.schemes.separate_branch import SeparateBranch
+from hdetr_d2.schemes.teach_detr import TeachDETR
 
 __all__ = [
     "AlignDETR",
@@ -30,6 +32,7 @@ __all__ = [
     "CosineRamp",
     "DACDETR",
     "Denoising",
+    "FeatureDistillation",
     "GroupDETR",
     "HybridBranch",
     "HybridEpoch",
@@ -42,4 +45,5 @@ __all__ = [
     "QueryRecollection",
     "Scheme",
     "SeparateBranch",
+    "TeachDETR",
 ]

@@ -25,14 +25,16 @@ from hdetr_d2.structures import (
 class Context:
     """What a scheme may look at when it adds to a training step.
 
-    step: that the images are of. targets: the ground truth. maps: of the backbone, the neck and the
-    encoder. main: the main group. slots: the queries that the selection made for the `slots()` of
-    schemes, by their names. num_layers: decoder layers. embed_boxes: the position that the query
-    selection gives queries at boxes, `QuerySelection.embed_boxes`. others: the groups that the
-    schemes before this one in the list add.
+    step: that the images are of. inputs: Detectron2's dicts of the batch, as the model gets them,
+    for teachers that look for themselves. targets: the ground truth. maps: of the backbone, the
+    neck and the encoder. main: the main group. slots: the queries that the selection made for the
+    `slots()` of schemes, by their names. num_layers: decoder layers. embed_boxes: the position that
+    the query selection gives queries at boxes, `QuerySelection.embed_boxes`. others: the groups
+    that the schemes before this one in the list add.
     """
 
     step: Step
+    inputs: Sequence[dict]
     targets: Targets
     maps: ImageMaps
     main: QueryGroup

@@ -16,6 +16,7 @@ from hdetr_d2.structures.assignment import (
     by_query,
 )
 from hdetr_d2.structures.layered import EarlyLayers
+from hdetr_d2.structures.lesson import BoxTeacher, FeatureTeacher, Lesson
 from hdetr_d2.structures.memory import ImageMaps, Memory
 from hdetr_d2.structures.outline import Outline
 from hdetr_d2.structures.own_parts import OWN_PARTS, KeyTokens, PartOfLayer
@@ -43,8 +44,10 @@ __all__ = [
     "BACKGROUND",
     "Branch",
     "Counted",
+    "BoxTeacher",
     "DecoderOutput",
     "EarlyLayers",
+    "FeatureTeacher",
     "FurtherTask",
     "Given",
     "Group",
@@ -53,6 +56,7 @@ __all__ = [
     "KeyTokens",
     "Learned",
     "MAIN",
+    "Lesson",
     "Match",
     "Memory",
     "NO_LOSS",

@@ -34,12 +34,15 @@ class Pairs:
     learns. weights: `Tensor[L, B, G, N]`: what each pair's box losses, and the score that the query
     shall have for the target's class, are multiplied by; None for 1. quality: `Tensor[L, B, G, N]`:
     how good each pair is, for class losses that ask; None where they measure it themselves.
+    importance: `Tensor[L, B, Q]`: what the class loss of each query is multiplied by, whatever it
+    learns, and the scores that queries shall have are then not; None for 1.
     """
 
     queries: Tensor
     assignment: Assignment
     weights: Tensor | None = None
     quality: Tensor | None = None
+    importance: Tensor | None = None
 
     def at_queries(self, values: Tensor) -> Tensor:
         """Numbers of the pairs, `Tensor[L, B, G, N]`, at the queries that learn a class by them:
@@ -113,9 +116,7 @@ class Match:
     sums_blocks: ClassVar[bool] = True
     capacity: tuple[int, ...]
 
-    def assign(
-        self, output: "GroupOutput", scores: Scores, matched: Assignment | None
-    ) -> Assignment:
+    def assign(self, output: "GroupOutput", scores: Scores, matched: Assignment | None) -> Learned:
         assert matched is not None  # as an assigner that is hungarian gets it
         return matched
 

@@ -64,7 +64,8 @@ def _split(layers: Sequence[Tensor], lengths: Sequence[int], first: Sequence[int
 class GroupOutput:
     """The predictions of a group beside what it learns; matcher and losses read nothing else.
 
-    predictions: of the group. targets: the ground truth, the same boxes for every group of a step.
+    predictions: of the group. targets: the ground truth, the same boxes for every group of a step;
+    a further task may have others.
     """
 
     group: Group

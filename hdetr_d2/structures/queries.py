@@ -10,6 +10,7 @@ from torch import Tensor
 from hdetr_d2.structures.assignment import Assigner
 from hdetr_d2.structures.own_parts import OWN_PARTS, KeyTokens, PartOfLayer
 from hdetr_d2.structures.step import Step
+from hdetr_d2.structures.targets import Targets
 
 MAIN = ""
 """Name of the main group."""
@@ -158,10 +159,12 @@ class Group:
 class FurtherTask(Group):
     """What the queries of a group learn besides, by the same predictions.
 
-    of: the name of the group. name, assigner, weight, blocks: of the task itself.
+    of: the name of the group. name, assigner, weight, blocks: of the task itself. targets: what
+    they learn; None for the ground truth.
     """
 
     of: str = ""
+    targets: Targets | None = None
 
 
 @dataclass(kw_only=True)

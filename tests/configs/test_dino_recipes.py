@@ -30,7 +30,8 @@ def test_a_recipe_does_what_its_name_says(path: Path) -> None:
     assert cfg.model.neck.in_shapes == channels[5 - int(levels) :]
     assert len(cfg.model.backbone.out_features) == len(cfg.model.neck.in_shapes)
     schemes = [scheme._target_.__name__ for scheme in cfg.model.schemes]
-    assert schemes == ["HybridBranch"] * ("_hybrid_branch_" in path.stem) + ["Denoising"]
+    added = {"_hybrid_branch_": "HybridBranch", "_features_": "FeatureDistillation"}
+    assert schemes == [name for part, name in added.items() if part in path.stem] + ["Denoising"]
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)

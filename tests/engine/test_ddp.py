@@ -54,6 +54,15 @@ def test_two_processes_of_which_one_sees_empty_images_are_the_whole_batch(
     assert_same_gradients(whole, tmp_path / "two.pth")
 
 
+def test_two_processes_that_are_taught_are_the_whole_batch(
+    script: ModuleType, run_twice: Callable[..., None], tmp_path: Path
+) -> None:
+    recipe = SCRIPT.with_name("small_taught_recipe.py")
+    script.step(str(tmp_path / "whole.pth"), str(recipe))
+    run_twice(SCRIPT, tmp_path / "two.pth", recipe)
+    assert_same_gradients(tmp_path / "whole.pth", tmp_path / "two.pth")
+
+
 @pytest.mark.parametrize(
     ("norm", "options", "broadcast"),
     [

@@ -31,7 +31,10 @@ def image(number: int, objects: int) -> dict:
     instances.gt_boxes = Boxes(torch.cat([corners, corners + 4 + 16 * torch.rand(objects, 2)], 1))
     instances.gt_classes = torch.arange(objects) % 3
     pixels = torch.randint(0, 256, (3, 64, 64), generator=generator, dtype=torch.uint8)
-    return {"image": pixels, "image_id": number, "height": 64, "width": 64, "instances": instances}
+    found = instances[1:]
+    found.scores = torch.linspace(0.9, 0.4, len(found))
+    taught = {"instances": instances, "teacher": found}
+    return {"image": pixels, "image_id": number, "height": 64, "width": 64, **taught}
 
 
 class Save(HookBase):

@@ -21,6 +21,8 @@ SCHEMES = {
     for name, node in LazyConfig.load(str(path)).items()
     if isinstance(node.get("_target_"), type) and issubclass(node._target_, Scheme)
 }
+SCHEMES["feature_distillation"].update(teacher_dim=96)
+SCHEMES["feature_distillation"].teacher.update(name="test_resnet", feature="res5", pretrained=False)
 # A scheme that is told the strides of several levels is not for a model of one.
 RECIPES: list[tuple[str, str | None]] = [(path, None) for path in MODELS]
 RECIPES += [

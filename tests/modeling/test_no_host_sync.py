@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from detectron2.engine import HookBase
+from detectron2.structures import Instances
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import unset_fake_temporarily
@@ -25,6 +26,7 @@ from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.modeling.backbone import timm_backbone
 from hdetr_d2.ops.extension import is_defined, why_no_kernel
 from hdetr_d2.structures import Step, Targets
+from hdetr_d2.teachers.frozen import Frozen
 from hdetr_d2.utils.observation import Observer
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -86,13 +88,19 @@ def step(tiny_model: Any, path: str, scheme: str | None, device: str) -> None:
     options = {} if scheme is None else {"schemes": [SCHEMES[scheme]]}
     with torch.device(device):
         model = tiny_model(path, **options)
+        for scheme in model.schemes:
+            if isinstance(teacher := getattr(scheme, "teacher", None), Frozen):
+                # Made when it is first asked, once; fakes cannot be moved.
+                teacher._net = teacher.build(torch.device(device)).requires_grad_(False).eval()
         labels, boxes = torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, 4, 4)
         masks = torch.zeros(2, 4, 64, 96, dtype=torch.bool)
         targets = Targets(labels, boxes, torch.ones(2, 4, dtype=torch.bool), masks)
         step = Step(torch.ones(()))
-    batch = [{"image": torch.zeros(3, 64, side, dtype=torch.uint8)} for side in (96, 64)]
+    found = Instances((64, 64), scores=torch.zeros(4))
+    images = [torch.zeros(3, 64, side, dtype=torch.uint8) for side in (96, 64)]
+    batch = [{"image": image, "teacher": found} for image in images]
     with pytest.MonkeyPatch.context() as patch, NoWaits(), Observer() as observer:
-        patch.setattr(Targets, "from_inputs", lambda *args: targets)
+        patch.setattr(Targets, "from_inputs", lambda *args, **options: targets)
         losses = model(batch, step)
         loss = torch.stack([*losses.values()]).sum()
         loss = bad_costs.spoil(loss, bad_costs.count(observer.seen, model.device))

@@ -65,6 +65,7 @@ dataloader = dict(
             copy_paste=None,
             mosaic=None,  # these two: ../dense_one_to_one.py
             blends=None,
+            teacher=None,
             seed="${train.seed}",
             pixel_range="${data.pixel_range}",
         ),

@@ -1,0 +1,65 @@
+"""Distillation of features (RT-DETRv4, https://arxiv.org/abs/2510.25257): a level of the encoder
+learns to see what a large network sees.
+"""
+
+import torch.nn.functional as F
+from torch import nn
+
+from hdetr_d2.schemes.base import Context, Contribution, Scheme, check_at_least
+from hdetr_d2.structures import FeatureTeacher
+
+
+class FeatureDistillation(Scheme):
+    """Tokens of the encoder's output, through a linear layer, shall point where the teacher's map
+    does: 1 - cosine, averaged over all tokens that are no padding.
+
+    Args:
+        teacher: gives the map.
+        dim: channels C of the tokens.
+        teacher_dim: channels of the map.
+        level: of the encoder's output, 0 is the finest, -1 the coarsest.
+        weight: of the loss.
+        name: of the loss.
+
+    Raises:
+        ValueError: channels fewer than one.
+    """
+
+    def __init__(
+        self,
+        *,
+        teacher: FeatureTeacher,
+        dim: int,
+        teacher_dim: int,
+        level: int = -1,
+        weight: float = 5.0,
+        name: str = "features",
+    ) -> None:
+        super().__init__(name)
+        check_at_least(1, dim=dim, teacher_dim=teacher_dim)
+        self.teacher = teacher
+        self.level = level
+        self.weight = weight
+        self.projector = nn.Linear(dim, teacher_dim)
+
+    def contribute(self, context: Context) -> Contribution:
+        """
+        Raises:
+            ValueError: the teacher's map has other channels.
+        """
+        maps = context.maps
+        tokens, padding = maps.memory.level(self.level)
+        taught = self.teacher(context.inputs, maps.size, tokens.device)
+        if taught.shape[1] != self.projector.out_features:
+            raise ValueError(
+                f"teacher_dim={self.projector.out_features}, but the teacher's map has "
+                f"{taught.shape[1]} channels."
+            )
+        shape = maps.memory.shapes[self.level]
+        if taught.shape[-2:] != shape:
+            taught = F.interpolate(taught, size=shape, mode="bilinear", align_corners=False)
+        aims = taught.flatten(2).transpose(1, 2).float()
+        distance = 1 - F.cosine_similarity(self.projector(tokens).float(), aims, dim=-1)
+        seen = (~padding).float()
+        loss = (distance * seen).sum() / seen.sum().clamp(min=1)
+        return Contribution(losses={f"loss_{self.name}": self.weight * loss})
