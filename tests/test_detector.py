@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hdetr_d2.commands import export as export_command
 from hdetr_d2.commands import predict as predict_command
 from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.engine import main as training
 from hdetr_d2.engine.config import config_text, load_config
+from hdetr_d2.engine.words import quoted
 from hdetr_d2.errors import UserError
 
 RECIPE = str(Path(__file__).parent / "engine" / "small_recipe.py")
@@ -170,3 +171,15 @@ def test_what_is_not_there(source: str, fault: str) -> None:
 def test_a_recipe_predicts_nothing() -> None:
     with pytest.raises(UserError, match="offline.py is a recipe: train it first"):
         hdetr_d2.Detector("quickstart").predict("x.jpg")
+
+
+@pytest.mark.parametrize("text", ["/a/b", "../a.b", "a/b c", "it's", "true", "1e3", "a=b,c", ""])
+def test_texts_are_values_of_overrides(text: str) -> None:
+    cfg = load_config(RECIPE, [f"train.output_dir={quoted(text)}"])
+    assert OmegaConf.to_container(cfg.train, resolve=False)["output_dir"] == text
+
+
+def test_paths_are_said_as_they_are() -> None:
+    assert quoted("output/mine") == "output/mine"
+    assert quoted("/work/my-run/model_final.pth") == "/work/my-run/model_final.pth"
+    assert quoted("a b/c") == "'a b/c'"

@@ -3,6 +3,7 @@ override.
 """
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hdetr_d2.engine.config import load_config, plain_config
 from hdetr_d2.engine.shipped import shipped_root
 from hdetr_d2.errors import UserError
 
+_PLAIN = re.compile(r"[A-Za-z_./][\w-]*[/.][\w./-]*")  # paths, and names with dots
 SCHEMES = Path("configs", "common", "schemes.py")
 
 
@@ -63,8 +65,8 @@ def scheme_nodes(names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def quoted(text: str) -> str:
-    """A text as a value of an override, whatever is in it."""
-    return "'" + text.replace("'", "\\'") + "'"
+    """A text as a value of an override, whatever is in it; as it is where that is plain."""
+    return text if _PLAIN.fullmatch(text) else "'" + text.replace("'", "\\'") + "'"
 
 
 def _typed(value: Any) -> str:
