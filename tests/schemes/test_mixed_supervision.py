@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from hdetr_d2.structures import Step
+
 NODE = {
     "_target_": "hdetr_d2.schemes.MixedSupervision",
     "num_layers": 3,
@@ -42,6 +44,13 @@ def test_the_main_losses_do_not_change(tiny_model, make_batch):
     both = mixed(make_batch([3, 1]))
     for name, loss in plain(make_batch([3, 1])).items():
         assert torch.equal(both[name], loss)
+
+
+def test_parts_of_a_step_have_the_losses_of_the_whole(tiny_model, make_batch):
+    model, batch = tiny_model(schemes=[NODE]), make_batch([3, 1])
+    parts = [model([item], Step(torch.tensor(4.0), share=0.5)) for item in batch]
+    for name, loss in model(batch).items():
+        torch.testing.assert_close(sum(part[name] for part in parts), loss, rtol=1e-4, atol=1e-5)
 
 
 def test_without_halves_of_its_own_it_has_no_parameters(tiny_model, make_batch):
