@@ -12,7 +12,8 @@ target takes 4, where a scheme has them.
 
 from detectron2.config import LazyCall as L
 
-from hdetr_d2.modeling import DeformableEncoder, LearnedQueries
+from hdetr_d2.layers import BoxRelation
+from hdetr_d2.modeling import CrossFirst, DeformableEncoder, LearnedQueries, SuppressingDecoder
 from hdetr_d2.teachers import DetectorTeacher
 
 from ...projects.co_detr.configs.common.small_collaborators import one_head, two_heads
@@ -36,6 +37,7 @@ from ..common.schemes import (
     instructed_branch,
     low_rank_branch,
     mixed_supervision,
+    one_to_many_layers,
     one_to_one,
     query_recollection,
     separate_branch,
@@ -49,6 +51,7 @@ model.encoder = L(DeformableEncoder)(
     sizes=model.encoder.sizes, num_layers=1, position=model.encoder.position
 )
 model.query_selection.num_queries = 40
+model.decoder.attention_bias = None  # one of the conditions has one
 
 data.generate.update(root="datasets/shapes_few", max_objects=2)
 dataloader.train.update(total_batch_size=4, num_workers=1)
@@ -94,6 +97,7 @@ contenders = dict(
     align=[align_detr],
     mr_detr=[instructed_branch, separate_branch],
     recollection=[query_recollection],
+    one_to_many_layers=[one_to_many_layers],
     branch_and_atss=[hybrid_branch, one_head],
     taught=[teach_detr],
     features_taught=[feature_distillation],
@@ -114,6 +118,17 @@ conditions = dict(
     learned_places={
         "model.query_selection": L(LearnedQueries)(num_queries=40, dim=64),
         "model.decoder.heads.size_bias": -2.0,
+    },
+    # Relation-DETR's and MDS-DETR's, which are in the model at inference, too.
+    box_relation={"model.decoder.attention_bias": L(BoxRelation)(num_heads=4)},
+    suppressor={
+        "model.decoder": L(SuppressingDecoder)(
+            sizes="${model.encoder.sizes}",
+            num_layers=2,
+            heads=model.decoder.heads,
+            look_forward_twice=True,
+            order=L(CrossFirst)(),
+        )
     },
     many_queries={"model.query_selection.num_queries": 160},
     mosaics_and_blends={

@@ -43,11 +43,11 @@ class BoxRelation(nn.Module):
         if len(keys.boxes) < 2:
             return None
         older, newer = queries.boxes[0], keys.boxes[1]
-        # The sines of large angles need all the digits there are.
+        with torch.no_grad():
+            pairs = self.scale * box_relation(older.float(), newer.float())
+            pairs = sine_embedding(pairs, self.num_feats, self.temperature)
+        # Behind the other context, not around it, which could not be exported.
         with torch.autocast(older.device.type, enabled=False):
-            with torch.no_grad():
-                pairs = self.scale * box_relation(older.float(), newer.float())
-                pairs = sine_embedding(pairs, self.num_feats, self.temperature)
             return self.proj(pairs, relu=True).permute(0, 3, 1, 2)
 
 

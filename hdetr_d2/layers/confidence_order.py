@@ -55,15 +55,15 @@ class ConfidenceOrder(nn.Module):
     def _near(self, queries: QueryState, keys: QueryState) -> Tensor:
         """`Tensor[B, H, N, M]`, from the newest boxes."""
         boxes, others = queries.boxes[-1].float(), keys.boxes[-1].float()
-        with torch.autocast(boxes.device.type, enabled=False):
-            forth = self._from(boxes, others)
-            back = forth if keys is queries else self._from(others, boxes)
-            return (forth + back.transpose(2, 3)) / 2
+        forth = self._from(boxes, others)
+        back = forth if keys is queries else self._from(others, boxes)
+        return (forth + back.transpose(2, 3)) / 2
 
     def _from(self, boxes: Tensor, others: Tensor) -> Tensor:
         with torch.no_grad():
             pairs = sine_embedding(box_relation(boxes, others), self.num_feats)
-        return self.relation(pairs).permute(0, 3, 1, 2)
+        with torch.autocast(boxes.device.type, enabled=False):
+            return self.relation(pairs).permute(0, 3, 1, 2)
 
 
 def _confidence(seen: QueryState) -> Tensor:

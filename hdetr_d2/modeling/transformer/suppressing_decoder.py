@@ -93,8 +93,11 @@ class SuppressingDecoder(DeformableDecoder):
         return DecoderOutput([*found.logits, read(x)], [*found.boxes, boxes], x)
 
     def _with_tokens(self, groups: Sequence[Span]) -> list[Span]:
+        """The groups, those with tokens whose bias speaks of them. Told by its class: a tracer puts
+        another object in the place of a module whenever it is asked for.
+        """
         tokens = self.suppressor.tokens
         return [
-            span._replace(tokens=tokens) if span.bias is self.attention_bias else span
+            span._replace(tokens=tokens) if isinstance(span.bias, ConfidenceOrder) else span
             for span in groups
         ]
