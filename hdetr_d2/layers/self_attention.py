@@ -88,7 +88,7 @@ class Span(NamedTuple):
         q, k, v = (x.unflatten(1, blocks).flatten(0, 1) for x in (query, key, value))
         if tokens:
             k, v = (
-                torch.cat([x, token.expand(len(x), -1, -1, -1)], 1)
+                torch.cat([x, token.expand(x.shape[0], -1, -1, -1)], 1)
                 for x, token in zip((k, v), tokens, strict=True)
             )
             if added is not None:  # nothing for tokens of which the bias does not speak
@@ -203,7 +203,7 @@ def attend_within_groups(
         if span.sees:
             seen = [(keys[i], values[i]) for i in places]
             if further:
-                k, v = (token.expand(len(query), -1, -1, -1) for token in further)
+                k, v = (token.expand(query.shape[0], -1, -1, -1) for token in further)
                 seen.append((k, v))
             k, v = (torch.cat(parts, 1) for parts in zip(*seen, strict=True))
             outputs.append(span.attend_beyond_blocks(queries[place], k, v, added, dropout))
