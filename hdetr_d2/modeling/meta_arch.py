@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,22 +16,23 @@ from hdetr_d2.modeling.neck import Neck
 from hdetr_d2.modeling.postprocessing import PostProcessing
 from hdetr_d2.modeling.precision import check_precision
 from hdetr_d2.modeling.preprocessing import ImageBatch, Preprocessing
+from hdetr_d2.modeling.scheme_parts import (
+    add_losses,
+    further_outputs,
+    main_group,
+    proposals_group,
+    select,
+)
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
-from hdetr_d2.modeling.transformer.query_selection import Selection, Slots
+from hdetr_d2.modeling.transformer.query_selection import Slots
 from hdetr_d2.schemes.base import Context, Scheme, check_together
 from hdetr_d2.structures import (
-    MAIN,
-    PROPOSALS,
-    Assigner,
     FurtherTask,
     Group,
     GroupOutput,
     ImageMaps,
-    Match,
     Memory,
     Predictions,
-    Queries,
-    QueryGroup,
     Step,
     Tap,
     Targets,
@@ -207,7 +207,8 @@ class DETR(nn.Module):
 
     def predict(self, memory: Memory) -> Predictions:
         """Those of the main queries."""
-        main = self._main_group(self.query_selection(memory).main)
+        queries = self.query_selection(memory).main
+        main = main_group(self.schemes, queries, self.decoder.num_layers)
         return self.decoder([main], memory)[0]
 
     def scores(self, predictions: Predictions) -> Tensor:
@@ -217,30 +218,32 @@ class DETR(nn.Module):
     def _losses(
         self, inputs: Sequence[dict], maps: ImageMaps, targets: Targets, step: Step
     ) -> dict[str, Tensor]:
-        memory = maps.memory
-        selection, slots, proposals = self._select(memory)
+        memory, layers = maps.memory, self.decoder.num_layers
+        wanted: Any = dict(self.scheme_slots.items())
+        selection, slots, proposals = select(self.query_selection, self.schemes, wanted, memory)
         context = Context(
             step=step,
             inputs=inputs,
             targets=targets,
             maps=maps,
-            main=self._main_group(selection.main, step.progress),
+            main=main_group(self.schemes, selection.main, layers, step.progress),
             slots=slots,
-            num_layers=self.decoder.num_layers,
+            num_layers=layers,
             embed_boxes=self.query_selection.embed_boxes,
         )
         context.main.weight = math.prod(scheme.main_weight(context) for scheme in self.schemes)
         tasks, taps = list[FurtherTask](), list[Tap]()
         learners: list[tuple[Group, Predictions]] = []
         if selection.proposals is not None:
-            learners.append((self._proposals(), selection.proposals))
+            weight = self.query_selection.proposal_weight
+            learners.append((proposals_group(self.schemes, weight), selection.proposals))
         losses: dict[str, Tensor] = {}
         for scheme in self.schemes:
             added = scheme.contribute(context)
             context.others += added.groups
             tasks += added.tasks
             taps += added.taps
-            _add(losses, {name: loss * step.share for name, loss in added.losses.items()})
+            add_losses(losses, {name: loss * step.share for name, loss in added.losses.items()})
             if added.proposals is not None:
                 learners.append((added.proposals, proposals[scheme.name]))
         groups = [context.main, *context.others]
@@ -249,7 +252,7 @@ class DETR(nn.Module):
             GroupOutput(group, predictions, targets)
             for group, predictions in zip([*groups, *taps], found, strict=True)
         ]
-        outputs += _further(outputs, tasks)
+        outputs += further_outputs(outputs, tasks)
         if self.query_selection.class_agnostic:
             targets = targets.class_agnostic()
         outputs += [GroupOutput(*learner, targets) for learner in learners]
@@ -257,71 +260,11 @@ class DETR(nn.Module):
             answers = self.criterion.assign(outputs, step.progress)
         with section("loss"):
             for output, learned in zip(outputs, answers, strict=True):
-                _add(losses, self.criterion(output, learned, step))
+                add_losses(losses, self.criterion(output, learned, step))
             if self.mask_head is not None:
                 of_main = by_query(answers[0])
-                _add(losses, self.mask_head.losses(outputs[0], of_main, maps, step))
+                add_losses(losses, self.mask_head.losses(outputs[0], of_main, maps, step))
         return losses
-
-    def _select(
-        self, memory: Memory
-    ) -> tuple[Selection, dict[str, Queries], dict[str, Predictions]]:
-        """The main queries; those of schemes' slots; and the proposals of schemes' own heads."""
-        asked: dict[str, Any] = {each.name: each.proposal_heads() for each in self.schemes}
-        heads = {name: each for name, each in asked.items() if each is not None}
-        wanted: dict[str, Any] = dict(self.scheme_slots.items())
-        ranked = {name: each for name, each in wanted.items() if name not in heads}
-        selection = self.query_selection(memory, list(ranked.values()))
-        slots = dict(zip(ranked, selection.extra, strict=True))
-        proposals: dict[str, Predictions] = {}
-        for name, own in heads.items():
-            among = wanted.get(name, self.query_selection.slots)
-            slots[name], proposals[name] = self.query_selection.select(memory, among, own)
-        return selection, slots, proposals
-
-    def _proposals(self) -> Group:
-        assigner: Assigner = Match((1,))
-        for scheme in self.schemes:
-            assigner = scheme.assigner_of_proposals(assigner)
-        weight = self.query_selection.proposal_weight
-        return Group(name=PROPOSALS, assigner=assigner, weight=weight)
-
-    def _main_group(self, queries: Queries, progress: float = 0.0) -> QueryGroup:
-        layers = self.decoder.num_layers
-        # One scheme at most says more than 1.
-        capacity = tuple(
-            max((each.capacity(layer, layers, progress) for each in self.schemes), default=1)
-            for layer in range(layers)
-        )
-        assigner: Assigner = Match(capacity)
-        for scheme in self.schemes:
-            assigner = scheme.assigner_of_main(assigner)
-        return QueryGroup(name=MAIN, queries=queries, assigner=assigner)
-
-
-def _add(losses: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:
-    """Raises ValueError for a loss that is there already: its groups have one name."""
-    if twice := sorted(losses.keys() & more.keys()):
-        raise ValueError(f"Two groups of queries or heads have the losses {', '.join(twice)}.")
-    losses.update(more)
-
-
-def _further(outputs: Sequence[GroupOutput], tasks: Sequence[FurtherTask]) -> list[GroupOutput]:
-    """The outputs of the groups again, beside what these learn besides.
-
-    Raises:
-        ValueError: a task of a group that is not there.
-    """
-    given = {output.group.name: output for output in outputs}
-    for task in tasks:
-        if task.of not in given:
-            raise ValueError(
-                f"The task {task.name!r} is of the group {task.of!r}, but there are {list(given)}."
-            )
-    return [
-        replace(given[task.of], group=task, targets=task.targets or given[task.of].targets)
-        for task in tasks
-    ]
 
 
 def _check_features(backbone: Backbone, wanted: Mapping[str, int], part: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hdetr_d2.modeling.scheme_parts import main_group
 from hdetr_d2.structures import Match
 
 MODELS = ["common/models/deformable_detr_pp.py", "common/models/dino.py", "common/models/detr.py"]
@@ -32,7 +33,7 @@ def test_a_group_finds_its_tokens_in_every_layer(tiny_model, make_batch, path, c
     model.decoder.checkpointing = checkpointing
     queries = model.query_selection(memory).main
     tokens = Tokens(queries.content.shape[-1])
-    main = model._main_group(queries)
+    main = main_group([], queries, model.decoder.num_layers)
     group = replace(main, name="told", assigner=Match((1, 1, 1)), tokens=tokens)
     plain, found = model.decoder([main, group], memory)
     assert tokens.asked == [0, 1, 2]

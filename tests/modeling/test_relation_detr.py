@@ -1,5 +1,6 @@
 """Relation-DETR's decoder against what its released code recorded, and its own parts."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from hdetr_d2.layers import MLP, BoxRelation, ReferencePosition
 from hdetr_d2.losses import VarifocalLoss
 from hdetr_d2.modeling import DeformableDecoder, LayerFusion, LayerSizes, PredictionHeads
+from hdetr_d2.modeling.scheme_parts import select
 from hdetr_d2.structures import Given, Match, Memory, Queries, QueryGroup
 
 RECORDED = np.load(Path(__file__).parents[1] / "golden" / "relation_detr.npz")
@@ -147,15 +149,18 @@ def test_the_branch_has_proposals_of_its_own(tiny_model, make_batch):
     """Other heads choose other proposals, and what they choose does not depend on the main ones."""
     model = tiny_model(MODEL, schemes__1__num_queries=24)
     memory = model.encode([item["image"] for item in make_batch([1, 1])]).memory
-    selection, slots, proposals = model._select(memory)
+    selected = partial(
+        select, model.query_selection, model.schemes, dict(model.scheme_slots.items()), memory
+    )
+    selection, slots, proposals = selected()
     assert selection.extra == []
     assert torch.equal(slots["one2many"].reference, proposals["one2many"].boxes[0].detach())
     best = slots["one2many"].reference
     model.query_selection.slots.num -= 3
-    torch.testing.assert_close(model._select(memory)[1]["one2many"].reference, best)
+    torch.testing.assert_close(selected()[1]["one2many"].reference, best)
     with torch.no_grad():
         model.schemes[1].heads.class_heads[0].weight.neg_()
-    assert not torch.equal(model._select(memory)[1]["one2many"].reference, best)
+    assert not torch.equal(selected()[1]["one2many"].reference, best)
 
 
 def test_a_target_takes_six_of_its_proposals(tiny_model, make_batch, monkeypatch):

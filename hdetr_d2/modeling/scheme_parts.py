@@ -1,0 +1,93 @@
+"""What the schemes of a model make of its queries: which groups there are, and what these learn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from hdetr_d2.modeling.transformer import QuerySelection
+from hdetr_d2.modeling.transformer.query_selection import Selection, Slots
+from hdetr_d2.schemes.base import Scheme
+from hdetr_d2.structures import (
+    MAIN,
+    PROPOSALS,
+    Assigner,
+    FurtherTask,
+    Group,
+    GroupOutput,
+    Match,
+    Memory,
+    Predictions,
+    Queries,
+    QueryGroup,
+)
+
+
+def main_group(
+    schemes: Sequence[Scheme], queries: Queries, num_layers: int, progress: float = 0.0
+) -> QueryGroup:
+    """The main queries of a decoder with `num_layers`, when so much of the training is done."""
+    # One scheme at most says more than 1.
+    capacity = tuple(
+        max((each.capacity(layer, num_layers, progress) for each in schemes), default=1)
+        for layer in range(num_layers)
+    )
+    assigner: Assigner = Match(capacity)
+    for scheme in schemes:
+        assigner = scheme.assigner_of_main(assigner)
+    return QueryGroup(name=MAIN, queries=queries, assigner=assigner)
+
+
+def proposals_group(schemes: Sequence[Scheme], weight: float) -> Group:
+    """The proposals of a two-stage selection, with the `weight` of their losses."""
+    assigner: Assigner = Match((1,))
+    for scheme in schemes:
+        assigner = scheme.assigner_of_proposals(assigner)
+    return Group(name=PROPOSALS, assigner=assigner, weight=weight)
+
+
+def select(
+    selection: QuerySelection,
+    schemes: Sequence[Scheme],
+    slots: Mapping[str, Slots],
+    memory: Memory,
+) -> tuple[Selection, dict[str, Queries], dict[str, Predictions]]:
+    """The main queries; those of the schemes' `slots`; and the proposals of schemes' own heads."""
+    asked: dict[str, Any] = {each.name: each.proposal_heads() for each in schemes}
+    heads = {name: each for name, each in asked.items() if each is not None}
+    ranked = {name: each for name, each in slots.items() if name not in heads}
+    selected = selection(memory, list(ranked.values()))
+    queries = dict(zip(ranked, selected.extra, strict=True))
+    proposals: dict[str, Predictions] = {}
+    for name, own in heads.items():
+        among = slots.get(name, selection.slots)
+        queries[name], proposals[name] = selection.select(memory, among, own)
+    return selected, queries, proposals
+
+
+def further_outputs(
+    outputs: Sequence[GroupOutput], tasks: Sequence[FurtherTask]
+) -> list[GroupOutput]:
+    """The outputs of the groups again, beside what these learn besides.
+
+    Raises:
+        ValueError: a task of a group that is not there.
+    """
+    given = {output.group.name: output for output in outputs}
+    for task in tasks:
+        if task.of not in given:
+            raise ValueError(
+                f"The task {task.name!r} is of the group {task.of!r}, but there are {list(given)}."
+            )
+    return [
+        replace(given[task.of], group=task, targets=task.targets or given[task.of].targets)
+        for task in tasks
+    ]
+
+
+def add_losses(losses: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:
+    """Raises ValueError for a loss that is there already: its groups have one name."""
+    if twice := sorted(losses.keys() & more.keys()):
+        raise ValueError(f"Two groups of queries or heads have the losses {', '.join(twice)}.")
+    losses.update(more)
