@@ -160,6 +160,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs a CUDA device")
 
 
+def shrink_scheme(scheme: "DictConfig") -> "DictConfig":
+    """A scheme whose teacher, where it has one, is small and needs no download."""
+    if "teacher_dim" in scheme:
+        scheme.teacher_dim = 96
+        scheme.teacher.update(name="test_resnet", feature="res5", pretrained=False)
+    return scheme
+
+
 def shrink_config(cfg: "DictConfig") -> "DictConfig":
     """A recipe with every size cut down, so that a step takes a fraction of a second. Nothing else
     changes.
@@ -185,9 +193,7 @@ def shrink_config(cfg: "DictConfig") -> "DictConfig":
     model.decoder.num_layers = 3
     model.query_selection.num_queries = 12
     for scheme in model.get("schemes", ()):
-        if "teacher_dim" in scheme:
-            scheme.teacher_dim = channels["res5"]
-            scheme.teacher.update(name="test_resnet", feature="res5", pretrained=False)
+        shrink_scheme(scheme)
     if "mask_head" in model:
         model.mask_head.in_shapes = [channels[name] for name in model.mask_head.in_features]
     return cfg
@@ -196,6 +202,15 @@ def shrink_config(cfg: "DictConfig") -> "DictConfig":
 @pytest.fixture(scope="session")
 def shrink() -> "Callable[[DictConfig], DictConfig]":
     return shrink_config
+
+
+@pytest.fixture
+def small_schemes() -> "dict[str, DictConfig]":
+    """Every node of configs/common/schemes.py."""
+    from detectron2.config import LazyConfig
+
+    nodes = LazyConfig.load(str(CONFIGS / "common" / "schemes.py")).items()
+    return {name: shrink_scheme(node) for name, node in nodes if "_target_" in node}
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Building blocks of the transformers: attention, position encodings, MLP."""
 
 from hdetr_d2.layers.attention import DenseAttention
+from hdetr_d2.layers.attention_bias import AttentionBias, QueryState
 from hdetr_d2.layers.attention_maps import AttentionMaps
 from hdetr_d2.layers.box_relation import BoxRelation, box_relation
 from hdetr_d2.layers.boxes import inverse_sigmoid
@@ -28,6 +29,7 @@ from hdetr_d2.layers.self_attention import (
 
 __all__ = [
     "MLP",
+    "AttentionBias",
     "AttentionMaps",
     "BoxRelation",
     "ConfidenceOrder",
@@ -41,6 +43,7 @@ __all__ = [
     "LearnedPositionEncoding",
     "PostNorm",
     "PreNorm",
+    "QueryState",
     "ReferencePosition",
     "SelfAttention",
     "SinePositionEncoding",

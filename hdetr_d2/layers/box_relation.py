@@ -5,9 +5,9 @@ https://arxiv.org/abs/2407.11699).
 import torch
 from torch import Tensor, nn
 
+from hdetr_d2.layers.attention_bias import QueryState
 from hdetr_d2.layers.linear import Linear
 from hdetr_d2.layers.position import sine_embedding
-from hdetr_d2.structures import QueryState
 
 _LEAST_SIDE = 1e-5
 

@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from hdetr_d2.layers.attention_bias import QueryState
 from hdetr_d2.layers.box_relation import box_relation
 from hdetr_d2.layers.mlp import MLP
 from hdetr_d2.layers.position import sine_embedding
-from hdetr_d2.structures import QueryState
 
 
 class ConfidenceOrder(nn.Module):

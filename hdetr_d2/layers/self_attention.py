@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hdetr_d2.layers.attention import MultiHeadAttention, attend
+from hdetr_d2.layers.attention_bias import AttentionBias, QueryState
 from hdetr_d2.ops import dropout as drop
-from hdetr_d2.structures import AttentionBias, QueryState
 
 KeysAndValues: TypeAlias = tuple[Tensor, Tensor] | tuple[()]
 """Those of tokens, `Tensor[1, T, H, D]` each, or of none."""

@@ -24,12 +24,10 @@ from hdetr_d2.structures.predictions import DecoderOutput, GroupOutput, Predicti
 from hdetr_d2.structures.queries import (
     MAIN,
     PROPOSALS,
-    AttentionBias,
     FurtherTask,
     Group,
     Queries,
     QueryGroup,
-    QueryState,
     Start,
 )
 from hdetr_d2.structures.scaled_masks import ScaledMasks
@@ -40,7 +38,6 @@ from hdetr_d2.structures.targets import Targets
 __all__ = [
     "Assigner",
     "Assignment",
-    "AttentionBias",
     "BACKGROUND",
     "Branch",
     "Counted",
@@ -68,7 +65,6 @@ __all__ = [
     "PROPOSALS",
     "Queries",
     "QueryGroup",
-    "QueryState",
     "ScaledMasks",
     "Scores",
     "Start",

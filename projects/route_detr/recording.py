@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.layers import QueryState
 from hdetr_d2.modeling import DETR
 from hdetr_d2.projects.route_detr.router import Routing
 from hdetr_d2.projects.route_detr.scheme import RoutedBranch
-from hdetr_d2.structures import Match, QueryGroup, QueryState
+from hdetr_d2.structures import Match, QueryGroup
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from hdetr_d2.layers import QueryState
 from hdetr_d2.projects.route_detr.descriptor import Descriptor
 from hdetr_d2.projects.route_detr.router import Router, RouterSizes, Routing
 from hdetr_d2.schemes import Context, Contribution, Scheme
 from hdetr_d2.schemes.base import check_at_least
-from hdetr_d2.structures import Match, QueryGroup, QueryState
+from hdetr_d2.structures import Match, QueryGroup
 from hdetr_d2.utils.observation import observe_mean
 
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hdetr_d2.layers import BoxRelation, box_relation
-from hdetr_d2.structures import QueryState
+from hdetr_d2.layers import BoxRelation, QueryState, box_relation
 
 RECORDED = np.load(Path(__file__).parents[1] / "golden" / "relation_detr.npz")
 CASES = ["same", "cross", "identical_boxes", "small_embed"]

@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hdetr_d2.layers import Layout, SelfAttention, Span, attend_within_groups
-from hdetr_d2.structures import QueryState
+from hdetr_d2.layers import Layout, QueryState, SelfAttention, Span, attend_within_groups
 
 BLIND = [
     [Span(1, 5)],

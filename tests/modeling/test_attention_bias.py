@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hdetr_d2.layers import QueryState
 from hdetr_d2.modeling.transformer import Decoder
-from hdetr_d2.structures import Match, Memory, QueryGroup, QueryState
+from hdetr_d2.structures import Match, Memory, QueryGroup
 
 PLUS_PLUS = "common/models/deformable_detr_pp.py"
 MODELS = ["common/models/deformable_detr.py", PLUS_PLUS, "common/models/detr.py"]

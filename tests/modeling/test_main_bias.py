@@ -10,8 +10,8 @@ import torch
 from detectron2.config import LazyConfig
 from torch import Tensor, nn
 
-from hdetr_d2.layers import BoxRelation, Layout, SelfAttention, Span
-from hdetr_d2.structures import Given, Match, QueryGroup, QueryState
+from hdetr_d2.layers import BoxRelation, Layout, QueryState, SelfAttention, Span
+from hdetr_d2.structures import Given, Match, QueryGroup
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "common"
 PLUS_PLUS, DINO = "common/models/deformable_detr_pp.py", "common/models/dino.py"

@@ -52,7 +52,8 @@ def test_every_parameter_gets_a_gradient(tiny_model, make_batch, path, counts):
 def test_loss_names(tiny_model, make_batch, path):
     model = tiny_model(path)
     groups = ["", *(f"_{scheme.name}" for scheme in model.schemes if scheme.name)]
-    ends = [f"{group}{layer}" for group in groups for layer in ("_0", "_1", "")]
+    layers = [*(f"_{layer}" for layer in range(model.decoder.num_layers - 1)), ""]
+    ends = [group + layer for group in groups for layer in layers]
     ends += ["_enc"] if model.query_selection.two_stage else []
     ends += [f"_{scheme.name}_enc" for scheme in model.schemes if scheme.proposal_heads()]
     expected = {f"loss_{kind}{end}" for kind in ("class", "bbox", "giou") for end in ends}

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hdetr_d2.layers import ConfidenceOrder
-from hdetr_d2.structures import Given, Match, QueryGroup, QueryState, Start
+from hdetr_d2.layers import ConfidenceOrder, QueryState
+from hdetr_d2.structures import Given, Match, QueryGroup, Start
 
 MODEL = "common/models/mds_detr.py"
 HEADS, TOKENS = 4, 10

@@ -34,6 +34,7 @@ def contribute(scheme, targets=TARGETS, *, reference=4, embed_boxes=lambda boxes
     )
     context = Context(
         step=Step.of(targets),
+        inputs=[],
         targets=targets,
         maps=None,
         main=main,

@@ -6,12 +6,11 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from hdetr_d2.layers import Entry, Layout, Span
+from hdetr_d2.layers import AttentionBias, Entry, Layout, Span
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.taps import Taps
 from hdetr_d2.structures import (
     MAIN,
-    AttentionBias,
     DecoderOutput,
     Memory,
     Predictions,

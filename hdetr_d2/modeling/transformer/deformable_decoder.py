@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import Layout, ReferencePosition, Span, inverse_sigmoid
+from hdetr_d2.layers import AttentionBias, Layout, ReferencePosition, Span, inverse_sigmoid
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder
 from hdetr_d2.modeling.transformer.coder_layers import DecoderLayer
@@ -16,7 +16,7 @@ from hdetr_d2.modeling.transformer.course import Course
 from hdetr_d2.modeling.transformer.layer_order import LayerOrder, SelfFirst
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
 from hdetr_d2.modeling.transformer.taps import Taps
-from hdetr_d2.structures import AttentionBias, DecoderOutput, Memory, Queries, Tap
+from hdetr_d2.structures import DecoderOutput, Memory, Queries, Tap
 
 
 class DeformableDecoderLayer(DecoderLayer):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from hdetr_d2.layers import Layout, Span
+from hdetr_d2.layers import AttentionBias, Layout, Span
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder
 from hdetr_d2.modeling.transformer.coder_layers import DecoderLayer
@@ -12,7 +12,7 @@ from hdetr_d2.modeling.transformer.course import Course
 from hdetr_d2.modeling.transformer.layer_order import LayerOrder, SelfFirst
 from hdetr_d2.modeling.transformer.sizes import DenseLayerSizes
 from hdetr_d2.modeling.transformer.taps import Taps
-from hdetr_d2.structures import AttentionBias, DecoderOutput, Memory, Queries
+from hdetr_d2.structures import DecoderOutput, Memory, Queries
 
 
 class DenseDecoderLayer(DecoderLayer):

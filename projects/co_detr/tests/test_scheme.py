@@ -38,9 +38,9 @@ MODELS = {
 }
 
 
-def others() -> dict:
+def others() -> list[str]:
     schemes = LazyConfig.load(str(CONFIGS / "schemes.py"))
-    return {name: node for name, node in schemes.items() if "_target_" in node}
+    return [name for name, node in schemes.items() if "_target_" in node]
 
 
 def small_heads(strides, names=("faster_rcnn", "atss")):
@@ -93,8 +93,8 @@ def test_every_parameter_gets_a_gradient(co_model, make_batch, path, counts):
 
 
 @pytest.mark.parametrize("names", [*zip(others(), strict=True), ("denoising", "hybrid_branch")])
-def test_beside_other_schemes(co_model, make_batch, names):
-    model = co_model(beside=[others()[name] for name in names])
+def test_beside_other_schemes(co_model, make_batch, small_schemes, names):
+    model = co_model(beside=[small_schemes[name] for name in names])
     losses, grads = gradients(model, make_batch([2, 1]))
     assert {f"loss_giou_atss{end}" for end in ("_0", "_1", "")} <= set(losses)
     assert [name for name, grad in grads.items() if grad is None] == []

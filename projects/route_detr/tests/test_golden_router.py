@@ -11,8 +11,7 @@ import torch
 from detectron2.config import LazyConfig, instantiate
 from numpy.random import RandomState
 
-from hdetr_d2.layers import Layout, SelfAttention, Span
-from hdetr_d2.structures import QueryState
+from hdetr_d2.layers import Layout, QueryState, SelfAttention, Span
 
 sys.path.insert(0, str(Path(__file__).parent))
 from recorded import gradient_norms, load, part, renamed_layer

@@ -39,9 +39,9 @@ MODELS = [
 ]
 
 
-def others() -> dict:
+def others() -> list[str]:
     schemes = LazyConfig.load(str(CONFIGS / "common" / "schemes.py"))
-    return {name: node for name, node in schemes.items() if "_target_" in node}
+    return [name for name, node in schemes.items() if "_target_" in node]
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def test_every_parameter_gets_a_gradient(routed_model, make_batch, path, preset,
 
 @pytest.mark.parametrize("names", [*zip(others(), strict=True), ("denoising", "hybrid_branch")])
 @pytest.mark.parametrize("path", [PLUS_PLUS, "common/models/detr.py"])
-def test_beside_other_schemes(routed_model, make_batch, path, names):
-    model = routed_model(path, beside=[others()[name] for name in names], strength=0.3)
+def test_beside_other_schemes(routed_model, make_batch, small_schemes, path, names):
+    model = routed_model(path, beside=[small_schemes[name] for name in names], strength=0.3)
     losses, grads = gradients(model, make_batch([2, 1]))
     assert {f"loss_giou_routed{end}" for end in ("_0", "_1", "")} <= set(losses)
     assert [name for name, grad in grads.items() if grad is None] == []
