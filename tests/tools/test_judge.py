@@ -42,11 +42,11 @@ def test_a_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_another_ap_than_the_training_saw_is_told(
-    run: Path, caplog: pytest.LogCaptureFixture
+    run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / "metrics.json").write_text('{"iteration": 3, "bbox/AP": 99.5}\n')
     assert main([str(run)]) == 0
-    assert "and was 99.50 at the last evaluation of the training" in caplog.text
+    assert "and was 99.50 at the last evaluation of the training" in capsys.readouterr().out
 
 
 def test_two_files_are_judged_alike(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
