@@ -15,7 +15,7 @@ from hdetr_d2.ops.ms_deform_attn_grid_sample import ms_deform_attn_grid_sample
 from hdetr_d2.ops.portable import attention_as
 
 MODELS = ["common/models/relation_detr.py", "common/models/mds_detr.py"]
-FILES = {"onnx": "x.onnx", "openvino": "x_openvino", "torch": "x.pt2"}
+FILES = {"onnx": "x.onnx", "openvino": "x_openvino"}  # a program is made of every recipe
 
 
 @pytest.fixture(params=MODELS)

@@ -77,6 +77,12 @@ def classifiers_are_no_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timm_backbone, "meta_classifier", build)
 
 
+@pytest.fixture(autouse=True)
+def copies_stay_in_their_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of a module, as schemes make of heads, would otherwise have a fake mode of its own."""
+    monkeypatch.setattr(FakeTensorMode, "__deepcopy__", lambda mode, memo: mode, raising=False)
+
+
 def _all_boxes(boxes: Tensor, *others: Any) -> Tensor:
     return torch.arange(len(boxes), device=boxes.device)
 
