@@ -80,10 +80,12 @@ def further_outputs(
             raise ValueError(
                 f"The task {task.name!r} is of the group {task.of!r}, but there are {list(given)}."
             )
-    return [
-        replace(given[task.of], group=task, targets=task.targets or given[task.of].targets)
-        for task in tasks
-    ]
+    return [_further(given[task.of], task) for task in tasks]
+
+
+def _further(output: GroupOutput, task: FurtherTask) -> GroupOutput:
+    task = replace(task, first=output.group.first_layer)
+    return replace(output, group=task, targets=task.targets or output.targets)
 
 
 def add_losses(losses: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:

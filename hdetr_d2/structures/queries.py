@@ -110,11 +110,17 @@ class FurtherTask(Group):
     """What the queries of a group learn besides, by the same predictions.
 
     of: the name of the group. name, assigner, weight, blocks: of the task itself. targets: what
-    they learn; None for the ground truth.
+    they learn; None for the ground truth. first: the first layer of the group, which the model
+    fills in.
     """
 
     of: str = ""
     targets: Targets | None = None
+    first: int = 0
+
+    @property
+    def first_layer(self) -> int:
+        return self.first
 
 
 @dataclass(kw_only=True)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hdetr_d2.matching import TopKByScore
+from hdetr_d2.schemes import QueryRecollection
 from hdetr_d2.schemes.base import Contribution, Scheme
 from hdetr_d2.structures import FurtherTask, GroupOutput, Match, Step
 
@@ -86,3 +87,13 @@ def test_a_group_that_is_not_there(tiny_model, make_batch):
     model.schemes.append(Twice(of="one2many"))
     with pytest.raises(ValueError, match="The task 'twice' is of the group 'one2many', but there"):
         model(make_batch([1, 1]))
+
+
+def test_the_layers_of_a_group_that_starts_late_keep_their_numbers(tiny_model, make_batch):
+    model = tiny_model(schemes=[])
+    model.schemes.extend([QueryRecollection(), Twice(of="recollected_from1")])
+    losses = model(make_batch([2, 1]))
+    assert {name for name in losses if "class_twice" in name} == {
+        "loss_class_twice_1",
+        "loss_class_twice",
+    }
