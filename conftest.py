@@ -66,15 +66,14 @@ datasets_of_a_test = pytest.fixture(autouse=True)(forget_new_datasets)
 
 
 def restore_loggers() -> Iterator[None]:
-    from detectron2.utils.logger import setup_logger
-
     loggers = [logging.getLogger(name) for name in ("hdetr_d2", "detectron2", "fvcore")]
     before = [(list(log.handlers), log.level, log.propagate) for log in loggers]
     yield
     for log, (handlers, level, propagate) in zip(loggers, before, strict=True):
         log.handlers[:], log.propagate = handlers, propagate
         log.setLevel(level)
-    setup_logger.cache_clear()  # the next test may set them up again
+    if detectron2 := sys.modules.get("detectron2.utils.logger"):
+        detectron2.setup_logger.cache_clear()  # the next test may set them up again
 
 
 # What a run attaches to the loggers writes to the console of its test, which is closed later.
