@@ -181,5 +181,5 @@ def test_texts_are_values_of_overrides(text: str) -> None:
 
 def test_paths_are_said_as_they_are() -> None:
     assert quoted("output/mine") == "output/mine"
-    assert quoted("/work/my-run/model_final.pth") == "/work/my-run/model_final.pth"
+    assert quoted("/runs/my-run/model_final.pth") == "/runs/my-run/model_final.pth"
     assert quoted("a b/c") == "'a b/c'"

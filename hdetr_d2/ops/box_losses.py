@@ -45,10 +45,8 @@ def box_losses(boxes: Tensor, truth: Tensor, index: Tensor) -> Tensor:
 
 @torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
 def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
-    reason = why_no_kernels(device, dtype)
-    if reason:
-        warn_of_fallback("box_losses", "in PyTorch's own operations, slower", reason)
-    return not reason
+    how, reason = "in PyTorch's own operations, slower", why_no_kernels(device, dtype)
+    return not warn_of_fallback("box_losses", how, reason)
 
 
 @functools.cache

@@ -48,10 +48,8 @@ def dropout(x: Tensor, p: float, seeds: Tensor | None = None) -> Tensor:
 
 @torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
 def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
-    reason = why_no_kernels(device, dtype)
-    if reason:
-        warn_of_fallback("dropout", "in PyTorch's own operations, slower", reason)
-    return not reason
+    how, reason = "in PyTorch's own operations, slower", why_no_kernels(device, dtype)
+    return not warn_of_fallback("dropout", how, reason)
 
 
 @functools.cache

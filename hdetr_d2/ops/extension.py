@@ -166,9 +166,13 @@ def covers(archs: Sequence[str], capability: tuple[int, int]) -> bool:
 
 
 @functools.cache
-def warn_of_fallback(op: str, how: str, reason: str) -> None:
-    """Warns, once, that `op` runs `how` ("by SciPy on the host, much slower") for a reason."""
-    warnings.warn(
-        f"{op} runs {how}: {reason} `python -m hdetr_d2.doctor` tells what is built and why.",
-        stacklevel=4,
-    )
+def warn_of_fallback(op: str, how: str, reason: str) -> bool:
+    """Warns, once, that `op` runs `how` ("by SciPy on the host, much slower") for a reason; an
+    empty one is none. Whether there is one.
+    """
+    if reason:
+        warnings.warn(
+            f"{op} runs {how}: {reason} `python -m hdetr_d2.doctor` tells what is built and why.",
+            stacklevel=4,
+        )
+    return bool(reason)

@@ -91,10 +91,8 @@ def _form(class_cost: AnyClassCost) -> _Form | None:
 
 @torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
 def _use_kernels(device: torch.device) -> bool:
-    reason = why_no_kernel("matching_cost", device)
-    if reason:
-        warn_of_fallback("matching_cost", "in PyTorch's own operations, slower", reason)
-    return not reason
+    how, reason = "in PyTorch's own operations, slower", why_no_kernel("matching_cost", device)
+    return not warn_of_fallback("matching_cost", how, reason)
 
 
 def _compute(

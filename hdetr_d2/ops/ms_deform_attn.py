@@ -63,10 +63,8 @@ def ms_deform_attn(
 
 @torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
 def _use_kernels(device: torch.device, dtype: torch.dtype, levels: int) -> bool:
-    reason = why_no_kernels(device, dtype, levels)
-    if reason:
-        warn_of_fallback("ms_deform_attn", "in PyTorch's own operations, much slower", reason)
-    return not reason
+    how, reason = "in PyTorch's own operations, much slower", why_no_kernels(device, dtype, levels)
+    return not warn_of_fallback("ms_deform_attn", how, reason)
 
 
 @functools.cache

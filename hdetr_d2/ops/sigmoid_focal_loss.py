@@ -47,10 +47,8 @@ def sigmoid_focal_loss(
 
 @torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
 def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
-    reason = why_no_kernels(device, dtype)
-    if reason:
-        warn_of_fallback("sigmoid_focal_loss", "in PyTorch's own operations, slower", reason)
-    return not reason
+    how, reason = "in PyTorch's own operations, slower", why_no_kernels(device, dtype)
+    return not warn_of_fallback("sigmoid_focal_loss", how, reason)
 
 
 @functools.cache
