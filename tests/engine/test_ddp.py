@@ -5,12 +5,17 @@ from types import ModuleType
 
 import pytest
 import torch
+from detectron2.config import LazyConfig
 from detectron2.utils import comm
 from torch import nn
 
 from hdetr_d2.engine import ddp
+from hdetr_d2.engine.config import load_config, save_config
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
+SCHEMES = Path(__file__).parents[2] / "configs" / "common" / "schemes.py"
+# Noise is drawn anew for every part; losses by a teacher's boxes are divided by those of a part.
+OF_PARTS = {"denoising", "contrastive_denoising", "teach_detr"}
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,44 @@ def test_two_processes_that_are_taught_are_the_whole_batch(
     script.step(str(tmp_path / "whole.pth"), str(recipe))
     run_twice(SCRIPT, tmp_path / "two.pth", recipe)
     assert_same_gradients(tmp_path / "whole.pth", tmp_path / "two.pth")
+
+
+def packs() -> list[list[str]]:
+    """Every scheme that is the same in parts, in as few models as they go together in."""
+    found: list[dict[str, type]] = []
+    nodes = LazyConfig.load(str(SCHEMES)).items()
+    for name, kind in ((name, node["_target_"]) for name, node in nodes if "_target_" in node):
+        fitting = [
+            pack
+            for pack in found
+            if kind not in pack.values()
+            and not (kind.sets_capacity and any(each.sets_capacity for each in pack.values()))
+        ]
+        if name in OF_PARTS:
+            continue
+        if not fitting:
+            found.append({})
+        (fitting or found)[-1][name] = kind
+    return [[*pack] for pack in found]
+
+
+@pytest.mark.parametrize("names", packs(), ids="+".join)
+def test_parts_of_a_step_are_the_whole_batch_under_every_scheme(
+    script: ModuleType,
+    run_twice: Callable[..., None],
+    small_schemes: dict,
+    tmp_path: Path,
+    names: list[str],
+) -> None:
+    cfg = load_config(str(script.CONFIG))
+    cfg.model.schemes = [small_schemes[name] for name in names]
+    recipe = tmp_path / "recipe.yaml"
+    save_config(cfg, recipe)
+    script.step(str(tmp_path / "whole.pth"), str(recipe))
+    script.step(str(tmp_path / "parts.pth"), str(recipe), accumulate=2)
+    run_twice(SCRIPT, tmp_path / "two.pth", recipe)
+    for parts in ("parts.pth", "two.pth"):
+        assert_same_gradients(tmp_path / "whole.pth", tmp_path / parts)
 
 
 @pytest.mark.parametrize(
