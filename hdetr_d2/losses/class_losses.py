@@ -5,7 +5,7 @@ fit it.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -25,7 +25,12 @@ class Placed(Protocol):
 
 
 class ClassLoss(nn.Module, ABC):
-    """A classification loss; matcher, criterion, heads and post-processing all ask it."""
+    """A classification loss; matcher, criterion, heads and post-processing all ask it.
+
+    compares_queries: whether what one query learns depends on the others of its image.
+    """
+
+    compares_queries: ClassVar[bool] = False
 
     @abstractmethod
     def num_outputs(self, num_classes: int) -> int:

@@ -93,9 +93,16 @@ class Criterion(nn.Module):
         return self.class_loss(*asked, matched.class_weights)
 
     def _each_query(self, logits: Tensor, labels: Tensor, quality: Tensor | None) -> Tensor:
-        """`Tensor[L, B, Q]`: the class loss of each query, which is a layer of its own there: one
-        that compares the queries of an image (Stable-DINO's) sees this one alone.
+        """`Tensor[L, B, Q]`: the class loss of each query, which is a layer of its own there.
+
+        Raises:
+            ValueError: it compares the queries of an image.
         """
+        if self.class_loss.compares_queries:
+            raise ValueError(
+                f"{type(self.class_loss).__name__} compares the queries of an image with each "
+                "other: it cannot be weighed query by query, as a teacher's boxes want it."
+            )
         alone = None if quality is None else quality.reshape(-1, 1, 1)
         loss = self.class_loss(logits.flatten(0, 2)[:, None, None], labels.reshape(-1, 1, 1), alone)
         return loss.view(labels.shape)

@@ -60,6 +60,8 @@ class PositionSupervisedLoss(QualityFocalLoss):
         options: those of `QualityFocalLoss`.
     """
 
+    compares_queries = True
+
     def __init__(
         self,
         *,

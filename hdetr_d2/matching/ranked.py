@@ -8,7 +8,6 @@ from torch import Tensor
 
 from hdetr_d2.matching.fit import Fit
 from hdetr_d2.structures import (
-    BACKGROUND,
     Assigner,
     Assignment,
     GroupOutput,
@@ -70,20 +69,9 @@ class Ranked:
         learned = self.assigner.assign(output, scores, matched)
         fit = Fit.of(output, scores)
         t = (fit.scores**self.mix * fit.iou ** (1 - self.mix)).clamp(min=self.least)
-        if not isinstance(learned, Pairs):
-            most = max(self.capacity, default=t.shape[3]) * output.group.blocks
-            learned = pairs_of(learned, t, most)
+        most = max(self.capacity, default=t.shape[3]) * output.group.blocks
+        learned = Pairs.of(learned, t.shape[2], most)
         taken = learned.queries >= 0
         t = t.gather(3, learned.queries.clamp(min=0)).masked_fill(~taken, -1.0)
         rank = t.argsort(stable=True, dim=-1, descending=True).argsort(-1)
         return replace(learned, weights=(-rank / self.tau).exp())
-
-
-def pairs_of(assignment: Assignment, order: Tensor, most: int) -> Pairs:
-    """An assignment as pairs, the best by `order` `Tensor[L, B, G, Q]` first, at most so many for a
-    target.
-    """
-    targets = torch.arange(order.shape[2], device=order.device)[:, None]
-    own = assignment[:, :, None] == targets
-    value, queries = order.masked_fill(~own, -torch.inf).topk(min(most, order.shape[3]), dim=-1)
-    return Pairs(queries.masked_fill(value == -torch.inf, BACKGROUND), assignment)

@@ -33,7 +33,7 @@ class TopKByScore:
         topk: queries that a target takes at most, k.
         threshold: of S, above 0.
         iou_weight: w, in [0, 1].
-        cap: of positives, as a share of the queries in (0, 1].
+        cap: of positives, as a share of the queries in (0, 1]; one counts in any case.
         last_wins: a query of several targets learns the class of the last one (DAC-DETR, Mr. DETR),
             else of the one it fits best.
         grades: class losses that ask how good a pair is are told S (LoRA-DETR), else measure it.
@@ -115,7 +115,7 @@ class TopKByScore:
     def keep(self, positive: Tensor) -> Tensor:
         """The positives that count, of `Tensor[..., N]` bool."""
         size = positive.shape[-1]
-        most = int(self.cap * size + _ROUNDING)
+        most = max(1, int(self.cap * size + _ROUNDING))
         spread = (torch.arange(size, device=positive.device, dtype=torch.float64) * _GOLDEN) % 1
         order = spread.argsort()
         rank = positive[..., order].cumsum(-1)[..., order.argsort()]

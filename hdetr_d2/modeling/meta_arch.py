@@ -150,7 +150,10 @@ class DETR(nn.Module):
         selection = self.query_selection
         if not (selection.two_stage and selection.class_agnostic):
             return []
-        return [key for key in self.class_head_keys() if key.startswith("query_selection.")]
+        own = [heads for each in self.schemes if (heads := each.proposal_heads()) is not None]
+        parts = [name for name, part in self.named_modules() if any(part is h for h in own)]
+        prefixes = tuple(f"{part}." for part in ["query_selection", *parts])
+        return [key for key in self.class_head_keys() if key.startswith(prefixes)]
 
     def slot_keys(self) -> list[str]:
         """The parameters with a row for each query."""
@@ -159,7 +162,9 @@ class DETR(nn.Module):
 
     def optional_keys(self) -> list[str]:
         """Prefixes of what the weights that a training starts from may lack: it begins anew."""
-        return ["mask_head", "schemes", "scheme_slots", "decoder.attention_bias"]
+        further = [f"encoder.{key}" for key in self.encoder.optional]
+        further += [f"decoder.{key}" for key in self.decoder.optional]
+        return ["mask_head", "schemes", "scheme_slots", *further]
 
     def training_only_keys(self) -> list[str]:
         """Prefixes of what evaluation does without: a checkpoint for it need not have them."""

@@ -2,9 +2,9 @@
 the others (MDS-DETR, https://arxiv.org/abs/2605.23507).
 """
 
-from hdetr_d2.matching import TopKByScore
+from hdetr_d2.matching import EarlyLayers, TopKByScore
 from hdetr_d2.schemes.base import Scheme, check_at_least
-from hdetr_d2.structures import Assigner, EarlyLayers
+from hdetr_d2.structures import Assigner
 
 
 class OneToManyLayers(Scheme):

@@ -10,13 +10,13 @@ class QueryRecollection(Scheme):
     """A layer takes, besides the queries that the layer before gives it, those that were given to
     the layer before: main queries that have left a layer out, and what becomes of them. Of six
     layers the second takes 2 sets of queries, the others 3, 5, 8 and 13; each is matched by
-    itself, as the main one is, and counts as much. A set goes on from the boxes that it has come
-    to.
+    itself, with as many queries to a target as the main one has, and counts as much, whatever else
+    a scheme has the main queries learn by. A set goes on from the boxes that it has come to.
 
     The sets that come into layer 3 are the blocks of the group `recollected_from3`.
 
     Args:
-        weight: of their losses.
+        weight: of their losses, beside those of the main queries.
         name: with which the names of the groups begin.
     """
 
@@ -38,7 +38,7 @@ class QueryRecollection(Scheme):
             name=f"{self.name}_from{start.layer}",
             queries=main.queries.map(lambda part: part.repeat(1, blocks, 1)),
             assigner=Match(main.assigner.capacity[start.layer :]),
-            weight=self.weight,
+            weight=self.weight * main.weight,
             blocks=blocks,
             start=start,
         )

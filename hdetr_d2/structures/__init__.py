@@ -15,7 +15,6 @@ from hdetr_d2.structures.assignment import (
     Scores,
     by_query,
 )
-from hdetr_d2.structures.layered import EarlyLayers
 from hdetr_d2.structures.lesson import BoxTeacher, FeatureTeacher, Lesson
 from hdetr_d2.structures.memory import ImageMaps, Memory
 from hdetr_d2.structures.outline import Outline
@@ -43,7 +42,6 @@ __all__ = [
     "Counted",
     "BoxTeacher",
     "DecoderOutput",
-    "EarlyLayers",
     "FeatureTeacher",
     "FurtherTask",
     "Given",

@@ -44,6 +44,18 @@ class Pairs:
     quality: Tensor | None = None
     importance: Tensor | None = None
 
+    @staticmethod
+    def of(learned: "Learned", targets: int, most: int) -> "Pairs":
+        """What is learned as pairs: those of an assignment with up to `most` queries for each of so
+        many targets.
+        """
+        if isinstance(learned, Pairs):
+            return learned
+        place = torch.arange(targets, device=learned.device)[:, None]
+        chosen = (learned[:, :, None] == place).int()  # [L, B, G, Q]
+        taken, queries = chosen.topk(min(most, chosen.shape[-1]), dim=-1)
+        return Pairs(queries.masked_fill(taken == 0, BACKGROUND), learned)
+
     def at_queries(self, values: Tensor) -> Tensor:
         """Numbers of the pairs, `Tensor[L, B, G, N]`, at the queries that learn a class by them:
         `Tensor[L, B, Q]`, 0 at all others.

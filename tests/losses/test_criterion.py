@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_convert, generalized_box_iou
 
-from hdetr_d2.losses import Criterion, FocalLoss, is_of_last_layer
+from hdetr_d2.losses import Criterion, FocalLoss, PositionSupervisedLoss, is_of_last_layer
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.structures import (
     BACKGROUND,
@@ -16,6 +16,7 @@ from hdetr_d2.structures import (
     Group,
     GroupOutput,
     Match,
+    Pairs,
     Predictions,
     Step,
     Targets,
@@ -224,3 +225,24 @@ def test_the_losses_of_the_last_layer_are_known_by_their_names() -> None:
     assert [is_of_last_layer(name) for name in last] == [True] * 4
     others = ["loss_class_0", "loss_bbox_one2many_10", "total_loss", "time/loss", "lr"]
     assert [is_of_last_layer(name) for name in others] == [False] * 5
+
+
+def test_a_loss_that_compares_queries_cannot_weigh_each() -> None:
+    """Alone, every query is the best of its image, however bad its box."""
+    output = GroupOutput(
+        Group(name="taught", assigner=Match((1,))), make_predictions(1, 3), make_targets([1, 1])
+    )
+    pairs = Pairs(
+        torch.zeros(1, 2, 1, 1, dtype=torch.int64),
+        torch.tensor([[[0, BACKGROUND, BACKGROUND]] * 2]),
+        importance=torch.ones(1, 2, 3),
+    )
+    step = Step.of(output.targets)
+    assert all(loss.isfinite() for loss in make_criterion()(output, pairs, step).values())
+    comparing = Criterion(
+        class_loss=PositionSupervisedLoss(),
+        matcher=HungarianMatcher(weights=WEIGHTS),
+        weights=WEIGHTS,
+    )
+    with pytest.raises(ValueError, match="PositionSupervisedLoss compares the queries of an image"):
+        comparing(output, pairs, step)

@@ -130,3 +130,8 @@ def test_numbers_of_pairs_at_queries() -> None:
     pairs = Pairs(torch.tensor([[[[2, 0], [0, BACKGROUND]]]]), torch.tensor([[[1, BACKGROUND, 0]]]))
     values = torch.tensor([[[[0.2, 0.3], [0.4, 0.5]]]])
     assert pairs.at_queries(values).tolist() == [[pytest.approx([0.4, 0, 0.2])]]
+
+
+@pytest.mark.parametrize(("size", "most"), [(3, 1), (4, 1), (8, 2), (0, 0)])
+def test_one_positive_counts_however_few_the_queries_are(size: int, most: int) -> None:
+    assert int(TopKByScore(cap=0.25).keep(torch.ones(size, dtype=torch.bool)).sum()) == most

@@ -194,3 +194,36 @@ def test_a_group_cannot_start_in_the_last_layer(model, make_batch):
 
 def test_the_new_class_head_depends_on_the_classes(model):
     assert "decoder.class_heads.0.weight" in model.class_head_keys()
+
+
+@torch.no_grad()
+def test_groups_that_do_not_attend_pass_by_the_last_layer_too(model, make_batch):
+    memory = memory_of(model, make_batch)
+    queries = model.query_selection(memory).main
+    main = QueryGroup(name="", queries=queries, assigner=Match((1,) * 4))
+    other = queries.map(lambda part: part + 0.3)
+    changed = replace(other, content=torch.cat([other.content[:, :1], queries.content[:, 1:]], 1))
+
+    def first_query(queries):
+        apart = QueryGroup(name="x", queries=queries, assigner=Match((1,) * 4), attends=False)
+        return model.decoder([main, apart], memory)[1].logits[:, :, 0]
+
+    torch.testing.assert_close(first_query(other), first_query(changed))
+
+
+@pytest.mark.parametrize("names", [["instructed_branch"], ["separate_branch"], ["dac_detr"]])
+def test_what_groups_have_of_their_own_is_for_the_layers_before(
+    tiny_model, make_batch, small_schemes, names
+):
+    model = tiny_model(MODEL, schemes=[small_schemes[name] for name in names])
+    losses = model(make_batch([2, 1]))
+    sum(losses.values()).backward()
+    assert all(loss.isfinite() for loss in losses.values())
+    assert [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+def test_weights_of_a_model_without_the_last_layer_are_a_start(model, tiny_model):
+    plain = tiny_model("common/models/deformable_detr_two_stage.py", schemes=[])
+    missing = set(model.state_dict()) - set(plain.state_dict())
+    assert missing
+    assert all(key.startswith(tuple(model.optional_keys())) for key in missing)

@@ -90,3 +90,11 @@ def test_the_separate_route_has_the_main_queries_and_other_linear_layers(tiny_mo
 def test_one_token_at_least():
     with pytest.raises(ValueError, match="num_tokens=0 must be at least 1"):
         InstructedBranch(dim=8, num_layers=1, num_tokens=0, assigner=BY_SCORE)
+
+
+def test_its_proposal_heads_know_objects_not_classes(tiny_model, small_schemes):
+    """Where classes get other names, the first row of these stays."""
+    model = tiny_model(schemes=[small_schemes["instructed_branch"]])
+    keys = model.objectness_keys()
+    assert any(key.startswith("schemes.0.") for key in keys)
+    assert set(keys) == {k for k in model.class_head_keys() if not k.startswith("decoder.")}

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from hdetr_d2.matching import TopKByScore
+from hdetr_d2.matching import EarlyLayers, TopKByScore
 from hdetr_d2.schemes import OneToManyLayers
-from hdetr_d2.structures import EarlyLayers, Group, GroupOutput, Match, Predictions, Step, Targets
+from hdetr_d2.structures import Group, GroupOutput, Match, Predictions, Step, Targets
 
 PLUS_PLUS = "common/models/deformable_detr_pp.py"
 

@@ -19,6 +19,7 @@ Set = tuple[Tensor, Tensor]
 def test_the_sets_of_a_layer_are_those_of_the_two_layers_before():
     queries = Queries(torch.rand(1, 4, 8), None, torch.rand(1, 4, 4))
     main = QueryGroup(name="", queries=queries, assigner=Match((1,) * 6))
+    main.weight = 0.25
     context = SimpleNamespace(main=main, num_layers=6)
     groups = QueryRecollection(weight=0.5).contribute(context).groups
     assert [group.blocks for group in groups] == [1, 1, 2, 3, 5]
@@ -29,7 +30,7 @@ def test_the_sets_of_a_layer_are_those_of_the_two_layers_before():
         "recollected_from2",
         "recollected_from3",
     )
-    assert {group.weight for group in groups} == {0.5}
+    assert {group.weight for group in groups} == {0.5 * 0.25}
     in_layer = [1 + sum(g.blocks for g in groups if g.first_layer <= layer) for layer in range(6)]
     assert in_layer == [1, 2, 3, 5, 8, 13]  # 32 sets, as the paper counts them
 

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -22,7 +23,12 @@ from hdetr_d2.structures import (
 
 
 class Encoder(nn.Module, ABC):
-    """Feature maps to memory."""
+    """Feature maps to memory.
+
+    optional: its parts that the weights which a training starts from may lack.
+    """
+
+    optional: ClassVar[Sequence[str]] = ()
 
     @abstractmethod
     def forward(self, features: Sequence[Tensor], padding: Tensor) -> Memory:
@@ -40,8 +46,10 @@ class Decoder(nn.Module, ABC):
     num_layers: layers that predict. refine: whether a layer moves the boxes of the layer before.
     heads: class and box heads of the layers. attention_bias: of the main group's self-attention, in
     training and in evaluation, and of that of groups which see the main one: they learn to be such
-    queries. Other groups go through the layers without it.
+    queries. Other groups go through the layers without it. optional: as an encoder's.
     """
+
+    optional: ClassVar[Sequence[str]] = ("attention_bias",)
 
     num_layers: int
     refine: bool

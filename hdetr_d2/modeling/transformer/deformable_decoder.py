@@ -4,6 +4,7 @@ pass.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,8 @@ class DeformableDecoder(Decoder):
     Raises:
         ValueError: looking forward twice without refinement.
     """
+
+    optional: ClassVar[Sequence[str]] = ("attention_bias", "position_scale")
 
     def __init__(
         self,

@@ -39,6 +39,8 @@ class DeformableEncoder(Encoder):
 
     layer: type[DeformableEncoderLayer] = DeformableEncoderLayer
 
+    optional = ("fusion",)
+
     def __init__(
         self,
         *,

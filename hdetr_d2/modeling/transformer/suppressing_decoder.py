@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import ConfidenceOrder, Layout, Linear, Span
+from hdetr_d2.layers import ConfidenceOrder, Layout, Linear, Span, attend_or_pass
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.coder_layers import run_layer
 from hdetr_d2.modeling.transformer.deformable_decoder import DeformableDecoder
@@ -40,10 +40,10 @@ class DuplicateSuppressor(nn.Module):
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
         """`Tensor[B, Q, C]` to the same."""
-        norm = layout.own("self_norm", self.self_norm)
-        nowhere = torch.zeros_like(x)
-        x = self.residual(x, norm, lambda x: self.self_attention(x, nowhere, layout))
-        return self.feed_forward(x, layout.own("feed_forward", self.feed_forward.branch))
+        return self.feed_forward(attend_or_pass(self._among, x, torch.zeros_like(x), layout))
+
+    def _among(self, x: Tensor, position: Tensor, layout: Layout) -> Tensor:
+        return self.residual(x, self.self_norm, lambda x: self.self_attention(x, position, layout))
 
 
 class SuppressingDecoder(DeformableDecoder):
@@ -58,6 +58,7 @@ class SuppressingDecoder(DeformableDecoder):
         options: others of `DeformableDecoder`; it has no `attention_bias` but that order.
     """
 
+    optional = (*DeformableDecoder.optional, "suppressor", "class_heads")
     attention_bias: ConfidenceOrder
 
     def __init__(
@@ -86,18 +87,19 @@ class SuppressingDecoder(DeformableDecoder):
         last, boxes = len(self.layers), found.boxes[-1].detach()
         if any(span.entry is not None and span.entry.layer >= last for span in groups):
             raise ValueError(f"No group can start in layer {last}, which only scores boxes anew.")
-        layout = Layout(self._with_tokens(groups), last, boxes, found.logits[-1], [boxes])
+        layout = Layout(self._spans_here(groups), last, boxes, found.logits[-1], [boxes])
         inputs = (found.states, layout)
         x = run_layer(self.suppressor, *inputs, checkpointing=self.checkpointing)
-        read = layout.own("class_logits", lambda x: self.heads.read(self.class_heads, 0, x))
-        return DecoderOutput([*found.logits, read(x)], [*found.boxes, boxes], x)
+        logits = self.heads.read(self.class_heads, 0, x)
+        return DecoderOutput([*found.logits, logits], [*found.boxes, boxes], x)
 
-    def _with_tokens(self, groups: Sequence[Span]) -> list[Span]:
-        """The groups, those with tokens whose bias speaks of them. Told by its class: a tracer puts
-        another object in the place of a module whenever it is asked for.
+    def _spans_here(self, groups: Sequence[Span]) -> list[Span]:
+        """The groups, with nothing of their own, which is for layers that look at the memory; and
+        with tokens where their bias speaks of them. Told by its class: a tracer puts another object
+        in the place of a module whenever it is asked for.
         """
         tokens = self.suppressor.tokens
         return [
-            span._replace(tokens=tokens) if isinstance(span.bias, ConfidenceOrder) else span
+            span._replace(own={}, tokens=tokens if isinstance(span.bias, ConfidenceOrder) else None)
             for span in groups
         ]

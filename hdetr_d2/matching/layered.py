@@ -1,23 +1,20 @@
 """Different assigners for the layers of a group."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from hdetr_d2.structures.assignment import (
+from hdetr_d2.structures import (
     BACKGROUND,
     Assigner,
     Assignment,
-    Learned,
+    GroupOutput,
     Pairs,
     Scores,
+    Step,
 )
-from hdetr_d2.structures.step import Step
-
-if TYPE_CHECKING:
-    from hdetr_d2.structures.predictions import GroupOutput
 
 
 @dataclass
@@ -40,7 +37,7 @@ class EarlyLayers:
     def capacity(self) -> tuple[int, ...]:
         return self.late.capacity
 
-    def assign(self, output: "GroupOutput", scores: Scores, matched: Assignment | None) -> Pairs:
+    def assign(self, output: GroupOutput, scores: Scores, matched: Assignment | None) -> Pairs:
         assert matched is not None  # as an assigner that is hungarian gets it
         first, rest = slice(self.number), slice(self.number, None)
         learned = (
@@ -48,14 +45,14 @@ class EarlyLayers:
             self.late.assign(_layers(output, rest), scores, matched[rest]),
         )
         most, targets = max(self.capacity[rest]), output.targets.labels.shape[1]
-        return _join([_as_pairs(part, most, targets) for part in learned])
+        return _join([Pairs.of(part, targets, most) for part in learned])
 
     def normaliser(self, step: Step) -> Tensor:
         late = self.late.normaliser(step)[self.number :]
         return torch.cat([self.early.normaliser(step).expand(self.number), late])
 
 
-def _layers(output: "GroupOutput", part: slice) -> "GroupOutput":
+def _layers(output: GroupOutput, part: slice) -> GroupOutput:
     """The output of these layers alone."""
     found = output.predictions
     return replace(
@@ -63,23 +60,14 @@ def _layers(output: "GroupOutput", part: slice) -> "GroupOutput":
     )
 
 
-def _as_pairs(learned: Learned, most: int, targets: int) -> Pairs:
-    """What queries learn as pairs: up to `most` queries of each of so many targets."""
-    if isinstance(learned, Pairs):
-        return learned
-    place = torch.arange(targets, device=learned.device)[:, None]
-    chosen = (learned[:, :, None] == place).int()  # [L, B, G, Q]
-    taken, queries = chosen.topk(min(most, chosen.shape[-1]), dim=-1)
-    return Pairs(queries.masked_fill(taken == 0, BACKGROUND), learned)
-
-
 def _join(parts: list[Pairs]) -> Pairs:
-    """The layers of one after those of the other; neither may have weights or a quality.
+    """The layers of one after those of the other; neither may have more to say of them.
 
     Raises:
         ValueError: one has.
     """
-    if any(part.weights is not None or part.quality is not None for part in parts):
+    said = [each for part in parts for each in (part.weights, part.quality, part.importance)]
+    if any(each is not None for each in said):
         raise ValueError("Assigners of different layers cannot weigh or grade their pairs.")
     widest = max(part.queries.shape[-1] for part in parts)
     queries = [
