@@ -18,12 +18,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.data.plain_mapper import Mapper, placed
-from hdetr_d2.data.random_state import stream_seed
 from hdetr_d2.data.repeats import repeat_factors
 from hdetr_d2.data.resized import describe_lost
 from hdetr_d2.data.sampler import StreamSampler
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.images import BadImageError
+from hdetr_d2.utils.random_state import seeded, stream_seed
 
 logger = logging.getLogger(__name__)
 
@@ -226,7 +226,7 @@ class EvaluationLoader:
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
         # Starting a torch loader draws a seed, which must not come out of the training's state.
-        with torch.random.fork_rng(devices=[]):
+        with seeded(0):
             batches = iter(self.loader)
         before = self.counts["skipped_images"]
         for batch in batches:

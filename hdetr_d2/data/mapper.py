@@ -18,11 +18,11 @@ from hdetr_d2.data.copy_paste import CopyPaste
 from hdetr_d2.data.mosaic import OTHERS, Mosaic
 from hdetr_d2.data.outline import outlined
 from hdetr_d2.data.pixel_scale import check_pixel_scale
-from hdetr_d2.data.random_state import seeded, stream_seed
 from hdetr_d2.data.sample import Sample, select, visible
 from hdetr_d2.data.teacher_results import TeacherResults
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.images import check_size, read_image
+from hdetr_d2.utils.random_state import seeded, stream_seed
 
 
 class DetrMapper:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torchvision import tv_tensors
 
-from hdetr_d2.data.random_state import seeded
 from hdetr_d2.data.sample import Sample
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.random_state import seeded
 
 # Large enough for the usual crops.
 HEIGHT, WIDTH = 480, 640

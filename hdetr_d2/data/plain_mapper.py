@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from hdetr_d2.data.random_state import seeded, stream_seed
+from hdetr_d2.utils.random_state import seeded, stream_seed
 
 Mapper = Callable[..., dict[str, Any]]
 

@@ -10,7 +10,7 @@ from detectron2.structures import BoxMode
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from hdetr_d2.data.random_state import seeded
+from hdetr_d2.utils.random_state import seeded
 
 # The largest of so many draws counts: an object that is lost in all of them is hardly ever seen.
 DRAWS = 4

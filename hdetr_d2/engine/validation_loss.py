@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hdetr_d2.structures import Step
 from hdetr_d2.utils.distributed import mean_over_processes
+from hdetr_d2.utils.random_state import seeded
 
 PREFIX = "validation/"
 
@@ -61,8 +62,7 @@ def validation_losses(
     model.eval()
     model.training = True  # losses are asked for, and of no part that it behaves as in training
     try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(0)
+        with seeded(0, [device]):
             for batch, count in _together(batches):
                 truths = mean_over_processes(torch.full((), float(sum(_objects(batch)))).to(device))
                 with autocast():

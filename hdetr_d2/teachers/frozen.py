@@ -6,6 +6,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
+from hdetr_d2.utils.random_state import seeded
+
 Net = TypeVar("Net", bound=nn.Module)
 
 
@@ -31,8 +33,7 @@ class Frozen(ABC, Generic[Net]):
         if self._net is None:
             # To make a network draws numbers: none of those of the step, which a resumed run, that
             # makes it in another one, repeats.
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(0)
+            with seeded(0, [device]):
                 self._net = self.build(device).to(device).requires_grad_(False).eval()
         return self._net
 

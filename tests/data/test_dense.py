@@ -7,8 +7,8 @@ import torch
 from torchvision import tv_tensors
 
 from hdetr_d2.data import CopyBlend, During, MixUp, Mosaic
-from hdetr_d2.data.random_state import seeded
 from hdetr_d2.data.sample import Sample, visible
+from hdetr_d2.utils.random_state import seeded
 
 ALWAYS = During(p=1.0, end=1.0, max_iter=1, total_batch_size=1)
 

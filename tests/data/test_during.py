@@ -3,7 +3,7 @@
 import pytest
 
 from hdetr_d2.data.during import During
-from hdetr_d2.data.random_state import seeded
+from hdetr_d2.utils.random_state import seeded
 
 
 def always(**options: float) -> During:

@@ -11,11 +11,11 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from hdetr_d2.data import CopyPaste, DetrMapper, During, MixUp, Mosaic
-from hdetr_d2.data.random_state import stream_seed
 from hdetr_d2.data.sample import Sample
 from hdetr_d2.data.transforms import LargeScaleJitter, RandomShortSide, RandomSizeCrop
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.images import BadImageError
+from hdetr_d2.utils.random_state import stream_seed
 
 
 def annotation(box: list[float], label: int = 0, **more: object) -> dict:

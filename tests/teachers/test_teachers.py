@@ -1,12 +1,15 @@
 """What teachers say: boxes that came with the images, and those of a trained detector."""
 
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.teachers import CarriedBoxes, DetectorTeacher
+from hdetr_d2.teachers.frozen import Frozen
 
 CPU = torch.device("cpu")
 FRAMES = [(64, 96)] * 2
@@ -95,3 +98,17 @@ def test_other_classes_are_one_sentence(taught, make_batch) -> None:
 def test_a_checkpoint_that_is_not_there_is_one_sentence(make_batch, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.pth"):
         DetectorTeacher(str(tmp_path / "none.pth"))(make_batch([1]), [(64, 96)], 3, CPU)
+
+
+def test_to_make_a_teacher_draws_no_number_of_the_step() -> None:
+    class Drawing(Frozen[torch.nn.Linear]):
+        def build(self, device: torch.device) -> torch.nn.Linear:
+            np.random.rand()
+            random.random()
+            return torch.nn.Linear(2, 2)
+
+    before = torch.get_rng_state(), np.random.get_state()[2], random.getstate()
+    one, other = (Drawing().net(CPU).weight for _ in range(2))
+    assert torch.equal(one, other)
+    after = torch.get_rng_state(), np.random.get_state()[2], random.getstate()
+    assert torch.equal(after[0], before[0]) and after[1:] == before[1:]
