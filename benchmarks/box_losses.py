@@ -52,7 +52,8 @@ def problems_of(step: Step) -> tuple[Tensor, Tensor, Tensor]:
     index = torch.arange(step.labels.shape[2], device=step.labels.device) % TARGETS
     index = torch.where(step.labels >= 0, index.clamp(max=step.target_boxes.shape[1] - 1), -1)
     truth = step.target_boxes.repeat(layers, 1, 1)
-    return step.boxes.flatten(0, 1), truth, index.flatten(0, 1)
+    boxes = step.boxes.flatten(0, 1).to(step.logits.dtype)
+    return boxes, truth, index.flatten(0, 1)
 
 
 def side(function: Callable, given: tuple[Tensor, Tensor, Tensor], passes: str) -> Side:
@@ -73,7 +74,7 @@ def measure(name: str, options: argparse.Namespace) -> Iterator[list[str]]:
 def main(arguments: list[str] | None = None) -> None:
     """Measure the cases, print the table, and write it where asked."""
     options = parse_run(prediction_parser(__doc__), arguments)
-    inputs = f"{TARGETS} targets an image"
+    inputs = f"boxes, {TARGETS} targets an image"
     run_cases("box_losses", "box_losses", inputs, "pass", measure, options)
 
 

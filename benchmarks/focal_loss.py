@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
-from prediction_cases import draw_case, prediction_parser, run_cases
+from prediction_cases import CLASSES, draw_case, prediction_parser, run_cases
 from report import parse_run, time_sides, versus
 from timing import Side
 from torch import Tensor
@@ -68,7 +68,7 @@ def measure(name: str, options: argparse.Namespace) -> Iterator[list[str]]:
 def main(arguments: list[str] | None = None) -> None:
     """Measure the cases, print the table, and write it where asked."""
     options = parse_run(prediction_parser(__doc__), arguments)
-    inputs = f"{TARGETS} targets an image"
+    inputs = f"logits of {CLASSES} classes, {TARGETS} targets an image"
     run_cases("focal_loss", "sigmoid_focal_loss", inputs, "pass", measure, options)
 
 

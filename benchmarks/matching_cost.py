@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
-from prediction_cases import Step, draw_case, prediction_parser, run_cases
+from prediction_cases import CLASSES, Step, draw_case, prediction_parser, run_cases
 from report import parse_run, time_sides, versus
 from timing import Side
 from torch import Tensor
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = prediction_parser(__doc__)
     parser.add_argument("--targets", nargs="+", type=int, default=[7, 30, 100], help="an image has")
     options = parse_run(parser, arguments)
-    inputs = "float32 boxes, focal cost"
+    inputs = f"logits of {CLASSES} classes, float32 boxes, focal cost"
     run_cases("matching_cost", "matching_cost", inputs, "targets", measure, options)
 
 

@@ -73,7 +73,7 @@ def run_cases(
 
     Args:
         op: that is timed.
-        inputs: what it is given besides logits.
+        inputs: what it is given in the dtype of the run, and besides.
         column: what tells the rows of a case apart.
         measure: the rows of a case.
     """
@@ -81,7 +81,7 @@ def run_cases(
     missing = why_no_kernel(op, torch.device(options.device))
     lines = [
         *describe_run(options.device),
-        f"inputs: {options.dtype} logits of {CLASSES} classes, {inputs}",
+        f"inputs: {options.dtype} {inputs}",
         f"ours: {f'the twin. {missing}' if missing else 'the compiled op'}",
     ]
     rows = []

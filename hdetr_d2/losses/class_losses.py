@@ -50,16 +50,16 @@ class ClassLoss(nn.Module, ABC):
         """
         return logits
 
-    def normaliser(self, labels: Tensor, group: Group, step: Step) -> Tensor:
+    def normaliser(self, labels: Tensor, group: Group, step: Step) -> Tensor | None:
         """What the loss of each layer is divided by, `Tensor[L]`: of a loss that is a mean, see
-        `Group.weight_of_mean`.
+        `Group.weight_of_mean`. None for what those of the boxes are.
 
         Args:
             labels: `Tensor[L, B, Q]` as in `forward`.
             group: that the labels are of.
             step: that the images are of.
         """
-        return group.normaliser(step)
+        return None
 
     @property
     @abstractmethod

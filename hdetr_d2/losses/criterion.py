@@ -69,8 +69,9 @@ class Criterion(nn.Module):
         group = output.group
         of_boxes = group.normaliser(step)
         matched = beside_targets(output, learned)
+        of_classes = self.class_loss.normaliser(matched.labels, group, step)
         normalisers = {
-            "class": self.class_loss.normaliser(matched.labels, group, step),
+            "class": of_boxes if of_classes is None else of_classes,
             "bbox": of_boxes,
             "giou": of_boxes,
         }

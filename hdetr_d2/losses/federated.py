@@ -69,7 +69,7 @@ class FederatedLoss(ClassLoss):
     def confidence(self, logits: Tensor) -> Tensor:
         return self.loss.confidence(logits)
 
-    def normaliser(self, labels: Tensor, group: Group, step: Step) -> Tensor:
+    def normaliser(self, labels: Tensor, group: Group, step: Step) -> Tensor | None:
         return self.loss.normaliser(labels, group, step)
 
     @property
