@@ -2,8 +2,10 @@
 that run each of them alone.
 """
 
+import sys
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,9 @@ from torch import nn
 
 from hdetr_d2.schemes import Contribution, Scheme
 from hdetr_d2.structures import Match, Memory, Predictions, Queries, QueryGroup, Start
+
+sys.path.insert(0, str(Path(__file__).parent))
+from main_group import inputs
 
 PLUS_PLUS = "common/models/deformable_detr_pp.py"
 MODELS = ["common/models/deformable_detr.py", PLUS_PLUS, "common/models/dino.py"]
@@ -23,13 +28,6 @@ def build(tiny_model, path: str) -> nn.Module:
         for parameter in model.decoder.heads.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     return model
-
-
-def inputs(model, make_batch) -> tuple[QueryGroup, Memory]:
-    """The main group and the memory of a batch."""
-    memory = model.encode([item["image"] for item in make_batch([1, 1])]).memory
-    queries = model.query_selection(memory).main
-    return QueryGroup(name="", queries=queries, assigner=Match((1, 1, 1))), memory
 
 
 def late(main: QueryGroup, name: str, start: Start) -> QueryGroup:

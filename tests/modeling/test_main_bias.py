@@ -2,6 +2,7 @@
 evaluation, and for nobody else.
 """
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 
 from hdetr_d2.layers import BoxRelation, Layout, QueryState, SelfAttention, Span
 from hdetr_d2.structures import Given, Match, QueryGroup
+
+sys.path.insert(0, str(Path(__file__).parent))
+from main_group import memory_of
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "common"
 PLUS_PLUS, DINO = "common/models/deformable_detr_pp.py", "common/models/dino.py"
@@ -44,11 +48,6 @@ def model(request, tiny_model):
     model = tiny_model(request.param, schemes=[], encoder__sizes__dropout=0.0)
     model.decoder.attention_bias = PerHead()
     return model
-
-
-def memory_of(model, make_batch):
-    images = model.preprocessing([item["image"] for item in make_batch([1, 1])])
-    return model.encoder(model.neck(model.backbone(images.tensor)), images.padding)
 
 
 def groups_of(model, memory) -> tuple[QueryGroup, QueryGroup, QueryGroup]:

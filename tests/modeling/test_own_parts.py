@@ -1,14 +1,19 @@
 """Parts of a decoder layer that are a group's own, in every decoder and beside other groups."""
 
+import sys
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from hdetr_d2.layers import Layout, Span
-from hdetr_d2.structures import OWN_PARTS, Match, Memory, QueryGroup
+from hdetr_d2.structures import OWN_PARTS, Memory, QueryGroup
+
+sys.path.insert(0, str(Path(__file__).parent))
+from main_group import inputs
 
 DINO = "common/models/dino.py"
 MODELS = [
@@ -24,14 +29,6 @@ def model(request, tiny_model):
     model = tiny_model(request.param, encoder__sizes__dropout=0.0, schemes=[])
     model.decoder = other(model.decoder)  # box heads that start at zero would hide a difference
     return model
-
-
-def inputs(model, make_batch) -> tuple[QueryGroup, Memory]:
-    """The main group and the memory of a batch."""
-    images = model.preprocessing([item["image"] for item in make_batch([1, 1])])
-    memory = model.encoder(model.neck(model.backbone(images.tensor)), images.padding)
-    queries = model.query_selection(memory).main
-    return QueryGroup(name="", queries=queries, assigner=Match((1, 1, 1))), memory
 
 
 def other(decoder: nn.Module) -> nn.Module:

@@ -1,7 +1,9 @@
 """The last layer of MDS-DETR's decoder, against a slow one written by hand, and its contract."""
 
 import math
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +11,9 @@ from torch import Tensor
 
 from hdetr_d2.layers import ConfidenceOrder, QueryState
 from hdetr_d2.structures import Given, Match, QueryGroup, Start
+
+sys.path.insert(0, str(Path(__file__).parent))
+from main_group import memory_of
 
 MODEL = "common/models/mds_detr.py"
 HEADS, TOKENS = 4, 10
@@ -22,10 +27,6 @@ def model(tiny_model):
         for parameter in part.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
     return model
-
-
-def memory_of(model, make_batch):
-    return model.encode([item["image"] for item in make_batch([1, 1])]).memory
 
 
 def sines(number: float) -> list[float]:

@@ -1,6 +1,8 @@
 """What a tap sees of the main queries in every decoder, and that the decoder sees nothing of it."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,9 @@ from torch import Tensor, nn
 from hdetr_d2.modeling.transformer import Decoder
 from hdetr_d2.schemes import Context, Contribution, Scheme
 from hdetr_d2.structures import Match, Memory, Predictions, QueryGroup, Tap
+
+sys.path.insert(0, str(Path(__file__).parent))
+from main_group import inputs
 
 PLUS_PLUS = "common/models/deformable_detr_pp.py"
 MODELS = [
@@ -44,12 +49,6 @@ def moving(model: Any) -> Any:
     for head in model.decoder.heads.box_heads:
         nn.init.normal_(head.last.weight)
     return model
-
-
-def inputs(model: Any, make_batch: Any) -> tuple[QueryGroup, Memory]:
-    """The main group and the memory of a batch."""
-    memory = model.encode([item["image"] for item in make_batch([1, 1])]).memory
-    return QueryGroup(name="", queries=model.query_selection(memory).main, assigner=MATCH), memory
 
 
 def parts(predictions: Predictions) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,6 +1,8 @@
 """Encoder geometry, query selection and the decoder's groups."""
 
 import math
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,11 +14,8 @@ from hdetr_d2.modeling.transformer.geometry import (
 )
 from hdetr_d2.structures import Match, Memory, Queries, QueryGroup
 
-
-def memory_of(model, counts, make_batch):
-    batch = make_batch(counts)
-    images = model.preprocessing([item["image"] for item in batch])
-    return model.encoder(model.neck(model.backbone(images.tensor)), images.padding)
+sys.path.insert(0, str(Path(__file__).parent))
+from main_group import memory_of
 
 
 def random_group(name, queries, dim=32, batch=2):
@@ -58,7 +57,7 @@ def test_cell_centres_count_from_the_unpadded_part():
 
 def test_groups_do_not_see_each_other(tiny_model, make_batch):
     model = tiny_model().eval()
-    memory = memory_of(model, [1, 1], make_batch)
+    memory = memory_of(model, make_batch, [1, 1])
     one, other = random_group("", 5), random_group("other", 7)
     alone = model.decoder([one], memory)[0]
     together, second = model.decoder([one, other], memory)
@@ -72,7 +71,7 @@ def test_look_forward_twice_changes_gradients_and_not_boxes(tiny_model, make_bat
     group = random_group("", 5)
     boxes, grads = [], []
     for model in (plain, twice):
-        predictions = model.decoder([group], memory_of(model, [1, 1], make_batch))[0]
+        predictions = model.decoder([group], memory_of(model, make_batch, [1, 1]))[0]
         predictions.boxes[1].sum().backward()
         boxes.append(predictions.boxes)
         grads.append(model.decoder.heads.box_heads[0][-1].weight.grad)
@@ -83,7 +82,7 @@ def test_look_forward_twice_changes_gradients_and_not_boxes(tiny_model, make_bat
 
 def test_two_stage_takes_the_best_proposals_in_order(tiny_model, make_batch):
     model = tiny_model()
-    memory = memory_of(model, [1, 1], make_batch)
+    memory = memory_of(model, make_batch, [1, 1])
     selection = model.query_selection(memory, [model.query_selection.make_slots(4)])
     scores = selection.proposals.logits[0, ..., 0]
     best = scores.topk(16, dim=1).indices[..., None].expand(-1, -1, 4)
@@ -105,11 +104,11 @@ def test_proposals_outside_the_image_become_the_whole_box(tiny_model):
 
 def test_single_stage_references_are_learned_points(tiny_model, make_batch):
     model = tiny_model("common/models/deformable_detr.py").eval()
-    selection = model.query_selection(memory_of(model, [1, 1], make_batch))
+    selection = model.query_selection(memory_of(model, make_batch, [1, 1]))
     assert selection.main.reference.shape == (2, 12, 2) and selection.proposals is None
     first = model.decoder(
         [QueryGroup(name="", queries=selection.main, assigner=Match((1,) * 3))],
-        memory_of(model, [1, 1], make_batch),
+        memory_of(model, make_batch, [1, 1]),
     )[0]
     # A new model predicts boxes at its reference points, of a size near sigmoid(-2).
     torch.testing.assert_close(first.boxes[0, ..., :2], selection.main.reference, rtol=0, atol=1e-4)
@@ -123,7 +122,7 @@ def test_a_group_can_see_only_what_is_there(tiny_model, make_batch):
     group = random_group("copies", 5)
     group.sees = ("",)
     with pytest.raises(ValueError, match=r"'copies' sees \[''\], but there are \['copies'\]"):
-        model.decoder([group], memory_of(model, [1, 1], make_batch))
+        model.decoder([group], memory_of(model, make_batch, [1, 1]))
 
 
 DINO = "common/models/dino.py"
@@ -132,7 +131,7 @@ DINO = "common/models/dino.py"
 def test_dino_takes_the_proposals_of_the_best_class(tiny_model, make_batch):
     model = tiny_model(DINO)
     torch.nn.init.normal_(model.query_selection.heads.class_heads[0].weight)
-    memory = memory_of(model, [1, 1], make_batch)
+    memory = memory_of(model, make_batch, [1, 1])
     extra = model.query_selection.make_slots(4)
     selection = model.query_selection(memory, [extra])
     # All of the main queries learn their classes, and only they; they are in the order of scores.
@@ -160,7 +159,7 @@ def test_dino_norms_what_it_reports_and_not_what_it_moves_by(tiny_model, make_ba
     decoder.layers[1].register_forward_pre_hook(lambda _, args: seen.append(args[4][:, :, 0]))
     group = random_group("", 5)
     group.queries.position = None
-    predictions = decoder([group], memory_of(model, [1, 1], make_batch))[0]
+    predictions = decoder([group], memory_of(model, make_batch, [1, 1]))[0]
     states, second = seen
     for state, boxes in ((decoder.norm(states), predictions.boxes[0]), (states, second)):
         delta = decoder.heads.box_deltas(0, state)
@@ -178,7 +177,7 @@ def test_dino_makes_positions_of_the_references_of_each_layer(tiny_model, make_b
         layer.register_forward_pre_hook(lambda _, args: seen.append((args[1], args[4])))
     group = random_group("", 5)
     group.queries.position = None
-    model.decoder([group], memory_of(model, [1, 1], make_batch))
+    model.decoder([group], memory_of(model, make_batch, [1, 1]))
     for position, reference in seen:
         torch.testing.assert_close(position, model.decoder.position(reference[:, :, 0]))
     assert not torch.equal(seen[0][0], seen[1][0])
@@ -186,7 +185,7 @@ def test_dino_makes_positions_of_the_references_of_each_layer(tiny_model, make_b
 
 def test_learned_anchors_are_boxes_that_learn_and_need_no_position(tiny_model, make_batch):
     model = tiny_model("common/models/dab_deformable_detr.py").eval()
-    memory = memory_of(model, [1, 1], make_batch)
+    memory = memory_of(model, make_batch, [1, 1])
     main = model.query_selection(memory).main
     table = model.query_selection.slots.table
     assert main.position is None and main.content.shape == (2, 12, 32)

@@ -1,7 +1,7 @@
-"""What a training step matched."""
+"""What the queries learned in a training step."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from torch import Tensor, nn
@@ -9,28 +9,29 @@ from torch import Tensor, nn
 from hdetr_d2.structures import Assignment, GroupOutput, Step
 
 
-class Matched(NamedTuple):
+class Learning(NamedTuple):
+    """The predictions of a group, and what its queries learn; an assignment, or pairs."""
+
     output: GroupOutput
-    assignment: Assignment
+    assignment: Any
 
 
 class Trained(NamedTuple):
     """The weighted losses of a step, and every group by its name in them."""
 
     losses: dict[str, Tensor]
-    groups: dict[str, Matched]
+    groups: dict[str, Learning]
 
 
 def run_step(model: nn.Module, batch: list[dict], step: Step | None = None) -> Trained:
     groups = {}
 
-    def remember(matcher: nn.Module, args: tuple, answers: list[Assignment]) -> None:
-        for output, assignment in zip(args[0], answers, strict=True):
-            groups[output.group.name] = Matched(output, assignment)
+    def remember(criterion: nn.Module, args: tuple) -> None:
+        output, learned, _ = args
+        groups[output.group.name] = Learning(output, learned)
 
-    handle = model.criterion.matcher.register_forward_hook(remember)
-    losses = model(batch, step)
-    handle.remove()
+    with model.criterion.register_forward_pre_hook(remember):
+        losses = model(batch, step)
     return Trained(losses, groups)
 
 

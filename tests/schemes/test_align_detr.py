@@ -10,24 +10,13 @@ from hdetr_d2.schemes import AlignDETR
 from hdetr_d2.structures import MAIN, PROPOSALS, Match, Pairs
 
 
-def learned_by(model, batch):
-    seen = {}
-
-    def remember(module, args):
-        seen[args[0].group.name] = args[1]
-
-    with model.criterion.register_forward_pre_hook(remember):
-        losses = model(batch)
-    return losses, seen
-
-
-def test_two_queries_a_target_in_all_layers_but_the_last(tiny_model, make_batch):
+def test_two_queries_a_target_in_all_layers_but_the_last(tiny_model, make_batch, train_step):
     model = tiny_model(
         "common/models/dino.py", schemes=[{"_target_": AlignDETR, "repeats": 2, "tau": 2.0}]
     )
-    losses, seen = learned_by(model, make_batch([2, 1]))
+    losses, seen = train_step(model, make_batch([2, 1]))
     for name, capacities in ((MAIN, (2, 2, 1)), (PROPOSALS, (2,))):
-        pairs = seen[name]
+        pairs = seen[name].assignment
         assert isinstance(pairs, Pairs) and pairs.weights is not None
         taken = pairs.queries >= 0
         assert taken.sum((1, 2, 3)).tolist() == [3 * capacity for capacity in capacities]
@@ -36,7 +25,7 @@ def test_two_queries_a_target_in_all_layers_but_the_last(tiny_model, make_batch)
     assert all(loss.isfinite() for loss in losses.values())
 
 
-def test_losses_are_divided_by_the_objects_alone(tiny_model, make_batch):
+def test_losses_are_divided_by_the_objects_alone(tiny_model, make_batch, train_step):
     """And the box losses are weighed: with a tau that leaves the second query nothing they are
     those of one query a target.
     """
@@ -46,10 +35,10 @@ def test_losses_are_divided_by_the_objects_alone(tiny_model, make_batch):
     )
     even.load_state_dict(sharp.state_dict())
     batch = make_batch([2, 1])
-    (one, seen), (both, _) = learned_by(sharp, batch), learned_by(even, batch)
+    (one, seen), (both, _) = train_step(sharp, batch), train_step(even, batch)
     assert one["loss_bbox_0"] < both["loss_bbox_0"]
     torch.testing.assert_close(one["loss_bbox"], both["loss_bbox"])
-    assert seen[MAIN].weights[0].unique().tolist() == [0, 1]
+    assert seen[MAIN].assignment.weights[0].unique().tolist() == [0, 1]
 
 
 def test_ranks_change_the_class_losses_that_ask(tiny_model, make_batch):

@@ -19,22 +19,9 @@ NOISE = {
 }
 
 
-def step(model, batch):
-    """The losses, and what the groups learn by name."""
-    seen = {}
-
-    def remember(module, args):
-        output, learned, _ = args
-        seen[output.group.name] = (output, learned)
-
-    with model.criterion.register_forward_pre_hook(remember):
-        losses = model(batch)
-    return losses, seen
-
-
-def test_what_the_stream_learns(tiny_model, make_batch):
+def test_what_the_stream_learns(tiny_model, make_batch, train_step):
     model = tiny_model(schemes=[SCHEME])
-    losses, seen = step(model, make_batch([2, 1]))
+    losses, seen = train_step(model, make_batch([2, 1]))
     output, learned = seen["dac"]
     assert isinstance(learned, Pairs) and learned.weights is not None
     assert output.predictions.boxes.shape == seen[""][0].predictions.boxes.shape
@@ -58,15 +45,17 @@ def test_what_the_stream_learns(tiny_model, make_batch):
     )
 
 
-def test_queries_of_a_target_may_count_alike(tiny_model, make_batch):
-    _, seen = step(tiny_model(schemes=[{**SCHEME, "tau": None}]), make_batch([2, 1]))
+def test_queries_of_a_target_may_count_alike(tiny_model, make_batch, train_step):
+    _, seen = train_step(tiny_model(schemes=[{**SCHEME, "tau": None}]), make_batch([2, 1]))
     assert seen["dac"][1].weights is None
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_denoising_has_a_second_stream_where_it_comes_before(tiny_model, make_batch, order):
+def test_denoising_has_a_second_stream_where_it_comes_before(
+    tiny_model, make_batch, train_step, order
+):
     model = tiny_model(schemes=[NOISE, SCHEME][::order])
-    losses, seen = step(model, make_batch([2, 1]))
+    losses, seen = train_step(model, make_batch([2, 1]))
     assert ("loss_class_dac_dn" in losses) == (order == 1)
     if order == 1:
         (first, given), (second, also_given) = seen["dn"], seen["dac_dn"]
@@ -75,7 +64,7 @@ def test_denoising_has_a_second_stream_where_it_comes_before(tiny_model, make_ba
         assert model(make_batch([0, 0]))["loss_class_dac"].isfinite()
 
 
-def test_the_other_losses_are_as_without(tiny_model, make_batch):
+def test_the_other_losses_are_as_without(tiny_model, make_batch, train_step):
     plain, model = tiny_model(schemes=[]), tiny_model(schemes=[SCHEME])
     model.load_state_dict(plain.state_dict())
     batch = make_batch([2, 1])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hdetr_d2.matching import TopKByScore
-from hdetr_d2.schemes import QueryRecollection
+from hdetr_d2.schemes import HybridBranch, QueryRecollection
 from hdetr_d2.schemes.base import Contribution, Scheme
 from hdetr_d2.structures import FurtherTask, GroupOutput, Match, Step
 
@@ -29,26 +29,19 @@ class Other(Scheme):
         return Contribution(tasks=[FurtherTask(name=self.name, assigner=match, of="one2many")])
 
 
-def losses_and_outputs(model, batch):
-    outputs = []
-    with model.criterion.register_forward_pre_hook(lambda module, args: outputs.append(args[0])):
-        losses = model(batch)
-    return losses, outputs
-
-
-def test_the_main_queries_learn_by_both(tiny_model, make_batch):
+def test_the_main_queries_learn_by_both(tiny_model, make_batch, train_step):
     plain, model = tiny_model(schemes=[]), tiny_model(schemes=[])
     model.load_state_dict(plain.state_dict())
     model.schemes.append(Twice(weight=0.5))
     batch = make_batch([3, 1])
     before = plain(batch)
-    losses, outputs = losses_and_outputs(model, batch)
+    losses, groups = train_step(model, batch)
     assert {name: losses[name] for name in before} == before
     further = {name for name in losses if "twice" in name}
     assert further == set(losses) - set(before)
     names = [f"loss_{kind}_twice" for kind in ("class", "bbox", "giou")]
     assert further == {name + end for name in names for end in ("_0", "_1", "")}
-    main, _, task = sorted(outputs, key=lambda output: output.group.name)
+    main, task = groups[""].output, groups["twice"].output
     assert task.predictions is main.predictions
     # By hand: the losses of a group of its own with these predictions.
     alone = GroupOutput(task.group, main.predictions, main.targets)
@@ -60,14 +53,11 @@ def test_the_main_queries_learn_by_both(tiny_model, make_batch):
     assert all(torch.equal(heavier[name], 2 * wanted[name]) for name in further)
 
 
-def test_a_group_of_another_scheme(tiny_model, make_batch):
-    from hdetr_d2.schemes import HybridBranch
-
+def test_a_group_of_another_scheme(tiny_model, make_batch, train_step):
     model = tiny_model(schemes=[{"_target_": HybridBranch, "num_queries": 24, "repeats": 6}])
     model.schemes.append(Other("again"))
-    losses, outputs = losses_and_outputs(model, make_batch([2, 0]))
-    by_name = {output.group.name: output for output in outputs}
-    assert by_name["again"].predictions is by_name["one2many"].predictions
+    losses, groups = train_step(model, make_batch([2, 0]))
+    assert groups["again"].output.predictions is groups["one2many"].output.predictions
     assert losses["loss_bbox_again"].isfinite()
 
 
