@@ -11,7 +11,7 @@ from typing import Any
 
 from hdetr_d2.data.coco_json.reading import SECTIONS, read_coco_json
 from hdetr_d2.data.formats.content import SPLITS, Found, Part
-from hdetr_d2.data.formats.dividing import split_of
+from hdetr_d2.data.formats.dividing import split_of, split_of_path
 from hdetr_d2.data.formats.looking import files_below, holds, relative
 from hdetr_d2.errors import UserError
 
@@ -65,7 +65,7 @@ def _by_split(paths: Sequence[Path], folder: Path) -> tuple[dict[str, Path], lis
     """
     found: dict[str | None, list[Path]] = {}
     for path in paths:
-        found.setdefault(_split(path, folder), []).append(path)
+        found.setdefault(split_of_path(path, folder), []).append(path)
     unnamed, notes = found.pop(None, []), []
     if unnamed and "train" not in found:
         found["train"] = unnamed
@@ -81,12 +81,6 @@ def _by_split(paths: Sequence[Path], folder: Path) -> tuple[dict[str, Path], lis
             raise UserError(f"{folder}: {names} could both be the {split} split; leave one of them")
         files[str(split)] = several[0]
     return files, notes
-
-
-def _split(path: Path, folder: Path) -> str | None:
-    """As the nearest name tells: that of the file, then those of its folders."""
-    names = [path.stem, *reversed(path.relative_to(folder).parent.parts)]
-    return next((split for name in names if (split := split_of(name))), None)
 
 
 def _parent(contents: Sequence[dict[str, Any]]) -> dict | None:

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 from hdetr_d2.data.coco_json.segmentation import span
 from hdetr_d2.data.formats.content import Found, Labelled, Picture, parts_of
-from hdetr_d2.data.formats.dividing import split_of
+from hdetr_d2.data.formats.dividing import split_of, split_of_path
 from hdetr_d2.data.formats.looking import files_below, relative
 from hdetr_d2.data.formats.outlines import corners_of, ellipse, turned
 from hdetr_d2.data.formats.pictures import Pictures, pictures_below, sizes
@@ -70,15 +70,15 @@ def _labels(root: Element) -> list[str]:
 
 
 def _split(subset: str | None, path: Path, folder: Path) -> str:
-    names = [subset or "", path.stem, *reversed(path.relative_to(folder).parent.parts)]
-    return next((split for name in names if (split := split_of(name))), "train")
+    return split_of(subset or "") or split_of_path(path, folder) or "train"
 
 
 def _read_image(image: Element, path: Path, reading: _Reading) -> None:
     name, subset = image.get("name") or "", image.get("subset")
     where = f"{path}: image {image.get('id')} ({name})"
-    nearer = f"{subset}/{name}" if subset else name
-    file = reading.pictures.find(nearer) or reading.folder / "images" / name
+    below, near = f"{subset}/{name}" if subset else name, path.parent / "images"
+    file = reading.pictures.find(below, near=near) or near / below
+    reading.pictures.claim(file, where)
     width, height = (number_of(image.get(side), f"{where}: {side}") for side in SIDES)
     objects = []
     for number, shape in enumerate(image, start=1):
@@ -143,11 +143,11 @@ SHAPES: dict[str, Shape] = {"box": _box, "polygon": _polygon, "ellipse": _ellips
 
 def _read_tracks(root: Element, tracks: Sequence[Element], path: Path, reading: _Reading) -> None:
     """Frames are images with a number at the end of their names; what is outside is not seen."""
-    frames = {
-        int(digits[0]): file
-        for file in pictures_below(path.parent)
-        if (digits := re.findall(r"\d+", file.stem)[-1:])
-    }
+    frames: dict[int, Path] = {}
+    for file in pictures_below(path.parent):
+        for digits in re.findall(r"\d+", file.stem)[-1:]:
+            if (other := frames.setdefault(int(digits), file)) != file:
+                raise UserError(f"{path}: {other} and {file} could both be frame {int(digits)}")
     if not frames:
         raise UserError(f"{path} is of a video: export it with its images")
     found_sizes = sizes([*frames.values()])

@@ -24,6 +24,12 @@ def split_of(name: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def split_of_path(path: Path, folder: Path) -> str | None:
+    """What the nearest name tells: that of the file, then those of its folders below `folder`."""
+    names = reversed(path.relative_to(folder).parts)
+    return next((split for name in names if (split := split_of(name))), None)
+
+
 def divide(part: Part, share: float, seed: int) -> tuple[Part, Part]:
     """Split images into those to train on and those to validate with.
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from hdetr_d2.data.coco_json.segmentation import span
 from hdetr_d2.data.formats.content import Found, Labelled, Picture, parts_of
-from hdetr_d2.data.formats.dividing import split_of
+from hdetr_d2.data.formats.dividing import split_of_path
 from hdetr_d2.data.formats.looking import files_below, holds, read_text, relative
 from hdetr_d2.data.formats.outlines import corners_of, ellipse, turned
 from hdetr_d2.data.formats.pictures import Pictures, sizes
@@ -33,10 +33,8 @@ def read(folder: Path) -> Found:
     splits: dict[str, list[Picture]] = {}
     paths = [*_jsons(folder)]
     for path in paths:
-        names = [path.stem, *reversed(path.relative_to(folder).parent.parts)]
-        split = next((split for name in names if (split := split_of(name))), "train")
         tasks = [*_tasks(path, pictures, left_out)]
-        splits.setdefault(split, []).extend(tasks)
+        splits.setdefault(split_of_path(path, folder) or "train", []).extend(tasks)
     found = (each for tasks in splits.values() for task in tasks for each in task.objects)
     classes = sorted({each.label for each in found})
     notes = [f"{count} {what}" for what, count in left_out.items()]
@@ -59,13 +57,14 @@ def _tasks(path: Path, pictures: Pictures, left_out: Counter[str]) -> Iterator[P
     for task in tasks:
         where = f"{path}: task {task.get('id')}"
         address = _address(task.get("data") or {}, where)
-        file = _file(address, pictures)
+        file = _file(address, path.parent, pictures)
         if file is None:
             raise UserError(f"{where}: its image {address} is not in the folder")
         chosen = _chosen(task, left_out)
         if chosen is None:
             left_out["tasks are left out, as nobody has labelled them"] += 1
             continue
+        pictures.claim(file, where)
         objects = [
             found for result in chosen["result"] for found in _labelled(result, where, left_out)
         ]
@@ -81,12 +80,13 @@ def _address(data: Mapping[str, Any], where: str) -> str:
     return found
 
 
-def _file(address: str, pictures: Pictures) -> Path | None:
+def _file(address: str, near: Path, pictures: Pictures) -> Path | None:
     """Also of local files, whose paths are behind `?d=`, and with the mark of an upload or not."""
     parts = urlsplit(address)
     path = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
     folder, _, name = path.rpartition("/")
-    return pictures.find(path) or pictures.find(f"{folder}/{UPLOADED.sub('', name)}")
+    plain = f"{folder}/{UPLOADED.sub('', name)}"
+    return pictures.find(path, near=near) or pictures.find(plain, near=near)
 
 
 def _chosen(task: Mapping[str, Any], left_out: Counter[str]) -> Mapping[str, Any] | None:

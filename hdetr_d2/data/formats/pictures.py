@@ -1,8 +1,10 @@
 """The image files of a folder, and their sizes."""
 
+from collections import Counter
 from collections.abc import Sequence
+from filecmp import cmp
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hdetr_d2.data.present_files import sizes_of
 from hdetr_d2.errors import UserError
@@ -43,21 +45,56 @@ class Pictures:
     """The images of a folder by the names that annotations have for them."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.files: dict[str, list[Path]] = {}
+        self.owners: dict[Path, str] = {}
         for file in pictures_below(folder):
             for name in {file.name, file.stem}:
                 self.files.setdefault(name, []).append(file)
 
-    def find(self, name: str) -> Path | None:
-        """The image whose path ends most like `name`, with or without its ending; None if no file
-        is called so. Of several that are equally like it, the first.
+    def find(self, name: str, *, near: Path, called: str = "") -> Path | None:
+        """The image that annotations call `name`, with or without its ending; None if no file is
+        called so.
+
+        Of several, one that is called so exactly; then the one that has the most folders below that
+        of the data in common with `name` and `near`; then the one whose path ends most like `name`,
+        or which is in `near`.
+
+        Args:
+            near: the folder where the format has its images.
+            called: the exact name of the file, where `name` is without.
+
+        Raises:
+            UserError: two that are equally like it, and differ.
         """
-        wanted = [part for part in name.replace("\\", "/").split("/") if part]
-        candidates = self.files.get(wanted[-1], []) if wanted else []
-        return max(candidates, key=lambda file: _common(file, wanted), default=None)
+        *folders, wanted = PurePosixPath(name.replace("\\", "/")).parts or ("",)
+        exact = {wanted, PurePosixPath(called.replace("\\", "/")).name}
+        usual = near.relative_to(self.folder).parts
+        given = Counter(folders) | Counter(usual)
+
+        def likeness(file: Path) -> tuple[bool, int, int, bool]:
+            own = file.relative_to(self.folder).parts[:-1]
+            common = (Counter(own) & given).total()
+            return file.name in exact, common, _common_end(own, folders), own == usual
+
+        candidates = sorted(self.files.get(wanted, []), key=likeness, reverse=True)
+        for other in candidates[1:]:
+            best = candidates[0]
+            if likeness(other) == likeness(best) and not cmp(best, other, shallow=False):
+                raise UserError(f"{best} and {other} could both be the image {name}; leave one")
+        return candidates[0] if candidates else None
+
+    def claim(self, file: Path, source: str) -> None:
+        """Note whose labels an image has.
+
+        Raises:
+            UserError: it has those of another source: one of the two lacks its own image.
+        """
+        if (other := self.owners.setdefault(file, source)) != source:
+            raise UserError(f"{other} and {source} both label {file}; leave one of them")
 
 
-def _common(file: Path, wanted: Sequence[str]) -> int:
-    """How many of the last folders are the same."""
-    pairs = zip(reversed(file.parts[:-1]), reversed(wanted[:-1]), strict=False)
+def _common_end(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many of the last are the same."""
+    pairs = zip(reversed(first), reversed(second), strict=False)
     return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])

@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from hdetr_d2.data.formats.content import Found, Labelled, Picture, parts_of
-from hdetr_d2.data.formats.dividing import split_of
+from hdetr_d2.data.formats.dividing import split_of_path
 from hdetr_d2.data.formats.looking import files_below, holds, read_text, relative
 from hdetr_d2.data.formats.pictures import Pictures, sizes
 from hdetr_d2.data.formats.xml_files import has_root, number_of, read_xml, text_of
@@ -21,7 +21,7 @@ from hdetr_d2.errors import UserError
 
 NAME = "Pascal VOC"
 LOOKS_FOR = "xml files with an <annotation>"
-ROOT, FOLDER = "annotation", "Annotations"
+ROOT, FOLDER, IMAGES = "annotation", "Annotations", "JPEGImages"
 LABELMAP = "labelmap.txt"
 Lists = Mapping[str, frozenset[str]]
 EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -41,7 +41,7 @@ def mark(folder: Path) -> str | None:
 
 def read(folder: Path) -> Found:
     pictures = Pictures(folder)
-    entries = [_entry(path, folder, pictures) for path in _xmls(folder)]
+    entries = [_entry(path, pictures) for path in _xmls(folder)]
     entries = _with_sizes(entries)
     objects = [found for entry in entries for found in entry.picture.objects]
     first = 0 if any(min(found.box[:2]) < 1 for found in objects) else 1
@@ -52,6 +52,7 @@ def read(folder: Path) -> Found:
         split = _split(entry.path, folder, lists)
         left_out += split is None
         if split is not None:
+            pictures.claim(entry.picture.file, str(entry.path))
             splits.setdefault(split, []).append(_counted_from(first, entry.picture))
     why = "as the format says" if first else "as a box begins at 0"
     notes = [f"pixels count from {first}, {why}"]
@@ -68,11 +69,13 @@ def _xmls(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _entry(path: Path, folder: Path, pictures: Pictures) -> _Entry:
+def _entry(path: Path, pictures: Pictures) -> _Entry:
     root = read_xml(path)
     named = text_of(root, "filename")
     # Copies of files often keep the name that another one had: that of the xml counts.
-    image = pictures.find(relative(path.with_suffix(""), folder)) or pictures.find(named)
+    below = path.parent.relative_to(pictures.folder).parts
+    near = pictures.folder.joinpath(*(IMAGES if name == FOLDER else name for name in below))
+    image = pictures.find(path.stem, near=near, called=named) or pictures.find(named, near=near)
     file = image or path.parent / (named or path.with_suffix(".jpg").name)
     size = root.find("size")
     width, height = (text_of(size, side) for side in ("width", "height"))
@@ -122,8 +125,7 @@ def _split(path: Path, folder: Path, read_lists: Callable[[Path], Lists]) -> str
         name = path.relative_to(base / FOLDER).with_suffix("").as_posix()
         if lists:
             return next((split for split, names in lists.items() if name in names), None)
-    names = reversed(below.parent.parts)
-    return next((split for name in names if (split := split_of(name))), "train")
+    return split_of_path(path.parent, folder) or "train"
 
 
 def _lists(base: Path) -> Lists:

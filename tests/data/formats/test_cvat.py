@@ -93,6 +93,28 @@ def test_subsets_are_splits(tmp_path: Path, pictures: Pictures) -> None:
     assert names == {"train": "images/Train/a.jpg", "val": "images/Validation/a.jpg"}
 
 
+def test_tasks_have_their_own_images_of_a_name(tmp_path: Path, pictures: Pictures) -> None:
+    for task in ("task1", "task2"):
+        pictures(tmp_path / task / "images" / "001.jpg")
+        write(tmp_path / task, '<image id="0" name="001.jpg" width="40" height="30"></image>')
+    images = read_folder(tmp_path).parts["train"].content["images"]
+    assert [i["file_name"] for i in images] == [f"task{n}/images/001.jpg" for n in (1, 2)]
+    (tmp_path / "task2" / "images" / "001.jpg").unlink()
+    both = r"task1/annotations\.xml: image 0 .* and .*task2/annotations\.xml: image 0 .* both label"
+    with pytest.raises(UserError, match=both):
+        read_folder(tmp_path)
+
+
+def test_images_lie_in_the_folder_of_that_name(tmp_path: Path, pictures: Pictures) -> None:
+    pictures(tmp_path / "images" / "sub" / "a b.jpg", tmp_path / "blurred" / "a b.jpg")
+    found = make(tmp_path, pictures)
+    assert found.parts["train"].content["images"][0]["file_name"] == "images/a b.jpg"
+    (tmp_path / "images" / "a b.jpg").unlink()
+    (tmp_path / "images" / "sub" / "a b.jpg").rename(tmp_path / "a b.jpg")
+    with pytest.raises(UserError, match=r"/a b\.jpg and .*blurred/a b\.jpg could both be"):
+        read_folder(tmp_path)
+
+
 def track(number: int, label: str, *frames: tuple[int, int]) -> str:
     """A box that moves, and is outside where the second number is 1."""
     boxes = [
@@ -115,6 +137,13 @@ def test_tracks_are_objects_of_their_frames(tmp_path: Path, pictures: Pictures) 
         ("01", 1, [1, 1, 5, 8]),
         ("10", 1, [10, 1, 5, 8]),
     ]
+
+
+def test_two_images_of_a_frame(tmp_path: Path, pictures: Pictures) -> None:
+    pictures(tmp_path / "images" / "frame_000000.png", tmp_path / "small" / "frame_000000.png")
+    write(tmp_path, track(0, "cat", (0, 0)))
+    with pytest.raises(UserError, match="images/.* and .*small/.* could both be frame 0"):
+        read_folder(tmp_path)
 
 
 @pytest.mark.parametrize(("there", "fault"), [

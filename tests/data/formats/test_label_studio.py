@@ -125,3 +125,14 @@ def test_no_object_is_background_and_no_annotation_is_nothing(
 def test_bad_tasks_are_named(given: dict, fault: str, tmp_path: Path, pictures: Pictures) -> None:
     with pytest.raises(UserError, match=fault):
         make(tmp_path, pictures, given)
+
+
+def test_two_tasks_of_one_image(tmp_path: Path, pictures: Pictures) -> None:
+    whole = rectangle("cat", 0, 0, 100, 100)
+    tasks = [task(whole, image=f"/data/upload/{n}/a.jpg") | {"id": n} for n in (1, 2)]
+    with pytest.raises(UserError, match=r"task 1 and .*task 2 both label .*images/a\.jpg"):
+        make(tmp_path, pictures, *tasks, file="images/a.jpg")
+    pictures(tmp_path / "1" / "a.jpg", tmp_path / "2" / "a.jpg")
+    (tmp_path / "images" / "a.jpg").unlink()
+    names = [i["file_name"] for i in read_folder(tmp_path).parts["train"].content["images"]]
+    assert names == ["1/a.jpg", "2/a.jpg"]

@@ -109,6 +109,62 @@ def test_the_name_of_the_xml_counts_more_than_what_stands_in_it(
     assert [file.name for file in files] == ["a.png", "b.png"]
 
 
+def files(found: Found) -> list[Path]:
+    """Of the images of all splits, below the folder of the data."""
+    return [f.relative_to(found.folder) for part in found.parts.values() for f in part.files]
+
+
+def test_a_mask_of_the_same_stem_is_not_the_image(tmp_path: Path, pictures: Pictures) -> None:
+    # As the pets of Oxford have it: "annotations" before "images".
+    write(tmp_path / "annotations" / "xmls" / "A_0.xml", thing("cat", 1, 1, 9, 9), name="A_0.jpg")
+    pictures(tmp_path / "images" / "A_0.jpg", tmp_path / "annotations" / "trimaps" / "A_0.png")
+    assert files(read_folder(tmp_path)) == [Path("images/A_0.jpg")]
+
+
+@pytest.mark.parametrize("name", ["", "a", "a.tif"])
+def test_the_folder_of_the_challenge_is_that_of_the_images(
+    name: str, tmp_path: Path, pictures: Pictures
+) -> None:
+    pictures(tmp_path / "Depth" / "a.png", tmp_path / "SegmentationClass" / "a.png")
+    found = make(tmp_path, pictures, thing("cat", 1, 1, 9, 9), name=name)
+    assert files(found) == [Path("JPEGImages/a.jpg")]
+
+
+def test_each_split_has_its_own_image_of_a_name(tmp_path: Path, pictures: Pictures) -> None:
+    for split in ("train", "val"):
+        write(tmp_path / split / "Annotations" / "0.xml", thing("cat", 1, 1, 9, 9), name="0.jpg")
+        pictures(tmp_path / split / "JPEGImages" / "0.jpg")
+    expected = [Path(split) / "JPEGImages" / "0.jpg" for split in ("train", "val")]
+    assert files(read_folder(tmp_path)) == expected
+    (tmp_path / expected[1]).unlink()
+    both = r"train/Annotations/0\.xml and .*val/Annotations/0\.xml both label .*train/JPEGImages/0"
+    with pytest.raises(UserError, match=both):
+        read_folder(tmp_path)
+
+
+def test_folders_count_in_any_order(tmp_path: Path, pictures: Pictures) -> None:
+    for split in ("train", "val"):
+        write(tmp_path / "labels" / split / "0.xml", thing("cat", 1, 1, 9, 9), name="0.jpg")
+        pictures(tmp_path / split / "photos" / "0.jpg")
+    assert files(read_folder(tmp_path)) == [Path("train/photos/0.jpg"), Path("val/photos/0.jpg")]
+
+
+def test_two_images_that_could_be_meant_are_named(tmp_path: Path, pictures: Pictures) -> None:
+    write(tmp_path / "labels" / "0.xml", thing("cat", 1, 1, 9, 9), name="0.jpg")
+    first, second = (tmp_path / place / "0.jpg" for place in ("photos", "thumbs"))
+    pictures(first, second)
+    with pytest.raises(UserError, match=r"photos/0\.jpg and .*thumbs/0\.jpg could both be"):
+        read_folder(tmp_path)
+    second.write_bytes(first.read_bytes())  # a copy has the same labels
+    assert files(read_folder(tmp_path)) == [Path("photos/0.jpg")]
+
+
+def test_an_image_beside_its_xml_comes_before_one_below(tmp_path: Path, pictures: Pictures) -> None:
+    write(tmp_path / "train" / "0.xml", thing("cat", 1, 1, 9, 9), name="0.jpg")
+    pictures(tmp_path / "train" / "0.jpg", tmp_path / "train" / "cut" / "0.jpg")
+    assert files(read_folder(tmp_path)) == [Path("train/0.jpg")]
+
+
 def test_a_size_of_0_is_that_of_the_file(tmp_path: Path, pictures: Pictures) -> None:
     found = make(tmp_path, pictures, thing("cat", 1, 1, 9, 9), size=(0, 0))
     (image,) = found.parts["train"].content["images"]
