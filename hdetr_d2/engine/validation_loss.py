@@ -1,6 +1,6 @@
 """The losses of a model on data that it does not learn."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 
 import torch
@@ -9,7 +9,7 @@ from detectron2.utils import comm
 from torch import Tensor, nn
 
 from hdetr_d2.structures import Step
-from hdetr_d2.utils.distributed import mean_over_processes
+from hdetr_d2.utils.distributed import apart
 from hdetr_d2.utils.random_state import seeded
 
 PREFIX = "validation/"
@@ -44,11 +44,11 @@ def validation_losses(
     autocast: Callable[[], AbstractContextManager],
 ) -> dict[str, float]:
     """The weighted losses of a model on a data set, and their sum, `total_loss`: means over the
-    batches, in which a batch counts by its objects.
+    batches of all processes, in which a batch counts by its objects, and one without any as one.
 
     Nothing is learned, dropout is off, and random numbers are the same each time and leave the
-    training's alone. Processes may have different numbers of batches: one that has no more goes on
-    with its last one, which then counts nothing, since losses are averaged over the processes.
+    training's alone. Each process takes its batches as if there were no other one, so that they may
+    have different numbers of them, or none: the means are those of one process that has them all.
 
     Args:
         model: not in DistributedDataParallel; its `forward(batch, step)` gives losses in training.
@@ -57,41 +57,32 @@ def validation_losses(
     """
     device = next(model.parameters()).device
     sums: dict[str, Tensor] = {}
-    counted = torch.zeros((), device=device)
+    counted = 0
     modes = {module: module.training for module in model.modules()}
     model.eval()
     model.training = True  # losses are asked for, and of no part that it behaves as in training
     try:
-        with seeded(0, [device]):
-            for batch, count in _together(batches):
-                truths = mean_over_processes(torch.full((), float(sum(_objects(batch)))).to(device))
+        with seeded(0, [device]), apart():
+            for batch in batches:
+                objects = sum(len(item["instances"]) for item in batch)
+                truths = torch.full((), float(objects), device=device)
                 with autocast():
                     losses = model(batch, Step(truths, 1.0, progress))
-                weight = count * truths.clamp(min=1)
+                weight = max(1, objects)
                 counted += weight
                 for name, value in losses.items():
-                    sums[name] = sums.get(name, 0) + weight * value.detach().float()
+                    sums[name] = sums.get(name, 0) + weight * value.detach().double()
     finally:
         for module, training in modes.items():
             module.training = training
-    if not sums:
-        return {}
-    sums["total_loss"] = torch.stack([*sums.values()]).sum()
-    means = mean_over_processes(torch.stack([counted, *sums.values()])).tolist()
-    return {name: value / means[0] for name, value in zip(sums, means[1:], strict=True)}
+    return _means(sums, counted)
 
 
-def _objects(batch: list[dict]) -> list[int]:
-    return [len(item["instances"]) for item in batch]
-
-
-def _together(batches: Iterable[list[dict]]) -> Iterator[tuple[list[dict], float]]:
-    """Batches and whether they count, until no process has any more."""
-    stream, last = iter(batches), None
-    while True:
-        batch = next(stream, None)
-        if not any(comm.all_gather(batch is not None)):
-            return
-        last = last if batch is None else batch
-        if last is not None:
-            yield last, float(batch is not None)
+def _means(sums: Mapping[str, Tensor], counted: int) -> dict[str, float]:
+    """The sums of all processes, of which each may have other names, by what they have counted."""
+    values = torch.stack([*sums.values()]).tolist() if sums else []
+    gathered = comm.all_gather((counted, dict(zip(sums, values, strict=True))))
+    total = sum(count for count, _ in gathered)
+    names = dict.fromkeys(name for _, each in gathered for name in each)
+    means = {name: sum(each.get(name, 0.0) for _, each in gathered) / total for name in names}
+    return {**means, "total_loss": sum(means.values())} if means else {}

@@ -1,4 +1,6 @@
+import json
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +46,19 @@ def test_images_without_objects_and_no_images(make_item: Any) -> None:
     assert losses(Counted(), []) == {}
     found = losses(Counted(), [[make_item(0, 0)], [make_item(1, 1)]])
     assert found["loss_x"] == 1
+
+
+def test_processes_have_the_losses_of_one(run_twice: Any, tmp_path: Path) -> None:
+    run_twice(Path(__file__).with_name("two_processes_validation.py"), tmp_path)
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first == second
+    unequal, one_has_none, nobody_has_any, detector = first
+    wanted = {"loss_class": 1.0, "loss_mean": 1.0, "loss_second": 2 / 22, "total_loss": 23 / 11}
+    assert unequal == pytest.approx(wanted)
+    assert one_has_none == pytest.approx({"loss_class": 1.0, "loss_mean": 1.0, "total_loss": 2.0})
+    assert nobody_has_any == {}
+    together, alone = detector
+    assert together == pytest.approx(alone) and len(alone) > 5
 
 
 def test_the_hook_asks_when_it_is_due(make_trainer: Any) -> None:
