@@ -67,11 +67,17 @@ class CudaClock:
     """Time on the device, by events around the calls.
 
     The device is held until the host has queued the calls, so that what it costs to launch them is
-    not in the figures of small cases. The queue of launches is short, hence portions.
+    not in the figures of small cases. The queue of launches is short, hence portions. How long the
+    host takes is what it took the last time that it queued as many calls of the side.
     """
 
     portion = 16
-    held_cycles = 20_000_000  # about 10 ms
+    longest_hold = 10e-3  # for a side that is not known yet, and for those that take longer
+    margin = 1.5
+    cycles_of_a_second = 2e9  # about
+
+    def __init__(self) -> None:
+        self._queueing: dict[tuple[Side, int], float] = {}
 
     def seconds(self, side: Side, calls: int) -> float:
         whole, rest = divmod(calls, self.portion)
@@ -81,13 +87,19 @@ class CudaClock:
     def _portion_seconds(self, side: Side, calls: int) -> float:
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda.synchronize()
-        torch.cuda._sleep(self.held_cycles)
+        torch.cuda._sleep(round(self._hold(side, calls) * self.cycles_of_a_second))
+        begun = time.perf_counter()
         start.record()
         for _ in range(calls):
             side()
         end.record()
+        self._queueing[side, calls] = time.perf_counter() - begun
         end.synchronize()
         return start.elapsed_time(end) / 1e3
+
+    def _hold(self, side: Side, calls: int) -> float:
+        queueing = self._queueing.get((side, calls), self.longest_hold)
+        return min(self.margin * queueing, self.longest_hold)
 
 
 def clock_for(device: str) -> Clock:
