@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from hdetr_d2.layers.dropout import Dropout
 from hdetr_d2.layers.linear import Linear
@@ -17,10 +18,15 @@ class TwoLinears(nn.Module):
         dim: channels.
         hidden_dim: channels between the two layers.
         dropout: between them, in training.
+        checkpointing: recompute what is between them in the backward pass instead of keeping it,
+            which is most of what a transformer keeps.
     """
 
-    def __init__(self, *, dim: int, hidden_dim: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, *, dim: int, hidden_dim: int, dropout: float = 0.0, checkpointing: bool = False
+    ) -> None:
         super().__init__()
+        self.checkpointing = checkpointing
         self.linear1 = Linear(dim, hidden_dim)
         self.linear2 = Linear(hidden_dim, dim)
         self.hidden_dropout = Dropout(dropout)
@@ -28,6 +34,11 @@ class TwoLinears(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.checkpointing and self.training:
+            return checkpoint(self._both, x, use_reentrant=False)
+        return self._both(x)
+
+    def _both(self, x: Tensor) -> Tensor:
         if not self.hidden_dropout.active:
             return self.linear2(self.linear1(x, relu=True))
         # In this order one tensor is kept for the backward, in the other one two: equal numbers.
@@ -41,11 +52,24 @@ class FeedForward(TwoLinears):
         dim: channels.
         hidden_dim: channels between the two layers.
         residual: how the branch is added, with its dropout; None for post-norm without.
+        checkpointing: see `TwoLinears`.
     """
 
-    def __init__(self, *, dim: int, hidden_dim: int, residual: PostNorm | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        dim: int,
+        hidden_dim: int,
+        residual: PostNorm | None = None,
+        checkpointing: bool = False,
+    ) -> None:
         residual = residual or PostNorm()
-        super().__init__(dim=dim, hidden_dim=hidden_dim, dropout=residual.dropout.p)
+        super().__init__(
+            dim=dim,
+            hidden_dim=hidden_dim,
+            dropout=residual.dropout.p,
+            checkpointing=checkpointing,
+        )
         self.residual = residual
         self.norm = nn.LayerNorm(dim)
 

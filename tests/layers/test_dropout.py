@@ -47,6 +47,28 @@ def test_a_feed_forward_keeps_one_tensor_of_its_hidden_width() -> None:
     assert hidden < kept < hidden + parameters + 6 * 3 * 100 * 8 * 4
 
 
+def test_a_feed_forward_keeps_nothing_of_its_hidden_width_where_it_recomputes() -> None:
+    layer = FeedForward(dim=8, hidden_dim=512, residual=PostNorm(0.1), checkpointing=True)
+    kept = kept_bytes(layer, torch.randn(3, 100, 8, requires_grad=True))
+    assert kept < 3 * 100 * 512 * 4 / 4
+
+
+@pytest.mark.parametrize("p", [0.0, 0.5])
+def test_recomputing_the_hidden_channels_changes_no_number(p: float) -> None:
+    x = torch.randn(3, 8, requires_grad=True)
+
+    def step(checkpointing: bool) -> list[Tensor]:
+        layer = FeedForward(dim=8, hidden_dim=16, residual=PostNorm(p), checkpointing=checkpointing)
+        layer.load_state_dict(weights)
+        torch.manual_seed(2)
+        out = layer(x)
+        return [out, *torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])]
+
+    weights = FeedForward(dim=8, hidden_dim=16).state_dict()
+    for found, expected in zip(step(True), step(False), strict=True):
+        assert torch.equal(found, expected)
+
+
 def test_a_feed_forward_drops_what_relu_leaves() -> None:
     layer = FeedForward(dim=8, hidden_dim=16, residual=PostNorm(0.5))
     x = torch.randn(3, 8)

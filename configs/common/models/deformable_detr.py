@@ -48,6 +48,7 @@ model = L(DETR)(
             num_points=4,
             feedforward_dim=1024,
             dropout=0.1,
+            checkpointing=False,
         ),
         num_layers=6,
         position=L(SinePositionEncoding)(dim="${model.neck.out_channels}"),

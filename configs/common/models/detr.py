@@ -23,6 +23,7 @@ model.encoder = L(DenseEncoder)(
         feedforward_dim=2048,
         dropout=0.1,
         pre_norm=False,
+        checkpointing=False,
     ),
     num_layers=6,
     position=L(SinePositionEncoding)(dim="${model.neck.out_channels}", offset=0.0),

@@ -21,6 +21,7 @@ class DenseLayerSizes:
         feedforward_dim: hidden channels of the feed-forward half.
         dropout: of every residual branch and of the weights of dense attention.
         pre_norm: whether norms are of what a branch sees, else of the sum.
+        checkpointing: recompute the hidden channels in the backward pass instead of keeping them.
     """
 
     # No dataclass: LazyCall makes text of one, and Detectron2 cannot write that as Python again.
@@ -32,12 +33,14 @@ class DenseLayerSizes:
         feedforward_dim: int,
         dropout: float = 0.0,
         pre_norm: bool = False,
+        checkpointing: bool = False,
     ) -> None:
         self.dim = dim
         self.num_heads = num_heads
         self.feedforward_dim = feedforward_dim
         self.dropout = dropout
         self.pre_norm = pre_norm
+        self.checkpointing = checkpointing
 
     def self_attention(self) -> SelfAttention:
         """A new attention among queries."""
@@ -53,7 +56,12 @@ class DenseLayerSizes:
 
     def feed_forward(self) -> FeedForward:
         """A new feed-forward half."""
-        return FeedForward(dim=self.dim, hidden_dim=self.feedforward_dim, residual=self.residual())
+        return FeedForward(
+            dim=self.dim,
+            hidden_dim=self.feedforward_dim,
+            residual=self.residual(),
+            checkpointing=self.checkpointing,
+        )
 
     def norm(self) -> nn.LayerNorm:
         """A new norm."""
@@ -70,7 +78,7 @@ class LayerSizes(DenseLayerSizes):
     Args:
         num_levels: feature levels L.
         num_points: samples of a head on a level.
-        dim, num_heads, feedforward_dim, dropout, pre_norm: see `DenseLayerSizes`.
+        dim, num_heads, feedforward_dim, dropout, pre_norm, checkpointing: see `DenseLayerSizes`.
     """
 
     def __init__(
@@ -83,6 +91,7 @@ class LayerSizes(DenseLayerSizes):
         feedforward_dim: int,
         dropout: float = 0.0,
         pre_norm: bool = False,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__(
             dim=dim,
@@ -90,6 +99,7 @@ class LayerSizes(DenseLayerSizes):
             feedforward_dim=feedforward_dim,
             dropout=dropout,
             pre_norm=pre_norm,
+            checkpointing=checkpointing,
         )
         self.num_levels = num_levels
         self.num_points = num_points
