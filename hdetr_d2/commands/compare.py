@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     setup_logger(name="hdetr_d2")
     try:
-        runs = [read_run(folder) for folder in args.runs]
+        runs = [read_run(folder, args.task) for folder in args.runs]
         subjects = subjects_of(args, runs)
         output = args.output or args.runs[1] / "compare.html"
         title = f"{subjects[0].name} (A) and {subjects[1].name} (B)"

@@ -13,10 +13,11 @@ from detectron2.utils.logger import setup_logger
 from tabulate import tabulate
 
 from hdetr_d2.checkpoint import write_durably
+from hdetr_d2.data import read_results
 from hdetr_d2.data.opening import whole_truth
-from hdetr_d2.engine.results import RunResults, read_results, read_run
+from hdetr_d2.engine.results import RunResults, read_run
 from hdetr_d2.errors import UserError
-from hdetr_d2.judging import Judgement, Numbered, judge
+from hdetr_d2.judging import SHAPES, Judgement, Numbered, judge
 from hdetr_d2.utils.strict_json import to_json
 
 LONGEST = 20  # classes of a confusion matrix that still fits the screen
@@ -51,9 +52,10 @@ def judged(args: argparse.Namespace, run: RunResults | None) -> Judgement:
     if args.max_dets is not None and args.max_dets < 1:
         raise UserError(f"--max-dets {args.max_dets} must be at least 1")
     if run is None:
-        data = Numbered.of(whole_truth(args.json), read_results(args.results), args.task)
+        truth, results = whole_truth(args.json), read_results(args.results, shape=SHAPES[args.task])
+        data = Numbered.of(truth, results, args.task, source=args.results)
         return judge(data, iou=args.iou, max_dets=args.max_dets or 100)
-    data = Numbered.of(run.truth, run.results, args.task)
+    data = Numbered.of(run.truth, run.results, args.task, source=run.file)
     judgement = judge(data, iou=args.iou, max_dets=args.max_dets or run.max_dets)
     if args.max_dets in (None, run.max_dets):
         run.warn_of_changes(100 * float(judgement.averages["AP"][-1]), args.task)
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("give a RUN, or both --json and --results")
     setup_logger(name="hdetr_d2")
     try:
-        judgement = judged(args, args.run and read_run(args.run))
+        judgement = judged(args, args.run and read_run(args.run, args.task))
         output = args.output or (args.run or Path()) / "judgement.json"
         text = to_json(judgement.as_json(), indent=1)
         write_durably(output, lambda file: file.write(text.encode()))

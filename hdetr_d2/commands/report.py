@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     setup_logger(name="hdetr_d2")
     try:
-        run = read_run(args.run)
+        run = read_run(args.run, args.task)
         subjects = subjects_of(args, [run])
         output = args.output or args.run / "report.html"
         page = write_page(args, run, subjects, f"Report: {subjects[0].name}", output)

@@ -1,5 +1,6 @@
 """Data sets: registration, the training stream, the mapper and its augmentations."""
 
+from hdetr_d2.data.coco_results import read_results
 from hdetr_d2.data.copy_blend import CopyBlend
 from hdetr_d2.data.copy_paste import CopyPaste
 from hdetr_d2.data.during import During
@@ -38,5 +39,6 @@ __all__ = [
     "build_train_loader",
     "iterations_per_epoch",
     "read_image",
+    "read_results",
     "register_datasets",
 ]

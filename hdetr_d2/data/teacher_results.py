@@ -1,8 +1,5 @@
 """What a teacher has found on the images of a data set, from a json of COCO's results."""
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +7,9 @@ import torch
 from detectron2.data import MetadataCatalog
 from torchvision import tv_tensors
 
+from hdetr_d2.data.coco_results import read_results
 from hdetr_d2.data.sample import Sample
 from hdetr_d2.errors import UserError
-
-_KEYS = ("image_id", "category_id", "bbox", "score")
 
 
 class TeacherResults:
@@ -24,8 +20,7 @@ class TeacherResults:
     ) -> None:
         """
         Args:
-            file: a list of mappings with image_id, category_id as in the json of the data set, bbox
-                (x, y, width, height in pixels) and score.
+            file: boxes as `read_results` takes them, with the ids of the json of the data set.
             dataset: the registered name, which knows the categories.
             threshold: scores of boxes that are taught are at least so high.
             num_boxes: of an image, the best ones.
@@ -37,9 +32,8 @@ class TeacherResults:
         self.file = file
         self.num_boxes = num_boxes
         classes = MetadataCatalog.get(dataset).get("thing_dataset_id_to_contiguous_id", {})
-        results = [entry for entry in _read(file) if entry["score"] >= threshold]
-        unknown = sorted({entry["category_id"] for entry in results} - set(classes))
-        if unknown:
+        results = [entry for entry in read_results(file) if entry["score"] >= threshold]
+        if unknown := [e["category_id"] for e in results if e["category_id"] not in classes]:
             raise UserError(f"{file}: the data set {dataset!r} has no category {unknown[0]!r}")
         # In arrays: workers share them instead of copying millions of small objects.
         ids = [entry["image_id"] for entry in results]
@@ -69,29 +63,3 @@ class TeacherResults:
             "found_labels": torch.from_numpy(self._labels[rows].copy()),
             "found_scores": torch.from_numpy(self._scores[rows].copy()),
         }
-
-
-def _read(file: str) -> list[Mapping[str, Any]]:
-    try:
-        results = json.loads(Path(file).read_bytes())
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"the results of a teacher in {file} cannot be read: {reason}") from error
-    if not isinstance(results, list):
-        raise UserError(f"{file} holds no list of results, as COCO's evaluator writes it")
-    for index, entry in enumerate(results):
-        if not _is_result(entry):
-            raise UserError(
-                f"{file}: result {index} needs image_id, category_id, a bbox of four numbers "
-                "(x, y, width, height) and a score in [0, 1]"
-            )
-    return results
-
-
-def _is_result(entry: Any) -> bool:
-    if not (isinstance(entry, Mapping) and all(key in entry for key in _KEYS)):
-        return False
-    numbers = [*entry["bbox"], entry["score"]] if isinstance(entry["bbox"], list) else []
-    if len(numbers) != 5 or not all(isinstance(each, int | float) for each in numbers):
-        return False
-    return bool(np.isfinite(numbers).all()) and 0 <= entry["score"] <= 1

@@ -9,9 +9,10 @@ from typing import Any
 from detectron2.data import MetadataCatalog
 from omegaconf import DictConfig
 
-from hdetr_d2.data import register_datasets
+from hdetr_d2.data import read_results, register_datasets
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.errors import UserError
+from hdetr_d2.judging import SHAPES, Task
 from hdetr_d2.visualization import read_metrics
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class RunResults:
         cfg: its config.
         truth: the content of the COCO json that it was evaluated on.
         results: COCO results, with the ids of that json.
+        file: where these stand.
         images: the folder of the images.
         max_dets: as many detections of an image and class count in its evaluation.
     """
@@ -37,6 +39,7 @@ class RunResults:
     cfg: DictConfig
     truth: dict[str, Any]
     results: list[dict[str, Any]]
+    file: Path
     images: Path
     max_dets: int
 
@@ -57,8 +60,11 @@ class RunResults:
             )
 
 
-def read_run(folder: str | Path) -> RunResults:
+def read_run(folder: str | Path, task: Task = "bbox") -> RunResults:
     """Read what `folder` has of a training or an evaluation.
+
+    Args:
+        task: which shapes its detections must have.
 
     Raises:
         UserError: there is no config, no detections, or the validation data are not COCO's
@@ -71,7 +77,10 @@ def read_run(folder: str | Path) -> RunResults:
     cfg = load_config(str(path))
     cfg.train.output_dir = str(folder)  # it may have moved
     evaluator = cfg.dataloader.evaluator
-    results = read_results(Path(evaluator.get("output_dir") or folder / "inference") / RESULTS)
+    file = Path(evaluator.get("output_dir") or folder / "inference") / RESULTS
+    if not file.is_file():
+        raise UserError(f"{folder} has no detections of an evaluation: {file} is not a file")
+    results = read_results(file, shape=SHAPES[task])
     known = {**cfg.data, "generate": None}
     cfg.data.update(register_datasets(known, cfg.dataloader, for_training=False).replaced)
     metadata = MetadataCatalog.get(cfg.data.val_name)
@@ -81,22 +90,4 @@ def read_run(folder: str | Path) -> RunResults:
     if "annotations" not in truth:
         raise UserError(f"{metadata.json_file} has no annotations to compare with")
     limit = evaluator.get("max_dets_per_image") or 100
-    return RunResults(folder, cfg, truth, results, Path(metadata.image_root), limit)
-
-
-def read_results(path: str | Path) -> list[dict[str, Any]]:
-    """The detections of a COCO results json.
-
-    Raises:
-        UserError: there is no such file, or it is no list of results.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no detections of an evaluation: {path} is not a file")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}") from None
-    if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
-        raise UserError(f"{path} is no list of COCO results")
-    return content
+    return RunResults(folder, cfg, truth, results, file, Path(metadata.image_root), limit)

@@ -8,16 +8,18 @@ from hdetr_d2.judging.confusion import confusion_matrix
 from hdetr_d2.judging.curves import Curve, Point
 from hdetr_d2.judging.judgement import Judgement, judge
 from hdetr_d2.judging.matches import Matches
-from hdetr_d2.judging.numbered import Numbered
+from hdetr_d2.judging.numbered import SHAPES, Numbered, Task
 
 __all__ = [
     "COLUMNS",
+    "SHAPES",
     "Calibration",
     "Curve",
     "Judgement",
     "Matches",
     "Numbered",
     "Point",
+    "Task",
     "average_precision",
     "confusion_matrix",
     "judge",

@@ -12,6 +12,8 @@ from pycocotools.coco import COCO
 from hdetr_d2.errors import UserError
 
 Task = Literal["bbox", "segm"]
+SHAPES: dict[Task, Literal["bbox", "segmentation"]] = {"bbox": "bbox", "segm": "segmentation"}
+"""Under which key annotations and results have what a task compares."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,26 @@ class Numbered:
 
     @classmethod
     def of(
-        cls, content: Mapping[str, Any], results: Sequence[Mapping[str, Any]], task: Task = "bbox"
+        cls,
+        content: Mapping[str, Any],
+        results: Sequence[Mapping[str, Any]],
+        task: Task = "bbox",
+        *,
+        source: object = "COCO results",
     ) -> "Numbered":
         """
         Args:
             content: of a COCO json: `images`, `annotations` with `area`, `categories`.
             results: COCO results: `image_id`, `category_id`, `score`, and `bbox` (xywh, in pixels)
                 or `segmentation` (run lengths), whichever the task compares.
+            source: what a sentence calls them.
 
         Raises:
             UserError: a result of an image or a category that the json has not, or without what is
                 compared.
         """
-        _check(content, results, task)
+        if fault := _fault(content, results, task):
+            raise UserError(f"{source}: {fault}")
         images = _sorted(content["images"])
         categories = _sorted(content["categories"])
         numbers = {
@@ -99,17 +108,19 @@ def _compared(entry: Mapping[str, Any], task: Task) -> dict[str, Any]:
     return {key: deepcopy(value) for key, value in entry.items() if key != left_out}
 
 
-def _check(content: Mapping[str, Any], results: Sequence[Mapping[str, Any]], task: Task) -> None:
+def _fault(
+    content: Mapping[str, Any], results: Sequence[Mapping[str, Any]], task: Task
+) -> str | None:
     known = {
         "image_id": {image["id"] for image in content["images"]},
         "category_id": {category["id"] for category in content["categories"]},
     }
-    wanted = "segmentation" if task == "segm" else "bbox"
     for number, result in enumerate(results):
         for key, ids in known.items():
             if result.get(key) not in ids:
-                raise UserError(
+                return (
                     f"result {number} has {key} {result.get(key)!r}, which the ground truth has not"
                 )
-        if wanted not in result or "score" not in result:
-            raise UserError(f"result {number} lacks {wanted!r} or 'score'")
+        if SHAPES[task] not in result or "score" not in result:
+            return f"result {number} lacks {SHAPES[task]!r} or 'score'"
+    return None

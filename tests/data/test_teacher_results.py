@@ -115,27 +115,16 @@ def test_masks_and_teachers_do_not_go_together(read) -> None:
             DetrMapper(teacher=read([]), **options)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        ({"images": []}, r"results\.json holds no list of results"),
-        ([result(1, [0, 0, 1, 1], 0.5), {"image_id": 1}], "result 1 needs image_id"),
-        ([result(1, [0, 0, 1], 0.5)], "result 0 needs"),
-        ([result(1, [0, 0, 1, float("nan")], 0.5)], "result 0 needs"),
-        ([result(1, [0, 0, 1, 1], 50)], r"a score in \[0, 1\]"),
-        ([result(1, [0, 0, 1, 1], 0.5, 4)], "data set 'taught' has no category 4"),
-    ],
-)
-def test_what_is_no_result_is_named(read, content: object, reason: str) -> None:
-    with pytest.raises(UserError, match=reason):
-        read(content)
+def test_what_is_no_result_is_named(read) -> None:
+    with pytest.raises(UserError, match=r"results\.json: result 1 has no 'category_id'"):
+        read([result(1, [0, 0, 1, 1], 0.5), {"image_id": 1}])
 
 
-def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
-    for name in ("none.json", "text.json"):
-        (tmp_path / "text.json").write_text("[")
-        with pytest.raises(UserError, match=rf"^the results of a teacher in \S+{name} cannot be"):
-            TeacherResults(str(tmp_path / name), dataset="taught")
+@pytest.mark.parametrize("category", [4, "cat"])
+def test_a_category_that_the_data_set_has_not(read, category: int | str) -> None:
+    results = [result(1, [0, 0, 1, 1], 0.5, each) for each in (7, category, 3, "dog")]
+    with pytest.raises(UserError, match=f"data set 'taught' has no category {category!r}"):
+        read(results)
 
 
 def test_workers_get_it_by_pickle(read) -> None:

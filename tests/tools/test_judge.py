@@ -66,7 +66,7 @@ def test_two_files_are_judged_alike(run: Path, capsys: pytest.CaptureFixture[str
         (["{run}/inference"], "is no output folder of a training: it has no config.yaml"),
         (["{run}", "--iou", "0"], "--iou 0.0 must lie in (0, 1]"),
         (["{run}", "--max-dets", "0"], "--max-dets 0 must be at least 1"),
-        (["{run}", "--task", "segm"], "result 0 lacks 'segmentation'"),
+        (["{run}", "--task", "segm"], "results.json: result 0 has no 'segmentation'"),
         (["--json", "{run}/config.yaml", "--results", "x"], "is not valid JSON"),
     ],
 )
@@ -81,11 +81,23 @@ def test_a_mistake_is_one_sentence(
 
 def test_a_run_without_an_evaluation(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = run / "inference/coco_instances_results.json"
-    results.write_text('{"no": "list"}')
-    with pytest.raises(SystemExit):
-        main([str(run)])
-    assert f"{results} is no list of COCO results" in capsys.readouterr().err
     results.unlink()
     with pytest.raises(SystemExit):
         main([str(run)])
-    assert f"no detections of an evaluation: {results} is not a file" in capsys.readouterr().err
+    complaint = f"{run} has no detections of an evaluation: {results} is not a file"
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", [{"image_id": 77}, {"score": "0.5"}, {"bbox": None}])
+def test_a_bad_result_is_told_with_its_file_and_place(
+    run: Path, capsys: pytest.CaptureFixture[str], change: dict
+) -> None:
+    path = run / "inference/coco_instances_results.json"
+    results = json.loads(path.read_text())
+    path.write_text(json.dumps([results[0], results[1] | change]))
+    truth = run.parent / "shapes/annotations/val.json"
+    for given in ([str(run)], ["--json", str(truth), "--results", str(path)]):
+        with pytest.raises(SystemExit):
+            main(given)
+        complaint = capsys.readouterr().err.splitlines()[-1]
+        assert complaint.startswith(f"error: {path}: result 1 has {next(iter(change))}")

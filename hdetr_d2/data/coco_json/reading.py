@@ -1,11 +1,10 @@
 """Reading a COCO json: a file that is none ends here, in one sentence."""
 
-import json
 import os
 
 from hdetr_d2.data.coco_json.content import CocoJson
 from hdetr_d2.errors import UserError
-from hdetr_d2.utils.git_lfs import why_unreadable
+from hdetr_d2.utils.json_file import read_json
 
 SECTIONS = ("images", "annotations", "categories")
 # Those of annotations are only names.
@@ -22,19 +21,7 @@ def read_coco_json(path: str | os.PathLike, *, annotated: bool = True) -> CocoJs
         UserError: the file is missing, is no JSON (line and column are told), lacks a list, or has
             ids that cannot be compared.
     """
-    path = os.fspath(path)
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except json.JSONDecodeError as error:
-        where = f"{error.msg} (line {error.lineno}, column {error.colno})"
-        raise UserError(f"{path} is not valid JSON: {why_unreadable(path, where)}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not valid JSON: it is not text in UTF-8") from None
+    path, content = os.fspath(path), read_json(path)
     if isinstance(content, dict) and not annotated:
         content.setdefault("annotations", [])
     for section in SECTIONS:

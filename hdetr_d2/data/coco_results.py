@@ -1,0 +1,67 @@
+"""Detections in a json of COCO's results: the one reader of such files."""
+
+import math
+import os
+from typing import Any, Literal
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.utils.json_file import read_json
+
+Shape = Literal["bbox", "segmentation"]
+
+FARTHEST = 1e9
+"""Pixels: numbers beyond are no place in an image."""
+
+
+def read_results(path: str | os.PathLike, *, shape: Shape = "bbox") -> list[dict[str, Any]]:
+    """The detections in `path`: mappings with `image_id` and `category_id` (numbers or words), a
+    `score` in [0, 1] and a shape; what else they have is not looked at.
+
+    Args:
+        shape: "bbox" (x, y, width, height in pixels) or "segmentation" (compressed run lengths).
+
+    Raises:
+        UserError: the file cannot be read, or an entry is something else.
+    """
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise UserError(f"{os.fspath(path)} is no list of COCO results")
+    for number, entry in enumerate(content):
+        if fault := _fault(entry, shape):
+            raise UserError(f"{os.fspath(path)}: result {number} {fault}")
+    return content
+
+
+def _fault(entry: Any, shape: Shape) -> str | None:
+    if not isinstance(entry, dict):
+        return f"is {entry!r:.60}, which is no mapping"
+    for key in ("image_id", "category_id", "score", shape):
+        if key not in entry:
+            return f"has no {key!r}"
+    for key in ("image_id", "category_id"):
+        if not (_is_number(entry[key]) or isinstance(entry[key], str)):
+            return f"has {key} {entry[key]!r:.60}, which is neither a number nor a word"
+    if not (_is_number(entry["score"]) and 0 <= entry["score"] <= 1):
+        return f"has score {entry['score']!r:.60}, which is no number in [0, 1]"
+    if shape == "bbox" and not _is_box(entry["bbox"]):
+        return f"has bbox {entry['bbox']!r:.60}, which is not x, y, width, height in pixels"
+    if shape == "segmentation" and not _are_run_lengths(entry["segmentation"]):
+        return "has a segmentation that is not compressed run lengths: 'size' and 'counts'"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
+def _is_box(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 4:
+        return False
+    return all(_is_number(each) and abs(each) <= FARTHEST for each in value)
+
+
+def _are_run_lengths(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("counts"), str):
+        return False
+    size = value.get("size")
+    return isinstance(size, list) and len(size) == 2 and all(type(each) is int for each in size)

@@ -1,0 +1,29 @@
+"""Reading a json file: one that cannot be read ends here, in one sentence."""
+
+import json
+import os
+from typing import Any
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.utils.git_lfs import why_unreadable
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """What a json file holds.
+
+    Raises:
+        UserError: it is missing, or is no JSON (line and column are told).
+    """
+    path = os.fspath(path)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        where = f"{error.msg} (line {error.lineno}, column {error.colno})"
+        raise UserError(f"{path} is not valid JSON: {why_unreadable(path, where)}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not valid JSON: it is not text in UTF-8") from None

@@ -1,0 +1,77 @@
+"""Files of results that are none are told in one sentence, with the file and the entry."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hdetr_d2.data import read_results
+from hdetr_d2.errors import UserError
+
+GOOD: dict[str, Any] = {"image_id": 7, "category_id": "cat", "bbox": [0, 1.5, 2, 3], "score": 1}
+MASK = {"size": [4, 4], "counts": "04L0"}
+
+
+def write(folder: Path, content: object) -> Path:
+    (folder / "found.json").write_text(json.dumps(content))
+    return folder / "found.json"
+
+
+def without(key: str) -> dict[str, Any]:
+    return {name: value for name, value in GOOD.items() if name != key}
+
+
+def test_what_is_right_is_read_as_it_stands(tmp_path: Path) -> None:
+    mask = {**without("bbox"), "segmentation": MASK}
+    assert read_results(write(tmp_path, [])) == []
+    found = [GOOD, {**GOOD, "image_id": 2**70, "score": 0.0, "segmentation": []}]
+    assert read_results(write(tmp_path, found)) == found
+    assert read_results(write(tmp_path, [mask]), shape="segmentation") == [mask]
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ([1, 2], r"is \[1, 2\], which is no mapping"),
+        *((without(key), f"has no '{key}'") for key in GOOD),
+        ({**GOOD, "image_id": [1]}, r"has image_id \[1\], which is neither a number nor a word"),
+        ({**GOOD, "image_id": None}, "has image_id None, which is neither"),
+        ({**GOOD, "category_id": {}}, "has category_id {}, which is neither"),
+        ({**GOOD, "category_id": float("nan")}, "has category_id nan, which is neither"),
+        *(
+            ({**GOOD, "score": score}, f"has score {score!r}, which is no number in")
+            for score in ("0.5", float("nan"), float("inf"), -0.1, 50, None, True)
+        ),
+        *(
+            ({**GOOD, "bbox": box}, "has bbox .*, which is not x, y, width, height in pixels")
+            for box in ([0, 1, 2], [0, 1, 2, "3"], [0, 1, 2, float("nan")], "0123", None)
+        ),
+        ({**GOOD, "bbox": [0, 1, 2, 10**400]}, "has bbox .{60}, which is not"),
+    ],
+)
+def test_the_entry_and_its_fault_are_told(tmp_path: Path, entry: object, fault: str) -> None:
+    path = write(tmp_path, [GOOD, entry, {}])
+    with pytest.raises(UserError, match=rf"^\S+found\.json: result 1 {fault}"):
+        read_results(path)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [[[0, 0, 4, 0, 4, 4]], {"size": [4, 4]}, {**MASK, "size": 16}, {**MASK, "counts": [0, 16]}],
+)
+def test_masks_are_compressed_run_lengths(tmp_path: Path, mask: object) -> None:
+    path = write(tmp_path, [{**GOOD, "segmentation": mask}])
+    with pytest.raises(UserError, match="result 0 has a segmentation that is not compressed run"):
+        read_results(path, shape="segmentation")
+    assert len(read_results(path)) == 1
+
+
+def test_the_file_is_a_list_in_json(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"found\.json is no list of COCO results"):
+        read_results(write(tmp_path, {"annotations": []}))
+    (tmp_path / "text.json").write_text("[")
+    with pytest.raises(UserError, match=r"text\.json is not valid JSON: .* \(line 1, column 2\)"):
+        read_results(tmp_path / "text.json")
+    with pytest.raises(UserError, match=r"none\.json does not exist"):
+        read_results(tmp_path / "none.json")
