@@ -65,6 +65,8 @@ class Detector:
         Raises:
             UserError: there is none.
         """
+        if self.checkpoint is not None and is_exported(self.checkpoint):
+            raise UserError(f"{self.checkpoint} is exported: only a checkpoint has a config")
         if self.config is None:
             raise UserError(f"there is no config.yaml beside {self.checkpoint}: name a recipe")
         return self.config if Path(self.config).is_file() else shipped_config(self.config)
@@ -92,7 +94,7 @@ class Detector:
             epochs: None: as many as the config says; else its milestones move in proportion.
             scheme: names in docs/SCHEMES.md, with the values of their papers; None: the config's.
             output: the folder of the run; None: that of the config.
-            resume: go on with the run in that folder.
+            resume: go on with the run in that folder; without one, in that of the checkpoint.
             num_gpus: processes of this machine.
             options: more overrides of the config, "key=value".
 
@@ -100,16 +102,19 @@ class Detector:
             The final checkpoint, with which this object predicts from now on.
 
         Raises:
-            UserError: whatever can be mended.
+            UserError: whatever can be mended; a run that would overwrite the one of the checkpoint.
         """
         opts = self._device_options()
         if output is not None:
-            opts.append(f"train.output_dir={quoted(str(output))}")
-        elif self.checkpoint is not None and not resume:
-            same = Path(load_config(self.config_file).train.output_dir).resolve()
-            if same == self.checkpoint.parent.resolve():
-                raise UserError(f"output= is missing: the run in {same} would be overwritten")
+            opts.append(_output_dir(output))
+        elif resume:
+            opts += self._moved_run()
         if self.checkpoint is not None and not resume:
+            if self._is_own_folder([*opts, *options]):
+                raise UserError(
+                    f"the run in {self.checkpoint.parent} would be overwritten: give another "
+                    "output=, or resume=True to go on with it"
+                )
             opts.append(f"train.init_checkpoint={quoted(str(self.checkpoint))}")
         words: dict[str, Any] = {"data": data, "epochs": epochs}
         words |= {"num_gpus": None if num_gpus == 1 else num_gpus}
@@ -141,7 +146,8 @@ class Detector:
         """
         weights = f"train.init_checkpoint={quoted(str(self._trained()))}"
         words = ["--eval-only", *_flags({"data": data}), weights]
-        return start(self._run([*words, *self._device_options(), *options]))
+        opts = [*self._moved_run(), *self._device_options(), *options]
+        return start(self._run([*words, *opts]))
 
     def predict(
         self,
@@ -199,13 +205,26 @@ class Detector:
     def _device_options(self) -> list[str]:
         return [] if self.device == "auto" else [f"train.device={quoted(self.device)}"]
 
+    def _moved_run(self) -> list[str]:
+        """The folder of the checkpoint, where the config that lies there tells another one."""
+        if self.checkpoint is None or self._is_own_folder():
+            return []
+        return [_output_dir(self.checkpoint.parent)]
+
+    def _is_own_folder(self, options: Sequence[str] = ()) -> bool:
+        """Whether a run with these options is in the folder of the checkpoint."""
+        folder = Path(load_config(self.config_file, options).train.output_dir)
+        return self.checkpoint is not None and folder.resolve() == self.checkpoint.parent.resolve()
+
     def _run(self, words: Sequence[str]) -> Any:
         """The arguments of a run, after it is said what they are."""
-        if self.checkpoint is not None and is_exported(self.checkpoint):
-            raise UserError(f"{self.checkpoint} is exported: only a checkpoint has a config")
         arguments = ["--config-file", self.config_file, *words]
         _say("train", arguments)
         return argument_parser().parse_args(arguments)
+
+
+def _output_dir(folder: str | Path) -> str:
+    return f"train.output_dir={quoted(str(folder))}"
 
 
 def _flags(options: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,9 @@
 
 import hdetr_d2
 
+import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -147,12 +149,34 @@ def test_the_run_of_a_checkpoint_is_not_overwritten(
     trained: hdetr_d2.Detector, folder: Path, tmp_path: Path, configs: list[str], capsys: Console
 ) -> None:
     again = hdetr_d2.Detector(trained.checkpoint)
-    with pytest.raises(UserError, match="output= is missing: the run in .* would be overwritten"):
-        again.train(folder)
+    own = trained.checkpoint.parent
+    for given in ({}, {"output": own}, {"options": [f"train.output_dir={quoted(str(own))}"]}):
+        with pytest.raises(UserError, match="the run in .* would be overwritten: give another"):
+            again.train(folder, **given)
     again.train(folder, output=tmp_path)
     assert f"init_checkpoint: {trained.checkpoint}" in configs[0]
+    other = hdetr_d2.Detector(trained.checkpoint)
+    other.train(folder, options=[f"train.output_dir={quoted(str(tmp_path))}"])
+    assert configs[1] == configs[0]
     assert hdetr_d2.Detector(trained.checkpoint).train(resume=True) == trained.checkpoint
-    assert "{'resume': True}" in configs[1]
+    assert "{'resume': True}" in configs[2]
+
+
+def test_a_run_that_was_moved_goes_on_where_it_is(
+    trained: hdetr_d2.Detector, tmp_path: Path, configs: list[str]
+) -> None:
+    moved = tmp_path / "moved, {twice}"
+    shutil.copytree(trained.checkpoint.parent, moved)
+    detector = hdetr_d2.Detector(moved / "model_final.pth")
+    assert detector.train(resume=True) == moved / "model_final.pth"
+    detector.evaluate()
+    for seen in configs:
+        text = re.sub(r"\{'resume'.*|\{\}$", "", seen)
+        assert yaml.safe_load(text)["train"]["output_dir"] == str(moved)
+    assert detector.train(resume=True, output=tmp_path / "given").parent == tmp_path / "given"
+    # It is another run than that in the folder that its config tells.
+    with pytest.raises(UserError, match="would be overwritten"):
+        hdetr_d2.Detector(moved / "model_final.pth").train(output=moved)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +190,13 @@ def test_the_run_of_a_checkpoint_is_not_overwritten(
 def test_what_is_not_there(source: str, fault: str) -> None:
     with pytest.raises(UserError, match=fault):
         hdetr_d2.Detector(source)
+
+
+def test_what_is_exported_has_no_config(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").touch()
+    for use in (hdetr_d2.Detector.evaluate, hdetr_d2.Detector.train):
+        with pytest.raises(UserError, match=r"model\.onnx is exported: only a checkpoint has"):
+            use(hdetr_d2.Detector(tmp_path / "model.onnx"))
 
 
 def test_a_recipe_predicts_nothing() -> None:
