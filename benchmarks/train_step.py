@@ -5,6 +5,7 @@ python benchmarks/train_step.py
 python benchmarks/train_step.py --official ../H-Deformable-DETR --write
 python benchmarks/train_step.py --device cuda --images 2 --size 800 1333 --write
 python benchmarks/train_step.py --one-by-one --recipes BASE RECIPE ...
+python benchmarks/train_step.py --bfloat16 --official ../H-Deformable-DETR
 python benchmarks/train_step.py --against COMMIT --recipes RECIPE ...
 python benchmarks/train_step.py --transformers --set model.encoder.sizes.dropout=0
     --recipes deformable_detr/deformable_detr_two_stage_r50_50ep.py
@@ -48,6 +49,11 @@ from hdetr_d2.ops.extension import why_no_kernel
 RECIPES = tuple(ARGUMENTS)
 SMOKE_RECIPES = ("quickstart/deformable_detr_shapes.py",)
 OURS, ONE_BY_ONE, OFFICIAL = "ours", "ours, a decoder pass a group", "H-Deformable-DETR"
+# Ours in less than float32, and the options that ask for it.
+LOWER = {
+    "ours, forward in bfloat16": "train.amp.enabled=true",
+    "ours, products in bfloat16": "train.matmul_precision=medium",
+}
 # Theirs over ours, by recipe.
 REQUIRED: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("cpu", OFFICIAL): dict(zip(ARGUMENTS, (3.2, 4.0), strict=True)),
@@ -74,6 +80,8 @@ def build_sides(options: argparse.Namespace, batch: Batch) -> dict[Key, Step]:
             apart.model.load_state_dict(own.model.state_dict())
             _check(recipe, own, apart, ONE_BY_ONE)
             sides[recipe, ONE_BY_ONE] = apart
+        for whose in LOWER if options.bfloat16 else ():
+            sides[recipe, whose] = step_alone((recipe, whose), options, batch)
         if options.peer and recipe in ARGUMENTS:
             theirs = sides[recipe, OFFICIAL] = step_alone((recipe, OFFICIAL), options, batch)
             options.peer.copy_weights(recipe, theirs, own)
@@ -155,7 +163,8 @@ def step_alone(side: Sequence[str], options: argparse.Namespace, batch: Batch) -
     recipe, whose = side
     if whose == OFFICIAL:
         return options.peer.step(recipe, batch)
-    step = ours(recipe, batch, options.device, options.set)
+    lower = [LOWER[whose]] if whose in LOWER else []
+    step = ours(recipe, batch, options.device, [*options.set, *lower])
     if whose == TRANSFORMERS:
         return transformers_step(batch, _dropout_of(step.model), options.device)
     return one_by_one(step) if whose == ONE_BY_ONE else step
@@ -180,6 +189,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--one-by-one", action="store_true", help="also with a decoder pass for each query group"
+    )
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="also ours in bfloat16, by either option"
     )
     add_against_option(parser)
     parser.add_argument("--costs-of", nargs=2, metavar=("RECIPE", "SIDE"), help=argparse.SUPPRESS)

@@ -1,6 +1,7 @@
 """Training steps to time: a model, its optimizer, and one batch that comes again and again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch.optim import Optimizer
 
 from hdetr_d2.engine.build import build, build_optimizer
 from hdetr_d2.engine.config import load_config
+from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.shipped import shipped_config
 from hdetr_d2.modeling.backbone import without_pretrained
 
@@ -62,27 +64,42 @@ class Step:
     """A training step of a model.
 
     losses: the weighted ones of the batch. optimizer: of all of its parameters. max_norm: of the
-    gradient.
+    gradient. products: the precision of products of float32, for PyTorch.
     """
 
     model: nn.Module
     losses: Callable[[], Mapping[str, Tensor]]
     optimizer: Optimizer
     max_norm: float = 0.1
+    products: str = "highest"
 
     def total(self) -> Tensor:
-        return torch.stack([*self.losses().values()]).sum()
+        with _multiplied(self.products):
+            return torch.stack([*self.losses().values()]).sum()
 
     def __call__(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        self.total().backward()
+        total = self.total()
+        with _multiplied(self.products):
+            total.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.max_norm)
         self.optimizer.step()
 
 
+@contextmanager
+def _multiplied(precision: str) -> Iterator[None]:
+    """This step alone, not those of the other sides of the process."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def ours(recipe: str, batch: Batch, device: str, changes: Sequence[str] = ()) -> Step:
     """A shipped recipe, with some of its options changed and random weights, in a process as
-    `train_net.py` makes it.
+    `train_net.py` makes it, in the precision that its options ask for.
     """
     _keep_freed_memory()
     cfg = load_config(shipped_config(recipe), [f"data.num_classes={CLASSES}", *changes])
@@ -90,7 +107,15 @@ def ours(recipe: str, batch: Batch, device: str, changes: Sequence[str] = ()) ->
         model = build(cfg, "model").to(device).train()
     inputs = batch.as_inputs()
     optimizer = build_optimizer(cfg.optimizer, model)
-    return Step(model, lambda: model(inputs), optimizer, cfg.train.clip_grad_norm)
+    train, amp = cfg.train, cfg.train.amp
+    products = train.get("matmul_precision", "highest")  # a commit before it has none
+    precision = Precision.choose(enabled=amp.enabled, dtype=amp.dtype, device=torch.device(device))
+
+    def losses() -> Mapping[str, Tensor]:
+        with precision.autocast():
+            return model(inputs)
+
+    return Step(model, losses, optimizer, train.clip_grad_norm, products)
 
 
 def _keep_freed_memory() -> None:
