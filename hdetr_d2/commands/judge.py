@@ -63,10 +63,12 @@ def judged(args: argparse.Namespace, run: RunResults | None) -> Judgement:
 
 
 def confusion_text(judgement: Judgement) -> str:
-    """The confusion matrix, true classes in rows."""
+    """The confusion matrix and what it counts."""
+    title = f"From a score of {judgement.threshold:.15g} on, objects of a class (row) are found as:"
     names = [*judgement.data.class_names, "nothing"]
     rows = [[name, *row] for name, row in zip(names, judgement.confusion.tolist(), strict=True)]
-    return tabulate(rows, ["true \\ found", *names], disable_numparse=[0])
+    table = tabulate(rows, ["true \\ found", *names], disable_numparse=[0])
+    return f"{title}\n{table}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,9 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
     print(judgement.table())
-    print(f"\nOf all classes F1 is highest from a score of {judgement.best.threshold:.15g} on.")
     if len(judgement.data.class_names) <= LONGEST:
-        print(f"There objects of a class (row) are found as (column):\n{confusion_text(judgement)}")
+        print(f"\n{confusion_text(judgement)}")
     print(f"\nExpected calibration error: {100 * judgement.calibration.error:.1f}%")
     print(f"Numbers: {output}")
     return 0

@@ -1,5 +1,6 @@
 """Everything that is said about a detector on a data set, as numbers, a table and json."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from hdetr_d2.judging.matches import Matches
 from hdetr_d2.judging.numbered import Numbered
 
 ALL = "all"
+ELSE = 0.5  # the threshold of a detector that is never right
 HEADERS = ("class", "objects", *COLUMNS, "score from", "precision", "recall", "F1")
 
 
@@ -60,6 +62,14 @@ class Judgement:
         """The threshold with the highest F1 of all classes together."""
         return self.curve.best()
 
+    @property
+    def threshold(self) -> float:
+        """That of the confusion matrix and of pictures: where F1 is highest, or `ELSE` where no
+        score finds anything.
+        """
+        best = self.best.threshold
+        return ELSE if math.isnan(best) else best
+
     @cached_property
     def best_of_classes(self) -> list[Point]:
         """The threshold with the highest F1 of each class."""
@@ -67,9 +77,8 @@ class Judgement:
 
     @cached_property
     def confusion(self) -> np.ndarray:
-        """int [K + 1, K + 1] at the best threshold of all classes, see `confusion_matrix`."""
-        threshold = np.nan_to_num(self.best.threshold, nan=np.inf)
-        return confusion_matrix(self.data, self.matches, threshold=threshold, iou=self.iou)
+        """int [K + 1, K + 1] at the threshold, see `confusion_matrix`."""
+        return confusion_matrix(self.data, self.matches, threshold=self.threshold, iou=self.iou)
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -108,7 +117,7 @@ class Judgement:
             "classes": rows[:-1],
             "confusion": {
                 "classes": [*self.data.class_names, None],
-                "threshold": self.best.threshold,
+                "threshold": self.threshold,
                 "matrix": self.confusion.tolist(),
             },
             "calibration": {

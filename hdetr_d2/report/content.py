@@ -31,12 +31,6 @@ class Subject:
     judgement: Judgement
     metrics: Sequence[Mapping[str, float]] = ()
 
-    @property
-    def threshold(self) -> float:
-        """That of its pictures: where F1 is highest, or 0.5 where no score finds anything."""
-        best = self.judgement.best.threshold
-        return 0.5 if np.isnan(best) else best
-
     @cached_property
     def by_image(self) -> list[np.ndarray]:
         """Of each image its detections, as places in the matches."""
@@ -51,7 +45,7 @@ class Subject:
         sizes = np.zeros(len(self.judgement.data.images), np.int64)
         for entry in truth.anns.values():
             sizes[entry["image_id"] - 1] += not entry.get("iscrowd", 0)
-        kept = (matches.scores >= self.threshold) & ~matches.ignored
+        kept = (matches.scores >= self.judgement.threshold) & ~matches.ignored
         signs = np.where(matches.hits, -1, 1)[kept]
         changes = np.bincount(matches.images[kept], weights=signs, minlength=len(sizes))
         return sizes + changes.astype(np.int64)
@@ -65,7 +59,7 @@ def content_of(title: str, subjects: Sequence[Subject], images: Iterable[int]) -
         images: those with a picture, in its order: places among the images of the data.
     """
     data = subjects[0].judgement.data
-    least = min(LEAST, *(subject.threshold for subject in subjects))
+    least = min(LEAST, *(subject.judgement.threshold for subject in subjects))
     return {
         "title": title,
         "classes": data.class_names,
@@ -86,7 +80,7 @@ def _run(subject: Subject) -> dict[str, Any]:
         "name": subject.name,
         "curves": {name: curve for name in CURVES if (curve := _curve(subject.metrics, name))},
         "rows": list(judgement.rows()),
-        "threshold": subject.threshold,
+        "threshold": judgement.threshold,
         "counts": [[point.hits, point.false_alarms, point.misses] for point in points],
         "confusion": judgement.confusion.tolist(),
         "calibration": {

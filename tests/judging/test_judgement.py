@@ -49,4 +49,14 @@ def test_nothing_found_is_zero_and_nothing_there_is_nan(make_data: Callable) -> 
     assert cat["recall"] == 0 and cat["F1"] == 0
     nothing = judge(make_data([], [(1, 1, BOX, 0.5)]))
     assert all(math.isnan(row["AP"]) for row in nothing.rows())
-    assert nothing.confusion.tolist() == [[0] * 3] * 3  # no threshold lets anything right through
+
+
+def test_of_a_detector_that_is_never_right_are_the_confusions_from_a_half(
+    make_data: Callable,
+) -> None:
+    found = [(1, 2, BOX, 0.6), (1, 1, FAR, 0.5), (2, 1, BOX, 0.4)]
+    judgement = judge(make_data([(1, 1, BOX, 0), (2, 2, FAR, 0)], found))
+    assert math.isnan(judgement.best.threshold) and judgement.threshold == 0.5
+    assert judgement.confusion.tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
+    told = json.loads(to_json(judgement.as_json()))
+    assert told["confusion"]["threshold"] == 0.5 and told["all"]["score from"] is None

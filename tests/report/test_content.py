@@ -19,7 +19,7 @@ def subject(data: tuple, name: str = "run") -> Subject:
 def test_errors_are_misses_and_false_alarms_at_the_threshold(make_data: Callable) -> None:
     run = subject(make_data(4))
     # The second object is missed in images 1 and 3, where that of 3 is a crowd.
-    assert run.threshold == 0.6
+    assert run.judgement.threshold == 0.6
     assert run.errors().tolist() == [0, 1, 0, 0]
     assert chosen([run], 2) == [1, 0] and chosen([run], 0) == []
     counted = run.judgement.best
@@ -57,10 +57,18 @@ def test_a_long_curve_is_thinned(make_data: Callable) -> None:
 def test_nothing_found_and_nothing_there(make_data: Callable) -> None:
     content, found = make_data(2)
     run = subject((content, []))
-    assert run.threshold == 0.5 and run.errors().tolist() == [2, 1]
+    assert run.errors().tolist() == [2, 1]
     empty = subject(({**content, "annotations": []}, found))
     page = "".join(page_of(content_of("t", [run, empty], [0]), ["x"]))
     assert json.loads(page.split('id="content">')[1].split("</script>")[0])["total"] == 2
+
+
+def test_a_matrix_has_the_threshold_of_its_caption(make_data: Callable) -> None:
+    content, found = make_data(2)
+    wrong = [{**each, "bbox": [0, 0, 5, 5]} for each in found]  # scores 0.9, 0.4, 0.6; 0.9, 0.4
+    (run,) = content_of("t", [subject((content, wrong))], [])["runs"]
+    assert run["threshold"] == 0.5
+    assert run["confusion"] == [[0, 0, 2], [0, 0, 1], [2, 1, 0]]
 
 
 def test_names_are_no_markup_and_nothing_is_asked_for(make_data: Callable) -> None:

@@ -38,6 +38,7 @@ def test_a_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(row["objects"] for row in content["classes"]) == content["all"]["objects"]
     printed = capsys.readouterr().out
     assert "circle" in printed and "true \\ found" in printed
+    assert "From a score of 0.75 on, objects of a class (row) are found as:" in printed
     assert "Expected calibration error: 25.0%" in printed
 
 
