@@ -1,4 +1,4 @@
-"""One object from a folder of pictures to a detector: it says which command does the same."""
+"""One object from a folder of pictures to a detector: it says which commands do the same."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,9 @@ SHORT = {"quickstart": "custom/deformable_detr_coco_json_offline.py"}
 class Detector:
     """Trains, evaluates, predicts and exports: `Detector("quickstart").train("pets/")`.
 
-    Nothing happens here that a config and a command would not do: each call prints them.
+    Nothing happens here that a config and a command would not do. A call of `train`, `evaluate` or
+    `export`, and one of `predict` that writes files, prints that command; the config is the one
+    that it names.
 
     Attributes:
         config: a recipe or config file; None of a model without one.
@@ -118,9 +120,7 @@ class Detector:
             opts.append(f"train.init_checkpoint={quoted(str(self.checkpoint))}")
         words: dict[str, Any] = {"data": data, "epochs": epochs}
         words |= {"num_gpus": None if num_gpus == 1 else num_gpus}
-        flags = ["--resume"] if resume else []
-        for name in [scheme] if isinstance(scheme, str) else scheme or ():
-            flags += ["--scheme", name]
+        flags = [*(["--resume"] if resume else []), *_each("--scheme", scheme or ())]
         args = self._run([*flags, *_flags(words), *opts, *options])
         start(args)
         self.checkpoint = Path(load_config(args.config_file, args.opts).train.output_dir)
@@ -169,7 +169,8 @@ class Detector:
                 raise UserError("output= is for image files and folders")
             options: dict[str, Any] = {"output": output, "score_threshold": score_threshold}
             options |= {"batch_size": batch_size, "device": self.device}
-            _say("predict", [self._trained(), *given, *_flags(options)])
+            trust = _each("--trust", self.trust)
+            _say("predict", [self._trained(), *given, *_flags(options), *trust])
             return predict(self._trained(), given, **options, trust=self.trust)
         predictor = self.predictor
         pictures = find_images(given) if of_files else given
@@ -194,7 +195,7 @@ class Detector:
         """
         options: dict[str, Any] = {"output": output, "format": format, "size": size}
         options |= {"precision": precision, "images": images}
-        _say("export", [self._trained(), *_flags(options)])
+        _say("export", [self._trained(), *_flags(options), *_each("--trust", self.trust)])
         return export(self._trained(), **options, trust=self.trust)
 
     def _trained(self) -> Path:
@@ -235,6 +236,12 @@ def _flags(options: Mapping[str, Any]) -> list[str]:
         values = [value] if single else value
         words += [f"--{name.replace('_', '-')}", *map(str, values)] if value is not None else []
     return words
+
+
+def _each(flag: str, values: str | Sequence[str]) -> list[str]:
+    """A flag that a command takes once for each value."""
+    values = [values] if isinstance(values, str) else values
+    return [word for value in values for word in (flag, value)]
 
 
 def _say(command: str, words: Sequence[object]) -> None:

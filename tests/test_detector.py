@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,6 +144,20 @@ def test_export_says_its_command(
     assert args.checkpoint == str(call["a"][0])
     assert (args.output, args.size) == (str(call["output"]), [*call["size"]])
     assert (args.images, args.format) == ([call["images"]], call["format"])
+
+
+@pytest.mark.parametrize("trust", [(), "mine", ("mine", "yours.parts")])
+def test_commands_trust_whom_the_object_trusts(
+    trained: hdetr_d2.Detector, monkeypatch: pytest.MonkeyPatch, capsys: Console, trust: Any
+) -> None:
+    for name in ("export", "predict"):
+        monkeypatch.setattr(f"hdetr_d2.detector.{name}", lambda *given, **options: None)
+    detector = hdetr_d2.Detector(trained.checkpoint, trust=trust)
+    named = [trust] if isinstance(trust, str) else [*trust]
+    detector.export(images=["photos"])
+    assert export_command.build_parser().parse_args(said(capsys)[1:]).trust == named
+    detector.predict("photo.jpg", output="found")
+    assert predict_command.build_parser().parse_args(said(capsys)[1:]).trust == named
 
 
 def test_the_run_of_a_checkpoint_is_not_overwritten(
