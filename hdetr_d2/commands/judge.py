@@ -52,7 +52,8 @@ def judged(args: argparse.Namespace, run: RunResults | None) -> Judgement:
     if args.max_dets is not None and args.max_dets < 1:
         raise UserError(f"--max-dets {args.max_dets} must be at least 1")
     if run is None:
-        truth, results = whole_truth(args.json), read_results(args.results, shape=SHAPES[args.task])
+        truth = whole_truth(args.json, with_masks=args.task == "segm")
+        results = read_results(args.results, shape=SHAPES[args.task])
         data = Numbered.of(truth, results, args.task, source=args.results)
         return judge(data, iou=args.iou, max_dets=args.max_dets or 100)
     data = Numbered.of(run.truth, run.results, args.task, source=run.file)

@@ -1,7 +1,6 @@
 """The two data sets of a config, each read, checked, and known to Detectron2 under its name."""
 
 import difflib
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -12,13 +11,20 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 from detectron2.utils.file_io import PathManager
 
-from hdetr_d2.data.coco_json import CocoJson, read_coco_json, with_sound_masks
+from hdetr_d2.data.coco_json import (
+    CocoJson,
+    MissingMasks,
+    find_problems,
+    read_coco_json,
+    with_sound_masks,
+)
 from hdetr_d2.data.lvis_shim import import_lvis
 from hdetr_d2.data.panoptic import register_panoptic
-from hdetr_d2.data.prepared_json import Rules, Use, prepared_json
+from hdetr_d2.data.prepared_json import Rules, Use, prepared_json, stop_at_error
 from hdetr_d2.data.present_files import check_files
 from hdetr_d2.data.whole_json import whole_json
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.json_file import read_json
 
 # Metadata: the json that a data set was registered with, where `json_file` may be a whole one.
 SOURCE = "source_json"
@@ -77,15 +83,19 @@ def evaluate_on_whole_json(name: str) -> None:
     _make_whole(name, read_coco_json(path, annotated=False))
 
 
-def whole_truth(path: str | os.PathLike) -> dict[str, Any]:
+def whole_truth(path: str | os.PathLike, *, with_masks: bool = False) -> dict[str, Any]:
     """The content of a COCO json as evaluation takes it, see `whole_json`.
 
+    Args:
+        with_masks: masks are compared.
+
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or nothing can be compared with it.
     """
-    whole = whole_json(read_coco_json(path), for_evaluation=True)
-    with open(whole, encoding="utf-8") as file:
-        return json.load(file)
+    coco = read_coco_json(path)
+    missing_masks: MissingMasks = "stop" if with_masks else "unneeded"
+    stop_at_error(find_problems(coco, missing_masks=missing_masks))
+    return read_json(whole_json(coco, for_evaluation=True))
 
 
 def _register(name: str, coco: CocoJson, images: str, use: Use) -> Split:

@@ -3,7 +3,7 @@
 import difflib
 import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 
 from hdetr_d2.data.coco_json import (
@@ -115,18 +115,24 @@ def prepared_json(path: str, folder: str, use: Use, *, is_lvis: bool = False) ->
         problems += evaluation_gaps(coco, is_lvis=is_lvis)
     else:
         problems += unused_classes(coco)
-    errors = [problem for problem in problems if problem.is_error]
-    if errors:
-        more = (
-            f" (and {len(errors) - 1} more; tools/check_data.py lists them)" if errors[1:] else ""
-        )
-        raise UserError(errors[0].text + more)
+    stop_at_error(problems)
     _log_by_kind(problems)
     if not os.path.isdir(folder):
         raise UserError(f"the image folder {folder} does not exist (for {path})")
     files = [_file_of(image, folder, is_lvis) for image in coco.images]
     check_files(files, path, use.bad_image_option, use.on_bad_image)
     return coco
+
+
+def stop_at_error(problems: Iterable[Problem]) -> None:
+    """
+    Raises:
+        UserError: the first problem that is an error, and how many more there are.
+    """
+    if errors := [problem for problem in problems if problem.is_error]:
+        count = len(errors) - 1
+        more = f" (and {count} more; tools/check_data.py lists them)" if count else ""
+        raise UserError(errors[0].text + more)
 
 
 def read_as_ruled(path: str, folder: str, rules: Rules, *, annotated: bool) -> CocoJson:

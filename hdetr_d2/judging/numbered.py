@@ -13,7 +13,7 @@ from hdetr_d2.errors import UserError
 
 Task = Literal["bbox", "segm"]
 SHAPES: dict[Task, Literal["bbox", "segmentation"]] = {"bbox": "bbox", "segm": "segmentation"}
-"""Under which key annotations and results have what a task compares."""
+"""Under which key objects and results have what a task compares."""
 
 
 @dataclass(frozen=True)
@@ -49,29 +49,30 @@ class Numbered:
     ) -> "Numbered":
         """
         Args:
-            content: of a COCO json: `images`, `annotations` with `area`, `categories`.
+            content: of a COCO json: `images`, `annotations`, `categories`. An object without
+                `iscrowd` is none, and one without `area` has that of its `bbox`.
             results: COCO results: `image_id`, `category_id`, `score`, and `bbox` (xywh, in pixels)
                 or `segmentation` (run lengths), whichever the task compares.
             source: what a sentence calls them.
 
         Raises:
-            UserError: a result of an image or a category that the json has not, or without what is
-                compared.
+            UserError: an object or a result of an image or a category that the json has not, or
+                without what is compared.
         """
-        if fault := _fault(content, results, task):
-            raise UserError(f"{source}: {fault}")
         images = _sorted(content["images"])
         categories = _sorted(content["categories"])
         numbers = {
             "image_id": {image["id"]: n for n, image in enumerate(images, 1)},
             "category_id": {category["id"]: n for n, category in enumerate(categories, 1)},
         }
+        _check("the ground truth: object", content["annotations"], numbers, {"bbox", SHAPES[task]})
+        _check(f"{source}: result", results, numbers, {"score", SHAPES[task]})
         truth = COCO()
         truth.dataset = {
             "images": [{**image, "id": n} for n, image in enumerate(images, 1)],
             "categories": [{**category, "id": n} for n, category in enumerate(categories, 1)],
             "annotations": [
-                {**_renamed(entry, numbers), "id": n}
+                {**_whole(_renamed(entry, numbers)), "id": n}
                 for n, entry in enumerate(content["annotations"], 1)
             ],
         }
@@ -100,6 +101,12 @@ def _renamed(entry: Mapping[str, Any], numbers: Mapping[str, Mapping]) -> dict[s
     return {**entry, **{key: numbers[key][entry[key]] for key in numbers}}
 
 
+def _whole(entry: dict[str, Any]) -> dict[str, Any]:
+    """An object with what may be left out."""
+    area = entry["area"] if "area" in entry else entry["bbox"][2] * entry["bbox"][3]
+    return {**entry, "area": area, "iscrowd": entry.get("iscrowd", 0)}
+
+
 def _compared(entry: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """A copy that may be written into; of masks without the box, by which pycocotools would else
     measure the object.
@@ -108,19 +115,14 @@ def _compared(entry: Mapping[str, Any], task: Task) -> dict[str, Any]:
     return {key: deepcopy(value) for key, value in entry.items() if key != left_out}
 
 
-def _fault(
-    content: Mapping[str, Any], results: Sequence[Mapping[str, Any]], task: Task
-) -> str | None:
-    known = {
-        "image_id": {image["id"] for image in content["images"]},
-        "category_id": {category["id"] for category in content["categories"]},
-    }
-    for number, result in enumerate(results):
-        for key, ids in known.items():
-            if result.get(key) not in ids:
-                return (
-                    f"result {number} has {key} {result.get(key)!r}, which the ground truth has not"
-                )
-        if SHAPES[task] not in result or "score" not in result:
-            return f"result {number} lacks {SHAPES[task]!r} or 'score'"
-    return None
+def _check(
+    what: str, entries: Iterable[Mapping], numbers: Mapping[str, Mapping], keys: Iterable[str]
+) -> None:
+    """What is in `entries` has all `keys` and names what is there."""
+    for place, entry in enumerate(entries):
+        for key, known in numbers.items():
+            if entry.get(key) not in known:
+                fault = f"has {key} {entry.get(key)!r}, which the ground truth has not"
+                raise UserError(f"{what} {place} {fault}")
+        for key in sorted(set(keys) - set(entry)):
+            raise UserError(f"{what} {place} has no {key!r}")

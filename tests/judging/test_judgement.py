@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hdetr_d2.judging import judge
+from hdetr_d2.judging import Numbered, judge
 from hdetr_d2.utils.strict_json import to_json
 
 BOX = (10, 10, 20, 20)
@@ -49,6 +49,18 @@ def test_nothing_found_is_zero_and_nothing_there_is_nan(make_data: Callable) -> 
     assert cat["recall"] == 0 and cat["F1"] == 0
     nothing = judge(make_data([], [(1, 1, BOX, 0.5)]))
     assert all(math.isnan(row["AP"]) for row in nothing.rows())
+
+
+def test_what_an_object_may_leave_out(draw_data: Callable) -> None:
+    content, results = draw_data(1, crowds=0.0)
+    bare = [
+        {key: value for key, value in each.items() if key not in ("iscrowd", "area", "id")}
+        for each in content["annotations"]
+    ]
+    whole = judge(Numbered.of(content, results))
+    found = judge(Numbered.of({**content, "annotations": bare}, results))
+    assert to_json(found.as_json()) == to_json(whole.as_json())
+    assert found.matches.hits.any() and "iscrowd" not in bare[0]
 
 
 def test_of_a_detector_that_is_never_right_are_the_confusions_from_a_half(

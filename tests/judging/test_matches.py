@@ -72,9 +72,26 @@ def test_ids_may_be_words_and_huge() -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
+        ({"image_id": 7}, "object 0 has image_id 7, which the ground truth has not"),
+        ({"category_id": 7}, "object 0 has category_id 7, which"),
+        ({"bbox": None}, "object 0 has no 'bbox'"),
+    ],
+)
+def test_an_object_of_nothing_is_a_sentence(change: dict, complaint: str) -> None:
+    content = {"images": [{"id": 1}], "categories": [{"id": 1}]}
+    entry = {"image_id": 1, "category_id": 1, "bbox": [*BOX]} | change
+    annotations = [{k: v for k, v in entry.items() if v is not None}]
+    with pytest.raises(UserError, match=complaint):
+        Numbered.of({**content, "annotations": annotations}, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
         ({"image_id": 7}, "result 0 has image_id 7, which the ground truth has not"),
         ({"category_id": 3}, "result 0 has category_id 3, which"),
-        ({"bbox": None}, "result 0 lacks 'bbox' or 'score'"),
+        ({"bbox": None}, "result 0 has no 'bbox'"),
+        ({"score": None}, "result 0 has no 'score'"),
     ],
 )
 def test_a_stranger_is_a_sentence(change: dict, complaint: str) -> None:

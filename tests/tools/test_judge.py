@@ -102,3 +102,24 @@ def test_a_bad_result_is_told_with_its_file_and_place(
             main(given)
         complaint = capsys.readouterr().err.splitlines()[-1]
         assert complaint.startswith(f"error: {path}: result 1 has {next(iter(change))}")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"bbox": ["1", 2, 3, 4]}, "annotation 1 of image 1 has bbox ['1', 2, 3, 4]: not four"),
+        ({"image_id": 99}, "annotation 1 of image 99: no such image in the json"),
+        ({"category_id": 99}, "annotation 1 of image 1 has category_id 99, which is not in"),
+    ],
+)
+def test_a_bad_object_is_a_sentence(
+    run: Path, capsys: pytest.CaptureFixture[str], change: dict, complaint: str
+) -> None:
+    path = run.parent / "shapes/annotations/val.json"
+    truth = json.loads(path.read_text())
+    truth["annotations"][0] |= change
+    path.write_text(json.dumps(truth))
+    results = run / "inference/coco_instances_results.json"
+    with pytest.raises(SystemExit):
+        main(["--json", str(path), "--results", str(results)])
+    assert complaint in capsys.readouterr().err
