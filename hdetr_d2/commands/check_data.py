@@ -1,7 +1,7 @@
 """Check data before training on them: a few lines a kind of problem, then numbers.
 
-hdetr-d2 check-data FOLDER --config RECIPE
-hdetr-d2 check-data train.json train/ --val val.json val/ --config RECIPE
+hdetr-d2 check-data FOLDER --config-file RECIPE
+hdetr-d2 check-data train.json train/ --val val.json val/ --config-file RECIPE
 
 The exit status is 1 if there are errors (training would stop or be wrong), 2 if the json cannot be
 read at all.
@@ -15,15 +15,17 @@ from itertools import chain
 from typing import Any
 
 from detectron2.utils.logger import setup_logger
+from detectron2.utils.registry import locate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from hdetr_d2.data.check import check_data, tables
 from hdetr_d2.data.coco_json import Problem
 from hdetr_d2.data.formats import Ways, folder_files
-from hdetr_d2.data.mapper import DetrMapper
+from hdetr_d2.data.mapper import DetrMapper, composed
 from hdetr_d2.data.prepared_json import Rules, check_skipped
-from hdetr_d2.engine.build import build
+from hdetr_d2.data.registration import learns_masks
+from hdetr_d2.engine.build import build, options_of
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.errors import UserError
 
@@ -35,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the report; the exit status."""
     options = _parse(arguments)
     try:
-        cfg = load_config(options.config) if options.config else None
+        cfg = load_config(options.config_file) if options.config_file else None
         given = {**_limits(options, cfg), "rules": _rules(options, cfg)}
         files, val_files = _files(options, cfg)
         train = check_data(*files, transform=_transform(cfg, "train"), **given)
@@ -65,7 +67,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--val", nargs=2, metavar=("JSON", "IMAGES"), help="validation data of the same classes"
     )
-    parser.add_argument("--config", metavar="RECIPE", help="measure objects after its resize, too")
+    parser.add_argument(
+        "--config-file", metavar="RECIPE", help="measure objects after its resize, too"
+    )
     parser.add_argument("--num-queries", type=int, help="of the model (the recipe's, or 300)")
     parser.add_argument("--top-k", type=int, help="detections kept of an image (its, or 100)")
     parser.add_argument("--masks", action="store_true", help="the model learns masks")
@@ -112,16 +116,22 @@ def _rules(options: argparse.Namespace, cfg: DictConfig | None) -> Rules:
     data = {} if cfg is None else dict(cfg.data)
     names = ("crowds_as_objects", "sizes_from_files", "skip_classes")
     data.update({name: value for name in names if (value := getattr(options, name))})
-    masks = options.masks or (cfg is not None and cfg.model.get("mask_head") is not None)
+    masks = options.masks or (cfg is not None and learns_masks(cfg.dataloader))
     return Rules.of(data, with_masks=masks)
 
 
 def _transform(cfg: DictConfig | None, loader: str) -> Any:
-    """What the recipe's mapper does to images; None where there is none of ours."""
+    """What the recipe's mapper does to each image; None where there is none of ours."""
     if cfg is None:
         return None
-    mapper = build(cfg, f"dataloader.{loader}.mapper")
-    return mapper.augmentations if isinstance(mapper, DetrMapper) else None
+    name = f"dataloader.{loader}.mapper"
+    target = OmegaConf.select(cfg, f"{name}._target_")
+    with options_of(name):
+        kind = locate(target) if isinstance(target, str) else target
+    if not isinstance(kind, type) or not issubclass(kind, DetrMapper):
+        return None
+    # Not the whole mapper: what mixes images may ask for the length of a training, or for files.
+    return composed(build(cfg, f"{name}.augmentations") or ())
 
 
 def _lines(problems: Iterable[Problem], most: int | None) -> Iterator[str]:

@@ -25,6 +25,11 @@ from hdetr_d2.pixels.images import check_size, read_image
 from hdetr_d2.utils.random_state import seeded, stream_seed
 
 
+def composed(augmentations: Sequence[v2.Transform]) -> v2.Compose:
+    """What a mapper does to an image with its objects, in this order; boxes end where it does."""
+    return v2.Compose([*augmentations, v2.ClampBoundingBoxes()])
+
+
 class DetrMapper:
     """Reads an image, augments it with its objects, and returns Detectron2's input dict.
 
@@ -67,7 +72,7 @@ class DetrMapper:
         """
         if odd := [item for item in augmentations if not callable(item)]:
             raise ValueError(f"augmentations must be transforms, not {odd[0]!r}")
-        self.augmentations = v2.Compose([*augmentations, v2.ClampBoundingBoxes()])
+        self.augmentations = composed(augmentations)
         self.is_train = is_train
         self.with_masks = with_masks
         self.reads_masks = with_masks or copy_paste is not None
@@ -87,7 +92,7 @@ class DetrMapper:
         self.after_mosaic = self.augmentations
         if mosaic is not None and mosaic.augmentations is not None:
             check(mosaic.augmentations, f"{option}.mosaic.augmentations")
-            self.after_mosaic = v2.Compose([*mosaic.augmentations, v2.ClampBoundingBoxes()])
+            self.after_mosaic = composed(mosaic.augmentations)
         self.blends = tuple(blends or ())
 
     @property

@@ -69,7 +69,7 @@ def register_datasets(
 def _register(data: Mapping, loaders: Mapping | None, *, for_training: bool) -> DatasetInfo:
     if data.get("generate") is not None:
         _generate(data["generate"])
-    rules = Rules.of(data, with_masks=_learns_masks(loaders or {}))
+    rules = Rules.of(data, with_masks=learns_masks(loaders or {}))
     val = open_split(data, Use("val", rules, _bad_image_policy(loaders, "test")))
     if val.num_images == 0:
         raise UserError(f"data set {val.name!r} has no images to evaluate on")
@@ -95,7 +95,7 @@ def _register(data: Mapping, loaders: Mapping | None, *, for_training: bool) -> 
     )
 
 
-def _learns_masks(loaders: Mapping) -> bool:
+def learns_masks(loaders: Mapping) -> bool:
     """Whether the training mapper reads masks; Detectron2's calls it `use_instance_mask`."""
     mapper = (loaders.get("train") or {}).get("mapper") or {}
     if not isinstance(mapper, Mapping):

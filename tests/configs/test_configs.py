@@ -13,6 +13,8 @@ from detectron2.config import LazyConfig, instantiate
 from detectron2.utils.registry import locate
 from omegaconf import OmegaConf
 
+from hdetr_d2.commands import check_data
+from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.engine.build import build_optimizer
 from hdetr_d2.engine.config import NODES, config_text, load_config, plain_config, save_config
 from hdetr_d2.engine.shipped import shipped_configs
@@ -105,6 +107,20 @@ def step(model, optimizer, make_batch):
     changed = [name for name, p in learning.items() if not torch.equal(p, before[name])]
     assert len(changed) > len(before) / 2
     assert all(loss.isfinite() for loss in losses.values())
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    root = tmp_path_factory.mktemp("shapes")
+    generate_shapes(root=root, num_train=6, num_val=2, image_size=64, seed=0, num_classes=6)
+    return root
+
+
+def test_data_are_checked_for_a_recipe(cfg, shapes, monkeypatch, capsys):
+    """Before any training, so without its length and without files that the recipe names."""
+    monkeypatch.setattr(check_data, "load_config", lambda _: cfg)
+    assert check_data.main([str(shapes), "--config-file", "this one"]) == 0
+    assert capsys.readouterr().out.count("after the resize") == 2
 
 
 def test_a_recipe_is_written_as_python(path):

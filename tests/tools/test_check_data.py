@@ -12,6 +12,7 @@ from hdetr_d2.commands import check_data as check_data_command
 from hdetr_d2.data.check import check_data
 from hdetr_d2.data.object_sizes import count_sizes, object_areas
 from hdetr_d2.data.shapes import generate_shapes
+from hdetr_d2.engine.config import load_config, save_config
 from hdetr_d2.pixels.images import BadImageError, read_image
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "check_data.py"
@@ -277,12 +278,12 @@ def test_objects_are_measured_after_the_resize_of_a_recipe(
         images=[{"id": 90, "file_name": "wide.png", "width": 2400, "height": 120}],
         annotations=[{**box, "id": 900}],
     )
-    assert run(root, "--config", "custom/deformable_detr_coco_json_small.py") == 0
+    assert run(root, "--config-file", "custom/deformable_detr_coco_json_small.py") == 0
     output = capsys.readouterr().out
     assert "2400 x 120 becomes 400 x 20" in output
     assert "at least 24 and a longer one of at least 480 pixels" in output
     assert "after the resize" in output
-    assert run(root, "--config", "none/such.py") == 2
+    assert run(root, "--config-file", "none/such.py") == 2
 
 
 def test_sizes_without_areas_are_those_of_the_boxes() -> None:
@@ -326,8 +327,34 @@ def test_a_recipe_says_how_its_data_are_read(
         ")\n"
         "data.skip_classes = ['circle']\n"
     )
-    assert run(root, "--config", str(recipe)) == 0
+    assert run(root, "--config-file", str(recipe)) == 0
     assert "circle" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("torch.nn.Identity", 0), ("hdetr_d2.data.DetrMapper", 0), ("nowhere.Mapper", 2)],
+)
+def test_a_mapper_of_others_is_not_measured(
+    target: str, status: int, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = load_config("custom/deformable_detr_coco_json_small.py")
+    cfg.dataloader.train.mapper._target_ = target
+    save_config(cfg, tmp_path / "mine.yaml")
+    assert run(root, "--config-file", str(tmp_path / "mine.yaml")) == status
+    printed = capsys.readouterr()
+    assert ("after the resize" in printed.out) == (target == "hdetr_d2.data.DetrMapper")
+    assert status == 0 or "error: dataloader.train.mapper: " in printed.err
+
+
+def test_the_masks_of_a_recipe_are_those_that_its_training_reads(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "area": 25, "iscrowd": 0}
+    edit(root, annotations=[{**whole, "id": 900}])
+    # It pastes objects along their masks, and its model learns none.
+    assert run(root, "--config-file", "projects/co_detr/configs/co_dino_5scale_lsj_r50_12ep.py")
+    assert "annotation 900 of image 1 has no segmentation" in capsys.readouterr().out
 
 
 def test_a_class_to_skip_that_is_not_there(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
