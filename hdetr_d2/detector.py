@@ -156,8 +156,11 @@ class Detector:
         output: str | Path | None = None,
         score_threshold: float = 0.5,
         batch_size: int = 1,
+        tile: int | None = None,
+        overlap: float = 0.2,
     ) -> list[Result]:
-        """Find objects; see `Predictor` and, of files and folders with `output`, `predict`.
+        """Find objects; see `Predictor` and, of files and folders with `output`, `predict`. Tiles
+        are for large images.
 
         Raises:
             UserError: nothing is trained yet, or an image cannot be read.
@@ -169,10 +172,13 @@ class Detector:
                 raise UserError("output= is for image files and folders")
             options: dict[str, Any] = {"output": output, "score_threshold": score_threshold}
             options |= {"batch_size": batch_size, "device": self.device}
+            options |= {} if tile is None else {"tile": tile, "overlap": overlap}
             trust = _each("--trust", self.trust)
             _say("predict", [self._trained(), *given, *_flags(options), *trust])
             return predict(self._trained(), given, **options, trust=self.trust)
         predictor = self.predictor
+        if tile is not None:
+            predictor = predictor.tiled(tile, overlap, batch_size=batch_size)
         pictures = find_images(given) if of_files else given
         return predictor(pictures, score_threshold=score_threshold, batch_size=batch_size)
 

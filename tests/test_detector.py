@@ -120,6 +120,8 @@ def test_from_training_to_results(
     found = trained.predict(image, score_threshold=0)
     assert found == trained.predict([image], score_threshold=0)
     assert len(trained.predict(np.zeros((64, 64, 3), np.uint8), score_threshold=0)) == len(found)
+    tiled = trained.predict(image, score_threshold=0, tile=32, overlap=0.5)
+    assert tiled == trained.predictor.tiled(32, 0.5)(image, score_threshold=0) != found
     assert capsys.readouterr().out == ""
     written = trained.predict(image, output=tmp_path / "found", score_threshold=0)
     assert [each["bbox"] for each in written] == [each["bbox"] for each in found]
@@ -129,6 +131,10 @@ def test_from_training_to_results(
         "predict", str(trained.checkpoint), [str(image)]
     )  # fmt: skip
     assert (args.output, args.score_threshold, args.device) == (str(tmp_path / "found"), 0, "cpu")
+    assert args.tile is None
+    trained.predict(image, output=tmp_path / "found", tile=32, overlap=0.5)
+    args = predict_command.build_parser().parse_args(said(capsys)[1:])
+    assert (args.tile, args.overlap) == (32, 0.5)
 
 
 def test_export_says_its_command(

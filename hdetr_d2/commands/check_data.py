@@ -131,7 +131,8 @@ def _transform(cfg: DictConfig | None, loader: str) -> Any:
     if not isinstance(kind, type) or not issubclass(kind, DetrMapper):
         return None
     # Not the whole mapper: what mixes images may ask for the length of a training, or for files.
-    return composed(build(cfg, f"{name}.augmentations") or ())
+    tile = OmegaConf.select(cfg, f"{name}.tile")  # of a training
+    return composed(build(cfg, f"{name}.augmentations") or (), tile)
 
 
 def _lines(problems: Iterable[Problem], most: int | None) -> Iterator[str]:

@@ -22,7 +22,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", default="predictions", help="folder for the json and pictures")
     parser.add_argument("--score-threshold", type=float, default=0.5)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
-    parser.add_argument("--batch-size", type=int, default=1, help="images of one forward pass")
+    parser.add_argument(
+        "--batch-size", type=int, default=1, help="images of one forward pass, or tiles"
+    )
+    parser.add_argument("--tile", type=int, help="pixels: look at large images tile by tile")
+    parser.add_argument("--overlap", type=float, default=0.2, help="of tiles, as a share of one")
     parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help=TRUST)
     return parser
 
@@ -40,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             score_threshold=args.score_threshold,
             device=args.device,
             batch_size=args.batch_size,
+            tile=args.tile,
+            overlap=args.overlap,
             trust=args.trust,
         )
     except UserError as error:

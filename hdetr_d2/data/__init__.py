@@ -16,6 +16,7 @@ from hdetr_d2.data.transforms import (
     ColorJitter,
     LargeScaleJitter,
     RandomShortSide,
+    RandomTile,
     ResizeOrCrop,
 )
 from hdetr_d2.pixels.images import BadImageError, read_image
@@ -33,6 +34,7 @@ __all__ = [
     "Mosaic",
     "PanopticMapper",
     "RandomShortSide",
+    "RandomTile",
     "ResizeOrCrop",
     "TeacherResults",
     "build_test_loader",

@@ -20,14 +20,18 @@ from hdetr_d2.data.outline import outlined
 from hdetr_d2.data.pixel_scale import check_pixel_scale
 from hdetr_d2.data.sample import Sample, select, visible
 from hdetr_d2.data.teacher_results import TeacherResults
+from hdetr_d2.data.transforms import RandomTile
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.images import check_size, read_image
 from hdetr_d2.utils.random_state import seeded, stream_seed
 
 
-def composed(augmentations: Sequence[v2.Transform]) -> v2.Compose:
-    """What a mapper does to an image with its objects, in this order; boxes end where it does."""
-    return v2.Compose([*augmentations, v2.ClampBoundingBoxes()])
+def composed(augmentations: Sequence[v2.Transform], tile: int | None = None) -> v2.Compose:
+    """What a mapper does to an image, or to a tile of it, with its objects, in this order; boxes
+    end where it does.
+    """
+    first = () if tile is None else (RandomTile(tile),)
+    return v2.Compose([*first, *augmentations, v2.ClampBoundingBoxes()])
 
 
 class DetrMapper:
@@ -41,6 +45,7 @@ class DetrMapper:
         *,
         augmentations: Sequence[v2.Transform] = (),
         is_train: bool = True,
+        tile: int | None = None,
         with_masks: bool = False,
         copy_paste: CopyPaste | None = None,
         mosaic: Mosaic | None = None,
@@ -53,6 +58,8 @@ class DetrMapper:
         Args:
             augmentations: applied in this order to image, boxes and masks.
             is_train: give `instances`; without it annotations are ignored.
+            tile: side in pixels of the `RandomTile` that is taken of each image, before the
+                augmentations; None: the whole image.
             with_masks: give `gt_masks` too, to a model that asks for them.
             copy_paste: pastes objects of a second image. It cuts them out along their masks, as
                 large-scale jitter then draws boxes around what is left of masks; these stay here
@@ -72,7 +79,7 @@ class DetrMapper:
         """
         if odd := [item for item in augmentations if not callable(item)]:
             raise ValueError(f"augmentations must be transforms, not {odd[0]!r}")
-        self.augmentations = composed(augmentations)
+        self.augmentations = composed(augmentations, tile if is_train else None)
         self.is_train = is_train
         self.with_masks = with_masks
         self.reads_masks = with_masks or copy_paste is not None

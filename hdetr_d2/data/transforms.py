@@ -103,6 +103,44 @@ class RandomSizeCrop(v2.Transform):
         return F.crop(inpt, **params)
 
 
+class RandomTile(v2.Transform):
+    """Crop a square that has the centre of a random object somewhere in it, or any square where
+    there is no object: large images are learned as `Predictor.tiled` looks at them.
+    """
+
+    def __init__(self, side: int) -> None:
+        """
+        Args:
+            side: of the square in pixels; an image keeps its own sides where they are shorter.
+        """
+        super().__init__()
+        self.side = side
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        height, width = v2.query_size(flat_inputs)
+        boxes = next((i for i in flat_inputs if isinstance(i, tv_tensors.BoundingBoxes)), ())
+        x = y = None
+        if len(boxes):
+            x0, y0, x1, y1 = boxes[_integer(0, len(boxes) - 1)].tolist()
+            x, y = int((x0 + x1) / 2), int((y0 + y1) / 2)
+        return {
+            "top": self._start(height, y),
+            "left": self._start(width, x),
+            "height": min(self.side, height),
+            "width": min(self.side, width),
+        }
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return F.crop(inpt, **params)
+
+    def _start(self, length: int, within: int | None) -> int:
+        """Of a window in `length` pixels, with the pixel `within` inside."""
+        last = max(length - self.side, 0)
+        if within is None:
+            return _integer(0, last)
+        return _integer(max(0, within - self.side + 1), min(within, last))
+
+
 class ResizeOrCrop(v2.RandomChoice):
     """DETR's policy: resize, or (half of the time) resize to a medium size, crop, and resize."""
 

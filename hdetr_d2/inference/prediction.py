@@ -29,6 +29,8 @@ def predict(
     score_threshold: float = 0.5,
     device: str = "auto",
     batch_size: int = 1,
+    tile: int | None = None,
+    overlap: float = 0.2,
     trust: str | Sequence[str] = (),
 ) -> list[Result]:
     """Find objects in image files with a trained model, which is read for this call. `Predictor` is
@@ -41,7 +43,10 @@ def predict(
             The pictures of an earlier call are not looked at, should it lie in a folder of images.
         score_threshold: detections below it are left out; from 0 to 1.
         device: "auto", "cpu", "cuda", "cuda:1", ...
-        batch_size: images of one forward pass.
+        batch_size: images, or tiles, of one forward pass.
+        tile: side in pixels of the tiles that large images are divided into; None looks at images
+            as a whole.
+        overlap: the share of a tile that its neighbour has, too.
         trust: packages of your own that the model has classes of: they are imported.
 
     Returns:
@@ -49,14 +54,17 @@ def predict(
         from 1 in the order of `find_images`.
 
     Raises:
-        UserError: no image can be read, the checkpoint or device cannot be used, or no score can
-            be the threshold. One broken image among others is named in the log and left out.
+        UserError: no image can be read, the checkpoint or device cannot be used, no score can be
+            the threshold, or no image has such tiles. One broken image among others is named in
+            the log and left out.
     """
     check_score_threshold(score_threshold)
     paths = find_images(images, besides=None if output is None else Path(output) / PICTURES)
     if with_pages := survey([*map(str, paths)]).with_pages:
         logger.warning(pages_sentence(with_pages))
     predictor = Predictor(checkpoint, device=device, trust=trust)
+    if tile is not None:
+        predictor = predictor.tiled(tile, overlap, batch_size=batch_size)
     writer = None if output is None else _Writer(Path(output), predictor, paths)
     results: list[Result] = []
     problems: list[BadImageError] = []

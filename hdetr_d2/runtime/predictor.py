@@ -1,6 +1,7 @@
 """A trained model that is kept, for images in files and in memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -13,6 +14,7 @@ from hdetr_d2.pixels import BadImageError, read_image, to_rgb
 from hdetr_d2.runtime.results import Result, coco_results
 from hdetr_d2.runtime.session import ExportedDetector, Session
 from hdetr_d2.runtime.shapes import Shapes
+from hdetr_d2.runtime.tiles import TiledDetector
 
 Picture: TypeAlias = str | Path | np.ndarray | Image.Image
 """A file; an array of integers: [H, W, 3] in RGB (what OpenCV reads is BGR: `image[..., ::-1]`), or
@@ -94,6 +96,24 @@ class Predictor:
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.detector.class_names
+
+    def tiled(self, side: int, overlap: float = 0.2, *, batch_size: int = 1) -> "Predictor":
+        """One with the same model that looks at large images tile by tile; see `TiledDetector`.
+
+        Args:
+            side: of a tile in pixels: objects are then as large to the model as in training.
+            overlap: the share of a tile that its neighbour has, too: at least the largest object
+                that is found in tiles.
+            batch_size: tiles of one forward pass.
+
+        Raises:
+            UserError: tiles that no image can be divided into.
+        """
+        tiled = copy(self)
+        tiled.detector = TiledDetector(
+            self.detector, side=side, overlap=overlap, batch_size=batch_size
+        )
+        return tiled
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model to be shared: weights as evaluation uses them, config, names of the

@@ -48,6 +48,17 @@ def test_the_input_of_the_model(entry: dict) -> None:
     assert not instances.has("gt_masks")
 
 
+def test_a_tile_is_what_the_augmentations_get(entry: dict) -> None:
+    mapper = DetrMapper(augmentations=[RandomShortSide([40], None)], tile=20)
+    seen = [mapper(entry, position) for position in range(20)]
+    assert {each["image"].shape for each in seen} == {(3, 40, 40)}
+    assert {each["height"] for each in seen} == {30}  # of the file
+    assert all(len(each["instances"]) for each in seen)
+    assert len({each["image"].float().mean().item() for each in seen}) > 10
+    predicting = DetrMapper(augmentations=[RandomShortSide([40], None)], tile=20, is_train=False)
+    assert predicting(entry)["image"].shape == (3, 40, 53)
+
+
 def test_the_entry_stays_as_it_is(entry: dict) -> None:
     before = repr(entry)
     DetrMapper(augmentations=[v2.RandomHorizontalFlip(1.0)])(entry, 0)

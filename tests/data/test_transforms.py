@@ -14,6 +14,7 @@ from hdetr_d2.data.transforms import (
     LargeScaleJitter,
     RandomShortSide,
     RandomSizeCrop,
+    RandomTile,
     ResizeOrCrop,
 )
 
@@ -29,6 +30,35 @@ def sample(height: int, width: int, boxes: Sequence[Sequence[float]] = ()) -> di
         "labels": torch.arange(len(boxes)),
         "masks": tv_tensors.Mask(masks),
     }
+
+
+def test_a_tile_has_the_centre_of_an_object_in_it() -> None:
+    boxes = [(0, 0, 3, 3), (97, 57, 100, 60)]
+    tile, seen = RandomTile(20), set()
+    for _ in range(60):
+        params = tile.make_params([sample(60, 100, boxes)["boxes"]])
+        assert (params["height"], params["width"]) == (20, 20)
+        assert 0 <= params["top"] <= 40 and 0 <= params["left"] <= 80
+        first = params["top"] <= 1 and params["left"] <= 1
+        last = params["top"] + 20 > 58 and params["left"] + 20 > 98
+        assert first != last
+        seen.add(first)
+    assert seen == {False, True}
+
+
+def test_a_tile_moves_boxes_and_masks_with_it() -> None:
+    tile = RandomTile(20)
+    cropped = tile(sample(60, 100, [(50, 30, 60, 38)]))
+    assert cropped["image"].shape == (3, 20, 20)
+    x0, y0, x1, y1 = cropped["boxes"][0].tolist()  # as much of it as is in the tile
+    assert 5 * 4 <= (x1 - x0) * (y1 - y0) <= 10 * 8
+    assert int(cropped["masks"].sum()) == (x1 - x0) * (y1 - y0)
+
+
+def test_tiles_of_images_without_objects_and_of_small_ones() -> None:
+    tops = {RandomTile(20).make_params([sample(22, 30)["image"]])["top"] for _ in range(40)}
+    assert tops == {0, 1, 2}
+    assert RandomTile(20)(sample(12, 30, [(1, 1, 5, 5)]))["image"].shape == (3, 12, 20)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,23 @@ def test_a_folder_becomes_a_coco_json_and_pictures(checkpoint: Path, tmp_path: P
         assert Image.open(output / "pictures" / name).size == (64, 48)
 
 
+def test_a_large_image_is_looked_at_in_tiles(checkpoint: Path, tmp_path: Path) -> None:
+    folder = images(tmp_path / "in", "a.png")
+    options = {"score_threshold": 0.0, "device": "cpu"}
+    whole = hdetr_d2.predict(checkpoint, folder, **options)
+    assert hdetr_d2.predict(checkpoint, folder, tile=64, **options) == whole  # it is one tile
+    tiled = hdetr_d2.predict(
+        checkpoint, folder, tile=32, overlap=0.25, batch_size=4, output=tmp_path / "out", **options
+    )
+    predictor = hdetr_d2.Predictor(checkpoint, device="cpu").tiled(32, 0.25, batch_size=4)
+    found = predictor(Image.open(folder / "a.png"), score_threshold=0.0)
+    assert [each["bbox"] for each in found] == [each["bbox"] for each in tiled]
+    assert tiled != whole
+    assert (tmp_path / "out/pictures/a.png").is_file()
+    with pytest.raises(UserError, match="tile=8 must have at least 32"):
+        hdetr_d2.predict(checkpoint, folder, tile=8, **options)
+
+
 def test_files_without_a_known_ending_are_drawn_as_png(checkpoint: Path, tmp_path: Path) -> None:
     folder = images(tmp_path / "in", "a.png")
     for name in ("noext", "a.img"):

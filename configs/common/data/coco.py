@@ -37,6 +37,8 @@ data = dict(
     pixel_range=None,
     # How sizes are rounded and pixels interpolated: docs/DATA.md
     resize=L(ResizeRule)(rounding="nearest", interpolation="torch"),
+    # Side in pixels of the parts of large images that are learned: docs/LARGE_IMAGES.md
+    tile=None,
     keep_empty=False,  # True: train on images without objects too
     crowds_as_objects=False,  # True: learn and evaluate annotations with iscrowd as objects
     skip_classes=[],  # names of classes that are left out with their objects, as [animals]
@@ -61,6 +63,7 @@ dataloader = dict(
                 ),
             ],
             is_train=True,
+            tile="${data.tile}",
             with_masks=False,
             copy_paste=None,
             mosaic=None,  # these two: ../dense_one_to_one.py

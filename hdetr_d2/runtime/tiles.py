@@ -1,0 +1,126 @@
+"""Large images tile by tile, for objects that are too small once the image is made smaller (slicing
+aided inference, https://arxiv.org/abs/2202.06934).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import read_image
+from hdetr_d2.runtime.joining import Join, Tile
+from hdetr_d2.runtime.shapes import Shapes
+
+if TYPE_CHECKING:
+    from hdetr_d2.runtime.predictor import Detector
+
+LEAST_SIDE = 32
+MOST_OVERLAP = 0.9
+
+
+class TiledDetector:
+    """Finds the objects of an image in overlapping tiles of it, and in the image as a whole, which
+    is for what is larger than a tile; see `Detector`.
+
+    An image is held once, and the pixels of `batch_size` tiles with it: what memory a forward pass
+    takes does not depend on the size of the image.
+
+    Args:
+        detector: of a tile.
+        side: of a tile in pixels.
+        overlap: the least share of a tile that its neighbour has, too: objects up to that size are
+            whole in one of them.
+        batch_size: tiles of one forward pass.
+        join: makes one list of what all tiles have.
+
+    Raises:
+        UserError: tiles that no image can be divided into.
+    """
+
+    def __init__(
+        self,
+        detector: "Detector",
+        *,
+        side: int,
+        overlap: float = 0.2,
+        batch_size: int = 1,
+        join: Join | None = None,
+    ) -> None:
+        if side < LEAST_SIDE:
+            raise UserError(f"tile={side} must have at least {LEAST_SIDE} pixels")
+        if not 0 <= overlap <= MOST_OVERLAP:  # NaN is neither
+            raise UserError(f"overlap={overlap:g} must be from 0 to {MOST_OVERLAP:g}, of a tile")
+        if batch_size < 1:
+            raise UserError(f"batch_size={batch_size} must be at least 1")
+        self.detector = detector
+        self.side = side
+        self.overlap = overlap
+        self.batch_size = batch_size
+        self.join = join or Join()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.detector.class_names
+
+    @property
+    def pixel_range(self) -> int | None:
+        return self.detector.pixel_range
+
+    def read(self, entry: dict) -> dict:
+        """The image in full, uint8 [H, W, 3]."""
+        image = entry.get("image")
+        image = read_image(entry["file_name"], self.pixel_range) if image is None else image
+        return {"file_name": entry["file_name"], "image": image}
+
+    def find(self, batch: Sequence[dict]) -> list[Shapes]:
+        """See `Detector`."""
+        return [self._find(**item) for item in batch]
+
+    def _find(self, file_name: str, image: np.ndarray) -> Shapes:
+        height, width = image.shape[:2]
+        tiles = self._tiles(height, width)
+
+        def seen_in(some: Sequence[Tile]) -> list[Shapes]:
+            parts = [image[tile.top : tile.bottom, tile.left : tile.right] for tile in some]
+            entries = [{"file_name": file_name, "image": part} for part in parts]
+            return self.detector.find([*map(self.detector.read, entries)])
+
+        if len(tiles) == 1:
+            return seen_in(tiles)[0]
+        found: list[tuple[Tile, Shapes]] = []
+        for some in _batches(tiles, self.batch_size):
+            shapes = [each.above(self.join.min_score) for each in seen_in(some)]
+            found += zip(some, shapes, strict=True)
+        return self.join(found, (height, width))
+
+    def _tiles(self, height: int, width: int) -> list[Tile]:
+        """The whole image first, and nothing else of one that fits into a tile."""
+        whole = Tile(0, 0, height, width)
+        tiles = tiles_of(height, width, self.side, self.overlap)
+        return tiles if tiles == [whole] else [whole, *tiles]
+
+
+def tiles_of(height: int, width: int, side: int, overlap: float) -> list[Tile]:
+    """Tiles that cover an image, of `side` pixels where it has as many, row by row and evenly
+    spread; neighbours share at least `overlap` of a tile.
+    """
+    rows, columns = (_spread(length, side, overlap) for length in (height, width))
+    return [
+        Tile(top, left, min(top + side, height), min(left + side, width))
+        for top, left in product(rows, columns)
+    ]
+
+
+def _spread(length: int, side: int, overlap: float) -> list[int]:
+    """Where tiles of `side` begin in `length`."""
+    rest = max(length - side, 0)
+    step = max(1, math.floor(side * (1 - overlap)))
+    number = math.ceil(rest / step)
+    return [0] if not number else [rest * index // number for index in range(number + 1)]
+
+
+def _batches(tiles: Sequence[Tile], size: int) -> Iterator[Sequence[Tile]]:
+    return (tiles[start : start + size] for start in range(0, len(tiles), size))
