@@ -157,9 +157,25 @@ def forget_graphs() -> Iterator[None]:
     torch._dynamo.reset()
 
 
+def lacking(item: pytest.Item) -> str:
+    """What this machine has not that the marks `needs_cuda` of a test ask for; empty if nothing."""
+    needs = [mark.kwargs for mark in item.iter_markers("needs_cuda")]
+    if needs and not torch.cuda.is_available():
+        return "a CUDA device"
+    devices = max((need.get("devices", 1) for need in needs), default=0)
+    if devices > torch.cuda.device_count():
+        return f"{devices} CUDA devices"
+    gigabytes = max((need.get("gigabytes", 0) for need in needs), default=0)
+    if gigabytes and gigabytes * 1e9 > torch.cuda.mem_get_info(0)[0]:
+        return f"{gigabytes} GB of free memory on the CUDA device"
+    return ""
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("needs_cuda") and not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
+    if lacks := lacking(item):
+        # A run that counts every other skip as a failure reads it (tools/gpu).
+        item.user_properties.append(("lacks", lacks))
+        pytest.skip(f"needs {lacks}")
 
 
 def shrink_scheme(scheme: "DictConfig") -> "DictConfig":
