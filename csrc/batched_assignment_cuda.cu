@@ -196,13 +196,16 @@ __device__ __forceinline__ void solve(Threads& threads, const Launch& launch, co
   if (!facts.any_allowed()) return;
 
   const PricedCosts costs = problem.priced(facts);
-  const int list_size = place.entry->list_size;
   const int pairs = problem.pairs(), columns = problem.columns();
+  // A list of this problem may be shorter than those of others, with nothing behind its end.
+  const int stride = place.entry->list_size, list_size = min(stride, columns);
   Solver solver;
   solver.cut(scratch, problem.targets, pairs, columns, list_size);
-  CudaTeam<Threads> team(threads, costs, solver.taken, min(list_size, columns));
-  const int* const lists = launch.lists + place.list + place.index * given.rows * list_size;
-  team.for_each(problem.targets * list_size, [&](int k) { solver.memory.list[k] = lists[k]; });
+  CudaTeam<Threads> team(threads, costs, solver.taken, list_size);
+  const int* const lists = launch.lists + place.list + place.index * given.rows * stride;
+  team.for_each(problem.targets * list_size, [&](int k) {
+    solver.memory.list[k] = lists[k / list_size * stride + k % list_size];
+  });
   team.for_each(int(divide_up(columns, kWarp)), [&](int k) { solver.taken[k] = 0; });
   team.sync();
   AssignmentSolver(team, problem.targets, problem.capacity, solver.memory).solve();

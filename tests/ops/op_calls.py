@@ -69,7 +69,7 @@ def attention_backward(deterministic: bool = False, **sizes: Any) -> tuple:
 
 def assignment(problems: int, targets: int, queries: int, capacity: int) -> tuple:
     cost = torch.rand(problems, targets, queries)
-    return [cost], torch.tensor([targets, targets - 1]), [capacity]
+    return [cost], torch.tensor([targets, 1]), [capacity]
 
 
 def costs(form: int, dtype: torch.dtype = torch.float32) -> tuple:
@@ -105,6 +105,8 @@ CALLS: Mapping[str, Call] = {
         "ms_deform_attn_backward", lambda: attention_backward(True, channels=32)
     ),
     "assignment": Call("batched_assignment", lambda: assignment(2, 4, 30, 2)),  # by a warp
+    # Fewer queries than a list of the other image has places.
+    "assignment-few": Call("batched_assignment", lambda: assignment(2, 10, 5, 3)),
     "assignment-block": Call("batched_assignment", lambda: assignment(4, 50, 310, 6)),
     "assignment-wide": Call("batched_assignment", lambda: assignment(2, 4, 5000, 1)),
     "assignment-global": Call("batched_assignment", lambda: assignment(2, 2, 400_000, 1)),
