@@ -17,7 +17,7 @@ KERNELS = $(RUN) setup.py --quiet build_ext --inplace
 
 TEST = $(RUN) -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: setup kernels demo test test-slow doctor lint format wheel clean
+.PHONY: setup kernels demo test test-slow gpu doctor lint format wheel clean
 
 setup: $(READY)
 
@@ -44,6 +44,12 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(TEST) -m slow
+
+# On a machine with a GPU, with what is installed there and without a network; no .venv.
+# make gpu SANITIZE=1: compute-sanitizer. DRY=1: what can be tried without a GPU. BUILT=1: with the kernels that are there.
+# ORIGINAL=../Deformable-DETR: beside its kernels. WHEELS=folder: of what the machine lacks.
+gpu:
+	PYTHON=$(PYTHON) WHEELS=$(WHEELS) tools/gpu_hour.sh $(if $(SANITIZE),--sanitize) $(if $(DRY),--dry) $(if $(BUILT),--built) $(ORIGINAL:%=--original %) $(GPU_OUTPUT:%=--output %)
 
 lint: $(READY)
 	$(RUN) -m ruff format --check .
