@@ -215,8 +215,8 @@ __device__ __forceinline__ void solve(Threads& threads, const Launch& launch, co
   });
 }
 
-// A block for each problem. There are few: none needs to share its registers. Each call of `solve`
-// gets memory of one kind, so that it is compiled with instructions for that kind.
+// A block for each problem. There are few: none needs to share its registers. All call `solve` in
+// one place, whatever memory they have: it is most of the code.
 __global__ void __launch_bounds__(kThreads, 1)
     solve_problems(const __grid_constant__ Launch launch) {
   __shared__ Exchange<kThreads> exchange;
@@ -226,16 +226,11 @@ __global__ void __launch_bounds__(kThreads, 1)
   const Problem problem(launch, entry, place.index);
   const int64_t bytes =
       Solver{}.cut(nullptr, problem.targets, problem.pairs(), problem.columns(), entry.list_size);
-  BlockThreads<kThreads> block(exchange);
-  WarpThreads warp;
-  if (bytes > kSharedBytes) {
-    char* const global = launch.solvers + entry.solver_offset + place.index * entry.solver_bytes;
-    solve(block, launch, place, problem, global);
-  } else if (problem.pairs() > kWarpPairs) {
-    solve(block, launch, place, problem, reinterpret_cast<char*>(shared));
-  } else if (threadIdx.x < kWarp) {
-    solve(warp, launch, place, problem, reinterpret_cast<char*>(shared));
-  }
+  const bool fits = bytes <= kSharedBytes, alone = fits && problem.pairs() <= kWarpPairs;
+  if (alone && threadIdx.x >= kWarp) return;
+  char* const global = launch.solvers + entry.solver_offset + place.index * entry.solver_bytes;
+  WarpOrBlock<kThreads> threads(exchange, alone);
+  solve(threads, launch, place, problem, fits ? reinterpret_cast<char*>(shared) : global);
 }
 
 // ---- on the host

@@ -23,10 +23,6 @@ __device__ __forceinline__ Candidate<int> of_lane_across(const Candidate<int>& c
 }
 
 struct WarpThreads {
-  __device__ __forceinline__ int rank() const { return threadIdx.x % kWarp; }
-  __device__ __forceinline__ int size() const { return kWarp; }
-  __device__ __forceinline__ void sync() const { __syncwarp(); }
-
   // The least of what the threads have. All of them get it, and wait for one another.
   template <class Value>
   __device__ __forceinline__ Value least(Value value) const {
@@ -56,10 +52,15 @@ class BlockThreads {
   __device__ __forceinline__ void sync() const { __syncthreads(); }
 
   template <class Value>
-  __device__ __forceinline__ Value least(Value value) {
+  __device__ __forceinline__ Value least(const Value& value) {
+    return least_of_warps(WarpThreads{}.least(value));
+  }
+
+  // The same of values that are those of whole warps.
+  template <class Value>
+  __device__ __forceinline__ Value least_of_warps(Value value) {
     static_assert(sizeof(Value) <= sizeof(Candidate<int>));
     turn_ = 1 - turn_;
-    value = WarpThreads{}.least(value);
     auto* const of_warp = reinterpret_cast<Value*>(exchange_.of_warp[turn_]);
     if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
     __syncthreads();
@@ -73,6 +74,34 @@ class BlockThreads {
  private:
   Exchange<kThreads>& exchange_;
   int turn_ = 0;
+};
+
+// A block, or its first warp alone. Which of them turns out on the device, and code for either
+// would be twice as much: a kernel that is run once in a step waits for its code to be fetched.
+template <int kThreads>
+class WarpOrBlock {
+ public:
+  __device__ __forceinline__ WarpOrBlock(Exchange<kThreads>& exchange, bool alone)
+      : block_(exchange), alone_(alone) {}
+  __device__ __forceinline__ int rank() const { return threadIdx.x; }
+  __device__ __forceinline__ int size() const { return alone_ ? kWarp : kThreads; }
+  __device__ __forceinline__ void sync() const {
+    if (alone_) {
+      __syncwarp();
+    } else {
+      __syncthreads();
+    }
+  }
+
+  template <class Value>
+  __device__ __forceinline__ Value least(Value value) {
+    value = WarpThreads{}.least(value);
+    return alone_ ? value : block_.least_of_warps(value);
+  }
+
+ private:
+  BlockThreads<kThreads> block_;
+  const bool alone_;
 };
 
 // ---- a team, as `AssignmentSolver` wants it
