@@ -10,6 +10,7 @@
 #include "batched_assignment_checks.h"
 #include "batched_assignment_cuda.h"
 #include "cuda_device.h"
+#include "cuda_scratch.h"
 
 namespace hdetr::cuda {
 namespace {
@@ -49,11 +50,10 @@ std::vector<Tensor> batched_assignment(std::vector<Tensor> costs, Tensor num_tar
   for (size_t first = 0; first < entries.size(); first += kMaxEntries) {
     const size_t last = std::min(first + kMaxEntries, entries.size());
     const std::vector<AssignmentEntry> some(entries.begin() + first, entries.begin() + last);
-    Tensor workspace =
-        torch::stable::new_empty(num_targets, {assignment_workspace_bytes(some)}, ScalarType::Byte);
-    STD_CUDA_CHECK(launch_batched_assignment(
-        some, static_cast<const int64_t*>(num_targets.const_data_ptr()), num_targets.size(0),
-        workspace.mutable_data_ptr(), device.stream()));
+    const Scratch workspace(assignment_workspace_bytes(some));
+    STD_CUDA_CHECK(
+        launch_batched_assignment(some, static_cast<const int64_t*>(num_targets.const_data_ptr()),
+                                  num_targets.size(0), workspace.get(), device.stream()));
   }
   return answers;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cuda_device.h"
+#include "cuda_scratch.h"
 #include "ms_deform_attn_checks.h"
 #include "ms_deform_attn_cuda.h"
 #include "tensor_elements.h"
@@ -65,13 +66,12 @@ std::tuple<Tensor, Tensor, Tensor> ms_deform_attn_backward(Tensor grad_output, T
   Tensor grad_value = torch::stable::new_empty(inputs.value, inputs.value.sizes());
   Tensor grad_locations = torch::stable::new_empty(inputs.locations, inputs.locations.sizes());
   Tensor grad_weights = torch::stable::new_empty(inputs.weights, inputs.weights.sizes());
-  Tensor workspace = torch::stable::new_empty(
-      inputs.value, {backward_workspace_bytes(inputs.problem, deterministic)}, ScalarType::Byte);
+  const Scratch workspace(backward_workspace_bytes(inputs.problem, deterministic));
   const BackwardTensors tensors{
       grad_output.const_data_ptr(),      inputs.value.const_data_ptr(),
       inputs.locations.const_data_ptr(), inputs.weights.const_data_ptr(),
       grad_value.mutable_data_ptr(),     grad_locations.mutable_data_ptr(),
-      grad_weights.mutable_data_ptr(),   workspace.mutable_data_ptr()};
+      grad_weights.mutable_data_ptr(),   workspace.get()};
   STD_CUDA_CHECK(launch_ms_deform_attn_backward(inputs.problem,
                                                 launch_shape(inputs.problem, kMaxBackwardThreads),
                                                 tensors, deterministic, device.stream()));

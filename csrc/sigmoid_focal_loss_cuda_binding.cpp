@@ -4,6 +4,7 @@
 #include <torch/csrc/stable/tensor.h>
 
 #include "cuda_device.h"
+#include "cuda_scratch.h"
 #include "sigmoid_focal_loss_checks.h"
 #include "sigmoid_focal_loss_cuda.h"
 
@@ -25,9 +26,8 @@ Tensor sigmoid_focal_loss(Tensor logits, Tensor labels, double alpha, double gam
   const FocalArguments given = focal_arguments(logits, labels, alpha, gamma);
   const Device device(logits);
   Tensor loss = torch::stable::new_empty(logits, {given.sizes.layers}, ScalarType::Float);
-  Tensor sums =
-      torch::stable::new_empty(logits, {count_partial_sums(given.sizes)}, ScalarType::Float);
-  STD_CUDA_CHECK(launch_sigmoid_focal_loss(given, mutable_elements_of<float>(sums),
+  const Scratch sums(count_partial_sums(given.sizes) * int64_t(sizeof(float)));
+  STD_CUDA_CHECK(launch_sigmoid_focal_loss(given, static_cast<float*>(sums.get()),
                                            mutable_elements_of<float>(loss), {}, device.stream()));
   return loss;
 }
