@@ -148,7 +148,7 @@ class DetrMapper:
         mapped["image"] = augmented["image"].as_subclass(Tensor).contiguous()
         mapped["instances"] = _instances(augmented, with_masks=self.with_masks)
         if self.teacher is not None:
-            mapped["teacher"] = _found(augmented)
+            mapped["teacher"] = _taught(augmented)
         mapped["dropped_boxes"] = dropped + lost
         return mapped
 
@@ -205,7 +205,7 @@ class DetrMapper:
         )
         sample["labels"] = torch.tensor(labels, dtype=torch.int64)
         if self.is_train and self.teacher is not None:
-            sample.update(self.teacher.on(dataset_dict.get("image_id"), height, width))
+            sample["found"] = self.teacher.on(dataset_dict.get("image_id"), height, width)
         if self.reads_masks:
             masks = [_bitmap(a, height, width, dataset_dict) for a in objects]
             stacked = np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool)
@@ -238,9 +238,9 @@ def _instances(sample: Sample, *, with_masks: bool) -> Instances:
     return instances
 
 
-def _found(sample: Sample) -> Instances:
-    instances = Instances(tuple(sample["image"].shape[-2:]))
-    instances.gt_boxes = Boxes(sample["found_boxes"].as_subclass(Tensor))
-    instances.gt_classes = sample["found_labels"]
-    instances.scores = sample["found_scores"]
+def _taught(sample: Sample) -> Instances:
+    instances, found = Instances(tuple(sample["image"].shape[-2:])), sample["found"]
+    instances.gt_boxes = Boxes(found["boxes"].as_subclass(Tensor))
+    instances.gt_classes = found["labels"]
+    instances.scores = found["scores"]
     return instances

@@ -3,13 +3,14 @@
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from hdetr_d2.data.blending import mixed, uniform
 from hdetr_d2.data.during import During
-from hdetr_d2.data.sample import Sample, together, visible
+from hdetr_d2.data.sample import Sample, moved, together, visible
 
 
 class MixUp:
@@ -31,21 +32,8 @@ class MixUp:
         image = sample["image"].as_subclass(Tensor).clone()
         other_size, size = other["image"].shape[-2:], image.shape[-2:]
         height, width = (min(sides) for sides in zip(size, other_size, strict=True))
-        cut = _cut(other, *size)
+        crop = partial(F.crop, top=0, left=0, height=size[0], width=size[1])
+        cut = moved({**other, "image": crop(other["image"])}, crop)
         common = image[:, :height, :width]
         common.copy_(mixed(common, cut["image"][:, :height, :width].as_subclass(Tensor), share))
         return together(image, [sample, visible(cut)[0]])
-
-
-def _cut(sample: Sample, height: int, width: int) -> Sample:
-    """What a canvas of another size holds of a sample that lies in its top left corner."""
-    cut: Sample = {
-        **sample,
-        "image": F.crop(sample["image"], 0, 0, height, width),
-        "boxes": F.crop(sample["boxes"], 0, 0, height, width),
-    }
-    if "masks" in sample:
-        cut["masks"] = F.crop(sample["masks"], 0, 0, height, width)
-    if "found_boxes" in sample:
-        cut["found_boxes"] = F.crop(sample["found_boxes"], 0, 0, height, width)
-    return cut

@@ -3,13 +3,14 @@
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from hdetr_d2.data.during import During
-from hdetr_d2.data.sample import Sample, together
+from hdetr_d2.data.sample import Sample, moved, together
 from hdetr_d2.data.transforms import OWN_RULE, RandomShortSide
 from hdetr_d2.pixels.resize_rule import ResizeRule
 
@@ -71,17 +72,5 @@ class Mosaic:
             top, left = index // 2 * height, index % 2 * width
             canvas[:, top : top + h, left : left + w] = sample["image"]
             edges = [left, top, 2 * width - left - w, 2 * height - top - h]
-            placed.append(_moved(sample, edges))
+            placed.append(moved(sample, partial(F.pad, padding=edges)))
         return together(canvas, placed)
-
-
-def _moved(sample: Sample, edges: list[int]) -> Sample:
-    """The objects of a sample in a larger picture, with so many pixels more on the left, above, on
-    the right and below; its image stays.
-    """
-    moved: Sample = {**sample, "boxes": F.pad(sample["boxes"], edges)}
-    if "masks" in sample:
-        moved["masks"] = F.pad(sample["masks"], edges)
-    if "found_boxes" in sample:
-        moved["found_boxes"] = F.pad(sample["found_boxes"], edges)
-    return moved

@@ -1,6 +1,6 @@
 """One image on its way through the augmentations, and what is done to its objects there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 import torch
@@ -10,6 +10,14 @@ from torchvision import tv_tensors
 from hdetr_d2.data.bitmaps import any_of
 
 
+class Found(TypedDict):
+    """What a teacher has found on an image."""
+
+    boxes: tv_tensors.BoundingBoxes  # float [m, 4] xyxy in pixels
+    labels: Tensor  # int64 [m]
+    scores: Tensor  # float [m], in [0, 1]
+
+
 class Sample(TypedDict, total=False):
     """One image on its way through the augmentations."""
 
@@ -17,9 +25,7 @@ class Sample(TypedDict, total=False):
     boxes: tv_tensors.BoundingBoxes  # float [n, 4] xyxy in pixels
     labels: Tensor  # int64 [n]
     masks: tv_tensors.Mask  # bool [n, H, W], only where something needs them
-    found_boxes: tv_tensors.BoundingBoxes  # float [m, 4] of a teacher, only where there is one
-    found_labels: Tensor  # int64 [m]
-    found_scores: Tensor  # float [m], in [0, 1]
+    found: Found  # only where there is a teacher
 
 
 def select(sample: Sample, keep: Tensor) -> Sample:
@@ -32,6 +38,27 @@ def select(sample: Sample, keep: Tensor) -> Sample:
     if "masks" in sample:
         chosen["masks"] = tv_tensors.wrap(sample["masks"][keep], like=sample["masks"])
     return chosen
+
+
+def select_found(found: Found, keep: Tensor) -> Found:
+    """Only what `keep` bool [m] is true for."""
+    return {
+        "boxes": tv_tensors.wrap(found["boxes"][keep], like=found["boxes"]),
+        "labels": found["labels"][keep],
+        "scores": found["scores"][keep],
+    }
+
+
+def moved(sample: Sample, move: Callable[[Tensor], Tensor]) -> Sample:
+    """The sample with its objects, those of a teacher too, where `move` brings boxes and masks; its
+    image stays.
+    """
+    placed: Sample = {**sample, "boxes": move(sample["boxes"])}
+    if "masks" in sample:
+        placed["masks"] = move(sample["masks"])
+    if "found" in sample:
+        placed["found"] = {**sample["found"], "boxes": move(sample["found"]["boxes"])}
+    return placed
 
 
 def visible(sample: Sample) -> tuple[Sample, int]:
@@ -47,13 +74,9 @@ def visible(sample: Sample) -> tuple[Sample, int]:
     if "masks" in sample:
         seen = large & any_of(sample["masks"].as_subclass(Tensor), 1, 2)
     chosen = select(sample, seen)
-    if "found_boxes" in sample:
-        found = _is_large(sample["found_boxes"].as_subclass(Tensor))
-        chosen["found_boxes"] = tv_tensors.wrap(
-            sample["found_boxes"][found], like=sample["found_boxes"]
-        )
-        chosen["found_labels"] = sample["found_labels"][found]
-        chosen["found_scores"] = sample["found_scores"][found]
+    if "found" in sample:
+        found = sample["found"]
+        chosen["found"] = select_found(found, _is_large(found["boxes"].as_subclass(Tensor)))
     return chosen, int((inside & ~large).sum())
 
 
@@ -74,9 +97,11 @@ def together(image: Tensor, samples: Sequence[Sample]) -> Sample:
     if all("masks" in each for each in samples):
         masks = torch.cat([each["masks"].as_subclass(Tensor) for each in samples])
         joined["masks"] = tv_tensors.Mask(masks)
-    if found := [each for each in samples if "found_boxes" in each]:
-        boxes = torch.cat([each["found_boxes"].as_subclass(Tensor) for each in found])
-        joined["found_boxes"] = tv_tensors.wrap(boxes, like=joined["boxes"])
-        joined["found_labels"] = torch.cat([each["found_labels"] for each in found])
-        joined["found_scores"] = torch.cat([each["found_scores"] for each in found])
+    if found := [each["found"] for each in samples if "found" in each]:
+        boxes = torch.cat([each["boxes"].as_subclass(Tensor) for each in found])
+        joined["found"] = {
+            "boxes": tv_tensors.wrap(boxes, like=joined["boxes"]),
+            "labels": torch.cat([each["labels"] for each in found]),
+            "scores": torch.cat([each["scores"] for each in found]),
+        }
     return joined

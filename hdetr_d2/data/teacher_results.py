@@ -8,7 +8,7 @@ from detectron2.data import MetadataCatalog
 from torchvision import tv_tensors
 
 from hdetr_d2.data.coco_results import read_results
-from hdetr_d2.data.sample import Sample
+from hdetr_d2.data.sample import Found
 from hdetr_d2.errors import UserError
 
 
@@ -47,8 +47,8 @@ class TeacherResults:
         self._boxes, self._labels, self._scores = (a[order] for a in (boxes, labels, scores))
         self._starts = np.searchsorted(images[order], np.arange(len(self._places) + 1))
 
-    def on(self, image_id: Any, height: int, width: int) -> Sample:
-        """The part of a sample that holds its boxes on an image, best first; none where it found
+    def on(self, image_id: Any, height: int, width: int) -> Found:
+        """Its boxes on an image, best first; none where it found
         nothing.
         """
         place = self._places.get(image_id)
@@ -57,9 +57,7 @@ class TeacherResults:
         boxes = torch.from_numpy(self._boxes[rows].copy())
         boxes = boxes.clamp(torch.zeros(4), torch.tensor([width, height, width, height]))
         return {
-            "found_boxes": tv_tensors.BoundingBoxes(
-                boxes, format="XYXY", canvas_size=(height, width)
-            ),
-            "found_labels": torch.from_numpy(self._labels[rows].copy()),
-            "found_scores": torch.from_numpy(self._scores[rows].copy()),
+            "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(height, width)),
+            "labels": torch.from_numpy(self._labels[rows].copy()),
+            "scores": torch.from_numpy(self._scores[rows].copy()),
         }

@@ -62,13 +62,13 @@ RESULTS = [
 
 def test_the_boxes_of_an_image_best_first_and_clipped(read) -> None:
     found = read(RESULTS).on(1, 30, 40)
-    assert found["found_boxes"].tolist()[::2] == [[30, 20, 40, 30], [10, 5, 30, 15]]
-    assert found["found_labels"].tolist() == [1, 1, 0]
-    assert found["found_scores"].tolist() == pytest.approx([0.9, 0.8, 0.6])
-    assert len(read(RESULTS, num_boxes=2).on(1, 30, 40)["found_scores"]) == 2
-    assert len(read(RESULTS, threshold=0.1).on(1, 30, 40)["found_scores"]) == 4
-    assert read(RESULTS).on(2, 30, 40)["found_boxes"].shape == (0, 4)
-    assert read([]).on(1, 30, 40)["found_boxes"].shape == (0, 4)
+    assert found["boxes"].tolist()[::2] == [[30, 20, 40, 30], [10, 5, 30, 15]]
+    assert found["labels"].tolist() == [1, 1, 0]
+    assert found["scores"].tolist() == pytest.approx([0.9, 0.8, 0.6])
+    assert len(read(RESULTS, num_boxes=2).on(1, 30, 40)["scores"]) == 2
+    assert len(read(RESULTS, threshold=0.1).on(1, 30, 40)["scores"]) == 4
+    assert read(RESULTS).on(2, 30, 40)["boxes"].shape == (0, 4)
+    assert read([]).on(1, 30, 40)["boxes"].shape == (0, 4)
 
 
 def test_they_are_flipped_resized_and_cropped_with_the_image(read, tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ def test_a_category_that_the_data_set_has_not(read, category: int | str) -> None
 def test_workers_get_it_by_pickle(read) -> None:
     results = read(RESULTS)
     one, two = (r.on(1, 30, 40) for r in (results, pickle.loads(pickle.dumps(results))))
-    assert torch.equal(one["found_boxes"], two["found_boxes"])
+    assert torch.equal(one["boxes"], two["boxes"])
