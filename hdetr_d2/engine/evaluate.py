@@ -39,23 +39,23 @@ def do_eval(cfg: DictConfig) -> dict[str, Any]:
     compare_classes(metadata, get_class_names(cfg), path)
     iterations = metadata.get("iteration", "an unknown number of")
     logger.info("Evaluating %s, the weights after %s iterations", path, iterations)
-    return Evaluation(cfg)(model)
+    amp, device = cfg.train.amp, next(model.parameters()).device
+    precision = Precision.choose(enabled=amp.enabled, dtype=amp.dtype, device=device)
+    return Evaluation(cfg, precision)(model)
 
 
 class Evaluation:
     """Evaluates models as they are on `dataloader.test`, as often as it is called."""
 
-    def __init__(self, cfg: DictConfig) -> None:
+    def __init__(self, cfg: DictConfig, precision: Precision) -> None:
         """Raises UserError if the options of loader or evaluator do not go together."""
-        self.amp = cfg.train.amp
+        self.precision = precision
         self.loader = build(cfg, "dataloader.test")
         self.evaluator = build(cfg, "dataloader.evaluator")
 
     def __call__(self, model: nn.Module) -> dict[str, Any]:
         """The results as Detectron2's evaluators give them, in the main process; {} in others."""
-        device = next(model.parameters()).device
-        precision = Precision.choose(enabled=self.amp.enabled, dtype=self.amp.dtype, device=device)
-        with precision.autocast():
+        with self.precision.autocast():
             results = inference_on_dataset(model, self.loader, self.evaluator)
         self.evaluator.reset()  # the predictions would stay in memory until the next time
         if comm.is_main_process():

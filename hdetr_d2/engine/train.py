@@ -68,7 +68,7 @@ def do_train(cfg: DictConfig, *, resume: bool) -> None:
     checkpointer = Checkpointer(model, cfg.train.output_dir, metadata=metadata, **states)
     start = starting_point(cfg, checkpointer, resume=resume)
     # Now, since what is wrong with it would else come out after the first epochs.
-    evaluation = Evaluation(cfg)
+    evaluation = Evaluation(cfg, precision)
     trainer = Trainer(
         model=distribute(model, **cfg.train.ddp),
         make_loader=lambda iteration: build_train_loader(cfg, iteration),
@@ -92,7 +92,7 @@ def do_train(cfg: DictConfig, *, resume: bool) -> None:
     trainer.register_hooks(
         [
             hooks.CallbackHook(before_train=lambda _: take_folder(cfg, fresh=not goes_on)),
-            *build_hooks(cfg, evaluated, evaluation, optimizer, checkpointer, start),
+            *build_hooks(cfg, evaluated, evaluation, precision, optimizer, checkpointer, start),
         ]
     )
     trainer.train(start, cfg.train.max_iter)
@@ -102,6 +102,7 @@ def build_hooks(
     cfg: DictConfig,
     evaluated: nn.Module,
     evaluation: Evaluation,
+    precision: Precision,
     optimizer: Optimizer,
     checkpointer: Checkpointer,
     start: int,
@@ -110,6 +111,7 @@ def build_hooks(
 
     Args:
         evaluated: the model itself, or its moving average.
+        precision: of the training's forward pass, and of that on the validation data.
         start: iterations already done.
     """
     each = cfg.train.iterations_per_epoch
@@ -123,7 +125,7 @@ def build_hooks(
             period=count_iterations(options.period_epochs, each),
             keep=options.keep,
         ),
-        build_validation_loss(cfg, evaluated),
+        build_validation_loss(cfg, evaluated, precision),
         EvaluationHook(
             lambda: evaluation(evaluated),
             period=count_iterations(cfg.train.eval_period_epochs, each),
@@ -139,14 +141,14 @@ def build_hooks(
     ]
 
 
-def build_validation_loss(cfg: DictConfig, evaluated: nn.Module) -> HookBase | None:
+def build_validation_loss(
+    cfg: DictConfig, evaluated: nn.Module, precision: Precision
+) -> HookBase | None:
     """What looks at the losses on the validation data; None where they are not asked for."""
     options = cfg.train.get("validation_loss")  # older configs lack it
     if options is None or not options.period_epochs:
         return None
     loader = build_validation_loader(cfg)
-    amp, device = cfg.train.amp, next(evaluated.parameters()).device
-    precision = Precision.choose(enabled=amp.enabled, dtype=amp.dtype, device=device)
     return ValidationLoss(
         lambda progress: validation_losses(evaluated, loader, progress, precision.autocast),
         period=count_iterations(options.period_epochs, cfg.train.iterations_per_epoch),
