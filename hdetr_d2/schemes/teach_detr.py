@@ -53,6 +53,8 @@ class TeachDETR(Scheme):
         self.weight = weight
 
     def contribute(self, context: Context) -> Contribution:
+        if not (self.training or self.teacher.knows(context.inputs)):
+            return Contribution()  # of validation data, for whose losses it may have nothing to say
         device = context.targets.labels.device
         lesson = self.teacher(context.inputs, context.maps.frames, self.num_classes, device)
         task = FurtherTask(

@@ -27,6 +27,11 @@ class BoxTeacher(Protocol):
     checkpoint nor an optimizer has its weights.
     """
 
+    def knows(self, inputs: Sequence[dict]) -> bool:
+        """Whether it can say anything of a batch: one that has seen certain images beforehand need
+        not have seen those of a validation.
+        """
+
     def __call__(
         self,
         inputs: Sequence[dict],

@@ -39,6 +39,10 @@ class DetectorTeacher(Frozen[DETR]):
         """See `Frozen`."""
         return open_checkpoint(self.checkpoint, str(device), self.trust).model  # type: ignore[return-value]
 
+    def knows(self, inputs: Sequence[dict]) -> bool:
+        """See `BoxTeacher`: it looks for itself."""
+        return True
+
     @torch.no_grad()
     def __call__(
         self,

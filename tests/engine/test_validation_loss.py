@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from hdetr_d2.engine.validation_loss import ValidationLoss, validation_losses
+from hdetr_d2.errors import UserError
 
 
 def losses(model: nn.Module, batches: list) -> dict[str, float]:
@@ -87,3 +88,18 @@ def test_a_detector_has_the_losses_that_training_would_see(
         expected = model(batch)
     found = losses(model, [batch])
     assert expected and all(found[name] == pytest.approx(float(v)) for name, v in expected.items())
+
+
+def test_what_a_teacher_has_not_seen_has_the_other_losses(
+    tiny_model: Any, make_batch: Any, small_schemes: dict[str, Any]
+) -> None:
+    plain, taught = tiny_model(schemes=[]), tiny_model(schemes=[small_schemes["teach_detr"]])
+    batch = make_batch([2, 1])
+    assert "loss_class_teacher" in losses(taught, [batch])  # dataloader.test.mapper has one, too
+    unseen = [{key: value for key, value in item.items() if key != "teacher"} for item in batch]
+    assert losses(taught, [unseen]) == losses(plain, [unseen])
+    # Of one image alone they would be those of a part of the batch.
+    with pytest.raises(UserError, match=r"^image 1 has no boxes of a teacher"):
+        losses(taught, [[batch[0], unseen[1]]])
+    with pytest.raises(UserError, match=r"^image 0 has no boxes of a teacher"):
+        taught(unseen)
