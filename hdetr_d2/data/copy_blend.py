@@ -8,10 +8,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
+from torchvision.ops import box_iou
 
 from hdetr_d2.data.blending import mixed, uniform
 from hdetr_d2.data.during import During
-from hdetr_d2.data.sample import Sample, together
+from hdetr_d2.data.sample import Found, Sample, select_found, together
+
+SAME = 0.5
+"""IoU from which on a teacher's box is one of the object."""
 
 
 class CopyBlend:
@@ -113,4 +117,20 @@ def _copy(source: Sample, index: int, rows: _Span, columns: _Span, image: Tensor
         mask = torch.zeros(1, height, width, dtype=torch.bool)
         mask[0, row, column] = source["masks"][index, from_row, from_column]
         copy["masks"] = tv_tensors.Mask(mask)
+    if "found" in source:
+        moved = (columns.target - columns.source, rows.target - rows.source)
+        copy["found"] = _found(source["found"], source["boxes"][index], moved, image)
     return copy
+
+
+def _found(found: Found, box: Tensor, moved: tuple[int, int], image: Tensor) -> Found:
+    """What a teacher says of the object at `box` [4], `moved` by so many pixels to the right and
+    down, inside of `image` [3, H, W].
+    """
+    boxes = found["boxes"].as_subclass(Tensor)
+    chosen = select_found(found, box_iou(boxes, box[None].as_subclass(Tensor))[:, 0] >= SAME)
+    height, width = image.shape[-2:]
+    ends = boxes.new_tensor([width, height] * 2)
+    placed = chosen["boxes"].as_subclass(Tensor) + boxes.new_tensor(moved * 2)
+    placed = placed.clamp(torch.zeros(4), ends)
+    return {**chosen, "boxes": tv_tensors.wrap(placed, like=chosen["boxes"])}

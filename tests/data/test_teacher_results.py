@@ -10,13 +10,21 @@ import torch
 from detectron2.data import MetadataCatalog
 from detectron2.structures import BoxMode
 from PIL import Image
+from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from hdetr_d2.data import CopyBlend, CopyPaste, DetrMapper, During, MixUp, Mosaic, TeacherResults
+from hdetr_d2.data.sample import Sample
 from hdetr_d2.data.transforms import RandomShortSide
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.random_state import seeded
 
 ALWAYS = During(p=1.0, end=1.0, max_iter=1, total_batch_size=1)
+
+
+def boxes(corners: list[list[float]], size: tuple[int, int]) -> tv_tensors.BoundingBoxes:
+    rows = torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)
+    return tv_tensors.BoundingBoxes(rows, format="XYXY", canvas_size=size)
 
 
 def result(image: int, box: list[float], score: float, category: int = 7) -> dict:
@@ -102,6 +110,45 @@ def test_mosaics_and_blends_have_those_of_all_their_images(read, tmp_path: Path)
     assert (boxes, scores) == ([[3, 2, 13, 12], [4, 2, 14, 12]], [0.3, 0.4])
     blended = DetrMapper(blends=[CopyBlend(when=ALWAYS, min_area=1)], teacher=read(results))
     assert taught(blended(one, 0, others))[2] == [0.3]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_copied_object_takes_what_a_teacher_has_found_on_it_along(seed: int) -> None:
+    size = (20, 30)
+    found = [[12, 10, 30, 30], [11, 12, 41, 33], [0, 0, 50, 50], [20, 20, 30, 30]]
+    under: Sample = {
+        "image": tv_tensors.Image(torch.zeros(3, *size, dtype=torch.uint8)),
+        "boxes": boxes([], size),
+        "labels": torch.zeros(0, dtype=torch.int64),
+        "found": {
+            "boxes": boxes([[1, 1, 4, 4]], size),
+            "labels": torch.tensor([2]),
+            "scores": torch.tensor([0.3]),
+        },
+    }
+    other: Sample = {
+        "image": tv_tensors.Image(torch.full((3, 50, 50), 200, dtype=torch.uint8)),
+        "boxes": boxes([[10, 10, 30, 35]], (50, 50)),  # longer than the other image is high
+        "labels": torch.tensor([1]),
+        "found": {
+            "boxes": boxes(found, (50, 50)),
+            "labels": torch.arange(4),
+            "scores": torch.tensor([0.9, 0.8, 0.7, 0.6]),
+        },
+    }
+    with seeded(seed):
+        blended = CopyBlend(when=ALWAYS, margin=[0.0, 0.0])(under, other)
+    left = int(blended["boxes"][0, 0])
+    assert blended["boxes"].tolist() == [[left, 0, left + 20, 20]]
+    # Their overlaps with the object: 360 / 500, 399 / 731; 500 / 2500 and 100 / 500 are of others.
+    assert blended["found"]["boxes"].tolist() == [
+        [1, 1, 4, 4],
+        [left + 2, 0, left + 20, 20],
+        [left + 1, 2, min(left + 31, 30), 20],
+    ]
+    assert blended["found"]["labels"].tolist() == [2, 0, 1]
+    assert blended["found"]["scores"].tolist() == pytest.approx([0.3, 0.9, 0.8])
+    assert other["found"]["boxes"].tolist() == found
 
 
 def test_evaluation_has_no_teacher(read, tmp_path: Path) -> None:
