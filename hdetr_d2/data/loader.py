@@ -175,8 +175,8 @@ def build_train_loader(
         pin_memory: images in page-locked memory, from which a CUDA device copies without a wait.
 
     Raises:
-        UserError: nothing to train on, an unknown policy, a batch that cannot be shared; while
-            iterating, an unreadable image.
+        UserError: nothing to train on, an unknown policy, a batch that cannot be shared, a teacher
+            that knows none of the images; while iterating, an unreadable image.
     """
     _check_policy(on_bad_image)
     dicts = dataset_dicts(dataset, keep_empty=keep_empty)
@@ -190,8 +190,10 @@ def build_train_loader(
         factors=repeat_factors(dicts, repeat_threshold),
     )
     # Mappers of others say nothing about what they do to an image.
-    if isinstance(mapper, DetrMapper) and (lost := describe_lost(dicts, mapper.augmentations)):
-        logger.warning(f"data set {dataset!r}: {lost}")
+    if isinstance(mapper, DetrMapper):
+        mapper.check_taught(dicts)
+        if lost := describe_lost(dicts, mapper.augmentations):
+            logger.warning(f"data set {dataset!r}: {lost}")
     skip_bad = on_bad_image == "skip"
     train_dataset = TrainDataset(dicts=dicts, mapper=mapper, seed=seed, skip_bad=skip_bad)
     return TrainLoader(train_dataset, sampler, num_workers, pin_memory)
@@ -263,14 +265,16 @@ def build_test_loader(
         on_bad_image: "stop", or "skip": leave the image out, so that its objects count as missed.
 
     Raises:
-        UserError: the data set is empty, an unknown policy, augmentations that cannot be undone;
-            while iterating, an unreadable image.
+        UserError: the data set is empty, an unknown policy, augmentations that cannot be undone, a
+            teacher that knows none of the images; while iterating, an unreadable image.
     """
     _check_policy(on_bad_image)
     dicts = dataset_dicts(dataset, keep_empty=True)
-    if isinstance(mapper, DetrMapper) and not mapper.is_train:
-        # Before a training begins, and not at its first evaluation.
-        mapper.check_undoable(dicts[0].get("height", 480), dicts[0].get("width", 640))
+    # Before a training begins, and not at its first evaluation.
+    if isinstance(mapper, DetrMapper):
+        mapper.check_taught(dicts)
+        if not mapper.is_train:
+            mapper.check_undoable(dicts[0].get("height", 480), dicts[0].get("width", 640))
     loader = build_detection_test_loader(
         dicts,
         mapper=_Guarded(mapper),

@@ -152,6 +152,15 @@ class DetrMapper:
         mapped["dropped_boxes"] = dropped + lost
         return mapped
 
+    def check_taught(self, entries: Sequence[dict]) -> None:
+        """Say how many of these a teacher knows, where there is one.
+
+        Raises:
+            UserError: it knows none of them.
+        """
+        if self.is_train and self.teacher is not None:
+            self.teacher.check_images([entry.get("image_id") for entry in entries])
+
     def check_undoable(self, height: int, width: int) -> None:
         """Try the augmentations on an image of this size.
 

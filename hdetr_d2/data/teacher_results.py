@@ -1,5 +1,7 @@
 """What a teacher has found on the images of a data set, from a json of COCO's results."""
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,11 @@ from torchvision import tv_tensors
 from hdetr_d2.data.coco_results import read_results
 from hdetr_d2.data.sample import Found
 from hdetr_d2.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+FEW = 0.5
+"""A share of the images."""
 
 
 class TeacherResults:
@@ -30,6 +37,8 @@ class TeacherResults:
                 does not have.
         """
         self.file = file
+        self.dataset = dataset
+        self.threshold = threshold
         self.num_boxes = num_boxes
         classes = MetadataCatalog.get(dataset).get("thing_dataset_id_to_contiguous_id", {})
         results = [entry for entry in read_results(file) if entry["score"] >= threshold]
@@ -46,6 +55,31 @@ class TeacherResults:
         labels = np.array([classes[entry["category_id"]] for entry in results], np.int64)
         self._boxes, self._labels, self._scores = (a[order] for a in (boxes, labels, scores))
         self._starts = np.searchsorted(images[order], np.arange(len(self._places) + 1))
+
+    def check_images(self, image_ids: Sequence[Any]) -> None:
+        """Say on how many of these, at least one, there is anything; it is a warning if they are
+        few.
+
+        Raises:
+            UserError: on none: the file is of other images.
+        """
+        known = sum(each in self._places for each in image_ids)
+        if not known:
+            told = f", but on {next(iter(self._places))!r}" if self._places else ""
+            raise UserError(
+                f"{self.file} has no box with a score of at least {self.threshold:g} on any of the "
+                f"{len(image_ids)} images of the data set {self.dataset!r}, as on the image_id "
+                f"{image_ids[0]!r}{told}"
+            )
+        share = known / len(image_ids)
+        logger.log(
+            logging.INFO if share >= FEW else logging.WARNING,
+            "%s has boxes on %.1f%% of the %d images of the data set %r",
+            self.file,
+            100 * share,
+            len(image_ids),
+            self.dataset,
+        )
 
     def on(self, image_id: Any, height: int, width: int) -> Found:
         """Its boxes on an image, best first; none where it found

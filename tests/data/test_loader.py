@@ -1,5 +1,6 @@
 """One stream for any number of workers and processes, and what a bad image does to it."""
 
+import json
 import logging
 import pickle
 import random
@@ -14,7 +15,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
 from PIL import Image
 
-from hdetr_d2.data import CopyBlend, CopyPaste, During, MixUp, Mosaic
+from hdetr_d2.data import CopyBlend, CopyPaste, During, MixUp, Mosaic, TeacherResults
 from hdetr_d2.data.loader import TrainLoader, build_test_loader, build_train_loader, dataset_dicts
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.data.sampler import StreamSampler
@@ -249,6 +250,44 @@ def test_a_data_set_with_nothing_to_train_on_is_a_sentence() -> None:
     DatasetCatalog.register("barren", lambda: [{"file_name": "a.png", "annotations": []}])
     with pytest.raises(UserError, match="data set 'barren' cannot be used"):
         build_train_loader(dataset="barren", mapper=DetrMapper(), total_batch_size=1)
+
+
+def teacher(folder: Path, image_ids: list) -> TeacherResults:
+    MetadataCatalog.get("tiny").thing_dataset_id_to_contiguous_id = {1: 0}
+    found = {"category_id": 1, "bbox": [2, 2, 4, 4], "score": 0.5}
+    (folder / "found.json").write_text(json.dumps([{"image_id": i, **found} for i in image_ids]))
+    return TeacherResults(str(folder / "found.json"), dataset="tiny")
+
+
+@pytest.mark.parametrize(("image_ids", "told"), [(["0", "3"], ", but on '0'"), ([], "")])
+def test_a_teacher_of_other_images_is_one_sentence(
+    folder: Path, image_ids: list[str], told: str
+) -> None:
+    mapper = DetrMapper(teacher=teacher(folder, image_ids))
+    wanted = r"^\S+found.json has no box with a score of at least 0.3 on any of the \d images of "
+    wanted += rf"the data set 'tiny', as on the image_id 0{told}$"
+    with pytest.raises(UserError, match=wanted):
+        loader(mapper=mapper)
+    with pytest.raises(UserError, match=wanted):  # of the losses on validation data
+        build_test_loader(dataset="tiny", mapper=mapper, num_workers=0)
+    mapper = DetrMapper(is_train=False, teacher=mapper.teacher)  # which does not ask for it
+    assert len(build_test_loader(dataset="tiny", mapper=mapper, num_workers=0)) == 9
+
+
+def test_how_many_images_a_teacher_knows_is_said(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        loader(mapper=DetrMapper(teacher=teacher(folder, [0, 3, 3, 4, 5, 8, 77])))
+        loader(mapper=DetrMapper(teacher=teacher(folder, [0, 5, 8])))
+    records = [each for each in caplog.records if each.name == "hdetr_d2.data.teacher_results"]
+    assert [(record.levelname, record.getMessage()) for record in records] == [
+        ("INFO", f"{folder}/found.json has boxes on 50.0% of the 8 images of the data set 'tiny'"),
+        (
+            "WARNING",
+            f"{folder}/found.json has boxes on 25.0% of the 8 images of the data set 'tiny'",
+        ),
+    ]
 
 
 def test_evaluation_sees_every_image_once_in_order(folder: Path) -> None:
