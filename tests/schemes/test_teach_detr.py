@@ -140,6 +140,19 @@ def test_the_losses_of_the_truth_stay(tiny_model, make_batch) -> None:
     assert without["loss_class_teacher"] > 0
 
 
+def test_its_weight_is_its_own_whatever_part_the_main_group_has(
+    tiny_model, make_batch, small_schemes
+) -> None:
+    alone = tiny_model(schemes=[small_schemes["teach_detr"]])
+    among = tiny_model(schemes=[small_schemes["group_detr"], small_schemes["teach_detr"]])
+    among.load_state_dict(alone.state_dict(), strict=False)
+    batch = make_batch([3, 1])
+    one, other = alone(batch), among(batch)
+    assert other["loss_bbox"] < 0.1 * one["loss_bbox"]  # one group of eleven
+    for name in (name for name in one if "_teacher" in name):
+        torch.testing.assert_close(other[name], one[name])
+
+
 def test_weights_of_scores_are_not_used_twice() -> None:
     found, lesson = predictions(), lesson_of(COUNTS)
 
