@@ -11,7 +11,8 @@ from hdetr_d2.structures import GroupOutput, Scores
 
 @dataclass
 class Fit:
-    """Of every target with every query of its image, `Tensor[L, B, G, Q]` each, without gradient.
+    """Of every target with queries of its image, without gradient: `Tensor[L, B, G, Q]` each with
+    all, or `Tensor[L, B, G, N]` with some of them.
 
     scores: of the target's class. iou: of the boxes. Anything at padded targets.
     """
@@ -30,3 +31,16 @@ class Fit:
         boxes = box_cxcywh_to_xyxy(predictions.boxes.float())[:, :, None]
         truth = box_cxcywh_to_xyxy(targets.boxes.float())[None, :, :, None]
         return cls(of_classes.gather(2, labels.expand(shape)), box_iou(boxes, truth))
+
+    @classmethod
+    @torch.no_grad()
+    def of_pairs(cls, output: GroupOutput, scores: Scores, queries: Tensor) -> "Fit":
+        """The same of each target with its own `queries` alone, `Tensor[L, B, G, N]` int64 >= 0."""
+        predictions, targets = output.predictions, output.targets
+        of_classes = scores(predictions.logits.float())  # [L, B, Q, K]
+        chosen = queries * of_classes.shape[3] + targets.labels[None, :, :, None]
+        at = of_classes.flatten(2).gather(2, chosen.flatten(2)).view_as(queries)
+        rows = queries.flatten(2)[..., None].expand(-1, -1, -1, 4)
+        boxes = predictions.boxes.float().gather(2, rows).view(*queries.shape, 4)
+        truth = targets.boxes.float()[None, :, :, None]
+        return cls(at, box_iou(box_cxcywh_to_xyxy(boxes), box_cxcywh_to_xyxy(truth)))

@@ -67,11 +67,11 @@ class Ranked:
     @torch.no_grad()
     def assign(self, output: GroupOutput, scores: Scores, matched: Assignment | None) -> Pairs:
         learned = self.assigner.assign(output, scores, matched)
-        fit = Fit.of(output, scores)
+        queries, targets = output.predictions.boxes.shape[2], output.targets.labels.shape[1]
+        most = max(self.capacity, default=queries) * output.group.blocks
+        learned = Pairs.of(learned, targets, most)
+        fit = Fit.of_pairs(output, scores, learned.queries.clamp(min=0))
         t = (fit.scores**self.mix * fit.iou ** (1 - self.mix)).clamp(min=self.least)
-        most = max(self.capacity, default=t.shape[3]) * output.group.blocks
-        learned = Pairs.of(learned, t.shape[2], most)
-        taken = learned.queries >= 0
-        t = t.gather(3, learned.queries.clamp(min=0)).masked_fill(~taken, -1.0)
+        t = t.masked_fill(learned.queries < 0, -1.0)
         rank = t.argsort(stable=True, dim=-1, descending=True).argsort(-1)
         return replace(learned, weights=(-rank / self.tau).exp())
