@@ -15,9 +15,9 @@ from hdetr_d2.data.coco_json import (
     category_mismatch,
     evaluation_gaps,
     find_problems,
+    unused_classes,
 )
 from hdetr_d2.data.image_files import ImageFile, file_problems, look_at_images, repeated_pixels
-from hdetr_d2.data.masks_check import mask_problems
 from hdetr_d2.data.object_sizes import count_sizes, object_areas, resized_objects
 from hdetr_d2.data.prepared_json import Rules, read_as_ruled
 from hdetr_d2.data.resized import Resized
@@ -74,14 +74,13 @@ def check_data(
     resized = None if transform is None else resized_objects(coco, transform)
     problems = [
         *_no_images(coco),
-        *find_problems(coco),
-        *([] if train is None else _split_problems(train, coco, files)),
+        *find_problems(coco, missing_masks=rules.missing_masks),
+        *(unused_classes(coco) if train is None else _split_problems(train, coco, files)),
         *evaluation_gaps(coco),
         *file_problems(coco, files),
         *repeated_pixels(coco, files),
         *survey_problems(coco.path, [file.path for file in files]),
         *_count_problems(coco, num_queries, top_k),
-        *(mask_problems(coco) if rules.with_masks else ()),
         *_lost_objects(coco, resized),
     ]
     summary = _summary(coco, problems, resized)

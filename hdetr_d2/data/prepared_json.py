@@ -131,7 +131,7 @@ def stop_at_error(problems: Iterable[Problem]) -> None:
     """
     if errors := [problem for problem in problems if problem.is_error]:
         count = len(errors) - 1
-        more = f" (and {count} more; tools/check_data.py lists them)" if count else ""
+        more = f" (and {count} more; hdetr-d2 check-data lists them)" if count else ""
         raise UserError(errors[0].text + more)
 
 

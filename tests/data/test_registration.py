@@ -238,7 +238,7 @@ def test_the_first_error_is_told_and_the_others_counted(
     coco["annotations"][1]["category_id"] = 99
     use(data, write, coco)
     with pytest.raises(
-        UserError, match=r"annotation 2 .*category_id 99.*\(and 1 more; tools/check"
+        UserError, match=r"annotation 2 .*category_id 99.*\(and 1 more; hdetr-d2 check-data"
     ):
         register_datasets(data)
 
@@ -432,7 +432,7 @@ def test_where_masks_are_learned_objects_without_one_are_told_at_the_start(
     for split in ("train", "val"):
         use(data, write, coco, split)
     masks = {"train": {"mapper": {"with_masks": True}}}
-    with pytest.raises(UserError, match=r"1 of 3 annotations have no mask .*on_missing_mask=skip"):
+    with pytest.raises(UserError, match=r"has no segmentation, and .*on_missing_mask=skip"):
         register_datasets(data, masks)
     info = register_datasets({**data, "on_missing_mask": "skip"}, masks)
     assert info == DatasetInfo(["cat", "dog"], 1, most_objects=1, image_counts=[1, 0])

@@ -58,11 +58,8 @@ def test_where_masks_are_learned_a_fault_stops_or_is_left_out(
 ) -> None:
     (problem,) = problems(ROUND, segmentation, missing_masks="stop")
     assert problem.is_error
-    assert "a.json: 1 of 2 annotations have no mask that can be learned (annotations 2" in (
-        problem.text
-    )
-    assert fault in problem.text
-    assert problem.text.endswith("data.on_missing_mask=skip leaves them out")
+    assert f"a.json: annotation 2 of image 1 has {fault}" in problem.text
+    assert problem.text.endswith("data.on_missing_mask=skip leaves such objects out")
     (problem,) = problems(ROUND, segmentation, missing_masks="skip")
     assert not problem.is_error
     coco = CocoJson("a.json", **content(ROUND, segmentation))

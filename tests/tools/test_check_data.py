@@ -244,6 +244,15 @@ def test_a_class_that_has_nothing_to_learn_from(
     assert f"has no object to learn from, and {count} in " in capsys.readouterr().out
 
 
+def test_a_class_without_objects_is_told_as_a_training_does(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(root, categories=[{"id": 9, "name": "animals"}])
+    assert run(root) == 0
+    (line,) = (s for s in lines_of(capsys.readouterr().out, "warning") if "skip_classes" in s)
+    assert "1 of 5 categories have no object: animals (id 9)" in line
+
+
 def test_pointers_of_git_lfs_are_one_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
     for path in (root / "train").iterdir():
@@ -355,6 +364,20 @@ def test_the_masks_of_a_recipe_are_those_that_its_training_reads(
     # It pastes objects along their masks, and its model learns none.
     assert run(root, "--config-file", "projects/co_detr/configs/co_dino_5scale_lsj_r50_12ep.py")
     assert "annotation 900 of image 1 has no segmentation" in capsys.readouterr().out
+
+
+def test_masks_are_asked_for_as_a_recipe_says(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "area": 25, "iscrowd": 0}
+    edit(root, annotations=[{**line, "id": 900, "segmentation": [[1, 1, 6, 6]]}])
+    cfg = load_config("quickstart/deformable_detr_shapes_masks.py")
+    for policy, status, word in (("stop", 1, "error"), ("skip", 0, "warning")):
+        cfg.data.on_missing_mask = policy
+        save_config(cfg, tmp_path / "mine.yaml")
+        assert run(root, "--config-file", str(tmp_path / "mine.yaml")) == status
+        lines = lines_of(capsys.readouterr().out, word)
+        assert sum("annotation 900 of image 1 has no polygon" in each for each in lines) == 1
 
 
 def test_a_class_to_skip_that_is_not_there(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

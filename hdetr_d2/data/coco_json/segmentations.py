@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from hdetr_d2.data.coco_json.content import CocoJson
-from hdetr_d2.data.coco_json.problem import Problem, describe, first_of
+from hdetr_d2.data.coco_json.problem import Problem, describe
 from hdetr_d2.data.coco_json.segmentation import corners, mask_fault, overlap, span, with_area
 
 # What happens to an object that has no mask: nothing, where none is learned.
@@ -28,36 +28,26 @@ def segmentation_problems(
         text = f"{coco.path}: the polygons do not agree with the boxes: they look like {guess}"
         yield Problem("polygons in another format", text, missing_masks != "unneeded")
         return
-    faults = []
     for annotation in annotations:
         image = images[annotation["image_id"]]
         if fault := mask_fault(annotation, image["width"], image["height"]):
-            faults.append((annotation, fault))
-    if missing_masks == "unneeded":
-        for annotation, fault in faults:
-            if annotation.get("segmentation"):
-                text = f"{describe(coco, annotation)} has {fault}: the box alone is learned"
-                yield Problem("segmentation that gives no mask", text, is_error=False)
-    elif objects := [item for item in faults if not item[0].get("iscrowd", 0)]:
-        yield _missing(coco, objects, len(annotations), missing_masks)
+            text = f"{describe(coco, annotation)} has {fault}"
+            yield from _without_mask(annotation, text, missing_masks)
 
 
-def _missing(
-    coco: CocoJson, faults: list[tuple[dict, str]], count: int, policy: MissingMasks
-) -> Problem:
-    annotation, fault = faults[0]
-    ids = first_of([item.get("id") for item, _ in faults])
-    text = (
-        f"{coco.path}: {len(faults)} of {count} annotations have no mask that can be learned "
-        f"(annotations {ids}; annotation {annotation.get('id')} of image {annotation['image_id']} "
-        f"has {fault})"
-    )
-    if policy == "stop":
-        return Problem(
-            "objects without a mask", f"{text}; data.on_missing_mask=skip leaves them out"
-        )
-    text += ": they are left out of training and evaluation"
-    return Problem("objects without a mask, left out", text, is_error=False)
+def _without_mask(annotation: dict, text: str, policy: MissingMasks) -> Iterator[Problem]:
+    if policy == "unneeded":
+        if annotation.get("segmentation"):
+            text += ": the box alone is learned"
+            yield Problem("segmentation that gives no mask", text, is_error=False)
+    elif annotation.get("iscrowd", 0):
+        return
+    elif policy == "stop":
+        text += ", and masks are learned; data.on_missing_mask=skip leaves such objects out"
+        yield Problem("objects without a mask", text)
+    else:
+        text += ": it is left out of training and evaluation"
+        yield Problem("objects without a mask, left out", text, is_error=False)
 
 
 def _other_reading(annotations: list[dict], images: dict) -> str | None:
