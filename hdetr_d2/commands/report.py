@@ -6,6 +6,7 @@ hdetr-d2 report output/quickstart
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +16,7 @@ from hdetr_d2.checkpoint import write_durably
 from hdetr_d2.commands.judge import add_options, judged
 from hdetr_d2.engine.results import RunResults, read_run
 from hdetr_d2.errors import UserError
+from hdetr_d2.judging import truth_difference
 from hdetr_d2.report import Subject, chosen, content_of, jpegs, page_of
 
 
@@ -42,11 +44,12 @@ def subjects_of(args: argparse.Namespace, runs: Sequence[RunResults]) -> list[Su
     """
     if args.images < 0 or args.side < 16:
         raise UserError("--images must not be negative, and --side at least 16")
-    folders = [run.folder for run in runs]
-    if any(run.truth != runs[0].truth for run in runs):
-        names = " and ".join(map(str, folders))
-        raise UserError(f"{names} were not evaluated on the same objects")
-    named = zip(_names(folders), runs, strict=True)
+    first, *others = runs
+    for run in others:
+        if what := truth_difference(first.truth, run.truth, args.task):
+            raise UserError(f"{first.folder} and {run.folder} were evaluated on different {what}")
+    same = [replace(run, truth=first.truth) for run in runs]  # in one order
+    named = zip(_names([run.folder for run in runs]), same, strict=True)
     return [Subject(name, judged(args, run), run.metrics()) for name, run in named]
 
 

@@ -1,6 +1,5 @@
 """What the last evaluation of a run has found, and on which data."""
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,11 @@ from detectron2.data import MetadataCatalog
 from omegaconf import DictConfig
 
 from hdetr_d2.data import read_results, register_datasets
+from hdetr_d2.data.registry import names_as_before
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.errors import UserError
 from hdetr_d2.judging import SHAPES, Task
+from hdetr_d2.utils.json_file import read_json
 from hdetr_d2.visualization import read_metrics
 
 logger = logging.getLogger(__name__)
@@ -81,12 +82,15 @@ def read_run(folder: str | Path, task: Task = "bbox") -> RunResults:
     if not file.is_file():
         raise UserError(f"{folder} has no detections of an evaluation: {file} is not a file")
     results = read_results(file, shape=SHAPES[task])
-    known = {**cfg.data, "generate": None}
-    cfg.data.update(register_datasets(known, cfg.dataloader, for_training=False).replaced)
-    metadata = MetadataCatalog.get(cfg.data.val_name)
-    if metadata.get("evaluator_type") != "coco":
-        raise UserError(f"the data set {cfg.data.val_name!r} of {folder} is not COCO's instances")
-    truth = json.loads(Path(metadata.json_file).read_text(encoding="utf-8"))
+    data = cfg.data
+    named = data.val_name if data.get("val_json") or data.get("folder") else None
+    with names_as_before(free=named):  # the same name may stand for other data in another run
+        known = {**data, "generate": None}
+        data.update(register_datasets(known, cfg.dataloader, for_training=False).replaced)
+        metadata = MetadataCatalog.get(data.val_name)
+        if metadata.get("evaluator_type") != "coco":
+            raise UserError(f"the data set {data.val_name!r} of {folder} is not COCO's instances")
+        truth = read_json(metadata.json_file)
     if "annotations" not in truth:
         raise UserError(f"{metadata.json_file} has no annotations to compare with")
     limit = evaluator.get("max_dets_per_image") or 100

@@ -9,6 +9,7 @@ from hdetr_d2.judging.curves import Curve, Point
 from hdetr_d2.judging.judgement import Judgement, judge
 from hdetr_d2.judging.matches import Matches
 from hdetr_d2.judging.numbered import SHAPES, Numbered, Task
+from hdetr_d2.judging.same_truth import truth_difference
 
 __all__ = [
     "COLUMNS",
@@ -23,4 +24,5 @@ __all__ = [
     "average_precision",
     "confusion_matrix",
     "judge",
+    "truth_difference",
 ]

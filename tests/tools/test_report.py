@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from hdetr_d2.commands import compare, report
 from hdetr_d2.data.shapes import generate_shapes
@@ -78,14 +79,51 @@ def test_a_mistake_is_one_sentence(
 
     assert "--side at least 16" in complaint(report, run, "--side", 3)
     assert "it has no config.yaml" in complaint(compare, run, tmp_path)
-    other = tmp_path / "shapes"
+    broken = tmp_path / "shapes"
+    shutil.copytree(shapes, broken)
+    next((broken / "val").iterdir()).write_bytes(b"no image")
+    run = make_run(broken, tmp_path / "broken", 2)
+    assert "error: " in complaint(report, run)
+    assert not (run / "report.html").exists() and not list(run.glob("*.tmp"))
+
+
+@pytest.fixture
+def elsewhere(shapes: Path, tmp_path: Path) -> Path:
+    """The same data in another folder, the objects in another order."""
+    other = tmp_path / "elsewhere"
     shutil.copytree(shapes, other)
     path = other / "annotations/val.json"
     truth = json.loads(path.read_text())
+    truth["annotations"].reverse()
+    path.write_text(json.dumps({**truth, "info": {"description": "a copy"}}))
+    return other
+
+
+def test_data_are_the_same_by_what_they_hold(
+    shapes: Path, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = make_run(shapes, tmp_path / "one", 1)
+    two = make_run(elsewhere, tmp_path / "two", 1)
+    names = [*DatasetCatalog], [*MetadataCatalog]
+    assert compare.main([str(one), str(two)]) == 0
+    assert names == ([*DatasetCatalog], [*MetadataCatalog])
+    table = capsys.readouterr().out.split("all ")[1].splitlines()[0].split()
+    assert table[1:4] == ["100.0", "100.0", "+0.0"]
+    for image in content(two / "compare.html")["images"]:
+        one_found, two_found = ({each[7] for each in found} for found in image["found"])
+        assert one_found == two_found == set(range(len(image["objects"])))
+
+
+def test_other_data_are_told(
+    shapes: Path, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = elsewhere / "annotations/val.json"
+    truth = json.loads(path.read_text())
     truth["annotations"][0]["bbox"][0] += 1
     path.write_text(json.dumps(truth))
-    moved = make_run(other, tmp_path / "moved", 2, "data.val_name=other_val")
-    assert "were not evaluated on the same objects" in complaint(compare, run, moved)
-    next((other / "val").iterdir()).write_bytes(b"no image")
-    assert "error: " in complaint(report, moved)
-    assert not (moved / "report.html").exists() and not list(moved.glob("*.tmp"))
+    one = make_run(shapes, tmp_path / "one", 2)
+    two = make_run(elsewhere, tmp_path / "two", 2)
+    with pytest.raises(SystemExit):
+        compare.main([str(one), str(two)])
+    complaint = f"error: {one} and {two} were evaluated on different objects"
+    assert capsys.readouterr().err.splitlines()[-1] == complaint
