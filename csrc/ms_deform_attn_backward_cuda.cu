@@ -101,8 +101,10 @@ __global__ void __launch_bounds__(kMaxBackwardThreads, sizeof(T) < 8 ? 3 : 2)
     const T* const grad_head = grad_output + pair.index * layout.channels;
     const int32_t own_channel = Team::lane() * kVector;
     const int32_t end = pair.exists ? layout.channels : 0;
+    // Lanes of a whole warp, which may come by more than once, have no registers to keep a vector.
+    constexpr bool kKept = Team::kLanes < kWarp || kVector == 1;
     Real own_gradient[kVector] = {};
-    if (own_channel < end) load_to(own_gradient, grad_head + own_channel);
+    if (kKept && own_channel < end) load_to(own_gradient, grad_head + own_channel);
 
     for (int32_t round = 0; round < layout.samples; round += Team::kRound) {
       const int32_t own_sample = round + Team::lane();
@@ -118,7 +120,7 @@ __global__ void __launch_bounds__(kMaxBackwardThreads, sizeof(T) < 8 ? 3 : 2)
           Real gradient[kVector];
 #pragma unroll
           for (int j = 0; j < kVector; ++j) gradient[j] = own_gradient[j];
-          if (channel > own_channel) load_to(gradient, grad_head + channel);
+          if (!kKept || channel > own_channel) load_to(gradient, grad_head + channel);
           scatter(layout, corners, gradient, value + pair.in_value + channel, sums,
                   sums.items + pair.in_value + channel, partial);
           if (Team::kLanes < kWarp) break;  // smaller teams have a lane for every channel
