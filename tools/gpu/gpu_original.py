@@ -3,13 +3,23 @@
 python tools/gpu/gpu_original.py CHECKOUT FOLDER
 """
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 # It asks a tensor for what PyTorch no longer takes for a dtype.
 BEFORE, SINCE = "FLOATING_TYPES(value.type()", "FLOATING_TYPES(value.scalar_type()"
+
+
+def environment() -> dict[str, str]:
+    """With the headers that come with PyTorch: a toolkit may be hardly more than its compiler."""
+    folders = Path(torch.__file__).parents[1].glob("nvidia/*/include")
+    paths = [os.environ.get("CPATH", ""), *map(str, folders)]
+    return {**os.environ, "CPATH": os.pathsep.join(filter(None, paths))}
 
 
 def build(checkout: Path, folder: Path) -> None:
@@ -26,7 +36,7 @@ def build(checkout: Path, folder: Path) -> None:
     for path in source.rglob("*.cu"):
         path.write_text(path.read_text(encoding="utf-8").replace(BEFORE, SINCE), encoding="utf-8")
     command = [sys.executable, "setup.py", "--quiet", "build_ext", "--build-lib", ".."]
-    if subprocess.run(command, cwd=source).returncode:
+    if subprocess.run(command, cwd=source, env=environment()).returncode:
         sys.exit("The original kernels cannot be built.")
     print(f"Built in {folder}.")
 
