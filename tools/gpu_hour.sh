@@ -10,4 +10,6 @@ if [ -n "${WHEELS:-}" ]; then
   "$python" -m pip install --quiet --no-index --no-deps --upgrade --target "$packages" "$WHEELS"/*.whl
   PYTHONPATH="$PYTHONPATH:$packages"
 fi
+# The nvcc of the path may be a link into it, from which nobody finds its folder.
+if [ -z "${CUDA_HOME:-}" ] && [ -x /usr/local/cuda/bin/nvcc ]; then export CUDA_HOME=/usr/local/cuda; fi
 exec "$python" tools/gpu/gpu_check.py "$@"

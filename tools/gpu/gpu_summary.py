@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from gpu_results import Goal
 from gpu_stages import Done
 
+MOST = 20  # lines of one part
 MET = {True: "yes", False: "NO", None: ""}
 
 
@@ -22,10 +23,16 @@ def summary(done: Sequence[Done]) -> str:
     texts = [table(["part", "result", "seconds", "what"], parts)]
     if goals:
         texts.append(table(["part", "goal", "required", "measured", "met"], goals))
-    failures = [
-        f"- {each.part.name}: {failure}" for each in done for failure in each.verdict.failures
-    ]
+    failures = [line for each in done for line in told(each)]
     return "\n\n".join([*texts, *(["\n".join(failures)] if failures else [])])
+
+
+def told(done: Done) -> list[str]:
+    """What failed in a part, the first of it."""
+    failures = done.verdict.failures
+    lines = [f"- {done.part.name}: {failure}" for failure in failures[:MOST]]
+    more = len(failures) - len(lines)
+    return [*lines, f"- {done.part.name}: {more} more"] if more else lines
 
 
 def is_success(done: Sequence[Done]) -> bool:

@@ -138,6 +138,9 @@ def test_the_tables() -> None:
         "| tests | forward | at least 1.5 | 1.4      | NO  |\n\n"
         "- tests: a: wrong"
     )
+    many = Verdict(FAILED, "", [], [f"test {number}" for number in range(25)])
+    lines = summary([Done(done[0].part, many, 1.0)]).splitlines()
+    assert lines[-2:] == ["- tests: test 19", "- tests: 5 more"]
     missed = [Done(done[0].part, Verdict(PASSED, "", [goal]), 1.0)]
     assert not is_success(missed)
     assert is_success([Done(done[0].part, Verdict(PASSED, ""), 1.0)])
