@@ -34,7 +34,7 @@ class Join:
         min_score: detections below it are left out.
     """
 
-    def __init__(self, *, iou_threshold: float = 0.5, min_score: float = 0.01) -> None:
+    def __init__(self, *, iou_threshold: float = 0.5, min_score: float = 0.05) -> None:
         self.iou_threshold = iou_threshold
         self.min_score = min_score
 

@@ -3,15 +3,18 @@ aided inference, https://arxiv.org/abs/2202.06934).
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels import read_image
 from hdetr_d2.runtime.joining import Join, Tile
+from hdetr_d2.runtime.scaled import NearestMasks
 from hdetr_d2.runtime.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -22,8 +25,8 @@ MOST_OVERLAP = 0.9
 
 
 class TiledDetector:
-    """Finds the objects of an image in overlapping tiles of it, and in the image as a whole, which
-    is for what is larger than a tile; see `Detector`.
+    """Finds the objects of an image in overlapping tiles of it and, for those that are larger than
+    a tile, in the whole, made as small as a tile; see `Detector`.
 
     An image is held once, and the pixels of `batch_size` tiles with it: what memory a forward pass
     takes does not depend on the size of the image.
@@ -80,27 +83,25 @@ class TiledDetector:
         return [self._find(**item) for item in batch]
 
     def _find(self, file_name: str, image: np.ndarray) -> Shapes:
-        height, width = image.shape[:2]
-        tiles = self._tiles(height, width)
-
-        def seen_in(some: Sequence[Tile]) -> list[Shapes]:
-            parts = [image[tile.top : tile.bottom, tile.left : tile.right] for tile in some]
-            entries = [{"file_name": file_name, "image": part} for part in parts]
-            return self.detector.find([*map(self.detector.read, entries)])
-
-        if len(tiles) == 1:
-            return seen_in(tiles)[0]
-        found: list[tuple[Tile, Shapes]] = []
-        for some in _batches(tiles, self.batch_size):
-            shapes = [each.above(self.join.min_score) for each in seen_in(some)]
-            found += zip(some, shapes, strict=True)
-        return self.join(found, (height, width))
-
-    def _tiles(self, height: int, width: int) -> list[Tile]:
-        """The whole image first, and nothing else of one that fits into a tile."""
-        whole = Tile(0, 0, height, width)
+        size = height, width = image.shape[0], image.shape[1]
         tiles = tiles_of(height, width, self.side, self.overlap)
-        return tiles if tiles == [whole] else [whole, *tiles]
+        see = partial(self._see, file_name)
+        if len(tiles) == 1:
+            return see([image])[0]
+        (large,) = see([_reduced(image, self.side)])
+        found = [(Tile(0, 0, height, width), self._kept(_enlarged(large, size, self.side)))]
+        for start in range(0, len(tiles), self.batch_size):
+            some = tiles[start : start + self.batch_size]
+            seen = see([image[t.top : t.bottom, t.left : t.right] for t in some])
+            found += zip(some, map(self._kept, seen), strict=True)
+        return self.join(found, size)
+
+    def _see(self, file_name: str, parts: Sequence[np.ndarray]) -> list[Shapes]:
+        entries = [{"file_name": file_name, "image": part} for part in parts]
+        return self.detector.find([*map(self.detector.read, entries)])
+
+    def _kept(self, shapes: Shapes) -> Shapes:
+        return shapes.above(self.join.min_score)
 
 
 def tiles_of(height: int, width: int, side: int, overlap: float) -> list[Tile]:
@@ -122,5 +123,25 @@ def _spread(length: int, side: int, overlap: float) -> list[int]:
     return [0] if not number else [rest * index // number for index in range(number + 1)]
 
 
-def _batches(tiles: Sequence[Tile], size: int) -> Iterator[Sequence[Tile]]:
-    return (tiles[start : start + size] for start in range(0, len(tiles), size))
+def _fitted(height: int, width: int, side: int) -> tuple[int, int]:
+    """(H, W) with a longer side of `side`."""
+    scale = side / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _reduced(image: np.ndarray, side: int) -> np.ndarray:
+    """The image with a longer side of `side`."""
+    height, width = _fitted(image.shape[0], image.shape[1], side)
+    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _enlarged(shapes: Shapes, size: tuple[int, int], side: int) -> Shapes:
+    """What was found in the reduced image, in pixels of the one of `size` (H, W)."""
+    height, width = size
+    small = _fitted(height, width, side)
+    boxes = np.asarray(shapes.boxes) * np.array([width / small[1], height / small[0]] * 2)
+    masks = shapes.masks
+    if masks is not None:
+        rows = np.stack([*map(np.asarray, masks)]) if len(masks) else np.zeros((0, *small), bool)
+        masks = NearestMasks(rows, size)
+    return Shapes(boxes.astype(np.float32), shapes.classes, shapes.scores, masks)

@@ -15,7 +15,7 @@ LEAST = 3
 
 class OfColours:
     """Sees every colour but black that has `LEAST` pixels in both directions as an object of class
-    0, once the image is made smaller to 100 pixels; `sizes` are those of the images it was given.
+    0; `sizes` are those of the images it was given.
     """
 
     class_names = ("a",)
@@ -35,18 +35,30 @@ class OfColours:
 
     def objects(self, image: np.ndarray) -> Shapes:
         self.sizes.append(image.shape[:2])
-        step = max(1, -(-max(image.shape) // 100))
         boxes, masks = [], []
         for colour in np.unique(image[..., 0])[1:]:
-            rows, columns = np.nonzero(image[::step, ::step, 0] == colour)
-            if len(rows) and np.ptp(rows) >= LEAST - 1 and np.ptp(columns) >= LEAST - 1:
-                mask = image[..., 0] == colour
-                rows, columns = np.nonzero(mask)
+            mask = image[..., 0] == colour
+            rows, columns = np.nonzero(mask)
+            if np.ptp(rows) >= LEAST - 1 and np.ptp(columns) >= LEAST - 1:
                 boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
                 masks.append(mask)
         found = np.array(boxes, np.float32).reshape(-1, 4)
         kept = np.stack(masks) if self.with_masks and masks else None
         return Shapes(found, np.zeros(len(found), int), np.full(len(found), 0.9, np.float32), kept)
+
+
+class Brightest(OfColours):
+    """Of a single colour, whose edges the reduced image has made darker."""
+
+    def objects(self, image: np.ndarray) -> Shapes:
+        return super().objects(np.where(image > 127, 255, 0))
+
+
+class WithoutTheWhole(OfColours):
+    """The first image that it is given has colours that are mixed of several."""
+
+    def objects(self, image: np.ndarray) -> Shapes:
+        return super().objects(image if self.sizes else 0 * image)
 
 
 def drawn(size: tuple[int, int], boxes: Sequence[Sequence[int]]) -> np.ndarray:
@@ -98,14 +110,16 @@ def test_small_objects_are_found_where_one_look_at_the_whole_misses_them() -> No
         width, height = rng.integers(4, 28, 2)
         boxes.append([x, y, x + int(width), y + int(height)])
     image = drawn((600, 1000), boxes[:200])
-    alone = OfColours().objects(image)
-    assert len(alone) < 100
-    assert boxes_of(found_in(image, OfColours())) == sorted(boxes[:200])
+    alone = OfColours().objects(image[::10, ::10])
+    assert len(alone) <= 20
+    assert boxes_of(found_in(image, WithoutTheWhole())) == sorted(boxes[:200])
 
 
 def test_an_object_larger_than_a_tile_is_found_in_the_whole_and_once() -> None:
     large = [120, 60, 420, 380]
-    assert boxes_of(found_in(drawn((500, 500), [large]), OfColours())) == [large]
+    image = np.where(drawn((500, 500), [large]), 255, 0).astype(np.uint8)
+    (found,) = boxes_of(found_in(image, Brightest()))
+    assert found == pytest.approx(large, abs=5)  # a pixel of the reduced image
 
 
 def test_parts_that_nothing_has_in_full_are_one_box() -> None:
@@ -141,7 +155,8 @@ def test_a_poor_box_around_it_does_not_take_a_part_of_a_good_one() -> None:
 def test_masks_lie_where_the_tile_does() -> None:
     boxes = [[5, 5, 25, 20], [130, 90, 150, 120]]
     image = drawn((140, 180), boxes)
-    found = found_in(image, OfColours(with_masks=True))
+
+    found = found_in(image, WithoutTheWhole(with_masks=True))
     assert isinstance(found.masks, PlacedMasks)
     assert len(found.masks) == 2
     for box, mask in zip(found.boxes.astype(int).tolist(), found.masks, strict=True):
@@ -149,12 +164,19 @@ def test_masks_lie_where_the_tile_does() -> None:
     assert len(found.above(0.95).masks) == 0
 
 
+def test_a_mask_of_the_reduced_image_is_enlarged() -> None:
+    image = np.where(drawn((400, 200), [[40, 80, 160, 360]]), 255, 0).astype(np.uint8)
+    (mask,) = found_in(image, Brightest(with_masks=True)).masks
+    assert mask.shape == (400, 200)
+    assert (mask != (image[..., 0] > 0)).mean() < 0.02
+
+
 def test_the_memory_of_a_pass_does_not_grow_with_the_image() -> None:
     detector = OfColours()
     found_in(drawn((900, 1200), [[5, 5, 25, 20]]), detector, batch_size=4)
     assert max(detector.batches) == 4
-    # The whole, which its detector makes smaller, and tiles.
-    assert detector.sizes[0] == (900, 1200)
+    assert detector.batches[0] == 1
+    assert detector.sizes[0] == (75, 100)  # the whole, reduced
     assert set(detector.sizes[1:]) == {(100, 100)}
 
 
