@@ -9,6 +9,7 @@ was stopped.
 """
 
 import argparse
+import csv
 import os
 import statistics
 import subprocess
@@ -36,7 +37,9 @@ COLUMNS = ("scheme", *RESULTS.values(), "ms/iteration", "peak memory, MB")
 def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("output", type=Path, help="folder for the runs, table.md and ap.png")
+    parser.add_argument(
+        "output", type=Path, help="folder for the runs, table.md, runs.csv and ap.png"
+    )
     parser.add_argument("--config-file", default=CONFIG, help="with a node `contenders`")
     parser.add_argument("--schemes", nargs="+", help="some of the contenders (default: all)")
     parser.add_argument("--conditions", nargs="+", help="some of them (default: all)")
@@ -141,8 +144,21 @@ def row_of(name: str, runs: Sequence[Sequence[Mapping[str, float]]]) -> list[str
     return [name, *results, spread(times), spread(memory, 0)]
 
 
+def write_runs(path: Path, runs: Mapping[str, Runs], seeds: Sequence[int]) -> None:
+    """How each run ended, a row each: what a later comparison with more seeds can go on from."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["condition", "scheme", "seed", *RESULTS])
+        for condition, of_condition in runs.items():
+            for name, of_seeds in of_condition.items():
+                for seed, run in zip(seeds, of_seeds, strict=True):
+                    ends = [values_of([run], f"bbox/{kind}") for kind in RESULTS]
+                    last = [f"{values[0][-1]:.3f}" if values else "" for values in ends]
+                    rows.writerow([condition, name, seed, *last])
+
+
 def write(output: Path, runs: Mapping[str, Runs], seeds: Sequence[int]) -> str:
-    """Table and pictures of all conditions; returns the table."""
+    """Table, list and pictures of all conditions; returns the table."""
     several = len(runs) > 1
     rows = [
         [*([condition] if several else []), *row_of(name, of_seeds)]
@@ -153,6 +169,7 @@ def write(output: Path, runs: Mapping[str, Runs], seeds: Sequence[int]) -> str:
     table = tabulate(rows, columns, tablefmt="github", disable_numparse=True)
     of = "Mean and deviation of the seeds" if len(seeds) > 1 else "Of the seed"
     (output / "table.md").write_text(f"{table}\n\n{of} {', '.join(map(str, seeds))}.\n")
+    write_runs(output / "runs.csv", runs, seeds)
     for condition, of_condition in runs.items():
         plot_comparison(of_condition, output / condition / "ap.png")
     if several:

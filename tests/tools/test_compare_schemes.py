@@ -1,5 +1,6 @@
 """tools/compare_schemes.py: runs, table and picture."""
 
+import csv
 import importlib
 import subprocess
 from pathlib import Path
@@ -76,6 +77,11 @@ def test_conditions_are_options_of_the_config(
     cells = [[cell.strip() for cell in row.split("|")[1:4]] for row in rows]
     assert cells[0] == ["short", "one_to_one", "20.0"]
     assert cells[3] == ["long", "hybrid_layer", "90.0"]
+    with (tmp_path / "runs.csv").open(encoding="utf-8") as file:
+        listed = [*csv.DictReader(file)]
+    assert [row["AP"] for row in listed] == ["20.000", "20.000", "90.000", "90.000"]
+    assert listed[3]["condition"] == "long" and listed[3]["scheme"] == "hybrid_layer"
+    assert listed[3]["seed"] == "3" and listed[3]["AR"] == ""
     for picture in ("conditions.png", "short/ap.png", "long/ap.png"):
         assert Image.open(tmp_path / picture).format == "PNG"
 
