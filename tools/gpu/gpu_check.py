@@ -9,6 +9,7 @@ tools/gpu_hour.sh --dry                           # what can be tried without a 
 
 import argparse
 import math
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -54,7 +55,9 @@ def check(options: argparse.Namespace) -> list[Done]:
     plan = sanitizers(request) if options.sanitize else whole_run(request)
     stages = [[part for part in stage if options.only in part.name] for stage in plan]
     if not options.dry:
-        return run_stages(stages, options.output, time.monotonic() + SECONDS)
+        done = run_stages(stages, options.output, time.monotonic() + SECONDS)
+        shutil.copy(request.page, options.output)  # a borrowed machine keeps its clone
+        return done
     kernels = [part for part in [emulated()] if options.only in part.name]
     tried = run_stages([kernels], options.output, math.inf)
     return [*tried, *rehearse(stages, options.output, SECONDS)]

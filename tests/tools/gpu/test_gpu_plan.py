@@ -47,6 +47,17 @@ def test_without_a_gpu_only_a_rehearsal_can_be_asked_for(
     assert "PyTorch sees no CUDA device here" in capsys.readouterr().err
 
 
+def test_a_run_leaves_the_table_and_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr(gpu_check, "whole_run", lambda request: [[Part("x", ["-c", ""], 9, 0)]])
+    assert gpu_check.main(["--output", str(tmp_path)]) == 0
+    assert (tmp_path / "summary.md").read_text() == capsys.readouterr().out
+    assert (tmp_path / "RESULTS.md").read_text() == (ROOT / "benchmarks/RESULTS.md").read_text()
+
+
 @pytest.mark.slow
 def test_all_of_it_is_rehearsed_and_fits_into_nine_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
