@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
-import numpy as np
 import torch
 from pycocotools.cocoeval import COCOeval
 from torchvision.ops import batched_nms
+
+from hdetr_d2.judging.average_precision import mean_of_known
 
 IOU = 0.7
 """Two boxes of one class in an image that overlap by more than that are of one object."""
@@ -38,7 +39,7 @@ class Doubles(NamedTuple):
 def average_recall(run: COCOeval) -> float:
     """In percent, for the largest number of detections of an image; nan = nothing to find."""
     everything = run.params.areaRngLbl.index("all")
-    return 100 * _mean(run.eval["recall"][..., everything, -1])
+    return 100 * mean_of_known(run.eval["recall"][..., everything, -1])
 
 
 def _mark(run: COCOeval) -> Marked:
@@ -78,9 +79,4 @@ def _precision(run: COCOeval, marked: Marked) -> float:
         again.params.areaRng, again.params.areaRngLbl = [run.params.areaRng[everything]], ["all"]
         again.evaluate()
         again.accumulate()
-    return _mean(again.eval["precision"][..., 0, -1])
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[values > -1]
-    return float(known.mean()) if known.size else float("nan")
+    return mean_of_known(again.eval["precision"][..., 0, -1])

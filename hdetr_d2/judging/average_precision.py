@@ -41,11 +41,14 @@ def average_precision(data: Numbered, max_dets: int = 100) -> dict[str, np.ndarr
         values = np.asarray(run.eval[kind])[..., run.params.areaRngLbl.index(size), -1]
         values = values if iou is None else values[np.isclose(run.params.iouThrs, iou)]
         of_classes = values.reshape(-1, classes)
-        result[name] = np.array([*map(_mean, of_classes.T), _mean(of_classes)])
+        result[name] = np.array([*map(mean_of_known, of_classes.T), mean_of_known(of_classes)])
     return result
 
 
-def _mean(values: np.ndarray) -> float:
+def mean_of_known(values: np.ndarray) -> float:
+    """The mean of precisions or recalls as pycocotools has them, where -1 is what is not known; nan
+    where none is.
+    """
     known = values[values > -1]
     return float(known.mean()) if known.size else float("nan")
 

@@ -25,13 +25,9 @@ def confusion_matrix(
     classes = len(data.class_names)
     matrix = np.zeros((classes + 1, classes + 1), np.int64)
     least = np.broadcast_to(threshold, classes)
-    kept = matches.scores >= least[matches.labels]
-    places, order = matches.places[kept], np.argsort(matches.images[kept], kind="stable")
-    numbers = np.arange(len(data.images) + 1)
-    ends = np.searchsorted(matches.images[kept][order], numbers)
-    for image in range(len(data.images)):
-        here = np.sort(places[order[ends[image] : ends[image + 1]]])
-        detections = [data.found.anns[int(place) + 1] for place in here]
+    for image, found in enumerate(matches.by_image(len(data.images))):
+        kept = found[matches.scores[found] >= least[matches.labels[found]]]
+        detections = [data.found.anns[int(place) + 1] for place in np.sort(matches.places[kept])]
         _count(matrix, data.truth.imgToAnns.get(image + 1, []), detections, data.task, iou)
     return matrix
 

@@ -43,6 +43,12 @@ class Matches:
         """bool [D]: finds an object that is no crowd."""
         return (self.objects != NOBODY) & ~self.ignored
 
+    def by_image(self, count: int) -> list[np.ndarray]:
+        """Of each of `count` images its detections, int [n], as they come."""
+        order = np.argsort(self.images, kind="stable")
+        ends = np.searchsorted(self.images[order], np.arange(1, count))
+        return np.split(order, ends)[:count]
+
     @classmethod
     def of(cls, data: Numbered, *, iou: float = 0.5, max_dets: int = 100) -> "Matches":
         """

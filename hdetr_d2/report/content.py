@@ -34,10 +34,7 @@ class Subject:
     @cached_property
     def by_image(self) -> list[np.ndarray]:
         """Of each image its detections, as places in the matches."""
-        images = self.judgement.matches.images
-        ends = np.searchsorted(np.sort(images), np.arange(len(self.judgement.data.images) + 1))
-        order = np.argsort(images, kind="stable")
-        return [order[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+        return self.judgement.matches.by_image(len(self.judgement.data.images))
 
     def errors(self) -> np.ndarray:
         """Misses and false alarms of each image at the threshold, int [I]."""

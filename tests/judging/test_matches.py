@@ -46,6 +46,17 @@ def test_the_least_overlap_is_enough(make_data: Callable) -> None:
     assert not Matches.of(data, iou=0.51).hits.any()
 
 
+def test_each_image_has_its_own(draw_data: Callable) -> None:
+    data = Numbered.of(*draw_data(2, images=5))
+    matches = Matches.of(data)
+    found = matches.by_image(7)  # the last two have none
+    assert [each.tolist() for each in found] == [
+        [i for i, image in enumerate(matches.images) if image == number] for number in range(7)
+    ]
+    assert sum(map(len, found)) == len(matches.scores) > 0
+    assert Matches.of(Numbered.of(*draw_data(2, images=0))).by_image(0) == []
+
+
 @pytest.mark.parametrize("objects", [[], [(1, 1, BOX, 0)]])
 def test_nothing_found(make_data: Callable, objects: list) -> None:
     matches = Matches.of(make_data(objects, []))

@@ -1,32 +1,17 @@
 """`hdetr-d2 judge`: a run, or two json files, become a table and a json."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hdetr_d2.commands.judge import main
-from hdetr_d2.data.shapes import generate_shapes
-from hdetr_d2.engine.config import load_config, save_config
-
-ROOT = Path(__file__).resolve().parents[2]
-RECIPE = ROOT / "tests" / "engine" / "small_recipe.py"
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    """The folder of a run, moved since, whose detector has found every other object."""
-    generate_shapes(root=tmp_path / "shapes", num_train=1, num_val=4, image_size=64, seed=0)
-    options = [f"data.generate.root={tmp_path / 'shapes'}", "train.output_dir=elsewhere"]
-    run = tmp_path / "run"
-    (run / "inference").mkdir(parents=True)
-    save_config(load_config(str(RECIPE), options), run / "config.yaml")
-    truth = json.loads((tmp_path / "shapes/annotations/val.json").read_text())
-    keys = ("image_id", "category_id", "bbox")
-    found = [{key: each[key] for key in keys} for each in truth["annotations"][::2]]
-    results = [{**each, "score": 0.75} for each in found]
-    (run / "inference/coco_instances_results.json").write_text(json.dumps(results))
-    return run
+def run(make_run: Callable[..., Path]) -> Path:
+    return make_run("run")
 
 
 def test_a_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

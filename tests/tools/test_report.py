@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +10,9 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from hdetr_d2.commands import compare, report
-from hdetr_d2.data.shapes import generate_shapes
-from hdetr_d2.engine.config import load_config, save_config
 
-ROOT = Path(__file__).resolve().parents[2]
-RECIPE = ROOT / "tests" / "engine" / "small_recipe.py"
-
-
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data") / "shapes"
-    generate_shapes(root=root, num_train=1, num_val=4, image_size=64, seed=0)
-    return root
-
-
-def make_run(shapes: Path, folder: Path, every: int, *options: str) -> Path:
-    """A run that has found every so many-th object."""
-    (folder / "inference").mkdir(parents=True)
-    given = [f"data.generate.root={shapes}", f"train.output_dir={folder}", *options]
-    save_config(load_config(str(RECIPE), given), folder / "config.yaml")
-    truth = json.loads((shapes / "annotations/val.json").read_text())
-    keys = ("image_id", "category_id", "bbox")
-    found = [{key: each[key] for key in keys} for each in truth["annotations"][::every]]
-    text = json.dumps([{**each, "score": 0.75} for each in found])
-    (folder / "inference/coco_instances_results.json").write_text(text)
-    return folder
+MakeRun = Callable[..., Path]
+Console = pytest.CaptureFixture[str]
 
 
 def content(page: Path) -> dict[str, Any]:
@@ -41,8 +20,8 @@ def content(page: Path) -> dict[str, Any]:
     return json.loads(text.split("</script>")[0])
 
 
-def test_a_page_of_a_run(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = make_run(shapes, tmp_path / "one", 2)
+def test_a_page_of_a_run(make_run: MakeRun, capsys: Console) -> None:
+    run = make_run("one")
     (run / "metrics.json").write_text('{"iteration": 1, "total_loss": 3.5}\n')
     assert report.main([str(run), "--images", "3", "--side", "32"]) == 0
     shown = content(run / "report.html")
@@ -53,11 +32,8 @@ def test_a_page_of_a_run(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "report.html" in capsys.readouterr().out
 
 
-def test_two_runs_side_by_side(
-    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    one = make_run(shapes, tmp_path / "a" / "run", 2)
-    two = make_run(shapes, tmp_path / "b" / "run", 1, "optimizer.lr=0.5")
+def test_two_runs_side_by_side(make_run: MakeRun, capsys: Console) -> None:
+    one, two = make_run("a/run"), make_run("b/run", "optimizer.lr=0.5", every=1)
     assert compare.main([str(one), str(two)]) == 0
     shown = content(two / "compare.html")
     assert [run["name"] for run in shown["runs"]] == ["a/run", "b/run"]
@@ -68,9 +44,9 @@ def test_two_runs_side_by_side(
 
 
 def test_a_mistake_is_one_sentence(
-    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_run: MakeRun, shapes: Path, tmp_path: Path, capsys: Console
 ) -> None:
-    run = make_run(shapes, tmp_path / "run", 2)
+    run = make_run("run")
 
     def complaint(command: Any, *given: object) -> str:
         with pytest.raises(SystemExit):
@@ -79,10 +55,7 @@ def test_a_mistake_is_one_sentence(
 
     assert "--side at least 16" in complaint(report, run, "--side", 3)
     assert "it has no config.yaml" in complaint(compare, run, tmp_path)
-    broken = tmp_path / "shapes"
-    shutil.copytree(shapes, broken)
-    next((broken / "val").iterdir()).write_bytes(b"no image")
-    run = make_run(broken, tmp_path / "broken", 2)
+    next((shapes / "val").iterdir()).write_bytes(b"no image")
     assert "error: " in complaint(report, run)
     assert not (run / "report.html").exists() and not list(run.glob("*.tmp"))
 
@@ -100,10 +73,9 @@ def elsewhere(shapes: Path, tmp_path: Path) -> Path:
 
 
 def test_data_are_the_same_by_what_they_hold(
-    shapes: Path, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_run: MakeRun, elsewhere: Path, capsys: Console
 ) -> None:
-    one = make_run(shapes, tmp_path / "one", 1)
-    two = make_run(elsewhere, tmp_path / "two", 1)
+    one, two = make_run("one", every=1), make_run("two", every=1, data=elsewhere)
     names = [*DatasetCatalog], [*MetadataCatalog]
     assert compare.main([str(one), str(two)]) == 0
     assert names == ([*DatasetCatalog], [*MetadataCatalog])
@@ -114,15 +86,12 @@ def test_data_are_the_same_by_what_they_hold(
         assert one_found == two_found == set(range(len(image["objects"])))
 
 
-def test_other_data_are_told(
-    shapes: Path, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_data_are_told(make_run: MakeRun, elsewhere: Path, capsys: Console) -> None:
     path = elsewhere / "annotations/val.json"
     truth = json.loads(path.read_text())
     truth["annotations"][0]["bbox"][0] += 1
     path.write_text(json.dumps(truth))
-    one = make_run(shapes, tmp_path / "one", 2)
-    two = make_run(elsewhere, tmp_path / "two", 2)
+    one, two = make_run("one"), make_run("two", data=elsewhere)
     with pytest.raises(SystemExit):
         compare.main([str(one), str(two)])
     complaint = f"error: {one} and {two} were evaluated on different objects"
