@@ -1,5 +1,6 @@
 """What a page shows of one run, or of two on the same data, as plain json."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hdetr_d2.judging import COLUMNS, Judgement
+from hdetr_d2.judging import Judgement
 
 LEAST = 0.05
 """Detections below that score are left out of the pictures, unless a threshold lies lower."""
@@ -57,11 +58,11 @@ def content_of(title: str, subjects: Sequence[Subject], images: Iterable[int]) -
     """
     data = subjects[0].judgement.data
     least = min(LEAST, *(subject.judgement.threshold for subject in subjects))
+    least = math.floor(least * STEPS) / STEPS  # the slider's first step
     return {
         "title": title,
         "classes": data.class_names,
         "iou": subjects[0].judgement.iou,
-        "columns": list(COLUMNS),
         "total": len(data.images),
         "least": least,
         "runs": [_run(subject) for subject in subjects],

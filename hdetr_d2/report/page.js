@@ -22,6 +22,10 @@
     return element;
   }
   const shown = (value, digits = 1) => (value === null ? "–" : value.toFixed(digits));
+  /** A score as it is used, with two digits or as many as it has. */
+  const exact = (score) => (score === null ? "–" : Number(score.toFixed(2)) === score ? score.toFixed(2) : String(score));
+  /** Never more than the score, so that what is written as 0.43 is there from 0.43 on. */
+  const cut = (score) => (Math.floor(score * 100 + 1e-9) / 100).toFixed(2);
   const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 
   // ---------------------------------------------------------------- charts
@@ -114,15 +118,15 @@
 
   function classTable() {
     const table = byId("classes");
-    const shares = [...content.columns, "precision", "recall", "F1"];
+    const written = (key) => (key === "score from" ? exact : shown);
     const columns = two
       ? ["AP", "AP50", "AR", "score from", "F1"].flatMap((key) => [
-        ...runs.map((run, index) => ({ label: `${key} ${"AB"[index]}`, value: (k) => run.rows[k][key], digits: shares.includes(key) ? 1 : 2 })),
-        ...(key === "score from" ? [] : [{ label: "B − A", difference: true,
+        ...runs.map((run, index) => ({ label: `${key} ${"AB"[index]}`, value: (k) => run.rows[k][key], written: written(key) })),
+        ...(key === "score from" ? [] : [{ label: "B − A", difference: true, written: shown,
           value: (k) => (runs[0].rows[k][key] === null || runs[1].rows[k][key] === null ? null : runs[1].rows[k][key] - runs[0].rows[k][key]) }]),
       ])
-      : Object.keys(runs[0].rows[0]).slice(2).map((key) => ({ label: key, value: (k) => runs[0].rows[k][key], digits: shares.includes(key) ? 1 : 2 }));
-    columns.unshift({ label: "objects", value: (k) => runs[0].rows[k].objects, digits: 0 });
+      : Object.keys(runs[0].rows[0]).slice(2).map((key) => ({ label: key, value: (k) => runs[0].rows[k][key], written: written(key) }));
+    columns.unshift({ label: "objects", value: (k) => runs[0].rows[k].objects, written: String });
     const order = classes.map((_, k) => k);
     let [sorted, rising] = [-1, true];
     const head = make("tr", {}, make("th", { scope: "col" }, sortButton("class", -1)));
@@ -150,7 +154,7 @@
         for (const column of columns) {
           const value = column.value(k);
           const sign = column.difference && value ? (value > 0 ? "better" : "worse") : "";
-          row.append(make("td", { class: sign }, (sign === "better" ? "+" : "") + shown(value, column.digits)));
+          row.append(make("td", { class: sign }, (sign === "better" ? "+" : "") + column.written(value)));
         }
         return row;
       }));
@@ -170,7 +174,7 @@
           return make("td", { style: `background:color-mix(in srgb, var(${color}) ${share}%, transparent)` }, count ? String(count) : "·");
         }));
       });
-      const caption = make("caption", {}, named(run, `score from ${shown(run.threshold, 2)}, IoU ${content.iou}`));
+      const caption = make("caption", {}, named(run, `score from ${exact(run.threshold)}, IoU ${content.iou}`));
       const table = make("table", { class: "matrix" }, caption, make("thead", {}, head), make("tbody", {}, ...body));
       byId("matrices").append(make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Confusion matrix ${run.name}` }, table));
     }
@@ -266,9 +270,9 @@
   function setThreshold(value) {
     state.threshold = value;
     for (const slider of sliders) {
-      slider.value = value;
-      byId(`${slider.id}-value`).textContent = value.toFixed(2);
-      slider.setAttribute("aria-valuetext", `scores from ${value.toFixed(2)}`);
+      slider.value = value; // the nearest step; the text is what counts
+      byId(`${slider.id}-value`).textContent = exact(value);
+      slider.setAttribute("aria-valuetext", `scores from ${exact(value)}`);
     }
     mark(value);
     cancelAnimationFrame(waiting); // many events of a drag, one picture
@@ -309,7 +313,7 @@
     const [width, height] = image.size;
     const written = [...(objects ? seen.objects.filter((each) => each.kind !== "true" || !detections) : []), ...(detections ? seen.detections : [])];
     return written.map(({ box: [x, y], label, score, kind }) => {
-      const tag = make("span", { class: `tag ${kind}${y < height / 20 ? " inside" : ""}` }, classes[label] + (score === undefined ? "" : ` ${score.toFixed(2)}`));
+      const tag = make("span", { class: `tag ${kind}${y < height / 20 ? " inside" : ""}` }, classes[label] + (score === undefined ? "" : ` ${cut(score)}`));
       tag.style.left = `${(100 * Math.max(0, x)) / width}%`;
       tag.style.top = `${(100 * Math.max(0, y)) / height}%`;
       return tag;
@@ -327,7 +331,7 @@
   classTable();
   matrices();
   for (const slider of sliders) {
-    slider.min = (Math.floor(content.least * 100) / 100).toFixed(2);
+    slider.min = content.least;
     slider.addEventListener("input", () => setThreshold(Number(slider.value)));
   }
   byId("show").addEventListener("change", (event) => { state.show = event.target.value; refresh(); });

@@ -71,6 +71,18 @@ def test_a_matrix_has_the_threshold_of_its_caption(make_data: Callable) -> None:
     assert run["confusion"] == [[0, 0, 2], [0, 0, 1], [2, 1, 0]]
 
 
+def test_pictures_have_all_that_the_slider_shows(make_data: Callable) -> None:
+    content, found = make_data(2)
+    low = [{**each, "score": each["score"] / 20} for each in found]  # 0.045, 0.02, 0.03
+    low.append({**low[0], "bbox": [0, 0, 5, 5], "score": 0.0215})
+    shown = content_of("t", [subject((content, low))], [0])
+    assert shown["runs"][0]["threshold"] == 0.03 and shown["least"] == 0.03
+    lower = [{**each, "score": each["score"] / 2} for each in low]
+    shown = content_of("t", [subject((content, lower))], [0])
+    assert shown["runs"][0]["threshold"] == 0.015 and shown["least"] == 0.01
+    assert [each[5] for each in shown["images"][0]["found"][0]] == [0.0225, 0.015, 0.01075, 0.01]
+
+
 def test_names_are_no_markup_and_nothing_is_asked_for(make_data: Callable) -> None:
     page = "".join(page_of(content_of("<title>&", [subject(make_data(2))], [0]), ["UEc="]))
     assert "<title>&lt;title&gt;&amp;</title>" in page

@@ -74,6 +74,30 @@ def test_the_slider_moves_the_count(page: Any) -> None:
     assert page.ask("document.getElementById('threshold-value').textContent") == "1.00"
 
 
+def test_the_threshold_that_is_shown_is_the_one_that_is_used(
+    browser: Any, make_data: Callable, tmp_path: Path
+) -> None:
+    content, found = make_data(IMAGES)
+    scores = {0.6: 0.617, 0.4: 0.6149}  # dogs and false alarms, between which no two digits lie
+    found = [{**each, "score": scores.get(each["score"], each["score"])} for each in found]
+    browser.open(write(tmp_path / "page.html", (content, found)))
+    value = "document.getElementById('threshold-value').textContent"
+    assert browser.ask(value) == "0.617"
+    assert "score from 0.617," in browser.ask("document.querySelector('caption').textContent")
+    cells = "[...document.querySelectorAll('#classes tr.all td')].map((each) => each.textContent)"
+    assert "0.617" in browser.ask(cells)
+    assert counts(browser).startswith("2 misses, 0 false alarms, 9 right")
+    slide(browser, "threshold", 0.62)
+    assert browser.ask(value) == "0.62"
+    assert counts(browser).startswith("5 misses, 0 false alarms, 6 right")
+    slide(browser, "threshold", 0.61)
+    assert counts(browser).startswith("2 misses, 6 false alarms, 9 right")
+    browser.ask("document.querySelector('#gallery button').click(); 1")
+    tags = "[...document.querySelectorAll('.tag.alarm')].map((each) => each.textContent)"
+    (alarm,) = browser.ask(tags)
+    assert alarm.endswith(" 0.61")  # there from 0.61 on, not from 0.62 on
+
+
 def test_the_gallery_filters(page: Any) -> None:
     slide(page, "threshold", 0.3)
     choose = "document.getElementById('{}').value = '{}'; document.getElementById('{}')"
