@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of what lies above a score threshold, and the best threshold."""
+"""What lies above a score threshold, and the best threshold."""
 
 import math
 from dataclasses import dataclass
@@ -65,16 +65,6 @@ class Curve:
         kept = np.bincount(place, minlength=len(thresholds)).cumsum()
         found = found.astype(np.int64)
         return cls(-thresholds, found, kept - found, objects)
-
-    @property
-    def precision(self) -> np.ndarray:
-        """float [T] in [0, 1]."""
-        return self.hits / (self.hits + self.false_alarms)
-
-    @property
-    def recall(self) -> np.ndarray:
-        """float [T] in [0, 1]; nan without an object."""
-        return self.hits / self.objects if self.objects else np.full(len(self.hits), NAN)
 
     @property
     def f1(self) -> np.ndarray:

@@ -6,21 +6,15 @@
   const [HIT, IGNORED] = [1, 2];
   const STYLES = ["", "6 4"]; // of the lines of the first and the second run
   const byId = (id) => document.getElementById(id);
-  const svgName = "http://www.w3.org/2000/svg";
 
   /** An element with attributes and children; text is text, never markup. */
-  function make(name, attributes = {}, ...children) {
-    const element = document.createElement(name);
+  function filled(element, attributes = {}, ...children) {
     for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
     element.append(...children);
     return element;
   }
-  function draw(name, attributes = {}, ...children) {
-    const element = document.createElementNS(svgName, name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    element.append(...children);
-    return element;
-  }
+  const make = (name, ...rest) => filled(document.createElement(name), ...rest);
+  const draw = (name, ...rest) => filled(document.createElementNS("http://www.w3.org/2000/svg", name), ...rest);
   const shown = (value, digits = 1) => (value === null ? "–" : value.toFixed(digits));
   /** A score as it is used, with two digits or as many as it has. */
   const exact = (score) => (score === null ? "–" : Number(score.toFixed(2)) === score ? score.toFixed(2) : String(score));
@@ -33,7 +27,7 @@
   const COLORS = ["var(--accent)", "var(--miss)", "var(--hit)", "var(--alarm)"];
   const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [360, 210, 40, 10, 8, 24];
 
-  /** Round steps that cover 0 to `most`. */
+  /** Round numbers from `low` to `high`. */
   function steps(low, high) {
     const raw = (high - low) / 4 || 1;
     const unit = 10 ** Math.floor(Math.log10(raw));
@@ -44,7 +38,7 @@
   }
 
   /** Lines over a common axis: `series` are {name, points, color, dash}; `bars` are [x0, x1, y]. */
-  function chart(title, series, { xLabel = "iteration", top = null, bars = [], marker = null } = {}) {
+  function chart(title, series, { top = null, bars = [], marker = null } = {}) {
     const points = series.flatMap((each) => each.points);
     const xs = points.map((point) => point[0]);
     const ys = points.map((point) => point[1]);
@@ -101,7 +95,7 @@
       return ["precision", "recall", "F1"].map((name, k) => ({ name: named(run, name), color: COLORS[k], dash: STYLES[index],
         points: all.filter((row) => row[k + 1] !== null).map((row) => [row[0], row[k + 1]]) }));
     }).filter((each) => each.points.length);
-    const mark = shares.length ? chart("Above a score", shares, { xLabel: "score", top: 100, marker: true }) : () => {};
+    const mark = shares.length ? chart("Above a score", shares, { top: 100, marker: true }) : () => {};
     runs.forEach((run) => {
       const { counts, scores, precisions, error } = run.calibration;
       const bars = counts.flatMap((count, k) => (count ? [[k / counts.length, (k + 1) / counts.length, 100 * precisions[k]]] : []));
@@ -109,7 +103,7 @@
       if (!found.length) return;
       const ideal = { name: "as the score says", points: [[0, 0], [1, 100]], color: "var(--faint)", dash: "3 3" };
       const title = `${named(run, "calibration")}, error ${shown(100 * error)}%`;
-      chart(title, [ideal, { name: "right, of 100", points: found, color: COLORS[0], dash: "" }], { xLabel: "score", top: 100, bars });
+      chart(title, [ideal, { name: "right, of 100", points: found, color: COLORS[0], dash: "" }], { top: 100, bars });
     });
     return mark;
   }

@@ -16,8 +16,9 @@ def test_by_hand() -> None:
     assert curve.thresholds.tolist() == [0.9, 0.8, 0.5, 0.2]
     assert curve.hits.tolist() == [1, 2, 3, 3]
     assert curve.false_alarms.tolist() == [0, 0, 1, 2]
-    assert curve.precision.tolist() == [1, 1, 3 / 4, 3 / 5]
-    assert curve.recall.tolist() == [1 / 4, 2 / 4, 3 / 4, 3 / 4]
+    points = [curve.at(threshold) for threshold in curve.thresholds]
+    assert [point.precision for point in points] == [1, 1, 3 / 4, 3 / 5]
+    assert [point.recall for point in points] == [1 / 4, 2 / 4, 3 / 4, 3 / 4]
     assert curve.f1.tolist() == [2 / 5, 4 / 6, 6 / 8, 6 / 9]
     best = curve.best()
     assert (best.threshold, best.hits, best.false_alarms, best.misses) == (0.5, 3, 1, 1)
@@ -49,7 +50,7 @@ def test_nothing_found_or_nothing_there() -> None:
     assert math.isnan(point.threshold) and math.isnan(point.precision)
     assert (point.recall, point.f1, point.misses) == (0, 0, 3)
     wrong = Curve.of(np.array([0.5]), np.array([False]), 0)
-    assert math.isnan(wrong.best().threshold) and math.isnan(wrong.recall[0])
+    assert math.isnan(wrong.best().threshold)
     assert wrong.at(0.5).precision == 0 and math.isnan(wrong.at(0.5).recall)
     assert math.isnan(Curve.of(none, none.astype(bool), 0).best().f1)
 

@@ -91,4 +91,4 @@ def test_the_last_recall_is_that_of_the_curve(max_dets: int, draw_data: Callable
         run.accumulate()
     judgement = judge(Numbered.of(content, results), max_dets=max_dets)
     for label in range(2):
-        assert judgement.curves[label].recall[-1] == run.eval["recall"][0, label, 0, 0]
+        assert judgement.curves[label].at(0.0).recall == run.eval["recall"][0, label, 0, 0]

@@ -1,6 +1,5 @@
 """A headless Chromium that is told what to do through two pipes: no port, no package."""
 
-import base64
 import json
 import os
 import shutil
@@ -14,18 +13,21 @@ from typing import Any
 import pytest
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run")
+OPTIONS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"),
+    "--window-size=1200,900",
+)
 
 
 class Browser:
     """One page. What it complains of is in `complaints`, what it asks for in `requests`."""
 
-    def __init__(self, program: str, size: tuple[int, int] = (1200, 900)) -> None:
+    def __init__(self, program: str) -> None:
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         to_browser, to_us = os.pipe(), os.pipe()
-        command = [program, *OPTIONS, f"--window-size={size[0]},{size[1]}", "about:blank"]
+        command = [program, *OPTIONS, "about:blank"]
         command += ["--remote-debugging-pipe", f"--user-data-dir={self.profile.name}"]
         redirect = f'exec "$@" 3<&{to_browser[0]} 4>&{to_us[1]}'
         self.process = subprocess.Popen(
@@ -58,11 +60,6 @@ class Browser:
                 assert "error" not in answer, answer
                 return answer["result"]
 
-    def colors(self, scheme: str) -> None:
-        """`light` or `dark`"""
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.send("Emulation.setEmulatedMedia", features=features)
-
     def open(self, page: Path) -> float:
         """Load a page; returns the seconds until it is drawn."""
         self.loaded, start = False, time.perf_counter()
@@ -91,10 +88,6 @@ class Browser:
             given |= {"text": "\r"} if (kind, key) == ("keyDown", "Enter") else {}
             self.send("Input.dispatchKeyEvent", **given)
         self.settle()
-
-    def picture(self, path: Path) -> None:
-        """What is seen now, as PNG."""
-        path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))
 
     def close(self) -> None:
         self.process.terminate()

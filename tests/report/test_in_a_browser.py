@@ -18,12 +18,12 @@ IMAGES = 6
 RIGHT, LEFT, ESCAPE, ENTER = ("ArrowRight", 39), ("ArrowLeft", 37), ("Escape", 27), ("Enter", 13)
 
 
-def pictures(count: int, size: tuple[int, int] = (100, 80)) -> Iterator[str]:
+def pictures(count: int) -> Iterator[str]:
     random = np.random.default_rng(0)
     for _ in range(count):
         low = Image.fromarray(random.integers(0, 255, (8, 10, 3), dtype=np.uint8))
         buffer = io.BytesIO()
-        low.resize(size, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=80)
+        low.resize((100, 80), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=80)
         yield base64.b64encode(buffer.getvalue()).decode()
 
 
