@@ -19,6 +19,8 @@ from hdetr_d2.ops import (
     extension,
     matching_cost,
     matching_cost_reference,
+    move_boxes,
+    move_boxes_reference,
     ms_deform_attn,
     ms_deform_attn_reference,
     sigmoid_focal_loss,
@@ -157,6 +159,26 @@ def check_box_losses(device: torch.device) -> Check:
     return Check(f"box_losses on {device}", worst <= TOLERANCES[torch.float32], detail)
 
 
+def check_move_boxes(device: torch.device) -> Check:
+    """The kernels against their twin in float64 on the CPU; half of the boxes have no size yet."""
+    rng, errors = torch.Generator().manual_seed(0), []
+    for numbers in (2, 4):
+        delta = torch.randn(4, 300, 4, generator=rng)
+        reference = 0.1 + 0.8 * torch.rand(4, 300, numbers, generator=rng)
+
+        def learn(op: Callable, *given: Tensor) -> list[Tensor]:
+            leaves = [tensor.requires_grad_() for tensor in given]
+            boxes = op(*leaves)
+            return [boxes.detach(), *torch.autograd.grad(boxes.sum(), leaves)]
+
+        wanted = learn(move_boxes_reference, delta.double(), reference.double())
+        got = learn(move_boxes, delta.to(device), reference.to(device))
+        errors += [_error(a, b) for a, b in zip(got, wanted, strict=True)]
+    worst = max(errors)
+    detail = f"forward and backward, error {worst:.1e}"
+    return Check(f"move_boxes on {device}", worst <= TOLERANCES[torch.float32], detail)
+
+
 def check_dropout(device: torch.device) -> Check:
     """The kernel drops what its twin does."""
     x, seeds = torch.linspace(-1, 1, 5001, dtype=torch.float64), torch.tensor([5])
@@ -203,6 +225,7 @@ def check_device(device: torch.device) -> Iterator[Check]:
     yield _guarded(f"matching_cost on {device}", check_matching_cost, device)
     yield _guarded(f"sigmoid_focal_loss on {device}", check_focal_loss, device)
     yield _guarded(f"box_losses on {device}", check_box_losses, device)
+    yield _guarded(f"move_boxes on {device}", check_move_boxes, device)
     yield _guarded(f"dropout on {device}", check_dropout, device)
     yield _guarded(f"batched_assignment on {device}", check_assignment, device)
 

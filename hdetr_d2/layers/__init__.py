@@ -4,7 +4,6 @@ from hdetr_d2.layers.attention import DenseAttention
 from hdetr_d2.layers.attention_bias import AttentionBias, QueryState
 from hdetr_d2.layers.attention_maps import AttentionMaps
 from hdetr_d2.layers.box_relation import BoxRelation, box_relation
-from hdetr_d2.layers.boxes import inverse_sigmoid
 from hdetr_d2.layers.confidence_order import ConfidenceOrder
 from hdetr_d2.layers.deformable_attention import DeformableAttention
 from hdetr_d2.layers.dropout import Dropout
@@ -52,7 +51,6 @@ __all__ = [
     "attend_or_pass",
     "attend_within_groups",
     "box_relation",
-    "inverse_sigmoid",
     "replace_linears",
     "sine_embedding",
 ]

@@ -18,6 +18,8 @@ from hdetr_d2.ops.linear import linear
 from hdetr_d2.ops.linear_sum_assignment import linear_sum_assignment
 from hdetr_d2.ops.matching_cost import matching_cost
 from hdetr_d2.ops.matching_cost_reference import matching_cost_reference
+from hdetr_d2.ops.move_boxes import move_boxes
+from hdetr_d2.ops.move_boxes_reference import move_boxes_reference
 from hdetr_d2.ops.ms_deform_attn import ms_deform_attn
 from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
 from hdetr_d2.ops.placed_costs import (
@@ -53,6 +55,8 @@ __all__ = [
     "linear_sum_assignment",
     "matching_cost",
     "matching_cost_reference",
+    "move_boxes",
+    "move_boxes_reference",
     "ms_deform_attn",
     "ms_deform_attn_reference",
     "pairwise_generalized_box_iou",

@@ -34,6 +34,7 @@ FLOP_HANDLES: dict[str, Callable[[Values, Values], int] | None] = {
     "hdetr_d2::batched_assignment": None,
     "hdetr_d2::box_losses": None,
     "hdetr_d2::matching_cost": None,
+    "hdetr_d2::move_boxes": None,
     "hdetr_d2::sigmoid_focal_loss": None,
     "hdetr_d2::dropout": None,
 }

@@ -15,7 +15,7 @@ _attention: ContextVar[Attention | None] = ContextVar("hdetr_d2_attention", defa
 
 @contextmanager
 def attention_as(form: Attention) -> Iterator[None]:
-    """Within it `ms_deform_attn` is `form`, whatever is built here."""
+    """Within it `ms_deform_attn` is `form`, whatever is built here, and `move_boxes` its twin."""
     token = _attention.set(form)
     try:
         yield
@@ -26,3 +26,8 @@ def attention_as(form: Attention) -> Iterator[None]:
 def portable_attention() -> Attention | None:
     """What `ms_deform_attn` is at this moment; None for kernels, where they are built."""
     return _attention.get()
+
+
+def is_portable() -> bool:
+    """Whether operators are in PyTorch's own operations at this moment, whatever is built here."""
+    return _attention.get() is not None

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from hdetr_d2.ops import move_boxes
 from hdetr_d2.schemes import Contribution, Scheme
 from hdetr_d2.structures import Match, Memory, Predictions, Queries, QueryGroup, Start
 
@@ -59,7 +60,7 @@ def through(
             reference = each.boxes[0].detach()
         elif decoder.refine:  # the norm is for what is reported
             step = one.heads.box_deltas(0, states[-1])
-            reference = one._move(reference, step).detach()
+            reference = move_boxes(step, reference, one.eps).detach()
         found.append(each)
         queries = replace(queries, content=states[-1], reference=reference)
     logits, boxes = (

@@ -38,6 +38,7 @@ KERNELS: dict[str, tuple[str, Any]] = {
     "batched_assignment": ("_why_no_kernel", ""),
     "box_losses": ("_use_kernels", True),
     "matching_cost": ("_use_kernels", True),
+    "move_boxes": ("_use_kernels", True),
     "ms_deform_attn": ("why_no_kernels", ""),
     "sigmoid_focal_loss": ("_use_kernels", True),
 }

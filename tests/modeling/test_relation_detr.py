@@ -88,9 +88,10 @@ def group(name: str, part: slice, **options) -> QueryGroup:
 
 
 def check(found, recorded: str, part: slice = slice(None)) -> None:
-    for name, mine in (("logits", found.logits), ("boxes", found.boxes)):
+    """The last bit of a box moves the logits of later layers by up to 3e-4."""
+    for name, mine, error in (("logits", found.logits, 5e-4), ("boxes", found.boxes, 1e-4)):
         known = array(f"{recorded}_{name}")[:, :, part]
-        torch.testing.assert_close(mine, known, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(mine, known, rtol=error, atol=error)
 
 
 @torch.no_grad()

@@ -88,6 +88,14 @@ def boxes() -> tuple:
     return torch.rand(3, 40, 4), torch.rand(3, 7, 4), torch.randint(-7, 7, (3, 40))
 
 
+def moves(numbers: int) -> tuple:
+    return torch.randn(2, 300, 4), torch.rand(2, 300, numbers), 1e-2
+
+
+def moves_backward(numbers: int) -> tuple:
+    return torch.randn(2, 300, 4), torch.rand(2, 300, 4), *moves(numbers)[1:], True
+
+
 BF16 = torch.bfloat16
 CALLS: Mapping[str, Call] = {
     "attention": Call("ms_deform_attn", lambda: attention(channels=32)),
@@ -121,4 +129,8 @@ CALLS: Mapping[str, Call] = {
     ),
     "boxes": Call("box_losses", boxes),
     "boxes-backward": Call("box_losses_backward", lambda: (torch.rand(3, 40, 2), *boxes())),
+    "moves": Call("move_boxes", lambda: moves(4)),
+    "moves-of-points": Call("move_boxes", lambda: moves(2)),
+    "moves-backward": Call("move_boxes_backward", lambda: moves_backward(4)),
+    "moves-of-points-backward": Call("move_boxes_backward", lambda: moves_backward(2)),
 }

@@ -120,6 +120,26 @@ def box_loss_case(dtype: torch.dtype) -> Callable[[Callable], Case]:
     return make
 
 
+def move_case(place: int, numbers: int, dtype: torch.dtype) -> Callable[[Callable], Case]:
+    """In delta (0) or in a reference (1) of 2 or 4 numbers, some of which lie beyond the image."""
+    reference = torch.tensor([0.2, 0.7, 1.5, 0.4, -0.5, 0.9, 0.5, 0.1]).repeat(3)
+
+    def make(function: Callable) -> Case:
+        tensors = [torch.randn(2, 3, 4), reference.view(2, 3, 4)[..., :numbers]]
+
+        def call(function: Callable, tensor: Tensor) -> Tensor:
+            given = (tensor if i == place else t.to(tensor) for i, t in enumerate(tensors))
+            return function(*given)
+
+        return Case(
+            lambda tensor: call(function, tensor),
+            lambda tensor: call(ops.move_boxes_reference, tensor),
+            tensors[place].to(dtype),
+        )
+
+    return make
+
+
 def cost_case(function: Callable) -> Case:
     """Documented to have no gradient: nothing is the right number."""
     counts, labels = torch.tensor([2, 1]), torch.tensor([[0, 2], [1, 0]])
@@ -150,6 +170,16 @@ CASES: dict[str, dict[str, Callable[[Callable], Case]]] = {
     },
     "matching_cost": {"": cost_case},
     "matching_cost_reference": {"": cost_case},
+    "move_boxes": {
+        f"{name}-{numbers}-{dtype}": move_case(place, numbers, dtype)
+        for place, name in enumerate(("delta", "reference"))
+        for numbers in (2, 4)
+        for dtype in (torch.float32, torch.float64)
+    },
+    "move_boxes_reference": {
+        f"{name}-2": move_case(place, 2, torch.float64)
+        for place, name in enumerate(("delta", "reference"))
+    },
     "sigmoid_focal_loss": {str(d): focal_case(d) for d in (torch.float32, torch.float64)},
     "sigmoid_focal_loss_reference": {"": focal_case(torch.float64)},
     "ms_deform_attn": {
@@ -299,6 +329,7 @@ def test_labels_are_mapped_with_their_logits() -> None:
     torch.testing.assert_close(found.double(), *torch.autograd.grad(total, leaf), **TOLERANCE)
 
 
+OF_INPUTS = ("locations-torch.float32", "reference-2-torch.float32")
 SECOND_DERIVATIVES = {
     "reverse over reverse": lambda f: torch.func.grad(lambda x: torch.func.grad(f)(x).sum()),
     "forward over reverse": torch.func.hessian,
@@ -307,10 +338,12 @@ SECOND_DERIVATIVES = {
 
 @with_kernels
 @pytest.mark.parametrize("second", SECOND_DERIVATIVES.values(), ids=SECOND_DERIVATIVES)
-@pytest.mark.parametrize("name", ["box_losses", "ms_deform_attn", "sigmoid_focal_loss"])
+@pytest.mark.parametrize(
+    "name", ["box_losses", "move_boxes", "ms_deform_attn", "sigmoid_focal_loss"]
+)
 def test_a_second_derivative_is_refused_in_every_mode(name: str, second: Callable) -> None:
     kinds = CASES[name]
-    make = kinds.get("locations-torch.float32") or kinds["torch.float32"]
+    make = next(kinds[k] for k in (*OF_INPUTS, "torch.float32") if k in kinds)
     case = make(getattr(ops, name))
     with pytest.raises(RuntimeError, match=f"{name} has no second derivative"):
         second(lambda x: case.function(x).square().sum())(case.at)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.layers import AttentionBias, Layout, ReferencePosition, Span, inverse_sigmoid
+from hdetr_d2.layers import AttentionBias, Layout, ReferencePosition, Span
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.base import Decoder
 from hdetr_d2.modeling.transformer.coder_layers import DecoderLayer
@@ -17,6 +17,7 @@ from hdetr_d2.modeling.transformer.course import Course
 from hdetr_d2.modeling.transformer.layer_order import LayerOrder, SelfFirst
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
 from hdetr_d2.modeling.transformer.taps import Taps
+from hdetr_d2.ops import move_boxes
 from hdetr_d2.structures import DecoderOutput, Memory, Queries, Tap
 
 
@@ -119,14 +120,14 @@ class DeformableDecoder(Decoder):
             class_logits, box_deltas = self.readers(layout)
             logits.append(class_logits(state))
             delta = box_deltas(state)
-            boxes.append(self._move(origin, delta))
+            boxes.append(move_boxes(delta, origin, self.eps))
             taps.read(index, branches, self.heads, partial(self._move_main, origin, reference))
             said, last = logits[-1], [last[-1], boxes[-1]]
             if self.refine and index + 1 < len(self.layers):
                 # The norm is for what is reported; the next layer starts at the box of the state.
                 step = delta if self.norm is None else box_deltas(x)
                 same = step is delta and origin is reference
-                refined = boxes[-1] if same else self._move(reference, step)
+                refined = boxes[-1] if same else move_boxes(step, reference, self.eps)
                 reference = refined.detach()
                 origin = refined if self.look_forward_twice else reference
         return DecoderOutput(logits, boxes, state)
@@ -134,14 +135,7 @@ class DeformableDecoder(Decoder):
     def _move_main(self, origin: Tensor, reference: Tensor, delta: Tensor, tap: Tap) -> Tensor:
         """The boxes of a tap at `delta` `Tensor[B, Q, 4]` from where the main queries stand."""
         start = origin if tap.trains_before else reference
-        return self._move(start[:, : delta.shape[1]], delta)
-
-    def _move(self, reference: Tensor, delta: Tensor) -> Tensor:
-        """The box `Tensor[B, Q, 4]` at `delta` from a reference; one of 2 numbers has no size."""
-        logit = inverse_sigmoid(reference, self.eps)
-        if reference.shape[-1] == 2:
-            logit = nn.functional.pad(logit, (0, 2))
-        return (delta + logit).sigmoid()
+        return move_boxes(delta, start[:, : delta.shape[1]], self.eps)
 
 
 def _on_levels(reference: Tensor, valid_ratios: Tensor) -> Tensor:

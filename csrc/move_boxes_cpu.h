@@ -1,0 +1,25 @@
+// Boxes moved on the CPU: kernels on raw pointers, over rows of all images together.
+#pragma once
+
+#include <cstdint>
+
+#include "move_boxes.h"
+
+namespace hdetr {
+
+// Rows [first, last): `delta` and `boxes` are [N, 4].
+void move_boxes(const MoveArguments& arguments, const float* delta, float* boxes, int64_t first,
+                int64_t last);
+
+struct MoveGradients {
+  const float* boxes;       // [N, 4], where the deltas have moved them to
+  const float* grad_boxes;  // [N, 4]
+  float* grad_delta;        // [N, 4]
+  float* grad_reference;    // like the reference, or null
+};
+
+// Rows [first, last).
+void differentiate_moves(const MoveArguments& arguments, const MoveGradients& gradients,
+                         int64_t first, int64_t last);
+
+}  // namespace hdetr
