@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.layers import Layout, Span
+from hdetr_d2.ops import move_boxes
 from hdetr_d2.schemes import QueryRecollection
 from hdetr_d2.structures import Group, GroupOutput, Match, Predictions, Queries, QueryGroup, Step
 
@@ -54,7 +55,7 @@ def sets_of(model, queries: Queries, memory) -> list[list[Predictions]]:
             place = reference[:, :, None] * ratios[:, None]
             x = layer(x, queries.position, Layout([Span(1, x.shape[1])]), memory, place)
             logits, delta = decoder.heads(index, x)
-            box = decoder._move(reference, delta)
+            box = move_boxes(delta, reference, decoder.eps)
             made.append((x, box.detach() if decoder.refine else reference))
             predicted.append(Predictions(logits[None], box[None]))
         outputs.append(made)
