@@ -84,17 +84,15 @@ def _files(options: argparse.Namespace, cfg: DictConfig | None) -> tuple[list[st
     """Json and images to train on, and those to validate with, if there are any."""
     if options.images is not None:
         return [options.json, options.images], options.val or []
-    if not os.path.isdir(options.json) or options.val:
-        raise UserError(f"{options.json}: a json needs the folder of its images behind it")
+    if not os.path.isdir(options.json):
+        lacks = "needs the folder of its images behind it"
+        fault = lacks if os.path.exists(options.json) else "does not exist"
+        raise UserError(f"{options.json} {fault}")
+    if options.val:
+        raise UserError(f"--val is for a json: {options.json} is a folder, and has its own splits")
     setup_logger(name="hdetr_d2")
-    data = {} if cfg is None else cfg.data
-    found = folder_files(options.json, Ways.of(data))
-    if "train_json" not in found:
-        raise UserError(f"{options.json} has no training images")
-    train, val = (
-        [found[f"{split}_{what}"] for what in ("json", "images") if f"{split}_json" in found]
-        for split in ("train", "val")
-    )
+    found = folder_files(options.json, Ways.of({} if cfg is None else cfg.data))
+    train, val = ([found[f"{s}_json"], found[f"{s}_images"]] for s in ("train", "val"))
     return train, val
 
 

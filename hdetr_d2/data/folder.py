@@ -27,11 +27,8 @@ def data_of_folder(data: Mapping, *, for_training: bool) -> tuple[Mapping, dict[
         return data, {}
     if not isinstance(folder, str):
         raise UserError(f"data.folder={folder} must be the path of a folder")
-    files = folder_files(folder, Ways.of(data))
     needed = ("train", "val") if for_training else ("val",)
-    for split in needed:
-        if f"{split}_json" not in files:
-            raise UserError(f"{folder} has no training images")
+    files = folder_files(folder, Ways.of(data), needed=needed)
     keys = [f"{split}_{what}" for split in ("train", "val") for what in ("json", "images")]
     panoptic = {"train_panoptic": None, "val_panoptic": None}
     replaced: dict[str, Any] = {"generate": None, **dict.fromkeys(keys), **panoptic}

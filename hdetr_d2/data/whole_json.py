@@ -5,17 +5,12 @@ two have the same id; Detectron2 cannot read words as ids; and an object without
 that cannot be, is lost.
 """
 
-import hashlib
-import json
-import os
-import tempfile
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
 import numpy as np
 
 from hdetr_d2.data.coco_json import CocoJson, evaluated_area, evaluation_gaps
+from hdetr_d2.data.temporary_json import temporary_json
 from hdetr_d2.errors import UserError
 
 # Ids are kept as floating-point numbers by pycocotools.
@@ -42,11 +37,7 @@ def whole_json(coco: CocoJson, *, for_evaluation: bool, is_lvis: bool = False) -
     is_whole = not coco.annotations or _is_whole(coco, for_evaluation, is_lvis)
     if is_whole and not coco.is_changed:
         return coco.path
-    name = hashlib.sha256(os.path.abspath(coco.path).encode()).hexdigest()[:16]
-    path = os.path.join(_folder().name, f"{name}.json")
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(_whole(coco), file)
-    return path
+    return temporary_json(_whole(coco), name="whole", source=coco.path)
 
 
 def _is_whole(coco: CocoJson, for_evaluation: bool, is_lvis: bool) -> bool:
@@ -60,23 +51,17 @@ def _is_whole(coco: CocoJson, for_evaluation: bool, is_lvis: bool) -> bool:
     return not list(evaluation_gaps(coco, is_lvis=is_lvis))
 
 
-def _whole(coco: CocoJson) -> dict[str, Any]:
+def _whole(coco: CocoJson) -> dict[str, list[dict]]:
     annotations = [
         {**given, "id": number, "area": evaluated_area(given), "iscrowd": _crowd(given)}
         for number, given in enumerate(coco.annotations, start=1)
     ]
-    lists = {"images": coco.images, "annotations": annotations, "categories": coco.categories}
-    return {"info": {}, **lists}
+    return {"images": coco.images, "annotations": annotations, "categories": coco.categories}
 
 
 def _crowd(annotation: dict) -> int:
     value = annotation.get("iscrowd", 0)
     return int(bool(value)) if isinstance(value, int | float) else 0
-
-
-@cache
-def _folder() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="hdetr_d2-")
 
 
 def _check_ids(path: str, section: str, ids: Sequence) -> None:

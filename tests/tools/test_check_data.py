@@ -62,7 +62,15 @@ def test_a_folder_is_checked_as_its_jsons_are(
 
 def test_a_json_needs_its_images(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check_data_command.main([str(root / "annotations/train.json")]) == 2
-    assert "a json needs the folder of its images" in capsys.readouterr().err
+    assert "train.json needs the folder of its images" in capsys.readouterr().err
+
+
+def test_a_folder_tells_its_own_splits(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    val = [str(root / "annotations/val.json"), str(root / "val")]
+    assert check_data_command.main([str(root), "--val", *val]) == 2
+    assert "--val is for a json" in capsys.readouterr().err
+    assert check_data_command.main([str(root / "none")]) == 2
+    assert capsys.readouterr().err == f"error: {root / 'none'} does not exist\n"
 
 
 def test_every_problem_is_one_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 project knows of formats.
 """
 
-from hdetr_d2.data.formats.content import Found, Part
-from hdetr_d2.data.formats.finding import Ways, folder_files, json_of, read_folder, with_validation
+from hdetr_d2.data.formats.content import Found
+from hdetr_d2.data.formats.finding import Ways, folder_files, read_folder, with_validation
 
-__all__ = ["Found", "Part", "Ways", "folder_files", "json_of", "read_folder", "with_validation"]
+__all__ = ["Found", "Ways", "folder_files", "read_folder", "with_validation"]

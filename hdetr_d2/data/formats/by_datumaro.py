@@ -17,8 +17,6 @@ from hdetr_d2.data.formats.dividing import split_of
 from hdetr_d2.data.formats.run_lengths import encoded
 from hdetr_d2.errors import UserError
 
-NAME = "datumaro"
-LOOKS_FOR = "whatever datumaro knows"
 INSTALL = "pip install 'hdetr_d2[datumaro]'"
 # These say nothing of boxes, and fit every folder of images.
 NO_OBJECTS = ("image", "video", "tabular", "common_semantic")

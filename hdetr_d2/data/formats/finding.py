@@ -1,19 +1,16 @@
 """From a folder to the data set in it, whichever format that has."""
 
-import hashlib
-import json
 import logging
 import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 from hdetr_d2.data.formats import by_datumaro, coco, cvat, label_studio, voc, yolo
-from hdetr_d2.data.formats.content import Found, Part
+from hdetr_d2.data.formats.content import Found
 from hdetr_d2.data.formats.dividing import divide
+from hdetr_d2.data.temporary_json import temporary_json
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -39,6 +36,8 @@ class Reader(Protocol):
         """
 
 
+# What sentences call the splits that a training has.
+CALLED = {"train": "training", "val": "validation"}
 READERS: tuple[Reader, ...] = (coco, yolo, voc, cvat, label_studio)
 
 
@@ -121,39 +120,42 @@ def with_validation(found: Found, ways: Ways) -> Found:
     return replace(found, parts=parts, notes=[*found.notes, note])
 
 
-def folder_files(folder: str | os.PathLike, ways: Ways) -> dict[str, str]:
-    """What a `data` section says of the data in a folder, which is logged: `train_json`,
-    `train_images`, and those of `val`, as far as there are these splits.
-
-    Raises:
-        UserError: see `read_folder`.
-    """
-    found = with_validation(read_folder(folder), ways)
+def tell(found: Found) -> None:
+    """Log what was found, and what was decided on the way."""
     logger.info(found.sentence())
     for note in found.notes:
         logger.info(f"{found.folder}: {note}")
+
+
+def folder_files(
+    folder: str | os.PathLike, ways: Ways, *, needed: Sequence[str] = ("train", "val")
+) -> dict[str, str]:
+    """What a `data` section says of the data in a folder, which is logged: `train_json`,
+    `train_images`, and those of `val`, as far as there are these splits.
+
+    Args:
+        needed: splits that there must be.
+
+    Raises:
+        UserError: see `read_folder`; or one of these is not there.
+    """
+    found = with_validation(read_folder(folder), ways)
+    tell(found)
+    for split in needed:
+        if split not in found.parts:
+            raise UserError(f"{folder} has no {CALLED[split]} images")
     files = {}
-    for split in ("train", "val"):
+    for split in CALLED:
         if split in found.parts:
-            files[f"{split}_json"] = json_of(found, split)
+            files[f"{split}_json"] = _json_of(found, split)
             files[f"{split}_images"] = str(found.parts[split].root)
     return files
 
 
-def json_of(found: Found, split: str) -> str:
-    """The path of a COCO json with a split; a temporary file, which ends with this process, where
-    none says just that. The same folder again takes the same file.
-    """
-    part: Part = found.parts[split]
+def _json_of(found: Found, split: str) -> str:
+    """The path of a COCO json with a split; a temporary one where none says just that."""
+    part = found.parts[split]
     if part.json_file is not None:
         return str(part.json_file)
-    name = hashlib.sha256(os.path.abspath(found.folder).encode()).hexdigest()[:12]
-    path = Path(_temporary().name) / f"{found.folder.name}-{name}-{split}.json"
-    lists: Mapping[str, list[dict]] = part.content
-    path.write_text(json.dumps({"info": {}, **lists}), encoding="utf-8")
-    return str(path)
-
-
-@cache
-def _temporary() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="hdetr_d2-")
+    name = f"{found.folder.name}-{split}"
+    return temporary_json(part.content, name=name, source=found.folder)

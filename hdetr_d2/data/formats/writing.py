@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from hdetr_d2.data.formats.finding import read_folder
+from hdetr_d2.data.formats.finding import read_folder, tell
 from hdetr_d2.data.formats.writers import WRITERS
 from hdetr_d2.errors import UserError
 from hdetr_d2.utils.new_folder import new_folder, require_new
@@ -29,9 +29,7 @@ def convert_data(source: str | os.PathLike, target: str | os.PathLike, to: str) 
         raise UserError(f"there is no format {to!r} to write; there are: {', '.join(WRITERS)}")
     path = require_new(Path(target), "the folder")
     found = read_folder(source)
-    logger.info(found.sentence())
-    for note in found.notes:
-        logger.info(f"{found.folder}: {note}")
+    tell(found)
     lost: Counter[str] = Counter()
     with new_folder(path) as draft:
         WRITERS[to](found.parts, draft, lost)

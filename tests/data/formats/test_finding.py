@@ -11,7 +11,7 @@ from detectron2.data import DatasetCatalog
 from omegaconf import OmegaConf
 
 from hdetr_d2.data import register_datasets
-from hdetr_d2.data.formats import Ways, read_folder, with_validation
+from hdetr_d2.data.formats import Ways, folder_files, read_folder, with_validation
 from hdetr_d2.errors import UserError
 
 Pictures = Callable[..., None]
@@ -138,3 +138,16 @@ def test_only_validation_images(tmp_path: Path, pictures: Pictures) -> None:
     with pytest.raises(UserError, match="has no training images"):
         register_datasets(data(tmp_path))
     assert register_datasets(data(tmp_path), for_training=False).class_names == ["cat"]
+    make(tmp_path / "b", pictures, "test")
+    with pytest.raises(UserError, match="has no validation images"):
+        register_datasets(data(tmp_path / "b"), for_training=False)
+
+
+def test_two_splits_of_a_folder_are_two_files(tmp_path: Path, pictures: Pictures) -> None:
+    make(tmp_path / "mine", pictures, "train")
+    files = folder_files(tmp_path / "mine", Ways())
+    names = {split: Path(files[f"{split}_json"]).name for split in ("train", "val")}
+    assert names["train"].startswith("mine-train-") and names["val"].startswith("mine-val-")
+    assert files == folder_files(tmp_path / "mine", Ways())
+    shutil.copytree(tmp_path / "mine", tmp_path / "other" / "mine")
+    assert not {*files.values()} & {*folder_files(tmp_path / "other" / "mine", Ways()).values()}
