@@ -16,7 +16,9 @@ from hdetr_d2.data.coco_json import (
     evaluation_gaps,
     find_problems,
     unused_classes,
+    without_images,
 )
+from hdetr_d2.data.file_sizes import unreadable_images
 from hdetr_d2.data.image_files import ImageFile, file_problems, look_at_images, repeated_pixels
 from hdetr_d2.data.object_sizes import count_sizes, object_areas, resized_objects
 from hdetr_d2.data.prepared_json import Rules, read_as_ruled
@@ -71,6 +73,7 @@ def check_data(
     rules = rules or Rules()
     coco = read_as_ruled(json_file, images, rules, annotated=train is None)
     files = look_at_images(coco, images, num_threads)
+    coco = without_images(coco, unreadable_images(coco, images))
     resized = None if transform is None else resized_objects(coco, transform)
     problems = [
         *_no_images(coco),

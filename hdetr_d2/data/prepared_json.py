@@ -15,10 +15,10 @@ from hdetr_d2.data.coco_json import (
     find_problems,
     read_coco_json,
     unused_classes,
-    with_sizes,
     without_classes,
 )
-from hdetr_d2.data.present_files import check_files, sizes_of
+from hdetr_d2.data.file_sizes import with_file_sizes, without_unreadable
+from hdetr_d2.data.present_files import check_files
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -110,6 +110,7 @@ def prepared_json(path: str, folder: str, use: Use, *, is_lvis: bool = False) ->
         UserError: it cannot be used.
     """
     coco = read_as_ruled(path, folder, use.rules, annotated=not use.for_evaluation)
+    coco = without_unreadable(coco, folder, use.bad_image_option, use.on_bad_image)
     problems = list(find_problems(coco, is_lvis=is_lvis, missing_masks=use.rules.missing_masks))
     if use.for_evaluation:
         problems += evaluation_gaps(coco, is_lvis=is_lvis)
@@ -156,7 +157,7 @@ def read_as_ruled(path: str, folder: str, rules: Rules, *, annotated: bool) -> C
         text = f"{len(crowds)} crowds are read as objects (data.crowds_as_objects)"
         logger.info(f"{coco.path}: {text}")
     if rules.sizes_from_files:
-        coco = _with_file_sizes(coco, folder)
+        coco = with_file_sizes(coco, folder)
     return coco
 
 
@@ -178,17 +179,6 @@ def check_skipped(rules: Rules, skipped: Collection[str], left: Collection[str])
             f"data.skip_classes: no data set has a class {unknown[0]!r}; there are: "
             f"{', '.join(near)}"
         )
-
-
-def _with_file_sizes(coco: CocoJson, folder: str) -> CocoJson:
-    named = [i for i in coco.images if "id" in i and isinstance(i.get("file_name"), str)]
-    found = sizes_of([os.path.join(folder, image["file_name"]) for image in named])
-    sizes = {image["id"]: size for image, size in zip(named, found, strict=True) if size}
-    odd = [i for i in named if sizes.get(i["id"]) not in (None, (i.get("width"), i.get("height")))]
-    if odd:
-        text = f"the sizes of {len(odd)} of {len(named)} images are those of their files"
-        logger.info(f"{coco.path}: {text} (data.sizes_from_files)")
-    return with_sizes(coco, sizes)
 
 
 def _log_by_kind(problems: list[Problem]) -> None:

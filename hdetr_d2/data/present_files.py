@@ -46,7 +46,21 @@ def check_files(paths: Sequence[str], source: str, option: str, on_bad_image: st
     text = f"{len(missing)} of {len(paths)} images of {source} do not exist: {first_of(missing)}"
     if os.sep == "/" and "\\" in missing[0]:
         text += " (backslashes, as of Windows, are no folders here: write /)"
-    if len(missing) == len(paths):
+    skip_or_stop(text, option, on_bad_image, is_all=len(missing) == len(paths))
+
+
+def skip_or_stop(text: str, option: str, on_bad_image: str, *, is_all: bool) -> None:
+    """Warn of images that cannot be used, or go no further.
+
+    Args:
+        text: which they are, and why.
+        option, on_bad_image: as for `check_files`.
+        is_all: there are no others.
+
+    Raises:
+        UserError: it is to stop, or there are no others.
+    """
+    if is_all:
         raise UserError(text)
     if on_bad_image != "skip":
         raise UserError(f"{text}; {option}=skip goes on without them")

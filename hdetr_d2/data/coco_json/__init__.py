@@ -9,6 +9,7 @@ from hdetr_d2.data.coco_json.changes import (
     with_sizes,
     with_sound_masks,
     without_classes,
+    without_images,
 )
 from hdetr_d2.data.coco_json.content import CocoJson
 from hdetr_d2.data.coco_json.finding import find_problems
@@ -33,4 +34,5 @@ __all__ = [
     "with_sizes",
     "with_sound_masks",
     "without_classes",
+    "without_images",
 ]

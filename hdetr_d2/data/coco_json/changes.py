@@ -26,6 +26,17 @@ def without_classes(coco: CocoJson, names: Collection[str]) -> CocoJson:
     )
 
 
+def without_images(coco: CocoJson, images: Collection[dict]) -> CocoJson:
+    """Without these of its images and what is on them."""
+    if not images:
+        return coco
+    ids = {image["id"] for image in images}
+    return coco.changed(
+        images=[image for image in coco.images if image.get("id") not in ids],
+        annotations=[a for a in coco.annotations if a.get("image_id") not in ids],
+    )
+
+
 def with_sizes(coco: CocoJson, sizes: Mapping[Hashable, tuple[int, int]]) -> CocoJson:
     """With these (width, height) of images, by their ids, in the place of the stated ones."""
     images = []

@@ -68,9 +68,8 @@ def read(folder: Path, name: str) -> Found:
 def _picture(item: Any, classes: Sequence[str], left_out: Counter[str], folder: Path) -> Picture:
     size, path = getattr(item.media, "size", None), getattr(item.media, "path", None)
     where = f"{folder}: item {item.id} of {item.subset}"
-    if not size or not path:
+    if not path:
         raise UserError(f"{where} has no image file")
-    height, width = size
     groups: dict[tuple[int, int], list[Any]] = {}
     for number, shape in enumerate(item.annotations):
         if shape.type.name not in ("bbox", "polygon", "mask", "rotated_bbox", "ellipse"):
@@ -79,7 +78,7 @@ def _picture(item: Any, classes: Sequence[str], left_out: Counter[str], folder: 
             # What is in one group is one object, as a box with its mask.
             groups.setdefault((shape.group, 0 if shape.group else number), []).append(shape)
     objects = [_labelled(shapes, classes, where) for shapes in groups.values()]
-    return Picture(Path(path), (int(width), int(height)), objects)
+    return Picture(Path(path), (int(size[1]), int(size[0])) if size else None, objects)
 
 
 def _labelled(shapes: Sequence[Any], classes: Sequence[str], where: str) -> Labelled:

@@ -32,10 +32,14 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image: its file, (width, height) and objects."""
+    """An image: its file, (width, height) and objects.
+
+    The size is None where nothing states it and the file cannot be read: whoever looks at the files
+    says so. It has the objects that can be placed without.
+    """
 
     file: Path
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     objects: Sequence[Labelled] = ()
 
 
@@ -126,9 +130,8 @@ def _content(
     images: list[dict] = []
     annotations: list[dict] = []
     for image_id, picture in enumerate(pictures, start=1):
-        width, height = picture.size
-        name = _relative(picture.file, root)
-        images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        sides = dict(zip(("width", "height"), picture.size or (), strict=False))
+        images.append({"id": image_id, "file_name": _relative(picture.file, root), **sides})
         for found in picture.objects:
             numbers = {"id": len(annotations) + 1, "image_id": image_id}
             annotations.append({**numbers, "category_id": ids[found.label], **_shape(found)})

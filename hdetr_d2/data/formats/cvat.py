@@ -162,8 +162,8 @@ def _read_tracks(root: Element, tracks: Sequence[Element], path: Path, reading: 
                 frame = int(number_of(shape.get("frame"), source))
                 if frame not in frames:
                     raise UserError(f"{source}: there is no image of that frame")
-                size = found_sizes[frames[frame]]
-                objects.setdefault(frame, []).append(read_shape(shape, label, source, size))
+                if (size := found_sizes[frames[frame]]) is not None:
+                    objects.setdefault(frame, []).append(read_shape(shape, label, source, size))
     split = _split(text_of(root.find("./meta/task"), "subset"), path, reading.folder)
     for frame, file in sorted(frames.items()):
         reading.add(split, Picture(file, found_sizes[file], objects.get(frame, [])))

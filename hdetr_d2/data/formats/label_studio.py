@@ -97,7 +97,7 @@ def _chosen(task: Mapping[str, Any], left_out: Counter[str]) -> Mapping[str, Any
     return next((a for a in given if a.get("ground_truth")), given[0] if given else None)
 
 
-def _size(results: list[dict], file: Path) -> tuple[int, int]:
+def _size(results: list[dict], file: Path) -> tuple[int, int] | None:
     """As it was shown."""
     for result in results:
         if result.get("original_width") and result.get("original_height"):

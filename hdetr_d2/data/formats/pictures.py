@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 
 from hdetr_d2.data.present_files import sizes_of
 from hdetr_d2.errors import UserError
-from hdetr_d2.utils.git_lfs import why_unreadable
 
 _NAMES = "avif bmp dib gif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 ENDINGS = frozenset(f".{name}" for name in _NAMES.split(" "))
@@ -24,21 +23,9 @@ def pictures_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if is_picture(path))
 
 
-def sizes(files: Sequence[Path]) -> dict[Path, tuple[int, int]]:
-    """(width, height) of images, upright.
-
-    Raises:
-        UserError: one is missing or is no image, without which its labels say nothing.
-    """
-    found = dict(zip(files, sizes_of([*map(str, files)]), strict=True))
-    return {file: size or _refuse(file) for file, size in found.items()}
-
-
-def _refuse(file: Path) -> tuple[int, int]:
-    if not file.exists():
-        raise UserError(f"{file} does not exist, and its labels need its size")
-    reason = why_unreadable(file, "its size cannot be read")
-    raise UserError(f"{file} cannot be read as an image: {reason}")
+def sizes(files: Sequence[Path]) -> dict[Path, tuple[int, int] | None]:
+    """(width, height) of images, upright; None of what is missing or no image."""
+    return dict(zip(files, sizes_of([*map(str, files)]), strict=True))
 
 
 class Pictures:

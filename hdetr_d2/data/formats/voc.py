@@ -79,12 +79,12 @@ def _entry(path: Path, pictures: Pictures) -> _Entry:
     file = image or path.parent / (named or path.with_suffix(".jpg").name)
     size = root.find("size")
     width, height = (text_of(size, side) for side in ("width", "height"))
-    stated = tuple(int(number_of(text or "0", f"{path}: size")) for text in (width, height))
+    stated = [int(number_of(text or "0", f"{path}: size")) for text in (width, height)]
     objects = [
         _labelled(each, f"{path}: object {number}")
         for number, each in enumerate(root.findall("object"), start=1)
     ]
-    return _Entry(path, Picture(file, (stated[0], stated[1]), objects))
+    return _Entry(path, Picture(file, (stated[0], stated[1]) if min(stated) > 0 else None, objects))
 
 
 def _labelled(element: Element, where: str) -> Labelled:
@@ -99,10 +99,9 @@ def _labelled(element: Element, where: str) -> Labelled:
 
 def _with_sizes(entries: Sequence[_Entry]) -> list[_Entry]:
     """Those of the files where an xml states none."""
-    lacking = [e.picture.file for e in entries if min(e.picture.size) <= 0]
-    found = sizes(lacking)
+    found = sizes([entry.picture.file for entry in entries if entry.picture.size is None])
     return [
-        replace(e, picture=replace(e.picture, size=found.get(e.picture.file, e.picture.size)))
+        replace(e, picture=replace(e.picture, size=e.picture.size or found[e.picture.file]))
         for e in entries
     ]
 

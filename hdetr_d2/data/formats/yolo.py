@@ -116,14 +116,14 @@ def _pictures(
     found = sizes(images)
     pictures = []
     for image in images:
-        objects = []
-        if image in there:
+        size, objects = found[image], []
+        if image in there and size is not None:
             for number, line in enumerate(read_text(labels[image]).splitlines(), start=1):
                 if line.strip():
                     source = f"{labels[image]}, line {number}"
                     words = line.split()[:5] if has_points else line.split()
-                    objects.append(_labelled(words, found[image], classes, source))
-        pictures.append(Picture(image, found[image], objects))
+                    objects.append(_labelled(words, size, classes, source))
+        pictures.append(Picture(image, size, objects))
     return pictures
 
 

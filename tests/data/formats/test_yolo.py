@@ -198,9 +198,3 @@ def test_no_label_file_at_all_is_a_mistake(tmp_path: Path, pictures: Pictures) -
     pictures(tmp_path / "images" / "a.jpg", tmp_path / "images" / "b.jpg")
     with pytest.raises(UserError, match=r"none of 2 images has a label file: .*labels/a\.txt"):
         read_folder(tmp_path)
-
-
-def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, pictures: Pictures) -> None:
-    write(tmp_path / "images" / "train" / "b.jpg", "no image")
-    with pytest.raises(UserError, match=r"train/b\.jpg cannot be read as an image"):
-        make(tmp_path, pictures, "0 0.5 0.5 0.1 0.1")

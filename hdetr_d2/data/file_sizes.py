@@ -1,0 +1,76 @@
+"""The sizes of the images of a json as their files tell them."""
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+
+from hdetr_d2.data.coco_json import CocoJson, with_sizes, without_images
+from hdetr_d2.data.coco_json.problem import first_of
+from hdetr_d2.data.present_files import sizes_of, skip_or_stop
+from hdetr_d2.utils.git_lfs import why_unreadable
+
+logger = logging.getLogger(__name__)
+
+
+def with_file_sizes(coco: CocoJson, folder: str) -> CocoJson:
+    """With the sizes of the files in the place of the stated ones; how many differ is logged.
+
+    Args:
+        folder: of the images.
+    """
+    found = _file_sizes(coco.images, folder)
+    sizes = {image["id"]: size for image, size in found if size}
+    odd = [i for i, size in found if size not in (None, (i.get("width"), i.get("height")))]
+    if odd:
+        text = f"the sizes of {len(odd)} of {len(found)} images are those of their files"
+        logger.info(f"{coco.path}: {text} (data.sizes_from_files)")
+    return with_sizes(coco, sizes)
+
+
+def unreadable_images(coco: CocoJson, folder: str) -> list[dict]:
+    """The images whose size neither the json nor their file tells: other formats than COCO's state
+    none, and their readers had to leave out what is on such an image.
+
+    Args:
+        folder: of the images.
+    """
+    unsized = [image for image in coco.images if not {"width", "height"} & image.keys()]
+    return [image for image, size in _file_sizes(unsized, folder) if size is None]
+
+
+def without_unreadable(coco: CocoJson, folder: str, option: str, on_bad_image: str) -> CocoJson:
+    """Without the `unreadable_images`, which are named.
+
+    Args:
+        folder: of the images.
+        option, on_bad_image: see `check_files`.
+
+    Raises:
+        UserError: there are some, and it is to stop; or all are.
+    """
+    if not (unreadable := unreadable_images(coco, folder)):
+        return coco
+    files = [os.path.join(folder, image["file_name"]) for image in unreadable]
+    total = len(coco.images)
+    text = unreadable_sentence(files, total, coco.path)
+    skip_or_stop(text, option, on_bad_image, is_all=len(files) == total)
+    return without_images(coco, unreadable)
+
+
+def unreadable_sentence(files: Sequence[str], total: int, source: str) -> str:
+    """Says that these of `total` images of a data set cannot be read, and why, where it is plain.
+
+    Args:
+        source: what a sentence calls the data set.
+    """
+    text = f"{len(files)} of {total} images of {source} cannot be read: {first_of(files)}"
+    plain = "" if os.path.exists(files[0]) else "it does not exist"
+    reason = why_unreadable(files[0], plain)
+    return f"{text} (the first: {reason})" if reason else text
+
+
+def _file_sizes(images: Iterable[dict], folder: str) -> list[tuple[dict, tuple[int, int] | None]]:
+    """Images that have an id and a name, with the sizes of their files."""
+    named = [i for i in images if "id" in i and isinstance(i.get("file_name"), str)]
+    found = sizes_of([os.path.join(folder, image["file_name"]) for image in named])
+    return [*zip(named, found, strict=True)]
