@@ -10,11 +10,11 @@ from torchvision.transforms import v2
 
 from hdetr_d2.data.coco_json import (
     CocoJson,
-    Labels,
     Problem,
     category_mismatch,
     evaluation_gaps,
     find_problems,
+    labels_of,
     unused_classes,
     without_images,
 )
@@ -123,14 +123,8 @@ def _no_images(coco: CocoJson) -> Iterator[Problem]:
 
 
 def _category_problems(train: CocoJson, val: CocoJson) -> Iterator[Problem]:
-    if fault := category_mismatch(_labels(train), _labels(val)):
+    if fault := category_mismatch(labels_of(train), labels_of(val)):
         yield Problem("other categories", f"{train.path} and {val.path} {fault}")
-
-
-def _labels(coco: CocoJson) -> Labels:
-    complete = [c for c in coco.categories if "id" in c and isinstance(c.get("name"), str)]
-    ordered = sorted(complete, key=lambda category: category["id"])
-    return [category["name"] for category in ordered], [category["id"] for category in ordered]
 
 
 def _count_problems(coco: CocoJson, num_queries: int, top_k: int) -> Iterator[Problem]:

@@ -117,7 +117,7 @@ def prepared_json(path: str, folder: str, use: Use, *, is_lvis: bool = False) ->
     else:
         problems += unused_classes(coco)
     stop_at_error(problems)
-    _log_by_kind(problems)
+    log_by_kind(problems)
     if not os.path.isdir(folder):
         raise UserError(f"the image folder {folder} does not exist (for {path})")
     files = [_file_of(image, folder, is_lvis) for image in coco.images]
@@ -181,7 +181,8 @@ def check_skipped(rules: Rules, skipped: Collection[str], left: Collection[str])
         )
 
 
-def _log_by_kind(problems: list[Problem]) -> None:
+def log_by_kind(problems: Iterable[Problem]) -> None:
+    """A line for each kind of problem, with a count and the first of them."""
     kinds: dict[str, list[str]] = {}
     for problem in problems:
         kinds.setdefault(problem.kind, []).append(problem.text)

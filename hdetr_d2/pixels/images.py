@@ -96,15 +96,25 @@ def check_size(path: str, image: np.ndarray, width: int, height: int) -> None:
     Raises:
         BadImageError: they differ, so the boxes cannot be right either.
     """
-    found = (image.shape[1], image.shape[0])
-    if found == (width, height):
-        return
+    if fault := size_fault(path, (image.shape[1], image.shape[0]), (width, height)):
+        hint = "where the boxes are right, data.sizes_from_files=True takes the sizes of the files"
+        raise BadImageError(f"{fault}; {hint}")
+
+
+def size_fault(
+    path: str | os.PathLike, found: tuple[int, int], stated: tuple[int, int]
+) -> str | None:
+    """A sentence where an image is not of the size that its data set states; else None.
+
+    Args:
+        found, stated: width and height.
+    """
+    if found == stated:
+        return None
     turned = " (turned: the annotations seem to ignore its EXIF orientation)"
-    hint = turned if found == (height, width) else ""
-    hint += "; where the boxes are right, data.sizes_from_files=True takes the sizes of the files"
-    raise BadImageError(
-        f"{path} is {found[0]} x {found[1]} pixels, but its data set says {width} x {height}{hint}"
-    )
+    hint = turned if found == stated[::-1] else ""
+    size, other = (f"{width} x {height}" for width, height in (found, stated))
+    return f"{path} is {size} pixels, but its data set says {other}{hint}"
 
 
 def _pixels(image: Image.Image, name: str, pixel_range: int | None) -> np.ndarray:

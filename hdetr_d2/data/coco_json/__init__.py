@@ -3,7 +3,12 @@
 from hdetr_d2.data.coco_json.annotations import evaluation_gaps
 from hdetr_d2.data.coco_json.areas import evaluated_area
 from hdetr_d2.data.coco_json.box_format import guess_box_format
-from hdetr_d2.data.coco_json.categories import Labels, category_mismatch, unused_classes
+from hdetr_d2.data.coco_json.categories import (
+    Labels,
+    category_mismatch,
+    labels_of,
+    unused_classes,
+)
 from hdetr_d2.data.coco_json.changes import (
     crowds_as_objects,
     with_sizes,
@@ -29,6 +34,7 @@ __all__ = [
     "evaluation_gaps",
     "find_problems",
     "guess_box_format",
+    "labels_of",
     "read_coco_json",
     "unused_classes",
     "with_sizes",

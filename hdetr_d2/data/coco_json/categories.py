@@ -25,6 +25,13 @@ def category_problems(coco: CocoJson) -> Iterator[Problem]:
         yield Problem("repeated category name", text, is_error=False)
 
 
+def labels_of(coco: CocoJson) -> Labels:
+    """The classes of a json; those without an id or a name are left out."""
+    complete = [c for c in coco.categories if "id" in c and isinstance(c.get("name"), str)]
+    ordered = sorted(complete, key=lambda category: category["id"])
+    return [category["name"] for category in ordered], [category["id"] for category in ordered]
+
+
 def unused_classes(coco: CocoJson) -> Iterator[Problem]:
     """Categories without an annotation, of which a model would learn that they never are."""
     used = {annotation.get("category_id") for annotation in coco.annotations}

@@ -63,8 +63,8 @@ def copy_images(images: list[Placed], folder: Path) -> None:
 
 
 def names_by_id(parts: Mapping[str, Part]) -> dict[Any, str]:
-    """Classes in the order of their ids, which is that of the labels."""
-    categories = (c for part in parts.values() for c in part.content["categories"])
+    """Classes in the order of their ids, which is that of the labels; all splits have the same."""
+    categories = next(iter(parts.values())).content["categories"]
     return dict(sorted((category["id"], category["name"]) for category in categories))
 
 

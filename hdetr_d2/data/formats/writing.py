@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from hdetr_d2.data.formats.checking import check_found
 from hdetr_d2.data.formats.finding import read_folder, tell
 from hdetr_d2.data.formats.writers import WRITERS
 from hdetr_d2.errors import UserError
@@ -23,13 +24,15 @@ def convert_data(source: str | os.PathLike, target: str | os.PathLike, to: str) 
         to: "coco", "yolo", "voc" or "cvat".
 
     Raises:
-        UserError: the source cannot be read, or the target cannot be written.
+        UserError: the source cannot be read or is not sound, see `check_found`, or the target
+            cannot be written.
     """
     if to not in WRITERS:
         raise UserError(f"there is no format {to!r} to write; there are: {', '.join(WRITERS)}")
     path = require_new(Path(target), "the folder")
     found = read_folder(source)
     tell(found)
+    check_found(found)
     lost: Counter[str] = Counter()
     with new_folder(path) as draft:
         WRITERS[to](found.parts, draft, lost)

@@ -1,5 +1,6 @@
 """A data set through four formats and back: the same targets and the same AP."""
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -132,6 +133,80 @@ def test_images_keep_their_folders_below_the_one_that_all_share(
         part = read_folder(tmp_path / to).parts["train"]
         assert [file.parts[-2] for file in part.files] == ["images", "y"]
         assert len(part.content["annotations"]) == 2
+
+
+def coco(folder: Path, pictures: Pictures, split: str, **lists: list[dict]) -> None:
+    """An image of 40 x 30 with a dog of 10 x 10 pixels."""
+    box = {"image_id": 1, "category_id": 2, "bbox": [2, 3, 10, 10], "area": 100, "iscrowd": 0}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}],
+        "annotations": [{"id": 1, **box}],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
+    pictures(folder / split / "a.png")
+    (folder / f"{split}.json").write_text(json.dumps(content | lists))
+
+
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize(
+    ("categories", "fault"),
+    [
+        (
+            [(2, "cat"), (1, "dog")],
+            "number the classes differently: id 1 is 'cat' in train and 'dog'",
+        ),
+        ([(1, "cat"), (2, "dog"), (3, "cow")], r"only val has \['cow'\]"),
+    ],
+)
+def test_splits_that_number_their_classes_differently(
+    categories: list, fault: str, to: str, tmp_path: Path, pictures: Pictures
+) -> None:
+    coco(tmp_path / "a", pictures, "train")
+    named = [{"id": number, "name": name} for number, name in categories]
+    coco(tmp_path / "a", pictures, "val", categories=named)
+    with pytest.raises(UserError, match=f"the splits train and val .*{fault}"):
+        convert_data(tmp_path / "a", tmp_path / "b", to)
+    assert not (tmp_path / "b").exists()
+
+
+def test_classes_may_be_listed_in_another_order(tmp_path: Path, pictures: Pictures) -> None:
+    categories = [{"id": 2, "name": "dog"}, {"id": 1, "name": "cat"}]
+    coco(tmp_path / "a", pictures, "train", categories=categories)
+    coco(tmp_path / "a", pictures, "val")
+    convert_data(tmp_path / "a", tmp_path / "b", "yolo")
+    for split in ("train", "val"):
+        assert (tmp_path / "b" / "labels" / split / "a.txt").read_text().startswith("1 ")
+
+
+@pytest.mark.parametrize(
+    ("lists", "fault"),
+    [
+        ({"annotations": [{"id": 7, "image_id": 1, "category_id": 9, "bbox": [1, 1, 5, 5]}]},
+         r"train\.json: annotation 7 of image 1 has category_id 9"),
+        ({"annotations": [{"id": 7, "image_id": 1, "category_id": 1, "bbox": [1, 1, -5, 5]}]},
+         "negative width or height"),
+        ({"images": [{"id": 1, "file_name": "a.png", "width": 80, "height": 60}]},
+         r"a\.png is 40 x 30 pixels, but its data set says 80 x 60$"),
+        ({"images": [{"id": 1, "file_name": "a.png"}]}, "has width None and height None"),
+        ({"images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30},
+                     {"id": 2, "file_name": "b.png", "width": 40, "height": 30}]},
+         r"1 of 2 images of .*train\.json cannot be read: .*b\.png \(the first: it does not exist"),
+    ],
+)  # fmt: skip
+def test_what_a_training_refuses_is_not_converted(
+    lists: dict, fault: str, tmp_path: Path, pictures: Pictures
+) -> None:
+    coco(tmp_path / "a", pictures, "train", **lists)
+    with pytest.raises(UserError, match=fault):
+        convert_data(tmp_path / "a", tmp_path / "b", "yolo")
+    assert not (tmp_path / "b").exists()
+
+
+def test_an_image_of_yolo_that_cannot_be_read(tmp_path: Path, pictures: Pictures) -> None:
+    yolo(tmp_path / "a", pictures, "0 0.5 0.5 0.1 0.1")
+    (tmp_path / "a" / "images" / "b.jpg").write_text("no image")
+    with pytest.raises(UserError, match=r"1 of 2 images of .*a \(train\) cannot .*images/b\.jpg$"):
+        convert_data(tmp_path / "a", tmp_path / "b", "coco")
 
 
 def test_two_images_of_one_stem(tmp_path: Path, pictures: Pictures) -> None:

@@ -1,0 +1,54 @@
+"""Whether a data set is sound, before it is written anew: what a training would stop at, and the
+sizes of the images, of which other formats make their numbers.
+"""
+
+from hdetr_d2.data.coco_json import (
+    CocoJson,
+    category_mismatch,
+    find_problems,
+    labels_of,
+    without_images,
+)
+from hdetr_d2.data.file_sizes import unreadable_images, unreadable_sentence
+from hdetr_d2.data.formats.content import Found, Part
+from hdetr_d2.data.formats.pictures import sizes
+from hdetr_d2.data.prepared_json import log_by_kind, stop_at_error
+from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.images import size_fault
+
+
+def check_found(found: Found) -> None:
+    """Look at all entries and files of a data set; what is odd in it is logged.
+
+    Raises:
+        UserError: an entry is wrong, an image cannot be read or is of another size than is stated,
+            or the splits have other classes.
+    """
+    cocos = {split: _coco(split, found) for split in found.parts}
+    for split, coco in cocos.items():
+        part = found.parts[split]
+        unreadable = unreadable_images(coco, str(part.root))  # their files are told of below
+        problems = [*find_problems(without_images(coco, unreadable))]
+        stop_at_error(problems)
+        log_by_kind(problems)
+        _check_files(part, coco.path)
+    first, *others = cocos
+    for other in others:
+        labels = labels_of(cocos[first]), labels_of(cocos[other])
+        if fault := category_mismatch(*labels, (first, other)):
+            raise UserError(f"{found.folder}: the splits {first} and {other} {fault}")
+
+
+def _coco(split: str, found: Found) -> CocoJson:
+    part, content = found.parts[split], found.parts[split].content
+    path = str(part.json_file or f"{found.folder} ({split})")
+    return CocoJson(path, content["images"], content["annotations"], content["categories"])
+
+
+def _check_files(part: Part, source: str) -> None:
+    found = sizes(part.files)
+    if unreadable := [str(file) for file, size in found.items() if size is None]:
+        raise UserError(unreadable_sentence(unreadable, len(found), source))
+    for file, image in zip(part.files, part.content["images"], strict=True):
+        if fault := size_fault(file, found[file] or (0, 0), (image["width"], image["height"])):
+            raise UserError(fault)
