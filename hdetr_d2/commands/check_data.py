@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from hdetr_d2.data.check import check_data, tables
-from hdetr_d2.data.coco_json import Problem
+from hdetr_d2.data.coco_json import Problem, labels_of
 from hdetr_d2.data.formats import Ways, folder_files
 from hdetr_d2.data.mapper import DetrMapper, composed
 from hdetr_d2.data.prepared_json import Rules, check_skipped
@@ -47,28 +47,29 @@ def main(arguments: list[str] | None = None) -> int:
             reports.append(check_data(*val_files, train=train, transform=transform, **given))
         cocos = [report.coco for report in reports]
         skipped = chain(*(coco.skipped_classes for coco in cocos))
-        check_skipped(given["rules"], {*skipped}, {*chain(*(c.class_names() for c in cocos))})
+        check_skipped(given["rules"], {*skipped}, {*chain(*(labels_of(c)[0] for c in cocos))})
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     problems = chain(*(report.problems for report in reports))
     for line in _lines(problems, None if options.all else LINES):
         print(line)
-    console = Console()
-    for table in chain(*map(tables, reports)):
+    console = Console(markup=False, emoji=False)  # names are what they are
+    for table in chain(*map(tables, reports, ("Training data", "Validation data"))):
         console.print(table)
     return 1 if any(report.num_errors for report in reports) else 0
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("json", help="annotations in COCO's format, or a folder in any format")
-    parser.add_argument("images", nargs="?", help="folder of the images of a json")
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("data", help="a folder in any format, or a json in COCO's")
+    parser.add_argument("images", nargs="?", help="the folder of the images of a json")
     parser.add_argument(
         "--val", nargs=2, metavar=("JSON", "IMAGES"), help="validation data of the same classes"
     )
     parser.add_argument(
-        "--config-file", metavar="RECIPE", help="measure objects after its resize, too"
+        "--config-file", metavar="RECIPE", help="read as its `data` says, and measure its resize"
     )
     parser.add_argument("--num-queries", type=int, help="of the model (the recipe's, or 300)")
     parser.add_argument("--top-k", type=int, help="detections kept of an image (its, or 100)")
@@ -83,15 +84,15 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def _files(options: argparse.Namespace, cfg: DictConfig | None) -> tuple[list[str], list[str]]:
     """Json and images to train on, and those to validate with, if there are any."""
     if options.images is not None:
-        return [options.json, options.images], options.val or []
-    if not os.path.isdir(options.json):
+        return [options.data, options.images], options.val or []
+    if not os.path.isdir(options.data):
         lacks = "needs the folder of its images behind it"
-        fault = lacks if os.path.exists(options.json) else "does not exist"
-        raise UserError(f"{options.json} {fault}")
+        fault = lacks if os.path.exists(options.data) else "does not exist"
+        raise UserError(f"{options.data} {fault}")
     if options.val:
-        raise UserError(f"--val is for a json: {options.json} is a folder, and has its own splits")
+        raise UserError(f"--val is for a json: {options.data} is a folder, and has its own splits")
     setup_logger(name="hdetr_d2")
-    found = folder_files(options.json, Ways.of({} if cfg is None else cfg.data))
+    found = folder_files(options.data, Ways.of({} if cfg is None else cfg.data))
     train, val = ([found[f"{s}_json"], found[f"{s}_images"]] for s in ("train", "val"))
     return train, val
 

@@ -12,6 +12,7 @@ from hdetr_d2.data.coco_json import (
     CocoJson,
     Problem,
     category_mismatch,
+    describe_image,
     evaluation_gaps,
     find_problems,
     labels_of,
@@ -82,7 +83,7 @@ def check_data(
         *evaluation_gaps(coco),
         *file_problems(coco, files),
         *repeated_pixels(coco, files),
-        *survey_problems(coco.path, [file.path for file in files]),
+        *survey_problems(coco.name, [file.path for file in files]),
         *_count_problems(coco, num_queries, top_k),
         *_lost_objects(coco, resized),
     ]
@@ -99,12 +100,12 @@ def _split_problems(train: Report, val: CocoJson, files: Sequence[ImageFile]) ->
 def _lost_objects(coco: CocoJson, resized: Resized | None) -> Iterator[Problem]:
     if resized is not None and (lost := resized.describe_lost()):
         kind = "objects that the resize makes smaller than a pixel"
-        yield Problem(kind, f"{coco.path}: {lost}", is_error=False)
+        yield Problem(kind, f"{coco.name}: {lost}", is_error=False)
 
 
-def tables(report: Report) -> list[Table]:
+def tables(report: Report, title: str) -> list[Table]:
     """The report's numbers as tables for a terminal."""
-    summary = Table("", "count", title="Data set")
+    summary = Table("", "count", title=title)
     for row in report.summary:
         summary.add_row(*row)
     classes = Table("class", "objects", "images", title="Classes")
@@ -119,26 +120,24 @@ def _objects(coco: CocoJson) -> list[dict]:
 
 def _no_images(coco: CocoJson) -> Iterator[Problem]:
     if not coco.images:
-        yield Problem("no images", f"{coco.path} has no images")
+        yield Problem("no images", f"{coco.name} has no images")
 
 
 def _category_problems(train: CocoJson, val: CocoJson) -> Iterator[Problem]:
     if fault := category_mismatch(labels_of(train), labels_of(val)):
-        yield Problem("other categories", f"{train.path} and {val.path} {fault}")
+        yield Problem("other categories", f"{train.name} and {val.name} {fault}")
 
 
 def _count_problems(coco: CocoJson, num_queries: int, top_k: int) -> Iterator[Problem]:
     counts = Counter(a.get("image_id") for a in _objects(coco))
-    for image_id, count in counts.items():
+    for image in coco.images:
+        count, which = counts[image.get("id")], f"{coco.name}: {describe_image(image)}"
         for limit, name in ((num_queries, "queries"), (top_k, "detections kept of an image")):
             if count > limit:
-                text = f"image {image_id} has {count} objects, but there are only {limit} {name}"
-                text = f"{coco.path}: {text}"
+                text = f"{which} has {count} objects, but there are only {limit} {name}"
                 yield Problem(f"more objects than {name}", text, is_error=False)
-    for image in coco.images:
-        if image.get("id") not in counts:
-            text = f"{coco.path}: image {image.get('id')} has no object"
-            yield Problem("image without objects", text, is_error=False)
+        if not count:
+            yield Problem("image without objects", f"{which} has no object", is_error=False)
 
 
 def _summary(
@@ -146,15 +145,18 @@ def _summary(
 ) -> list[tuple[str, str]]:
     objects = _objects(coco)
     per_image = Counter(a.get("image_id") for a in objects)
-    counts = [per_image[image.get("id")] for image in coco.images] or [0]
+    counts = [per_image[image.get("id")] for image in coco.images]
     num_errors = sum(problem.is_error for problem in problems)
     kinds = Counter(problem.kind for problem in problems)
     return [
         ("images", str(len(coco.images))),
-        ("images without objects", str(sum(count == 0 for count in counts))),
+        ("images without objects", str(counts.count(0))),
         ("objects", str(len(objects))),
         ("crowds", str(len(coco.annotations) - len(objects))),
-        ("objects of an image: mean, most", f"{np.mean(counts):.1f}, {max(counts)}"),
+        (
+            "objects of an image: mean, most",
+            f"{np.mean(counts or [0]):.1f}, {max(counts, default=0)}",
+        ),
         ("small / medium / large objects", count_sizes(object_areas(objects))),
         *(() if resized is None else _resized_rows(resized)),
         ("errors", str(num_errors)),

@@ -23,7 +23,7 @@ def with_file_sizes(coco: CocoJson, folder: str) -> CocoJson:
     odd = [i for i, size in found if size not in (None, (i.get("width"), i.get("height")))]
     if odd:
         text = f"the sizes of {len(odd)} of {len(found)} images are those of their files"
-        logger.info(f"{coco.path}: {text} (data.sizes_from_files)")
+        logger.info(f"{coco.name}: {text} (data.sizes_from_files)")
     return with_sizes(coco, sizes)
 
 
@@ -52,7 +52,7 @@ def without_unreadable(coco: CocoJson, folder: str, option: str, on_bad_image: s
         return coco
     files = [os.path.join(folder, image["file_name"]) for image in unreadable]
     total = len(coco.images)
-    text = unreadable_sentence(files, total, coco.path)
+    text = unreadable_sentence(files, total, coco.name)
     skip_or_stop(text, option, on_bad_image, is_all=len(files) == total)
     return without_images(coco, unreadable)
 
@@ -66,7 +66,7 @@ def unreadable_sentence(files: Sequence[str], total: int, source: str) -> str:
     text = f"{len(files)} of {total} images of {source} cannot be read: {first_of(files)}"
     plain = "" if os.path.exists(files[0]) else "it does not exist"
     reason = why_unreadable(files[0], plain)
-    return f"{text} (the first: {reason})" if reason else text
+    return f"{text} ({'the first: ' if files[1:] else ''}{reason})" if reason else text
 
 
 def _file_sizes(images: Iterable[dict], folder: str) -> list[tuple[dict, tuple[int, int] | None]]:

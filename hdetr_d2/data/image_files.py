@@ -47,11 +47,11 @@ def file_problems(coco: CocoJson, files: Sequence[ImageFile]) -> Iterator[Proble
     if pointers:
         text = f"{len(pointers)} of {len(files)} images are pointers of Git LFS ({pointers[0].path}"
         text += ", ...)" if pointers[1:] else ")"
-        text = f"{coco.path}: {text}: `git lfs pull` fetches the files themselves"
+        text = f"{coco.name}: {text}: `git lfs pull` fetches the files themselves"
         yield Problem("pointers of Git LFS", text)
     for file in faulty:
         if file not in pointers:
-            text = f"{coco.path}: image {file.image.get('id')}: {file.fault}"
+            text = f"{coco.name}: image {file.image.get('id')}: {file.fault}"
             yield Problem("image files that are missing or wrong", text)
 
 
@@ -61,5 +61,5 @@ def repeated_pixels(coco: CocoJson, files: Sequence[ImageFile]) -> Iterator[Prob
     for file in files:
         name = file.image["file_name"]
         if file.digest is not None and first.setdefault(file.digest, name) != name:
-            text = f"{coco.path}: {name} has the pixels of {first[file.digest]}"
+            text = f"{coco.name}: {name} has the pixels of {first[file.digest]}"
             yield Problem("several images with the same pixels", text, is_error=False)

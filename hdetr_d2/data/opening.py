@@ -108,7 +108,7 @@ def _register(name: str, coco: CocoJson, images: str, use: Use) -> Split:
     known = MetadataCatalog.get(name).get("thing_classes")
     if known is not None and list(known) != coco.class_names():
         raise UserError(
-            f"{coco.path} has other categories than the data set {name!r} that was read before; "
+            f"{coco.name} has other categories than the data set {name!r} that was read before; "
             f"give it another {use.option}_name"
         )
     if name not in DatasetCatalog.list():
@@ -149,7 +149,7 @@ def _split_of_json(name: str, coco: CocoJson) -> Split:
         image_counts=coco.images_per_class(),
         num_crowds=len(coco.crowds()),
         files=[os.path.join(root, i["file_name"]) for i in coco.images if "file_name" in i],
-        source=coco.path,
+        source=coco.name,
         skipped_classes=coco.skipped_classes,
     )
 
@@ -208,7 +208,7 @@ def _check_known_classes(name: str, coco: CocoJson, rules: Rules, is_lvis: bool)
     # LVIS's names are synonyms, of which Detectron2 and the json may pick different ones.
     if known and (len(known) != len(names) if is_lvis else known != names):
         raise UserError(
-            f"{coco.path} has {len(names)} categories ({', '.join(names[:3])}, ...), "
+            f"{coco.name} has {len(names)} categories ({', '.join(names[:3])}, ...), "
             f"which are not the {len(known)} classes of the data set {name!r}"
         )
 

@@ -117,11 +117,11 @@ def prepared_json(path: str, folder: str, use: Use, *, is_lvis: bool = False) ->
     else:
         problems += unused_classes(coco)
     stop_at_error(problems)
-    log_by_kind(problems)
+    _log_by_kind(problems)
     if not os.path.isdir(folder):
-        raise UserError(f"the image folder {folder} does not exist (for {path})")
+        raise UserError(f"the image folder {folder} does not exist (for {coco.name})")
     files = [_file_of(image, folder, is_lvis) for image in coco.images]
-    check_files(files, path, use.bad_image_option, use.on_bad_image)
+    check_files(files, coco.name, use.bad_image_option, use.on_bad_image)
     return coco
 
 
@@ -151,11 +151,11 @@ def read_as_ruled(path: str, folder: str, rules: Rules, *, annotated: bool) -> C
         coco = without_classes(coco, rules.skip_classes)
         count = len(before.annotations) - len(coco.annotations)
         text = f"{count} annotations of {', '.join(rules.skip_classes)} are left out"
-        logger.info(f"{coco.path}: {text} (data.skip_classes)")
+        logger.info(f"{coco.name}: {text} (data.skip_classes)")
     if rules.crowds_as_objects and (crowds := coco.crowds()):
         coco = crowds_as_objects(coco)
         text = f"{len(crowds)} crowds are read as objects (data.crowds_as_objects)"
-        logger.info(f"{coco.path}: {text}")
+        logger.info(f"{coco.name}: {text}")
     if rules.sizes_from_files:
         coco = with_file_sizes(coco, folder)
     return coco
@@ -181,7 +181,7 @@ def check_skipped(rules: Rules, skipped: Collection[str], left: Collection[str])
         )
 
 
-def log_by_kind(problems: Iterable[Problem]) -> None:
+def _log_by_kind(problems: Iterable[Problem]) -> None:
     """A line for each kind of problem, with a count and the first of them."""
     kinds: dict[str, list[str]] = {}
     for problem in problems:

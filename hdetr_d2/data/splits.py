@@ -19,8 +19,8 @@ def common_images(
     for file in evaluated:
         if file.digest in names:
             text = (
-                f"{val.path}: image {file.image.get('id')} ({file.path}) has the pixels of "
-                f"{names[file.digest]} of {train.path}: it is learned and evaluated"
+                f"{val.name}: image {file.image.get('id')} ({file.path}) has the pixels of "
+                f"{names[file.digest]} of {train.name}: it is learned and evaluated"
             )
             yield Problem("images in training and validation", text, is_error=False)
 
@@ -34,7 +34,7 @@ def untrained_classes(train: CocoJson, val: CocoJson) -> Iterator[Problem]:
     for category in val.categories:
         if (count := evaluated[category.get("id")]) and not learned[category.get("id")]:
             text = (
-                f"{train.path}: class {category.get('name')!r} has no object to learn from, and "
-                f"{count} in {val.path}"
+                f"{train.name}: class {category.get('name')!r} has no object to learn from, and "
+                f"{count} in {val.name}"
             )
             yield Problem("classes that are never trained", text, is_error=False)

@@ -33,11 +33,11 @@ def whole_json(coco: CocoJson, *, for_evaluation: bool, is_lvis: bool = False) -
     """
     if for_evaluation:
         for section in ("images", "categories"):
-            _check_ids(coco.path, section, [entry["id"] for entry in getattr(coco, section)])
+            _check_ids(coco.name, section, [entry["id"] for entry in getattr(coco, section)])
     is_whole = not coco.annotations or _is_whole(coco, for_evaluation, is_lvis)
     if is_whole and not coco.is_changed:
         return coco.path
-    return temporary_json(_whole(coco), name="whole", source=coco.path)
+    return temporary_json(_whole(coco), name="whole", source=coco.path, called=coco.name)
 
 
 def _is_whole(coco: CocoJson, for_evaluation: bool, is_lvis: bool) -> bool:

@@ -96,7 +96,7 @@ def test_every_problem_is_one_line(root: Path, capsys: pytest.CaptureFixture[str
         assert sum(text in line for line in errors) == 1, text
     warnings = [line for line in lines if line.startswith("warning: ")]
     assert sum("annotation 903" in line for line in warnings) == 1
-    assert sum("image 79 has no object" in line for line in warnings) == 1
+    assert sum("image 79 (gone.png) has no object" in line for line in warnings) == 1
 
 
 def test_more_objects_than_queries_or_detections(
@@ -167,7 +167,8 @@ def test_validation_data_are_checked_against_those_of_the_training(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(root, *validation(root)) == 0
-    assert capsys.readouterr().out.count("Data set") == 2
+    output = capsys.readouterr().out
+    assert output.count("Training data") == output.count("Validation data") == 1
     categories = [{"id": i, "name": name} for i, name in enumerate(("disc", "square"), start=1)]
     assert run(root, *validation(root, annotations=[], categories=categories)) == 1
     (error,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error")]
@@ -386,6 +387,34 @@ def test_masks_are_asked_for_as_a_recipe_says(
         assert run(root, "--config-file", str(tmp_path / "mine.yaml")) == status
         lines = lines_of(capsys.readouterr().out, word)
         assert sum("annotation 900 of image 1 has no polygon" in each for each in lines) == 1
+
+
+def test_sentences_tell_of_the_folder_and_not_of_what_is_made_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mine"
+    for split, text in (("train", "0 0.5 0.5 0.2 0.2"), ("val", "")):
+        for name in ("images", "labels"):
+            (folder / name / split).mkdir(parents=True)
+        shade = 40 if split == "train" else 90
+        Image.new("RGB", (40, 30), (shade, 0, 0)).save(folder / "images" / split / "a.png")
+        (folder / "labels" / split / "a.txt").write_text(text)
+    names = "names: ['[/b]', ':cat:']\n"  # marks of the library that draws the tables
+    (folder / "data.yaml").write_text(f"train: images/train\nval: images/val\n{names}")
+    assert check_data_command.main([str(folder)]) == 0
+    output = capsys.readouterr().out
+    assert f"warning: {folder} (val): image 1 (images/val/a.png) has no object" in output
+    assert "hdetr_d2-" not in output
+    assert "[/b]" in output and ":cat:" in output
+
+
+def test_numbers_of_no_images(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = root / "annotations" / "train.json"
+    path.write_text(json.dumps({"images": [], "annotations": [], "categories": [{"id": 1}]}))
+    assert run(root) == 1
+    rows = [line.split("│")[1:3] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    found = {name.strip(): value.strip() for name, value in rows}
+    assert (found["images"], found["images without objects"]) == ("0", "0")
 
 
 def test_a_class_to_skip_that_is_not_there(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

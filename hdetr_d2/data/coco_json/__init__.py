@@ -18,7 +18,7 @@ from hdetr_d2.data.coco_json.changes import (
 )
 from hdetr_d2.data.coco_json.content import CocoJson
 from hdetr_d2.data.coco_json.finding import find_problems
-from hdetr_d2.data.coco_json.problem import Problem, describe
+from hdetr_d2.data.coco_json.problem import Problem, describe, describe_image
 from hdetr_d2.data.coco_json.reading import read_coco_json
 from hdetr_d2.data.coco_json.segmentations import MissingMasks
 
@@ -30,6 +30,7 @@ __all__ = [
     "category_mismatch",
     "crowds_as_objects",
     "describe",
+    "describe_image",
     "evaluated_area",
     "evaluation_gaps",
     "find_problems",

@@ -25,7 +25,7 @@ def annotation_problems(coco: CocoJson) -> Iterator[Problem]:
             yield Problem("unknown category", f"{text}, which is not in 'categories' ({known})")
     names = (a.get("id") for a in coco.annotations)
     if again := repeated(name for name in names if isinstance(name, int | float | str)):
-        text = f"{coco.path}: {len(again)} annotation ids are used more than once ({_few(again)})"
+        text = f"{coco.name}: {len(again)} annotation ids are used more than once ({_few(again)})"
         yield Problem("repeated annotation id", f"{text}: they are numbered anew", is_error=False)
 
 
@@ -36,7 +36,7 @@ def evaluation_gaps(coco: CocoJson, *, is_lvis: bool = False) -> Iterator[Proble
         is_lvis: there is no `iscrowd`.
     """
     if not coco.annotations:
-        text = f"{coco.path} has no annotations: predictions are written, and compared with nothing"
+        text = f"{coco.name} has no annotations: predictions are written, and compared with nothing"
         yield Problem("no annotations", text, is_error=False)
     replaced = [a for a in coco.annotations if evaluated_area(a) != a.get("area")]
     absent = [a for a in replaced if not isinstance(a.get("area"), int | float)]
@@ -50,7 +50,7 @@ def evaluation_gaps(coco: CocoJson, *, is_lvis: bool = False) -> Iterator[Proble
     )
     for kind, fault, found, instead in cases:
         if found:
-            text = f"{coco.path}: {len(found)} annotations have {fault}: evaluation takes {instead}"
+            text = f"{coco.name}: {len(found)} annotations have {fault}: evaluation takes {instead}"
             ids = _few([a.get("id") for a in found])
             yield Problem(f"annotations {kind}", f"{text} (annotations {ids})", is_error=False)
 

@@ -30,7 +30,7 @@ def box_problems(coco: CocoJson, annotations: list[dict], images: dict) -> Itera
     ).reshape(-1, 2)
     finite = np.isfinite(boxes).all(1)
     if guess := guess_box_format(boxes[finite], sizes[finite]):
-        text = f"{coco.path}: the boxes look like {guess}; COCO's are x, y, width, height in pixels"
+        text = f"{coco.name}: the boxes look like {guess}; COCO's are x, y, width, height in pixels"
         yield Problem("wrong box format", text)
         return
     far = np.flatnonzero(finite)[mostly_outside(boxes[finite], sizes[finite])]
@@ -52,7 +52,7 @@ def _is_finite(value: object) -> bool:
 def _outside(coco: CocoJson, annotations: list[dict], count: int) -> Problem:
     ids = first_of([annotation.get("id") for annotation in annotations])
     text = (
-        f"{coco.path}: {len(annotations)} of {count} boxes lie more than half outside of their "
+        f"{coco.name}: {len(annotations)} of {count} boxes lie more than half outside of their "
         f"images (annotations {ids}): they are in another format or of other images, or the sizes "
         "of the images are wrong (data.sizes_from_files=True takes those of the files)"
     )

@@ -11,17 +11,17 @@ Labels = tuple[list[str], list[int] | None]
 
 def category_problems(coco: CocoJson) -> Iterator[Problem]:
     if not coco.categories:
-        yield Problem("no categories", f"{coco.path} has no categories")
+        yield Problem("no categories", f"{coco.name} has no categories")
     for i, category in enumerate(coco.categories):
         if "id" not in category or not isinstance(category.get("name"), str):
-            text = f"{coco.path}: category number {i} needs an 'id' and a 'name'"
+            text = f"{coco.name}: category number {i} needs an 'id' and a 'name'"
             yield Problem("incomplete category", text)
     for value in repeated(category.get("id") for category in coco.categories):
-        text = f"{coco.path}: category id {value} is used more than once"
+        text = f"{coco.name}: category id {value} is used more than once"
         yield Problem("repeated category id", text)
     names = (category.get("name") for category in coco.categories)
     for name in repeated(name for name in names if isinstance(name, str)):
-        text = f"{coco.path}: several categories have the name {name!r}, and results go by names"
+        text = f"{coco.name}: several categories have the name {name!r}, and results go by names"
         yield Problem("repeated category name", text, is_error=False)
 
 
@@ -44,7 +44,7 @@ def unused_classes(coco: CocoJson) -> Iterator[Problem]:
         for c in unused
     ]
     text = (
-        f"{coco.path}: {len(unused)} of {len(coco.categories)} categories have no object: "
+        f"{coco.name}: {len(unused)} of {len(coco.categories)} categories have no object: "
         f"{first_of(words)}; data.skip_classes=[{', '.join(str(c.get('name')) for c in unused[:3])}"
         f"{', ...' if unused[3:] else ''}] leaves such out of training and evaluation"
     )

@@ -10,7 +10,10 @@ from hdetr_d2.data.coco_json.segmentation import has_shape
 
 @dataclass(frozen=True)
 class CocoJson:
-    """The three lists of a COCO json, as they stand in the file or as options change them."""
+    """The three lists of a COCO json, as they stand in the file or as options change them.
+
+    `made_of` is what a temporary file was made of, "" for one of the user's.
+    """
 
     path: str
     images: list[dict]
@@ -18,6 +21,12 @@ class CocoJson:
     categories: list[dict]
     is_changed: bool = False  # it is no longer what stands in the file
     skipped_classes: tuple[str, ...] = ()  # that stand there and were left out
+    made_of: str = ""
+
+    @property
+    def name(self) -> str:
+        """What sentences call it."""
+        return self.made_of or self.path
 
     def class_names(self) -> list[str]:
         """Names in the order of the category ids, which is the order of the labels 0..K-1."""

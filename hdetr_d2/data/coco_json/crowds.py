@@ -11,7 +11,7 @@ def crowd_problems(coco: CocoJson) -> Iterator[Problem]:
     if crowds := coco.crowds():
         ids = first_of([annotation.get("id") for annotation in crowds])
         text = (
-            f"{coco.path}: {len(crowds)} of {len(coco.annotations)} annotations are crowds "
+            f"{coco.name}: {len(crowds)} of {len(coco.annotations)} annotations are crowds "
             f"(iscrowd; annotations {ids}): they are not learned, and evaluation ignores them and "
             "what is found there; data.crowds_as_objects=True reads them as objects"
         )

@@ -19,7 +19,7 @@ def key_problems(coco: CocoJson) -> Iterator[Problem]:
         for wrong, key in _misspelt(entries, keys).items():
             having = [entry for entry in entries if wrong in entry and key not in entry]
             text = (
-                f"{coco.path}: {len(having)} of {len(entries)} {section} have {wrong!r} where "
+                f"{coco.name}: {len(having)} of {len(entries)} {section} have {wrong!r} where "
                 f"COCO has {key!r}"
             )
             yield Problem("key in another manner", text)

@@ -22,7 +22,13 @@ def describe(coco: CocoJson, annotation: dict) -> str:
     """
     if source := annotation.get("source"):
         return str(source)
-    return f"{coco.path}: annotation {annotation.get('id')} of image {annotation.get('image_id')}"
+    return f"{coco.name}: annotation {annotation.get('id')} of image {annotation.get('image_id')}"
+
+
+def describe_image(image: dict) -> str:
+    """How a sentence names an image: by its id, and by its file, if it has one."""
+    file = image.get("file_name")
+    return f"image {image.get('id')}" + (f" ({file})" if isinstance(file, str) else "")
 
 
 def repeated(values: Iterable) -> list:

@@ -8,6 +8,7 @@ from hdetr_d2.utils.json_file import read_json
 
 SECTIONS = ("images", "annotations", "categories")
 # Those of annotations are only names.
+MADE_OF = "made_of"
 IDS = {"images": ("id",), "annotations": ("image_id", "category_id"), "categories": ("id",)}
 
 
@@ -30,7 +31,14 @@ def read_coco_json(path: str | os.PathLike, *, annotated: bool = True) -> CocoJs
             raise UserError(f"{path} is not in COCO format: it has no list {section!r} of objects")
         for key in IDS[section]:
             _check_ids(path, section, key, [entry[key] for entry in entries if key in entry])
-    return CocoJson(path, *(content[section] for section in SECTIONS))
+    images, annotations, categories = (content[section] for section in SECTIONS)
+    made_of = _made_of(content.get("info"))
+    return CocoJson(path, images, annotations, categories, made_of=made_of)
+
+
+def _made_of(info: object) -> str:
+    """What this project writes of its temporary files."""
+    return str(info.get(MADE_OF, "")) if isinstance(info, dict) else ""
 
 
 def _check_ids(path: str, section: str, key: str, values: list) -> None:

@@ -25,7 +25,7 @@ def segmentation_problems(
         missing_masks: whether an object without a mask is an error, or left out.
     """
     if guess := _other_reading(annotations, images):
-        text = f"{coco.path}: the polygons do not agree with the boxes: they look like {guess}"
+        text = f"{coco.name}: the polygons do not agree with the boxes: they look like {guess}"
         yield Problem("polygons in another format", text, missing_masks != "unneeded")
         return
     for annotation in annotations:

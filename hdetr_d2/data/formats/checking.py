@@ -12,13 +12,13 @@ from hdetr_d2.data.coco_json import (
 from hdetr_d2.data.file_sizes import unreadable_images, unreadable_sentence
 from hdetr_d2.data.formats.content import Found, Part
 from hdetr_d2.data.formats.pictures import sizes
-from hdetr_d2.data.prepared_json import log_by_kind, stop_at_error
+from hdetr_d2.data.prepared_json import stop_at_error
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.images import size_fault
 
 
 def check_found(found: Found) -> None:
-    """Look at all entries and files of a data set; what is odd in it is logged.
+    """Look at all entries and files of a data set.
 
     Raises:
         UserError: an entry is wrong, an image cannot be read or is of another size than is stated,
@@ -28,10 +28,8 @@ def check_found(found: Found) -> None:
     for split, coco in cocos.items():
         part = found.parts[split]
         unreadable = unreadable_images(coco, str(part.root))  # their files are told of below
-        problems = [*find_problems(without_images(coco, unreadable))]
-        stop_at_error(problems)
-        log_by_kind(problems)
-        _check_files(part, coco.path)
+        stop_at_error(find_problems(without_images(coco, unreadable)))
+        _check_files(part, coco.name)
     first, *others = cocos
     for other in others:
         labels = labels_of(cocos[first]), labels_of(cocos[other])
@@ -40,9 +38,9 @@ def check_found(found: Found) -> None:
 
 
 def _coco(split: str, found: Found) -> CocoJson:
-    part, content = found.parts[split], found.parts[split].content
-    path = str(part.json_file or f"{found.folder} ({split})")
-    return CocoJson(path, content["images"], content["annotations"], content["categories"])
+    content = found.parts[split].content
+    lists = content["images"], content["annotations"], content["categories"]
+    return CocoJson(found.called(split), *lists)
 
 
 def _check_files(part: Part, source: str) -> None:

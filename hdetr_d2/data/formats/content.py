@@ -90,19 +90,27 @@ class Found:
     parts: Mapping[str, Part]
     notes: list[str] = field(default_factory=list)
 
+    def called(self, split: str) -> str:
+        """What sentences call one of its splits."""
+        return str(self.parts[split].json_file or f"{self.folder} ({split})")
+
     def sentence(self) -> str:
         """Format, images, objects, classes and splits."""
         counts = [
-            f"{split} has {len(part.content['images'])} images with "
-            f"{len(part.content['annotations'])} objects"
+            f"{split} has {_count(part.content['images'], 'image')} with "
+            f"{_count(part.content['annotations'], 'object')}"
             for split, part in self.parts.items()
         ]
         names = next(iter(self.parts.values())).class_names
         few = ", ".join(names[:10]) + (", ..." if names[10:] else "")
         return (
             f"{self.folder} is in the format {self.format} ({self.mark}): {'; '.join(counts)}; "
-            f"{len(names)} {'class' if len(names) == 1 else 'classes'}: {few}"
+            f"{_count(names, 'class', 'es')}: {few}"
         )
+
+
+def _count(things: Sequence, word: str, plural: str = "s") -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else plural}"
 
 
 def parts_of(

@@ -157,5 +157,5 @@ def _json_of(found: Found, split: str) -> str:
     part = found.parts[split]
     if part.json_file is not None:
         return str(part.json_file)
-    name = f"{found.folder.name}-{split}"
-    return temporary_json(part.content, name=name, source=found.folder)
+    name, called = f"{found.folder.name}-{split}", found.called(split)
+    return temporary_json(part.content, name=name, source=found.folder, called=called)

@@ -57,7 +57,7 @@ def test_layouts_of_tools(
     assert found.parts["val"].root == tmp_path / images.format(name)
     assert found.parts["val"].json_file == tmp_path / annotations.format(name)
     assert found.sentence().endswith(
-        "train has 2 images with 2 objects; val has 1 images with 1 objects; 2 classes: cat, dog"
+        "train has 2 images with 2 objects; val has 1 image with 1 object; 2 classes: cat, dog"
     )
 
 

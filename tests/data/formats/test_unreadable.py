@@ -96,7 +96,7 @@ def test_a_reason_is_told(folder: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
     (folder / BROKEN).write_text(pointer)
     with pytest.raises(
-        UserError, match=r"\(the first: .* `git lfs pull` fetches the file itself\)"
+        UserError, match=r"\(it is a pointer .* `git lfs pull` fetches the file itself\)"
     ):
         register_datasets(data(folder))
 

@@ -190,7 +190,7 @@ def test_classes_may_be_listed_in_another_order(tmp_path: Path, pictures: Pictur
         ({"images": [{"id": 1, "file_name": "a.png"}]}, "has width None and height None"),
         ({"images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30},
                      {"id": 2, "file_name": "b.png", "width": 40, "height": 30}]},
-         r"1 of 2 images of .*train\.json cannot be read: .*b\.png \(the first: it does not exist"),
+         r"1 of 2 images of .*train\.json cannot be read: .*b\.png \(it does not exist"),
     ],
 )  # fmt: skip
 def test_what_a_training_refuses_is_not_converted(
