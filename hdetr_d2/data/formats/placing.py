@@ -3,13 +3,16 @@
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hdetr_d2.data.formats.content import Part
 from hdetr_d2.errors import UserError
+
+# Pixels by which a box may leave its image, as numbers of other formats do.
+ROUNDING = 0.01
 
 
 @dataclass(frozen=True)
@@ -22,44 +25,49 @@ class Placed:
     annotations: list[dict]
 
     @property
-    def where(self) -> str:
-        """For a comparison: names that differ in their endings only are one."""
-        return str(self.name.with_suffix(""))
+    def stem(self) -> str:
+        """Its name without the ending."""
+        return self.name.with_suffix("").as_posix()
 
 
 def placed(part: Part) -> list[Placed]:
-    """The images of a split with their names from the folder on that all of them share.
-
-    Raises:
-        UserError: two that differ in their endings only: annotations go by the names without.
-    """
+    """The images of a split with their names from the folder on that all of them share."""
     on_image = defaultdict(list)
     for annotation in part.content["annotations"]:
         on_image[annotation["image_id"]].append(annotation)
-    result: dict[str, Placed] = {}
     files = part.files
     root = os.path.commonpath([file.parent for file in files]) if files else ""
-    for image, file in zip(part.content["images"], files, strict=True):
-        name = PurePosixPath(file.relative_to(root).as_posix())
-        new = Placed(image, file, name, on_image[image["id"]])
-        if (other := result.setdefault(new.where, new)) is not new:
-            raise UserError(f"{other.file} and {file} would have annotations of one name")
-    return [*result.values()]
+    return [
+        Placed(image, file, PurePosixPath(file.relative_to(root).as_posix()), on_image[image["id"]])
+        for image, file in zip(part.content["images"], files, strict=True)
+    ]
+
+
+def placed_apart(part: Part, called: Callable[[Placed], object]) -> list[Placed]:
+    """`placed`, for a format that finds the annotations of an image by a name.
+
+    Args:
+        called: the name of an image there.
+
+    Raises:
+        UserError: two images would have the same annotations.
+    """
+    found: dict[object, Placed] = {}
+    for each in placed(part):
+        if (other := found.setdefault(called(each), each)) is not each:
+            if other.file == each.file:
+                raise UserError(f"{each.file} is two images, and can be only one in this format")
+            both = f"{other.file} and {each.file}"
+            raise UserError(f"{both} would have annotations of one name in this format")
+    return [*found.values()]
 
 
 def copy_images(images: list[Placed], folder: Path) -> None:
-    """Copy the files below a folder.
-
-    Raises:
-        UserError: one is missing.
-    """
+    """Copy the files below a folder."""
     for each in images:
         target = folder / each.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copyfile(each.file, target)
-        except FileNotFoundError:
-            raise UserError(f"the image {each.file} does not exist") from None
+        shutil.copyfile(each.file, target)
 
 
 def names_by_id(parts: Mapping[str, Part]) -> dict[Any, str]:
@@ -90,9 +98,16 @@ def boxes_of(
     for annotation in each.annotations:
         corners = corners_in(annotation, each.image)
         if annotation.get("iscrowd") and not crowds:
-            lost["crowds"] += 1
+            lost["crowds are left out"] += 1
         elif corners is None:
-            lost["boxes outside of their images"] += 1
+            lost["boxes outside of their images are left out"] += 1
         else:
-            lost["masks, of which the boxes are kept"] += bool(annotation.get("segmentation"))
+            lost["masks become boxes"] += bool(annotation.get("segmentation"))
+            lost["boxes are cut at the edges of their images"] += _is_cut(annotation, corners)
             yield annotation, corners
+
+
+def _is_cut(annotation: Mapping[str, Any], corners: Sequence[float]) -> bool:
+    x, y, width, height = annotation["bbox"]
+    pairs = zip((x, y, x + width, y + height), corners, strict=True)
+    return any(abs(before - after) > ROUNDING for before, after in pairs)

@@ -5,13 +5,21 @@ say.
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from xml.etree import ElementTree
 
 import yaml
 
 from hdetr_d2.data.formats.content import Part
-from hdetr_d2.data.formats.placing import Placed, boxes_of, copy_images, names_by_id, placed
+from hdetr_d2.data.formats.placing import (
+    Placed,
+    boxes_of,
+    copy_images,
+    names_by_id,
+    placed,
+    placed_apart,
+)
 from hdetr_d2.data.formats.yolo import label_file
 
 Writer = Callable[[Mapping[str, Part], Path, Counter], None]
@@ -34,7 +42,7 @@ def write_yolo(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
     classes = names_by_id(parts)
     labels = {category_id: label for label, category_id in enumerate(classes)}
     for split, part in parts.items():
-        images = placed(part)
+        images = placed_apart(part, attrgetter("stem"))
         copy_images(images, folder / "images" / split)
         for each in images:
             width, height = each.image["width"], each.image["height"]
@@ -53,8 +61,8 @@ def write_yolo(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
 def write_voc(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
     """The folders of the challenge; those of the splits below where names would meet."""
     classes = names_by_id(parts)
-    images = {split: placed(part) for split, part in parts.items()}
-    every = [each.where for several in images.values() for each in several]
+    images = {split: placed_apart(part, attrgetter("stem")) for split, part in parts.items()}
+    every = [each.stem for several in images.values() for each in several]
     apart = len(set(every)) < len(every)
     for split, several in images.items():
         below = split if apart else "."
@@ -63,7 +71,7 @@ def write_voc(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
             tree = _voc_tree(each, classes, lost)
             target = folder / "Annotations" / below / each.name.with_suffix(".xml")
             _write(target, ElementTree.tostring(tree, encoding="unicode"))
-        lines = [(Path(below) / each.where).as_posix() + "\n" for each in several]
+        lines = [(Path(below) / each.stem).as_posix() + "\n" for each in several]
         _write(folder / "ImageSets" / "Main" / f"{split}.txt", "".join(lines))
     _write(folder / "labelmap.txt", "".join(f"{name}:::\n" for name in classes.values()))
 
@@ -94,7 +102,7 @@ def write_cvat(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
         _texts(ElementTree.SubElement(labels, "label"), name=name)
     number = 0
     for split, part in parts.items():
-        images = placed(part)
+        images = placed_apart(part, attrgetter("name"))
         copy_images(images, folder / "images" / split)
         for each in images:
             size = {side: str(each.image[side]) for side in ("width", "height")}

@@ -30,12 +30,14 @@ def convert_data(source: str | os.PathLike, target: str | os.PathLike, to: str) 
     if to not in WRITERS:
         raise UserError(f"there is no format {to!r} to write; there are: {', '.join(WRITERS)}")
     path = require_new(Path(target), "the folder")
+    if path.resolve().is_relative_to(Path(source).expanduser().resolve()):
+        raise UserError(f"{target} is in the folder that is read, {source}: give one outside of it")
     found = read_folder(source)
     tell(found)
     check_found(found)
     lost: Counter[str] = Counter()
     with new_folder(path) as draft:
         WRITERS[to](found.parts, draft, lost)
-    for what, count in (+lost).items():
-        logger.warning(f"{to} cannot say everything: {count} {what}")
-    logger.info(f"{path} has the same data in the format {to}")
+    if losses := [f"{what} ({count})" for what, count in (+lost).items()]:
+        logger.warning(f"the format {to} cannot say everything: {'; '.join(losses)}")
+    logger.info(f"{path} has the data in the format {to}")

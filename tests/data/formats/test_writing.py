@@ -116,7 +116,7 @@ def test_what_a_format_cannot_say_is_counted(
         convert_data(tmp_path / "a", tmp_path / "voc", "voc")
         assert "cannot say" not in caplog.text
         convert_data(tmp_path / "voc", tmp_path / "yolo", "yolo")
-    assert "yolo cannot say everything: 1 crowds" in caplog.text
+    assert "yolo cannot say everything: crowds are left out (1)" in caplog.text
     assert read_folder(tmp_path / "voc").parts["train"].content["annotations"][0]["iscrowd"] == 1
 
 
@@ -209,12 +209,58 @@ def test_an_image_of_yolo_that_cannot_be_read(tmp_path: Path, pictures: Pictures
         convert_data(tmp_path / "a", tmp_path / "b", "coco")
 
 
-def test_two_images_of_one_stem(tmp_path: Path, pictures: Pictures) -> None:
+@pytest.mark.parametrize("to", FORMATS)
+def test_two_images_of_one_stem(to: str, tmp_path: Path, pictures: Pictures) -> None:
     yolo(tmp_path / "a", pictures, "0 0.5 0.5 0.1 0.1")
     pictures(tmp_path / "a" / "images" / "a.png")
+    if to in ("coco", "cvat"):  # which know an image by its whole name
+        convert_data(tmp_path / "a", tmp_path / "b", to)
+        found = read_folder(tmp_path / "b").parts["train"]
+        assert [file.suffix for file in found.files] == [".jpg", ".png"]
+        assert [a["image_id"] for a in found.content["annotations"]] == [1, 2]
+        return
     with pytest.raises(UserError, match=r"a\.jpg and .*a\.png would have annotations of one name"):
-        convert_data(tmp_path / "a", tmp_path / "b", "voc")
+        convert_data(tmp_path / "a", tmp_path / "b", to)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_image_that_is_listed_twice(tmp_path: Path, pictures: Pictures) -> None:
+    image = {"file_name": "a.png", "width": 40, "height": 30}
+    coco(tmp_path / "a", pictures, "train", images=[{"id": n, **image} for n in (1, 2)])
+    for to in ("yolo", "voc", "cvat"):
+        with pytest.raises(UserError, match=r"a\.png is two images, and can be only one"):
+            convert_data(tmp_path / "a", tmp_path / to, to)
+    convert_data(tmp_path / "a", tmp_path / "b", "coco")
+    assert len(read_folder(tmp_path / "b").parts["train"].content["images"]) == 2
+
+
+def test_all_that_is_lost_is_one_line(
+    tmp_path: Path, pictures: Pictures, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = [
+        {"bbox": [30, 20, 20, 20]},
+        {"bbox": [35, 25, 5.005, 5.005]},  # rounded
+        {"bbox": [50, 20, 9, 9]},
+        {"bbox": [1, 1, 8, 8], "segmentation": [[1, 1, 9, 1, 9, 9]]},
+    ]
+    more = {"image_id": 1, "category_id": 1, "iscrowd": 0}
+    boxes = [{"id": number, **more, **each} for number, each in enumerate(given, start=1)]
+    coco(tmp_path / "a", pictures, "train", annotations=boxes)
+    with caplog.at_level(logging.INFO, logger="hdetr_d2"):
+        convert_data(tmp_path / "a", tmp_path / "b", "yolo")
+    (line,) = (r.getMessage() for r in caplog.records if r.levelno == logging.WARNING)
+    assert line == (
+        "the format yolo cannot say everything: masks become boxes (1); boxes are cut at the edges "
+        "of their images (1); boxes outside of their images are left out (1)"
+    )
+    assert "train has 1 image with 4 objects; 2 classes: cat, dog" in caplog.text
+
+
+def test_the_new_folder_is_not_in_the_old_one(tmp_path: Path, pictures: Pictures) -> None:
+    yolo(tmp_path / "a", pictures, "0 0.5 0.5 0.1 0.1")
+    with pytest.raises(UserError, match="a/voc is in the folder that is read, .*/a: give one"):
+        convert_data(tmp_path / "a", tmp_path / "a" / "voc", "voc")
+    assert not (tmp_path / "a" / "voc").exists()
 
 
 def test_the_command(
