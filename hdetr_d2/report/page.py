@@ -16,6 +16,8 @@ HEAD = """<!DOCTYPE html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
 style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 """
+SCRIPT = ("basics.js", "charts.js", "tables.js", "pictures.js", "viewer.js", "page.js")
+"""The parts of one script, in this order."""
 
 
 def page_of(content: Mapping[str, Any], pictures: Iterable[str]) -> Iterator[str]:
@@ -35,7 +37,9 @@ def page_of(content: Mapping[str, Any], pictures: Iterable[str]) -> Iterator[str
         yield f'<script type="text/plain" id="picture-{number}">{picture}</script>\n'
     text = to_json(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     yield f'<script type="application/json" id="content">{text}</script>\n'
-    yield f"<script>\n{_asset('page.js')}</script>\n</body>\n</html>\n"
+    yield '<script type="module">\n'
+    yield from map(_asset, SCRIPT)
+    yield "</script>\n</body>\n</html>\n"
 
 
 def _asset(name: str) -> str:

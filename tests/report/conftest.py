@@ -60,6 +60,11 @@ class Browser:
                 assert "error" not in answer, answer
                 return answer["result"]
 
+    def resize(self, width: int, height: int = 900) -> None:
+        """The window of another device."""
+        given = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.send("Emulation.setDeviceMetricsOverride", **given)
+
     def open(self, page: Path) -> float:
         """Load a page; returns the seconds until it is drawn."""
         self.loaded, start = False, time.perf_counter()

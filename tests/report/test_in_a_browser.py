@@ -149,6 +149,7 @@ def test_two_runs_stand_side_by_side(browser: Any, make_data: Callable, tmp_path
     both = make_data(IMAGES), make_data(IMAGES, shift=1)
     browser.open(write(tmp_path / "two.html", *both))
     assert browser.ask("document.querySelectorAll('.matrix').length") == 2
+    assert browser.ask("document.querySelector('caption').textContent").startswith("A: score from")
     browser.ask("document.querySelector('#gallery button').click(); 1")
     browser.settle()
     assert browser.ask("document.querySelectorAll('#views img').length") == 2
@@ -159,6 +160,68 @@ def test_nothing_found_opens_too(browser: Any, make_data: Callable, tmp_path: Pa
     content, _ = make_data(2)
     browser.open(write(tmp_path / "none.html", (content, []), count=2))
     assert counts(browser) == "3 misses, 0 false alarms, 0 right in 2 pictures, 2 shown."
+    assert browser.complaints == []
+
+
+HIDDEN = "document.getElementById('none').hidden"
+
+
+@pytest.mark.parametrize("are_found", [True, False])
+def test_nothing_there_opens_too(
+    browser: Any, make_data: Callable, tmp_path: Path, are_found: bool
+) -> None:
+    content, found = make_data(2)
+    nothing = {**content, "annotations": []}
+    browser.open(write(tmp_path / "none.html", (nothing, found if are_found else []), count=2))
+    alarms = 3 if are_found else 0  # from 0.5 on
+    shown = 2 if are_found else 0
+    text = f"0 misses, {alarms} false alarms, 0 right in 2 pictures, {shown} shown."
+    assert counts(browser) == text and browser.ask(HIDDEN) == are_found
+    marker = "document.querySelector('.now')?.getAttribute('x1')"
+    assert (browser.ask(marker) is not None) == are_found
+    assert browser.complaints == []
+
+
+def of_many_classes(count: int) -> tuple[dict, list[dict]]:
+    """An object of each, of which every class but the last is taken for the next one; and a false
+    alarm.
+    """
+    name = "class {} whose name is long and_one_word_of_it_is_too_long_to_be_broken"
+    boxes = [[12 * (k % 20), 12 * (k // 20), 10, 10] for k in range(count)]
+    content = {
+        "images": [{"id": 0, "width": 240, "height": 180, "file_name": "folder/" * 9 + "a.png"}],
+        "categories": [{"id": k, "name": name.format(k)} for k in range(count)],
+        "annotations": [
+            {"id": k, "image_id": 0, "category_id": k, "bbox": box} for k, box in enumerate(boxes)
+        ],
+    }
+    labels = [min(k + 1, count - 1) for k in range(count)] + [0]
+    found = [
+        {"image_id": 0, "category_id": label, "bbox": box, "score": 0.9}
+        for label, box in zip(labels, [*boxes, [200, 150, 20, 20]], strict=True)
+    ]
+    return content, found
+
+
+@pytest.mark.parametrize(
+    ("classes", "matrices", "mistakes"), [(1, 2, 0), (20, 2, 0), (30, 2, 2), (151, 0, 2)]
+)
+def test_any_number_of_classes_fits_a_phone(
+    browser: Any, tmp_path: Path, classes: int, matrices: int, mistakes: int
+) -> None:
+    data = of_many_classes(classes)
+    browser.resize(360)
+    browser.open(write(tmp_path / "page.html", data, data, count=1))
+    count = "document.querySelectorAll('{}').length"
+    assert browser.ask(count.format(".matrix")) == matrices
+    assert browser.ask(count.format(".mistakes")) == mistakes
+    if mistakes:
+        assert browser.ask(count.format(".mistakes tbody tr")) == 2 * 20
+    assert browser.ask("document.documentElement.scrollWidth") == 360
+    browser.ask("document.querySelector('#gallery button').click(); 1")
+    browser.settle()
+    width = "document.getElementById('viewer').{}Width"
+    assert browser.ask(width.format("scroll")) == browser.ask(width.format("client"))
     assert browser.complaints == []
 
 
