@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar, Protocol
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hdetr_d2.ops import AnyClassCost, FocalCost, sigmoid_focal_loss
@@ -72,6 +74,20 @@ class ClassLoss(nn.Module, ABC):
         """
         return None
 
+    def divergence(self, logits: Tensor, scores: Tensor) -> Tensor:
+        """How far a query is from giving the classes certain scores, of all of them together: the
+        Kullback-Leibler divergence, `Tensor[...]` float32, 0 where it gives them.
+
+        Args:
+            logits: `Tensor[..., num_outputs]`.
+            scores: `Tensor[..., num_classes]` in [0, 1], without gradient; those of every layer
+                where they lack the first dimension of the logits.
+
+        Raises:
+            ValueError: a loss that has no form of it.
+        """
+        raise ValueError(f"{type(self).__name__} cannot learn the scores of another network.")
+
     @abstractmethod
     def forward(
         self,
@@ -120,6 +136,13 @@ class FocalLoss(ClassLoss):
 
     def scores(self, logits: Tensor) -> Tensor:
         return logits.sigmoid()
+
+    def divergence(self, logits: Tensor, scores: Tensor) -> Tensor:
+        logits, scores = logits.float(), scores.float()
+        wanted = scores.expand_as(logits)
+        cross = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        entropy = torch.special.entr(scores) + torch.special.entr(1 - scores)
+        return cross.sum(-1) - entropy.sum(-1)
 
     @property
     def matching_cost(self) -> AnyClassCost:

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from hdetr_d2.losses.class_losses import ClassLoss
 from hdetr_d2.losses.matched import Matched, beside_targets
 from hdetr_d2.matching import HungarianMatcher
-from hdetr_d2.structures import Group, GroupOutput, Learned, Step
+from hdetr_d2.ops import box_losses
+from hdetr_d2.structures import Answers, Group, GroupOutput, Learned, Predictions, Step
 
 
 class Criterion(nn.Module):
@@ -63,20 +65,21 @@ class Criterion(nn.Module):
 
         Args:
             output: of a group with L layers.
-            learned: by its queries, an assignment `Tensor[L, B, Q]` or pairs.
+            learned: by its queries, an assignment `Tensor[L, B, Q]`, pairs or answers.
             step: that these images are of.
         """
         group = output.group
         of_boxes = group.normaliser(step)
-        matched = beside_targets(output, learned)
-        of_classes = self.class_loss.normaliser(matched.labels, group, step)
-        normalisers = {
-            "class": of_boxes if of_classes is None else of_classes,
-            "bbox": of_boxes,
-            "giou": of_boxes,
-        }
-        bbox, giou = self.loss_boxes(matched)
-        sums = {"class": self.loss_class(matched), "bbox": bbox, "giou": giou}
+        normalisers = dict.fromkeys(self.weights, of_boxes)
+        if isinstance(learned, Answers):
+            sums = self.loss_answers(output.predictions, learned)
+        else:
+            matched = beside_targets(output, learned)
+            of_classes = self.class_loss.normaliser(matched.labels, group, step)
+            if of_classes is not None:
+                normalisers["class"] = of_classes
+            bbox, giou = self.loss_boxes(matched)
+            sums = {"class": self.loss_class(matched), "bbox": bbox, "giou": giou}
         weights = self.weights | self.weights_of.get(group.name or "main", {})
         losses = {}
         for kind, per_layer in sums.items():
@@ -114,6 +117,18 @@ class Criterion(nn.Module):
         """
         bbox, giou = matched.weighed(matched.box_losses).sum((1, 2)).unbind(-1)
         return bbox, giou
+
+    def loss_answers(self, predictions: Predictions, answers: Answers) -> dict[str, Tensor]:
+        """`Tensor[L]` each by kind, summed over all queries by their weights: how far the scores
+        are from those of the answers, and the distances of the boxes.
+        """
+        found = predictions.boxes.float()
+        truth = answers.boxes.expand_as(found).flatten(0, 1)
+        place = torch.arange(found.shape[2], device=found.device).expand(len(truth), -1)
+        boxes = box_losses(found.flatten(0, 1), truth, place).unflatten(0, found.shape[:2])
+        classes = self.class_loss.divergence(predictions.logits, answers.scores)
+        each = torch.cat([classes[..., None], boxes], -1) * answers.weights[..., None]
+        return dict(zip(("class", "bbox", "giou"), each.sum((1, 2)).unbind(-1), strict=True))
 
 
 def is_of_last_layer(name: str) -> bool:

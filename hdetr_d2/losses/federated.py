@@ -69,6 +69,12 @@ class FederatedLoss(ClassLoss):
     def confidence(self, logits: Tensor) -> Tensor:
         return self.loss.confidence(logits)
 
+    def divergence(self, logits: Tensor, scores: Tensor) -> Tensor:
+        """Of all classes: another network's scores are of those that an image has not been searched
+        for, too.
+        """
+        return self.loss.divergence(logits, scores)
+
     def normaliser(self, labels: Tensor, group: Group, step: Step) -> Tensor | None:
         return self.loss.normaliser(labels, group, step)
 

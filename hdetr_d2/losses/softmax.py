@@ -40,6 +40,13 @@ class SoftmaxLoss(ClassLoss):
     def confidence(self, logits: Tensor) -> Tensor:
         return logits.float().log_softmax(-1)[..., :-1]
 
+    def divergence(self, logits: Tensor, scores: Tensor) -> Tensor:
+        scores = scores.float()
+        nothing = (1 - scores.sum(-1, keepdim=True)).clamp(min=0)  # what "no object" has
+        scores = torch.cat([scores, nothing], -1)
+        entropy = torch.special.entr(scores).sum(-1)
+        return -(scores * logits.float().log_softmax(-1)).sum(-1) - entropy
+
     def normaliser(self, labels: Tensor, group: Group, step: Step) -> Tensor:
         total = self._weights(labels).sum((1, 2))
         # Where nothing is to be learned the loss is 0, and must not become 0 / 0.

@@ -2,6 +2,7 @@
 C channels.
 """
 
+from hdetr_d2.structures.answers import Answered, Answers
 from hdetr_d2.structures.assignment import (
     BACKGROUND,
     NO_LOSS,
@@ -35,6 +36,8 @@ from hdetr_d2.structures.tap import Branch, Tap
 from hdetr_d2.structures.targets import Targets
 
 __all__ = [
+    "Answered",
+    "Answers",
     "Assigner",
     "Assignment",
     "BACKGROUND",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from hdetr_d2.structures.answers import Answers
 from hdetr_d2.structures.step import Step
 from hdetr_d2.utils.device import to_device
 from hdetr_d2.utils.distributed import mean_over_processes
@@ -51,10 +52,11 @@ class Pairs:
         """
         if isinstance(learned, Pairs):
             return learned
-        place = torch.arange(targets, device=learned.device)[:, None]
-        chosen = (learned[:, :, None] == place).int()  # [L, B, G, Q]
+        assignment = by_query(learned)
+        place = torch.arange(targets, device=assignment.device)[:, None]
+        chosen = (assignment[:, :, None] == place).int()  # [L, B, G, Q]
         taken, queries = chosen.topk(min(most, chosen.shape[-1]), dim=-1)
-        return Pairs(queries.masked_fill(taken == 0, BACKGROUND), learned)
+        return Pairs(queries.masked_fill(taken == 0, BACKGROUND), assignment)
 
     def at_queries(self, values: Tensor) -> Tensor:
         """Numbers of the pairs, `Tensor[L, B, G, N]`, at the queries that learn a class by them:
@@ -72,12 +74,18 @@ class Pairs:
         return at[..., :num_queries]
 
 
-Learned: TypeAlias = Assignment | Pairs
+Learned: TypeAlias = Assignment | Pairs | Answers
 """What the queries of a group learn."""
 
 
 def by_query(learned: Learned) -> Assignment:
-    """The target whose class each query learns."""
+    """The target whose class each query learns.
+
+    Raises:
+        ValueError: what is learned are answers, which are of no target.
+    """
+    if isinstance(learned, Answers):
+        raise ValueError("Queries that learn what another network answers have no targets.")
     return learned.assignment if isinstance(learned, Pairs) else learned
 
 
