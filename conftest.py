@@ -179,7 +179,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def shrink_scheme(scheme: "DictConfig") -> "DictConfig":
-    """A scheme whose teacher, where it has one, is small and needs no download."""
+    """A scheme that is small, and whose teacher, where it has one, needs no download."""
+    if "num_random" in scheme:
+        scheme.num_random = 8
     if "teacher_dim" in scheme:
         scheme.teacher_dim = 96
         scheme.teacher.update(name="test_resnet", feature="res5", pretrained=False)
@@ -252,10 +254,27 @@ def tiny_config() -> "Callable[..., DictConfig]":
     return load
 
 
+def build_small(node: "DictConfig") -> torch.nn.Module:
+    """The model of a node. A teacher that shall have queries of its kind is one without schemes."""
+    from detectron2.config import instantiate
+
+    from hdetr_d2.teachers import DecoderTeacher
+
+    model = instantiate(node)
+    for scheme in model.schemes:
+        if isinstance(getattr(scheme, "teacher", None), DecoderTeacher):
+            scheme.teacher.build = lambda device: instantiate({**node, "schemes": []})
+    return model
+
+
+@pytest.fixture(scope="session")
+def small_model() -> "Callable[[DictConfig], torch.nn.Module]":
+    return build_small
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tiny_config) -> Callable[..., torch.nn.Module]:
     """A model of `tiny_config` with the same random weights every time."""
-    from detectron2.config import instantiate
     from omegaconf import OmegaConf
 
     def build(
@@ -266,7 +285,7 @@ def tiny_model(tiny_config) -> Callable[..., torch.nn.Module]:
             # A double underscore stands for a dot.
             OmegaConf.update(cfg.model, key.replace("__", "."), value, merge=False)
         torch.manual_seed(0)
-        return instantiate(cfg.model)
+        return build_small(cfg.model)
 
     return build
 

@@ -7,6 +7,7 @@ from detectron2.config import LazyCall as L
 from hdetr_d2.matching import TopKByScore
 from hdetr_d2.schemes import (
     DACDETR,
+    KDDETR,
     AlignDETR,
     CentreNoise,
     ContrastiveNoise,
@@ -25,7 +26,7 @@ from hdetr_d2.schemes import (
     SeparateBranch,
     TeachDETR,
 )
-from hdetr_d2.teachers import CarriedBoxes, TimmTeacher
+from hdetr_d2.teachers import CarriedBoxes, DecoderTeacher, TimmTeacher
 
 one_to_one = L(OneToOne)()
 hybrid_branch = L(HybridBranch)(num_queries=1500, repeats=6, weight=1.0)
@@ -110,6 +111,14 @@ query_recollection = L(QueryRecollection)()
 # data.TeacherResults, or from `L(DetectorTeacher)(checkpoint=...)` of hdetr_d2.teachers.
 teach_detr = L(TeachDETR)(
     teacher=L(CarriedBoxes)(), num_classes="${model.num_classes}", background=0.5, weight=1.0
+)
+# A teacher, a checkpoint of a larger model with the same kind of queries, answers its own queries
+# and others at random places; the student learns the answers.
+kd_detr = L(KDDETR)(
+    teacher=L(DecoderTeacher)(checkpoint="output/teacher/model_best.pth"),
+    num_classes="${model.num_classes}",
+    num_random=300,
+    weight=1.0,
 )
 # RT-DETRv4's teacher of the coarsest level: the last block of a ViT, with maps of stride 32.
 feature_distillation = L(FeatureDistillation)(

@@ -13,6 +13,7 @@ from hdetr_d2.schemes.hybrid_branch import HybridBranch
 from hdetr_d2.schemes.hybrid_epoch import HybridEpoch
 from hdetr_d2.schemes.hybrid_layer import HybridLayer
 from hdetr_d2.schemes.instructed_branch import InstructedBranch
+from hdetr_d2.schemes.kd_detr import KDDETR
 from hdetr_d2.schemes.low_rank_branch import LowRankBranch
 from hdetr_d2.schemes.mixed_supervision import MixedSupervision
 from hdetr_d2.schemes.one_to_many_layers import OneToManyLayers
@@ -37,6 +38,7 @@ __all__ = [
     "HybridBranch",
     "HybridEpoch",
     "HybridLayer",
+    "KDDETR",
     "LowRankBranch",
     "MixedSupervision",
     "InstructedBranch",

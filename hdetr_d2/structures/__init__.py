@@ -16,7 +16,7 @@ from hdetr_d2.structures.assignment import (
     Scores,
     by_query,
 )
-from hdetr_d2.structures.lesson import BoxTeacher, FeatureTeacher, Lesson
+from hdetr_d2.structures.lesson import Asked, BoxTeacher, FeatureTeacher, Lesson, QueryTeacher
 from hdetr_d2.structures.memory import ImageMaps, Memory
 from hdetr_d2.structures.outline import Outline
 from hdetr_d2.structures.own_parts import OWN_PARTS, KeyTokens, PartOfLayer
@@ -38,6 +38,7 @@ from hdetr_d2.structures.targets import Targets
 __all__ = [
     "Answered",
     "Answers",
+    "Asked",
     "Assigner",
     "Assignment",
     "BACKGROUND",
@@ -66,6 +67,7 @@ __all__ = [
     "PROPOSALS",
     "Queries",
     "QueryGroup",
+    "QueryTeacher",
     "ScaledMasks",
     "Scores",
     "Start",

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from hdetr_d2.structures.queries import Queries
 from hdetr_d2.structures.targets import Targets
 
 
@@ -45,6 +46,42 @@ class BoxTeacher(Protocol):
             inputs: Detectron2's dicts of the batch, as the model gets them.
             frames: (H, W) in pixels that the boxes of each image shall be relative to.
             num_classes: of the student.
+        """
+
+
+@dataclass
+class Asked:
+    """Queries, and what a teacher answers them.
+
+    queries: as both decoders take them. scores: `Tensor[B, Q, K]` in [0, 1], of the classes. boxes:
+    `Tensor[B, Q, 4]` cxcywh in [0, 1].
+    """
+
+    queries: Queries
+    scores: Tensor
+    boxes: Tensor
+
+
+class QueryTeacher(Protocol):
+    """Answers queries, as a `BoxTeacher` apart from the model."""
+
+    def __call__(
+        self,
+        inputs: Sequence[dict],
+        frames: Sequence[tuple[int, int]],
+        num_classes: int,
+        others: Queries,
+        boxes: Tensor,
+    ) -> tuple[Asked, Asked]:
+        """Its own queries, and others: both without gradient.
+
+        Args:
+            inputs: Detectron2's dicts of the batch, as the model gets them.
+            frames: (H, W) in pixels that boxes and references of each image are relative to.
+            num_classes: of the student.
+            others: of the student's kind; in the answer they have the position, where queries bring
+                one, that the teacher gives to queries at
+            boxes: `Tensor[B, Q, 4]` cxcywh in [0, 1].
         """
 
 

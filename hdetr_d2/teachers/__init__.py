@@ -1,7 +1,8 @@
 """What a model may learn from besides the ground truth: trained networks, and what they found."""
 
+from hdetr_d2.teachers.asked_detector import DecoderTeacher
 from hdetr_d2.teachers.carried_boxes import CarriedBoxes
 from hdetr_d2.teachers.features import BackboneTeacher, TimmTeacher
 from hdetr_d2.teachers.trained_detector import DetectorTeacher
 
-__all__ = ["BackboneTeacher", "CarriedBoxes", "DetectorTeacher", "TimmTeacher"]
+__all__ = ["BackboneTeacher", "CarriedBoxes", "DecoderTeacher", "DetectorTeacher", "TimmTeacher"]

@@ -89,15 +89,15 @@ def count_parameters(model):
         return sum(p.numel() for p in instantiate(OmegaConf.create(model)).parameters())
 
 
-def test_a_step_of_a_small_version(cfg, shrink, make_batch):
+def test_a_step_of_a_small_version(cfg, shrink, small_model, make_batch):
     text = text_of(shrink(cfg))
-    step(text["model"], text["optimizer"], make_batch)
+    step(text["model"], text["optimizer"], small_model, make_batch)
 
 
 @cache  # or differ in what is no part of a step alone
-def step(model, optimizer, make_batch):
+def step(model, optimizer, small_model, make_batch):
     torch.manual_seed(0)
-    model = instantiate(OmegaConf.create(model))
+    model = small_model(OmegaConf.create(model))
     optimizer = build_optimizer(OmegaConf.create(optimizer), model)
     learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
     before = {name: p.detach().clone() for name, p in learning.items()}

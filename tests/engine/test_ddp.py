@@ -14,8 +14,9 @@ from hdetr_d2.engine.config import load_config, save_config
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 SCHEMES = Path(__file__).parents[2] / "configs" / "common" / "schemes.py"
-# Noise is drawn anew for every part; losses by a teacher's boxes are divided by those of a part.
-OF_PARTS = {"denoising", "contrastive_denoising", "teach_detr"}
+# Noise and places are drawn anew for every part; what a teacher says is divided by what it says
+# of a part.
+OF_PARTS = {"denoising", "contrastive_denoising", "kd_detr", "teach_detr"}
 
 
 @pytest.fixture(scope="module")

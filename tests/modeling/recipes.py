@@ -21,6 +21,7 @@ SCHEMES = {
     for name, node in LazyConfig.load(str(path)).items()
     if isinstance(node.get("_target_"), type) and issubclass(node._target_, Scheme)
 }
+SCHEMES["kd_detr"].num_random = 8
 SCHEMES["feature_distillation"].update(teacher_dim=96)
 SCHEMES["feature_distillation"].teacher.update(name="test_resnet", feature="res5", pretrained=False)
 # A scheme that is told the strides of several levels is not for a model of one.

@@ -23,6 +23,7 @@ NODES = {
     if "_target_" in node
 }
 NODES["hybrid_branch"].num_queries = 24  # of 1500, beside 12 of the main group
+NODES["kd_detr"].num_random = 8  # of 300
 NODES["feature_distillation"].update(teacher_dim=96)
 NODES["feature_distillation"].teacher.update(name="test_resnet", feature="res5", pretrained=False)
 PLUS_PLUS = "common/models/deformable_detr_pp.py"

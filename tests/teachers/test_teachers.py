@@ -43,7 +43,7 @@ def taught(tiny_model, monkeypatch) -> tuple[DetectorTeacher, torch.nn.Module]:
         def __init__(self, *args: object) -> None:
             self.model = model
 
-    monkeypatch.setattr("hdetr_d2.teachers.trained_detector.open_checkpoint", Opened)
+    monkeypatch.setattr("hdetr_d2.teachers.checkpointed.open_checkpoint", Opened)
     return teacher, model
 
 

@@ -60,7 +60,7 @@ def small_heads(strides, names=("faster_rcnn", "atss")):
 
 
 @pytest.fixture
-def co_model(tiny_config):
+def co_model(tiny_config, small_model):
     """A small model with small heads: `co_model(path, names=("atss",), beside=[...])`."""
 
     def build(path=PLUS_PLUS, names=("faster_rcnn", "atss"), beside=(), **changes):
@@ -70,7 +70,7 @@ def co_model(tiny_config):
         for key, value in changes.items():
             OmegaConf.update(cfg.model, key.replace("__", "."), value)
         torch.manual_seed(0)
-        return instantiate(cfg.model)
+        return small_model(cfg.model)
 
     return build
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from detectron2.config import LazyConfig, instantiate
+from detectron2.config import LazyConfig
 from omegaconf import OmegaConf
 
 from hdetr_d2.checkpoint.weights import without_training_only
@@ -45,7 +45,7 @@ def others() -> list[str]:
 
 
 @pytest.fixture
-def routed_model(tiny_config):
+def routed_model(tiny_config, small_model):
     """A small model with the routed branch: `routed_model(preset="paper", strength=0.3)`."""
 
     def build(path=PLUS_PLUS, preset="released_code", strength=None, beside=(), **changes):
@@ -59,7 +59,7 @@ def routed_model(tiny_config):
         for key, value in changes.items():
             OmegaConf.update(cfg.model, key.replace("__", "."), value)
         torch.manual_seed(0)
-        return instantiate(cfg.model)
+        return small_model(cfg.model)
 
     return build
 

@@ -1,0 +1,54 @@
+"""What teachers share that are trained detectors of this project."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.inference.loading import open_checkpoint
+from hdetr_d2.modeling import DETR
+from hdetr_d2.teachers.frozen import Frozen
+from hdetr_d2.utils.device import to_device
+
+Frames = Sequence[tuple[int, int]]
+"""(H, W) in pixels that the boxes of each image are relative to."""
+
+
+class CheckpointTeacher(Frozen[DETR]):
+    """A checkpoint's model.
+
+    Args:
+        checkpoint: a file that train_net.py wrote.
+        trust: more packages whose parts the checkpoint may be made of, see `Predictor`.
+    """
+
+    def __init__(self, checkpoint: str, trust: Sequence[str] = ()) -> None:
+        self.checkpoint = checkpoint
+        self.trust = tuple(trust)
+
+    def build(self, device: torch.device) -> DETR:
+        """See `Frozen`."""
+        return open_checkpoint(self.checkpoint, str(device), self.trust).model  # type: ignore[return-value]
+
+    def detector(self, num_classes: int, device: torch.device) -> DETR:
+        """The model, for a student of so many classes.
+
+        Raises:
+            UserError: it knows another number of classes.
+        """
+        model = self.net(device)
+        if model.num_classes != num_classes:
+            raise UserError(
+                f"the teacher {self.checkpoint} knows {model.num_classes} classes, but "
+                f"{num_classes} are learned"
+            )
+        return model
+
+
+def from_frames(boxes: Tensor, given: Frames, wanted: Frames) -> Tensor:
+    """Boxes `Tensor[B, Q, 4]` cxcywh relative to frames, relative to others."""
+    ratios = [
+        [[width / w, height / h] * 2] for (height, width), (h, w) in zip(given, wanted, strict=True)
+    ]
+    return boxes * to_device(ratios, boxes)
