@@ -1,6 +1,7 @@
 """Evaluation of a checkpoint, or of a model in training."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from detectron2.evaluation import inference_on_dataset, print_csv_format
@@ -11,6 +12,7 @@ from torch import nn
 from hdetr_d2.checkpoint import Checkpointer, load_for_inference
 from hdetr_d2.engine.build import build, build_model
 from hdetr_d2.engine.class_names import get_class_names
+from hdetr_d2.engine.config import save_config
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.start import compare_classes, has_run
 from hdetr_d2.errors import UserError
@@ -49,6 +51,7 @@ class Evaluation:
 
     def __init__(self, cfg: DictConfig, precision: Precision) -> None:
         """Raises UserError if the options of loader or evaluator do not go together."""
+        self.cfg = cfg
         self.precision = precision
         self.loader = build(cfg, "dataloader.test")
         self.evaluator = build(cfg, "dataloader.evaluator")
@@ -60,4 +63,6 @@ class Evaluation:
         self.evaluator.reset()  # the predictions would stay in memory until the next time
         if comm.is_main_process():
             print_csv_format(results)
+            if folder := self.cfg.dataloader.evaluator.get("output_dir"):
+                save_config(self.cfg, Path(folder) / "config.yaml")  # what its results are of
         return results or {}

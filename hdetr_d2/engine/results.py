@@ -18,6 +18,7 @@ from hdetr_d2.visualization import read_metrics
 
 logger = logging.getLogger(__name__)
 
+CONFIG = "config.yaml"
 RESULTS = "coco_instances_results.json"
 SAME = 0.01  # AP, in percent
 
@@ -28,7 +29,7 @@ class RunResults:
 
     Attributes:
         folder: of the run.
-        cfg: its config.
+        cfg: the config of its last evaluation.
         truth: the content of the COCO json that it was evaluated on.
         results: COCO results, with the ids of that json.
         file: where these stand.
@@ -72,9 +73,10 @@ def read_run(folder: str | Path, task: Task = "bbox") -> RunResults:
             instances or cannot be read.
     """
     folder = Path(folder)
-    path = folder / "config.yaml"
-    if not path.is_file():
-        raise UserError(f"{folder} is no output folder of a training: it has no config.yaml")
+    paths = (folder / "inference" / CONFIG, folder / CONFIG)  # of the last evaluation, of the run
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        raise UserError(f"{folder} is no output folder of a training: it has no {CONFIG}")
     cfg = load_config(str(path))
     cfg.train.output_dir = str(folder)  # it may have moved
     evaluator = cfg.dataloader.evaluator

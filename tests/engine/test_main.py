@@ -17,6 +17,7 @@ from detectron2.data.datasets import load_coco_json
 
 from hdetr_d2.checkpoint import read_checkpoint
 from hdetr_d2.engine.main import main
+from hdetr_d2.engine.results import read_run
 
 CONFIG, DENSE = (str(Path(__file__).with_name(f"small_{name}recipe.py")) for name in ("", "dense_"))
 
@@ -189,6 +190,9 @@ def test_evaluation_alone(finished: Path, train: Run, tmp_path: Path, capsys: An
     assert train("--eval-only", f"train.init_checkpoint={finished}/model_best.pth") == 0
     assert "copypaste: AP,AP50" in (tmp_path / "out" / "log.txt").read_text()
     assert not (tmp_path / "out" / "config.yaml").exists()
+    (evaluated, trained) = (read_run(folder) for folder in (tmp_path / "out", finished))
+    assert evaluated.truth == trained.truth and evaluated.results
+    assert evaluated.cfg.train.init_checkpoint and not trained.cfg.train.init_checkpoint
     assert train("--eval-only") == 2
     assert "--eval-only needs weights: set train.init_checkpoint" in error_of(capsys)
 

@@ -1,6 +1,7 @@
 """`hdetr-d2 judge`: a run, or two json files, become a table and a json."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,13 @@ def test_a_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "circle" in printed and "true \\ found" in printed
     assert "From a score of 0.75 on, objects of a class (row) are found as:" in printed
     assert "Expected calibration error: 25.0%" in printed
+
+
+def test_what_was_evaluated_last_is_judged(make_run: Callable[..., Path]) -> None:
+    run, other = make_run("run"), make_run("other", "dataloader.evaluator.max_dets_per_image=7")
+    shutil.copy(other / "config.yaml", run / "inference")
+    assert main([str(run)]) == 0
+    assert json.loads((run / "judgement.json").read_text())["max_dets"] == 7
 
 
 def test_another_ap_than_the_training_saw_is_told(
