@@ -29,6 +29,7 @@ NULL_BY_DEFAULT = {
     "data.image_counts": Kind.of(NoneType) | Kind(items=Kind.of(int)),
     "data.num_classes": WHOLE,
     "data.pixel_range": WHOLE,
+    "data.tile": WHOLE,
     "data.repeat_threshold": NUMBER,
     "data.split_seed": WHOLE,
     "data.val_share": NUMBER,
