@@ -21,6 +21,8 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.report import Subject
 
 COLUMNS = ("AP", "AP50", "AR", "F1")
+# Options that a run writes: where it is, and what it counted.
+WRITTEN = ("train.output_dir", "data.image_counts")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,19 +37,21 @@ def build_parser() -> argparse.ArgumentParser:
 def table(first: Subject, second: Subject) -> str:
     """Of each class and of all the numbers of both, and how far the second one is ahead."""
     headers = ["class", "objects"]
-    headers += [f"{column} {which}" for column in COLUMNS for which in ("A", "B", "B - A")]
+    for column in COLUMNS:
+        headers += [f"{column} A", f"{column} B", "B - A"]
     rows = []
     for one, two in zip(first.judgement.rows(), second.judgement.rows(), strict=True):
         values = [(one[c], two[c], two[c] - one[c]) for c in COLUMNS]
         rows.append([one["class"], one["objects"], *(each for three in values for each in three)])
+    known = [[None if value != value else value for value in row] for row in rows]  # no +nan
     formats = ("", "", *(".1f", ".1f", "+.1f") * len(COLUMNS))
-    return tabulate(rows, headers, floatfmt=formats, disable_numparse=[0])
+    return tabulate(known, headers, floatfmt=formats, missingval="nan", disable_numparse=[0])
 
 
 def changes(first: RunResults, second: RunResults) -> Iterator[str]:
-    """The options in which both configs differ, but where they write."""
+    """The options in which both configs differ, but those that are written by the runs."""
     for option, change in differences(plain_config(first.cfg), plain_config(second.cfg)):
-        if option != "train.output_dir":
+        if option not in WRITTEN:
             yield f"{option}: {change}"
 
 

@@ -88,7 +88,8 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str]]
             yield from differences(old.get(key, ABSENT), new.get(key, ABSENT), below)
     # An option that is newer than the run, and off, changes nothing.
     elif old != new and not (old in (None, ABSENT) and new in (None, ABSENT)):
-        yield path, f"{old} -> {new}"
+        before, after = ("''" if value == "" else value for value in (old, new))
+        yield path, f"{before} -> {after}"
 
 
 def _is_free(key: str) -> bool:

@@ -63,6 +63,8 @@ class Evaluation:
         self.evaluator.reset()  # the predictions would stay in memory until the next time
         if comm.is_main_process():
             print_csv_format(results)
-            if folder := self.cfg.dataloader.evaluator.get("output_dir"):
-                save_config(self.cfg, Path(folder) / "config.yaml")  # what its results are of
+            if path := self.cfg.dataloader.evaluator.get("output_dir"):
+                folder = Path(path)
+                folder.mkdir(parents=True, exist_ok=True)
+                save_config(self.cfg, folder / "config.yaml")  # what its results are of
         return results or {}

@@ -47,6 +47,10 @@ def test_an_option_that_is_newer_than_the_run_and_off_is_no_difference() -> None
     assert dict(differences({"a": 1}, {"a": None})) == {"a": "1 -> None"}
 
 
+def test_an_empty_text_is_seen() -> None:
+    assert dict(differences({"a": "x"}, {"a": ""})) == {"a": "x -> ''"}
+
+
 @pytest.mark.parametrize(
     "change",
     [

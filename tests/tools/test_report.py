@@ -33,13 +33,15 @@ def test_a_page_of_a_run(make_run: MakeRun, capsys: Console) -> None:
 
 
 def test_two_runs_side_by_side(make_run: MakeRun, capsys: Console) -> None:
-    one, two = make_run("a/run"), make_run("b/run", "optimizer.lr=0.5", every=1)
+    options = ["optimizer.lr=0.5", "data.image_counts=[1,2,3,4]"]
+    one, two = make_run("a/run"), make_run("b/run", *options, every=1)
     assert compare.main([str(one), str(two)]) == 0
     shown = content(two / "compare.html")
     assert [run["name"] for run in shown["runs"]] == ["a/run", "b/run"]
     assert [len(image["found"]) for image in shown["images"]] == [2] * 4
     printed = capsys.readouterr().out
-    assert "optimizer.lr: 0.0002 -> 0.5" in printed and "output_dir" not in printed
+    options = printed.split("Options, A -> B:\n")[1].split("\n\n")[0]
+    assert options == "optimizer.lr: 0.0002 -> 0.5"
     assert "100.0" in printed.split("all ")[1]
 
 
@@ -96,3 +98,17 @@ def test_other_data_are_told(make_run: MakeRun, elsewhere: Path, capsys: Console
         compare.main([str(one), str(two)])
     complaint = f"error: {one} and {two} were evaluated on different objects"
     assert capsys.readouterr().err.splitlines()[-1] == complaint
+
+
+def test_what_cannot_be_said_has_no_sign(make_run: MakeRun, shapes: Path, capsys: Console) -> None:
+    path = shapes / "annotations/val.json"
+    truth = json.loads(path.read_text())
+    none = truth["categories"][-1]
+    truth["annotations"] = [a for a in truth["annotations"] if a["category_id"] != none["id"]]
+    path.write_text(json.dumps(truth))
+    one, two = make_run("one"), make_run("two", every=1)
+    assert compare.main([str(one), str(two)]) == 0
+    header, _, *rows = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert header.split("  ")[-1].strip() == "B - A"
+    row = next(row.split() for row in rows if row.startswith(none["name"]))
+    assert row == [none["name"], "0", *["nan"] * 12]
