@@ -93,6 +93,11 @@ def test_every_import_of_the_package_is_a_requirement() -> None:
     assert {DISTRIBUTIONS.get(name, name) for name in imported} <= required
 
 
+def test_every_extra_is_told() -> None:
+    page = (ROOT / "docs" / "INSTALL.md").read_text(encoding="utf-8")
+    assert [name for name in SETUP["EXTRAS"] if f"`[{name}]`" not in page] == []
+
+
 def test_what_checks_the_code_is_pinned() -> None:
     for tool in ("pytest", "ruff", "mypy", "clang-format"):
         assert any(re.fullmatch(rf"{tool}==[\d.]+", line) for line in SETUP["EXTRAS"]["dev"])
