@@ -2,7 +2,7 @@
 with the best score threshold of each class, who is taken for whom, and whether scores are right.
 
 hdetr-d2 judge output/quickstart
-hdetr-d2 judge --json val.json --results coco_instances_results.json --output judgement.json
+hdetr-d2 judge --json val.json --results others/coco_instances_results.json
 """
 
 import argparse
@@ -29,7 +29,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("run", type=Path, nargs="?", help="output folder of a training")
     parser.add_argument("--json", type=Path, help="COCO json with the objects, without a run")
     parser.add_argument("--results", type=Path, help="COCO results json, with --json")
-    parser.add_argument("--output", type=Path, help="json to write (default: RUN/judgement.json)")
+    parser.add_argument(
+        "--output", type=Path, help="default: judgement.json in RUN, or beside --results"
+    )
     add_options(parser)
     return parser
 
@@ -81,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     setup_logger(name="hdetr_d2")
     try:
         judgement = judged(args, args.run and read_run(args.run, args.task))
-        output = args.output or (args.run or Path()) / "judgement.json"
+        output = args.output or (args.run or args.results.parent) / "judgement.json"
         text = to_json(judgement.as_json(), indent=1)
         write_durably(output, lambda file: file.write(text.encode()))
     except (UserError, OSError) as error:

@@ -47,9 +47,13 @@ def test_two_files_are_judged_alike(run: Path, capsys: pytest.CaptureFixture[str
     assert main([str(run)]) == 0
     given = ["--json", str(run.parent / "shapes/annotations/val.json")]
     given += ["--results", str(run / "inference/coco_instances_results.json")]
-    output = run.parent / "alone.json"
-    assert main([*given, "--output", str(output)]) == 0
-    assert output.read_text() == (run / "judgement.json").read_text()
+    assert main(given) == 0
+    beside = run / "inference/judgement.json"
+    assert beside.read_text() == (run / "judgement.json").read_text()
+    assert f"Numbers: {beside}" in capsys.readouterr().out
+    chosen = run.parent / "alone.json"
+    assert main([*given, "--output", str(chosen)]) == 0
+    assert chosen.read_text() == beside.read_text()
 
 
 @pytest.mark.parametrize(
