@@ -57,7 +57,7 @@ class Numbered:
 
         Raises:
             UserError: an object or a result of an image or a category that the json has not, or
-                without what is compared.
+                without what is compared; or a mask of another size than its image.
         """
         images = _sorted(content["images"])
         categories = _sorted(content["categories"])
@@ -67,6 +67,8 @@ class Numbered:
         }
         _check("the ground truth: object", content["annotations"], numbers, {"bbox", SHAPES[task]})
         _check(f"{source}: result", results, numbers, {"score", SHAPES[task]})
+        if task == "segm":
+            _check_sizes(f"{source}: result", results, {image["id"]: image for image in images})
         truth = COCO()
         truth.dataset = {
             "images": [{**image, "id": n} for n, image in enumerate(images, 1)],
@@ -126,3 +128,13 @@ def _check(
                 raise UserError(f"{what} {place} {fault}")
         for key in sorted(set(keys) - set(entry)):
             raise UserError(f"{what} {place} has no {key!r}")
+
+
+def _check_sizes(what: str, entries: Iterable[Mapping], images: Mapping[Any, Mapping]) -> None:
+    """Masks are as large as their images: others would overlap nothing, without a word."""
+    for place, entry in enumerate(entries):
+        image, stated = images[entry["image_id"]], list(entry["segmentation"]["size"])
+        size = [image.get("height", stated[0]), image.get("width", stated[1])]
+        if stated != size:
+            fault = f"has a mask of [height, width] {stated} on an image of {size}"
+            raise UserError(f"{what} {place} {fault}")

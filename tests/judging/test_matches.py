@@ -131,3 +131,7 @@ def test_masks_are_compared_by_their_pixels() -> None:
     assert Matches.of(data, iou=0.6).hits.tolist() == [True]
     assert Matches.of(data, iou=0.7).hits.tolist() == [False]
     assert confusion_matrix(data, Matches.of(data), threshold=0.5).tolist() == [[1, 0], [0, 0]]
+    wide = {**content, "images": [{"id": 1, "height": 4, "width": 5}]}
+    found = [{**box, "score": 0.5, "segmentation": columns(2)}]
+    with pytest.raises(UserError, match=r"result 0 has a mask of \[height, width\] \[4, 4\] on an"):
+        Numbered.of({**wide, "annotations": []}, found, "segm")
