@@ -35,7 +35,7 @@ def placed(part: Part) -> list[Placed]:
     on_image = defaultdict(list)
     for annotation in part.content["annotations"]:
         on_image[annotation["image_id"]].append(annotation)
-    files = part.files
+    files = [Path(os.path.abspath(file)) for file in part.files]  # without ".."
     root = os.path.commonpath([file.parent for file in files]) if files else ""
     return [
         Placed(image, file, PurePosixPath(file.relative_to(root).as_posix()), on_image[image["id"]])

@@ -234,6 +234,23 @@ def test_an_image_that_is_listed_twice(tmp_path: Path, pictures: Pictures) -> No
     assert len(read_folder(tmp_path / "b").parts["train"].content["images"]) == 2
 
 
+@pytest.mark.parametrize("to", FORMATS)
+def test_images_anywhere_are_copied_below_the_new_folder(
+    to: str, tmp_path: Path, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures(tmp_path / "a" / "b.png", tmp_path / "c.png")
+    size = {"width": 40, "height": 30}
+    names = ("a.png", "../b.png", str(tmp_path / "c.png"))
+    images = [{"id": n, "file_name": name, **size} for n, name in enumerate(names, start=1)]
+    coco(tmp_path / "a", pictures, "train", images=images)
+    monkeypatch.chdir(tmp_path)
+    before = {*tmp_path.rglob("*")}
+    convert_data("a", "new", to)
+    assert all(path.is_relative_to(tmp_path / "new") for path in {*tmp_path.rglob("*")} - before)
+    files = read_folder("new").parts["train"].files
+    assert sorted(file.name for file in files) == ["a.png", "b.png", "c.png"]
+
+
 def test_all_that_is_lost_is_one_line(
     tmp_path: Path, pictures: Pictures, caplog: pytest.LogCaptureFixture
 ) -> None:
