@@ -37,6 +37,7 @@ SCORE, IOU = 0.3, 0.5
 OVERLAP, BATCH = 0.25, 16
 MOST = 10_000  # detections that count
 COLUMNS = ("looked at", "small objects found, %", "medium ones, %", "detections", "s an image")
+COLUMNS += ("ratio of the times",)
 
 
 def draw(folder: Path, images: int, row: int) -> tuple[list[np.ndarray], COCO]:
@@ -116,13 +117,15 @@ def measure(options: argparse.Namespace) -> list[list[str]]:
         ways[name] = TiledDetector(detector, side=side, overlap=OVERLAP, batch_size=BATCH)
     with tempfile.TemporaryDirectory() as folder:
         pictures, truth = draw(Path(folder), options.images, options.row)
-    rows = []
+    rows: list[list[str]] = []
+    seconds: list[float] = []
     for name, way in ways.items():
         start = time.perf_counter()
         inputs = ({"file_name": "", "image": picture} for picture in pictures)
         found = [way.find([way.read(each)])[0] for each in inputs]
-        seconds = (time.perf_counter() - start) / len(pictures)
-        rows.append([name, *judge(found, truth), f"{seconds:.1f}"])
+        seconds.append((time.perf_counter() - start) / len(pictures))
+        took = f"{seconds[-1]:.1f}", f"{seconds[-1] / seconds[0]:.0f}"
+        rows.append([name, *judge(found, truth), *took])
     return rows
 
 
