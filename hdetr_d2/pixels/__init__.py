@@ -1,6 +1,17 @@
-"""Image files and images in memory as 8-bit RGB, with numpy and Pillow alone."""
+"""Image files and images in memory as arrays, with numpy and Pillow alone; only a TIFF of several
+channels needs tifffile, too.
+"""
 
 from hdetr_d2.pixels.deep_pixels import BadImageError
+from hdetr_d2.pixels.image_format import RGB, ImageFormat, MultiChannel, image_format
 from hdetr_d2.pixels.images import read_image, to_rgb
 
-__all__ = ["BadImageError", "read_image", "to_rgb"]
+__all__ = [
+    "RGB",
+    "BadImageError",
+    "ImageFormat",
+    "MultiChannel",
+    "image_format",
+    "read_image",
+    "to_rgb",
+]

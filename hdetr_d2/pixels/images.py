@@ -4,7 +4,7 @@ import os
 import struct
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from hdetr_d2.pixels.deep_pixels import BadImageError, to_8_bits
 from hdetr_d2.utils.git_lfs import why_unreadable
@@ -53,9 +53,12 @@ def read_image(path: str | os.PathLike, pixel_range: int | None = None) -> np.nd
     except FileNotFoundError:
         raise BadImageError(f"{path} does not exist") from None
     except DECODE_ERRORS as error:
-        raise BadImageError(
-            f"{path} cannot be read as an image: {why_unreadable(path, error)}"
-        ) from None
+        reason = why_unreadable(path, error)
+        hint = ""
+        is_unknown = isinstance(error, UnidentifiedImageError)
+        if is_unknown and path.lower().endswith((".npy", ".tif", ".tiff")):
+            hint = "; data.channels reads images of other channels than red, green and blue"
+        raise BadImageError(f"{path} cannot be read as an image: {reason}{hint}") from None
 
 
 def to_rgb(image: object, pixel_range: int | None = None) -> np.ndarray:
@@ -119,7 +122,7 @@ def size_fault(
 
 def _pixels(image: Image.Image, name: str, pixel_range: int | None) -> np.ndarray:
     stored = stored_as(image)
-    image = _upright(image)
+    image = upright(image)
     if image.mode == "F":
         raise BadImageError(f"{name} has floating-point pixels; convert it to 8 bits")
     if image.mode.startswith("I"):
@@ -144,7 +147,16 @@ def stored_as(image: Image.Image) -> str:
     return " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) of an opened file once it is turned upright."""
+    # Of a TIFF Pillow knows the turned size from the start.
+    turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+    width, height = image.size
+    return (height, width) if turned else (width, height)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image, loaded and turned as its EXIF orientation says."""
     # First the pixels, then the tag: Pillow turns a TIFF while it is loaded, and drops its tag.
     image.load()
     try:

@@ -1,0 +1,224 @@
+"""What the images of a data set are: 8-bit RGB, or any number of channels of any depth. This alone
+decides what a file becomes; everything behind it asks for channels and type.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from PIL import Image
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.deep_pixels import BadImageError, scaled
+from hdetr_d2.pixels.images import DECODE_ERRORS, read_image, stored_as, to_rgb, upright_size
+from hdetr_d2.pixels.stored_files import bands, channels_last, checked, load, look
+
+_SHOWN_PERCENTILES = (2, 98)
+_MEASURED = 512
+"""Of a picture at most so many rows and columns are measured for that."""
+
+
+class Header(NamedTuple):
+    """has_pages: of which only the first is read. is_deep: pixels have more than 8 bits."""
+
+    has_pages: bool
+    is_deep: bool
+
+
+class ImageFormat(Protocol):
+    """
+    Attributes:
+        channels: of an image.
+        dtype: of its pixels, which are on the scale of 0 to 255.
+        pixel_range: the value in files that becomes 255, where they have more than 8 bits.
+        endings: of files that hold such images, beside those that Pillow reads.
+    """
+
+    dtype: ClassVar[type[np.number]]
+    endings: ClassVar[frozenset[str]]
+
+    @property
+    def channels(self) -> int: ...
+    @property
+    def pixel_range(self) -> int | None: ...
+
+    def read(self, path: str | os.PathLike) -> np.ndarray:
+        """The image in a file, upright, [H, W, channels] of `dtype`.
+
+        Raises:
+            BadImageError: it cannot be read, or is another kind of image.
+        """
+
+    def take(self, image: object) -> np.ndarray:
+        """The same of one in memory: of Pillow, or an array.
+
+        Raises:
+            BadImageError: it is none, or another kind of image.
+        """
+
+    def picture(self, pixels: np.ndarray) -> np.ndarray:
+        """For people: of `read` or `take`, uint8 [H, W, 3] in RGB."""
+
+    def size(self, path: str | os.PathLike) -> tuple[int, int] | None:
+        """(width, height) in pixels of the upright image, from the beginning of its file; None of
+        what is missing or no such image.
+        """
+
+    def header(self, path: str | os.PathLike) -> Header:
+        """From the beginning of a file; of what cannot be read neither is true."""
+
+    def highest(self, path: str | os.PathLike) -> int:
+        """The highest value in a file; 0 of what cannot be read."""
+
+
+class RGB:
+    """8 bits and three channels, whatever the files have: grey becomes three channels, deeper
+    pixels lose their lower bits.
+
+    Args:
+        pixel_range: see `to_8_bits`.
+    """
+
+    channels = 3
+    dtype: ClassVar[type[np.number]] = np.uint8
+    endings: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, pixel_range: int | None = None) -> None:
+        self.pixel_range = pixel_range
+
+    def read(self, path: str | os.PathLike) -> np.ndarray:
+        """See `read_image`."""
+        return read_image(path, self.pixel_range)
+
+    def take(self, image: object) -> np.ndarray:
+        """See `to_rgb`."""
+        return to_rgb(image, self.pixel_range)
+
+    def picture(self, pixels: np.ndarray) -> np.ndarray:
+        """The image itself."""
+        return pixels
+
+    def size(self, path: str | os.PathLike) -> tuple[int, int] | None:
+        """See `ImageFormat`."""
+        try:
+            with Image.open(path) as image:
+                return upright_size(image)
+        except DECODE_ERRORS + (TypeError, KeyError):
+            return None
+
+    def header(self, path: str | os.PathLike) -> Header:
+        """See `ImageFormat`."""
+        try:
+            with Image.open(path) as image:
+                deep = image.mode.startswith("I") or ";16" in stored_as(image)
+                return Header(getattr(image, "n_frames", 1) > 1, deep)
+        except DECODE_ERRORS:
+            return Header(False, False)
+
+    def highest(self, path: str | os.PathLike) -> int:
+        """Of colours only the upper 8 bits are known."""
+        try:
+            with Image.open(path) as image:
+                highest = int(np.asarray(image).max())
+                return highest if image.mode.startswith("I") else highest << 8 | 255
+        except DECODE_ERRORS:
+            return 0
+
+
+class MultiChannel:
+    """Any number of channels of any depth, as they are in the files: a value v of more than 8 bits
+    becomes v * 255 / pixel_range in float32, one of 8 bits stays.
+
+    Args:
+        channels: that every image has.
+        pixel_range: see `scaled`.
+        shown: indices of the channels that are red, green and blue in a picture, or of a single
+            one; None for the first three.
+
+    Raises:
+        UserError: there is no such channel.
+    """
+
+    dtype: ClassVar[type[np.number]] = np.float32
+    endings: ClassVar[frozenset[str]] = frozenset({".npy"})
+
+    def __init__(
+        self, channels: int, pixel_range: int | None = None, shown: Sequence[int] | None = None
+    ) -> None:
+        first = tuple(min(index, channels - 1) for index in range(3))
+        self.channels = channels
+        self.pixel_range = pixel_range
+        self.shown = first if shown is None else tuple(shown)
+        if len(self.shown) not in (1, 3) or not {*self.shown} <= {*range(channels)}:
+            raise UserError(
+                f"data.shown_channels={[*self.shown]} must be one or three of the channels 0 to "
+                f"{channels - 1}"
+            )
+
+    def read(self, path: str | os.PathLike) -> np.ndarray:
+        """See `ImageFormat`."""
+        return scaled(load(path, self.channels), self.pixel_range, os.fspath(path))
+
+    def take(self, image: object) -> np.ndarray:
+        """See `ImageFormat`; which axis of an array has the channels says `channels_last`."""
+        name = "an image in memory"
+        if isinstance(image, Image.Image):
+            values = bands(image, stored_as(image), name)
+            return scaled(checked(values, self.channels, name), self.pixel_range, name)
+        if not isinstance(image, np.ndarray) or not image.size:
+            what = type(image).__name__
+            raise BadImageError(f"{what} is no image: give a file, an array or one of Pillow")
+        return scaled(channels_last(image, self.channels, name), self.pixel_range, name)
+
+    def picture(self, pixels: np.ndarray) -> np.ndarray:
+        """The shown channels, each stretched between its own percentiles."""
+        return np.stack([_stretched(pixels[..., index]) for index in _three(self.shown)], axis=-1)
+
+    def size(self, path: str | os.PathLike) -> tuple[int, int] | None:
+        """See `ImageFormat`."""
+        try:
+            height, width, _ = look(path, self.channels)
+        except BadImageError:
+            return None
+        return width, height
+
+    def header(self, path: str | os.PathLike) -> Header:
+        """Pages are channels, and all are read."""
+        try:
+            return Header(has_pages=False, is_deep=look(path, self.channels).dtype != np.uint8)
+        except BadImageError:
+            return Header(False, False)
+
+    def highest(self, path: str | os.PathLike) -> int:
+        """Of integers; floats do not tell what is white, however high they are."""
+        try:
+            values = load(path, self.channels)
+        except BadImageError:
+            return 0
+        return int(values.max(initial=0)) if values.dtype.kind in "iu" else 0
+
+
+def image_format(
+    channels: int | None = None,
+    pixel_range: int | None = None,
+    shown_channels: Sequence[int] | None = None,
+) -> ImageFormat:
+    """That of the options `data.channels`, `data.pixel_range` and `data.shown_channels`; without
+    channels `RGB`.
+    """
+    if channels is None:
+        return RGB(pixel_range)
+    return MultiChannel(channels, pixel_range, shown_channels)
+
+
+def _three(indices: Sequence[int]) -> Sequence[int]:
+    return [*indices] * 3 if len(indices) == 1 else indices
+
+
+def _stretched(channel: np.ndarray) -> np.ndarray:
+    """uint8 of [H, W]; black where all is one value."""
+    rows, columns = (-(-side // _MEASURED) or 1 for side in channel.shape)
+    low, high = np.percentile(channel[::rows, ::columns], _SHOWN_PERCENTILES)
+    width: Any = high - low or np.inf
+    return ((channel - low) * (255 / width)).clip(0, 255).astype(np.uint8)

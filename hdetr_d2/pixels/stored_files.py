@@ -1,0 +1,205 @@
+"""What lies in an image file, every channel in its own numbers: NumPy's arrays, TIFF, and whatever
+else Pillow reads.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.deep_pixels import BadImageError
+from hdetr_d2.pixels.images import ORIENTATION, stored_as, upright, upright_size
+from hdetr_d2.utils.git_lfs import why_unreadable
+
+_NPY = (b"\x93NUMPY",)
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are of more than 4 GB
+# What EXIF's orientations do to an array [H, W, C]; to an image of Pillow: `images.UPRIGHT`.
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image.swapaxes(0, 1)[:, ::-1],
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: image.swapaxes(0, 1)[::-1],
+}
+_NO_INTENSITIES = {"MINISWHITE": "has white as 0", "PALETTE": "holds indices of a palette"}
+# Modes of Pillow whose bands are channels; others are first made RGB.
+_BANDS = ("L", "LA", "RGB", "RGBA", "CMYK", "F")
+
+
+class Stored(NamedTuple):
+    """Of an upright image: height and width in pixels, and the type of its numbers."""
+
+    height: int
+    width: int
+    dtype: np.dtype
+
+
+class _Array(NamedTuple):
+    """An array in an opened file.
+
+    read: gives it. arranged: from it, or one of its shape, to [H, W, channels], upright.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    read: Callable[[], np.ndarray]
+    arranged: Callable[[np.ndarray], np.ndarray]
+
+
+def look(path: str | os.PathLike, channels: int) -> Stored:
+    """What a file says of its pixels, which are not read.
+
+    Raises:
+        BadImageError: missing, broken, or with another number of channels.
+    """
+    with _opened(os.fspath(path), channels) as array:
+        empty = np.broadcast_to(np.zeros((), array.dtype), array.shape)
+        height, width, _ = array.arranged(empty).shape
+        return Stored(height, width, array.dtype)
+
+
+def load(path: str | os.PathLike, channels: int) -> np.ndarray:
+    """[H, W, channels], upright, in the numbers of the file.
+
+    Raises:
+        BadImageError: missing, broken, or with another number of channels.
+    """
+    with _opened(os.fspath(path), channels) as array:
+        return array.arranged(array.read())
+
+
+def channels_last(array: np.ndarray, channels: int, name: str) -> np.ndarray:
+    """An array that does not say which of its axes are which, as [H, W, channels]: the channels are
+    its first or its last axis, whichever has so many; without one it has a single channel.
+
+    Raises:
+        BadImageError: neither has, or both have.
+    """
+    shape = " x ".join(map(str, array.shape))
+    if array.ndim == 2 and channels == 1:
+        return array[..., None]
+    first, last = (array.ndim == 3 and array.shape[axis] == channels for axis in (0, -1))
+    if first and last:
+        raise BadImageError(
+            f"{name} is {shape}: with data.channels={channels} either end may be the channels; a "
+            "TIFF with planar configuration says which"
+        )
+    if not first and not last:
+        raise BadImageError(
+            f"{name} is {shape}, but data.channels={channels}: its first or its last axis must "
+            "have so many"
+        )
+    return array if last else array.transpose(1, 2, 0)
+
+
+def bands(image: Image.Image, stored: str, name: str) -> np.ndarray:
+    """[H, W, C] of an image of Pillow, upright.
+
+    Args:
+        stored: what `stored_as` says of it before it is loaded.
+
+    Raises:
+        BadImageError: it has more bits than Pillow gives.
+    """
+    if ";16" in stored and not image.mode.startswith("I"):
+        raise BadImageError(
+            f"{name} has colours of 16 bits, of which only the upper 8 can be read: write it as "
+            "TIFF or .npy"
+        )
+    image = upright(image)
+    values = np.asarray(image if _has_channels(image) else image.convert("RGB"))
+    # Some versions and formats give 16 bits as 32.
+    values = values.astype(np.uint16) if ";16" in stored and "S" not in stored else values
+    return values[..., None] if values.ndim == 2 else values
+
+
+def checked(image: np.ndarray, channels: int, name: str) -> np.ndarray:
+    """The image [H, W, C] itself.
+
+    Raises:
+        BadImageError: C is not `channels`.
+    """
+    if image.shape[2] != channels:
+        raise BadImageError(f"{name} has {image.shape[2]} channel(s), but data.channels={channels}")
+    return image
+
+
+@contextmanager
+def _opened(path: str, channels: int) -> Iterator[_Array]:
+    try:
+        with open(path, "rb") as file:
+            beginning = file.read(6)
+        open_array = _in_pillow
+        if beginning.startswith(_NPY):
+            open_array = _in_npy
+        elif beginning.startswith(_TIFF):
+            open_array = _in_tiff
+        with open_array(path, channels) as array:
+            yield array
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise BadImageError(f"{path} does not exist") from None
+    except Exception as error:  # decoders of many authors
+        reason = why_unreadable(path, " ".join(str(error).split()))
+        raise BadImageError(f"{path} cannot be read as an image: {reason}") from None
+
+
+@contextmanager
+def _in_npy(path: str, channels: int) -> Iterator[_Array]:
+    mapped = np.load(path, mmap_mode="r")
+    arranged = partial(channels_last, channels=channels, name=path)
+    yield _Array(mapped.shape, mapped.dtype, lambda: np.array(mapped), arranged)
+
+
+@contextmanager
+def _in_tiff(path: str, channels: int) -> Iterator[_Array]:
+    """A file that says which axis has its channels (samples of pixels, or the C of ImageJ and OME)
+    is taken at its word; in others, as those of several pages, it is sought as in any array.
+    """
+    try:
+        tifffile = import_module("tifffile")
+    except ModuleNotFoundError:
+        raise UserError(f"{path} needs tifffile: pip install 'hdetr_d2[channels]'") from None
+    with tifffile.TiffFile(path) as tiff:
+        series = tiff.series[0]
+        page, axes = series.keyframe, series.axes
+        if (what := _NO_INTENSITIES.get(getattr(page.photometric, "name", ""))) is not None:
+            raise BadImageError(f"{path} {what}: write the intensities of its channels")
+        tag = page.tags.get(ORIENTATION)
+        turn = _TURNS.get(1 if tag is None else tag.value, lambda image: image)
+
+        def arranged(array: np.ndarray) -> np.ndarray:
+            if sorted(axes) in (["S", "X", "Y"], ["C", "X", "Y"]):
+                place = [axes.index(axis) for axis in ("Y", "X", *(set(axes) - {"X", "Y"}))]
+                return turn(checked(array.transpose(place), channels, path))
+            return turn(channels_last(array, channels, path))
+
+        yield _Array(series.shape, series.dtype, series.asarray, arranged)
+
+
+@contextmanager
+def _in_pillow(path: str, channels: int) -> Iterator[_Array]:
+    with open(path, "rb") as file, Image.open(file) as image:
+        stored = stored_as(image)  # before its EXIF is asked for, which may load it
+        deep = "uint16" if ";16" in stored else "int32"
+        width, height = upright_size(image)
+        yield _Array(
+            (height, width, len(image.getbands()) if _has_channels(image) else 3),
+            np.dtype({"F": "float32", "I": deep}.get(image.mode[0], "uint8")),
+            partial(bands, image, stored, path),
+            partial(checked, channels=channels, name=path),
+        )
+
+
+def _has_channels(image: Image.Image) -> bool:
+    """Whether the bands of an image of Pillow are channels."""
+    return image.mode in _BANDS or image.mode.startswith("I")
