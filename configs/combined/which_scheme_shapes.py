@@ -101,6 +101,11 @@ contenders = dict(
     branch_and_atss=[hybrid_branch, one_head],
     taught=[teach_detr],
     features_taught=[feature_distillation],
+    denoising_and_heads=[contrastive_denoising, two_heads],
+    denoising_and_low_rank=[contrastive_denoising, low_rank_branch],
+    denoising_heads_and_low_rank=[contrastive_denoising, two_heads, low_rank_branch],
+    denoising_heads_and_mixed=[contrastive_denoising, two_heads, mixed_supervision],
+    denoising_heads_and_routed=[contrastive_denoising, two_heads, _routing],
 )
 
 conditions = dict(
