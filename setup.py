@@ -48,6 +48,7 @@ EXTRAS = {
     "channels": ["tifffile>=2025.1.10"],  # TIFF of more channels than red, green and blue
     "offline": [OFFLINE_WEIGHTS],
     "export": ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.23", "openvino>=2025.3"],
+    "track": ["trackers>=2.6", "supervision>=0.31", "av>=15"],
     "wandb": ["wandb>=0.16"],
     "mlflow": ["mlflow>=2.16"],
     # What checks the code is pinned exactly: the same code passes on every machine and in CI.
@@ -60,6 +61,12 @@ EXTRAS = {
         "onnxruntime==1.32.0; python_version >= '3.11'",
         "onnxruntime==1.23.2; python_version < '3.11'",  # its last one
         "openvino==2026.4.1",
+        "trackers==2.6.1",
+        "supervision==0.31.2",
+        "av==18.1.0; python_version >= '3.11'",
+        "av==17.1.0; python_version < '3.11'",
+        "pandas==3.1.1; python_version >= '3.11'",
+        "pandas==2.3.3; python_version < '3.11'",
         "pytest==9.2.0",
         "pytest-xdist==3.8.0",
         "ruff==0.17.5",

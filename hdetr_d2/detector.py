@@ -12,8 +12,9 @@ from hdetr_d2.engine.shipped import shipped_config
 from hdetr_d2.engine.words import quoted
 from hdetr_d2.errors import UserError
 from hdetr_d2.exporting import export
-from hdetr_d2.inference import Predictor, Result, predict
+from hdetr_d2.inference import Predictor, Results, predict
 from hdetr_d2.inference.files import Source, find_images
+from hdetr_d2.inference.outputs import Formats
 from hdetr_d2.runtime.predictor import Picture, is_exported
 
 # Recipes under a shorter name.
@@ -154,11 +155,12 @@ class Detector:
         images: Picture | Iterable[Picture],
         *,
         output: str | Path | None = None,
+        format: Formats = None,
         score_threshold: float = 0.5,
         batch_size: int = 1,
         tile: int | None = None,
         overlap: float = 0.2,
-    ) -> list[Result]:
+    ) -> Results:
         """Find objects; see `Predictor` and, of files and folders with `output`, `predict`. Tiles
         are for large images.
 
@@ -171,7 +173,7 @@ class Detector:
             if not of_files:
                 raise UserError("output= is for image files and folders")
             options: dict[str, Any] = {"output": output, "score_threshold": score_threshold}
-            options |= {"batch_size": batch_size, "device": self.device}
+            options |= {"batch_size": batch_size, "device": self.device, "format": format}
             options |= {} if tile is None else {"tile": tile, "overlap": overlap}
             trust = _each("--trust", self.trust)
             _say("predict", [self._trained(), *given, *_flags(options), *trust])

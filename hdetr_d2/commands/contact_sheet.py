@@ -13,6 +13,7 @@ from detectron2.data import DatasetCatalog
 from detectron2.structures import BoxMode
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
+from PIL import Image
 
 from hdetr_d2.data import register_datasets
 from hdetr_d2.engine.config import load_config
@@ -56,11 +57,12 @@ def examples(
 ) -> list[Example]:
     paths = [Path(entry["file_name"]) for entry in entries]
     result = []
-    for entry, path, (_, shapes) in zip(entries, paths, predictor.detect(paths), strict=True):
-        if isinstance(shapes, UserError):
-            raise shapes
-        image = predictor.picture(path)
-        result.append(Example(path.name, image, true_shapes(entry), shapes.above(threshold)))
+    for entry, path, seen in zip(entries, paths, predictor.detect(paths), strict=True):
+        if isinstance(seen, UserError):
+            raise seen
+        found = seen.shapes.above(threshold)
+        image = Image.fromarray(seen.pixels)
+        result.append(Example(path.name, image, true_shapes(entry), found))
     return result
 
 

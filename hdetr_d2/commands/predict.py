@@ -1,16 +1,21 @@
-"""Find objects in images with a trained model: a COCO json and pictures with boxes.
+"""Find objects in images with a trained model: a COCO json and pictures with boxes. In a video,
+too, and follow them through it.
 
 hdetr-d2 predict output/quickstart/model_final.pth photo.jpg folder/ --output found
+hdetr-d2 predict output/quickstart/model_final.pth --input clip.mp4 --track --output out.mp4
 """
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from detectron2.utils.logger import setup_logger
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import predict
 from hdetr_d2.inference.trust import HELP as TRUST
+from hdetr_d2.inference.video import TRACKERS, predict_video
+from hdetr_d2.runtime.writers import WRITERS
 from hdetr_d2.utils.memory import keep_freed_memory
 
 
@@ -18,8 +23,32 @@ def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("checkpoint", help="of train_net.py, or a folder to share")
-    parser.add_argument("images", nargs="+", help="image files, or folders of them")
-    parser.add_argument("--output", default="predictions", help="folder for the json and pictures")
+    parser.add_argument("images", nargs="*", help="image files, or folders of them")
+    parser.add_argument(
+        "--input",
+        metavar="VIDEO",
+        help="in the place of images: a video file, the address of a stream, or the number of a "
+        "camera, which Ctrl-C ends",
+    )
+    parser.add_argument(
+        "--track",
+        nargs="?",
+        const="bytetrack",
+        choices=TRACKERS,
+        help="give an object of a video the same track_id in all frames (bytetrack by default)",
+    )
+    parser.add_argument(
+        "--output",
+        default="predictions",
+        help="folder for the json and pictures; or a file, by its ending .json, .jsonl or .csv; of "
+        "a video also the drawn one (.mp4, .mov, .mkv, .webm), with a .csv beside it",
+    )
+    parser.add_argument(
+        "--format",
+        nargs="+",
+        choices=WRITERS,
+        help="of what is written in the place of a COCO json, or of a video's .csv",
+    )
     parser.add_argument("--score-threshold", type=float, default=0.5)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     parser.add_argument(
@@ -34,20 +63,27 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(arguments)
+    if bool(args.images) == (args.input is not None):
+        parser.error("give images, or a video with --input")
+    if args.track and args.input is None:
+        parser.error("--track is for a video: give one with --input")
     setup_logger(name="hdetr_d2")
     keep_freed_memory()
+    options: dict[str, Any] = {
+        "output": args.output,
+        "format": args.format,
+        "score_threshold": args.score_threshold,
+        "device": args.device,
+        "batch_size": args.batch_size,
+        "tile": args.tile,
+        "overlap": args.overlap,
+        "trust": args.trust,
+    }
     try:
-        predict(
-            args.checkpoint,
-            args.images,
-            output=args.output,
-            score_threshold=args.score_threshold,
-            device=args.device,
-            batch_size=args.batch_size,
-            tile=args.tile,
-            overlap=args.overlap,
-            trust=args.trust,
-        )
+        if args.input is None:
+            predict(args.checkpoint, args.images, **options)
+        else:
+            predict_video(args.checkpoint, args.input, track=args.track, **options)
     except UserError as error:
         parser.exit(2, f"error: {error}\n")
     return 0

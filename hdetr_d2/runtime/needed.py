@@ -6,11 +6,12 @@ from typing import Any
 from hdetr_d2.errors import UserError
 
 
-def needed(package: str, path: object) -> Any:
+def needed(package: str, path: object, bringer: str = "") -> Any:
     """The module `package`.
 
     Args:
-        path: of the file that asks for it.
+        path: of the file that asks for it, or what else does.
+        bringer: what pip shall install; the package itself by default.
 
     Raises:
         UserError: it is not installed.
@@ -20,4 +21,4 @@ def needed(package: str, path: object) -> Any:
     except ImportError as error:
         if error.name != package:
             raise
-        raise UserError(f"{path} needs {package}: pip install {package}") from None
+        raise UserError(f"{path} needs {package}: pip install {bringer or package}") from None

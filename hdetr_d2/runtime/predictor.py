@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels import BadImageError, read_image, to_rgb
-from hdetr_d2.runtime.results import Result, coco_results
+from hdetr_d2.runtime.collected import Results
 from hdetr_d2.runtime.session import ExportedDetector, Session
 from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.tiles import TiledDetector
@@ -21,6 +21,16 @@ Picture: TypeAlias = str | Path | np.ndarray | Image.Image
 grey [H, W]; or an image of Pillow. Floating-point pixels are refused. Where pixels have more than 8
 bits, `pixel_range` of the detector is white, that of the training data; where these had none, 65535
 for uint16, and 255 for an array of another type with no higher value."""
+
+
+class Seen(NamedTuple):
+    """An image as it was given; its pixels, upright, uint8 [H, W, 3] in RGB; and its objects in
+    these pixels, best first.
+    """
+
+    image: Picture
+    pixels: np.ndarray
+    shapes: Shapes
 
 
 class Detector(Protocol):
@@ -134,7 +144,7 @@ class Predictor:
         *,
         score_threshold: float = 0.5,
         batch_size: int = 1,
-    ) -> list[Result]:
+    ) -> Results:
         """Find the objects of images.
 
         Args:
@@ -143,69 +153,60 @@ class Predictor:
             batch_size: images of one forward pass.
 
         Returns:
-            The detections of all images (see `Result`), best first within an image. `image_id`
-            counts the images from 1.
+            The detections of all images, a list of `Result`, best first within an image, which
+            other libraries' types can be made of. `image_id` counts the images from 1.
 
         Raises:
             UserError: an image cannot be read, or is no image; a threshold that no score is.
         """
         check_score_threshold(score_threshold)
         given = [images] if isinstance(images, Picture) else images
-        results: list[Result] = []
-        for image_id, (image, shapes) in enumerate(self.detect(given, batch_size), start=1):
-            if isinstance(shapes, BadImageError):
-                raise shapes
-            found, name = shapes.above(score_threshold), file_name(image)
-            results += coco_results(found, self.class_names, image_id=image_id, file_name=name)
+        results = Results(self.class_names)
+        for image_id, seen in enumerate(self.detect(given, batch_size), start=1):
+            if isinstance(seen, BadImageError):
+                raise seen
+            found = seen.shapes.above(score_threshold)
+            results.add(image_entry(seen, image_id), found)
         return results
 
     def detect(
         self, images: Iterable[Picture], batch_size: int = 1
-    ) -> Iterator[tuple[Picture, Shapes | BadImageError]]:
+    ) -> Iterator[Seen | BadImageError]:
         """Find the objects of each image, in order.
 
         Yields:
-            The image, and its objects in pixels of the upright image, best first; or what is wrong
-            with it.
+            The image with its objects; or what is wrong with it.
 
         Raises:
             UserError: a batch of nothing.
         """
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size} must be at least 1")
-        batch: list[tuple[Picture, dict | BadImageError]] = []
+        batch: list[tuple[Picture, np.ndarray, dict] | BadImageError] = []
         for image in images:
-            batch.append((image, self._read(image)))
+            batch.append(self._read(image))
             if len(batch) == batch_size:
                 yield from self._detect(batch)
                 batch = []
         yield from self._detect(batch)
 
-    def picture(self, path: str | Path) -> Image.Image:
-        """An image file as the model sees it, before it is resized: RGB, upright.
-
-        Raises:
-            BadImageError: it cannot be read.
-        """
-        return Image.fromarray(read_image(path, self.detector.pixel_range))
-
-    def _read(self, image: Picture) -> dict | BadImageError:
-        name = file_name(image)
-        entry: dict = {"file_name": name or "an image in memory"}
+    def _read(self, image: Picture) -> tuple[Picture, np.ndarray, dict] | BadImageError:
+        """The image, its pixels, and what `Detector.find` takes of it."""
+        name, white = file_name(image), self.detector.pixel_range
         try:
-            if name is None:
-                entry["image"] = to_rgb(image, self.detector.pixel_range)
-            return self.detector.read(entry)
+            pixels = to_rgb(image, white) if name is None else read_image(name, white)
+            entry = {"file_name": name or "an image in memory", "image": pixels}
+            return image, pixels, self.detector.read(entry)
         except BadImageError as error:
             return error
 
     def _detect(
-        self, batch: Sequence[tuple[Picture, dict | BadImageError]]
-    ) -> Iterator[tuple[Picture, Shapes | BadImageError]]:
-        inputs = [item for _, item in batch if not isinstance(item, BadImageError)]
+        self, batch: Sequence[tuple[Picture, np.ndarray, dict] | BadImageError]
+    ) -> Iterator[Seen | BadImageError]:
+        inputs = [each[2] for each in batch if not isinstance(each, BadImageError)]
         outputs = iter(self.detector.find(inputs) if inputs else ())
-        for image, item in batch:
-            yield image, item if isinstance(item, BadImageError) else next(outputs)
+        for each in batch:
+            yield each if isinstance(each, BadImageError) else Seen(*each[:2], next(outputs))
 
 
 def open_detector(
@@ -268,3 +269,10 @@ def check_score_threshold(threshold: float) -> None:
 def file_name(image: Picture) -> str | None:
     """None of an image in memory."""
     return str(image) if isinstance(image, str | Path) else None
+
+
+def image_entry(seen: Seen, image_id: int) -> dict[str, Any]:
+    """COCO's entry of an image; `file_name` is None of one in memory."""
+    height, width = seen.pixels.shape[:2]
+    name = file_name(seen.image)
+    return {"id": image_id, "file_name": name, "width": width, "height": height}

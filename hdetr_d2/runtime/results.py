@@ -9,8 +9,9 @@ from hdetr_d2.runtime.shapes import Masks, Shapes
 
 Result: TypeAlias = dict[str, Any]
 """One detection: `image_id`, `file_name` (None of an image in memory), `category_id`,
-`category_name`, `score`, `bbox` [x, y, width, height] in pixels of the upright image, and
-`segmentation` (RLE) if there are masks."""
+`category_name`, `score`, `bbox` [x, y, width, height] in pixels of the upright image,
+`segmentation` (RLE) if there are masks, and `track_id` (from 1; None of an object without a track)
+if objects were tracked."""
 
 
 def coco_results(
@@ -38,6 +39,9 @@ def coco_results(
         }
         if shapes.masks is not None:
             result["segmentation"] = rles[i]
+        if shapes.tracks is not None:
+            track = int(shapes.tracks[i])
+            result["track_id"] = None if track < 0 else track + 1
         results.append(result)
     return results
 

@@ -26,12 +26,15 @@ class Shapes:
         classes: int [N], indices of class names.
         scores: float [N] in [0, 1], or None for ground truth.
         masks: bool [N, H, W], or None.
+        tracks: int [N], of a video: which objects of its frames are one, -1 of those that no other
+            frame has (yet); or None.
     """
 
     boxes: np.ndarray
     classes: np.ndarray
     scores: np.ndarray | None = None
     masks: Masks | None = None
+    tracks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -40,6 +43,11 @@ class Shapes:
         """Those with a score of at least `threshold`; all of them when there are no scores."""
         if self.scores is None:
             return self
-        keep = self.scores >= threshold
+        return self.chosen(self.scores >= threshold)
+
+    def chosen(self, keep: np.ndarray) -> "Shapes":
+        """Those that bool [N] choose."""
+        scores = None if self.scores is None else self.scores[keep]
         masks = None if self.masks is None else self.masks[keep]
-        return Shapes(self.boxes[keep], self.classes[keep], self.scores[keep], masks)
+        tracks = None if self.tracks is None else self.tracks[keep]
+        return Shapes(self.boxes[keep], self.classes[keep], scores, masks, tracks)

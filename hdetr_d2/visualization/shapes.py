@@ -41,7 +41,7 @@ def draw_shapes(
     boxes = np.asarray(shapes.boxes, np.float32) * zoom
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     for i in np.argsort(-areas, kind="stable").tolist():
-        color = class_color(int(shapes.classes[i]))
+        color = _color(shapes, i)
         corners = boxes[i].tolist()
         _frame(pen, corners, color, width)
         _tag(pen, corners, _caption(shapes, i, class_names), color, letters, size)
@@ -51,15 +51,26 @@ def draw_shapes(
 def _fill_masks(picture: Image.Image, shapes: Shapes) -> None:
     if shapes.masks is None:
         return
-    for mask, label in zip(shapes.masks, shapes.classes.tolist(), strict=True):
+    for i, mask in enumerate(shapes.masks):
         stencil = Image.fromarray(np.asarray(mask).astype("uint8") * 110).resize(picture.size)
         if (box := stencil.getbbox()) is not None:  # of a large picture, a small part as a rule
-            picture.paste(class_color(label), box, stencil.crop(box))
+            picture.paste(_color(shapes, i), box, stencil.crop(box))
+
+
+def _color(shapes: Shapes, i: int) -> Color:
+    """That of its track, or else of its class."""
+    track = _track(shapes, i)
+    return class_color(int(shapes.classes[i]) if track is None else track)
+
+
+def _track(shapes: Shapes, i: int) -> int | None:
+    return None if shapes.tracks is None or shapes.tracks[i] < 0 else int(shapes.tracks[i])
 
 
 def _caption(shapes: Shapes, i: int, class_names: Sequence[str]) -> str:
-    label = int(shapes.classes[i])
+    label, track = int(shapes.classes[i]), _track(shapes, i)
     name = class_names[label] if label < len(class_names) else str(label)
+    name = name if track is None else f"{name} #{track + 1}"
     return name if shapes.scores is None else f"{name} {float(shapes.scores[i]):.2f}"
 
 

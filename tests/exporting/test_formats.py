@@ -49,7 +49,7 @@ def test_the_same_objects(name, exported, tiny_detector, photos):
     assert card.class_names == tiny_detector.class_names
     assert (card.short_side, card.max_size, card.size, card.batch) == (48, 80, (64, 96), 1)
     for path in sorted(photos.iterdir()):
-        ((_, found),) = predictor.detect([path])
+        ((_, _, found),) = predictor.detect([path])
         item = predictor.detector.read({"file_name": str(path)})
         pixels = stacked([item], card, 1)["images"][0]
         height, width = item["image"].shape[:2]
@@ -99,8 +99,8 @@ def test_any_size_and_number_of_images(name, tiny_detector, photos, tmp_path):
     card = predictor.detector.card
     assert (card.size, card.batch) == (None, None)
     paths = sorted(photos.iterdir())
-    together = [shapes for _, shapes in predictor.detect(paths, batch_size=3)]
-    alone = [shapes for _, shapes in predictor.detect(paths, batch_size=1)]
+    together = [seen.shapes for seen in predictor.detect(paths, batch_size=3)]
+    alone = [seen.shapes for seen in predictor.detect(paths, batch_size=1)]
     assert [len(shapes) > 5 for shapes in (*together, *alone)] == [True] * 6
     # Of images that a batch pads by more than themselves scores may differ in the third digit.
     for one, other in zip(together, alone, strict=True):

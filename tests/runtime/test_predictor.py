@@ -16,7 +16,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor, predict
 from hdetr_d2.inference.loading import shapes_of
 from hdetr_d2.pixels.images import BadImageError
-from hdetr_d2.visualization import Shapes
+from hdetr_d2.runtime.predictor import Seen
 
 CONFIG = {
     "size": 2,
@@ -114,10 +114,12 @@ def test_images_come_in_order_and_in_batches_with_the_broken_ones_named(
         Image.new("RGB", (10 + i, 20)).save(paths[i])
     paths[1].write_bytes(b"no image")
     found = list(finder.detect(paths, batch_size=3))
-    assert [path for path, _ in found] == paths
-    assert isinstance(found[1][1], BadImageError)
-    assert "1.png" in str(found[1][1])
-    shapes = [item for _, item in found if isinstance(item, Shapes)]
+    assert isinstance(found[1], BadImageError)
+    assert "1.png" in str(found[1])
+    seen = [each for each in found if isinstance(each, Seen)]
+    assert [each.image for each in seen] == [paths[i] for i in (0, 2, 3)]
+    assert [each.pixels.shape for each in seen] == [(20, w, 3) for w in (10, 12, 13)]
+    shapes = [each.shapes for each in seen]
     assert [item.boxes.tolist() for item in shapes] == [[[0, 0, w, 20]] for w in (10, 12, 13)]
     assert [item.classes.tolist() for item in shapes] == [[2], [2], [1]]
 

@@ -1,0 +1,218 @@
+"""Files of detections for other tools: an object a format, which is given image after image."""
+
+import csv
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.runtime.results import Result, coco_content
+from hdetr_d2.runtime.tables import columns_of, rows_of
+from hdetr_d2.utils.strict_json import to_json
+
+logger = logging.getLogger(__name__)
+
+
+class Writer(Protocol):
+    """A file in the making.
+
+    lost: what the format cannot say -> how often it was left out.
+    """
+
+    lost: Counter[str]
+
+    def write(self, image: Mapping[str, Any], results: Sequence[Result]) -> None:
+        """Take an image with its detections; see `Results`."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+class CocoWriter:
+    """A COCO json of images, annotations and categories; it is kept until the end.
+
+    Args:
+        path: of the file.
+        class_names: by class index.
+    """
+
+    ending = ".json"
+
+    def __init__(self, path: Path, class_names: Sequence[str]) -> None:
+        self.lost: Counter[str] = Counter()
+        self.file = path.open("w", encoding="utf-8")
+        self.class_names = class_names
+        self.images: list[Mapping[str, Any]] = []
+        self.results: list[Result] = []
+
+    def write(self, image: Mapping[str, Any], results: Sequence[Result]) -> None:
+        self.images.append(image)
+        self.results += results
+
+    def close(self) -> None:
+        with self.file:
+            self.file.write(to_json(coco_content(self.images, self.results, self.class_names)))
+
+
+class JsonLinesWriter:
+    """A line an image: its entry, and its "detections" with all they have. See `CocoWriter`."""
+
+    ending = ".jsonl"
+
+    def __init__(self, path: Path, class_names: Sequence[str]) -> None:
+        self.lost: Counter[str] = Counter()
+        self.file = path.open("w", encoding="utf-8")
+
+    def write(self, image: Mapping[str, Any], results: Sequence[Result]) -> None:
+        told = ("image_id", "file_name")  # of the image
+        found = [{k: v for k, v in result.items() if k not in told} for result in results]
+        self.file.write(to_json({**image, "detections": found}, ensure_ascii=False) + "\n")
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class CsvWriter:
+    """A row a detection, corners in pixels; see `CocoWriter`."""
+
+    ending = ".csv"
+
+    def __init__(self, path: Path, class_names: Sequence[str]) -> None:
+        self.lost: Counter[str] = Counter()
+        self.file = path.open("w", encoding="utf-8", newline="")
+        self.table: csv.DictWriter | None = None
+
+    def write(self, image: Mapping[str, Any], results: Sequence[Result]) -> None:
+        self._table([image]).writerows(rows_of(image, results))
+        self.lost["masks"] += sum("segmentation" in result for result in results)
+
+    def close(self) -> None:
+        self._table([])
+        self.file.close()
+
+    def _table(self, images: Sequence[Mapping[str, Any]]) -> csv.DictWriter:
+        """The table; its head is written with the first image, or at the end without one."""
+        if self.table is None:
+            self.table = csv.DictWriter(self.file, columns_of(images))
+            self.table.writeheader()
+        return self.table
+
+
+class YoloWriter:
+    """`labels/`, a text file an image, whose lines are the index of a class and a box (centre,
+    width, height) in fractions of the image; and `classes.txt`.
+
+    Args:
+        path: of the folder. Files have the names of the images, below the folder that all images
+            share, and those of frames their number, too.
+        class_names: by class index.
+    """
+
+    ending = ""
+
+    def __init__(self, path: Path, class_names: Sequence[str]) -> None:
+        self.lost: Counter[str] = Counter()
+        self.folder = path
+        self.labels: list[tuple[Path, str]] = []
+        path.mkdir(parents=True, exist_ok=True)
+        names = "".join(f"{name}\n" for name in class_names)
+        (path / "classes.txt").write_text(names, encoding="utf-8")
+
+    def write(self, image: Mapping[str, Any], results: Sequence[Result]) -> None:
+        self.labels.append((_place(image), "".join(self._lines(image, results))))
+        self.lost["scores"] += len(results)
+        self.lost["masks"] += sum("segmentation" in result for result in results)
+        self.lost["tracks"] += sum(result.get("track_id") is not None for result in results)
+
+    def close(self) -> None:
+        root = os.path.commonpath([place.parent for place, _ in self.labels] or [Path.cwd()])
+        taken: set[Path] = set()
+        for place, lines in self.labels:
+            target = self.folder / "labels" / place.relative_to(root)
+            short = target.with_suffix(".txt")
+            if short in taken:
+                short = target.with_name(f"{target.name}.txt")
+                logger.warning("%s: its labels are in %s, as others have its name", place, short)
+            taken.add(short)
+            short.parent.mkdir(parents=True, exist_ok=True)
+            short.write_text(lines, encoding="utf-8")
+
+    def _lines(self, image: Mapping[str, Any], results: Sequence[Result]) -> Iterator[str]:
+        sides = np.array([image["width"], image["height"]])
+        for result in results:
+            box = np.array(result["bbox"])
+            start, stop = (corner.clip(0, sides) / sides for corner in (box[:2], box[:2] + box[2:]))
+            numbers = [*((start + stop) / 2).tolist(), *(stop - start).tolist()]
+            yield f"{result['category_id'] - 1} {' '.join(map(repr, numbers))}\n"
+
+
+def _place(image: Mapping[str, Any]) -> Path:
+    """The file of an image, or one that an image in memory or a frame could have."""
+    path = Path(os.path.abspath(image["file_name"] or "image"))
+    is_file = image["file_name"] is not None and "time" not in image
+    return path if is_file else path.with_name(f"{path.stem}_{image['id']}{path.suffix}")
+
+
+WRITERS: dict[str, Any] = {
+    "coco": CocoWriter,
+    "csv": CsvWriter,
+    "jsonl": JsonLinesWriter,
+    "yolo": YoloWriter,
+}
+"""Format -> its writer: of a path and the names of the classes."""
+_BY_ENDING = {kind.ending: name for name, kind in WRITERS.items() if kind.ending}
+
+
+def format_of(path: Path) -> str | None:
+    """The format that a file's ending tells, or None."""
+    return _BY_ENDING.get(path.suffix.lower())
+
+
+def place_in(folder: Path, format: str) -> Path:
+    """What a format writes to a folder."""
+    ending = WRITERS[format].ending
+    return folder / f"predictions{ending}" if ending else folder
+
+
+@contextmanager
+def open_writer(
+    path: str | Path, class_names: Sequence[str], format: str | None = None
+) -> Iterator[Writer]:
+    """A writer, which is closed in any case; what its format cannot say is in the log.
+
+    Args:
+        path, format: see `Results.save`.
+        class_names: by class index.
+
+    Raises:
+        UserError: there is no such format, or the file cannot be written.
+    """
+    path = Path(path)
+    name = format or format_of(path)
+    if name not in WRITERS:
+        told = f"{path} tells no format by its ending" if format is None else f"no format {name!r}"
+        raise UserError(f"{told}: there are {', '.join(WRITERS)}")
+    with _writing_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer: Writer = WRITERS[name](path, class_names)
+    try:
+        yield writer
+    finally:
+        with _writing_to(path):
+            writer.close()
+        if left_out := ", ".join(f"{n} {what}" for what, n in (+writer.lost).items()):
+            logger.warning("%s: the format %s cannot hold %s", path, name, left_out)
+
+
+@contextmanager
+def _writing_to(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write to {path}: {error.strerror}") from None
