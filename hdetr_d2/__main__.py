@@ -12,6 +12,7 @@ from importlib import import_module
 COMMANDS = {
     "train": ("hdetr_d2.engine.main", "train or evaluate a detector"),
     "predict": ("hdetr_d2.commands.predict", "find objects in images with a trained model"),
+    "replay": ("hdetr_d2.commands.replay", "repeat a step of a training that was not finite"),
     "check-data": ("hdetr_d2.commands.check_data", "check a data set before training on it"),
     "judge": ("hdetr_d2.commands.judge", "judge a detector by what it found on its data"),
     "report": ("hdetr_d2.commands.report", "write a page of a run: curves, tables, worst pictures"),

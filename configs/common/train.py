@@ -19,6 +19,8 @@ train = dict(
     matmul_precision="highest",  # of float32: high is TF32 on a GPU, medium bfloat16 where there is
     clip_grad_norm=0.1,  # None: no clipping
     max_bad_steps=20,  # as many non-finite steps in a row end the run; each of them is skipped
+    keep_bad_steps=0,  # so many of them are kept with batch, random state and weights, to repeat
+    timeout_minutes=30,  # so long a process waits for the others
     ema=dict(enabled=False, decay=0.9998),
     checkpoint=dict(period_epochs=1, keep=3, best_metric="bbox/AP"),
     eval_period_epochs=1,  # 0: only at the end

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from detectron2.data import (
 )
 from torch.utils.data import DataLoader, Dataset
 
+from hdetr_d2.data.lost_workers import lasting
 from hdetr_d2.data.mapper import DetrMapper
+from hdetr_d2.data.patience import patiently
 from hdetr_d2.data.plain_mapper import Mapper, placed
 from hdetr_d2.data.repeats import repeat_factors
 from hdetr_d2.data.resized import describe_lost
@@ -54,7 +56,9 @@ class Mapped:
 class TrainDataset(Dataset):
     """Maps (index, position in the stream) to a sample; the same pair gives the same sample."""
 
-    def __init__(self, *, dicts: list[dict], mapper: Mapper, seed: int, skip_bad: bool) -> None:
+    def __init__(
+        self, *, dicts: list[dict], mapper: Mapper, seed: int, skip_bad: bool, patience: float = 0.0
+    ) -> None:
         """
         Args:
             dicts: the data set.
@@ -62,12 +66,14 @@ class TrainDataset(Dataset):
                 if it `asks_for_others`; or with the entry alone, if it takes no `position`.
             seed: of the choice of further images, and of mappers that take no `position`.
             skip_bad: put the next good image in the place of one that cannot be read.
+            patience: seconds to wait for a folder of images that is gone.
         """
         # Pickled in one array: workers share it instead of copying millions of small objects.
         self.entries = DatasetFromList(dicts, serialize=True)
         self.mapper = placed(mapper, seed)
         self.seed = seed
         self.tries = len(dicts) if skip_bad else 1
+        self.patience = patience
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -85,9 +91,13 @@ class TrainDataset(Dataset):
 
     def _map(self, index: int, position: int, offset: int) -> dict[str, Any]:
         entry = self.entries[(index + offset) % len(self)]
-        if getattr(self.mapper, "asks_for_others", False):
-            return self.mapper(entry, position, self._others(position, offset))
-        return self.mapper(entry, position)
+
+        def read() -> dict[str, Any]:
+            if getattr(self.mapper, "asks_for_others", False):
+                return self.mapper(entry, position, self._others(position, offset))
+            return self.mapper(entry, position)
+
+        return patiently(read, entry, self.patience)
 
     def _others(self, position: int, offset: int) -> Iterator[dict]:
         """Entries that are drawn for a place in the stream; another `offset` gives others."""
@@ -114,17 +124,21 @@ class TrainLoader:
         self._reported: set[str] = set()
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        for batch in lasting(self._start):
+            yield [self._unpack(result) for result in batch]
+
+    def _start(self, had: int) -> Iterator[list[Mapped | Failure]]:
+        """The batches behind the first `had`, by new processes."""
         loader = DataLoader(
             self.dataset,
-            batch_sampler=self.sampler,
+            batch_sampler=self.sampler.behind(had),
             num_workers=self.num_workers,
             collate_fn=_as_list,
             pin_memory=self.pin_memory,
             # Its own generator: the workers' seeds must not come out of the training's state.
             generator=torch.Generator(),
         )
-        for batch in loader:
-            yield [self._unpack(result) for result in batch]
+        return iter(loader)
 
     def _unpack(self, result: Mapped | Failure) -> dict[str, Any]:
         if isinstance(result, Failure):
@@ -150,6 +164,7 @@ def build_train_loader(
     accumulate: int = 1,
     start_iteration: int = 0,
     on_bad_image: str = "stop",
+    patience: float = 300.0,
     aspect_grouping: bool = True,
     pin_memory: bool = False,
 ) -> TrainLoader:
@@ -171,6 +186,7 @@ def build_train_loader(
         accumulate: micro-batches of one step; the loader gives one at a time.
         start_iteration: steps already done; the stream goes on behind them.
         on_bad_image: "stop", or "skip": take the next good image, with a warning and a count.
+        patience: seconds to wait for a folder of images that is gone, before that.
         aspect_grouping: portrait and landscape images in batches of their own.
         pin_memory: images in page-locked memory, from which a CUDA device copies without a wait.
 
@@ -195,7 +211,9 @@ def build_train_loader(
         if lost := describe_lost(dicts, mapper.augmentations):
             logger.warning(f"data set {dataset!r}: {lost}")
     skip_bad = on_bad_image == "skip"
-    train_dataset = TrainDataset(dicts=dicts, mapper=mapper, seed=seed, skip_bad=skip_bad)
+    train_dataset = TrainDataset(
+        dicts=dicts, mapper=mapper, seed=seed, skip_bad=skip_bad, patience=patience
+    )
     return TrainLoader(train_dataset, sampler, num_workers, pin_memory)
 
 
@@ -227,15 +245,17 @@ class EvaluationLoader:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
-        # Starting a torch loader draws a seed, which must not come out of the training's state.
-        with seeded(0):
-            batches = iter(self.loader)
         before = self.counts["skipped_images"]
-        for batch in batches:
+        for batch in lasting(self._start):
             if good := [result for result in batch if not self._is_bad(result)]:
                 yield good
         if skipped := self.counts["skipped_images"] - before:
             logger.warning(f"{skipped} images were skipped in this evaluation")
+
+    def _start(self, had: int) -> Iterator[list[Any]]:
+        # Starting a torch loader draws a seed, which must not come out of the training's state.
+        with seeded(0):
+            return islice(iter(self.loader), had, None)
 
     def _is_bad(self, result: dict[str, Any] | Failure) -> bool:
         if not isinstance(result, Failure):
@@ -254,6 +274,7 @@ def build_test_loader(
     num_workers: int = 4,
     batch_size: int = 1,
     on_bad_image: str = "stop",
+    patience: float = 300.0,
 ) -> EvaluationLoader:
     """Every image of a data set once over all processes, in order, with or without objects.
 
@@ -263,6 +284,7 @@ def build_test_loader(
         num_workers: loading processes.
         batch_size: images of a batch of this process.
         on_bad_image: "stop", or "skip": leave the image out, so that its objects count as missed.
+        patience: seconds to wait for a folder of images that is gone, before that.
 
     Raises:
         UserError: the data set is empty, an unknown policy, augmentations that cannot be undone, a
@@ -277,7 +299,7 @@ def build_test_loader(
             mapper.check_undoable(dicts[0].get("height", 480), dicts[0].get("width", 640))
     loader = build_detection_test_loader(
         dicts,
-        mapper=_Guarded(mapper),
+        mapper=_Guarded(mapper, patience),
         batch_size=batch_size,
         num_workers=num_workers,
     )
@@ -287,12 +309,13 @@ def build_test_loader(
 class _Guarded:
     """A mapper that returns a Failure; at None, Detectron2 would take another image instead."""
 
-    def __init__(self, mapper: Callable[[dict], dict[str, Any]]) -> None:
+    def __init__(self, mapper: Callable[[dict], dict[str, Any]], patience: float) -> None:
         self.mapper = mapper
+        self.patience = patience
 
     def __call__(self, dataset_dict: dict) -> dict[str, Any] | Failure:
         try:
-            return self.mapper(dataset_dict)
+            return patiently(lambda: self.mapper(dataset_dict), dataset_dict, self.patience)
         except BadImageError as error:
             return Failure(str(error), may_be_skipped=True)
         except UserError as error:

@@ -1,6 +1,8 @@
 """Which images make up a step: a stream that is a function of (seed, position) alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from copy import copy
+from itertools import islice
 
 import numpy as np
 from detectron2.utils import comm
@@ -89,6 +91,7 @@ class StreamSampler(Sampler[list[tuple[int, int]]]):
         self.seed = seed
         self.accumulate = accumulate
         self.start_iteration = start_iteration
+        self.had = 0
         self.rank = comm.get_rank() if rank is None else rank
         self.world_size = comm.get_world_size() if world_size is None else world_size
         parts = self.world_size * accumulate
@@ -98,7 +101,16 @@ class StreamSampler(Sampler[list[tuple[int, int]]]):
                 f"{self.world_size} processes with {accumulate} micro-batches each"
             )
 
+    def behind(self, had: int) -> Iterable[list[tuple[int, int]]]:
+        """The micro-batches without the first `had`."""
+        later = copy(self)
+        later.had = had
+        return later
+
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return islice(self._micro_batches(), self.had, None)
+
+    def _micro_batches(self) -> Iterator[list[tuple[int, int]]]:
         size = self.total_batch_size
         count = iterations_per_epoch(epoch_size(self.factors), size)
         iteration = self.start_iteration

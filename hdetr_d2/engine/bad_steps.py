@@ -2,10 +2,10 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 from detectron2.utils import comm
 from torch import Tensor
@@ -24,7 +24,7 @@ class StepRecord:
     """What a step leaves to be read later: at once, the host would wait for the device.
 
     names, values: its metrics, `Tensor[len(names)]` float32. image_ids, observed: of each
-    micro-batch of this process.
+    micro-batch of this process. batches: these themselves, where they may be kept.
     """
 
     iteration: int
@@ -32,6 +32,10 @@ class StepRecord:
     values: Tensor
     image_ids: list[list[Any]]
     observed: list[bad_costs.Observed]
+    batches: list[list[dict]]
+
+
+Keep: TypeAlias = Callable[[StepRecord, Mapping[str, float]], object]
 
 
 class BadSteps:
@@ -39,10 +43,12 @@ class BadSteps:
 
     Args:
         most: that many end the training.
+        keep: called with each of them, and its metrics, in all processes.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, keep: Keep = lambda record, metrics: None) -> None:
         self.most = most
+        self.keep = keep
         self._in_a_row = 0
 
     def is_good(self, record: StepRecord, metrics: Mapping[str, float]) -> bool:
@@ -66,6 +72,7 @@ class BadSteps:
                 logger.info("Iteration %d: the loss scale %g is lowered", record.iteration, scale)
                 return True
         self._in_a_row += 1
+        self.keep(record, metrics)
         what = _what_is_wrong(record, metrics)
         if self._in_a_row >= self.most:
             raise UserError(
@@ -79,16 +86,25 @@ class BadSteps:
 
 
 def _what_is_wrong(record: StepRecord, metrics: Mapping[str, float]) -> str:
-    """Metrics, costs and images; those of all processes, which must call this together."""
+    """Metrics, costs, processes and images; those of all processes, which must call this
+    together.
+    """
     wrong = [f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)]
     pairs = zip(record.observed, record.image_ids, strict=True)
-    places = _of_all([place for pair in pairs for place in bad_costs.find(*pair)])
-    images = _of_all(list(chain(*record.image_ids)))
-    if places:
+    places = [place for pair in pairs for place in bad_costs.find(*pair)]
+    mine = dict(zip(record.names, record.values.tolist(), strict=True))
+    is_here = bool(places) or not math.isfinite(mine["total_loss"])
+    everyone = comm.all_gather((is_here, places, list(chain(*record.image_ids))))
+    ranks = [rank for rank, (is_there, *_) in enumerate(everyone) if is_there]
+    # The gradient alone is that of all of them.
+    images = list(chain(*(everyone[rank][2] for rank in ranks or range(len(everyone)))))
+    if places := list(chain(*(places for _, places, _ in everyone))):
         wrong.append(f"matching costs: {bad_costs.in_words(places)}")
         images = list(dict.fromkeys(image for *_, image in places))
-    return f"({', '.join(wrong)}) on the images {images}"
+    return f"({', '.join(wrong)}){_in_processes(ranks, len(everyone))} on the images {images}"
 
 
-def _of_all(mine: list) -> list:
-    return list(chain(*comm.all_gather(mine)))
+def _in_processes(ranks: Sequence[int], count: int) -> str:
+    if count == 1 or not ranks:
+        return ""
+    return f" in process{'es' * (len(ranks) > 1)} {', '.join(map(str, ranks))} of {count}"

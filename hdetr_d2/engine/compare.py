@@ -39,6 +39,7 @@ FREE = (
     "data.val_name",
     "data.val_panoptic",
     "dataloader.train.num_workers",
+    "dataloader.train.patience",
 )
 ABSENT = "(none)"
 # Wherever it stands: memory for time, with the same result. A run that ran out of memory needs it.

@@ -66,6 +66,7 @@ class CheckpointHook(HookBase):
         self.period = period
         self.keep = keep
         self._files: list[Path] = []
+        self._saved = -1
 
     def before_train(self) -> None:
         if self.checkpointer.save_to_disk:
@@ -74,11 +75,18 @@ class CheckpointHook(HookBase):
 
     def after_step(self) -> None:
         done = self.trainer.iter + 1
-        if done == self.trainer.max_iter:
-            self.checkpointer.save("model_final", iteration=done)
-        elif done % self.period == 0:
-            name = f"model_{done:07d}"
-            self.checkpointer.save(name, iteration=done)
+        if done == self.trainer.max_iter or done % self.period == 0:
+            self.save(done)
+
+    def save(self, done: int) -> None:
+        """Save the state after so many iterations, unless that has been done."""
+        if done == self._saved:
+            return
+        is_last = done == self.trainer.max_iter
+        name = "model_final" if is_last else f"model_{done:07d}"
+        self.checkpointer.save(name, iteration=done)
+        self._saved = done
+        if not is_last:
             self._remember(Path(self.checkpointer.save_dir) / f"{name}.pth")
 
     def _remember(self, path: Path) -> None:

@@ -5,15 +5,16 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from detectron2.utils import comm
 
 from hdetr_d2.engine.device import choose_device
+from hdetr_d2.engine.processes import run_together
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,6 @@ TORCHRUN_VARIABLES = (
     "MASTER_ADDR",
     "MASTER_PORT",
 )
-TIMEOUT = timedelta(minutes=30)
 
 
 def launch(
@@ -37,6 +37,7 @@ def launch(
     num_machines: int = 1,
     machine_rank: int = 0,
     dist_url: str = "auto",
+    timeout_minutes: float = 30.0,
 ) -> Any:
     """Run `main(*args)` in every process of the run, and wait for them.
 
@@ -50,33 +51,61 @@ def launch(
         device: `train.device`.
         num_gpus: processes of each machine.
         dist_url: where the processes meet, tcp://host:port; `auto` is a free port of this machine.
+        timeout_minutes: so long a process waits for the others.
 
     Returns:
         What `main` does, if this process is the only one; else None.
 
     Raises:
         UserError: what was asked for cannot be started, or a process raised it.
+        Preempted: a signal asked for the end.
     """
+    timeout = timedelta(minutes=timeout_minutes)
     if all(name in os.environ for name in TORCHRUN_VARIABLES):
-        _run_under_torchrun(main, args, device)
+        _run_under_torchrun(main, args, device, timeout)
         return None
     _check_numbers(device, num_gpus, num_machines, machine_rank, dist_url)
     world_size = num_gpus * num_machines
     if world_size == 1:
         return main(*args)
     url = f"tcp://127.0.0.1:{_free_port()}" if dist_url == "auto" else dist_url
-    context = mp.get_context("spawn")
-    complaints = context.SimpleQueue()
-    first_rank = machine_rank * num_gpus
-    setting = (main, args, device, url, first_rank, world_size, num_gpus, complaints)
-    try:
-        mp.start_processes(_spawned, setting, nprocs=num_gpus, start_method="spawn")
-    except (mp.ProcessExitedException, mp.ProcessRaisedException):
-        # One process gives up and takes the others down: what it said is the reason.
-        if complaints.empty():
-            raise
-        raise UserError(complaints.get()) from None
+    meeting = Meeting(device, url, world_size, num_gpus, timeout)
+    run_together(_spawned, (main, args, meeting, machine_rank * num_gpus), num_gpus)
     return None
+
+
+def is_started_anew() -> bool:
+    """Whether torchrun has started this process in the place of one that ended before its time."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """How the processes of a run find each other.
+
+    device: `train.device`. url: of the place. local_size: processes of each machine. timeout: so
+    long one waits for the others.
+    """
+
+    device: str
+    url: str
+    world_size: int
+    local_size: int
+    timeout: timedelta
+
+    def join(self, rank: int, local_rank: int) -> None:
+        """Make this process number `rank` of the group."""
+        chosen = choose_device(self.device, local_rank)
+        if chosen.type == "cuda":
+            torch.cuda.set_device(chosen)
+        dist.init_process_group(
+            "nccl" if chosen.type == "cuda" else "gloo",
+            init_method=self.url,
+            rank=rank,
+            world_size=self.world_size,
+            timeout=self.timeout,
+        )
+        comm.create_local_process_group(self.local_size)
 
 
 def _check_numbers(
@@ -101,12 +130,14 @@ def _check_numbers(
     choose_device(device, local_rank=num_gpus - 1)
 
 
-def _run_under_torchrun(main: Callable[..., None], args: tuple, device: str) -> None:
+def _run_under_torchrun(
+    main: Callable[..., None], args: tuple, device: str, timeout: timedelta
+) -> None:
     rank, world_size, local_rank, local_size = (
         int(os.environ[name]) for name in TORCHRUN_VARIABLES[:4]
     )
     logger.info("Started by torchrun: process %d of %d", rank, world_size)
-    _join(device, "env://", rank, world_size, local_rank, local_size)
+    Meeting(device, "env://", world_size, local_size, timeout).join(rank, local_rank)
     _run(main, args)
 
 
@@ -114,36 +145,16 @@ def _spawned(
     local_rank: int,
     main: Callable[..., None],
     args: tuple,
-    device: str,
-    url: str,
+    meeting: Meeting,
     first_rank: int,
-    world_size: int,
-    local_size: int,
     complaints: Any,
 ) -> None:
     try:
-        _join(device, url, first_rank + local_rank, world_size, local_rank, local_size)
+        meeting.join(first_rank + local_rank, local_rank)
         _run(main, args)
     except UserError as error:
         complaints.put(str(error))
         sys.exit(2)
-
-
-def _join(
-    device: str, url: str, rank: int, world_size: int, local_rank: int, local_size: int
-) -> None:
-    """Make this process number `rank` of the group."""
-    chosen = choose_device(device, local_rank)
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
-    dist.init_process_group(
-        "nccl" if chosen.type == "cuda" else "gloo",
-        init_method=url,
-        rank=rank,
-        world_size=world_size,
-        timeout=TIMEOUT,
-    )
-    comm.create_local_process_group(local_size)
 
 
 def _run(main: Callable[..., None], args: tuple) -> None:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from hdetr_d2.engine.config import config_text, load_config
 from hdetr_d2.engine.counterparts import warn_of_counterparts
 from hdetr_d2.engine.evaluate import do_eval
-from hdetr_d2.engine.launch import launch
+from hdetr_d2.engine.launch import is_started_anew, launch
 from hdetr_d2.engine.resolve import resolve_config
 from hdetr_d2.engine.setup import start_logging, start_run
 from hdetr_d2.engine.train import do_train
@@ -83,6 +83,7 @@ def start(args: argparse.Namespace) -> Any:
         num_machines=args.num_machines,
         machine_rank=args.machine_rank,
         dist_url=args.dist_url,
+        timeout_minutes=cfg.train.get("timeout_minutes", 30),  # older ones lack it
     )
 
 
@@ -115,7 +116,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     start_run(cfg, args)
     if args.eval_only:
         return do_eval(cfg)
-    do_train(cfg, resume=args.resume)
+    do_train(cfg, resume=args.resume or is_started_anew())
     return None
 
 

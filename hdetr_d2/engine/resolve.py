@@ -68,6 +68,16 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
         "a positive number",
     ),
     (
+        ("train.timeout_minutes",),
+        lambda value: value is None or (_is_number(value) and value > 0),
+        "a positive number",
+    ),
+    (
+        ("train.keep_bad_steps",),
+        lambda value: value is None or (_is_whole(value) and value >= 0),
+        "a whole number that is not negative",
+    ),
+    (
         ("train.eval_period_epochs",),
         lambda value: _is_number(value) and value >= 0,
         "a number that is not negative",

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from hdetr_d2._detectron2 import describe
 from hdetr_d2.engine.device import choose_device, set_matmul_precision
+from hdetr_d2.engine.lost_processes import tells_of_a_lost_process
 from hdetr_d2.engine.resolve import prepare_output
 from hdetr_d2.errors import UserError
 from hdetr_d2.utils.memory import keep_freed_memory
@@ -36,8 +37,11 @@ def start_logging(folder: str) -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """False for a UserError: the end of the run tells it, in one line and without a traceback."""
-    return not (record.exc_info and isinstance(record.exc_info[1], UserError))
+    """False for a UserError and a lost process: the end of the run tells it, in one line and
+    without a traceback.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return error is None or not (isinstance(error, UserError) or tells_of_a_lost_process(error))
 
 
 def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:

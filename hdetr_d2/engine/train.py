@@ -1,6 +1,7 @@
 """A whole training, as a resolved config describes it."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from detectron2.config import instantiate
@@ -12,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from hdetr_d2.checkpoint import Checkpointer
+from hdetr_d2.engine.bad_step_files import BadStepFiles
 from hdetr_d2.engine.build import (
     build,
     build_model,
@@ -34,6 +36,7 @@ from hdetr_d2.engine.hooks import (
     is_evaluated,
 )
 from hdetr_d2.engine.optim import OptimizerState
+from hdetr_d2.engine.preemption import Preemption
 from hdetr_d2.engine.start import has_run, starting_point, take_folder
 from hdetr_d2.engine.trainer import Trainer
 from hdetr_d2.engine.validation_loss import ValidationLoss, validation_losses
@@ -50,7 +53,14 @@ def do_train(cfg: DictConfig, *, resume: bool) -> None:
 
     Raises:
         UserError: anything the user can mend.
+        Preempted: a signal asked for the end; what is done is saved.
     """
+    timeout = cfg.train.get("timeout_minutes", 30)  # older configs lack it
+    with Preemption(timeout_minutes=timeout) as preemption:
+        _train(cfg, preemption, resume=resume)
+
+
+def _train(cfg: DictConfig, preemption: Preemption, *, resume: bool) -> None:
     device = choose_device(cfg.train.device, comm.get_local_rank())
     amp = cfg.train.amp
     precision = Precision.choose(enabled=amp.enabled, dtype=amp.dtype, device=device)
@@ -82,6 +92,7 @@ def do_train(cfg: DictConfig, *, resume: bool) -> None:
         max_bad_steps=cfg.train.max_bad_steps,
         log_period=cfg.train.log_period,
         ema=ema,
+        bad_step_files=build_bad_step_files(cfg, model, metadata),
     )
     evaluated = model if ema is None else ema.module
     log_plan(cfg)
@@ -92,7 +103,9 @@ def do_train(cfg: DictConfig, *, resume: bool) -> None:
     trainer.register_hooks(
         [
             hooks.CallbackHook(before_train=lambda _: take_folder(cfg, fresh=not goes_on)),
-            *build_hooks(cfg, evaluated, evaluation, precision, optimizer, checkpointer, start),
+            *build_hooks(
+                cfg, evaluated, evaluation, precision, optimizer, checkpointer, preemption, start
+            ),
         ]
     )
     trainer.train(start, cfg.train.max_iter)
@@ -105,6 +118,7 @@ def build_hooks(
     precision: Precision,
     optimizer: Optimizer,
     checkpointer: Checkpointer,
+    preemption: Preemption,
     start: int,
 ) -> list[HookBase | None]:
     """The hooks of a training, in their order.
@@ -117,17 +131,20 @@ def build_hooks(
     each = cfg.train.iterations_per_epoch
     options = cfg.train.checkpoint
     writers = build_writing(cfg, start) if comm.is_main_process() else []
+    checkpoints = CheckpointHook(
+        checkpointer,
+        period=count_iterations(options.period_epochs, each),
+        keep=options.keep,
+    )
+    preemption.save = checkpoints.save
     return [
         hooks.IterationTimer(),
         LearningRateHook(optimizer, build(cfg, "lr_multiplier")),
-        CheckpointHook(
-            checkpointer,
-            period=count_iterations(options.period_epochs, each),
-            keep=options.keep,
-        ),
-        build_validation_loss(cfg, evaluated, precision),
+        checkpoints,
+        preemption,
+        build_validation_loss(cfg, evaluated, precision, preemption),
         EvaluationHook(
-            lambda: evaluation(evaluated),
+            preemption.interruptible()(lambda: evaluation(evaluated)),
             period=count_iterations(cfg.train.eval_period_epochs, each),
             checkpointer=checkpointer,
             weights=evaluated.state_dict,
@@ -142,16 +159,33 @@ def build_hooks(
 
 
 def build_validation_loss(
-    cfg: DictConfig, evaluated: nn.Module, precision: Precision
+    cfg: DictConfig, evaluated: nn.Module, precision: Precision, preemption: Preemption
 ) -> HookBase | None:
     """What looks at the losses on the validation data; None where they are not asked for."""
     options = cfg.train.get("validation_loss")  # older configs lack it
     if options is None or not options.period_epochs:
         return None
     loader = build_validation_loader(cfg)
+
+    @preemption.interruptible()
+    def losses(progress: float) -> dict[str, float]:
+        return validation_losses(evaluated, loader, progress, precision.autocast)
+
     return ValidationLoss(
-        lambda progress: validation_losses(evaluated, loader, progress, precision.autocast),
+        losses,
         period=count_iterations(options.period_epochs, cfg.train.iterations_per_epoch),
+    )
+
+
+def build_bad_step_files(
+    cfg: DictConfig, model: nn.Module, metadata: Mapping[str, Any]
+) -> BadStepFiles | None:
+    """What keeps bad steps; None where that is not asked for."""
+    most = cfg.train.get("keep_bad_steps", 0)  # older configs lack it
+    return (
+        BadStepFiles(cfg.train.output_dir, most=most, model=model, metadata=metadata)
+        if most
+        else None
     )
 
 

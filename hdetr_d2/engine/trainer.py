@@ -17,12 +17,15 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from hdetr_d2.engine import bad_costs
+from hdetr_d2.engine.bad_step_files import BadStepFiles
 from hdetr_d2.engine.bad_steps import SCALE, BadSteps, StepRecord
 from hdetr_d2.engine.ddp import undistributed
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.early_stopping import TrainingEnds
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.empty_steps import TARGETS, EmptySteps
+from hdetr_d2.engine.lost_processes import lost_at, tells_of_a_lost_process
+from hdetr_d2.engine.slow_processes import SlowProcesses
 from hdetr_d2.structures import Step
 from hdetr_d2.utils.distributed import mean_over_processes
 from hdetr_d2.utils.observation import Observer
@@ -72,6 +75,7 @@ class Trainer(TrainerBase):
         max_empty_steps: int = 1000,
         log_period: int = 20,
         ema: ModelEma | None = None,
+        bad_step_files: BadStepFiles | None = None,
     ) -> None:
         """
         Args:
@@ -80,6 +84,7 @@ class Trainer(TrainerBase):
                 what it counts in a dict `counts` is logged.
             scaler: of the loss; `Precision.scaler()`.
             clip_grad_norm: largest norm of the whole gradient; None does not clip.
+            bad_step_files: where bad steps are kept; the host then waits for each step.
         """
         super().__init__()
         self.model = model
@@ -98,15 +103,25 @@ class Trainer(TrainerBase):
         self._batches: Iterator[Batch] = iter(())
         self._data_counts: Mapping[str, int] = {}
         self._records: list[StepRecord] = []
-        self._bad_steps = BadSteps(max_bad_steps)
+        self.bad_step_files = bad_step_files
+        self._bad_steps = BadSteps(max_bad_steps, self._keep)
         self._empty_steps = EmptySteps(max_empty_steps)
+        self._slow_processes = SlowProcesses(period=log_period)
 
     def train(self, start_iter: int, max_iter: int) -> None:
-        """Go on until the last iteration, or until a hook says that the training ends."""
+        """Go on until the last iteration, or until a hook says that the training ends.
+
+        Raises:
+            UserError: another process is gone, or what `run_step` says.
+        """
         try:
             super().train(start_iter, max_iter)
         except TrainingEnds as end:
             logger.info("%s", end)
+        except RuntimeError as error:
+            if not tells_of_a_lost_process(error):
+                raise
+            raise lost_at(self.iter, error) from error
 
     def before_train(self) -> None:
         self.model.train()
@@ -131,9 +146,10 @@ class Trainer(TrainerBase):
                 torch.stack([value.float() for value in metrics.values()]),
                 [[item.get("image_id", item.get("file_name")) for item in b] for b in batches],
                 observed,
+                batches if self.bad_step_files else [],
             )
         )
-        if self.device.type == "cpu" or self._logs_now():
+        if self.device.type == "cpu" or self.bad_step_files or self._logs_now():
             self._read_records()
 
     def _logs_now(self) -> bool:
@@ -212,10 +228,18 @@ class Trainer(TrainerBase):
             finite = {name: metrics[name] for name in names if math.isfinite(metrics[name])}
             self._put(finite, cur_iter=record.iteration)
             self._look_for_objects(record, metrics[TARGETS])
-        self._put({f"time/{name}": seconds for name, seconds in self.timer.pop().items()})
+        times = self.timer.pop()
+        self._slow_processes.look(self.iter, times)
+        self._put({f"time/{name}": seconds for name, seconds in times.items()})
         last = {f"data/{name}": next(values) for name in self._data_counts}
         last["memory/peak_mb"] = peak_memory(self.device)
         self._put(last, smoothing_hint=False)
+
+    def _keep(self, record: StepRecord, metrics: Mapping[str, float]) -> None:
+        if self.bad_step_files:
+            position = {"seed": self.seed, "progress": record.iteration / self.max_iter}
+            given = {**position, "ground_truths": metrics[TARGETS]}
+            self.bad_step_files.keep(record.iteration, record.batches, **given)
 
     def _put(self, metrics: Mapping[str, float], **options: Any) -> None:
         """Into the storage where it is written."""

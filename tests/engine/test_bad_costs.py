@@ -136,4 +136,4 @@ def test_all_processes_end_together_and_name_the_image_of_one(
     assert first.startswith(
         "3.0 skipped, 1.0 2 steps in a row were not finite, the last at iteration 1 ("
     )
-    assert "class of main in layer 0) on the images [77]" in first
+    assert "class of main in layer 0) in process 1 of 2 on the images [77]" in first

@@ -79,6 +79,7 @@ dataloader = dict(
         repeat_threshold="${data.repeat_threshold}",
         accumulate="${train.accumulate}",
         on_bad_image="stop",  # or skip: take the next good image, with a warning and a count
+        patience=300,  # seconds to wait for a folder of images that is gone, before that
         aspect_grouping=True,
     ),
     test=L(build_test_loader)(
@@ -91,6 +92,7 @@ dataloader = dict(
         num_workers=4,
         batch_size=1,
         on_bad_image="stop",
+        patience=300,
     ),
     evaluator=L(COCOEvaluator)(
         dataset_name="${data.val_name}",

@@ -1,0 +1,33 @@
+"""Repeat a step of a training that was not finite, as train.keep_bad_steps has kept it.
+
+hdetr-d2 replay output/mine/bad_steps/0000123
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from hdetr_d2.engine.replay import replay
+from hdetr_d2.errors import UserError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("folder", help="of the step")
+    parser.add_argument("--process", type=int, default=0, help="whose batch, where there were more")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    try:
+        replayed = replay(args.folder, process=args.process, device=args.device)
+    except UserError as error:
+        parser.exit(2, f"error: {error}\n")
+    for name, value in replayed.losses.items():
+        print(f"{name:24} {value:.6g}")
+    print("first output that is not finite:", replayed.output or "none")
+    print("first gradient that is not finite:", replayed.gradient or "none")
+    return 0

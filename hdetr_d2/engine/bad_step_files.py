@@ -1,0 +1,73 @@
+"""What repeats a step that was not finite: its batch, its random numbers and its weights."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.utils import comm
+from torch import nn
+
+from hdetr_d2.checkpoint import write_durably
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "bad_steps"
+WEIGHTS = "weights.pth"
+
+
+def process_file(rank: int) -> str:
+    """The name of the file with the batch of a process."""
+    return f"process_{rank}.pth"
+
+
+class BadStepFiles:
+    """Writes the first `most` bad steps of a training to `folder`/bad_steps/ITERATION: weights.pth,
+    which is a checkpoint, and for every process its batch and where it was in the random numbers.
+
+    A bad step changes no weight, so that those afterwards are those before; running statistics of
+    normalisation have seen its images.
+    """
+
+    def __init__(
+        self, folder: str, *, most: int, model: nn.Module, metadata: Mapping[str, Any]
+    ) -> None:
+        """
+        Args:
+            model: not in DistributedDataParallel.
+            metadata: of the weights: class names, and the config as YAML.
+        """
+        self.folder = Path(folder) / FOLDER
+        self.left = most
+        self.model = model
+        self.metadata = metadata
+
+    def keep(self, iteration: int, batches: Sequence[list[dict]], **position: Any) -> None:
+        """Called by all processes, before another step.
+
+        Args:
+            batches: the micro-batches of this process.
+            position: plain Python, all that the step knows beside them.
+
+        Raises:
+            UserError: nothing can be written.
+        """
+        if not self.left:
+            return
+        self.left -= 1
+        folder = self.folder / f"{iteration:07d}"
+        if comm.is_main_process():
+            folder.mkdir(parents=True, exist_ok=True)
+            weights = {"model": self.model.state_dict()}
+            _write(
+                folder / WEIGHTS, {**weights, "metadata": {**self.metadata, "iteration": iteration}}
+            )
+        comm.synchronize()  # the folder is there
+        content = {"batches": [*batches], "iteration": iteration, **position}
+        _write(folder / process_file(comm.get_rank()), content)
+        logger.info("`hdetr-d2 replay %s` repeats the step", folder)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    write_durably(path, lambda file: torch.save(content, file))

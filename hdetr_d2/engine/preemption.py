@@ -1,0 +1,132 @@
+"""A machine that is wanted back: the training is saved at once, and ends with a status that says
+so."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import FrameType
+from typing import Any, NoReturn
+
+import torch
+import torch.distributed as dist
+from detectron2.engine import HookBase
+from detectron2.utils import comm
+
+from hdetr_d2.engine.lost_processes import LostProcessError
+
+logger = logging.getLogger(__name__)
+
+STATUS = 75
+"""Exit status of a training that was asked to end, and that `--resume` goes on with: EX_TEMPFAIL of
+sysexits.h."""
+
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+"""Those by which schedulers ask; Windows has no SIGUSR1."""
+
+
+class Preempted(SystemExit):
+    """The training was asked to end. Whoever lets it through ends with the status."""
+
+    def __init__(self) -> None:
+        super().__init__(STATUS)
+
+
+class Preemption(HookBase):
+    """Ends the training soon after a signal, with a checkpoint of what is done.
+
+    A step is finished first, in all processes alike, since only between two of them are weights,
+    optimizer and data in one state; it is enough that one process was asked. What only looks at the
+    weights (`interruptible`), and all that lies before the first step, is broken off at once.
+
+    As a context it heeds the signals within; its place among the hooks is behind that of the
+    checkpoints and before whatever takes long.
+    """
+
+    def __init__(self, *, timeout_minutes: float = 30.0) -> None:
+        """
+        Args:
+            timeout_minutes: so long a process waits for the others.
+        """
+        self.timeout = timedelta(minutes=timeout_minutes)
+        self.save: Callable[[int], object] = lambda done: None
+        """Writes a checkpoint of so many iterations, unless there is one; all processes call it."""
+        self._asked: str | None = None
+        self._may_break_off = True
+        self._done: int | None = None  # iterations, once there are any
+        self._group: Any = None  # of torch.distributed; None is all processes, as they are
+        self._before: dict[signal.Signals, Any] = {}
+        self._process = os.getpid()
+
+    def __enter__(self) -> "Preemption":
+        # Python lets no other thread do that.
+        if threading.current_thread() is threading.main_thread():
+            self._before = {each: signal.signal(each, self._ask) for each in SIGNALS}
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, *rest: object) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+        # One that is asked, too, may end before this one has the time to listen.
+        lost = self._asked and isinstance(error, LostProcessError)
+        if kind is Preempted or lost:
+            done = f"after {self._done} iterations" if self._done else "before the first step"
+            by = self._asked or "Another process was asked"
+            logger.warning("%s: the training ends %s, and --resume goes on", by, done)
+        if lost:
+            raise Preempted from error
+
+    def before_train(self) -> None:
+        if comm.get_world_size() > 1 and dist.get_backend() != "gloo":
+            # On the host: nobody waits for a device.
+            self._group = dist.new_group(backend="gloo", timeout=self.timeout)
+        self._may_break_off = False
+
+    def after_step(self) -> None:
+        """Raises Preempted."""
+        self._done = self.trainer.iter + 1
+        if self._is_anyone_asked():
+            self._end()
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """A time that may be long, and in which nothing is learned.
+
+        Raises:
+            Preempted: at any moment in it.
+        """
+        self._may_break_off = True
+        try:
+            if self._asked:
+                raise Preempted
+            yield
+        except Preempted:
+            self._end()
+        finally:
+            self._may_break_off = False
+
+    def _end(self) -> NoReturn:
+        # No process waits for another one here: it may be gone.
+        if self._done is not None:
+            self.save(self._done)
+        raise Preempted
+
+    def _is_anyone_asked(self) -> bool:
+        if comm.get_world_size() == 1:
+            return self._asked is not None
+        asked = torch.tensor(int(self._asked is not None))
+        dist.all_reduce(asked, dist.ReduceOp.MAX, group=self._group)
+        return bool(asked)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a process that loads data has inherited this
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        self._asked = signal.Signals(number).name
+        if self._may_break_off:
+            self._may_break_off = False  # what follows is not broken off in its turn
+            raise Preempted

@@ -1,0 +1,116 @@
+"""A bad step once more: where does the first number appear that is not finite?"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.structures import BitMasks, Boxes, Instances
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from hdetr_d2.checkpoint import read_checkpoint
+from hdetr_d2.checkpoint.weights import put_weights
+from hdetr_d2.engine.bad_step_files import WEIGHTS, process_file
+from hdetr_d2.engine.build import build_model
+from hdetr_d2.engine.device import Precision, choose_device
+from hdetr_d2.engine.trainer import seed_step
+from hdetr_d2.errors import UserError
+from hdetr_d2.structures import Step
+
+SAFE = (Instances, Boxes, BitMasks)
+"""What a batch may hold besides tensors and plain Python."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A step of one process, forward and backward.
+
+    losses: by name. output: the module whose output was the first that is not finite. gradient: the
+    first parameter, in the order of the model, with such a gradient; None where there is none.
+    """
+
+    losses: dict[str, float]
+    output: str | None
+    gradient: str | None
+
+
+def replay(folder: str | Path, *, process: int = 0, device: str = "auto") -> Replayed:
+    """Repeat a step that `train.keep_bad_steps` has kept.
+
+    Args:
+        folder: output/mine/bad_steps/0000123.
+        process: whose batch.
+        device: the numbers of another than that of the training differ a little.
+
+    Raises:
+        UserError: the files are not there, or are others.
+    """
+    folder = Path(folder)
+    weights, kept = read_checkpoint(folder / WEIGHTS), _read_batches(folder / process_file(process))
+    cfg = OmegaConf.create(weights["metadata"]["config"])
+    cfg.train.device = str(choose_device(device, option="device"))
+    model = build_model(cfg, weights_follow=True)
+    put_weights(model, weights["model"], str(folder / WEIGHTS))
+    amp = cfg.train.amp
+    precision = Precision.choose(
+        enabled=amp.enabled, dtype=amp.dtype, device=torch.device(cfg.train.device)
+    )
+    seed_step(kept["seed"], kept["iteration"], process)
+    return _repeat(model.train(), kept, precision)
+
+
+def _read_batches(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: train.keep_bad_steps=3 keeps such files")
+    try:
+        with torch.serialization.safe_globals([*SAFE]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # every layer of the format fails in its own way
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _repeat(model: nn.Module, kept: dict[str, Any], precision: Precision) -> Replayed:
+    device = next(model.parameters()).device
+    ground_truths = torch.full((), kept["ground_truths"], device=device)
+    images = sum(map(len, kept["batches"]))
+    losses: dict[str, float] = {}
+    with _first_bad_output(model) as bad:
+        for batch in kept["batches"]:
+            step = Step(ground_truths, len(batch) / images, kept["progress"])
+            with precision.autocast():
+                found = model(batch, step)
+            torch.stack([*found.values()]).sum().backward()
+            for name, value in found.items():
+                losses[name] = losses.get(name, 0.0) + value.item()
+    gradient = next((n for n, p in model.named_parameters() if not _is_finite(p.grad)), None)
+    return Replayed(losses, next(iter(bad), None), gradient)
+
+
+@contextmanager
+def _first_bad_output(model: nn.Module) -> Iterator[list[str]]:
+    """The modules whose outputs are not finite, in the order of their ends."""
+    bad: list[str] = []
+
+    def watch(name: str, module: nn.Module) -> Any:
+        def look(module: nn.Module, given: Any, output: Any) -> None:
+            if not all(map(_is_finite, tree_leaves(output))):
+                bad.append(name)
+
+        return module.register_forward_hook(look)
+
+    handles = [watch(name, module) for name, module in model.named_modules() if name]
+    try:
+        yield bad
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _is_finite(value: Any) -> bool:
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return True
+    return bool(value.isfinite().all())
