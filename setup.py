@@ -49,6 +49,7 @@ EXTRAS = {
     "offline": [OFFLINE_WEIGHTS],
     "export": ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.23", "openvino>=2025.3"],
     "track": ["trackers>=2.6", "supervision>=0.31", "av>=15"],
+    "parquet": ["pyarrow>=17"],
     "wandb": ["wandb>=0.16"],
     "mlflow": ["mlflow>=2.16"],
     # What checks the code is pinned exactly: the same code passes on every machine and in CI.
@@ -63,6 +64,7 @@ EXTRAS = {
         "openvino==2026.4.1",
         "trackers==2.6.1",
         "supervision==0.31.2",
+        "pyarrow>=17",
         "av==18.1.0; python_version >= '3.11'",
         "av==17.1.0; python_version < '3.11'",
         "pandas==3.1.1; python_version >= '3.11'",

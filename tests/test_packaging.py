@@ -79,7 +79,11 @@ def test_what_stands_at_the_root_of_a_clone_is_found_and_that_of_strangers_not(
 
 def test_every_import_of_the_package_is_a_requirement() -> None:
     lines = SETUP["REQUIREMENTS"] + sum(
-        (SETUP["EXTRAS"][name] for name in ("datumaro", "lvis", "wandb", "mlflow", "export")), []
+        (
+            SETUP["EXTRAS"][name]
+            for name in ("datumaro", "lvis", "parquet", "wandb", "mlflow", "export")
+        ),
+        [],
     )
     required = {re.split(r"[<>=]", line)[0] for line in lines}
     imported = set()

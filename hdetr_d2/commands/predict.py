@@ -3,6 +3,7 @@ too, and follow them through it.
 
 hdetr-d2 predict output/quickstart/model_final.pth photo.jpg folder/ --output found
 hdetr-d2 predict output/quickstart/model_final.pth --input clip.mp4 --track --output out.mp4
+torchrun --nproc-per-node 8 -m hdetr_d2 predict model.pth names.txt a.tar --append --output found
 """
 
 import argparse
@@ -13,6 +14,7 @@ from detectron2.utils.logger import setup_logger
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import predict
+from hdetr_d2.inference.at_scale import FORMATS, Share, predict_at_scale
 from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.inference.video import TRACKERS, predict_video
 from hdetr_d2.runtime.writers import WRITERS
@@ -46,8 +48,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format",
         nargs="+",
-        choices=WRITERS,
-        help="of what is written in the place of a COCO json, or of a video's .csv",
+        choices=[*WRITERS, *(name for name in FORMATS if name not in WRITERS)],
+        help="of what is written in the place of a COCO json, or of a video's .csv; parquet is for "
+        "--append",
+    )
+    parser.add_argument(
+        "--append",
+        action="store_true",
+        help="for very many images, also in tar files and lists of names (.txt), and by as many "
+        "processes as torchrun starts: each appends to a file of its own in the output folder, and "
+        "goes on there when it is started again; no pictures",
     )
     parser.add_argument("--score-threshold", type=float, default=0.5)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
@@ -65,6 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if bool(args.images) == (args.input is not None):
         parser.error("give images, or a video with --input")
+    if args.append and args.input is not None:
+        parser.error("--append is for images")
+    if not args.append and Share.of_torchrun().count > 1:
+        parser.error("several processes predict with --append")
     if args.track and args.input is None:
         parser.error("--track is for a video: give one with --input")
     setup_logger(name="hdetr_d2")
@@ -80,7 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "trust": args.trust,
     }
     try:
-        if args.input is None:
+        if args.append:
+            predict_at_scale(args.checkpoint, args.images, **options)
+        elif args.input is None:
             predict(args.checkpoint, args.images, **options)
         else:
             predict_video(args.checkpoint, args.input, track=args.track, **options)

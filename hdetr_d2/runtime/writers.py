@@ -60,8 +60,15 @@ class CocoWriter:
             self.file.write(to_json(coco_content(self.images, self.results, self.class_names)))
 
 
+def json_line(image: Mapping[str, Any], results: Sequence[Result]) -> dict[str, Any]:
+    """An image's entry, and its "detections" with all they have."""
+    told = ("image_id", "file_name")  # of the image
+    found = [{k: v for k, v in result.items() if k not in told} for result in results]
+    return {**image, "detections": found}
+
+
 class JsonLinesWriter:
-    """A line an image: its entry, and its "detections" with all they have. See `CocoWriter`."""
+    """A line an image, see `json_line`; else see `CocoWriter`."""
 
     ending = ".jsonl"
 
@@ -70,9 +77,7 @@ class JsonLinesWriter:
         self.file = path.open("w", encoding="utf-8")
 
     def write(self, image: Mapping[str, Any], results: Sequence[Result]) -> None:
-        told = ("image_id", "file_name")  # of the image
-        found = [{k: v for k, v in result.items() if k not in told} for result in results]
-        self.file.write(to_json({**image, "detections": found}, ensure_ascii=False) + "\n")
+        self.file.write(to_json(json_line(image, results), ensure_ascii=False) + "\n")
 
     def close(self) -> None:
         self.file.close()

@@ -1,0 +1,206 @@
+"""Prediction on very many images, by any number of processes that know nothing of each other."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from detectron2.utils.logger import log_every_n_seconds
+
+from hdetr_d2.engine.device import choose_device
+from hdetr_d2.errors import UserError
+from hdetr_d2.inference.appended import Appended, JsonLines, Parquet, Row
+from hdetr_d2.inference.names import Named, named_images
+from hdetr_d2.pixels.images import BadImageError
+from hdetr_d2.runtime.predictor import Picture, Predictor, check_score_threshold, image_entry
+from hdetr_d2.runtime.results import coco_results
+from hdetr_d2.runtime.writers import json_line
+from hdetr_d2.utils.json_file import read_json
+from hdetr_d2.utils.strict_json import to_json
+
+logger = logging.getLogger(__name__)
+
+FORMATS: dict[str, Callable[[Path], Appended]] = {"jsonl": JsonLines, "parquet": Parquet}
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of one of several processes: every `count`-th image, from number `rank`.
+
+    local_rank: among those of its machine.
+    """
+
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0
+
+    @classmethod
+    def of_torchrun(cls, environment: Mapping[str, str] = os.environ) -> "Share":
+        """What torchrun, or anything like it, tells; alone without it."""
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+        if not all(name in environment for name in names):
+            return cls()
+        return cls(*(int(environment[name]) for name in names))
+
+
+def predict_at_scale(
+    checkpoint: str | Path,
+    images: Sequence[str | Path],
+    output: str | Path,
+    *,
+    format: Sequence[str] | None = None,
+    share: Share | None = None,
+    score_threshold: float = 0.5,
+    device: str = "auto",
+    batch_size: int = 1,
+    tile: int | None = None,
+    overlap: float = 0.2,
+    trust: str | Sequence[str] = (),
+) -> int:
+    """Append what is found in this process's share of the images to a file of its own in `output`.
+    Called again after a kill, it goes on behind what is there: no image comes twice, and none is
+    left out. Memory does not grow with the number of images.
+
+    Args:
+        checkpoint: see `Predictor`.
+        images: see `named_images`.
+        output: folder for `results-00000-of-00002.jsonl` and so on, and `run.json`.
+        format: of one kind: "jsonl", a line an image (see `Row`), which is the default, or
+            "parquet", files of 10,000 images each.
+        share: None is what torchrun says.
+        score_threshold, device, batch_size, tile, overlap, trust: see `predict`.
+
+    Returns:
+        The number of images of this call.
+
+    Raises:
+        UserError: the results in `output` are of other images, options or numbers of processes; or
+            what `predict` says. An image that cannot be read is a row with `error`.
+    """
+    check_score_threshold(score_threshold)
+    share = Share.of_torchrun() if share is None else share
+    kind, *others = format or ["jsonl"]
+    if others or kind not in FORMATS:
+        raise UserError(f"appended results are in one of the formats {', '.join(FORMATS)}")
+    folder = Path(output)
+    options = {"format": kind, "score_threshold": score_threshold, "tile": tile}
+    options |= {"processes": share.count}
+    _take_folder(
+        folder,
+        share.rank,
+        {"checkpoint": str(checkpoint), "images": [*map(str, images)], **options},
+    )
+    appended: Appended = FORMATS[kind](folder / f"results-{share.rank:05d}-of-{share.count:05d}")
+    try:
+        chosen = choose_device(device, share.local_rank, option="device")
+        predictor = Predictor(checkpoint, device=str(chosen), trust=trust)
+        if tile is not None:
+            predictor = predictor.tiled(tile, overlap, batch_size=batch_size)
+        left = _left(images, share, appended)
+        return _append(predictor, left, appended, share, batch_size, score_threshold)
+    finally:
+        appended.close()
+
+
+def _take_folder(folder: Path, rank: int, asked: Mapping[str, object]) -> None:
+    """Raises UserError if it is that of another run."""
+    path = folder / "run.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            # All processes write the same, each by a file of its own.
+            draft = folder / f"run.json.{rank}"
+            draft.write_text(to_json(asked), encoding="utf-8")
+            draft.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}") from error
+    before = read_json(path)
+    for name, value in asked.items():
+        if before.get(name) != value:
+            raise UserError(
+                f"{folder} holds results with {name}={before.get(name)}, and now it is {value}: "
+                "give the same, or another folder"
+            )
+
+
+def _left(
+    images: Sequence[str | Path], share: Share, appended: Appended
+) -> Iterator[tuple[int, Named]]:
+    """The images of a share behind those that are appended.
+
+    Raises:
+        UserError: the last of these has another name now.
+    """
+    last = share.rank + share.count * (appended.done - 1)
+    if not appended.done:
+        yield from named_images(images, first=share.rank, every=share.count)
+        return
+    numbered = named_images(images, first=last, every=share.count)
+    number, named = next(numbered, (last, Named("")))
+    row = appended.last or {}
+    if (row.get("id"), row.get("file_name")) != (number + 1, named.name):
+        raise UserError(
+            f"the images have changed: number {number + 1} was {row.get('file_name')} and is "
+            f"{named.name or 'missing'} now: give another folder for the results"
+        )
+    yield from numbered
+
+
+def _append(
+    predictor: Predictor,
+    images: Iterable[tuple[int, Named]],
+    appended: Appended,
+    share: Share,
+    batch_size: int,
+    score_threshold: float,
+) -> int:
+    """The number of images."""
+    start, done = time.perf_counter(), 0
+    for batch in _batches(images, batch_size):
+        for row in _rows(predictor, batch, score_threshold):
+            appended.write(row)
+        done += len(batch)
+        rate = done / (time.perf_counter() - start)
+        log_every_n_seconds(logging.INFO, f"{done} images, {rate:.1f} images/s", n=30)
+    seconds = time.perf_counter() - start
+    who, rate = f"process {share.rank} of {share.count}", done / seconds
+    logger.info("%s: %d images in %.1f s, %.1f images/s", who, done, seconds, rate)
+    return done
+
+
+def _batches(images: Iterable[tuple[int, Named]], size: int) -> Iterator[list[tuple[int, Named]]]:
+    if size < 1:
+        raise UserError(f"batch_size={size} must be at least 1")
+    iterator = iter(images)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _rows(
+    predictor: Predictor, batch: Sequence[tuple[int, Named]], score_threshold: float
+) -> Iterator[Row]:
+    """One for each image, in their order."""
+    pictures = [_picture(named) for _, named in batch]
+    good = [picture for picture in pictures if not isinstance(picture, BadImageError)]
+    detections = predictor.detect(good, max(1, len(good)))
+    for (number, named), picture in zip(batch, pictures, strict=True):
+        seen = picture if isinstance(picture, BadImageError) else next(detections)
+        known = {"id": number + 1, "file_name": named.name}
+        if isinstance(seen, BadImageError):
+            yield {**known, "error": f"{named.name}: {seen}" if named.content else str(seen)}
+            continue
+        found = seen.shapes.above(score_threshold)
+        results = coco_results(
+            found, predictor.class_names, image_id=number + 1, file_name=named.name
+        )
+        yield json_line({**image_entry(seen, number + 1), **known}, results)
+
+
+def _picture(named: Named) -> Picture | BadImageError:
+    try:
+        return named.picture()
+    except BadImageError as error:
+        return error

@@ -1,0 +1,112 @@
+"""Very many images, one after the other: names that are read as they are needed."""
+
+import io
+import os
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+from PIL import Image
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.inference.files import endings
+from hdetr_d2.pixels.images import DECODE_ERRORS, BadImageError
+from hdetr_d2.runtime.predictor import Picture
+
+
+@dataclass(frozen=True)
+class Named:
+    """An image by its name: a path, and of a tar file `shard.tar/member.jpg`.
+
+    content: the bytes of a member; None of a file.
+    """
+
+    name: str
+    content: bytes | None = None
+
+    def picture(self) -> Picture:
+        """What `Predictor` takes.
+
+        Raises:
+            BadImageError: the bytes are no image.
+        """
+        if self.content is None:
+            return self.name
+        try:
+            return Image.open(io.BytesIO(self.content))
+        except DECODE_ERRORS as error:
+            raise BadImageError(f"it cannot be read as an image: {error}") from None
+
+
+def named_images(
+    sources: Sequence[str | Path], *, first: int = 0, every: int = 1
+) -> Iterator[tuple[int, Named]]:
+    """The images number `first`, `first + every`, ... of all sources, with their numbers. The order
+    is always the same: folders and all below them by name, a tar file and a list as they are.
+
+    Args:
+        sources: image files, folders, tar files (.tar), and lists of names (.txt), one a line.
+
+    Raises:
+        UserError: a source that does not exist or cannot be read.
+    """
+    named = chain.from_iterable(_images_in(Path(source)) for source in sources)
+    for number, (name, load) in islice(enumerate(named), first, None, every):
+        yield number, Named(name, load())
+
+
+Found = tuple[str, Callable[[], bytes | None]]
+"""The name of an image, and what reads the bytes of a member of a tar file."""
+
+
+def _images_in(source: Path) -> Iterator[Found]:
+    if source.is_dir():
+        yield from _below(source)
+    elif not source.is_file():
+        raise UserError(f"{source} does not exist")
+    elif source.suffix == ".tar":
+        yield from _members(source)
+    elif source.suffix == ".txt":
+        yield from _listed(source)
+    else:
+        yield str(source), _no_bytes
+
+
+def _no_bytes() -> None:
+    return None
+
+
+def _below(folder: Path) -> Iterator[Found]:
+    """A folder at a time is held in memory."""
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir():
+            yield from _below(Path(entry.path))
+        elif _is_image(entry.name):
+            yield entry.path, _no_bytes
+
+
+def _listed(path: Path) -> Iterator[Found]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if name := line.rstrip("\n"):
+                yield name, _no_bytes
+
+
+def _members(path: Path) -> Iterator[Found]:
+    try:
+        with tarfile.open(path, "r:") as tar:
+            while member := tar.next():
+                tar.members.clear()  # type: ignore[attr-defined]  # they would all stay in memory
+                if member.isfile() and _is_image(member.name):
+                    content = tar.extractfile(member)
+                    yield f"{path}/{member.name}", content.read if content else bytes
+    except (tarfile.TarError, OSError) as error:
+        raise UserError(f"{path} cannot be read as a tar file: {error}") from error
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in endings()
