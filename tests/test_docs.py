@@ -10,7 +10,9 @@ from hdetr_d2.engine.config import load_config
 from hdetr_d2.engine.main import argument_parser
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("projects/*/*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), ROOT / "llms.txt", *ROOT.glob("docs/*.md"), *ROOT.glob("projects/*/*.md")]
+)
 RECIPE = "configs/deformable_detr/deformable_detr_pp_r50_12ep.py"
 
 
