@@ -21,6 +21,7 @@ from train_step_sides import CLASSES
 from hdetr_d2.data import DetrMapper
 from hdetr_d2.engine.build import build
 from hdetr_d2.engine.config import load_config
+from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.shipped import shipped_config
 from hdetr_d2.exporting import export
 from hdetr_d2.inference.loading import TrainedDetector, open_checkpoint
@@ -30,7 +31,7 @@ from hdetr_d2.runtime.timing import Setting, Timing, time_in_turns
 
 RECIPE = "deformable_detr/deformable_detr_two_stage_r50_50ep.py"
 SMOKE_RECIPE = "quickstart/deformable_detr_shapes.py"
-PYTORCH = "PyTorch, Predictor"
+PYTORCH, PYTORCH_BFLOAT16 = "PyTorch, Predictor", "PyTorch, bfloat16"
 COLUMNS = ("form", "median, ms", "90%, ms", "ratio to transformers", "ratio to PyTorch")
 COLUMNS += ("memory, MB", "file, MB", "AP", "AP50")
 
@@ -57,17 +58,18 @@ FORMS = [
 ]
 
 
-def our_detector(options: argparse.Namespace) -> TrainedDetector:
+def our_detector(options: argparse.Namespace, precision: str = "float32") -> TrainedDetector:
     """Of the checkpoint, or of the recipe with random weights."""
     torch.set_num_threads(options.threads)
     if options.checkpoint:
-        return open_checkpoint(options.checkpoint, "cpu")
+        return open_checkpoint(options.checkpoint, "cpu", precision=precision)
     cfg = load_config(shipped_config(options.recipe), [f"data.num_classes={CLASSES}"])
     torch.manual_seed(0)
     with without_pretrained():
         model = build(cfg, "model").eval()
     names = tuple(map(str, range(CLASSES)))
-    return TrainedDetector(model, DetrMapper(is_train=False), names)
+    autocast = Precision.of(precision, torch.device("cpu"), option="precision").autocast
+    return TrainedDetector(model, DetrMapper(is_train=False), names, autocast=autocast)
 
 
 @contextmanager
@@ -106,7 +108,10 @@ def measure(options: argparse.Namespace, folder: Path) -> list[list[object]]:
                 # Its price is in the table.
                 tolerance=None if form.precision == "float32" else float("inf"),
             )
-    opened: dict[str, Callable[[], Detector]] = {PYTORCH: partial(our_detector, options)}
+    opened: dict[str, Callable[[], Detector]] = {
+        PYTORCH: partial(our_detector, options),
+        PYTORCH_BFLOAT16: partial(our_detector, options, "bfloat16"),
+    }
     for name, path in files.items():
         opened[name] = partial(open_detector, path, threads=options.threads)
     if TRANSFORMERS is not None and not options.smoke:

@@ -41,7 +41,8 @@ class Detector:
             source: "quickstart" (a small model that starts from ImageNet's weights, for a CPU), the
                 name of a recipe (docs/MODEL_ZOO.md) or a config file, or a trained model: what
                 `Predictor` takes. Beside a checkpoint is the `config.yaml` of its training, which
-                `train` and `evaluate` run as a command would: of a stranger's folder look at it first.
+                `train` and `evaluate` run as a command would: look at it first if the folder is a
+                stranger's.
             device: "auto", "cpu", "cuda", "cuda:1", ...
             trust: see `Predictor`.
 

@@ -20,6 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=1, help="images at once")
     parser.add_argument("--rounds", type=int, default=20, help="of each model, in turns")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    parser.add_argument("--precision", default="float32", help="of checkpoints: float32, bfloat16")
     parser.add_argument("--threads", type=int, help="of a model; by default all cores")
     return parser
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if min(args.batch, args.rounds, *args.size) < 1:
         parser.error("--size, --batch and --rounds must be at least 1")
     try:
-        setting = Setting(tuple(args.size), args.batch, args.device, args.threads)
+        setting = Setting(tuple(args.size), args.batch, args.device, args.threads, args.precision)
         timings = time_files(args.models, setting, args.rounds)
     except UserError as error:
         parser.exit(2, f"error: {error}\n")

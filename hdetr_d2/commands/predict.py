@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--score-threshold", type=float, default=0.5)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    parser.add_argument("--precision", default="float32", help="float32, bfloat16, float16 (CUDA)")
     parser.add_argument(
         "--batch-size", type=int, default=1, help="images of one forward pass, or tiles"
     )
@@ -88,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "format": args.format,
         "score_threshold": args.score_threshold,
         "device": args.device,
+        "precision": args.precision,
         "batch_size": args.batch_size,
         "tile": args.tile,
         "overlap": args.overlap,

@@ -75,13 +75,23 @@ class Precision:
         """
         if dtype not in AMP_TYPES:
             raise UserError(f"train.amp.dtype={dtype} is none of {', '.join(AMP_TYPES)}")
-        if not enabled:
-            return cls(device.type)
-        if dtype == "float16" and device.type != "cuda":
+        return cls.of(dtype, device, option="train.amp.dtype") if enabled else cls(device.type)
+
+    @classmethod
+    def of(cls, name: str, device: torch.device, *, option: str) -> "Precision":
+        """The precision of a name; `option` is the one that it was given to.
+
+        Raises:
+            UserError: an unknown name, or float16 without CUDA.
+        """
+        types = {"float32": None, **AMP_TYPES}
+        if name not in types:
+            raise UserError(f"{option}={name} is none of {', '.join(types)}")
+        if name == "float16" and device.type != "cuda":
             raise UserError(
-                f"train.amp.dtype=float16 needs CUDA, and the device is {device.type}: use bfloat16"
+                f"{option}=float16 needs CUDA, and the device is {device.type}: use bfloat16"
             )
-        return cls(device.type, AMP_TYPES[dtype])
+        return cls(device.type, types[name])
 
     @property
     def scales_loss(self) -> bool:

@@ -1,6 +1,7 @@
 """From a checkpoint alone to a model and what it needs to read images."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +16,7 @@ from torch import nn
 
 from hdetr_d2.checkpoint import read_checkpoint
 from hdetr_d2.checkpoint.weights import put_evaluated_weights
-from hdetr_d2.engine.device import choose_device
+from hdetr_d2.engine.device import Precision, choose_device
 from hdetr_d2.engine.earlier_names import renamed
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.trust import require_trusted
@@ -28,7 +29,7 @@ class TrainedDetector:
     data set entry for it.
 
     class_names: by class index. origin: the checkpoint, where it is from one. metadata: what that
-    says of itself; see `Checkpointer`.
+    says of itself; see `Checkpointer`. autocast: makes the context of a forward pass.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class TrainedDetector:
         class_names: tuple[str, ...],
         origin: Path | None = None,
         metadata: Mapping[str, Any] = MappingProxyType({}),
+        autocast: Callable[[], AbstractContextManager] = nullcontext,
     ) -> None:
         self.model = model
         self.mapper = mapper
         self.class_names = class_names
         self.origin = origin
         self.metadata = metadata
+        self.autocast = autocast
 
     @property
     def pixel_range(self) -> int | None:
@@ -55,7 +58,7 @@ class TrainedDetector:
 
     def find(self, batch: Sequence[dict]) -> list[Shapes]:
         """See `Detector`."""
-        with torch.inference_mode():
+        with torch.inference_mode(), self.autocast():
             return [shapes_of(output["instances"]) for output in self.model(batch)]
 
 
@@ -64,12 +67,15 @@ def open_checkpoint(
     device: str = "auto",
     trust: str | Sequence[str] = (),
     threads: int | None = None,
+    precision: str = "float32",
 ) -> TrainedDetector:
     """Rebuild a model that `train_net.py` saved, with the weights it was evaluated with. What the
     arguments are and what is raised: see `Predictor` and `open_detector`.
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    place = choose_device(device, option="device")
+    forward = Precision.of(precision, place, option="precision")
     content = read_checkpoint(checkpoint)
     metadata = content.get("metadata", {})
     if not {"config", "class_names"} <= metadata.keys():
@@ -89,13 +95,14 @@ def open_checkpoint(
     if not isinstance(model, nn.Module) or not callable(mapper):
         raise UserError(f"the config in {checkpoint} describes no model and mapper of its input")
     put_evaluated_weights(model, content, checkpoint)
-    model = model.to(choose_device(device, option="device")).eval()
+    model = model.to(place).eval()
     names = tuple(metadata["class_names"])
     if len(names) != getattr(model, "num_classes", len(names)):
         raise UserError(
             f"{checkpoint} names {len(names)} classes, and its model has {model.num_classes}"
         )
-    return TrainedDetector(model, mapper, names, Path(checkpoint), metadata)
+    autocast = forward.autocast if forward.dtype else nullcontext
+    return TrainedDetector(model, mapper, names, Path(checkpoint), metadata, autocast)
 
 
 def _nodes(config: str, source: str, trust: str | Sequence[str]) -> list[Any]:

@@ -33,6 +33,7 @@ def predict(
     format: Formats = None,
     score_threshold: float = 0.5,
     device: str = "auto",
+    precision: str = "float32",
     batch_size: int = 1,
     tile: int | None = None,
     overlap: float = 0.2,
@@ -51,6 +52,7 @@ def predict(
             "jsonl", "yolo", or several of them.
         score_threshold: detections below it are left out; from 0 to 1.
         device: "auto", "cpu", "cuda", "cuda:1", ...
+        precision: see `Predictor`.
         batch_size: images, or tiles, of one forward pass.
         tile: side in pixels of the tiles that large images are divided into; None looks at images
             as a whole.
@@ -71,7 +73,7 @@ def predict(
     paths = find_images(images, besides=None if folder is None else folder / PICTURES)
     if with_pages := survey([*map(str, paths)]).with_pages:
         logger.warning(pages_sentence(with_pages))
-    predictor = Predictor(checkpoint, device=device, trust=trust)
+    predictor = Predictor(checkpoint, device=device, precision=precision, trust=trust)
     if tile is not None:
         predictor = predictor.tiled(tile, overlap, batch_size=batch_size)
     names = predictor.class_names

@@ -33,6 +33,7 @@ def from_pretrained(
     *,
     revision: str | None = None,
     device: str = "auto",
+    precision: str = "float32",
     trust: str | Sequence[str] = (),
 ) -> Predictor:
     """The predictor of a shared model. Its files are data: no code in them is run, and its config
@@ -42,7 +43,7 @@ def from_pretrained(
         model: a folder that `Predictor.save_pretrained` wrote, or the name of a model on the hub,
             "user/model". Its files are downloaded once, to the hub's cache.
         revision: branch, tag or commit on the hub; None for the newest.
-        device, trust: see `Predictor`.
+        device, precision, trust: see `Predictor`.
 
     Raises:
         UserError: there is no such model, it cannot be had, is damaged, or asks for what is no part
@@ -51,11 +52,13 @@ def from_pretrained(
     if Path(model).is_file():
         raise UserError(f"{model} is a file: hdetr_d2.Predictor takes it")
     if not Path(model).is_dir():
-        return Predictor(download(str(model), revision), device=device, trust=trust)
+        return Predictor(
+            download(str(model), revision), device=device, precision=precision, trust=trust
+        )
     if revision is not None:
         raise UserError(f"revision={revision}: {model} is a folder, and none of the hub")
     require_files(Path(model))
-    return Predictor(model, device=device, trust=trust)
+    return Predictor(model, device=device, precision=precision, trust=trust)
 
 
 def download(model: str, revision: str | None = None) -> Path:

@@ -82,6 +82,7 @@ class Predictor:
         model: str | Path,
         *,
         device: str = "auto",
+        precision: str = "float32",
         trust: str | Sequence[str] = (),
     ) -> None:
         """
@@ -93,15 +94,17 @@ class Predictor:
                 what `hdetr-d2 export` wrote: a .onnx or .pt2 file, or a folder of OpenVINO's. Those
                 of ONNX and OpenVINO need no PyTorch.
             device: "auto", "cpu", "cuda", "cuda:1", ...; of OpenVINO also its own names ("GPU").
+            precision: of the forward pass of a checkpoint, "float32", "bfloat16", or with CUDA
+                "float16"; what is exported has its own.
             trust: packages of your own whose classes the model is made of, too; those of a file
                 that came from elsewhere are whatever that file asks for.
 
         Raises:
             UserError: the file cannot be read, was not written by `train_net.py` or `hdetr-d2
                 export`, asks for what is no part of a model, or does not fit its own config; what
-                runs it is not installed; or the device is absent.
+                runs it is not installed; or the device is absent, or has not that precision.
         """
-        self.detector = open_detector(model, device, trust)
+        self.detector = open_detector(model, device, trust, precision=precision)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -214,6 +217,7 @@ def open_detector(
     device: str = "auto",
     trust: str | Sequence[str] = (),
     threads: int | None = None,
+    precision: str = "float32",
 ) -> Detector:
     """What `Predictor` opens, by the name of the file.
 
@@ -221,9 +225,14 @@ def open_detector(
         threads: that compute; None for as many as there are cores. PyTorch has one number for all
             models of a process.
     """
-    if is_exported(model):
-        return ExportedDetector(open_session(model, device, threads), model)
-    return _imported(CHECKPOINTS)(model, device, trust, threads)
+    if not is_exported(model):
+        return _imported(CHECKPOINTS)(model, device, trust, threads, precision)
+    if precision != "float32":
+        raise UserError(
+            f"precision={precision}: {model} has the one that it was exported in (--precision of "
+            "hdetr-d2 export)"
+        )
+    return ExportedDetector(open_session(model, device, threads), model)
 
 
 def is_exported(model: str | Path) -> bool:

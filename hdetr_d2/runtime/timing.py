@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.runtime.predictor import Detector, open_detector
+from hdetr_d2.runtime.predictor import Detector, is_exported, open_detector
 
 _WARM_UP = 3
 
@@ -26,12 +26,14 @@ _WARM_UP = 3
 class Setting:
     """size: (H, W) of an image in pixels, before it is resized as the model's data are. batch:
     images at once. device: see `Predictor`. threads: of a model; None for all cores.
+    precision: of checkpoints; see `Predictor`.
     """
 
     size: tuple[int, int]
     batch: int = 1
     device: str = "auto"
     threads: int | None = None
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,14 @@ class Timing:
 
 def time_files(models: Sequence[str], setting: Setting, rounds: int) -> list[Timing]:
     """Times of what `Predictor` opens; see `time_in_turns`."""
-    opened = {
-        model: partial(open_detector, model, setting.device, threads=setting.threads)
-        for model in models
-    }
-    return time_in_turns(opened, setting, rounds)
+    return time_in_turns(
+        {model: partial(_open, model, setting) for model in models}, setting, rounds
+    )
+
+
+def _open(model: str, setting: Setting) -> Detector:
+    precision = "float32" if is_exported(model) else setting.precision
+    return open_detector(model, setting.device, threads=setting.threads, precision=precision)
 
 
 def time_in_turns(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
 from PIL import Image
+from torch import nn
 
 from hdetr_d2.engine.config import config_text
 from hdetr_d2.errors import UserError
@@ -67,6 +68,49 @@ def test_a_large_image_is_looked_at_in_tiles(checkpoint: Path, tmp_path: Path) -
     assert (tmp_path / "out/pictures/a.png").is_file()
     with pytest.raises(UserError, match="tile=8 must have at least 32"):
         hdetr_d2.predict(checkpoint, folder, tile=8, **options)
+
+
+def test_the_forward_pass_has_the_precision_that_is_asked_for(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = images(tmp_path / "in", "a.png")
+    seen = []
+
+    def note(_: object, __: object, output: torch.Tensor) -> None:
+        seen.append(output.dtype)
+
+    for precision in ("float32", "bfloat16"):
+        predictor = hdetr_d2.Predictor(checkpoint, device="cpu", precision=precision)
+        first = next(m for m in predictor.detector.model.modules() if isinstance(m, nn.Conv2d))
+        first.register_forward_hook(note)
+        found = predictor(folder / "a.png", score_threshold=0.0)
+        scores = [each["score"] for each in found]
+        options = {"precision": precision, "score_threshold": 0.0, "device": "cpu"}
+        results = hdetr_d2.predict(checkpoint, folder, **options)
+        assert [each["score"] for each in results] == scores != []
+    assert seen == [torch.float32, torch.bfloat16]
+    with torch.autocast("cpu", torch.bfloat16):  # of the caller
+        predictor = hdetr_d2.Predictor(checkpoint, device="cpu")
+        assert [
+            each["score"] for each in predictor(folder / "a.png", score_threshold=0.0)
+        ] == scores
+
+
+@pytest.mark.parametrize(
+    ("precision", "sentence"),
+    [
+        ("half", "precision=half is none of float32, bfloat16, float16"),
+        ("float16", "precision=float16 needs CUDA, and the device is cpu: use bfloat16"),
+    ],
+)
+def test_a_precision_that_is_not_there(checkpoint: Path, precision: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        hdetr_d2.Predictor(checkpoint, device="cpu", precision=precision)
+
+
+def test_what_is_exported_has_its_own_precision(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"precision=bfloat16: .*x\.onnx has the one"):
+        hdetr_d2.Predictor(tmp_path / "x.onnx", precision="bfloat16")
 
 
 def test_files_without_a_known_ending_are_drawn_as_png(checkpoint: Path, tmp_path: Path) -> None:

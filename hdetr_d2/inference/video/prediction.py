@@ -85,6 +85,7 @@ def predict_video(
     track: str | None = None,
     score_threshold: float = 0.5,
     device: str = "auto",
+    precision: str = "float32",
     batch_size: int = 1,
     tile: int | None = None,
     overlap: float = 0.2,
@@ -100,7 +101,7 @@ def predict_video(
             nothing.
         format: of the detections: "csv" by default, "jsonl", "coco" (held until the end), "yolo",
             or several of them.
-        checkpoint, device, tile, overlap, trust: see `predict`.
+        checkpoint, device, precision, tile, overlap, trust: see `predict`.
 
     Raises:
         UserError: the video, the checkpoint or the output cannot be used.
@@ -112,7 +113,7 @@ def predict_video(
             video = stack.enter_context(open_video(source))
             files, drawn = video_outputs(output, format, video.name)
             tracker = _tracker(track, video, score_threshold)
-            predictor = Predictor(checkpoint, device=device, trust=trust)
+            predictor = Predictor(checkpoint, device=device, precision=precision, trust=trust)
             if tile is not None:
                 predictor = predictor.tiled(tile, overlap, batch_size=batch_size)
             names = predictor.class_names
