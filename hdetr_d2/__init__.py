@@ -10,13 +10,24 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Detector", "Predictor", "__version__", "export", "from_pretrained", "predict"]
+__all__ = [
+    "Detector",
+    "Predictor",
+    "__version__",
+    "export",
+    "from_pretrained",
+    "predict",
+    "predict_video",
+    "watch",
+]
 _ROOMS = {
     "Detector": "hdetr_d2.detector",
     "Predictor": "hdetr_d2.runtime",
     "export": "hdetr_d2.exporting",
     "from_pretrained": "hdetr_d2.model_zoo",
     "predict": "hdetr_d2.inference",
+    "predict_video": "hdetr_d2.inference.video",
+    "watch": "hdetr_d2.inference.video",
 }
 
 _detectron2.select()

@@ -11,7 +11,7 @@ from importlib import import_module
 # Command -> the module with its `main`, which is imported when it is called, and what it does.
 COMMANDS = {
     "train": ("hdetr_d2.engine.main", "train or evaluate a detector"),
-    "predict": ("hdetr_d2.commands.predict", "find objects in images with a trained model"),
+    "predict": ("hdetr_d2.commands.predict", "find objects in images and videos"),
     "replay": ("hdetr_d2.commands.replay", "repeat a step of a training that was not finite"),
     "check-data": ("hdetr_d2.commands.check_data", "check a data set before training on it"),
     "judge": ("hdetr_d2.commands.judge", "judge a detector by what it found on its data"),

@@ -14,7 +14,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.exporting import export
 from hdetr_d2.inference import Predictor, Results, predict
 from hdetr_d2.inference.files import Source, find_images
-from hdetr_d2.inference.outputs import Formats
+from hdetr_d2.inference.outputs import Formats, outputs_of
 from hdetr_d2.runtime.predictor import Picture, is_exported
 
 # Recipes under a shorter name.
@@ -171,6 +171,7 @@ class Detector:
         """
         given: Any = [images] if isinstance(images, Picture) else list(images)
         of_files = all(isinstance(image, str | Path) for image in given)
+        outputs_of(output, format, default="coco")  # raises before a model is read
         if output is not None:
             if not of_files:
                 raise UserError("output= is for image files and folders")

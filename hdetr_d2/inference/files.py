@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from functools import cache
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def find_images(sources: Source | Sequence[Source], *, besides: Path | None = No
         besides: a folder that is left out where it lies below a named one.
 
     Raises:
-        UserError: a source that does not exist, or no image at all.
+        UserError: a source that does not exist, a video, or no image at all.
     """
     given: Any = [sources] if isinstance(sources, str) else sources
     listed = list(given) if isinstance(given, Iterable) else [given]
@@ -53,6 +54,10 @@ def find_images(sources: Source | Sequence[Source], *, besides: Path | None = No
     for source in map(Path, listed):
         if source.is_dir():
             found |= dict.fromkeys(_images_below(source, besides))
+        elif source.is_file() and _is_video(source):
+            raise UserError(
+                f"{source} is a video: --input {source}, or hdetr_d2.predict_video, looks at that"
+            )
         elif source.is_file():
             found[source] = None
         else:
@@ -60,6 +65,10 @@ def find_images(sources: Source | Sequence[Source], *, besides: Path | None = No
     if not found:
         raise UserError(f"no images (by their endings) in {', '.join(map(str, listed))}")
     return list(found)
+
+
+def _is_video(path: Path) -> bool:
+    return (guess_type(path.name)[0] or "").startswith("video/")
 
 
 def _images_below(folder: Path, besides: Path | None) -> Iterable[Path]:

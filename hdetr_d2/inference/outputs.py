@@ -28,9 +28,11 @@ def outputs_of(output: str | Path | None, format: Formats, *, default: str) -> O
         default: the format of a folder's file where none is named.
 
     Raises:
-        UserError: there is no such format, or the file is of another one.
+        UserError: there is no such format, the file is of another one, or there is no output.
     """
     formats = check_formats(format)
+    if output is None and formats:
+        raise UserError(f"the format {formats[0]} is of what is written: name an output, too")
     if output is None:
         return Outputs({}, None)
     path = Path(output)

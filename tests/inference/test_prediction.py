@@ -113,6 +113,42 @@ def test_what_is_exported_has_its_own_precision(tmp_path: Path) -> None:
         hdetr_d2.Predictor(tmp_path / "x.onnx", precision="bfloat16")
 
 
+def test_other_formats_and_single_files(checkpoint: Path, tmp_path: Path) -> None:
+    folder = images(tmp_path / "in", "a.png", "deep/b.png")
+    options = {"score_threshold": 0.0, "device": "cpu"}
+    output = tmp_path / "out"
+    found = hdetr_d2.predict(checkpoint, folder, output=output, format=["csv", "yolo"], **options)
+    rows = (output / "predictions.csv").read_text().splitlines()
+    assert len(rows) == len(found) + 1
+    labels = {path.relative_to(output / "labels"): path for path in output.rglob("labels/**/*.txt")}
+    assert {*map(str, labels)} == {"a.txt", "deep/b.txt"}
+    assert sum(len(path.read_text().splitlines()) for path in labels.values()) == len(found)
+    assert (output / "pictures/deep/b.png").is_file()
+    assert not (output / "predictions.json").exists()
+    hdetr_d2.predict(checkpoint, folder, output=tmp_path / "alone.jsonl", **options)
+    lines = (tmp_path / "alone.jsonl").read_text().splitlines()
+    assert [json.loads(line)["file_name"] for line in lines] == [
+        str(folder / name) for name in ("a.png", "deep/b.png")
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "alone.jsonl"}
+
+
+def test_a_format_that_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
+    for options, sentence in [
+        ({"format": "voc"}, "no format 'voc': there are coco, csv, jsonl, yolo"),
+        ({"format": "csv"}, "the format csv is of what is written: name an output, too"),
+        ({"format": ["coco", "yolo"], "output": "a.csv"}, "a.csv is a file of the format csv: for"),
+    ]:
+        with pytest.raises(UserError, match=sentence):
+            hdetr_d2.predict("none.pth", tmp_path, **options)
+
+
+def test_a_video_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"")
+    with pytest.raises(UserError, match="a.mp4 is a video: --input .*a.mp4, or hdetr_d2.predict_"):
+        find_images(tmp_path / "a.mp4")
+
+
 def test_files_without_a_known_ending_are_drawn_as_png(checkpoint: Path, tmp_path: Path) -> None:
     folder = images(tmp_path / "in", "a.png")
     for name in ("noext", "a.img"):

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import numpy as np
 import torch
 from PIL import Image
 
@@ -63,3 +66,16 @@ def test_above_keeps_scores_of_at_least_the_threshold() -> None:
 
 def test_class_colours_differ() -> None:
     assert len({class_color(index) for index in range(80)}) == 80
+
+
+def test_a_track_has_a_colour_and_its_number() -> None:
+    boxes = torch.tensor([[10.0, 40.0, 40.0, 60.0], [150.0, 40.0, 190.0, 60.0]])
+    one_class = Shapes(boxes, torch.tensor([0, 0]), torch.tensor([0.9, 0.9]))
+    tracked = replace(one_class, tracks=np.array([3, -1]))
+    picture, plain = (draw_shapes(grey(200), shapes, ["a"]) for shapes in (tracked, one_class))
+    assert picture.getpixel((20, 60)) == class_color(3)
+    assert picture.getpixel((170, 60)) == class_color(0)
+    right, left = (120, 0, 200, 80), (0, 0, 120, 80)
+    assert picture.crop(right).tobytes() == plain.crop(right).tobytes()
+    other = replace(one_class, tracks=np.array([4, -1]))
+    assert draw_shapes(grey(200), other, ["a"]).crop(left).tobytes() != picture.crop(left).tobytes()

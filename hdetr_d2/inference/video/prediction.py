@@ -50,6 +50,9 @@ class Summary:
         tracks = (result.get("track_id") or 0 for result in results)
         self.tracks = max(self.tracks, *tracks, 0)  # they are counted from 1
 
+    def __str__(self) -> str:
+        return f"{self.frames} frames, {self.detections} detections, {self.tracks} tracks"
+
 
 def watch(
     predictor: Predictor,
@@ -135,7 +138,8 @@ def predict_video(
         if not summary.frames:
             raise
         logger.info("Ended by Ctrl-C")
-    logger.info("%s: %s", ", ".join(map(str, [*files.values(), *filter(None, [drawn])])), summary)
+    places = [*files.values()] + ([] if drawn is None else [drawn])
+    logger.info("%s: %s", summary, ", ".join(map(str, places)) or video.name)
     return summary
 
 

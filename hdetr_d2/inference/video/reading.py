@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 EXTRA = "'hdetr_d2[track]'"
 USUAL_RATE = 30.0
 """Frames per second, of what does not tell."""
+_FASTEST = 1000.0
 _OPENING, _READING = 10.0, 30.0  # seconds to wait for a stream
 MICROSECONDS = 1_000_000
 
@@ -91,10 +92,12 @@ class FileVideo:
             raise UserError(f"{self.name} has no pictures: it is no video")
         self.stream = self.container.streams.video[0]
         self.stream.thread_type = "AUTO"
-        self.rate = float(self.stream.average_rate or self.stream.guessed_rate or USUAL_RATE)
+        self.rate = _sensible(self.stream.average_rate or self.stream.guessed_rate)
         self.length = self._length()
-        has_sound = bool(self.container.streams.audio) and not is_stream
-        self.sound = source if has_sound else None
+        has_sound = bool(self.container.streams.audio)
+        if has_sound and is_stream:
+            logger.warning("%s: the sound of a stream is not kept", self.name)
+        self.sound = source if has_sound and not is_stream else None
 
     def __enter__(self) -> "FileVideo":
         return self
@@ -129,7 +132,7 @@ class FileVideo:
         if not frames:
             raise UserError(f"{self.name} has no frame that can be read")
         if broken:
-            logger.warning("%s: %d parts cannot be read and are left out", self.name, broken)
+            logger.warning("%s: %d of its packets cannot be read: left out", self.name, broken)
 
     def _length(self) -> int | None:
         if self.stream.frames:
@@ -157,7 +160,7 @@ class Camera:
         self.capture = cv2.VideoCapture(number)
         if not self.capture.isOpened():
             raise UserError(f"{self.name} cannot be opened: 0 is the first camera of this machine")
-        self.rate = float(self.capture.get(cv2.CAP_PROP_FPS)) or USUAL_RATE
+        self.rate = _sensible(self.capture.get(cv2.CAP_PROP_FPS))
 
     def __enter__(self) -> "Camera":
         return self
@@ -176,6 +179,11 @@ class Camera:
             yield Frame(now - start, np.ascontiguousarray(image[..., ::-1]))
         if start is None:
             raise UserError(f"{self.name} gives no frame")
+
+
+def _sensible(rate: Any) -> float:
+    """Frames per second: what does not know its own says 0, -1 or the ticks of its clock."""
+    return float(rate) if rate and 0 < rate <= _FASTEST else USUAL_RATE
 
 
 def without_password(address: str) -> str:

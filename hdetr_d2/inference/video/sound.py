@@ -36,6 +36,7 @@ class Sound:
                 return
             self.waiting = None
             shift = round(self.start / packet.time_base)
-            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            shown = packet.dts if packet.pts is None else packet.pts
+            packet.pts, packet.dts = shown - shift, packet.dts - shift
             packet.stream = self.target
             yield packet

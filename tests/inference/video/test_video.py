@@ -3,7 +3,10 @@ import logging
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import av
@@ -276,14 +279,32 @@ def test_a_video_without_frames_is_one_sentence(tmp_path: Path, model: str) -> N
 def test_broken_parts_are_left_out_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    content = bytearray(write_video(tmp_path / "a.mkv").read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 400] = b"\xff" * 400
-    (tmp_path / "broken.mkv").write_bytes(content)
-    with open_video(tmp_path / "broken.mkv") as video:
-        found = [frame.time for frame in video]
-    assert 2 < len(found) <= FRAMES
-    assert found == sorted(found)
+    path = write_video(tmp_path / "a.mp4")
+    with av.open(str(path)) as container:
+        broken = [packet for packet in container.demux(video=0) if packet.size][20]
+    content = bytearray(path.read_bytes())
+    content[broken.pos : broken.pos + broken.size] = b"\xff" * broken.size
+    path.write_bytes(content)
+    with open_video(path) as video:
+        times = [frame.time for frame in video]
+    assert len(times) == FRAMES - 1
+    assert times == sorted(times)
+    assert "a.mp4: 1 of its packets cannot be read: left out" in caplog.text
+
+
+def test_an_address_is_read_without_its_sound(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_video(tmp_path / "a.mp4", sound="aac")
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with open_video(f"http://me:secret@127.0.0.1:{server.server_port}/{path.name}") as video:
+            assert len([*video]) == FRAMES
+        server.shutdown()
+    assert video.name == f"http://127.0.0.1:{server.server_port}/a.mp4"
+    assert video.sound is None
+    assert "the sound of a stream is not kept" in caplog.text
 
 
 def test_the_video_that_is_read_is_not_written_over(tmp_path: Path, model: str) -> None:
@@ -325,7 +346,7 @@ class Capture:
         return bool(self.frames)
 
     def get(self, _: int) -> float:
-        return 0.0
+        return -1.0
 
     def read(self) -> tuple[bool, np.ndarray | None]:
         return (True, self.frames.pop(0)) if self.frames else (False, None)
