@@ -55,6 +55,7 @@ def predict_at_scale(
     share: Share | None = None,
     score_threshold: float = 0.5,
     device: str = "auto",
+    precision: str = "float32",
     batch_size: int = 1,
     tile: int | None = None,
     overlap: float = 0.2,
@@ -71,7 +72,7 @@ def predict_at_scale(
         format: of one kind: "jsonl", a line an image (see `Row`), which is the default, or
             "parquet", files of 10,000 images each.
         share: None is what torchrun says.
-        score_threshold, device, batch_size, tile, overlap, trust: see `predict`.
+        score_threshold, device, precision, batch_size, tile, overlap, trust: see `predict`.
 
     Returns:
         The number of images of this call.
@@ -87,7 +88,7 @@ def predict_at_scale(
         raise UserError(f"appended results are in one of the formats {', '.join(FORMATS)}")
     folder = Path(output)
     options = {"format": kind, "score_threshold": score_threshold, "tile": tile}
-    options |= {"processes": share.count}
+    options |= {"precision": precision, "processes": share.count}
     _take_folder(
         folder,
         share.rank,
@@ -96,7 +97,7 @@ def predict_at_scale(
     appended: Appended = FORMATS[kind](folder / f"results-{share.rank:05d}-of-{share.count:05d}")
     try:
         chosen = choose_device(device, share.local_rank, option="device")
-        predictor = Predictor(checkpoint, device=str(chosen), trust=trust)
+        predictor = Predictor(checkpoint, device=str(chosen), precision=precision, trust=trust)
         if tile is not None:
             predictor = predictor.tiled(tile, overlap, batch_size=batch_size)
         left = _left(images, share, appended)

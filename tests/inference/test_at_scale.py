@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hdetr_d2.commands import predict as predict_command
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import at_scale
 from hdetr_d2.inference.appended import JsonLines, Parquet
@@ -64,6 +65,12 @@ def in_all(count: int, *arguments: object, **options: object) -> list[int]:
         predict_at_scale("model.pth", *arguments, share=Share(rank, count), **options)
         for rank in range(count)
     ]
+
+
+def test_the_command(photos: Path, tmp_path: Path) -> None:
+    words = ["model.pth", str(photos), "--append", "--output", str(tmp_path / "found")]
+    assert predict_command.main(words) == 0
+    assert len(rows(tmp_path / "found")) == 7
 
 
 def test_every_image_is_a_row_of_one_process(photos: Path, tmp_path: Path) -> None:
