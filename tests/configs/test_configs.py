@@ -1,10 +1,14 @@
-"""Every shipped recipe: found, loaded, saved as plain YAML, loaded back, built, stepped once."""
+"""Every shipped recipe: found, loaded, saved as plain YAML, loaded back, built, stepped once; and
+every option of it takes what is typed as its kind has it, or refuses it.
+"""
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,17 +20,39 @@ from omegaconf import OmegaConf
 from hdetr_d2.commands import check_data
 from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.engine.build import build_optimizer
-from hdetr_d2.engine.config import NODES, config_text, load_config, plain_config, save_config
+from hdetr_d2.engine.config import NODES, load_config, plain_config, save_config
+from hdetr_d2.engine.overrides import NULL_BY_DEFAULT, Options
 from hdetr_d2.engine.shipped import shipped_configs
+from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone import without_pretrained
 
 ROOT = Path(__file__).parents[2]
 RECIPES = shipped_configs()
+# In C where libyaml is: several times as fast.
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+YAML_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 COMMON = sorted(
     path
     for folder in (ROOT, *(ROOT / "projects").iterdir())
     for path in (folder / "configs" / "common").rglob("*.py")
 )
+
+# As it is typed -> as Hydra's grammar reads it, which knows no kinds.
+ODD_TEXTS = {
+    "2026_11_28": 20261128,
+    "12e4567": float("inf"),
+    "1e5": 100000.0,
+    "1_000": 1000,
+    "3": 3,
+    "true": True,
+    "False": False,
+    "007": "007",
+    "0x10": "0x10",
+    "2026-11-28": "2026-11-28",
+    "off": "off",
+    "nan": float("nan"),
+}
+BOOLEANS = {"off": False, "No": False, "FALSE": False, "on": True, "YES": True, "true": True}
 
 
 @pytest.fixture(params=RECIPES)
@@ -34,16 +60,20 @@ def path(request):
     return str(RECIPES[request.param])
 
 
-@cache
-def load_once(path):
-    cfg = load_config(path)
-    cfg.data.num_classes = 3
-    return cfg
+load_once = cache(load_config)
 
 
 @pytest.fixture
-def cfg(path):
-    return deepcopy(load_once(path))
+def recipe(path):
+    """To be read only: the same one for all tests."""
+    return load_once(path)
+
+
+@pytest.fixture
+def cfg(recipe):
+    cfg = deepcopy(recipe)
+    cfg.data.num_classes = 3
+    return cfg
 
 
 def test_there_are_recipes():
@@ -61,44 +91,63 @@ def test_the_header_tells_what_one_must_know(path):
     assert re.search(rf"^Command: +python \S+\.py[^:]*{relative}\b", header, re.MULTILINE)
 
 
-def test_a_saved_recipe_is_the_same(cfg, tmp_path):
-    assert set(NODES) <= set(cfg)
+def test_a_saved_recipe_is_the_same(recipe, tmp_path):
+    assert set(NODES) <= set(recipe)
     saved = tmp_path / "config.yaml"
-    save_config(cfg, saved)
-    LazyConfig.save(cfg, str(tmp_path / "by_detectron2.yaml"))
+    save_config(recipe, saved)
+    LazyConfig.save(recipe, str(tmp_path / "by_detectron2.yaml"))
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".yaml", ".yaml"]  # and no pickle
     for file in tmp_path.iterdir():
-        assert isinstance(yaml.safe_load(file.read_text()), dict)
-    assert config_text(load_config(str(saved))) == config_text(cfg)
+        assert isinstance(yaml.load(file.read_text(), YAML_LOADER), dict)
+    # The order is part of it, and 1 is not 1.0.
+    assert repr(plain_config(load_config(str(saved)))) == repr(plain_config(recipe))
 
 
 @pytest.mark.slow  # seconds for a large backbone, although nothing of it is allocated
 def test_the_model_can_be_built_in_its_full_size(cfg):
-    assert count_parameters(text_of(cfg)["model"]) > 1e6
+    assert count_parameters(text_of(cfg, "model")["model"]) > 1e6
 
 
-def text_of(cfg):
-    """Every node as YAML without references to others."""
-    nodes = OmegaConf.to_container(OmegaConf.create(plain_config(cfg)), resolve=True)
-    return {key: yaml.safe_dump(node) for key, node in nodes.items()}
+def text_of(cfg, *names):
+    """These nodes as YAML without references to others."""
+    nodes = OmegaConf.create(plain_config(cfg))
+    resolved = {name: OmegaConf.to_container(nodes[name], resolve=True) for name in names}
+    return {name: text_of_node(node) for name, node in resolved.items()}
+
+
+def text_of_node(node):
+    return yaml.dump(node, Dumper=YAML_DUMPER)
+
+
+def node_of(text):
+    return OmegaConf.create(yaml.load(text, YAML_LOADER))
 
 
 @cache  # many recipes have a model in common
 def count_parameters(model):
+    node = node_of(model)
+    backbone = backbone_in_full_size(text_of_node(OmegaConf.to_container(node.backbone)))
     with torch.device("meta"), without_pretrained():
-        return sum(p.numel() for p in instantiate(OmegaConf.create(model)).parameters())
+        built = instantiate({**node, "backbone": backbone})
+    return sum(p.numel() for p in built.parameters())
+
+
+@cache  # or a backbone, which takes most of the time
+def backbone_in_full_size(backbone):
+    with torch.device("meta"), without_pretrained():
+        return instantiate(node_of(backbone))
 
 
 def test_a_step_of_a_small_version(cfg, shrink, small_model, make_batch):
-    text = text_of(shrink(cfg))
+    text = text_of(shrink(cfg), "model", "optimizer")
     step(text["model"], text["optimizer"], small_model, make_batch)
 
 
 @cache  # or differ in what is no part of a step alone
 def step(model, optimizer, small_model, make_batch):
     torch.manual_seed(0)
-    model = small_model(OmegaConf.create(model))
-    optimizer = build_optimizer(OmegaConf.create(optimizer), model)
+    model = small_model(node_of(model))
+    optimizer = build_optimizer(node_of(optimizer), model)
     learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
     before = {name: p.detach().clone() for name, p in learning.items()}
     losses = model(make_batch([2, 1]))
@@ -123,27 +172,96 @@ def test_data_are_checked_for_a_recipe(cfg, shapes, monkeypatch, capsys):
     assert capsys.readouterr().out.count("after the resize") == 2
 
 
-def test_a_recipe_is_written_as_python(path):
-    cfg = LazyConfig.load(path)
-    text = LazyConfig.to_py(cfg)
+def test_a_recipe_is_written_as_python(path, recipe):
+    text = LazyConfig.to_py(recipe)
     compile(text, path, "exec")
     assert "cfg.model = hdetr_d2." in text and "num_queries=" in text
 
 
-def test_no_target_is_a_dataclass(path):
+def test_no_target_is_a_dataclass(recipe):
     """LazyCall makes text of one, and Detectron2 cannot write that as Python again."""
-    nodes = [OmegaConf.to_container(LazyConfig.load(path), resolve=False)]
+    nodes = [OmegaConf.to_container(recipe, resolve=False)]
     for node in nodes:
         nodes += node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
         target = node.get("_target_") if isinstance(node, dict) else None
         assert not dataclasses.is_dataclass(locate(target) if isinstance(target, str) else target)
 
 
-def test_the_learning_rate_falls(cfg):
-    multiplier = instantiate(cfg.lr_multiplier)
+def test_the_learning_rate_falls(recipe):
+    multiplier = instantiate(recipe.lr_multiplier)
     assert multiplier(0.4) > multiplier(0.999)
 
 
 @pytest.mark.parametrize("common", COMMON, ids=lambda path: path.stem)
 def test_every_common_part_loads_by_itself(common):
     assert len(OmegaConf.to_container(LazyConfig.load(str(common)), resolve=False)) > 0
+
+
+def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Dotted path, value and `_target_` of the node that it stands in."""
+    target = node.get("_target_") if isinstance(node, dict) else None
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        elif key != "_target_":
+            yield f"{prefix}{key}", value, target
+            if isinstance(value, list):
+                yield from leaves(value, f"{prefix}{key}.")
+
+
+@pytest.fixture(scope="module")
+def all_options() -> list[Options]:
+    return [Options(load_once(str(path))) for path in RECIPES.values()]
+
+
+def unshared(all_options: list[Options]) -> Iterator[tuple[Options, str, Any, Any]]:
+    """Each option that recipes do not share, once for every default."""
+    seen = set()
+    for recipe in all_options:
+        for key, value, target in leaves({name: recipe.written[name] for name in NODES}):
+            if (known := (key, repr(value), str(target))) not in seen:
+                seen.add(known)
+                yield recipe, key, value, target
+
+
+def read(recipe: Options, key: str, typed: str, value: Any) -> Any:
+    try:
+        return recipe.read(key, value, typed)
+    except UserError as error:
+        assert str(error).startswith(f"{key}={typed} must be ")
+        return UserError
+
+
+def test_booleans_texts_and_numbers_of_all_recipes(all_options: list[Options]) -> None:
+    count = dict.fromkeys((bool, str, int, float), 0)
+    for recipe, key, default, _ in unshared(all_options):
+        if type(default) not in count or "${" in str(default):
+            continue
+        count[type(default)] += 1
+        for typed, value in ODD_TEXTS.items():
+            found = read(recipe, key, typed, value)
+            if key.rpartition(".")[2] == "pretrained":
+                continue  # takes texts and booleans
+            if type(default) is str:
+                assert found == typed, key
+            elif type(default) is bool:
+                right = BOOLEANS.get(typed.replace("False", "FALSE"), UserError)
+                assert found is right, (key, typed)
+            elif type(default) in (int, float):
+                good = typed in ("2026_11_28", "1e5", "1_000", "3", "nan")
+                assert found is UserError or (good and type(found) in (int, float)), (key, typed)
+        if type(default) is bool:
+            assert {word: read(recipe, key, word, word) for word in BOOLEANS} == BOOLEANS
+    assert min(count.values()) > 20
+
+
+def test_the_kind_of_every_option_that_is_null_by_default_is_known(
+    all_options: list[Options],
+) -> None:
+    found = set()
+    for recipe, key, default, target in unshared(all_options):
+        if default is None:
+            assert not recipe.kind(key, target).anything, key
+            found.add(key)
+    assert found > {"data.train_json", "train.max_iter", "model.backbone.norm"}
+    assert found > {key for key in NULL_BY_DEFAULT if not key.endswith("clip_grad_norm")}

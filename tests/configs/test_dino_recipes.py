@@ -1,6 +1,7 @@
 """What the name of a DINO recipe says is what it does, with the settings of its authors."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ BACKBONES = {
     "large": ("swin_large_patch4_window12_384", [192, 384, 768, 1536]),
 }
 
+load_once = cache(load_config)
+
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
 def test_a_recipe_does_what_its_name_says(path: Path) -> None:
-    cfg = load_config(str(path))
+    cfg = load_once(str(path))
     size, levels, epochs = re.search(r"_(r50|large)_([45])scale_(\d+)ep", path.stem).groups()
     assert cfg.train.output_dir == f"output/{path.stem}"
     assert (cfg.train.epochs, cfg.lr_multiplier.milestones) == (
@@ -36,7 +39,7 @@ def test_a_recipe_does_what_its_name_says(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
 def test_what_all_of_them_share(path: Path) -> None:
-    cfg = load_config(str(path))
+    cfg = load_once(str(path))
     assert (cfg.model.query_selection.num_queries, cfg.model.postprocessing.num_select) == (
         900,
         300,

@@ -1,102 +1,18 @@
-"""Every option of every recipe takes what is typed as its kind has it, or refuses it."""
+"""What is typed becomes what the option takes, or a sentence; of the options of all recipes see
+`tests/configs/test_configs.py`.
+"""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from hdetr_d2.engine.config import NODES, load_config
+from hdetr_d2.engine.config import load_config
 from hdetr_d2.engine.main import argument_parser
-from hdetr_d2.engine.overrides import NULL_BY_DEFAULT, Options, apply_overrides
-from hdetr_d2.engine.shipped import shipped_configs
+from hdetr_d2.engine.overrides import apply_overrides
 from hdetr_d2.errors import UserError
 
 RECIPE = "custom/deformable_detr_coco_json_small.py"
-# As it is typed -> as Hydra's grammar reads it, which knows no kinds.
-ODD_TEXTS = {
-    "2026_11_28": 20261128,
-    "12e4567": float("inf"),
-    "1e5": 100000.0,
-    "1_000": 1000,
-    "3": 3,
-    "true": True,
-    "False": False,
-    "007": "007",
-    "0x10": "0x10",
-    "2026-11-28": "2026-11-28",
-    "off": "off",
-    "nan": float("nan"),
-}
-BOOLEANS = {"off": False, "No": False, "FALSE": False, "on": True, "YES": True, "true": True}
-
-
-def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Dotted path, value and `_target_` of the node that it stands in."""
-    target = node.get("_target_") if isinstance(node, dict) else None
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-        if isinstance(value, dict):
-            yield from leaves(value, f"{prefix}{key}.")
-        elif key != "_target_":
-            yield f"{prefix}{key}", value, target
-            if isinstance(value, list):
-                yield from leaves(value, f"{prefix}{key}.")
-
-
-@pytest.fixture(scope="module")
-def recipes() -> list[Options]:
-    return [Options(load_config(name)) for name in shipped_configs()]
-
-
-def options(recipes: list[Options]) -> Iterator[tuple[Options, str, Any, Any]]:
-    """Each option that recipes do not share, once for every default."""
-    seen = set()
-    for recipe in recipes:
-        for key, value, target in leaves({name: recipe.written[name] for name in NODES}):
-            if (known := (key, repr(value), str(target))) not in seen:
-                seen.add(known)
-                yield recipe, key, value, target
-
-
-def read(recipe: Options, key: str, typed: str, value: Any) -> Any:
-    try:
-        return recipe.read(key, value, typed)
-    except UserError as error:
-        assert str(error).startswith(f"{key}={typed} must be ")
-        return UserError
-
-
-def test_booleans_texts_and_numbers_of_all_recipes(recipes: list[Options]) -> None:
-    count = dict.fromkeys((bool, str, int, float), 0)
-    for recipe, key, default, _ in options(recipes):
-        if type(default) not in count or "${" in str(default):
-            continue
-        count[type(default)] += 1
-        for typed, value in ODD_TEXTS.items():
-            found = read(recipe, key, typed, value)
-            if key.rpartition(".")[2] == "pretrained":
-                continue  # takes texts and booleans
-            if type(default) is str:
-                assert found == typed, key
-            elif type(default) is bool:
-                right = BOOLEANS.get(typed.replace("False", "FALSE"), UserError)
-                assert found is right, (key, typed)
-            elif type(default) in (int, float):
-                good = typed in ("2026_11_28", "1e5", "1_000", "3", "nan")
-                assert found is UserError or (good and type(found) in (int, float)), (key, typed)
-        if type(default) is bool:
-            assert {word: read(recipe, key, word, word) for word in BOOLEANS} == BOOLEANS
-    assert min(count.values()) > 20
-
-
-def test_the_kind_of_every_option_that_is_null_by_default_is_known(recipes: list[Options]) -> None:
-    found = set()
-    for recipe, key, default, target in options(recipes):
-        if default is None:
-            assert not recipe.kind(key, target).anything, key
-            found.add(key)
-    assert found > {"data.train_json", "train.max_iter", "model.backbone.norm"}
-    assert found > {key for key in NULL_BY_DEFAULT if not key.endswith("clip_grad_norm")}
 
 
 @pytest.fixture

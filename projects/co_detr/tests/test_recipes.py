@@ -3,6 +3,8 @@
 import hdetr_d2  # noqa: F401
 
 import re
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,8 +46,11 @@ DROP_PATH = {
 SIDES = {"r50": 1024, "large": 1280, "o365": 1536, "vit": 1536}
 
 
+load_once = cache(load_config)
+
+
 def recipe(name: str):
-    return load_config(str(FOLDER / f"{name}.py"))
+    return deepcopy(load_once(str(FOLDER / f"{name}.py")))
 
 
 def size_of(name: str) -> str:
