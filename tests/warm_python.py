@@ -38,6 +38,7 @@ def become(command: list[str], folder: str, environment: dict[str, str], output:
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     os.chdir(folder)
     os.environ.update(environment)
+    sys.path[1:1] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     run(command)
 
 

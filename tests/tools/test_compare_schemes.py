@@ -3,7 +3,9 @@
 import csv
 import importlib
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from threading import Barrier
 from types import ModuleType
 
@@ -27,8 +29,12 @@ def script() -> ModuleType:
 
 
 def test_a_scheme_is_trained_and_judged(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: ModuleType, run_python: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def run(command: list[str], env: dict[str, str]) -> CompletedProcess:
+        return run_python(*command[1:], environment=env)
+
+    monkeypatch.setattr(subprocess, "run", run)
     output = tmp_path / "out"
     given = [str(output), "--schemes", "hybrid_branch", "--seeds", "1"]
     given += ["--set", *SMALL, f"data.generate.root={tmp_path}/shapes"]
