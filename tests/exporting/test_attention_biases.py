@@ -19,23 +19,24 @@ FILES = {"onnx": "x.onnx", "openvino": "x_openvino"}  # a program is made of eve
 
 
 @pytest.fixture(params=MODELS)
-def detector(request, tiny_config) -> TrainedDetector:
+def detector(request, tiny_config, few_operators) -> TrainedDetector:
     torch.manual_seed(0)
     cfg = tiny_config(request.param)
     cfg.model.schemes = []
-    model = instantiate(cfg.model)
+    model = instantiate(few_operators(cfg.model))
     for parameter in model.decoder.attention_bias.parameters():
         torch.nn.init.normal_(parameter)  # a new one may say nothing
     return TrainedDetector(model.eval(), DetrMapper(is_train=False), ("a", "b", "c"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("format", FILES)
-def test_a_file(detector, tmp_path, format):
-    """Compared with the model before it is kept."""
-    path = tmp_path / FILES[format]
-    export(detector, path, format=format, size=(64, 96), batch=1)
-    assert Predictor(path) is not None
+def test_files(detector, made_once, tmp_path):
+    """Compared with the model before they are kept."""
+    with made_once():
+        for format, name in FILES.items():
+            path = tmp_path / name
+            export(detector, path, format=format, size=(64, 96), batch=1)
+            assert Predictor(path) is not None
 
 
 @pytest.mark.slow

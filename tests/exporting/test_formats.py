@@ -1,6 +1,6 @@
 """Files in every format find what the model finds."""
 
-from hdetr_d2 import Predictor
+from hdetr_d2 import Predictor, __version__
 
 import os
 import subprocess
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.exporting import export
 from hdetr_d2.exporting.formats import FORMATS
 from hdetr_d2.runtime.predictor import open_session
 from hdetr_d2.runtime.session import stacked
@@ -75,6 +74,13 @@ def reference(detector, pixels, item):
     return list(zip(boxes[0].numpy(), labels[0].tolist(), scores[0].tolist(), strict=True))
 
 
+def test_the_card_says_what_the_graph_takes(exported):
+    card = Predictor(exported("torch")).detector.card
+    assert card.version == __version__
+    assert card.pixel_mean == pytest.approx((123.675, 116.28, 103.53))
+    assert card.outputs == ("scores", "labels", "boxes", "queries", "proposals")
+
+
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_without_torch(name, exported, photos, tmp_path):
     script = tmp_path / "script.py"
@@ -92,10 +98,9 @@ def test_without_torch(name, exported, photos, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnx", "torch"])
-def test_any_size_and_number_of_images(name, tiny_detector, photos, tmp_path):
+def test_any_size_and_number_of_images(name, exported, photos):
     """The check has compared both with PyTorch, at two sizes and in a batch."""
-    path = tmp_path / f"any{FORMATS[name].ending}"
-    predictor = Predictor(export(tiny_detector, path, format=name))
+    predictor = Predictor(exported(name, size=None, batch=None))
     card = predictor.detector.card
     assert (card.size, card.batch) == (None, None)
     paths = sorted(photos.iterdir())
@@ -107,20 +112,32 @@ def test_any_size_and_number_of_images(name, tiny_detector, photos, tmp_path):
         assert abs(one.scores[0] - other.scores[0]) < 0.02
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "runtime"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
-def test_in_a_fresh_environment(name, runtime, exported, photos, tmp_path):
-    """Installed without its requirements, beside numpy, Pillow and the runtime."""
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    python = tmp_path / "venv" / "bin" / "python"
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
+
+
+@pytest.fixture(scope="module")
+def fresh_python(tmp_path_factory):
+    """Of an environment with us, and of what we require numpy, Pillow and the runtimes alone."""
+    folder = tmp_path_factory.mktemp("fresh")
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    python = folder / "venv" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet"]
     environment = {**os.environ, "HDETR_D2_SKIP_EXT": "1"}
     environment.pop("PYTHONPATH", None)
-    subprocess.run([*pip, "numpy", "pillow", runtime], check=True, env=environment)
+    subprocess.run([*pip, "numpy", "pillow", *RUNTIMES.values()], check=True, env=environment)
     subprocess.run([*pip, "--no-deps", ROOT], check=True, env=environment)
+    return python
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "runtime"), RUNTIMES.items())
+def test_in_a_fresh_environment(name, runtime, fresh_python, exported, photos, tmp_path):
+    """With its own runtime alone."""
     (tmp_path / "script.py").write_text(WITHOUT_TORCH)
     photo = photos / "0.png"
-    command = [python, tmp_path / "script.py", exported(name), photo]
+    others = [other for other in RUNTIMES.values() if other != runtime]
+    command = [fresh_python, tmp_path / "script.py", exported(name), photo, *others]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
     )
