@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 class Writer(Protocol):
     """A file in the making.
 
-    lost: what the format cannot say -> how often it was left out.
+    lost: what the format leaves out -> how often.
     """
 
     lost: Counter[str]
@@ -189,7 +189,7 @@ def place_in(folder: Path, format: str) -> Path:
 def open_writer(
     path: str | Path, class_names: Sequence[str], format: str | None = None
 ) -> Iterator[Writer]:
-    """A writer, which is closed in any case; what its format cannot say is in the log.
+    """A writer, which is closed in any case; what its format leaves out is in the log.
 
     Args:
         path, format: see `Results.save`.
@@ -212,7 +212,7 @@ def open_writer(
         with _writing_to(path):
             writer.close()
         if left_out := ", ".join(f"{n} {what}" for what, n in (+writer.lost).items()):
-            logger.warning("%s: the format %s cannot hold %s", path, name, left_out)
+            logger.warning("%s: the format %s leaves out %s", path, name, left_out)
 
 
 @contextmanager

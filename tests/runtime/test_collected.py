@@ -156,12 +156,12 @@ def test_csv_of_frames_has_their_times_and_tracks(tmp_path: Path) -> None:
     assert (first[-2:], second[-2:]) == (["0.5", "1"], ["0.5", ""])
 
 
-def test_what_csv_cannot_hold_is_in_the_log(
+def test_what_csv_leaves_out_is_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     collected(with_masks()).save(tmp_path / "a.csv")
-    assert "a.csv: the format csv cannot hold 2 masks" in caplog.text
+    assert "a.csv: the format csv leaves out 2 masks" in caplog.text
 
 
 def test_json_lines_hold_everything_a_line_an_image(tmp_path: Path) -> None:

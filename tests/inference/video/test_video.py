@@ -328,6 +328,18 @@ def test_low_scores_go_on_with_a_track_and_begin_none() -> None:
     assert kept == [[-1], [0], [0], [0]]
 
 
+@pytest.mark.parametrize("name", TRACKERS)
+def test_no_tracker_loses_a_detection_or_changes_the_order(name: str) -> None:
+    tracker = Tracker(name, rate=RATE, score_threshold=0.01)
+    boxes = np.array([[10, 10, 30, 30], [60, 10, 80, 30], [10, 40, 30, 60]], np.float32)
+    shapes = Shapes(boxes, np.array([0, 1, 1]), np.array([0.05, 0.9, 0.3], np.float32))
+    for number in range(4):
+        found = tracker.update(Frame(number / RATE, PICTURES[0]), shapes)
+        assert found.boxes.tolist() == boxes.tolist()
+        assert found.classes.tolist() == [0, 1, 1]
+    assert found.tracks[1] >= 0
+
+
 def test_frames_without_objects_are_frames() -> None:
     tracker = Tracker("bytetrack", rate=RATE, score_threshold=0.5)
     none = Shapes(np.zeros((0, 4), np.float32), np.zeros(0, int), np.zeros(0, np.float32))
