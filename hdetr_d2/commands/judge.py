@@ -3,6 +3,7 @@ with the best score threshold of each class, who is taken for whom, and whether 
 
 hdetr-d2 judge output/quickstart
 hdetr-d2 judge --json val.json --results others/coco_instances_results.json
+hdetr-d2 judge --json val.json --results found/predictions.json
 """
 
 import argparse
@@ -28,7 +29,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("run", type=Path, nargs="?", help="output folder of a training")
     parser.add_argument("--json", type=Path, help="COCO json with the objects, without a run")
-    parser.add_argument("--results", type=Path, help="COCO results json, with --json")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        help="COCO results json, or predictions.json of hdetr-d2 predict, with --json",
+    )
     parser.add_argument(
         "--output", type=Path, help="default: judgement.json in RUN, or beside --results"
     )
@@ -55,7 +60,7 @@ def judged(args: argparse.Namespace, run: RunResults | None) -> Judgement:
         raise UserError(f"--max-dets {args.max_dets} must be at least 1")
     if run is None:
         truth = whole_truth(args.json, with_masks=args.task == "segm")
-        results = read_results(args.results, shape=SHAPES[args.task])
+        results = read_results(args.results, shape=SHAPES[args.task], truth=truth)
         data = Numbered.of(truth, results, args.task, source=args.results)
         return judge(data, iou=args.iou, max_dets=args.max_dets or 100)
     data = Numbered.of(run.truth, run.results, args.task, source=run.file)

@@ -2,8 +2,10 @@
 
 import math
 import os
+from collections.abc import Mapping
 from typing import Any, Literal
 
+from hdetr_d2.data.found_by_name import under_ids_of
 from hdetr_d2.errors import UserError
 from hdetr_d2.utils.json_file import read_json
 
@@ -13,23 +15,31 @@ FARTHEST = 1e9
 """Pixels: numbers beyond are no place in an image."""
 
 
-def read_results(path: str | os.PathLike, *, shape: Shape = "bbox") -> list[dict[str, Any]]:
+def read_results(
+    path: str | os.PathLike, *, shape: Shape = "bbox", truth: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """The detections in `path`: mappings with `image_id` and `category_id` (numbers or words), a
     `score` in [0, 1] and a shape; what else they have is not looked at.
 
     Args:
         shape: "bbox" (x, y, width, height in pixels) or "segmentation" (compressed run lengths).
+        truth: of a COCO json, for which a whole json that `hdetr-d2 predict` wrote does as well:
+            its images and classes are found by their names.
 
     Raises:
         UserError: the file cannot be read, or an entry is something else.
     """
     content = read_json(path)
-    if not isinstance(content, list):
+    is_whole = isinstance(content, dict) and {"images", "annotations", "categories"} <= {*content}
+    entries = content["annotations"] if is_whole and truth is not None else content
+    if not isinstance(entries, list):
         raise UserError(f"{os.fspath(path)} is no list of COCO results")
-    for number, entry in enumerate(content):
+    for number, entry in enumerate(entries):
         if fault := _fault(entry, shape):
             raise UserError(f"{os.fspath(path)}: result {number} {fault}")
-    return content
+    if truth is None or not is_whole:
+        return entries
+    return under_ids_of(truth, content, os.fspath(path))
 
 
 def _fault(entry: Any, shape: Shape) -> str | None:

@@ -30,6 +30,59 @@ def test_what_is_right_is_read_as_it_stands(tmp_path: Path) -> None:
     assert read_results(write(tmp_path, [mask]), shape="segmentation") == [mask]
 
 
+TRUTH: dict[str, Any] = {
+    "images": [{"id": 70, "file_name": "a.png"}, {"id": 80, "file_name": "b/a.png"}],
+    "categories": [{"id": 5, "name": "cat"}, {"id": 3, "name": "dog"}],
+}
+
+
+def whole(*names: str, classes: tuple[str, ...] = ("dog", "cat")) -> dict[str, Any]:
+    """As prediction writes it, with one dog in each image."""
+    images = [{"id": number, "file_name": name} for number, name in enumerate(names, 1)]
+    categories = [{"id": number, "name": name} for number, name in enumerate(classes, 1)]
+    box = {"bbox": [0, 0, 1, 1], "score": 0.5, "category_id": 1}
+    found = [{"image_id": image["id"], **box} for image in images]
+    return {"images": images, "categories": categories, "annotations": found}
+
+
+def test_what_was_predicted_is_found_by_the_names_of_files_and_classes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path, whole("/photos/b/a.png", "a.png"))
+    found = read_results(path, truth=TRUTH)
+    assert [(entry["image_id"], entry["category_id"]) for entry in found] == [(80, 3), (70, 3)]
+    assert [(entry["bbox"], entry["score"]) for entry in found] == [([0, 0, 1, 1], 0.5)] * 2
+    assert not caplog.records
+    (found,) = read_results(write(tmp_path, whole("/photos/a.png")), truth=TRUTH)
+    assert found["image_id"] == 70
+    assert "1 of 2 images are not in" in caplog.text
+    assert read_results(write(tmp_path, [GOOD]), truth=TRUTH) == [GOOD]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (whole("c.png"), r"c\.png is no image of the json with the objects"),
+        (whole("x/a.png", "y/a.png"), "image 70 of the json with the objects is in it twice"),
+        (whole("a.png", classes=("cow",)), "cow is no class of the json"),
+        (whole("a.png", classes=()), "no image or category 1"),
+        ({**whole("a.png"), "annotations": [{}]}, "result 0 has no 'image_id'"),
+        ({**whole("a.png"), "images": [{"id": 1}]}, "is no COCO json: .*'file_name'"),
+        ({**whole("a.png"), "categories": ["dog"]}, "is no COCO json: "),
+        ({"annotations": []}, "is no list of COCO results"),
+    ],
+)
+def test_what_is_not_that_of_a_json_is_told(tmp_path: Path, content: object, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        read_results(write(tmp_path, content), truth=TRUTH)
+
+
+def test_a_name_that_the_objects_have_twice_is_told(tmp_path: Path) -> None:
+    truth = {**TRUTH, "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "a.png"}]}
+    with pytest.raises(UserError, match=r"has file_name a\.png twice"):
+        read_results(write(tmp_path, whole("a.png")), truth=truth)
+
+
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
