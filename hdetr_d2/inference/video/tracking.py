@@ -20,11 +20,16 @@ TRACKERS = {
 """Name -> the class in `trackers`."""
 LEAST_SCORE = 0.1
 """Of a detection that may still belong to an object that was seen before."""
+DOUBLES = 0.7
+"""IoU of boxes, of whatever classes, of which the best one alone can have a track: as the detectors
+suppress them that trackers were made for."""
 
 
 class Tracker:
     """Follows the objects of a video. A track begins with a score of at least `score_threshold`;
-    detections with less, which are left out without tracks, can go on with one.
+    detections with less, which are left out without tracks, can go on with one. An object that was
+    found twice, or as two classes, has a single track: a detector without NMS would give it several
+    that change their places.
 
     Args:
         name: one of `TRACKERS`.
@@ -63,7 +68,7 @@ class Tracker:
             confidence=scores,
             class_id=np.asarray(found.classes),
             data={"index": np.arange(len(found))},  # trackers change the order
-        )
+        ).with_nms(DOUBLES, class_agnostic=True)
         more: dict[str, Any] = {"frame": frame.pixels[..., ::-1]} if self.looks else {}
         tracked = self.tracker.update(detections, timestamp=frame.time, **more)
         tracks = np.full(len(found), -1)
