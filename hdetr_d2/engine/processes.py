@@ -34,18 +34,23 @@ def run_together(main: Callable[..., Any], args: tuple, count: int) -> None:
                 pass
     except (mp.ProcessExitedException, mp.ProcessRaisedException) as error:
         # One process ends and takes the others down: what it said is the reason.
-        if not complaints.empty():
-            raise UserError(complaints.get()) from None
-        raise _reason(error) from error
+        reason = _reason_of(error)
+        if reason is None and not complaints.empty():
+            reason = UserError(complaints.get())
+        if reason is None:
+            raise
+        raise reason from None
 
 
-def _reason(error: Exception) -> BaseException:
-    if isinstance(error, mp.ProcessExitedException):
-        if error.exit_code == STATUS or -error.exit_code in SIGNALS:  # it did not listen yet
-            return Preempted()
-        if error.exit_code < 0:
-            return UserError(killed(f"process {error.error_index}", -error.exit_code))
-    return error
+def _reason_of(error: Exception) -> BaseException | None:
+    """What the status of the first process that ended tells; None: nothing."""
+    if not isinstance(error, mp.ProcessExitedException):
+        return None
+    if error.exit_code == STATUS or -error.exit_code in SIGNALS:  # it did not listen yet
+        return Preempted()
+    if error.exit_code < 0:
+        return UserError(killed(f"process {error.error_index}", -error.exit_code))
+    return None
 
 
 def killed(what: str, number: int) -> str:
