@@ -1,5 +1,6 @@
 """Every model of the configs, and every scheme on a model of several levels and on one of one."""
 
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
@@ -30,4 +31,29 @@ RECIPES += [
     (path, name)
     for path, name in product([PLUS_PLUS, DENSE], SCHEMES)
     if path != DENSE or "strides" not in SCHEMES[name]
+]
+
+
+def contradict(one: str, other: str) -> bool:
+    """Whether two schemes have the same name in the losses, or set the same thing."""
+    first, second = SCHEMES[one]._target_, SCHEMES[other]._target_
+    return first is second or (first.sets_capacity and second.sets_capacity)
+
+
+def together(names: Iterable[str], most: int = 5) -> list[tuple[str, ...]]:
+    """Each scheme once, in sets of so many at most that one model can have: fewer models."""
+    sets: list[tuple[str, ...]] = []
+    for name in names:
+        open_sets = (each for each in sets if len(each) < most)
+        fitting = (each for each in open_sets if not any(contradict(name, x) for x in each))
+        chosen = next(fitting, ())
+        sets = [each for each in sets if each != chosen] + [(*chosen, name)]
+    return sets
+
+
+SETS: list[tuple[str, tuple[str, ...]]] = [(path, ()) for path in MODELS]
+SETS += [
+    (path, names)
+    for path in (PLUS_PLUS, DENSE)
+    for names in together(name for model, name in RECIPES if model == path and name)
 ]

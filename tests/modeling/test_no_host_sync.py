@@ -8,6 +8,7 @@ and the optimizer are part of the test that runs on a GPU. Outside of both is th
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from hdetr_d2.utils.observation import Observer
 
 sys.path.insert(0, str(Path(__file__).parent))
 from device_waits import WAITS, NoWaits, WaitError
-from recipes import PLUS_PLUS, RECIPES, SCHEMES
+from recipes import PLUS_PLUS, RECIPES, SCHEMES, SETS
 
 # Operator -> what decides, in its module, whether the kernels are used, and the answer for it.
 KERNELS: dict[str, tuple[str, Any]] = {
@@ -88,11 +89,11 @@ def _all_boxes(boxes: Tensor, *others: Any) -> Tensor:
     return torch.arange(len(boxes), device=boxes.device)
 
 
-def step(tiny_model: Any, path: str, scheme: str | None, device: str) -> None:
+def step(tiny_model: Any, path: str, schemes: Sequence[str], device: str) -> None:
     """A training step on tensors without values; the backward pass on the host's only, because
     autograd wants a real device of another kind.
     """
-    options = {} if scheme is None else {"schemes": [SCHEMES[scheme]]}
+    options = {"schemes": [SCHEMES[name] for name in schemes]} if schemes else {}
     with torch.device(device):
         model = tiny_model(path, **options)
         for scheme in model.schemes:
@@ -118,14 +119,19 @@ def step(tiny_model: Any, path: str, scheme: str | None, device: str) -> None:
     assert all(given) if device == "cpu" else not any(given)
 
 
+def name_of(value: object) -> str | None:
+    """A readable test id of a set of schemes."""
+    return "+".join(value) if isinstance(value, tuple) else None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-@pytest.mark.parametrize(("path", "scheme"), RECIPES)
+@pytest.mark.parametrize(("path", "schemes"), SETS, ids=name_of)
 def test_a_step_without_values(
-    tiny_model: Any, kernels_everywhere: None, path: str, scheme: str | None, device: str
+    tiny_model: Any, kernels_everywhere: None, path: str, schemes: Sequence[str], device: str
 ) -> None:
     with FakeTensorMode():
-        step(tiny_model, path, scheme, device)
+        step(tiny_model, path, schemes, device)
 
 
 PLANTED = {
@@ -162,7 +168,7 @@ def test_a_wait_in_a_model_is_found(
 
     monkeypatch.setattr(HungarianMatcher, "forward", on_the_host)
     with FakeTensorMode(), pytest.raises(WaitError, match="from cuda:0 to cpu waits"):
-        step(tiny_model, PLUS_PLUS, None, "cuda")
+        step(tiny_model, PLUS_PLUS, (), "cuda")
 
 
 class Forbid(HookBase):
