@@ -1,11 +1,14 @@
 """Which parts there are, and the rehearsal of all of them."""
 
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import gpu_check
+import gpu_stages
 import pytest
 import torch
-from gpu_parts import ROOT, Part
+from gpu_parts import ROOT, Part, Run, environment
 from gpu_plan import Request, files_with, sanitizers, whole_run
 
 
@@ -58,9 +61,24 @@ def test_a_run_leaves_the_table_and_the_results(
     assert (tmp_path / "RESULTS.md").read_text() == (ROOT / "benchmarks/RESULTS.md").read_text()
 
 
+@pytest.fixture
+def warm_processes(run_python: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts run one after the other, where PyTorch and the like need not be imported again."""
+
+    def run(parts: Sequence[Part], output: Path, deadline: float) -> Iterator[tuple[Part, Run]]:
+        for number, part in enumerate(parts):
+            log, begun = output / f"{part.name} {number}.log", time.monotonic()
+            words = part.words("python", log)
+            done = run_python(*words[1:], folder=ROOT, environment=environment(part))
+            log.write_text(done.stdout + done.stderr, encoding="utf-8")
+            yield part, Run(done.returncode, time.monotonic() - begun, log)
+
+    monkeypatch.setattr(gpu_stages, "run_together", run)
+
+
 @pytest.mark.slow
 def test_all_of_it_is_rehearsed_and_fits_into_nine_minutes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm_processes: None
 ) -> None:
     # The emulation is a part of this suite by itself.
     monkeypatch.setattr(gpu_check, "emulated", lambda: Part("nothing", ["-c", ""], 9, 0))
