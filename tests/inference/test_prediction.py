@@ -9,6 +9,7 @@ from detectron2.config import LazyConfig, instantiate
 from PIL import Image
 from torch import nn
 
+from hdetr_d2.commands import predict as predict_command
 from hdetr_d2.engine.config import config_text
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.files import find_images
@@ -131,6 +132,19 @@ def test_other_formats_and_single_files(checkpoint: Path, tmp_path: Path) -> Non
         str(folder / name) for name in ("a.png", "deep/b.png")
     ]
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "alone.jsonl"}
+
+
+def test_images_may_stand_behind_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[list[str]] = []
+    monkeypatch.setattr(predict_command, "predict", lambda _, images, **__: taken.append(images))
+    for words in (
+        ["m.pth", "a.jpg", "b.jpg", "--output", "o"],
+        ["m.pth", "--output", "o", "a.jpg", "b.jpg"],
+        ["--tile", "64", "m.pth", "a.jpg", "b.jpg", "--output", "o"],
+        ["m.pth", "a.jpg", "--batch-size", "2", "b.jpg"],
+    ):
+        assert predict_command.main(words) == 0
+    assert taken == [["a.jpg", "b.jpg"]] * 4
 
 
 def test_a_format_that_does_not_fit_is_one_sentence(tmp_path: Path) -> None:

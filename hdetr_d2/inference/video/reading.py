@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 EXTRA = "'hdetr_d2[track]'"
 USUAL_RATE = 30.0
 """Frames per second, of what does not tell."""
-_FASTEST = 1000.0
+_SLOWEST, _FASTEST = 0.01, 1000.0
 _OPENING, _READING = 10.0, 30.0  # seconds to wait for a stream
 MICROSECONDS = 1_000_000
 
@@ -183,7 +183,7 @@ class Camera:
 
 def _sensible(rate: Any) -> float:
     """Frames per second: what does not know its own says 0, -1 or the ticks of its clock."""
-    return float(rate) if rate and 0 < rate <= _FASTEST else USUAL_RATE
+    return float(rate) if rate and _SLOWEST <= rate <= _FASTEST else USUAL_RATE
 
 
 def without_password(address: str) -> str:

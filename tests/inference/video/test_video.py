@@ -390,6 +390,14 @@ def test_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
         open_video(7)
 
 
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), 90000.0, 1e-6])
+def test_a_rate_that_is_none_is_the_usual_one(monkeypatch: pytest.MonkeyPatch, rate: float) -> None:
+    monkeypatch.setattr(Capture, "get", lambda *_: rate)
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    with open_video(0) as video:
+        assert video.rate == 30
+
+
 def test_ctrl_c_leaves_whole_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
