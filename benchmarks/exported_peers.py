@@ -7,6 +7,7 @@ import torch
 from inference_peers import TRANSFORMERS as NAME
 from inference_peers import transformers, transformers_side
 
+from hdetr_d2.pixels import EIGHT_BITS
 from hdetr_d2.runtime import Shapes
 
 TRANSFORMERS = NAME if transformers else None
@@ -16,7 +17,7 @@ class TransformersDetector:
     """Finds nothing that anybody looks at, in the time that it takes."""
 
     class_names: tuple[str, ...] = ()
-    pixel_range = None
+    image_format = EIGHT_BITS
 
     def __init__(self, classes: int) -> None:
         self.classes = classes

@@ -72,7 +72,7 @@ class Reduced:
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
         self.class_names = detector.class_names
-        self.pixel_range = detector.pixel_range
+        self.image_format = detector.image_format
 
     def read(self, entry: dict) -> dict:
         return entry

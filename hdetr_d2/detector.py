@@ -184,7 +184,8 @@ class Detector:
         predictor = self.predictor
         if tile is not None:
             predictor = predictor.tiled(tile, overlap, batch_size=batch_size)
-        pictures = find_images(given) if of_files else given
+        form = predictor.detector.image_format
+        pictures = find_images(given, image_format=form) if of_files else given
         return predictor(pictures, score_threshold=score_threshold, batch_size=batch_size)
 
     def export(

@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detectron2.utils.logger import setup_logger
-from PIL import Image
 
 from hdetr_d2.checkpoint import evaluated_weights, read_checkpoint
 from hdetr_d2.checkpoint.weights import put_weights
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
 from hdetr_d2.inference.trust import HELP as TRUST
-from hdetr_d2.pixels.images import read_image
 from hdetr_d2.projects.route_detr.pictures import draw_routing
 from hdetr_d2.projects.route_detr.recording import record, routed_branch
 
@@ -66,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         if strength is None:
             strength = routed_branch(model).strength(1.0)
         recording = record(model, item["image"], strength).top(args.queries)
-        image = Image.fromarray(read_image(args.image))
+        image = predictor.picture(predictor.detector.image_format.read(args.image))
         draw_routing(image, recording, num_links=args.links).savefig(args.output)
     except (UserError, OSError) as error:
         parser.exit(2, f"error: {error}\n")

@@ -16,7 +16,7 @@ from hdetr_d2.structures import Assignment, GroupOutput, Match, QueryGroup, Targ
 class Look:
     """Of one image, on the host.
 
-    image: `Tensor[3, H, W]` uint8, as it was fed. boxes: of its objects, `Tensor[G, 4]` xyxy in
+    image: `Tensor[C, H, W]`, as it was fed. boxes: of its objects, `Tensor[G, 4]` xyxy in
     pixels. features, attention: score maps, `Tensor[H, W]` in [0, 1], of the encoder's features and
     of where the decoder looks in all layers together. assignment: of the main queries, each target
     to one, `Tensor[L, Q]`.

@@ -2,9 +2,11 @@
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from hdetr_d2.analysis.look import Look, look
@@ -37,6 +39,7 @@ def study(
     *,
     all_queries: bool = False,
     keep: int = 0,
+    picture: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> Study:
     """Looks at every image of `entries`, one after the other.
 
@@ -45,6 +48,7 @@ def study(
         mapper: from an entry of a data set to an image with its "instances".
         all_queries: see `look`.
         keep: how many looks are kept, to be drawn.
+        picture: from the pixels of an image, [H, W, C], to what is drawn, uint8 [H, W, 3].
 
     Raises:
         UserError: an image cannot be read, or none has both objects and background.
@@ -60,7 +64,8 @@ def study(
                 curves[part].append(curve)
         assignments.append(seen.assignment[-1])
         if len(looks) < keep:
-            looks.append(seen)
+            drawn = picture(seen.image.permute(1, 2, 0).numpy())
+            looks.append(replace(seen, image=torch.from_numpy(drawn).permute(2, 0, 1)))
     if not all(curves.values()):
         raise UserError("no image has both objects and background: there is nothing to compare")
     means = {part: Overlap.mean(found) for part, found in curves.items()}

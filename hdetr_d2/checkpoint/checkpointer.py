@@ -20,6 +20,7 @@ from hdetr_d2.checkpoint.weights import (
     without_training_only,
 )
 from hdetr_d2.errors import UserError
+from hdetr_d2.modeling.backbone.first_convolution import adapted, refuse_frozen, with_channels
 from hdetr_d2.modeling.low_rank import fresh_adapters, merged
 
 logger = logging.getLogger(__name__)
@@ -108,8 +109,9 @@ class Checkpointer(DetectionCheckpointer):
                 head, what only training uses and parts that were added, which the model names in
                 `class_head_keys()`, `training_only_keys()` and `optional_keys()`, keep their
                 initial values where they do not fit; of tables with another number of rows those
-                are taken that mean the same, see `with_common_rows`. The file of a classifier is
-                that of the backbone alone.
+                are taken that mean the same, see `with_common_rows`; and a first convolution of
+                red, green and blue is made one of other channels, see `with_channels`. The file of
+                a classifier is that of the backbone alone.
 
         Returns:
             The file's `metadata`; empty if it has none.
@@ -129,7 +131,11 @@ class Checkpointer(DetectionCheckpointer):
             names = [each.get("class_names", ()) for each in (self.metadata, metadata)]
             weights = fresh_adapters(self.model) | evaluated_weights(checkpoint)
             weights = with_common_rows(self.model, weights, path, (names[0], names[1]))
+            state = self.model.state_dict()
+            changed = adapted(weights, state)
+            weights = with_channels(weights, state, path)
             put_weights(self.model, weights, path, may_differ=may_differ)
+            refuse_frozen(self.model, changed, "model.backbone.frozen, or model.freeze,")
         else:
             put_weights(self.model, checkpoint["model"], path)
         for key in self.checkpointables if checkpointables is None else checkpointables:

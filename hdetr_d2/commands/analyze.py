@@ -69,7 +69,7 @@ def data_of(args: argparse.Namespace) -> dict[str, Any]:
     if args.json is not None:
         return dict(val_name="analysis", val_json=args.json, val_images=args.image_root)
     config = OmegaConf.create(yaml.safe_load(metadata_of(args.checkpoints[0]).get("config", "{}")))
-    rules = ("crowds_as_objects", "skip_classes", "sizes_from_files")
+    rules = ("crowds_as_objects", "skip_classes", "sizes_from_files", "channels")
     folder = ("folder", "val_share", "split_seed")
     keys = ("val_name", "val_json", "val_images", "val_panoptic", *folder, *rules)
     data = {key: OmegaConf.select(config, f"data.{key}") for key in keys}
@@ -96,6 +96,7 @@ def snapshot(path: Path, name: str, entries: Sequence[dict], args: argparse.Name
         tqdm(entries, desc=name, unit="image", disable=None),
         all_queries=args.all_queries,
         keep=args.pictures,
+        picture=detector.image_format.picture,
     )
     metadata, heads = metadata_of(path), heads_in(path, model)
     distances = None

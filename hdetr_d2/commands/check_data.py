@@ -76,6 +76,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--masks", action="store_true", help="the model learns masks")
     parser.add_argument("--crowds-as-objects", action="store_true", help="as the data option")
     parser.add_argument("--sizes-from-files", action="store_true", help="as the data option")
+    parser.add_argument("--channels", type=int, help="of every image, as the data option")
     parser.add_argument("--skip-classes", nargs="+", metavar="NAME", help="as the data option")
     parser.add_argument("--all", action="store_true", help="every problem, not a few of each kind")
     return parser.parse_args(arguments)
@@ -113,7 +114,7 @@ def _limits(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, An
 def _rules(options: argparse.Namespace, cfg: DictConfig | None) -> Rules:
     """How the json is read: as the options say, else as the recipe does."""
     data = {} if cfg is None else dict(cfg.data)
-    names = ("crowds_as_objects", "sizes_from_files", "skip_classes")
+    names = ("crowds_as_objects", "sizes_from_files", "skip_classes", "channels")
     data.update({name: value for name in names if (value := getattr(options, name))})
     masks = options.masks or (cfg is not None and learns_masks(cfg.dataloader))
     return Rules.of(data, with_masks=masks)

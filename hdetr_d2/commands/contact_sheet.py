@@ -13,7 +13,6 @@ from detectron2.data import DatasetCatalog
 from detectron2.structures import BoxMode
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
-from PIL import Image
 
 from hdetr_d2.data import register_datasets
 from hdetr_d2.engine.config import load_config
@@ -61,7 +60,7 @@ def examples(
         if isinstance(seen, UserError):
             raise seen
         found = seen.shapes.above(threshold)
-        image = Image.fromarray(seen.pixels)
+        image = predictor.picture(seen.pixels)
         result.append(Example(path.name, image, true_shapes(entry), found))
     return result
 

@@ -17,6 +17,7 @@ from hdetr_d2.commands.judge import add_options, judged
 from hdetr_d2.engine.results import RunResults, read_run
 from hdetr_d2.errors import UserError
 from hdetr_d2.judging import truth_difference
+from hdetr_d2.pixels import image_format
 from hdetr_d2.report import Subject, chosen, content_of, jpegs, page_of
 
 
@@ -71,7 +72,9 @@ def write_page(
     images = chosen(subjects, args.images)
     entries = subjects[0].judgement.data.images
     files = [run.images / entries[place]["file_name"] for place in images]
-    pictures = jpegs(files, side=args.side, pixel_range=run.cfg.data.get("pixel_range"))
+    options = ("channels", "pixel_range", "shown_channels")
+    form = image_format(*(run.cfg.data.get(key) for key in options))
+    pictures = jpegs(files, side=args.side, image_format=form)
     content = content_of(title, subjects, images)
 
     def write(file: IO[bytes]) -> None:

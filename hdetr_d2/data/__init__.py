@@ -1,5 +1,6 @@
 """Data sets: registration, the training stream, the mapper and its augmentations."""
 
+from hdetr_d2.data.channel_jitter import ChannelJitter
 from hdetr_d2.data.coco_results import read_results
 from hdetr_d2.data.copy_blend import CopyBlend
 from hdetr_d2.data.copy_paste import CopyPaste
@@ -23,6 +24,7 @@ from hdetr_d2.pixels.images import BadImageError, read_image
 
 __all__ = [
     "BadImageError",
+    "ChannelJitter",
     "ColorJitter",
     "CopyBlend",
     "CopyPaste",

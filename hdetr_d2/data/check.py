@@ -73,8 +73,8 @@ def check_data(
     """
     rules = rules or Rules()
     coco = read_as_ruled(json_file, images, rules, annotated=train is None)
-    files = look_at_images(coco, images, num_threads)
-    coco = without_images(coco, unreadable_images(coco, images))
+    files = look_at_images(coco, images, num_threads, rules.image_format)
+    coco = without_images(coco, unreadable_images(coco, images, rules.image_format))
     resized = None if transform is None else resized_objects(coco, transform)
     problems = [
         *_no_images(coco),
@@ -83,7 +83,7 @@ def check_data(
         *evaluation_gaps(coco),
         *file_problems(coco, files),
         *repeated_pixels(coco, files),
-        *survey_problems(coco.name, [file.path for file in files]),
+        *survey_problems(coco.name, [file.path for file in files], rules.image_format),
         *_count_problems(coco, num_queries, top_k),
         *_lost_objects(coco, resized),
     ]

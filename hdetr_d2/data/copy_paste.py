@@ -57,11 +57,11 @@ class CopyPaste:
 
 
 def _on_canvas(other: Sample, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Masks bool [n, H, W] and pixels [3, H, W] of `other`, cut or filled with 0 to `size`."""
+    """Masks bool [n, H, W] and pixels [C, H, W] of `other`, cut or filled with 0 to `size`."""
     masks, image = other["masks"].as_subclass(Tensor), other["image"].as_subclass(Tensor)
     height, width = (min(a, b) for a, b in zip(size, image.shape[-2:], strict=True))
     canvas = masks.new_zeros((len(masks), *size))
-    pixels = image.new_zeros((3, *size))
+    pixels = image.new_zeros((image.shape[0], *size))
     canvas[:, :height, :width] = masks[:, :height, :width]
     pixels[:, :height, :width] = image[:, :height, :width]
     return canvas, pixels

@@ -7,18 +7,22 @@ from collections.abc import Iterable, Sequence
 from hdetr_d2.data.coco_json import CocoJson, with_sizes, without_images
 from hdetr_d2.data.coco_json.problem import first_of
 from hdetr_d2.data.present_files import sizes_of, skip_or_stop
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 from hdetr_d2.utils.git_lfs import why_unreadable
 
 logger = logging.getLogger(__name__)
 
 
-def with_file_sizes(coco: CocoJson, folder: str) -> CocoJson:
+def with_file_sizes(
+    coco: CocoJson, folder: str, image_format: ImageFormat = EIGHT_BITS
+) -> CocoJson:
     """With the sizes of the files in the place of the stated ones; how many differ is logged.
 
     Args:
         folder: of the images.
+        image_format: how they are read.
     """
-    found = _file_sizes(coco.images, folder)
+    found = _file_sizes(coco.images, folder, image_format)
     sizes = {image["id"]: size for image, size in found if size}
     odd = [i for i, size in found if size not in (None, (i.get("width"), i.get("height")))]
     if odd:
@@ -27,28 +31,38 @@ def with_file_sizes(coco: CocoJson, folder: str) -> CocoJson:
     return with_sizes(coco, sizes)
 
 
-def unreadable_images(coco: CocoJson, folder: str) -> list[dict]:
+def unreadable_images(
+    coco: CocoJson, folder: str, image_format: ImageFormat = EIGHT_BITS
+) -> list[dict]:
     """The images whose size neither the json nor their file tells: other formats than COCO's state
     none, and their readers had to leave out what is on such an image.
 
     Args:
         folder: of the images.
+        image_format: how they are read.
     """
     unsized = [image for image in coco.images if not {"width", "height"} & image.keys()]
-    return [image for image, size in _file_sizes(unsized, folder) if size is None]
+    return [image for image, size in _file_sizes(unsized, folder, image_format) if size is None]
 
 
-def without_unreadable(coco: CocoJson, folder: str, option: str, on_bad_image: str) -> CocoJson:
+def without_unreadable(
+    coco: CocoJson,
+    folder: str,
+    option: str,
+    on_bad_image: str,
+    image_format: ImageFormat = EIGHT_BITS,
+) -> CocoJson:
     """Without the `unreadable_images`, which are named.
 
     Args:
         folder: of the images.
+        image_format: how they are read.
         option, on_bad_image: see `check_files`.
 
     Raises:
         UserError: there are some, and it is to stop; or all are.
     """
-    if not (unreadable := unreadable_images(coco, folder)):
+    if not (unreadable := unreadable_images(coco, folder, image_format)):
         return coco
     files = [os.path.join(folder, image["file_name"]) for image in unreadable]
     total = len(coco.images)
@@ -69,8 +83,10 @@ def unreadable_sentence(files: Sequence[str], total: int, source: str) -> str:
     return f"{text} ({'the first: ' if files[1:] else ''}{reason})" if reason else text
 
 
-def _file_sizes(images: Iterable[dict], folder: str) -> list[tuple[dict, tuple[int, int] | None]]:
+def _file_sizes(
+    images: Iterable[dict], folder: str, image_format: ImageFormat
+) -> list[tuple[dict, tuple[int, int] | None]]:
     """Images that have an id and a name, with the sizes of their files."""
     named = [i for i in images if "id" in i and isinstance(i.get("file_name"), str)]
-    found = sizes_of([os.path.join(folder, image["file_name"]) for image in named])
+    found = sizes_of([os.path.join(folder, image["file_name"]) for image in named], image_format)
     return [*zip(named, found, strict=True)]

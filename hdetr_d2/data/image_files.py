@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from hdetr_d2.data.coco_json import CocoJson, Problem
-from hdetr_d2.pixels.images import BadImageError, check_size, read_image
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
+from hdetr_d2.pixels.images import BadImageError, check_size
 from hdetr_d2.utils.git_lfs import is_pointer
 
 
@@ -21,13 +22,15 @@ class ImageFile:
     digest: bytes | None = None
 
 
-def look_at_images(coco: CocoJson, folder: str, num_threads: int) -> list[ImageFile]:
+def look_at_images(
+    coco: CocoJson, folder: str, num_threads: int, image_format: ImageFormat = EIGHT_BITS
+) -> list[ImageFile]:
     """Decode every image that has a name."""
 
     def look(image: dict) -> ImageFile:
         path = os.path.join(folder, image["file_name"])
         try:
-            pixels = read_image(path)
+            pixels = image_format.read(path)
             check_size(path, pixels, image.get("width", 0), image.get("height", 0))
         except BadImageError as error:
             return ImageFile(image, path, fault=str(error))

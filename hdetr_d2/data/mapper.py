@@ -1,7 +1,6 @@
 """From an entry of a data set to what the model eats."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -18,11 +17,13 @@ from hdetr_d2.data.copy_paste import CopyPaste
 from hdetr_d2.data.mosaic import OTHERS, Mosaic
 from hdetr_d2.data.outline import outlined
 from hdetr_d2.data.pixel_scale import check_pixel_scale
+from hdetr_d2.data.rgb_alone import refuse_rgb_alone
 from hdetr_d2.data.sample import Sample, select, visible
 from hdetr_d2.data.teacher_results import TeacherResults
 from hdetr_d2.data.transforms import RandomTile
 from hdetr_d2.errors import UserError
-from hdetr_d2.pixels.images import check_size, read_image
+from hdetr_d2.pixels.image_format import image_format
+from hdetr_d2.pixels.images import check_size
 from hdetr_d2.utils.random_state import seeded, stream_seed
 
 
@@ -53,6 +54,8 @@ class DetrMapper:
         teacher: TeacherResults | None = None,
         seed: int = 0,
         pixel_range: int | None = None,
+        channels: int | None = None,
+        shown_channels: Sequence[int] | None = None,
     ) -> None:
         """
         Args:
@@ -70,11 +73,13 @@ class DetrMapper:
             teacher: boxes that it has found on the images, beside the objects: "teacher", Instances
                 with gt_boxes, gt_classes and scores. It has no masks.
             seed: of the augmentation.
-            pixel_range: the value that is white where pixels have more than 8 bits, in all images;
-                see `to_8_bits`.
+            pixel_range: the value that is white where pixels have more than 8 bits, in all images.
+            channels: of every image, as they are in the files; None for RGB with 8 bits.
+            shown_channels: those that a picture shows; see `image_format`.
 
         Raises:
-            UserError: the augmentations leave pixels on another scale than 0 to 255.
+            UserError: the augmentations leave pixels on another scale than 0 to 255, or are for RGB
+                with 8 bits and the images are not.
             ValueError: a teacher beside masks, which it does not have.
         """
         if odd := [item for item in augmentations if not callable(item)]:
@@ -91,14 +96,13 @@ class DetrMapper:
         self.teacher = teacher
         self.copy_paste = copy_paste
         self.seed = seed
-        self.pixel_range = pixel_range
+        self.image_format = image_format(channels, pixel_range, shown_channels)
         option = f"dataloader.{'train' if is_train else 'test'}.mapper"
-        check = partial(check_pixel_scale, with_masks=self.reads_masks)
-        check(augmentations, f"{option}.augmentations")
+        self._check(augmentations, f"{option}.augmentations")
         self.mosaic = mosaic
         self.after_mosaic = self.augmentations
         if mosaic is not None and mosaic.augmentations is not None:
-            check(mosaic.augmentations, f"{option}.mosaic.augmentations")
+            self._check(mosaic.augmentations, f"{option}.mosaic.augmentations")
             self.after_mosaic = composed(mosaic.augmentations)
         self.blends = tuple(blends or ())
 
@@ -114,16 +118,17 @@ class DetrMapper:
 
         Args:
             dataset_dict: Detectron2's; height and width are checked where it has them. An entry
-                that has an "image", uint8 [H, W, 3] in RGB, is not read from its file.
+                that has an "image", [H, W, C] as the `image_format` reads it, needs no file.
             position: in the stream; the same one gives the same augmentation.
             others: entries of further images, for what takes something of these; it does nothing
                 where there are none left.
 
         Returns:
-            The entry without its annotations, with "image": uint8 [3, H, W] RGB, "height" and
-            "width" of the file; without is_train "outline" (see `Outline`) where augmentations do
-            more than resize; and in training "instances": gt_boxes (xyxy in pixels of "image"),
-            gt_classes [n], gt_masks (with_masks), and "dropped_boxes": how many objects of the
+            The entry without its annotations, with "image": `Tensor[C, H, W]` in pixels of the
+            `image_format`, "height" and "width" of the file; without is_train "outline" (see
+            `Outline`) where augmentations do more than resize; and in training "instances":
+            gt_boxes (xyxy in pixels of "image"), gt_classes [n], gt_masks (with_masks), and
+            "dropped_boxes": how many objects of the
             entry were lost, and not by a crop: boxes without area, masks without a pixel, and what
             the augmentations make smaller than a pixel.
 
@@ -167,8 +172,14 @@ class DetrMapper:
         Raises:
             UserError: what is found in their images cannot be brought back to the original one.
         """
-        black = torch.zeros(3, height, width, dtype=torch.uint8)
-        self._to_predict(tv_tensors.Image(black), 0)
+        black = np.zeros((height, width, self.image_format.channels), self.image_format.dtype)
+        self._to_predict(_as_tensor(black), 0)
+
+    def _check(self, transforms: Sequence[v2.Transform], option: str) -> None:
+        refuse_rgb_alone(transforms, option, self.image_format)
+        check_pixel_scale(
+            transforms, option, with_masks=self.reads_masks, image_format=self.image_format
+        )
 
     def _augment(self, sample: Sample, position: int, others: Iterator[dict]) -> tuple[Sample, int]:
         """The augmented image with what is seen of its objects, or a mosaic that begins with it;
@@ -196,11 +207,11 @@ class DetrMapper:
     def _read(self, dataset_dict: dict) -> tuple[Sample, int]:
         path = dataset_dict["file_name"]
         image = dataset_dict.get("image")
-        image = read_image(path, self.pixel_range) if image is None else image
+        image = self.image_format.read(path) if image is None else image
         height, width = image.shape[:2]
         if "width" in dataset_dict and "height" in dataset_dict:
             check_size(path, image, dataset_dict["width"], dataset_dict["height"])
-        sample: Sample = {"image": tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))}
+        sample: Sample = {"image": _as_tensor(image)}
         annotations = dataset_dict.get("annotations", []) if self.is_train else []
         objects = [a for a in annotations if not a.get("iscrowd", 0)]
         corners = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in objects]
@@ -221,6 +232,11 @@ class DetrMapper:
             sample["masks"] = tv_tensors.Mask(torch.from_numpy(stacked))
             sample = select(sample, any_of(torch.from_numpy(stacked), 1, 2))
         return sample, len(solid) - len(sample["labels"])
+
+
+def _as_tensor(image: np.ndarray) -> tv_tensors.Image:
+    """[H, W, C] to `Tensor[C, H, W]`."""
+    return tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
 
 
 def _bitmap(annotation: dict, height: int, width: int, dataset_dict: dict) -> np.ndarray:

@@ -66,7 +66,8 @@ class Mosaic:
         """Four samples in two rows, each in the top left corner of its cell."""
         sizes = [sample["image"].shape[-2:] for sample in samples]
         height, width = (max(sides) for sides in zip(*sizes, strict=True))
-        canvas = samples[0]["image"].new_full((3, 2 * height, 2 * width), self.fill)
+        first = samples[0]["image"]
+        canvas = first.new_full((first.shape[0], 2 * height, 2 * width), self.fill)
         placed = []
         for index, (sample, (h, w)) in enumerate(zip(samples, sizes, strict=True)):
             top, left = index // 2 * height, index % 2 * width

@@ -31,10 +31,10 @@ def outlined(transforms: v2.Compose, image: tv_tensors.Image) -> tuple[Tensor, O
 
     Args:
         transforms: applied to a sample with boxes and labels.
-        image: [3, H, W].
+        image: [C, H, W].
 
     Returns:
-        The image after `transforms`, [3, H', W'], and its outline in that, None where it fills it
+        The image after `transforms`, [C, H', W'], and its outline in that, None where it fills it
         from edge to edge: it was resized, if anything.
 
     Raises:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torchvision import tv_tensors
 
 from hdetr_d2.data.sample import Sample
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.image_format import ImageFormat
 from hdetr_d2.utils.random_state import seeded
 
 # Large enough for the usual crops.
@@ -20,7 +22,13 @@ UNTRIED = (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueE
 Transform = Callable[[Sample], Sample]
 
 
-def check_pixel_scale(transforms: Sequence[Transform], option: str, *, with_masks: bool) -> None:
+def check_pixel_scale(
+    transforms: Sequence[Transform],
+    option: str,
+    *,
+    with_masks: bool,
+    image_format: ImageFormat,
+) -> None:
     """Try the transforms on an image of noise; the caller's random state stays.
 
     What cannot be tried (an error in a transform) is left to the first image of the data.
@@ -29,6 +37,7 @@ def check_pixel_scale(transforms: Sequence[Transform], option: str, *, with_mask
         transforms: applied in this order.
         option: where they come from, for the message.
         with_masks: they expect masks too.
+        image_format: of the images.
 
     Raises:
         UserError: pixels end on another scale than 0 to 255, as after `ToDtype(scale=True)` or
@@ -38,7 +47,7 @@ def check_pixel_scale(transforms: Sequence[Transform], option: str, *, with_mask
     with seeded(0):
         for _ in range(DRAWS):
             try:
-                extremes = _extremes(transforms, with_masks)
+                extremes = _extremes(transforms, _noise(with_masks, image_format))
             except UNTRIED:
                 return
             if not extremes or _is_right(*extremes[-1]):
@@ -56,9 +65,9 @@ def _is_right(low: float, high: float) -> bool:
     return low >= -BEYOND and LEAST_WHITE <= high <= 255 + BEYOND
 
 
-def _extremes(transforms: Sequence[Transform], with_masks: bool) -> list[tuple[float, float]]:
+def _extremes(transforms: Sequence[Transform], sample: Sample) -> list[tuple[float, float]]:
     """The lowest and highest pixel after each transform, in one draw."""
-    sample, found = _noise(with_masks), []
+    found = []
     for transform in transforms:
         sample = transform(sample)
         low, high = sample["image"].as_subclass(torch.Tensor).aminmax()
@@ -66,11 +75,13 @@ def _extremes(transforms: Sequence[Transform], with_masks: bool) -> list[tuple[f
     return found
 
 
-def _noise(with_masks: bool) -> Sample:
+def _noise(with_masks: bool, image_format: ImageFormat) -> Sample:
     """Of every brightness everywhere, so that crops and tone curves leave some of it."""
     box = torch.tensor([[0.0, 0.0, WIDTH, HEIGHT]])
+    pixels = torch.randint(256, (image_format.channels, HEIGHT, WIDTH), dtype=torch.uint8)
+    dtype = torch.from_numpy(np.empty(0, image_format.dtype)).dtype
     sample: Sample = {
-        "image": tv_tensors.Image(torch.randint(256, (3, HEIGHT, WIDTH), dtype=torch.uint8)),
+        "image": tv_tensors.Image(pixels.to(dtype)),
         "boxes": tv_tensors.BoundingBoxes(box, format="XYXY", canvas_size=(HEIGHT, WIDTH)),
         "labels": torch.zeros(1, dtype=torch.int64),
     }

@@ -4,7 +4,7 @@ import difflib
 import logging
 import os
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields
 
 from hdetr_d2.data.coco_json import (
     CocoJson,
@@ -20,6 +20,7 @@ from hdetr_d2.data.coco_json import (
 from hdetr_d2.data.file_sizes import with_file_sizes, without_unreadable
 from hdetr_d2.data.present_files import check_files
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat, image_format
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Rules:
         skip_classes: names of categories that are left out with their objects.
         on_missing_mask: "stop", or "skip" the objects without a mask, where masks are learned.
         with_masks: masks are learned.
+        image_format: how image files are read.
     """
 
     crowds_as_objects: bool = False
@@ -41,6 +43,7 @@ class Rules:
     skip_classes: tuple[str, ...] = ()
     on_missing_mask: str = "stop"
     with_masks: bool = False
+    image_format: ImageFormat = field(default=EIGHT_BITS, compare=False)
 
     @staticmethod
     def of(data: Mapping, *, with_masks: bool) -> "Rules":
@@ -51,7 +54,9 @@ class Rules:
         """
         given = {f.name: data[f.name] for f in fields(Rules) if data.get(f.name) is not None}
         given["skip_classes"] = tuple(given.get("skip_classes", ()))
-        rules = Rules(**{**given, "with_masks": with_masks})
+        keys = ("channels", "pixel_range", "shown_channels")
+        form = image_format(*(data.get(key) for key in keys))
+        rules = Rules(**{**given, "with_masks": with_masks, "image_format": form})
         if rules.on_missing_mask not in ("stop", "skip"):
             raise UserError(f"data.on_missing_mask={rules.on_missing_mask} must be stop or skip")
         return rules
@@ -64,7 +69,7 @@ class Rules:
 
     def changed_options(self) -> list[str]:
         """Which options are not as they are by default."""
-        plain = replace(Rules(), with_masks=self.with_masks)
+        plain = Rules(with_masks=self.with_masks, image_format=self.image_format)
         names = [f.name for f in fields(self) if getattr(self, f.name) != getattr(plain, f.name)]
         return [f"data.{name}" for name in names]
 
@@ -110,7 +115,9 @@ def prepared_json(path: str, folder: str, use: Use, *, is_lvis: bool = False) ->
         UserError: it cannot be used.
     """
     coco = read_as_ruled(path, folder, use.rules, annotated=not use.for_evaluation)
-    coco = without_unreadable(coco, folder, use.bad_image_option, use.on_bad_image)
+    coco = without_unreadable(
+        coco, folder, use.bad_image_option, use.on_bad_image, use.rules.image_format
+    )
     problems = list(find_problems(coco, is_lvis=is_lvis, missing_masks=use.rules.missing_masks))
     if use.for_evaluation:
         problems += evaluation_gaps(coco, is_lvis=is_lvis)
@@ -157,7 +164,7 @@ def read_as_ruled(path: str, folder: str, rules: Rules, *, annotated: bool) -> C
         text = f"{len(crowds)} crowds are read as objects (data.crowds_as_objects)"
         logger.info(f"{coco.name}: {text}")
     if rules.sizes_from_files:
-        coco = with_file_sizes(coco, folder)
+        coco = with_file_sizes(coco, folder, rules.image_format)
     return coco
 
 

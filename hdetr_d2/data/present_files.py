@@ -5,11 +5,9 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from PIL import Image
-
 from hdetr_d2.data.coco_json.problem import first_of
 from hdetr_d2.errors import UserError
-from hdetr_d2.pixels.images import DECODE_ERRORS, ORIENTATION
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 
 logger = logging.getLogger(__name__)
 
@@ -67,23 +65,14 @@ def skip_or_stop(text: str, option: str, on_bad_image: str, *, is_all: bool) -> 
     logger.warning(f"{text}; they are skipped")
 
 
-def sizes_of(paths: Sequence[str], num_threads: int = 16) -> list[tuple[int, int] | None]:
+def sizes_of(
+    paths: Sequence[str], image_format: ImageFormat = EIGHT_BITS, num_threads: int = 16
+) -> list[tuple[int, int] | None]:
     """(width, height) of images as they are shown, from the beginnings of their files; None of what
-    is missing or no image.
+    is missing or no image of the format.
     """
     with ThreadPoolExecutor(num_threads) as pool:
-        return list(pool.map(_size, paths))
-
-
-def _size(path: str) -> tuple[int, int] | None:
-    try:
-        with Image.open(path) as image:
-            # Of a TIFF Pillow knows the turned size from the start.
-            turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-            width, height = image.size
-            return (height, width) if turned else (width, height)
-    except DECODE_ERRORS + (TypeError, KeyError):
-        return None
+        return list(pool.map(image_format.size, paths))
 
 
 def _list(folder: str) -> list[str]:

@@ -26,8 +26,8 @@ class DatasetInfo:
     filtering; None where the training data were not looked at. `most_objects`: of one of them.
     `image_counts`: in how many training images each class is. `thing_classes`: indices of those
     with countable objects; None: all are. `pixel_range`: what is white where pixels have more than
-    8 bits, in all of the data; None where none have. `replaced`: options of `data` that a folder
-    has made others.
+    8 bits, in all of the data; None where none have. `train_files`: the training images, where they
+    were looked at. `replaced`: options of `data` that a folder has made others.
     """
 
     class_names: list[str]
@@ -36,6 +36,7 @@ class DatasetInfo:
     image_counts: list[int] | None = None
     thing_classes: list[int] | None = None
     pixel_range: int | None = None
+    train_files: list[str] = field(default_factory=list, compare=False)
     replaced: dict[str, Any] = field(default_factory=dict)
 
 
@@ -49,7 +50,8 @@ def register_datasets(
             already), `train_panoptic`, the folder of the PNGs of a panoptic json (None
             otherwise), and the same for `val`; `keep_empty`: count images without objects too;
             `repeat_threshold`: count images as often as they come, see `repeat_factors`;
-            `pixel_range`: what is white where pixels have more than 8 bits, None to look for it;
+            `channels`: None for RGB with 8 bits; `pixel_range`: what is white where pixels have
+            more than 8 bits, None to look for it;
             what `Rules` has; `folder`: data in any format that takes the place of all of these
             names and files, or None, with what `Ways` has;
             `generate`: None, or a node whose `_target_` is called with its other keys before
@@ -74,7 +76,7 @@ def _register(data: Mapping, loaders: Mapping | None, *, for_training: bool) -> 
     if val.num_images == 0:
         raise UserError(f"data set {val.name!r} has no images to evaluate on")
     if not for_training:
-        white = _pixel_range(data, val)
+        white = _pixel_range(data, rules, val)
         return DatasetInfo(val.class_names, None, thing_classes=_things(val), pixel_range=white)
     train = open_split(data, Use("train", rules, _bad_image_policy(loaders, "train")))
     skipped = {*train.skipped_classes, *val.skipped_classes}
@@ -91,7 +93,8 @@ def _register(data: Mapping, loaders: Mapping | None, *, for_training: bool) -> 
         train.most_objects,
         train.image_counts,
         _things(val),
-        _pixel_range(data, train, val),
+        _pixel_range(data, rules, train, val),
+        train.files,
     )
 
 
@@ -118,9 +121,9 @@ def _nothing_left(train: Split) -> str:
     return f"{text}; data.crowds_as_objects=True reads its {train.num_crowds} crowds as objects"
 
 
-def _pixel_range(data: Mapping, *splits: Split) -> int | None:
+def _pixel_range(data: Mapping, rules: Rules, *splits: Split) -> int | None:
     """One for all splits: the given one, or the largest that is found."""
-    found = [survey(split.files) for split in splits]
+    found = [survey(split.files, rules.image_format) for split in splits]
     for split, one in zip(splits, found, strict=True):
         if one.with_pages:
             logger.warning(f"{split.name}: {pages_sentence(one.with_pages)}")

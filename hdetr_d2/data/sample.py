@@ -21,7 +21,7 @@ class Found(TypedDict):
 class Sample(TypedDict, total=False):
     """One image on its way through the augmentations."""
 
-    image: tv_tensors.Image  # uint8 [3, H, W]
+    image: tv_tensors.Image  # [C, H, W], 0 to 255: uint8 in RGB, or float32
     boxes: tv_tensors.BoundingBoxes  # float [n, 4] xyxy in pixels
     labels: Tensor  # int64 [n]
     masks: tv_tensors.Mask  # bool [n, H, W], only where something needs them
@@ -86,7 +86,7 @@ def _is_large(boxes: Tensor) -> Tensor:
 
 
 def together(image: Tensor, samples: Sequence[Sample]) -> Sample:
-    """One sample of the objects of several, whose places are those in `image` [3, H, W]."""
+    """One sample of the objects of several, whose places are those in `image` [C, H, W]."""
     boxes = torch.cat([each["boxes"].as_subclass(Tensor) for each in samples])
     size = (image.shape[-2], image.shape[-1])
     joined: Sample = {

@@ -1,6 +1,8 @@
 """The "shapes" data set: geometric shapes on noisy backgrounds, from a seed, in COCO's format.
 
 The class is the shape, never the colour. Objects overlap; boxes and masks show the visible part.
+With `channels` pictures are TIFFs of 16 bits: half of the objects are painted in the first three
+channels, and the others in two more alone, where those do not hide them.
 
     python -m hdetr_d2.data.shapes --root datasets/shapes
 """
@@ -20,6 +22,7 @@ import pycocotools.mask as mask_utils
 from PIL import Image, ImageDraw
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels.stored_files import needed_tifffile
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,9 @@ SPLITS = ("train", "val")
 MIN_VISIBLE = 0.5
 EMPTY_IMAGES = 0.05
 MAX_TILT = math.radians(20)
+# Channels that an object is painted in: the one of these that is drawn.
+RGB_BANDS = (slice(0, 3),)
+DEEP_BANDS = (slice(0, 3), slice(3, 5))
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,11 @@ class Specification:
     max_objects: int
     seed: int
     version: int = VERSION
+    channels: int | None = None
+
+    def content(self) -> dict[str, int]:
+        """As it lies with the pictures; those of RGB say nothing of channels."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def _regular(corners: int, inner: float = 1.0) -> np.ndarray:
@@ -80,10 +91,11 @@ def generate_shapes(
     num_classes: int = 4,
     max_objects: int = 8,
     seed: int = 0,
+    channels: int | None = None,
 ) -> None:
     """Write the data set; nothing is done if `root` already holds the same one.
 
-    `root` gets `train/`, `val/` (PNG) and `annotations/train.json`, `annotations/val.json`. It
+    `root` gets `train/`, `val/` (PNG or TIFF), `annotations/train.json`, `annotations/val.json`. It
     appears in one piece, so that several processes may call this at once and a killed one leaves
     nothing half-written behind.
 
@@ -94,14 +106,21 @@ def generate_shapes(
         num_classes: the first so many of circle, square, triangle, cross, ring and star.
         max_objects: of one image; one image in twenty has none.
         seed: of everything.
+        channels: the first so many of the five in which pictures of 16 bits are drawn; None for RGB
+            of 8 bits.
 
     Raises:
-        UserError: too many classes, or a `root` that is something else or cannot be written.
+        UserError: too many classes or channels, or a `root` that is something else or cannot be
+            written.
     """
     root = os.path.abspath(os.path.expanduser(root))
     if not 1 <= num_classes <= len(SHAPES):
         raise UserError(f"shapes has 1 to {len(SHAPES)} classes, not {num_classes}")
-    wanted = Specification(num_train, num_val, image_size, num_classes, max_objects, seed)
+    if channels is not None and not 1 <= channels <= DEEP_BANDS[-1].stop:
+        raise UserError(f"shapes has 1 to {DEEP_BANDS[-1].stop} channels, not {channels}")
+    wanted = Specification(
+        num_train, num_val, image_size, num_classes, max_objects, seed, channels=channels
+    )
     if _is_there(root, wanted):
         return
     logger.info(f"Generating {num_train} + {num_val} images of shapes in {root}")
@@ -114,7 +133,7 @@ def generate_shapes(
         for number, split in enumerate(SPLITS):
             _write_split(draft, split, number, wanted)
         with open(os.path.join(draft, SPECIFICATION), "w", encoding="utf-8") as file:
-            json.dump(asdict(wanted), file)
+            json.dump(wanted.content(), file)
         os.chmod(draft, 0o755)  # mkdtemp's folders are private
         _put_in_place(draft, root, wanted)
     finally:
@@ -125,7 +144,7 @@ def _is_there(root: str, wanted: Specification) -> bool:
     """Whether `root` holds the wanted data set; what is none of ours must never be replaced."""
     try:
         with open(os.path.join(root, SPECIFICATION), encoding="utf-8") as file:
-            return json.load(file) == asdict(wanted)
+            return json.load(file) == wanted.content()
     except (FileNotFoundError, NotADirectoryError):
         if os.path.isfile(root) or (os.path.isdir(root) and os.listdir(root)):
             raise UserError(f"{root} exists and is not a shapes data set; choose another") from None
@@ -155,21 +174,29 @@ def _write_split(draft: str, split: str, number: int, spec: Specification) -> No
     for i in range(spec.num_train if split == "train" else spec.num_val):
         # One generator an image: asking for more images does not change the first ones.
         picture, objects = draw_image(spec, np.random.default_rng([spec.seed, number, i]))
-        name = f"{i:06d}.png"
-        Image.fromarray(picture).save(os.path.join(draft, split, name), compress_level=1)
+        name = f"{i:06d}.{'png' if spec.channels is None else 'tif'}"
+        _write(picture, os.path.join(draft, split, name))
         side = spec.image_size
         images.append({"id": i + 1, "file_name": name, "width": side, "height": side})
         for label, mask in objects:
             found = {"id": len(annotations) + 1, "image_id": i + 1, "category_id": label + 1}
             annotations.append({**found, **_describe(mask), "iscrowd": 0})
     content = {
-        "info": {"description": "generated shapes", **asdict(spec)},
+        "info": {"description": "generated shapes", **spec.content()},
         "images": images,
         "annotations": annotations,
         "categories": [{"id": i + 1, "name": name} for i, name in enumerate(names)],
     }
     with open(os.path.join(draft, "annotations", f"{split}.json"), "w", encoding="utf-8") as file:
         json.dump(content, file)
+
+
+def _write(picture: np.ndarray, path: str) -> None:
+    if path.endswith(".png"):
+        Image.fromarray(picture).save(path, compress_level=1)
+    else:
+        layout = {"photometric": "minisblack", "planarconfig": "contig"}
+        needed_tifffile(path).imwrite(path, picture, **layout)
 
 
 def _describe(mask: np.ndarray) -> dict:
@@ -188,16 +215,23 @@ def draw_image(
     """One picture.
 
     Returns:
-        uint8 [S, S, 3], and of each object its label and its visible part, bool [S, S].
+        uint8 [S, S, 3], or uint16 [S, S, channels]; and of each object its label and its visible
+        part, bool [S, S].
     """
-    picture = _background(spec.image_size, random)
+    bands = RGB_BANDS if spec.channels is None else DEEP_BANDS
+    picture = np.concatenate([_background(spec.image_size, band, random) for band in bands], axis=2)
     count = 0 if random.random() < EMPTY_IMAGES else int(random.integers(1, spec.max_objects + 1))
     objects: list[tuple[int, np.ndarray]] = []
     full_areas: list[int] = []
+    painted: list[slice] = []
     for _ in range(count):
         label = int(random.integers(spec.num_classes))
         mask = _draw_shape(list(SHAPES.values())[label], spec.image_size, random)
-        left = [seen & ~mask for _, seen in objects]
+        band = bands[int(random.integers(len(bands))) if len(bands) > 1 else 0]
+        left = [
+            seen & ~mask if own == band else seen
+            for (_, seen), own in zip(objects, painted, strict=True)
+        ]
         hides = any(
             part.sum() < MIN_VISIBLE * area for part, area in zip(left, full_areas, strict=True)
         )
@@ -207,16 +241,20 @@ def draw_image(
         objects = [(other, part) for (other, _), part in zip(objects, left, strict=True)]
         objects.append((label, mask))
         full_areas.append(int(mask.sum()))
-        _paint(picture, mask, random)
-    return picture.clip(0, 255).astype(np.uint8), objects
+        painted.append(band)
+        _paint(picture[..., band], mask, random)
+    if spec.channels is None:
+        return picture.clip(0, 255).astype(np.uint8), objects
+    return (picture[..., : spec.channels].clip(0, 255) * 257).astype(np.uint16), objects
 
 
-def _background(side: int, random: np.random.Generator) -> np.ndarray:
-    """A blurred random pattern with grain, float [S, S, 3]."""
+def _background(side: int, band: slice, random: np.random.Generator) -> np.ndarray:
+    """A blurred random pattern with grain, float [S, S, C] of a band of at most three channels."""
     coarse = random.uniform(50, 205, 3) + random.uniform(-30, 30, (5, 5, 3))
     small = Image.fromarray(coarse.clip(0, 255).astype(np.uint8))
     smooth = np.asarray(small.resize((side, side), Image.Resampling.BICUBIC), dtype=np.float32)
-    return smooth + random.normal(0, 8, (side, side, 1)).astype(np.float32)
+    grainy = smooth + random.normal(0, 8, (side, side, 1)).astype(np.float32)
+    return grainy[..., : band.stop - band.start]
 
 
 def _draw_shape(
@@ -240,9 +278,9 @@ def _draw_shape(
 
 
 def _paint(picture: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> None:
-    """Fill `mask` of `picture` float [S, S, 3] with a colour that stands out from what is there."""
+    """Fill `mask` of `picture` float [S, S, C] with a colour that stands out from what is there."""
     there = picture[mask].mean(0)
-    colours = random.uniform(0, 255, (6, 3))
+    colours = random.uniform(0, 255, (6, picture.shape[2]))
     colour = colours[np.abs(colours - there).sum(1).argmax()]
     picture[mask] = colour + random.normal(0, 8, (int(mask.sum()), 1))
 
@@ -259,6 +297,7 @@ def main(arguments: list[str] | None = None) -> None:
         ("seed", 0),
     ):
         parser.add_argument(f"--{option}", type=int, default=value, help=f"({value})")
+    parser.add_argument("--channels", type=int, help="of 16 bits, 1 to 5 (8-bit RGB)")
     options = parser.parse_args(arguments)
     try:
         generate_shapes(**vars(options))

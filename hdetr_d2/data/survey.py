@@ -8,12 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
-
 from hdetr_d2.data.coco_json import Problem
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 from hdetr_d2.pixels.deep_pixels import likely_white
-from hdetr_d2.pixels.images import DECODE_ERRORS, stored_as
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +19,6 @@ LOOKED_INTO = 100
 _THREADS = 4
 # JPEG has 8 bits; what lies behind the picture (previews, depth maps) is no page of it.
 _PLAIN = {".jpg", ".jpeg", ".jpe", ".jfif"}
-
-
-class _Header(NamedTuple):
-    has_pages: bool
-    is_deep: bool
 
 
 class Survey(NamedTuple):
@@ -39,17 +31,21 @@ class Survey(NamedTuple):
     highest: int
 
 
-def survey(paths: Sequence[str]) -> Survey:
+def survey(paths: Sequence[str], image_format: ImageFormat = EIGHT_BITS) -> Survey:
     """Look at the headers of all files that are no JPEG, and at the pixels of some of the deep
     ones. Files that cannot be read are passed over: whoever reads them says so.
     """
     asked = [path for path in paths if Path(path).suffix.lower() not in _PLAIN]
     with ThreadPoolExecutor(_THREADS) as pool:
-        headers = list(zip(asked, pool.map(_header, asked), strict=True))
+        headers = list(zip(asked, pool.map(image_format.header, asked), strict=True))
         deep = [path for path, header in headers if header.is_deep]
-        some = deep[:: -(-len(deep) // LOOKED_INTO) or 1]
-        highest = max(pool.map(_highest, some), default=0)
+        highest = max(pool.map(image_format.highest, spread(deep)), default=0)
     return Survey([path for path, header in headers if header.has_pages], deep, highest)
+
+
+def spread(paths: Sequence[str]) -> Sequence[str]:
+    """Those that are looked into."""
+    return paths[:: -(-len(paths) // LOOKED_INTO) or 1]
 
 
 def pixel_range(deep: Sequence[str], highest: int) -> int | None:
@@ -72,13 +68,16 @@ def range_sentence(deep: Sequence[str], highest: int) -> str:
     )
 
 
-def survey_problems(source: str, paths: Sequence[str]) -> Iterator[Problem]:
+def survey_problems(
+    source: str, paths: Sequence[str], image_format: ImageFormat = EIGHT_BITS
+) -> Iterator[Problem]:
     """The sentences about the files of a data set, none of them an error.
 
     Args:
         source: what lists them.
+        image_format: how they are read.
     """
-    found = survey(paths)
+    found = survey(paths, image_format)
     if found.with_pages:
         text = f"{source}: {pages_sentence(found.with_pages)}"
         yield Problem("files with several pages", text, is_error=False)
@@ -95,23 +94,3 @@ def pages_sentence(paths: Sequence[str]) -> str:
 def few(paths: Sequence[str]) -> str:
     """The first names of a list."""
     return ", ".join([*map(str, paths[:3]), *(["..."] if len(paths) > 3 else [])])
-
-
-def _header(path: str) -> _Header:
-    try:
-        with Image.open(path) as image:
-            deep = image.mode.startswith("I") or ";16" in stored_as(image)
-            return _Header(getattr(image, "n_frames", 1) > 1, deep)
-    except DECODE_ERRORS:
-        return _Header(False, False)
-
-
-def _highest(path: str) -> int:
-    """Of colours only the upper 8 bits are known."""
-    try:
-        with Image.open(path) as image:
-            values = np.asarray(image)
-            highest = int(values.max())
-            return highest if image.mode.startswith("I") else highest << 8 | 255
-    except DECODE_ERRORS:
-        return 0

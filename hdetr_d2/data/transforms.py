@@ -37,7 +37,8 @@ def _resize(inpt: Any, size: Sequence[int], rule: ResizeRule) -> Any:
 
 
 def _resize_array(image: tv_tensors.Image, size: Sequence[int], rule: ResizeRule) -> Any:
-    if image.dtype != torch.uint8 or image.shape[0] != 3:
+    is_rgb = image.dtype == torch.uint8 and image.shape[0] == 3
+    if not is_rgb and (rule.interpolation == "opencv" or not image.is_floating_point()):
         raise UserError(
             f"data.resize.interpolation={rule.interpolation} takes images of 8 bits and 3 channels,"
             f" not {image.dtype} with {image.shape[0]}: put what changes that behind the resize"

@@ -23,6 +23,7 @@ NULL_BY_DEFAULT = {
         for split in ("train", "val")
         for what in ("json", "images", "panoptic")
     },
+    "data.channels": WHOLE,
     "data.class_names": Kind.of(NoneType) | Kind(items=Kind.of(str)),
     "data.folder": TEXT,
     "data.generate": Kind(frozenset({NoneType}), groups=True),
@@ -31,6 +32,7 @@ NULL_BY_DEFAULT = {
     "data.pixel_range": WHOLE,
     "data.tile": WHOLE,
     "data.repeat_threshold": NUMBER,
+    "data.shown_channels": Kind.of(NoneType) | Kind(items=Kind.of(int)),
     "data.split_seed": WHOLE,
     "data.val_share": NUMBER,
     "train.clip_grad_norm": NUMBER,

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hdetr_d2.data import iterations_per_epoch, register_datasets
 from hdetr_d2.engine.build import build
+from hdetr_d2.engine.channels import follow_channels
 from hdetr_d2.engine.class_names import put_class_names
 from hdetr_d2.engine.config import count_iterations
 from hdetr_d2.engine.device import Precision, choose_device
@@ -113,6 +114,16 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
         "a positive whole number, the value that is white, or null",
     ),
     (
+        ("data.channels",),
+        lambda value: value is None or (_is_whole(value) and value > 0),
+        "a positive whole number, that of the channels in every file, or null for RGB of 8 bits",
+    ),
+    (
+        ("data.shown_channels",),
+        lambda value: value is None or (isinstance(value, Sequence) and all(map(_is_whole, value))),
+        "a list of indices of channels, as [3,1,0], or null",
+    ),
+    (
         ("data.on_missing_mask",),
         lambda value: value in (None, "stop", "skip"),
         "stop or skip",
@@ -147,8 +158,9 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
 
     Writes `data.num_classes`, `data.class_names`, `data.thing_classes`, `data.image_counts`,
     `train.iterations_per_epoch` and, unless the user has set them, `data.pixel_range` and
-    `train.max_iter`; with `train.reference_batch` also `optimizer.lr`, with `data.folder` the
-    options that it takes the place of. Every process calls this.
+    `train.max_iter`; with `data.channels` what the model must know of them; with
+    `train.reference_batch` also `optimizer.lr`, with `data.folder` the options that it takes the
+    place of. Every process calls this.
 
     Args:
         for_training: else the training data may be absent, and the length of a training is open.
@@ -170,6 +182,7 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     cfg.data.thing_classes = [*range(cfg.data.num_classes)] if things is None else things
     cfg.data.image_counts = info.image_counts
     cfg.data.pixel_range = info.pixel_range
+    follow_channels(cfg, info.train_files)
     warn_of_limits(cfg, info.most_objects)
     if info.num_train_images is None:
         return

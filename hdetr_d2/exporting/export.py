@@ -22,7 +22,7 @@ from hdetr_d2.inference.files import Source, find_images
 from hdetr_d2.inference.loading import TrainedDetector, open_checkpoint
 from hdetr_d2.modeling import DETR, PostProcessing
 from hdetr_d2.modeling.preprocessing import GreySquare
-from hdetr_d2.pixels import read_image
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 from hdetr_d2.pixels.resize_rule import ResizeRule
 from hdetr_d2.runtime.card import Card
 from hdetr_d2.runtime.predictor import open_session
@@ -87,7 +87,7 @@ def export(
         else open_checkpoint(checkpoint, "cpu", trust)
     )
     model = exportable(detector)
-    plan = plan_for(model, size, batch, post_processing, grid_sample)
+    plan = plan_for(model, size, batch, post_processing, grid_sample, detector.image_format)
     graph = make_graph(model, plan)
     card = _card(detector, model, plan, precision, graph)
     pictures = [] if images is None else _read(images, card)
@@ -146,6 +146,7 @@ def plan_for(
     batch: int | None,
     post_processing: bool = True,
     grid_sample: bool = True,
+    image_format: ImageFormat = EIGHT_BITS,
 ) -> Plan:
     """What a graph of the model is made for; see `export`.
 
@@ -168,7 +169,7 @@ def plan_for(
         sides, least, fixed = (size[0], size[1]), min(size), True
         if least < 1 or any(side % multiple for side in sides):
             raise UserError(f"size={sides}: sides must be multiples of {multiple} pixels")
-    return Plan(sides, fixed, multiple, least, batch, post_processing, grid_sample)
+    return Plan(sides, fixed, multiple, least, batch, post_processing, grid_sample, image_format)
 
 
 def _card(
@@ -189,12 +190,12 @@ def _card(
         least=plan.least,
         pixel_mean=tuple(model.preprocessing.mean.flatten().tolist()),
         pixel_std=tuple(model.preprocessing.std.flatten().tolist()),
-        pixel_range=detector.pixel_range,
         precision=precision,
         outputs=graph.outputs,
         version=__version__,
         rounding=rule.rounding,
         interpolation=rule.interpolation,
+        **detector.image_format.options,
     )
 
 
@@ -213,9 +214,9 @@ def _target(
 
 def _read(images: Source | Sequence[Source], card: Card) -> list[dict]:
     """Images as a graph takes them; spread over those that are given."""
-    paths = find_images(images)
+    paths = find_images(images, image_format=card.image_format)
     paths = paths[:: -(-len(paths) // _CALIBRATED)]
-    return [fed(read_image(path, card.pixel_range), card) for path in paths]
+    return [fed(card.image_format.read(path), card) for path in paths]
 
 
 def _inputs(batch: Sequence[dict], card: Card) -> dict[str, np.ndarray]:
@@ -232,9 +233,9 @@ def _generated(card: Card) -> list[dict]:
     else:
         side = card.least + card.multiple
         shapes = ((side, side), (card.least - 3, side + card.multiple))
-    generator = np.random.default_rng(0)
-    noise = (generator.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes)
-    return [fed(image, card) for image in noise]
+    generator, form = np.random.default_rng(0), card.image_format
+    noise = (generator.integers(0, 256, (*shape, form.channels), np.uint8) for shape in shapes)
+    return [fed(image.astype(form.dtype), card) for image in noise]
 
 
 def _check(

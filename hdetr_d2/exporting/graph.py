@@ -41,7 +41,7 @@ class DetectorGraph(nn.Module):
     def forward(self, images: Tensor, sizes: Tensor, originals: Tensor) -> tuple[Tensor, ...]:
         """
         Args:
-            images: `Tensor[B, 3, H, W]` uint8, RGB, each at the top left.
+            images: `Tensor[B, C, H, W]` of the data's format, uint8 in RGB, each at the top left.
             sizes: `Tensor[B, 2]` int64, (H, W) of the images there; the rest is not looked at.
             originals: `Tensor[B, 2]` int64, (H, W) of the images from which these were resized.
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from hdetr_d2.modeling.low_rank import merge_adapters
 from hdetr_d2.ops.ms_deform_attn_gather import ms_deform_attn_gather
 from hdetr_d2.ops.ms_deform_attn_grid_sample import ms_deform_attn_grid_sample
 from hdetr_d2.ops.portable import attention_as
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 
 INPUTS = ("images", "sizes", "originals")
 _MOST_CELLS, _MOST_IMAGES = 256, 1024
@@ -29,7 +31,7 @@ class Plan(NamedTuple):
     size: (H, W) in pixels that it is traced with. fixed_size: whether it takes no other. multiple,
     least: in pixels, of which sides are multiples, and the shortest one. batch: of how many images;
     None for any. post_processing: whether it gives detections. grid_sample:
-    whether deformable attention may be in terms of it.
+    whether deformable attention may be in terms of it. image_format: of the images.
     """
 
     size: tuple[int, int]
@@ -39,6 +41,7 @@ class Plan(NamedTuple):
     batch: int | None
     post_processing: bool = True
     grid_sample: bool = True
+    image_format: ImageFormat = EIGHT_BITS
 
 
 def make_graph(model: DETR, plan: Plan) -> DetectorGraph:
@@ -58,7 +61,7 @@ def trace(graph: DetectorGraph, plan: Plan) -> ExportedProgram:
     """
     form = ms_deform_attn_grid_sample if plan.grid_sample else ms_deform_attn_gather
     batch = plan.batch or 2
-    example = example_inputs(batch, plan.size)
+    example = example_inputs(batch, plan.size, plan.image_format)
     try:
         with attention_as(form), torch.no_grad():
             return torch.export.export(
@@ -79,10 +82,13 @@ def trace(graph: DetectorGraph, plan: Plan) -> ExportedProgram:
         ) from error
 
 
-def example_inputs(batch: int, size: tuple[int, int]) -> dict[str, Tensor]:
+def example_inputs(
+    batch: int, size: tuple[int, int], image_format: ImageFormat = EIGHT_BITS
+) -> dict[str, Tensor]:
     """Images of noise that fill `size`, and their original ones, half as large."""
     height, width = size
-    pixels = torch.randint(0, 256, (batch, 3, height, width), dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (batch, image_format.channels, height, width))
+    pixels = pixels.to(torch.from_numpy(np.empty(0, image_format.dtype)).dtype)
     sizes = torch.tensor([[height, width]] * batch)
     return dict(zip(INPUTS, (pixels, sizes, sizes // 2 + 1), strict=True))
 
@@ -93,7 +99,7 @@ def any_size(model: DETR) -> tuple[int, int]:
     least one that leaves as many cells as it has queries.
     """
     side = math.lcm(_COARSEST, model.preprocessing.multiple)
-    black = torch.zeros(1, 3, side, side, device=model.device)
+    black = torch.zeros(1, len(model.preprocessing.mean), side, side, device=model.device)
     strides = [side // level.shape[-1] for level in model.neck(model.backbone(black))]
     multiple = math.lcm(model.preprocessing.multiple, *strides)
     cells = sum((multiple // stride) ** 2 for stride in strides)

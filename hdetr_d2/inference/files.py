@@ -11,6 +11,7 @@ from PIL import Image
 
 from hdetr_d2.data.survey import few
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +35,17 @@ def is_drawn_in_place(path: Path) -> bool:
     return path.suffix.lower() in _DRAWN_IN_PLACE
 
 
-def find_images(sources: Source | Sequence[Source], *, besides: Path | None = None) -> list[Path]:
+def find_images(
+    sources: Source | Sequence[Source],
+    *,
+    besides: Path | None = None,
+    image_format: ImageFormat = EIGHT_BITS,
+) -> list[Path]:
     """Every image file that is named, or lies in or below a named folder; those of a folder sorted.
 
     Args:
         besides: a folder that is left out where it lies below a named one.
+        image_format: which may have endings of its own.
 
     Raises:
         UserError: a source that does not exist, a video, or no image at all.
@@ -53,7 +60,7 @@ def find_images(sources: Source | Sequence[Source], *, besides: Path | None = No
     found: dict[Path, None] = {}
     for source in map(Path, listed):
         if source.is_dir():
-            found |= dict.fromkeys(_images_below(source, besides))
+            found |= dict.fromkeys(_images_below(source, besides, image_format))
         elif source.is_file() and _is_video(source):
             raise UserError(
                 f"{source} is a video: --input {source}, or hdetr_d2.predict_video, looks at that"
@@ -71,14 +78,15 @@ def _is_video(path: Path) -> bool:
     return (guess_type(path.name)[0] or "").startswith("video/")
 
 
-def _images_below(folder: Path, besides: Path | None) -> Iterable[Path]:
+def _images_below(folder: Path, besides: Path | None, image_format: ImageFormat) -> Iterable[Path]:
+    known = endings() | image_format.endings
     left_out = None if besides is None else besides.resolve()
     files = [
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file() and (left_out is None or left_out not in path.resolve().parents)
     ]
-    images = [path for path in files if path.suffix.lower() in endings()]
-    if others := [str(path) for path in files if path.suffix.lower() not in endings()]:
+    images = [path for path in files if path.suffix.lower() in known]
+    if others := [str(path) for path in files if path.suffix.lower() not in known]:
         logger.info(f"{folder}: {len(others)} files are left out, as no images: {few(others)}")
     return images

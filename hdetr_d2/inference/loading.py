@@ -21,6 +21,7 @@ from hdetr_d2.engine.earlier_names import renamed
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.trust import require_trusted
 from hdetr_d2.modeling.backbone import without_pretrained
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 from hdetr_d2.runtime.shapes import Shapes
 
 
@@ -49,8 +50,9 @@ class TrainedDetector:
         self.autocast = autocast
 
     @property
-    def pixel_range(self) -> int | None:
-        return getattr(self.mapper, "pixel_range", None)
+    def image_format(self) -> ImageFormat:
+        """That of the mapper; RGB of one that does not say."""
+        return getattr(self.mapper, "image_format", EIGHT_BITS)
 
     def read(self, entry: dict) -> dict:
         """See `Detector`."""

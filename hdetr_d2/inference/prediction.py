@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -70,10 +69,12 @@ def predict(
     """
     check_score_threshold(score_threshold)
     files, folder = outputs_of(output, format, default="coco")
-    paths = find_images(images, besides=None if folder is None else folder / PICTURES)
-    if with_pages := survey([*map(str, paths)]).with_pages:
-        logger.warning(pages_sentence(with_pages))
     predictor = Predictor(checkpoint, device=device, precision=precision, trust=trust)
+    form = predictor.detector.image_format
+    besides = None if folder is None else folder / PICTURES
+    paths = find_images(images, besides=besides, image_format=form)
+    if with_pages := survey([*map(str, paths)], form).with_pages:
+        logger.warning(pages_sentence(with_pages))
     if tile is not None:
         predictor = predictor.tiled(tile, overlap, batch_size=batch_size)
     names = predictor.class_names
@@ -96,7 +97,7 @@ def predict(
             for writer in writers:
                 writer.write(image, rows)
             if pictures is not None:
-                pictures.draw(path, seen.pixels, found)
+                pictures.draw(path, predictor.picture(seen.pixels), found)
     if len(problems) == len(paths):
         raise problems[0]
     for place in files.values():
@@ -118,12 +119,12 @@ class _Pictures:
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror}") from None
 
-    def draw(self, path: Path, pixels: np.ndarray, shapes: Shapes) -> None:
+    def draw(self, path: Path, image: Image.Image, shapes: Shapes) -> None:
         """A picture that cannot be written is named in the log: its detections are not lost."""
         target = self._place(path)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            draw_shapes(Image.fromarray(pixels), shapes, self.class_names).save(target)
+            draw_shapes(image, shapes, self.class_names).save(target)
         except (OSError, ValueError) as error:
             logger.warning("No picture of %s: %s", path, error)
 

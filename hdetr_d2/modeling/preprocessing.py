@@ -14,7 +14,7 @@ from hdetr_d2.utils.device import to_device
 
 @dataclass
 class ImageBatch:
-    """tensor: `Tensor[B, 3, H, W]`, normalised, zeros where padded. padding: `Tensor[B, H, W]`
+    """tensor: `Tensor[B, C, H, W]`, normalised, zeros where padded. padding: `Tensor[B, H, W]`
     bool. sizes: (H, W) of the images as they came. frames: (H, W) that boxes in [0, 1] are relative
     to, the sizes or more.
     """
@@ -29,7 +29,8 @@ class Preprocessing(nn.Module):
     """Pads images at the bottom and right and normalises them on the device.
 
     Args:
-        pixel_mean: of the three channels (RGB), on the scale of the images (0 to 255).
+        pixel_mean: of the channels (RGB, unless `data.channels` is set), on the scale of the
+            images (0 to 255).
         pixel_std: likewise.
         size_divisibility: the padded height and width are multiples of it, in pixels, and of what
             the backbone needs.
@@ -57,11 +58,13 @@ class Preprocessing(nn.Module):
         self.multiple = math.lcm(self.multiple, multiple)
 
     def forward(self, images: Sequence[Tensor]) -> ImageBatch:
-        """Takes `Tensor[3, H_i, W_i]` each, uint8 or float, RGB on the scale of the mean.
+        """Takes `Tensor[C, H_i, W_i]` each, uint8 or float, on the scale of the mean.
 
         Raises:
-            UserError: an image that is larger than the square that the backbone takes.
+            UserError: an image that is larger than the square that the backbone takes, or has
+                another number of channels than the mean.
         """
+        _check_channels(images, len(self.mean))
         sizes = _sizes(images)
         stacked = self._stack(images, self.padded_size(sizes))
         limits = to_device(sizes, torch.arange(1, device=stacked.device))
@@ -96,18 +99,18 @@ class Preprocessing(nn.Module):
         """Images that lie at the top left of one tensor, as the backbone takes them.
 
         Args:
-            stacked: `Tensor[B, 3, H, W]` on the scale of the mean.
+            stacked: `Tensor[B, C, H, W]` on the scale of the mean.
             sizes: `Tensor[B, 2]` int64, (H, W) of the images; what lies outside is not looked at.
 
         Returns:
-            `Tensor[B, 3, H, W]`, normalised, zeros where padded; and what is padding, `Tensor[B, H,
+            `Tensor[B, C, H, W]`, normalised, zeros where padded; and what is padding, `Tensor[B, H,
             W]` bool.
         """
         padding = _outside(stacked, sizes)
         return self._normalise(stacked).masked_fill(padding[:, None], 0.0), padding
 
     def _stack(self, images: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        """The images at the top left of `Tensor[B, 3, H, W]`, in their own dtype."""
+        """The images at the top left of `Tensor[B, C, H, W]`, in their own dtype."""
         # Padded on the device: pinned images travel without a wait, and in their small dtype.
         shape = (len(images), images[0].shape[0], *size)
         batch = images[0].new_zeros(shape, device=self.mean.device)
@@ -172,6 +175,16 @@ def _outside(stacked: Tensor, sizes: Tensor) -> Tensor:
     rows = torch.arange(stacked.shape[-2], device=stacked.device) >= sizes[:, :1]
     columns = torch.arange(stacked.shape[-1], device=stacked.device) >= sizes[:, 1:]
     return rows[:, :, None] | columns[:, None, :]
+
+
+def _check_channels(images: Sequence[Tensor], number: int) -> None:
+    for image in images:
+        if image.shape[0] != number:
+            raise UserError(
+                f"an image has {image.shape[0]} channels, but pixel_mean of the model {number} "
+                "numbers: the model follows data.channels where its pixels are normalised by "
+                "model.preprocessing"
+            )
 
 
 def _sizes(images: Sequence[Tensor]) -> list[tuple[int, int]]:

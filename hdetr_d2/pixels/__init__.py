@@ -3,10 +3,11 @@ channels needs tifffile, too.
 """
 
 from hdetr_d2.pixels.deep_pixels import BadImageError
-from hdetr_d2.pixels.image_format import RGB, ImageFormat, MultiChannel, image_format
+from hdetr_d2.pixels.image_format import EIGHT_BITS, RGB, ImageFormat, MultiChannel, image_format
 from hdetr_d2.pixels.images import read_image, to_rgb
 
 __all__ = [
+    "EIGHT_BITS",
     "RGB",
     "BadImageError",
     "ImageFormat",

@@ -42,6 +42,9 @@ class ImageFormat(Protocol):
     def channels(self) -> int: ...
     @property
     def pixel_range(self) -> int | None: ...
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of `image_format` that make one like this."""
 
     def read(self, path: str | os.PathLike) -> np.ndarray:
         """The image in a file, upright, [H, W, channels] of `dtype`.
@@ -87,6 +90,11 @@ class RGB:
     def __init__(self, pixel_range: int | None = None) -> None:
         self.pixel_range = pixel_range
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """See `ImageFormat`."""
+        return {"pixel_range": self.pixel_range}
+
     def read(self, path: str | os.PathLike) -> np.ndarray:
         """See `read_image`."""
         return read_image(path, self.pixel_range)
@@ -126,6 +134,10 @@ class RGB:
             return 0
 
 
+EIGHT_BITS = RGB()
+"""What images are where nothing else is said."""
+
+
 class MultiChannel:
     """Any number of channels of any depth, as they are in the files: a value v of more than 8 bits
     becomes v * 255 / pixel_range in float32, one of 8 bits stays.
@@ -155,6 +167,15 @@ class MultiChannel:
                 f"data.shown_channels={[*self.shown]} must be one or three of the channels 0 to "
                 f"{channels - 1}"
             )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """See `ImageFormat`."""
+        return {
+            "channels": self.channels,
+            "pixel_range": self.pixel_range,
+            "shown_channels": self.shown,
+        }
 
     def read(self, path: str | os.PathLike) -> np.ndarray:
         """See `ImageFormat`."""

@@ -5,12 +5,24 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL import Image
 
+from hdetr_d2.errors import UserError
+
 _BITS = 11
 """Of a weight of OpenCV's, in fixed point."""
 
 
 def pillow(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 [H, W, 3] in another (H, W): bilinear, over all pixels that a smaller one covers."""
+    """uint8 [H, W, 3] or float32 [H, W, C] in another (H, W): bilinear, over all pixels that a
+    smaller one covers.
+    """
+    if image.dtype == np.uint8:
+        return _resized(image, size)
+    channels = np.moveaxis(image, -1, 0)
+    return np.stack([_resized(np.ascontiguousarray(each), size) for each in channels], axis=-1)
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Of what Pillow has a mode for."""
     height, width = size
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
@@ -18,7 +30,14 @@ def pillow(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def opencv(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """uint8 [H, W, 3] in another (H, W), as OpenCV's INTER_LINEAR gives it, to the last bit:
     between two pixels of a row and two of a column, however much smaller the image becomes.
+
+    Raises:
+        UserError: pixels of another type.
     """
+    if image.dtype != np.uint8:
+        raise UserError(
+            f"data.resize.interpolation=opencv takes pixels of 8 bits, not {image.dtype}"
+        )
     height, width = size
     if image.shape[:2] == (2 * height, 2 * width):
         return _halved(image)

@@ -54,8 +54,8 @@ class ResizeRule:
         return (shorter, longer) if height <= width else (longer, shorter)
 
     def resize(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """uint8 [H, W, 3] in another (H, W), without PyTorch: for "torch" Pillow takes its place,
-        which gives a few pixels in a thousand another level.
+        """uint8 [H, W, 3] or float32 [H, W, C] in another (H, W), without PyTorch: for "torch"
+        Pillow takes its place, which gives a few pixels of 8 bits in a thousand another level.
         """
         if image.shape[:2] == size:
             return image

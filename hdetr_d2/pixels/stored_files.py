@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -132,6 +132,21 @@ def checked(image: np.ndarray, channels: int, name: str) -> np.ndarray:
     return image
 
 
+def needed_tifffile(path: str) -> Any:
+    """The module.
+
+    Args:
+        path: of the file that asks for it.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return import_module("tifffile")
+    except ModuleNotFoundError:
+        raise UserError(f"{path} needs tifffile: pip install 'hdetr_d2[channels]'") from None
+
+
 @contextmanager
 def _opened(path: str, channels: int) -> Iterator[_Array]:
     try:
@@ -165,11 +180,7 @@ def _in_tiff(path: str, channels: int) -> Iterator[_Array]:
     """A file that says which axis has its channels (samples of pixels, or the C of ImageJ and OME)
     is taken at its word; in others, as those of several pages, it is sought as in any array.
     """
-    try:
-        tifffile = import_module("tifffile")
-    except ModuleNotFoundError:
-        raise UserError(f"{path} needs tifffile: pip install 'hdetr_d2[channels]'") from None
-    with tifffile.TiffFile(path) as tiff:
+    with needed_tifffile(path).TiffFile(path) as tiff:
         series = tiff.series[0]
         page, axes = series.keyframe, series.axes
         if (what := _NO_INTENSITIES.get(getattr(page.photometric, "name", ""))) is not None:

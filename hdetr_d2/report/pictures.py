@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hdetr_d2.pixels.images import read_image
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 from hdetr_d2.report.content import Subject
 
 
@@ -22,19 +22,19 @@ def chosen(subjects: Sequence[Subject], most: int) -> list[int]:
 
 
 def jpegs(
-    files: Sequence[Path], *, side: int, quality: int = 80, pixel_range: int | None = None
+    files: Sequence[Path], *, side: int, quality: int = 80, image_format: ImageFormat = EIGHT_BITS
 ) -> Iterator[str]:
     """Images as JPEG in base64, as they are asked for.
 
     Args:
         side: width and height are at most that.
-        pixel_range: what is white where pixels have more than 8 bits.
+        image_format: how they are read and shown.
 
     Raises:
         BadImageError: an image cannot be read.
     """
     for file in files:
-        picture = Image.fromarray(read_image(str(file), pixel_range))
+        picture = Image.fromarray(image_format.picture(image_format.read(file)))
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality, optimize=True)

@@ -5,6 +5,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import ImageFormat, image_format
 from hdetr_d2.pixels.resize_rule import NEAREST, TORCH, ResizeRule
 
 KEY = "hdetr_d2"
@@ -23,14 +24,15 @@ class Card:
         batch: of how many images; None for any number.
         multiple, least: in pixels: H and W are multiples of the first, and not less than the
             second.
-        pixel_mean, pixel_std: which the graph itself takes from, and divides, the channels (RGB, 0
-            to 255) by.
-        pixel_range: the value that is white where pixels have more than 8 bits; see `to_8_bits`.
+        pixel_mean, pixel_std: which the graph itself takes from, and divides, the channels (0 to
+            255) by.
+        pixel_range: the value that is white where pixels have more than 8 bits.
         precision: of the arithmetic: "float32", "float16", "bfloat16" or "int8".
         outputs: names of what the graph gives, in order.
         version: of hdetr_d2.
         rounding, interpolation: see `ResizeRule`. Files of earlier versions lack them and have this
             project's own.
+        channels, shown_channels: see `image_format`. Files of earlier versions are of RGB.
     """
 
     class_names: tuple[str, ...]
@@ -48,9 +50,16 @@ class Card:
     version: str
     rounding: str = NEAREST
     interpolation: str = TORCH
+    channels: int | None = None
+    shown_channels: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         self.rule  # noqa: B018  # raises ValueError for one that does not exist
+
+    @property
+    def image_format(self) -> ImageFormat:
+        """How images are read."""
+        return image_format(self.channels, self.pixel_range, self.shown_channels)
 
     @property
     def rule(self) -> ResizeRule:

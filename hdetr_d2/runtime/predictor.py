@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.pixels import BadImageError, read_image, to_rgb
+from hdetr_d2.pixels import BadImageError, ImageFormat
 from hdetr_d2.runtime.collected import Results
 from hdetr_d2.runtime.session import ExportedDetector, Session
 from hdetr_d2.runtime.shapes import Shapes
@@ -19,13 +19,14 @@ from hdetr_d2.runtime.tiles import TiledDetector
 Picture: TypeAlias = str | Path | np.ndarray | Image.Image
 """A file; an array of integers: [H, W, 3] in RGB (what OpenCV reads is BGR: `image[..., ::-1]`), or
 grey [H, W]; or an image of Pillow. Floating-point pixels are refused. Where pixels have more than 8
-bits, `pixel_range` of the detector is white, that of the training data; where these had none, 65535
-for uint16, and 255 for an array of another type with no higher value."""
+bits, `image_format.pixel_range` of the detector is white, that of the training data; where these
+had none, 65535 for uint16, and 255 for an array of another type with no higher value. Of a detector
+with channels of its own: see `MultiChannel`."""
 
 
 class Seen(NamedTuple):
-    """An image as it was given; its pixels, upright, uint8 [H, W, 3] in RGB; and its objects in
-    these pixels, best first.
+    """An image as it was given; its pixels, upright, [H, W, C] of the detector's format; and its
+    objects in these pixels, best first.
     """
 
     image: Picture
@@ -36,17 +37,17 @@ class Seen(NamedTuple):
 class Detector(Protocol):
     """What a file of a trained model becomes, whatever computes it.
 
-    class_names: by class index. pixel_range: see `to_8_bits`.
+    class_names: by class index. image_format: of the images that it was trained on.
     """
 
     @property
     def class_names(self) -> tuple[str, ...]: ...
     @property
-    def pixel_range(self) -> int | None: ...
+    def image_format(self) -> ImageFormat: ...
 
     def read(self, entry: dict) -> dict:
         """What `find` takes of an image: of an entry of a data set with "file_name", and "image",
-        uint8 [H, W, 3], where it is in memory.
+        [H, W, C] of the format, where it is in memory.
 
         Raises:
             BadImageError: it cannot be read.
@@ -193,11 +194,15 @@ class Predictor:
                 batch = []
         yield from self._detect(batch)
 
+    def picture(self, pixels: np.ndarray) -> Image.Image:
+        """Those of `Seen` for people."""
+        return Image.fromarray(self.detector.image_format.picture(pixels))
+
     def _read(self, image: Picture) -> tuple[Picture, np.ndarray, dict] | BadImageError:
         """The image, its pixels, and what `Detector.find` takes of it."""
-        name, white = file_name(image), self.detector.pixel_range
+        name, form = file_name(image), self.detector.image_format
         try:
-            pixels = to_rgb(image, white) if name is None else read_image(name, white)
+            pixels = form.take(image) if name is None else form.read(name)
             entry = {"file_name": name or "an image in memory", "image": pixels}
             return image, pixels, self.detector.read(entry)
         except BadImageError as error:

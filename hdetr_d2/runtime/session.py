@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.pixels import read_image
+from hdetr_d2.pixels import ImageFormat
 from hdetr_d2.runtime.card import Card
 from hdetr_d2.runtime.scaled import NearestMasks
 from hdetr_d2.runtime.shapes import Shapes
@@ -27,7 +27,7 @@ class Session(Protocol):
         """The graph's outputs, by name.
 
         Args:
-            inputs: "images" uint8 [B, 3, H, W] in RGB, at the top left of which the images lie;
+            inputs: "images" [B, C, H, W] of the card's format, at the top left of which they lie;
                 "sizes" int64 [B, 2], (H, W) of each of them there; and "originals" int64 [B, 2],
                 (H, W) of the images from which they were resized.
         """
@@ -58,13 +58,13 @@ class ExportedDetector:
         return self.card.class_names
 
     @property
-    def pixel_range(self) -> int | None:
-        return self.card.pixel_range
+    def image_format(self) -> ImageFormat:
+        return self.card.image_format
 
     def read(self, entry: dict) -> dict:
-        """The image as the graph takes it, uint8 [H, W, 3], and (H, W) of the original one."""
+        """The image as the graph takes it, [H, W, C], and (H, W) of the original one."""
         image = entry.get("image")
-        image = read_image(entry["file_name"], self.pixel_range) if image is None else image
+        image = self.image_format.read(entry["file_name"]) if image is None else image
         return fed(image, self.card)
 
     def find(self, batch: Sequence[dict]) -> list[Shapes]:
@@ -79,7 +79,7 @@ class ExportedDetector:
 
 
 def fed(image: np.ndarray, card: Card) -> dict:
-    """An image, uint8 [H, W, 3], as a graph takes it, and (H, W) of the original one."""
+    """An image, [H, W, C] of its format, as a graph takes it, and (H, W) of the original one."""
     original = (image.shape[0], image.shape[1])
     return {"image": card.rule.resize(image, card.fed_size(*original)), "original": original}
 
@@ -88,7 +88,8 @@ def stacked(batch: Sequence[dict], card: Card, number: int) -> dict[str, np.ndar
     """The inputs of a graph for `number` images, of which the last ones are black."""
     sizes = [item["image"].shape[:2] for item in batch]
     height, width = card.padded_size(sizes)
-    images = np.zeros((number, 3, height, width), np.uint8)
+    form = card.image_format
+    images = np.zeros((number, form.channels, height, width), form.dtype)
     for row, item, (h, w) in zip(images, batch, sizes, strict=False):
         row[:, :h, :w] = item["image"].transpose(2, 0, 1)
     black = [(height, width)] * (number - len(batch))

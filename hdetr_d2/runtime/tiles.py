@@ -9,10 +9,10 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.pixels import read_image
+from hdetr_d2.pixels import ImageFormat
+from hdetr_d2.pixels.interpolations import pillow
 from hdetr_d2.runtime.joining import Join, Tile
 from hdetr_d2.runtime.scaled import NearestMasks
 from hdetr_d2.runtime.shapes import Shapes
@@ -69,13 +69,13 @@ class TiledDetector:
         return self.detector.class_names
 
     @property
-    def pixel_range(self) -> int | None:
-        return self.detector.pixel_range
+    def image_format(self) -> ImageFormat:
+        return self.detector.image_format
 
     def read(self, entry: dict) -> dict:
-        """The image in full, uint8 [H, W, 3]."""
+        """The image in full, [H, W, C]."""
         image = entry.get("image")
-        image = read_image(entry["file_name"], self.pixel_range) if image is None else image
+        image = self.image_format.read(entry["file_name"]) if image is None else image
         return {"file_name": entry["file_name"], "image": image}
 
     def find(self, batch: Sequence[dict]) -> list[Shapes]:
@@ -131,8 +131,7 @@ def _fitted(height: int, width: int, side: int) -> tuple[int, int]:
 
 def _reduced(image: np.ndarray, side: int) -> np.ndarray:
     """The image with a longer side of `side`."""
-    height, width = _fitted(image.shape[0], image.shape[1], side)
-    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+    return np.array(pillow(image, _fitted(image.shape[0], image.shape[1], side)))
 
 
 def _enlarged(shapes: Shapes, size: tuple[int, int], side: int) -> Shapes:

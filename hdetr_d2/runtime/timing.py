@@ -128,7 +128,9 @@ def _serve(pipe: Connection, opened: Callable[[], Detector], setting: Setting) -
     """Answers with 0 when the model is ready, then with what it is asked for."""
     try:
         detector = opened()
-        pixels = np.random.default_rng(0).integers(0, 256, (*setting.size, 3), np.uint8)
+        images = detector.image_format
+        shape = (*setting.size, images.channels)
+        pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8).astype(images.dtype)
         item = detector.read({"file_name": "noise", "image": pixels})
     except UserError as error:
         pipe.send(str(error))

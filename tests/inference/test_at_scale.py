@@ -16,6 +16,7 @@ from hdetr_d2.inference import at_scale
 from hdetr_d2.inference.appended import JsonLines, Parquet
 from hdetr_d2.inference.at_scale import Share, predict_at_scale
 from hdetr_d2.inference.names import named_images
+from hdetr_d2.pixels import EIGHT_BITS
 from hdetr_d2.runtime.predictor import Predictor
 from hdetr_d2.runtime.shapes import Shapes
 
@@ -24,7 +25,7 @@ class OneBox:
     """A detector that finds in every image a box as large as it."""
 
     class_names = ("a", "b")
-    pixel_range = None
+    image_format = EIGHT_BITS
 
     def read(self, entry: dict) -> dict:
         return entry

@@ -193,6 +193,6 @@ def test_boxes_and_masks_follow_the_image() -> None:
 
 
 def test_only_images_of_8_bits_are_interpolated_without_pytorch() -> None:
-    resize = RandomShortSide([8], None, ResizeRule("detr", "pillow"))
+    resize = RandomShortSide([8], None, ResizeRule("detr", "opencv"))
     with pytest.raises(UserError, match="takes images of 8 bits and 3 channels, not torch.float32"):
         resize({"image": tv_tensors.Image(torch.zeros(3, 5, 5))})

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import EIGHT_BITS
 from hdetr_d2.runtime.joining import Join, PlacedMasks, Tile
 from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.tiles import TiledDetector, tiles_of
@@ -19,7 +20,7 @@ class OfColours:
     """
 
     class_names = ("a",)
-    pixel_range = None
+    image_format = EIGHT_BITS
 
     def __init__(self, with_masks: bool = False) -> None:
         self.with_masks = with_masks

@@ -33,8 +33,10 @@ data = dict(
     image_counts=None,  # written from the training json: in how many images each class is
     train_panoptic=None,  # the folder of the PNGs of a panoptic json
     val_panoptic=None,
+    channels=None,  # of every image, which the model follows; null: RGB of 8 bits: docs/CHANNELS.md
     # What is white where pixels have more than 8 bits, as 4095; null: found in the files
     pixel_range=None,
+    shown_channels=None,  # in pictures, as [4,1,0]; null: the first three
     # How sizes are rounded and pixels interpolated: docs/DATA.md
     resize=L(ResizeRule)(rounding="nearest", interpolation="torch"),
     # Side in pixels of the parts of large images that are learned: docs/LARGE_IMAGES.md
@@ -71,6 +73,8 @@ dataloader = dict(
             teacher=None,
             seed="${train.seed}",
             pixel_range="${data.pixel_range}",
+            channels="${data.channels}",
+            shown_channels="${data.shown_channels}",
         ),
         total_batch_size=16,  # of one optimizer step: all processes and micro-batches together
         num_workers=4,
@@ -88,6 +92,8 @@ dataloader = dict(
             augmentations=[L(RandomShortSide)(sides=[800], max_size=1333, rule="${data.resize}")],
             is_train=False,
             pixel_range="${data.pixel_range}",
+            channels="${data.channels}",
+            shown_channels="${data.shown_channels}",
         ),
         num_workers=4,
         batch_size=1,

@@ -100,7 +100,9 @@ def published_weights(name: str, options: Mapping[str, Any]) -> dict[str, Tensor
     mend = "set model.backbone.pretrained to a local file of weights or to false"
     try:
         with nullcontext() if _hub_answers() else _hub_offline():
-            return timm.create_model(name, pretrained=True, **options).state_dict()
+            # With the channels that it has learned: those of the images come later.
+            own = {key: value for key, value in options.items() if key != "in_chans"}
+            return timm.create_model(name, pretrained=True, **own).state_dict()
     except OSError as error:
         raise UserError(f"The weights of {name} cannot be downloaded: {mend}.") from error
     except RuntimeError as error:

@@ -13,6 +13,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.layers import replace_linears
 from hdetr_d2.modeling.backbone import pretrained as weights
 from hdetr_d2.modeling.backbone import strides
+from hdetr_d2.modeling.backbone.first_convolution import adapted, refuse_frozen, with_channels
 from hdetr_d2.modeling.backbone.fit import find_padding, pad
 from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d, batch_norms, group_norm, replace
 from hdetr_d2.modeling.backbone.stages import Stage, classifier_name, find_stages, modules_up_to
@@ -62,13 +63,14 @@ class TimmBackbone(Backbone):
         checkpointing: recompute activations in the backward pass to save memory.
         map_norm_eps: give each map a LayerNorm with this eps; None for what detectors do with the
             model, 1e-5 for a Swin, and no norm for any other.
-        in_chans: channels of the images.
+        in_chans: channels of the images; weights that know three are made to fit, see
+            `with_channels`.
         options: further arguments of the timm model.
 
     Raises:
         UserError: an unknown model or feature map, a model whose maps fit no image, arguments the
             model does not take, weights that cannot be had or do not fit, and freezing random
-            weights.
+            weights or those of other channels.
     """
 
     def __init__(
@@ -105,11 +107,13 @@ class TimmBackbone(Backbone):
             strides.stride_in_1x1(self.net, name)
         side = image_side(classifier, options)
         self.padding = _padding(self.net, tuple(chosen.values()), name, options, side)
+        changed = list[str]()
         if pretrained and not weights.pretrained_skipped():
-            _load(self.net, classifier, name, pretrained, options)
+            changed = _load(self.net, classifier, name, pretrained, options)
         if pretrained is None:
             weights.expect_checkpoint(self)
         _freeze(self.net, modules_up_to(frozen, self.net, classifier, stages))
+        refuse_frozen(self.net, changed, f"model.backbone.frozen={frozen}")
         _replace_norms(self.net, norm, name)
         replace_linears(self.net)
         if checkpointing:
@@ -128,8 +132,8 @@ class TimmBackbone(Backbone):
         )
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """`Tensor[B, 3, H, W]` to `{name: Tensor[B, C, H / stride, W / stride]}`, the finest first,
-        sizes rounded up.
+        """`Tensor[B, in_chans, H, W]` to `{name: Tensor[B, C, H / stride, W / stride]}`, the finest
+        first, sizes rounded up.
 
         Images that do not keep to the `padding_constraints` are padded with zeros, at the right and
         below, and the cells that lie wholly there are left out.
@@ -220,10 +224,15 @@ def _load(
     name: str,
     pretrained: bool | str,
     options: Mapping[str, Any],
-) -> None:
+) -> list[str]:
+    """The names in `net` of what was made to fit its channels."""
     source, state = weights.find_weights(pretrained, name, options, classifier)
     names = {key: classifier_name(key, classifier) for key in net.state_dict()}
-    weights.load(net, names, state, known=set(classifier.state_dict()), source=source)
+    known = classifier.state_dict()
+    changed = adapted(state, known)
+    state = with_channels(state, known, source)
+    weights.load(net, names, state, known=set(known), source=source)
+    return [own for own, key in names.items() if key in changed]
 
 
 def _freeze(net: nn.Module, modules: Sequence[nn.Module]) -> None:

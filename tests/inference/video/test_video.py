@@ -26,6 +26,7 @@ from hdetr_d2.inference.video import (
     predict_video,
     watch,
 )
+from hdetr_d2.pixels import EIGHT_BITS
 from hdetr_d2.runtime import Predictor, Shapes
 
 HEIGHT, WIDTH, RATE, FRAMES = 64, 96, 25, 40
@@ -82,7 +83,7 @@ class Truth:
     """Finds in the n-th image that it is given the n-th boxes, with these scores."""
 
     class_names = ("circle", "square")
-    pixel_range = None
+    image_format = EIGHT_BITS
 
     def __init__(self, boxes: Sequence[Sequence[Sequence[float]]], score: float = 0.9) -> None:
         self.boxes = iter(boxes)
