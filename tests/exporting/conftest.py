@@ -25,18 +25,18 @@ def detector_of(model: torch.nn.Module, augmentations: tuple = ()) -> TrainedDet
     return TrainedDetector(model.eval(), mapper, NAMES)
 
 
-def with_few_operators(model: DictConfig) -> DictConfig:
-    """A small node of a model in which nothing that repeats itself does so more than twice: the
-    time of a trace, and of what is made of it, goes with the number of operators.
+def with_few_operators(model: DictConfig, points: int = 2) -> DictConfig:
+    """A small node of a model with two decoder layers and so many points on a level: the time of a
+    trace, and of what is made of it, goes with the number of operators.
     """
     model.decoder.num_layers = 2
     if "num_points" in model.encoder.sizes:
-        model.encoder.sizes.num_points = 2
+        model.encoder.sizes.num_points = points
     return model
 
 
 @pytest.fixture(scope="session")
-def few_operators() -> Callable[[DictConfig], DictConfig]:
+def few_operators() -> Callable[..., DictConfig]:
     return with_few_operators
 
 

@@ -29,7 +29,7 @@ BACKBONES = ["resnet50", "swin_tiny_patch4_window7_224", "tf_efficientnet_lite0"
 def test_the_model_of_a_recipe(name, shrink, few_operators):
     cfg = load_config(str(RECIPES[name]))
     cfg.data.num_classes = 3
-    few_operators(shrink(cfg).model)
+    few_operators(shrink(cfg).model, points=1)
     model = OmegaConf.to_container(OmegaConf.create(plain_config(cfg)).model, resolve=True)
     agree(yaml.safe_dump(at_inference(model)))
 
