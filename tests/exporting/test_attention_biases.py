@@ -23,7 +23,10 @@ def detector(request, tiny_config, few_operators) -> TrainedDetector:
     torch.manual_seed(0)
     cfg = tiny_config(request.param)
     cfg.model.schemes = []
-    model = instantiate(few_operators(cfg.model))
+    few_operators(cfg.model, points=1)
+    cfg.model.backbone.out_features = ["res4", "res5"]
+    cfg.model.neck.update(in_shapes=[192, 96], num_levels=2)
+    model = instantiate(cfg.model)
     for parameter in model.decoder.attention_bias.parameters():
         torch.nn.init.normal_(parameter)  # a new one may say nothing
     return TrainedDetector(model.eval(), DetrMapper(is_train=False), ("a", "b", "c"))
