@@ -3,7 +3,7 @@ two channels alone: pip install 'hdetr_d2[offline,channels]'.
 
 Paper:     H-DETR, https://arxiv.org/abs/2207.13080; DINO, https://arxiv.org/abs/2203.03605
 Command:   python train_net.py --config-file configs/quickstart/deformable_detr_shapes_channels.py
-Minutes:   about 4 on two CPU cores
+Minutes:   6 to 8 on two busy CPU cores
 Published: none; docs/CHANNELS.md tells what to expect
 """
 
