@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from detectron2.utils.logger import setup_logger
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
@@ -38,6 +37,7 @@ from hdetr_d2.inference import Predictor
 from hdetr_d2.inference.loading import TrainedDetector
 from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.modeling import DETR
+from hdetr_d2.utils.messages import write_messages
 from hdetr_d2.utils.strict_json import to_json
 
 
@@ -144,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--images {args.images} must be at least 1")
     if (args.json is None) != (args.image_root is None):
         parser.error("--json and --image-root go together")
-    setup_logger(name="hdetr_d2")
+    write_messages("hdetr_d2")
     try:
         entries = entries_of(args)
         each = zip(args.checkpoints, names, strict=True)

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from detectron2.utils.logger import setup_logger
 from detectron2.utils.registry import locate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -28,6 +27,7 @@ from hdetr_d2.data.registration import learns_masks
 from hdetr_d2.engine.build import build, options_of
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.messages import write_messages
 
 # Lines that are printed of a kind of problem; the others are counted.
 LINES = 3
@@ -92,7 +92,7 @@ def _files(options: argparse.Namespace, cfg: DictConfig | None) -> tuple[list[st
         raise UserError(f"{options.data} {fault}")
     if options.val:
         raise UserError(f"--val is for a json: {options.data} is a folder, and has its own splits")
-    setup_logger(name="hdetr_d2")
+    write_messages("hdetr_d2")
     found = folder_files(options.data, Ways.of({} if cfg is None else cfg.data))
     train, val = ([found[f"{s}_json"], found[f"{s}_images"]] for s in ("train", "val"))
     return train, val

@@ -10,7 +10,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from detectron2.utils.logger import setup_logger
 from tabulate import tabulate
 
 from hdetr_d2.commands.report import add_page_options, subjects_of, write_page
@@ -19,6 +18,7 @@ from hdetr_d2.engine.config import plain_config
 from hdetr_d2.engine.results import RunResults, read_run
 from hdetr_d2.errors import UserError
 from hdetr_d2.report import Subject
+from hdetr_d2.utils.messages import write_messages
 
 COLUMNS = ("AP", "AP50", "AR", "F1")
 # Options that a run writes: where it is, and what it counted.
@@ -58,7 +58,7 @@ def changes(first: RunResults, second: RunResults) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(arguments)
-    setup_logger(name="hdetr_d2")
+    write_messages("hdetr_d2")
     try:
         runs = [read_run(folder, args.task) for folder in args.runs]
         subjects = subjects_of(args, runs)

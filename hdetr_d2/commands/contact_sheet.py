@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from detectron2.data import DatasetCatalog
 from detectron2.structures import BoxMode
-from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 
 from hdetr_d2.data import register_datasets
@@ -20,6 +19,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
 from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.runtime.predictor import check_score_threshold
+from hdetr_d2.utils.messages import write_messages
 from hdetr_d2.visualization import Example, Shapes, contact_sheet
 
 
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if args.images < 1:
         parser.error(f"--images {args.images} must be at least 1")
-    setup_logger(name="hdetr_d2")
+    write_messages("hdetr_d2")
     try:
         check_score_threshold(args.score_threshold)
         predictor = Predictor(

@@ -7,11 +7,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from detectron2.utils.logger import setup_logger
-
 from hdetr_d2.data.formats.writers import WRITERS
 from hdetr_d2.data.formats.writing import convert_data
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.messages import write_messages
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(arguments)
-    setup_logger(name="hdetr_d2")
+    write_messages("hdetr_d2")
     try:
         convert_data(args.folder, args.out, args.to)
     except UserError as error:

@@ -7,12 +7,11 @@ hdetr-d2 export model_final.pth --format openvino --size 480 640 --precision int
 import argparse
 from collections.abc import Sequence
 
-from detectron2.utils.logger import setup_logger
-
 from hdetr_d2.errors import UserError
 from hdetr_d2.exporting import export
 from hdetr_d2.exporting.formats import FORMATS
 from hdetr_d2.inference.trust import HELP as TRUST
+from hdetr_d2.utils.messages import write_messages
 
 PRECISIONS = sorted({each for form in FORMATS.values() for each in form.precisions})
 
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if args.dynamic and (args.size or args.batch):
         parser.error("--dynamic is for any size and number of images: leave out --size and --batch")
-    setup_logger(name="hdetr_d2")
+    write_messages("hdetr_d2")
     try:
         export(
             args.checkpoint,

@@ -10,7 +10,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from detectron2.utils.logger import setup_logger
 from tabulate import tabulate
 
 from hdetr_d2.checkpoint import write_durably
@@ -19,6 +18,7 @@ from hdetr_d2.data.opening import whole_truth
 from hdetr_d2.engine.results import RunResults, read_run
 from hdetr_d2.errors import UserError
 from hdetr_d2.judging import SHAPES, Judgement, Numbered, judge
+from hdetr_d2.utils.messages import write_messages
 from hdetr_d2.utils.strict_json import to_json
 
 LONGEST = 20  # classes of a confusion matrix that still fits the screen
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pair = (args.json is not None, args.results is not None)
     if pair != ((True, True) if args.run is None else (False, False)):
         parser.error("give a RUN, or both --json and --results")
-    setup_logger(name="hdetr_d2")
+    write_messages("hdetr_d2")
     try:
         judgement = judged(args, args.run and read_run(args.run, args.task))
         output = args.output or (args.run or args.results.parent) / "judgement.json"

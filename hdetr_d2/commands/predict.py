@@ -10,8 +10,6 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from detectron2.utils.logger import setup_logger
-
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import predict
 from hdetr_d2.inference.at_scale import FORMATS, Share, predict_at_scale
@@ -19,6 +17,7 @@ from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.inference.video import TRACKERS, predict_video
 from hdetr_d2.runtime.writers import WRITERS
 from hdetr_d2.utils.memory import keep_freed_memory
+from hdetr_d2.utils.messages import write_messages
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -82,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("several processes predict with --append")
     if args.track and args.input is None:
         parser.error("--track is for a video: give one with --input")
-    setup_logger(name="hdetr_d2")
+    write_messages("hdetr_d2")
     keep_freed_memory()
     options: dict[str, Any] = {
         "output": args.output,

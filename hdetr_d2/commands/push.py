@@ -10,13 +10,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from detectron2.utils.logger import setup_logger
-
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.model_zoo.hub import push
 from hdetr_d2.model_zoo.saving import save_pretrained
 from hdetr_d2.runtime import Predictor
+from hdetr_d2.utils.messages import write_messages
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if args.folder is None and args.model is None:
         parser.error("give the model's name on the hub (user/model), or --folder to write one")
-    setup_logger(name="hdetr_d2")
+    write_messages("hdetr_d2")
     try:
         _run(args)
     except UserError as error:

@@ -10,8 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from detectron2.utils.logger import setup_logger
-
 from hdetr_d2.checkpoint import write_durably
 from hdetr_d2.commands.judge import add_options, judged
 from hdetr_d2.engine.results import RunResults, read_run
@@ -19,6 +17,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.judging import truth_difference
 from hdetr_d2.pixels import image_format
 from hdetr_d2.report import Subject, chosen, content_of, jpegs, page_of
+from hdetr_d2.utils.messages import write_messages
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -99,7 +98,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(arguments)
-    setup_logger(name="hdetr_d2")
+    write_messages("hdetr_d2")
     try:
         run = read_run(args.run, args.task)
         subjects = subjects_of(args, [run])

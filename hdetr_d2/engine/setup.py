@@ -4,12 +4,10 @@ import argparse
 import logging
 import os
 import random
-import sys
 
 import numpy as np
 import torch
 from detectron2.utils import comm
-from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 
 from hdetr_d2._detectron2 import describe
@@ -18,6 +16,7 @@ from hdetr_d2.engine.lost_processes import tells_of_a_lost_process
 from hdetr_d2.engine.resolve import prepare_output
 from hdetr_d2.errors import UserError
 from hdetr_d2.utils.memory import keep_freed_memory
+from hdetr_d2.utils.messages import write_messages
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +28,8 @@ def start_logging(folder: str) -> None:
         UserError: nothing can be written there.
     """
     prepare_output(folder)
-    for name in ("hdetr_d2", "detectron2", "fvcore"):
-        colored = sys.stdout.isatty()
-        log = setup_logger(folder, comm.get_rank(), name=name, abbrev_name=name, color=colored)
-        for handler in log.handlers:
-            handler.addFilter(_is_news)
+    for handler in write_messages("hdetr_d2", "detectron2", "fvcore", folder=folder):
+        handler.addFilter(_is_news)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
