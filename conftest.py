@@ -5,6 +5,7 @@ What Detectron2 needs is imported where it is used: the operators are tested wit
 
 import hdetr_d2  # noqa: F401  (decides which detectron2 the tests import)
 
+import gc
 import json
 import logging
 import os
@@ -33,6 +34,12 @@ CONFIGS = ROOT / "configs"
 
 # Many threads on tiny tensors cost more than they give.
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """What the collected tests are made of stays to the end: no garbage collection looks at it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -138,6 +138,7 @@ def backbone_in_full_size(backbone):
         return instantiate(node_of(backbone))
 
 
+@pytest.mark.slow  # of all models together most of this file's time
 def test_a_step_of_a_small_version(cfg, shrink, small_model, make_batch):
     text = text_of(shrink(cfg), "model", "optimizer")
     step(text["model"], text["optimizer"], small_model, make_batch)
@@ -160,15 +161,21 @@ def step(model, optimizer, small_model, make_batch):
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
-    root = tmp_path_factory.mktemp("shapes")
-    generate_shapes(root=root, num_train=6, num_val=2, image_size=64, seed=0, num_classes=6)
-    return root
+    @cache
+    def of(channels):
+        root = tmp_path_factory.mktemp("shapes")
+        sizes = {"num_train": 6, "num_val": 2, "image_size": 64, "num_classes": 6}
+        generate_shapes(root=root, seed=0, channels=channels, **sizes)
+        return root
+
+    return of
 
 
 def test_data_are_checked_for_a_recipe(cfg, shapes, monkeypatch, capsys):
     """Before any training, so without its length and without files that the recipe names."""
     monkeypatch.setattr(check_data, "load_config", lambda _: cfg)
-    assert check_data.main([str(shapes), "--config-file", "this one"]) == 0
+    folder = shapes(cfg.data.get("channels"))
+    assert check_data.main([str(folder), "--config-file", "this one"]) == 0
     assert capsys.readouterr().out.count("after the resize") == 2
 
 

@@ -92,7 +92,13 @@ MASKS = [
 SUPPRESSING = product(
     ["common/models/mds_detr.py"], [names for names in SINGLES if "query_recollection" not in names]
 )
-STEPS = [*product(MODELS, SINGLES), *SUPPRESSING, *product([PLUS_PLUS], SETS), *MASKS]
+# `make test` has every scheme on one model, `make test-slow` on all.
+FURTHER = [*product([path for path in MODELS if path != PLUS_PLUS], SINGLES), *SUPPRESSING]
+STEPS = [
+    *product([PLUS_PLUS], TOGETHER),
+    *MASKS,
+    *(pytest.param(*step, marks=pytest.mark.slow) for step in FURTHER),
+]
 
 
 def name_of(value):

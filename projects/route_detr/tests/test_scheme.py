@@ -86,7 +86,9 @@ def test_every_parameter_gets_a_gradient(routed_model, make_batch, path, preset,
 
 
 @pytest.mark.parametrize("names", [*zip(others(), strict=True), ("denoising", "hybrid_branch")])
-@pytest.mark.parametrize("path", [PLUS_PLUS, "common/models/detr.py"])
+@pytest.mark.parametrize(
+    "path", [PLUS_PLUS, pytest.param("common/models/detr.py", marks=pytest.mark.slow)]
+)
 def test_beside_other_schemes(routed_model, make_batch, small_schemes, path, names):
     model = routed_model(path, beside=[small_schemes[name] for name in names], strength=0.3)
     losses, grads = gradients(model, make_batch([2, 1]))

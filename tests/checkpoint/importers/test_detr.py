@@ -56,8 +56,8 @@ def test_arguments_tell_the_rest() -> None:
     [
         ({}, {}),
         ({"pre_norm": True}, {"pre_norm": True}),
-        ({"learned": 50}, {"position_embedding": "learned"}),
-        ({"queries": 30}, {"dilation": True}),
+        pytest.param({"learned": 50}, {"position_embedding": "learned"}, marks=pytest.mark.slow),
+        pytest.param({"queries": 30}, {"dilation": True}, marks=pytest.mark.slow),
     ],
 )
 def test_a_variant_is_built_and_loaded_from_what_was_written(
@@ -112,6 +112,7 @@ def test_masks_and_panoptic_models(mask_heads: int, classes: int) -> None:
 
 
 @pytest.mark.parametrize(("num_ids", "classes", "num_things"), [(91, 80, 0), (250, 133, 80)])
+@pytest.mark.slow
 def test_a_mask_model_is_built_and_loaded_from_what_was_written(
     num_ids: int, classes: int, num_things: int, tmp_path: Path
 ) -> None:
