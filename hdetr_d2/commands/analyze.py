@@ -32,12 +32,12 @@ from hdetr_d2.checkpoint.weights import put_weights
 from hdetr_d2.data import register_datasets
 from hdetr_d2.data.loader import dataset_dicts
 from hdetr_d2.data.mapper import DetrMapper
+from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
 from hdetr_d2.inference.loading import TrainedDetector
 from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.modeling import DETR
-from hdetr_d2.utils.messages import write_messages
 from hdetr_d2.utils.strict_json import to_json
 
 

@@ -26,8 +26,8 @@ from hdetr_d2.data.prepared_json import Rules, check_skipped
 from hdetr_d2.data.registration import learns_masks
 from hdetr_d2.engine.build import build, options_of
 from hdetr_d2.engine.config import load_config
+from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.errors import UserError
-from hdetr_d2.utils.messages import write_messages
 
 # Lines that are printed of a kind of problem; the others are counted.
 LINES = 3

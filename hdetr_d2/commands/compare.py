@@ -15,10 +15,10 @@ from tabulate import tabulate
 from hdetr_d2.commands.report import add_page_options, subjects_of, write_page
 from hdetr_d2.engine.compare import differences
 from hdetr_d2.engine.config import plain_config
+from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.engine.results import RunResults, read_run
 from hdetr_d2.errors import UserError
 from hdetr_d2.report import Subject
-from hdetr_d2.utils.messages import write_messages
 
 COLUMNS = ("AP", "AP50", "AR", "F1")
 # Options that a run writes: where it is, and what it counted.

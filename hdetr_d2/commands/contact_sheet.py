@@ -15,11 +15,11 @@ from omegaconf import DictConfig
 
 from hdetr_d2.data import register_datasets
 from hdetr_d2.engine.config import load_config
+from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
 from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.runtime.predictor import check_score_threshold
-from hdetr_d2.utils.messages import write_messages
 from hdetr_d2.visualization import Example, Shapes, contact_sheet
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from hdetr_d2.data.formats.writers import WRITERS
 from hdetr_d2.data.formats.writing import convert_data
+from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.errors import UserError
-from hdetr_d2.utils.messages import write_messages
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -7,11 +7,11 @@ hdetr-d2 export model_final.pth --format openvino --size 480 640 --precision int
 import argparse
 from collections.abc import Sequence
 
+from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.errors import UserError
 from hdetr_d2.exporting import export
 from hdetr_d2.exporting.formats import FORMATS
 from hdetr_d2.inference.trust import HELP as TRUST
-from hdetr_d2.utils.messages import write_messages
 
 PRECISIONS = sorted({each for form in FORMATS.values() for each in form.precisions})
 

@@ -15,10 +15,10 @@ from tabulate import tabulate
 from hdetr_d2.checkpoint import write_durably
 from hdetr_d2.data import read_results
 from hdetr_d2.data.opening import whole_truth
+from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.engine.results import RunResults, read_run
 from hdetr_d2.errors import UserError
 from hdetr_d2.judging import SHAPES, Judgement, Numbered, judge
-from hdetr_d2.utils.messages import write_messages
 from hdetr_d2.utils.strict_json import to_json
 
 LONGEST = 20  # classes of a confusion matrix that still fits the screen

@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import predict
 from hdetr_d2.inference.at_scale import FORMATS, Share, predict_at_scale
@@ -17,7 +18,6 @@ from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.inference.video import TRACKERS, predict_video
 from hdetr_d2.runtime.writers import WRITERS
 from hdetr_d2.utils.memory import keep_freed_memory
-from hdetr_d2.utils.messages import write_messages
 
 
 def build_parser() -> argparse.ArgumentParser:

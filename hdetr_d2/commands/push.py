@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.trust import HELP as TRUST
 from hdetr_d2.model_zoo.hub import push
 from hdetr_d2.model_zoo.saving import save_pretrained
 from hdetr_d2.runtime import Predictor
-from hdetr_d2.utils.messages import write_messages
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -12,12 +12,12 @@ from typing import IO
 
 from hdetr_d2.checkpoint import write_durably
 from hdetr_d2.commands.judge import add_options, judged
+from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.engine.results import RunResults, read_run
 from hdetr_d2.errors import UserError
 from hdetr_d2.judging import truth_difference
 from hdetr_d2.pixels import image_format
 from hdetr_d2.report import Subject, chosen, content_of, jpegs, page_of
-from hdetr_d2.utils.messages import write_messages
 
 
 def build_parser() -> argparse.ArgumentParser:

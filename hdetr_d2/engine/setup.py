@@ -13,10 +13,10 @@ from omegaconf import DictConfig
 from hdetr_d2._detectron2 import describe
 from hdetr_d2.engine.device import choose_device, set_matmul_precision
 from hdetr_d2.engine.lost_processes import tells_of_a_lost_process
+from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.engine.resolve import prepare_output
 from hdetr_d2.errors import UserError
 from hdetr_d2.utils.memory import keep_freed_memory
-from hdetr_d2.utils.messages import write_messages
 
 logger = logging.getLogger(__name__)
 

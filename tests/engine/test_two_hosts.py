@@ -19,6 +19,8 @@ from hdetr_d2.visualization import read_metrics
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("small_recipe.py")
+# Sums of several threads have other last digits.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def ip(*words: str) -> None:
@@ -64,8 +66,7 @@ def start(hosts: list[str], tmp_path: Path) -> Iterator[Start]:
     agents: list[subprocess.Popen] = []
 
     def run(*options: str, nodes: str = "2", restarts: int = 0) -> list[subprocess.Popen]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "wire"}
-        environment |= {"OMP_NUM_THREADS": "1"}
+        environment = {**ENVIRONMENT, "GLOO_SOCKET_IFNAME": "wire"}
         for number, host in enumerate(hosts):
             command = ["ip", "netns", "exec", host, sys.executable, "-m", "torch.distributed.run"]
             command += ["--nnodes", nodes, "--nproc-per-node", "1", "--max-restarts", str(restarts)]
@@ -105,7 +106,8 @@ def options(folder: Path, *more: str) -> list[str]:
 def test_two_hosts_train_as_two_processes_of_one(start: Start, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "train_net.py"), "--num-gpus", "2"]
     alone = options(tmp_path, f"train.output_dir={tmp_path}/one")
-    subprocess.run([*command, *alone, "train.device=cpu"], check=True, capture_output=True)
+    command += [*alone, "train.device=cpu"]
+    subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
     agents = start(*options(tmp_path, f"train.output_dir={tmp_path}/two"))
     assert [agent.wait(timeout=300) for agent in agents] == [0, 0], printed(tmp_path)
     one, two = (read_checkpoint(tmp_path / name / "model_final.pth") for name in ("one", "two"))

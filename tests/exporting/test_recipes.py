@@ -14,7 +14,7 @@ from hdetr_d2.engine.shipped import shipped_configs
 from hdetr_d2.exporting.export import exportable, plan_for
 from hdetr_d2.exporting.program import example_inputs, make_graph, trace
 from hdetr_d2.inference.loading import TrainedDetector
-from hdetr_d2.losses import Criterion, FocalLoss
+from hdetr_d2.losses import Criterion, FederatedLoss, FocalLoss
 from hdetr_d2.modeling import TimmBackbone
 from hdetr_d2.ops.ms_deform_attn_grid_sample import ms_deform_attn_grid_sample
 from hdetr_d2.ops.portable import attention_as
@@ -34,22 +34,27 @@ def test_the_model_of_a_recipe(name, shrink, few_operators):
     agree(yaml.safe_dump(at_inference(model)))
 
 
-# What makes no difference to a program. The criterion is asked for scores alone.
+# What makes no difference to the operators of a program. The criterion is asked for scores alone.
 OF_TRAINING = {"schemes", "freeze", "frozen", "checkpointing", "dropout", "drop_path_rate"}
 OF_TRAINING |= {"proposal_weight", "look_forward_twice", "weights_of"}
+NUMBERS = {"num_select", "bias"}
 CRITERION = {"matcher": None, "weights": {"class": 1.0, "bbox": 1.0, "giou": 1.0}}
 
 
 def at_inference(node):
-    """A node without what is of the training alone: the models of many recipes are then one."""
+    """A node without what is of the training alone, and numbers that make no other operators: the
+    models of many recipes are then one.
+    """
     if isinstance(node, list):
         return [at_inference(each) for each in node]
     if not isinstance(node, dict):
         return node
     target = locate(node["_target_"]) if "_target_" in node else None
-    if isinstance(target, type) and issubclass(target, FocalLoss):  # its scores, whatever it learns
+    # Their scores, whatever they learn.
+    if isinstance(target, type) and issubclass(target, (FocalLoss, FederatedLoss)):
         return {"_target_": "hdetr_d2.losses.FocalLoss"}
-    kept = {key: at_inference(each) for key, each in node.items() if key not in OF_TRAINING}
+    left_out = OF_TRAINING | NUMBERS
+    kept = {key: at_inference(each) for key, each in node.items() if key not in left_out}
     return kept | CRITERION if target is Criterion else kept
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hdetr_d2.utils.messages import write_messages
+from hdetr_d2.engine.messages import write_messages
 
 LOGGER = logging.getLogger("hdetr_d2.of_a_test")
 
