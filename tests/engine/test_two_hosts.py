@@ -71,7 +71,8 @@ def start(hosts: list[str], tmp_path: Path) -> Iterator[Start]:
             command = ["ip", "netns", "exec", host, sys.executable, "-m", "torch.distributed.run"]
             command += ["--nnodes", nodes, "--nproc-per-node", "1", "--max-restarts", str(restarts)]
             command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "10.77.0.1:29500"]
-            command += ["--rdzv-conf", f"is_host={1 - number}", "--local-addr"]
+            conf = f"is_host={1 - number},last_call_timeout=15,keep_alive_interval=2"
+            command += ["--rdzv-conf", conf, "--local-addr"]
             command += [f"10.77.0.{number + 1}", str(ROOT / "train_net.py"), *options]
             with (tmp_path / f"host{number}.out").open("w") as out:
                 agents.append(
