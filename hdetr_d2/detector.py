@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from hdetr_d2.engine.shipped import shipped_config
 from hdetr_d2.engine.words import quoted
 from hdetr_d2.errors import UserError
 from hdetr_d2.exporting import export
-from hdetr_d2.inference import Predictor, Results, predict
+from hdetr_d2.inference import InferenceOptions, Predictor, Results
 from hdetr_d2.inference.files import Source, find_images
 from hdetr_d2.inference.outputs import Formats, outputs_of
+from hdetr_d2.inference.prediction import predict_images
 from hdetr_d2.runtime.predictor import Picture, is_exported
 
 # Recipes under a shorter name.
@@ -31,11 +33,10 @@ class Detector:
     Attributes:
         config: a recipe or config file; None of a model without one.
         checkpoint: the trained model; None before a training.
+        options: what predictions are asked with, unless a call says otherwise.
     """
 
-    def __init__(
-        self, source: str | Path, *, device: str = "auto", trust: str | Sequence[str] = ()
-    ) -> None:
+    def __init__(self, source: str | Path, **options: Any) -> None:
         """
         Args:
             source: "quickstart" (a small model that starts from ImageNet's weights, for a CPU), the
@@ -43,13 +44,15 @@ class Detector:
                 `Predictor` takes. Beside a checkpoint is the `config.yaml` of its training, which
                 `train` and `evaluate` run as a command would: look at it first if the folder is a
                 stranger's.
-            device: "auto", "cpu", "cuda", "cuda:1", ...
-            trust: see `Predictor`.
+            options: of predictions: device, precision, score_threshold, batch_size, tile, overlap
+                and trust, as `InferenceOptions` has them. The device is that of training and
+                evaluation, too, whose precision the config has (`train.amp`), and export asks for
+                the trust.
 
         Raises:
-            UserError: there is no such recipe or file.
+            UserError: there is no such recipe or file; see `InferenceOptions`.
         """
-        self.device, self.trust = device, trust
+        self.options = InferenceOptions(**options)
         self.config: str | None = None
         self.checkpoint: Path | None = None
         path = Path(source)
@@ -78,8 +81,8 @@ class Detector:
 
     @cached_property
     def predictor(self) -> Predictor:
-        """The trained model, read once."""
-        return Predictor(self._trained(), device=self.device, trust=self.trust)
+        """The trained model, read once; it looks at images as a whole."""
+        return self.options.open_whole(self._trained())
 
     def train(
         self,
@@ -158,35 +161,36 @@ class Detector:
         *,
         output: str | Path | None = None,
         format: Formats = None,
-        score_threshold: float = 0.5,
-        batch_size: int = 1,
-        tile: int | None = None,
-        overlap: float = 0.2,
+        **options: Any,
     ) -> Results:
-        """Find objects; see `Predictor` and, of files and folders with `output`, `predict`. Tiles
-        are for large images.
+        """Find objects; see `Predictor` and, of files and folders with `output`, `predict`.
+
+        Args:
+            options: as for the object, for this call alone.
 
         Raises:
-            UserError: nothing is trained yet, or an image cannot be read.
+            UserError: nothing is trained yet, or an image cannot be read; see `InferenceOptions`.
         """
+        asked = replace(self.options, **options)
         given: Any = [images] if isinstance(images, Picture) else list(images)
         of_files = all(isinstance(image, str | Path) for image in given)
         outputs_of(output, format, default="coco")  # raises before a model is read
         if output is not None:
             if not of_files:
                 raise UserError("output= is for image files and folders")
-            options: dict[str, Any] = {"output": output, "score_threshold": score_threshold}
-            options |= {"batch_size": batch_size, "device": self.device, "format": format}
-            options |= {} if tile is None else {"tile": tile, "overlap": overlap}
-            trust = _each("--trust", self.trust)
-            _say("predict", [self._trained(), *given, *_flags(options), *trust])
-            return predict(self._trained(), given, **options, trust=self.trust)
-        predictor = self.predictor
-        if tile is not None:
-            predictor = predictor.tiled(tile, overlap, batch_size=batch_size)
-        form = predictor.detector.image_format
-        pictures = find_images(given, image_format=form) if of_files else given
-        return predictor(pictures, score_threshold=score_threshold, batch_size=batch_size)
+            words = {"output": output, "format": format} | asked.changed()
+            trust = _each("--trust", words.pop("trust", ()))
+            _say("predict", [self._trained(), *given, *_flags(words), *trust])
+            return predict_images(self._trained(), given, asked, output=output, format=format)
+        same = asked.opens_like(self.options)
+        whole = self.predictor if same else asked.open_whole(self._trained())
+        pictures = given
+        if of_files:
+            pictures = find_images(given, image_format=whole.detector.image_format)
+        predictor = asked.tiled(whole)
+        return predictor(
+            pictures, score_threshold=asked.score_threshold, batch_size=asked.batch_size
+        )
 
     def export(
         self,
@@ -207,8 +211,9 @@ class Detector:
         """
         options: dict[str, Any] = {"output": output, "format": format, "size": size}
         options |= {"precision": precision, "images": images}
-        _say("export", [self._trained(), *_flags(options), *_each("--trust", self.trust)])
-        return export(self._trained(), **options, trust=self.trust)
+        trust = self.options.trust
+        _say("export", [self._trained(), *_flags(options), *_each("--trust", trust)])
+        return export(self._trained(), **options, trust=trust)
 
     def _trained(self) -> Path:
         if self.checkpoint is None:
@@ -216,7 +221,8 @@ class Detector:
         return self.checkpoint
 
     def _device_options(self) -> list[str]:
-        return [] if self.device == "auto" else [f"train.device={quoted(self.device)}"]
+        device = self.options.device
+        return [] if device == "auto" else [f"train.device={quoted(device)}"]
 
     def _moved_run(self) -> list[str]:
         """The folder of the checkpoint, where the config that lies there tells another one."""

@@ -137,6 +137,29 @@ def test_from_training_to_results(
     assert (args.tile, args.overlap) == (32, 0.5)
 
 
+def test_one_door_has_all_options_of_predictions(
+    trained: hdetr_d2.Detector, folder: Path, tmp_path: Path, capsys: Console
+) -> None:
+    image = folder / "val" / "000000.png"
+    half = hdetr_d2.Detector(
+        trained.checkpoint, device="cpu", precision="bfloat16", score_threshold=0
+    )
+    plain = half.predict(image, precision="float32")
+    assert plain == trained.predict(image, score_threshold=0)
+    rounded = hdetr_d2.Predictor(trained.checkpoint, device="cpu", precision="bfloat16")
+    expected = rounded(image, score_threshold=0)
+    assert half.predict(image) == half.predictor(image, score_threshold=0) == expected != plain
+    written = half.predict(image, output=tmp_path / "found")
+    assert [each["score"] for each in written] == [each["score"] for each in expected]
+    capsys.readouterr()
+    half.predict(image, output=tmp_path / "found", batch_size=2, tile=32)
+    args = predict_command.build_parser().parse_args(said(capsys)[1:])
+    told = (args.precision, args.tile, args.score_threshold, args.batch_size, args.device)
+    assert told == ("bfloat16", 32, 0, 2, "cpu")
+    with pytest.raises(UserError, match="precision=float8 is none of float32, bfloat16, float16"):
+        half.predict(image, precision="float8")
+
+
 def test_export_says_its_command(
     trained: hdetr_d2.Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Console
 ) -> None:
@@ -156,7 +179,7 @@ def test_export_says_its_command(
 def test_commands_trust_whom_the_object_trusts(
     trained: hdetr_d2.Detector, monkeypatch: pytest.MonkeyPatch, capsys: Console, trust: Any
 ) -> None:
-    for name in ("export", "predict"):
+    for name in ("export", "predict_images"):
         monkeypatch.setattr(f"hdetr_d2.detector.{name}", lambda *given, **options: None)
     detector = hdetr_d2.Detector(trained.checkpoint, trust=trust)
     named = [trust] if isinstance(trust, str) else [*trust]

@@ -13,13 +13,13 @@ from detectron2.data import DatasetCatalog
 from detectron2.structures import BoxMode
 from omegaconf import DictConfig
 
+from hdetr_d2.commands.inference_options import add_inference_options
 from hdetr_d2.data import register_datasets
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference import Predictor
-from hdetr_d2.inference.trust import HELP as TRUST
-from hdetr_d2.runtime.predictor import check_score_threshold
+from hdetr_d2.runtime import InferenceOptions
 from hdetr_d2.visualization import Example, Shapes, contact_sheet
 
 
@@ -30,9 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", type=Path, help="default: RUN/model_final.pth")
     parser.add_argument("--output", type=Path, help="default: RUN/contact_sheet.png")
     parser.add_argument("--images", type=int, default=12, help="how many, spread over the data set")
-    parser.add_argument("--score-threshold", type=float, default=0.3)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
-    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help=TRUST)
+    add_inference_options(parser, score_threshold=0.3)
     return parser
 
 
@@ -52,14 +50,15 @@ def true_shapes(entry: Mapping[str, Any]) -> Shapes:
 
 
 def examples(
-    entries: Sequence[Mapping[str, Any]], predictor: Predictor, threshold: float
+    entries: Sequence[Mapping[str, Any]], predictor: Predictor, options: InferenceOptions
 ) -> list[Example]:
     paths = [Path(entry["file_name"]) for entry in entries]
     result = []
-    for entry, path, seen in zip(entries, paths, predictor.detect(paths), strict=True):
+    detections = predictor.detect(paths, options.batch_size)
+    for entry, path, seen in zip(entries, paths, detections, strict=True):
         if isinstance(seen, UserError):
             raise seen
-        found = seen.shapes.above(threshold)
+        found = seen.shapes.above(options.score_threshold)
         image = predictor.picture(seen.pixels)
         result.append(Example(path.name, image, true_shapes(entry), found))
     return result
@@ -72,12 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--images {args.images} must be at least 1")
     write_messages("hdetr_d2")
     try:
-        check_score_threshold(args.score_threshold)
-        predictor = Predictor(
-            args.checkpoint or args.run / "model_final.pth", device=args.device, trust=args.trust
-        )
+        options = InferenceOptions.of(args)
+        predictor = options.open(args.checkpoint or args.run / "model_final.pth")
         cfg = load_config(str(args.run / "config.yaml"))
-        pairs = examples(chosen_entries(cfg, args.images), predictor, args.score_threshold)
+        pairs = examples(chosen_entries(cfg, args.images), predictor, options)
         picture = args.output or args.run / "contact_sheet.png"
         contact_sheet(pairs, predictor.class_names).save(picture)
     except (UserError, OSError) as error:

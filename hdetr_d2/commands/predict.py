@@ -8,14 +8,15 @@ torchrun --nproc-per-node 8 -m hdetr_d2 predict model.pth names.txt a.tar --appe
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
+from hdetr_d2.commands.inference_options import add_inference_options
 from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.errors import UserError
-from hdetr_d2.inference import predict
 from hdetr_d2.inference.at_scale import FORMATS, Share, predict_at_scale
-from hdetr_d2.inference.trust import HELP as TRUST
-from hdetr_d2.inference.video import TRACKERS, predict_video
+from hdetr_d2.inference.prediction import predict_images
+from hdetr_d2.inference.video import TRACKERS
+from hdetr_d2.inference.video.prediction import predict_frames
+from hdetr_d2.runtime import InferenceOptions
 from hdetr_d2.runtime.writers import WRITERS
 from hdetr_d2.utils.memory import keep_freed_memory
 
@@ -58,15 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         "processes as torchrun starts: each appends to a file of its own in the output folder, and "
         "goes on there when it is started again; no pictures",
     )
-    parser.add_argument("--score-threshold", type=float, default=0.5)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
-    parser.add_argument("--precision", default="float32", help="float32, bfloat16, float16 (CUDA)")
-    parser.add_argument(
-        "--batch-size", type=int, default=1, help="images of one forward pass, or tiles"
-    )
-    parser.add_argument("--tile", type=int, help="pixels: look at large images tile by tile")
-    parser.add_argument("--overlap", type=float, default=0.2, help="of tiles, as a share of one")
-    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help=TRUST)
+    add_inference_options(parser)
     return parser
 
 
@@ -83,24 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--track is for a video: give one with --input")
     write_messages("hdetr_d2")
     keep_freed_memory()
-    options: dict[str, Any] = {
-        "output": args.output,
-        "format": args.format,
-        "score_threshold": args.score_threshold,
-        "device": args.device,
-        "precision": args.precision,
-        "batch_size": args.batch_size,
-        "tile": args.tile,
-        "overlap": args.overlap,
-        "trust": args.trust,
-    }
+    model, written = args.checkpoint, {"output": args.output, "format": args.format}
     try:
+        options = InferenceOptions.of(args)
         if args.append:
-            predict_at_scale(args.checkpoint, args.images, **options)
+            predict_at_scale(model, args.images, options=options, **written)
         elif args.input is None:
-            predict(args.checkpoint, args.images, **options)
+            predict_images(model, args.images, options, **written)
         else:
-            predict_video(args.checkpoint, args.input, track=args.track, **options)
+            predict_frames(model, args.input, options, track=args.track, **written)
     except UserError as error:
         parser.exit(2, f"error: {error}\n")
     return 0

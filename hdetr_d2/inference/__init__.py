@@ -1,6 +1,21 @@
 """Using a trained model: from a checkpoint and images to boxes, files and pictures."""
 
 from hdetr_d2.inference.prediction import predict
-from hdetr_d2.runtime import Predictor, Result, Results, coco_content, coco_results
+from hdetr_d2.runtime import (
+    InferenceOptions,
+    Predictor,
+    Result,
+    Results,
+    coco_content,
+    coco_results,
+)
 
-__all__ = ["Predictor", "Result", "Results", "coco_content", "coco_results", "predict"]
+__all__ = [
+    "InferenceOptions",
+    "Predictor",
+    "Result",
+    "Results",
+    "coco_content",
+    "coco_results",
+    "predict",
+]

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.inference.appended import Appended, JsonLines, Parquet, Row
 from hdetr_d2.inference.names import Named, named_images
 from hdetr_d2.pixels.images import BadImageError
-from hdetr_d2.runtime.predictor import Picture, Predictor, check_score_threshold, image_entry
+from hdetr_d2.runtime.options import InferenceOptions
+from hdetr_d2.runtime.predictor import Picture, Predictor, image_entry
 from hdetr_d2.runtime.results import coco_results
 from hdetr_d2.runtime.writers import json_line
 from hdetr_d2.utils.json_file import read_json
@@ -50,16 +51,10 @@ def predict_at_scale(
     checkpoint: str | Path,
     images: Sequence[str | Path],
     output: str | Path,
+    options: InferenceOptions,
     *,
     format: Sequence[str] | None = None,
     share: Share | None = None,
-    score_threshold: float = 0.5,
-    device: str = "auto",
-    precision: str = "float32",
-    batch_size: int = 1,
-    tile: int | None = None,
-    overlap: float = 0.2,
-    trust: str | Sequence[str] = (),
 ) -> int:
     """Append what is found in this process's share of the images to a file of its own in `output`.
     Called again after a kill, it goes on behind what is there: no image comes twice, and none is
@@ -72,7 +67,6 @@ def predict_at_scale(
         format: of one kind: "jsonl", a line an image (see `Row`), which is the default, or
             "parquet", files of 10,000 images each.
         share: None is what torchrun says.
-        score_threshold, device, precision, batch_size, tile, overlap, trust: see `predict`.
 
     Returns:
         The number of images of this call.
@@ -81,27 +75,20 @@ def predict_at_scale(
         UserError: the results in `output` are of other images, options or numbers of processes; or
             what `predict` says. An image that cannot be read is a row with `error`.
     """
-    check_score_threshold(score_threshold)
     share = Share.of_torchrun() if share is None else share
     kind, *others = format or ["jsonl"]
     if others or kind not in FORMATS:
         raise UserError(f"appended results are in one of the formats {', '.join(FORMATS)}")
     folder = Path(output)
-    options = {"format": kind, "score_threshold": score_threshold, "tile": tile}
-    options |= {"precision": precision, "processes": share.count}
-    _take_folder(
-        folder,
-        share.rank,
-        {"checkpoint": str(checkpoint), "images": [*map(str, images)], **options},
-    )
+    asked = {"checkpoint": str(checkpoint), "images": [*map(str, images)], "format": kind}
+    asked |= {key: getattr(options, key) for key in ("score_threshold", "tile", "precision")}
+    _take_folder(folder, share.rank, asked | {"processes": share.count})
     appended: Appended = FORMATS[kind](folder / f"results-{share.rank:05d}-of-{share.count:05d}")
     try:
-        chosen = choose_device(device, share.local_rank, option="device")
-        predictor = Predictor(checkpoint, device=str(chosen), precision=precision, trust=trust)
-        if tile is not None:
-            predictor = predictor.tiled(tile, overlap, batch_size=batch_size)
+        device = choose_device(options.device, share.local_rank, option="device")
+        predictor = replace(options, device=str(device)).open(checkpoint)
         left = _left(images, share, appended)
-        return _append(predictor, left, appended, share, batch_size, score_threshold)
+        return _append(predictor, left, appended, share, options)
     finally:
         appended.close()
 
@@ -155,13 +142,12 @@ def _append(
     images: Iterable[tuple[int, Named]],
     appended: Appended,
     share: Share,
-    batch_size: int,
-    score_threshold: float,
+    options: InferenceOptions,
 ) -> int:
     """The number of images."""
     start, done = time.perf_counter(), 0
-    for batch in _batches(images, batch_size):
-        for row in _rows(predictor, batch, score_threshold):
+    for batch in _batches(images, options.batch_size):
+        for row in _rows(predictor, batch, options.score_threshold):
             appended.write(row)
         done += len(batch)
         rate = done / (time.perf_counter() - start)
@@ -173,8 +159,6 @@ def _append(
 
 
 def _batches(images: Iterable[tuple[int, Named]], size: int) -> Iterator[list[tuple[int, Named]]]:
-    if size < 1:
-        raise UserError(f"batch_size={size} must be at least 1")
     iterator = iter(images)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
@@ -15,7 +16,8 @@ from hdetr_d2.inference.files import Source, find_images, is_drawn_in_place
 from hdetr_d2.inference.outputs import Formats, outputs_of
 from hdetr_d2.pixels.images import BadImageError
 from hdetr_d2.runtime.collected import Results
-from hdetr_d2.runtime.predictor import Predictor, check_score_threshold, image_entry
+from hdetr_d2.runtime.options import InferenceOptions
+from hdetr_d2.runtime.predictor import image_entry
 from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.writers import open_writer
 from hdetr_d2.visualization import draw_shapes
@@ -30,13 +32,7 @@ def predict(
     *,
     output: Source | None = None,
     format: Formats = None,
-    score_threshold: float = 0.5,
-    device: str = "auto",
-    precision: str = "float32",
-    batch_size: int = 1,
-    tile: int | None = None,
-    overlap: float = 0.2,
-    trust: str | Sequence[str] = (),
+    **options: Any,
 ) -> Results:
     """Find objects in image files with a trained model, which is read for this call. `Predictor` is
     for many calls, and for images in memory.
@@ -49,14 +45,8 @@ def predict(
             looked at, should it lie in a folder of images.
         format: of what is written to the folder in the place of the COCO json: "coco", "csv",
             "jsonl", "yolo", or several of them.
-        score_threshold: detections below it are left out; from 0 to 1.
-        device: "auto", "cpu", "cuda", "cuda:1", ...
-        precision: see `Predictor`.
-        batch_size: images, or tiles, of one forward pass.
-        tile: side in pixels of the tiles that large images are divided into; None looks at images
-            as a whole.
-        overlap: the share of a tile that its neighbour has, too.
-        trust: packages of your own that the model has classes of: they are imported.
+        options: score_threshold, device, precision, batch_size, tile, overlap and trust, as
+            `InferenceOptions` has them.
 
     Returns:
         The detections of all images, a list of `Result`, best first within an image, which other
@@ -67,16 +57,26 @@ def predict(
             the threshold, no image has such tiles, or there is no such format. One broken image
             among others is named in the log and left out.
     """
-    check_score_threshold(score_threshold)
+    asked = InferenceOptions(**options)
+    return predict_images(checkpoint, images, asked, output=output, format=format)
+
+
+def predict_images(
+    checkpoint: Source,
+    images: Source | Sequence[Source],
+    options: InferenceOptions,
+    *,
+    output: Source | None = None,
+    format: Formats = None,
+) -> Results:
+    """See `predict`."""
     files, folder = outputs_of(output, format, default="coco")
-    predictor = Predictor(checkpoint, device=device, precision=precision, trust=trust)
+    predictor = options.open(checkpoint)
     form = predictor.detector.image_format
     besides = None if folder is None else folder / PICTURES
     paths = find_images(images, besides=besides, image_format=form)
     if with_pages := survey([*map(str, paths)], form).with_pages:
         logger.warning(pages_sentence(with_pages))
-    if tile is not None:
-        predictor = predictor.tiled(tile, overlap, batch_size=batch_size)
     names = predictor.class_names
     pictures = None if folder is None else _Pictures(folder / PICTURES, names, paths)
     results = Results(names)
@@ -84,14 +84,17 @@ def predict(
     with ExitStack() as stack:
         writers = [stack.enter_context(open_writer(p, names, f)) for f, p in files.items()]
         detections = tqdm(
-            predictor.detect(paths, batch_size), total=len(paths), unit="image", disable=None
+            predictor.detect(paths, options.batch_size),
+            total=len(paths),
+            unit="image",
+            disable=None,
         )
         for image_id, (path, seen) in enumerate(zip(paths, detections, strict=True), start=1):
             if isinstance(seen, BadImageError):
                 problems.append(seen)
                 logger.warning("Left out: %s", seen)
                 continue
-            found = seen.shapes.above(score_threshold)
+            found = seen.shapes.above(options.score_threshold)
             image = image_entry(seen, image_id)
             rows = results.add(image, found)
             for writer in writers:

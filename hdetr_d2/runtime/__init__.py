@@ -3,8 +3,17 @@ what needs PyTorch is imported when a file asks for it.
 """
 
 from hdetr_d2.runtime.collected import Results
+from hdetr_d2.runtime.options import InferenceOptions
 from hdetr_d2.runtime.predictor import Predictor
 from hdetr_d2.runtime.results import Result, coco_content, coco_results
 from hdetr_d2.runtime.shapes import Shapes
 
-__all__ = ["Predictor", "Result", "Results", "Shapes", "coco_content", "coco_results"]
+__all__ = [
+    "InferenceOptions",
+    "Predictor",
+    "Result",
+    "Results",
+    "Shapes",
+    "coco_content",
+    "coco_results",
+]

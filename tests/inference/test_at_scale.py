@@ -12,11 +12,11 @@ from PIL import Image
 
 from hdetr_d2.commands import predict as predict_command
 from hdetr_d2.errors import UserError
-from hdetr_d2.inference import at_scale
 from hdetr_d2.inference.appended import JsonLines, Parquet
 from hdetr_d2.inference.at_scale import Share, predict_at_scale
 from hdetr_d2.inference.names import named_images
 from hdetr_d2.pixels import EIGHT_BITS
+from hdetr_d2.runtime.options import InferenceOptions
 from hdetr_d2.runtime.predictor import Predictor
 from hdetr_d2.runtime.shapes import Shapes
 
@@ -44,7 +44,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Seven images, of which number 3 is broken; image n is n + 1 pixels wide."""
     predictor = object.__new__(Predictor)
     predictor.detector = OneBox()
-    monkeypatch.setattr(at_scale, "Predictor", lambda *args, **options: predictor)
+    monkeypatch.setattr("hdetr_d2.runtime.options.Predictor", lambda *args, **options: predictor)
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
     for number in range(7):
@@ -61,9 +61,14 @@ def rows(output: Path) -> list[dict]:
     return sorted(map(json.loads, lines), key=lambda row: row["id"])
 
 
-def in_all(count: int, *arguments: object, **options: object) -> list[int]:
+def in_all(
+    count: int, images: list, output: Path, *, format: list[str] | None = None, **options: object
+) -> list[int]:
+    asked = InferenceOptions(**options)
     return [
-        predict_at_scale("model.pth", *arguments, share=Share(rank, count), **options)
+        predict_at_scale(
+            "model.pth", images, output, asked, format=format, share=Share(rank, count)
+        )
         for rank in range(count)
     ]
 

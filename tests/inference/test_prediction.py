@@ -136,7 +136,9 @@ def test_other_formats_and_single_files(checkpoint: Path, tmp_path: Path) -> Non
 
 def test_images_may_stand_behind_options(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[list[str]] = []
-    monkeypatch.setattr(predict_command, "predict", lambda _, images, **__: taken.append(images))
+    monkeypatch.setattr(
+        predict_command, "predict_images", lambda _, images, *__, **___: taken.append(images)
+    )
     for words in (
         ["m.pth", "a.jpg", "b.jpg", "--output", "o"],
         ["m.pth", "--output", "o", "a.jpg", "b.jpg"],

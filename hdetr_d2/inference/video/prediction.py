@@ -2,11 +2,11 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -18,6 +18,7 @@ from hdetr_d2.inference.video.tracking import Tracker
 from hdetr_d2.inference.video.writing import VideoWriter
 from hdetr_d2.pixels.images import BadImageError
 from hdetr_d2.runtime.collected import Results
+from hdetr_d2.runtime.options import InferenceOptions
 from hdetr_d2.runtime.predictor import Predictor, check_score_threshold, image_entry
 from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.writers import open_writer
@@ -86,46 +87,51 @@ def predict_video(
     output: str | Path | None = None,
     format: Formats = None,
     track: str | None = None,
-    score_threshold: float = 0.5,
-    device: str = "auto",
-    precision: str = "float32",
-    batch_size: int = 1,
-    tile: int | None = None,
-    overlap: float = 0.2,
-    trust: str | Sequence[str] = (),
+    **options: Any,
 ) -> Summary:
     """Find the objects of a video, and write them frame after frame. Ctrl-C ends it, as it must end
     a camera's: what is written so far is whole.
 
     Args:
-        source, track, score_threshold, batch_size: see `watch`.
+        checkpoint, options: see `predict`.
+        source, track: see `watch`.
         output: a video file (.mp4, .mov, .mkv, .webm), beside which the detections stand under its
             name; or a folder for both; or one file of detections, by its ending; None writes
             nothing.
         format: of the detections: "csv" by default, "jsonl", "coco" (held until the end), "yolo",
             or several of them.
-        checkpoint, device, precision, tile, overlap, trust: see `predict`.
 
     Raises:
         UserError: the video, the checkpoint or the output cannot be used.
     """
-    check_score_threshold(score_threshold)
-    summary = Summary()
+    asked = InferenceOptions(**options)
+    return predict_frames(checkpoint, source, asked, output=output, format=format, track=track)
+
+
+def predict_frames(
+    checkpoint: str | Path,
+    source: str | Path | int,
+    options: InferenceOptions,
+    *,
+    output: str | Path | None = None,
+    format: Formats = None,
+    track: str | None = None,
+) -> Summary:
+    """See `predict_video`."""
+    summary, threshold = Summary(), options.score_threshold
     try:
         with ExitStack() as stack:
             video = stack.enter_context(open_video(source))
             files, drawn = video_outputs(output, format, video.name)
-            tracker = _tracker(track, video, score_threshold)
-            predictor = Predictor(checkpoint, device=device, precision=precision, trust=trust)
-            if tile is not None:
-                predictor = predictor.tiled(tile, overlap, batch_size=batch_size)
+            tracker = _tracker(track, video, threshold)
+            predictor = options.open(checkpoint)
             names = predictor.class_names
             writers = [stack.enter_context(open_writer(p, names, f)) for f, p in files.items()]
             picture = None
             if drawn is not None:
                 picture = VideoWriter(drawn, rate=video.rate, sound=video.sound)
                 stack.enter_context(picture)
-            frames = _watch(predictor, video, tracker, score_threshold, batch_size)
+            frames = _watch(predictor, video, tracker, threshold, options.batch_size)
             for frame in tqdm(frames, total=video.length, unit="frame", disable=None):
                 summary.count(frame.results)
                 (image,) = frame.results.images

@@ -31,7 +31,6 @@ from hdetr_d2.runtime import Predictor, Shapes
 
 HEIGHT, WIDTH, RATE, FRAMES = 64, 96, 25, 40
 RED, BLUE, GREY = (250, 20, 20), (20, 20, 250), (128, 128, 128)
-MODULE = "hdetr_d2.inference.video.prediction"
 
 
 def crossing(number: int) -> list[list[float]]:
@@ -113,7 +112,9 @@ CROSSING = [crossing(number) for number in range(FRAMES)]
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a checkpoint, whose model knows the truth."""
-    monkeypatch.setattr(f"{MODULE}.Predictor", lambda *_, **__: predictor(Truth(CROSSING)))
+    monkeypatch.setattr(
+        "hdetr_d2.runtime.options.Predictor", lambda *_, **__: predictor(Truth(CROSSING))
+    )
     return "model.pth"
 
 
@@ -411,7 +412,7 @@ def test_ctrl_c_leaves_whole_files(
 
     caplog.set_level(logging.INFO)
     detector = Stopped(CROSSING[:10])
-    monkeypatch.setattr(f"{MODULE}.Predictor", lambda *_, **__: predictor(detector))
+    monkeypatch.setattr("hdetr_d2.runtime.options.Predictor", lambda *_, **__: predictor(detector))
     path = write_video(tmp_path / "a.mp4", sound="aac")
     summary = predict_video("m.pth", path, output=tmp_path / "out.mp4", format=["csv", "coco"])
     assert summary.frames == 10

@@ -1,0 +1,26 @@
+"""The options of every command that looks at images with a trained model."""
+
+import argparse
+
+from hdetr_d2.inference.trust import HELP as TRUST
+from hdetr_d2.runtime import InferenceOptions
+
+
+def add_inference_options(
+    parser: argparse.ArgumentParser, *, score_threshold: float = InferenceOptions.score_threshold
+) -> None:
+    """What `InferenceOptions.of` takes; as there by default, but for the threshold."""
+    default = InferenceOptions()
+    add = parser.add_argument
+    add("--score-threshold", type=float, default=score_threshold)
+    add("--device", default=default.device, help="auto, cpu, cuda, cuda:1")
+    add("--precision", default=default.precision, help="float32, bfloat16, float16 (CUDA)")
+    add(
+        "--batch-size",
+        type=int,
+        default=default.batch_size,
+        help="images of one forward pass, or tiles",
+    )
+    add("--tile", type=int, help="pixels: look at large images tile by tile")
+    add("--overlap", type=float, default=default.overlap, help="of tiles, as a share of one")
+    add("--trust", action="append", default=[], metavar="PACKAGE", help=TRUST)
