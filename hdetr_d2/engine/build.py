@@ -10,7 +10,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
+from hdetr_d2.engine.ddp import DDP
 from hdetr_d2.engine.device import choose_device
+from hdetr_d2.engine.parallel import Parallel
 from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone import without_pretrained
 
@@ -60,6 +62,11 @@ def build_optimizer(node: DictConfig, model: nn.Module) -> Optimizer:
     with options_of("optimizer"):
         params = instantiate({**node.params, "model": model})
         return instantiate({**options, "params": params})
+
+
+def build_parallel(cfg: DictConfig) -> Parallel:
+    """How the processes of this run train the model together."""
+    return Parallel() if comm.get_world_size() == 1 else DDP(**cfg.train.ddp)
 
 
 def build_train_loader(cfg: DictConfig, iteration: int) -> Any:

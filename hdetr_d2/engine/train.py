@@ -18,13 +18,13 @@ from hdetr_d2.engine.build import (
     build,
     build_model,
     build_optimizer,
+    build_parallel,
     build_train_loader,
     build_validation_loader,
     options_of,
 )
 from hdetr_d2.engine.class_names import get_class_names
 from hdetr_d2.engine.config import config_text, count_iterations, plain_config
-from hdetr_d2.engine.ddp import distribute
 from hdetr_d2.engine.device import Precision, choose_device
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.evaluate import Evaluation
@@ -80,13 +80,14 @@ def _train(cfg: DictConfig, preemption: Preemption, *, resume: bool) -> None:
     # Now, since what is wrong with it would else come out after the first epochs.
     evaluation = Evaluation(cfg, precision)
     trainer = Trainer(
-        model=distribute(model, **cfg.train.ddp),
+        model=model,
         make_loader=lambda iteration: build_train_loader(cfg, iteration),
         optimizer=optimizer,
         scaler=scaler,
         precision=precision,
         device=device,
         seed=cfg.train.seed,
+        parallel=build_parallel(cfg),
         accumulate=cfg.train.accumulate,
         clip_grad_norm=cfg.train.clip_grad_norm,
         max_bad_steps=cfg.train.max_bad_steps,

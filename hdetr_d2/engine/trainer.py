@@ -5,7 +5,7 @@ import math
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,17 @@ import torch
 from detectron2.engine import TrainerBase
 from detectron2.utils import comm
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from hdetr_d2.engine import bad_costs
 from hdetr_d2.engine.bad_step_files import BadStepFiles
 from hdetr_d2.engine.bad_steps import SCALE, BadSteps, StepRecord
-from hdetr_d2.engine.ddp import undistributed
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.early_stopping import TrainingEnds
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.empty_steps import TARGETS, EmptySteps
 from hdetr_d2.engine.lost_processes import lost_at, tells_of_a_lost_process
+from hdetr_d2.engine.parallel import Parallel
 from hdetr_d2.engine.slow_processes import SlowProcesses
 from hdetr_d2.structures import Step
 from hdetr_d2.utils.distributed import mean_over_processes
@@ -69,6 +68,7 @@ class Trainer(TrainerBase):
         precision: Precision,
         device: torch.device,
         seed: int,
+        parallel: Parallel | None = None,
         accumulate: int = 1,
         clip_grad_norm: float | None = None,
         max_bad_steps: int = 20,
@@ -79,15 +79,18 @@ class Trainer(TrainerBase):
     ) -> None:
         """
         Args:
-            model: on `device`, in DistributedDataParallel or not.
+            model: on `device`.
             make_loader: from the number of steps already done to the micro-batches of this process;
                 what it counts in a dict `counts` is logged.
             scaler: of the loss; `Precision.scaler()`.
+            parallel: how the processes train the model together; None for a run of one process.
             clip_grad_norm: largest norm of the whole gradient; None does not clip.
             bad_step_files: where bad steps are kept; the host then waits for each step.
         """
         super().__init__()
-        self.model = model
+        self.parallel = parallel or Parallel()
+        self.module = model
+        self.model = self.parallel.wrap(model)
         self.make_loader = make_loader
         self.optimizer = optimizer
         self.scaler = scaler
@@ -169,7 +172,9 @@ class Trainer(TrainerBase):
         observed = []
         for index, batch in enumerate(batches):
             step = Step(ground_truths, len(batch) / images, self.iter / self.max_iter)
-            with self._communication(last=index == len(batches) - 1):
+            # Gradients are exchanged once, with the last micro-batch.
+            last = index == len(batches) - 1
+            with nullcontext() if last else self.parallel.accumulating(self.model):
                 metrics, seen = self._add_gradient(batch, step)
             observed.append(seen)
             for name, value in metrics.items():
@@ -193,25 +198,19 @@ class Trainer(TrainerBase):
         metrics = {**losses, "total_loss": loss, **dict(counted), **means}
         return {name: value.detach() for name, value in metrics.items()}, observer.seen
 
-    def _communication(self, *, last: bool) -> AbstractContextManager:
-        """Gradients are exchanged once, with the last micro-batch."""
-        if last or not isinstance(self.model, DistributedDataParallel):
-            return nullcontext()
-        return self.model.no_sync()
-
     def _update(self) -> dict[str, Tensor]:
         """Clip, step unless a gradient is not finite, average; returns the norm before clipping,
         and the scale of the loss where it has one.
         """
         self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.clip_grad_norm).detach()
+        norm = self.parallel.clip(self._parameters, self.clip_grad_norm)
         scale = self.scaler.scale(torch.ones_like(norm))
         self.scaler.step(self.optimizer)
         # Without a scaled loss the scaler is there for its check of the gradients only.
         self.scaler.update(None if self.precision.scales_loss else 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema is not None:
-            self.ema.update_parameters(undistributed(self.model))
+            self.ema.update_parameters(self.module)
         return {"grad_norm": norm} | ({SCALE: scale} if self.precision.scales_loss else {})
 
     def _read_records(self) -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from hdetr_d2.engine.ddp import distribute
+from hdetr_d2.engine.ddp import DDP
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.trainer import Trainer
 from hdetr_d2.structures import Step
@@ -22,12 +22,13 @@ def make_trainer(model: OneWeight, batches: list[list[dict]], **options: int) ->
     """A trainer of `model` on the `batches` of this process; every step takes off the gradient."""
     precision = Precision("cpu")
     return Trainer(
-        model=distribute(model),
+        model=model,
         make_loader=lambda done: batches,
         optimizer=torch.optim.SGD(model.parameters(), lr=1.0),
         scaler=precision.scaler(),
         precision=precision,
         device=torch.device("cpu"),
         seed=0,
+        parallel=DDP(),
         **options,
     )

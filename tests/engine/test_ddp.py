@@ -6,7 +6,6 @@ from types import ModuleType
 import pytest
 import torch
 from detectron2.config import LazyConfig
-from detectron2.utils import comm
 from torch import nn
 
 from hdetr_d2.engine import ddp
@@ -120,7 +119,6 @@ def test_parts_of_a_step_are_the_whole_batch_under_every_scheme(
 def test_only_buffers_that_change_are_sent(
     monkeypatch: pytest.MonkeyPatch, norm: nn.Module, options: dict, broadcast: bool
 ) -> None:
-    monkeypatch.setattr(comm, "get_world_size", lambda: 2)
     monkeypatch.setattr(ddp, "DistributedDataParallel", lambda model, **given: given)
-    given = ddp.distribute(nn.Sequential(nn.Conv2d(3, 2, 1), norm), **options)
+    given = ddp.DDP(**options).wrap(nn.Sequential(nn.Conv2d(3, 2, 1), norm))
     assert given == {"broadcast_buffers": broadcast, "gradient_as_bucket_view": True}

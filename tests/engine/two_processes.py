@@ -15,7 +15,7 @@ from detectron2.structures import Boxes, Instances
 from detectron2.utils import comm
 
 from hdetr_d2.engine.config import load_config
-from hdetr_d2.engine.ddp import distribute, undistributed
+from hdetr_d2.engine.ddp import DDP
 from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.launch import launch
 from hdetr_d2.engine.trainer import Trainer
@@ -43,8 +43,8 @@ class Save(HookBase):
 
     def after_backward(self) -> None:
         if comm.is_main_process():
-            model = undistributed(self.trainer.model)
-            torch.save({name: p.grad for name, p in model.named_parameters()}, self.path)
+            gradients = {name: p.grad for name, p in self.trainer.module.named_parameters()}
+            torch.save(gradients, self.path)
 
 
 def step(path: str, config: str = str(CONFIG), accumulate: int = 1) -> None:
@@ -59,13 +59,14 @@ def step(path: str, config: str = str(CONFIG), accumulate: int = 1) -> None:
     mine = [images[start : start + size] for start in range(0, len(images), size)]
     precision = Precision("cpu")
     trainer = Trainer(
-        model=distribute(model),
+        model=model,
         make_loader=lambda done: iter(mine[comm.get_rank() :: comm.get_world_size()]),
         optimizer=torch.optim.SGD(model.parameters(), lr=0.0),
         scaler=precision.scaler(),
         precision=precision,
         device=torch.device("cpu"),
         seed=0,
+        parallel=DDP() if comm.get_world_size() > 1 else None,
         accumulate=accumulate,
     )
     trainer.register_hooks([Save(path)])
