@@ -93,7 +93,7 @@ def _files(options: argparse.Namespace, cfg: DictConfig | None) -> tuple[list[st
     if options.val:
         raise UserError(f"--val is for a json: {options.data} is a folder, and has its own splits")
     write_messages("hdetr_d2")
-    found = folder_files(options.data, Ways.of({} if cfg is None else cfg.data))
+    found = folder_files(options.data, Ways.of(_data(options, cfg)))
     train, val = ([found[f"{s}_json"], found[f"{s}_images"]] for s in ("train", "val"))
     return train, val
 
@@ -112,12 +112,17 @@ def _limits(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, An
 
 
 def _rules(options: argparse.Namespace, cfg: DictConfig | None) -> Rules:
-    """How the json is read: as the options say, else as the recipe does."""
+    """How the json is read."""
+    masks = options.masks or (cfg is not None and learns_masks(cfg.dataloader))
+    return Rules.of(_data(options, cfg), with_masks=masks)
+
+
+def _data(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, Any]:
+    """A config's `data` section: as the options say, else as the recipe does."""
     data = {} if cfg is None else dict(cfg.data)
     names = ("crowds_as_objects", "sizes_from_files", "skip_classes", "channels")
-    data.update({name: value for name in names if (value := getattr(options, name))})
-    masks = options.masks or (cfg is not None and learns_masks(cfg.dataloader))
-    return Rules.of(data, with_masks=masks)
+    given = {name: getattr(options, name) for name in names}
+    return data | {name: v for name, v in given.items() if v is not None and v is not False}
 
 
 def _transform(cfg: DictConfig | None, loader: str) -> Any:

@@ -11,6 +11,7 @@ from hdetr_d2.data.formats.writers import WRITERS
 from hdetr_d2.data.formats.writing import convert_data
 from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import image_format
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -19,6 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", help="a data set in any format that training reads")
     parser.add_argument("out", help="folder to write, new or empty")
     parser.add_argument("--to", choices=WRITERS, required=True, help="the format to write")
+    parser.add_argument("--channels", type=int, help="of every image, as the option data.channels")
     return parser
 
 
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(arguments)
     write_messages("hdetr_d2")
     try:
-        convert_data(args.folder, args.out, args.to)
+        convert_data(args.folder, args.out, args.to, image_format(args.channels))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -16,7 +16,7 @@ from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.engine.results import RunResults, read_run
 from hdetr_d2.errors import UserError
 from hdetr_d2.judging import truth_difference
-from hdetr_d2.pixels import image_format
+from hdetr_d2.pixels.image_format import image_format_of
 from hdetr_d2.report import Subject, chosen, content_of, jpegs, page_of
 
 
@@ -71,9 +71,7 @@ def write_page(
     images = chosen(subjects, args.images)
     entries = subjects[0].judgement.data.images
     files = [run.images / entries[place]["file_name"] for place in images]
-    options = ("channels", "pixel_range", "shown_channels")
-    form = image_format(*(run.cfg.data.get(key) for key in options))
-    pictures = jpegs(files, side=args.side, image_format=form)
+    pictures = jpegs(files, side=args.side, image_format=image_format_of(run.cfg.data))
     content = content_of(title, subjects, images)
 
     def write(file: IO[bytes]) -> None:

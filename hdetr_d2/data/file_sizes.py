@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from hdetr_d2.data.coco_json import CocoJson, with_sizes, without_images
 from hdetr_d2.data.coco_json.problem import first_of
 from hdetr_d2.data.present_files import sizes_of, skip_or_stop
-from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
+from hdetr_d2.pixels import EIGHT_BITS, BadImageError, ImageFormat
 from hdetr_d2.utils.git_lfs import why_unreadable
 
 logger = logging.getLogger(__name__)
@@ -66,21 +66,34 @@ def without_unreadable(
         return coco
     files = [os.path.join(folder, image["file_name"]) for image in unreadable]
     total = len(coco.images)
-    text = unreadable_sentence(files, total, coco.name)
+    text = unreadable_sentence(files, total, coco.name, image_format)
     skip_or_stop(text, option, on_bad_image, is_all=len(files) == total)
     return without_images(coco, unreadable)
 
 
-def unreadable_sentence(files: Sequence[str], total: int, source: str) -> str:
-    """Says that these of `total` images of a data set cannot be read, and why, where it is plain.
+def unreadable_sentence(
+    files: Sequence[str], total: int, source: str, image_format: ImageFormat = EIGHT_BITS
+) -> str:
+    """Says that these of `total` images of a data set cannot be read, and why not the first.
 
     Args:
         source: what a sentence calls the data set.
+        image_format: how they are read.
     """
     text = f"{len(files)} of {total} images of {source} cannot be read: {first_of(files)}"
-    plain = "" if os.path.exists(files[0]) else "it does not exist"
-    reason = why_unreadable(files[0], plain)
+    reason = why_unreadable(files[0], "") or _fault(files[0], image_format)
     return f"{text} ({'the first: ' if files[1:] else ''}{reason})" if reason else text
+
+
+def _fault(file: str, image_format: ImageFormat) -> str:
+    """What is wrong with a file, without its name; "" if nothing is."""
+    try:
+        image_format.read(file)
+    except BadImageError as error:
+        fault = str(error).removeprefix(f"{file} ")
+        known = fault.removeprefix("cannot be read as an image: ")
+        return known if known != fault else f"it {fault}"
+    return ""
 
 
 def _file_sizes(

@@ -20,7 +20,8 @@ from hdetr_d2.data.coco_json import (
 from hdetr_d2.data.file_sizes import with_file_sizes, without_unreadable
 from hdetr_d2.data.present_files import check_files
 from hdetr_d2.errors import UserError
-from hdetr_d2.pixels import EIGHT_BITS, ImageFormat, image_format
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
+from hdetr_d2.pixels.image_format import image_format_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +55,7 @@ class Rules:
         """
         given = {f.name: data[f.name] for f in fields(Rules) if data.get(f.name) is not None}
         given["skip_classes"] = tuple(given.get("skip_classes", ()))
-        keys = ("channels", "pixel_range", "shown_channels")
-        form = image_format(*(data.get(key) for key in keys))
+        form = image_format_of(data)
         rules = Rules(**{**given, "with_masks": with_masks, "image_format": form})
         if rules.on_missing_mask not in ("stop", "skip"):
             raise UserError(f"data.on_missing_mask={rules.on_missing_mask} must be stop or skip")

@@ -14,9 +14,10 @@ from hdetr_d2.engine.device import choose_device
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.appended import Appended, JsonLines, Parquet, Row
 from hdetr_d2.inference.names import Named, named_images
-from hdetr_d2.pixels.images import BadImageError
+from hdetr_d2.pixels import BadImageError, ImageFormat
+from hdetr_d2.pixels.images import IN_MEMORY
 from hdetr_d2.runtime.options import InferenceOptions
-from hdetr_d2.runtime.predictor import Picture, Predictor, image_entry
+from hdetr_d2.runtime.predictor import Predictor, image_entry
 from hdetr_d2.runtime.results import coco_results
 from hdetr_d2.runtime.writers import json_line
 from hdetr_d2.utils.json_file import read_json
@@ -87,7 +88,7 @@ def predict_at_scale(
     try:
         device = choose_device(options.device, share.local_rank, option="device")
         predictor = replace(options, device=str(device)).open(checkpoint)
-        left = _left(images, share, appended)
+        left = _left(images, share, appended, predictor.detector.image_format)
         return _append(predictor, left, appended, share, options)
     finally:
         appended.close()
@@ -115,7 +116,7 @@ def _take_folder(folder: Path, rank: int, asked: Mapping[str, object]) -> None:
 
 
 def _left(
-    images: Sequence[str | Path], share: Share, appended: Appended
+    images: Sequence[str | Path], share: Share, appended: Appended, image_format: ImageFormat
 ) -> Iterator[tuple[int, Named]]:
     """The images of a share behind those that are appended.
 
@@ -123,10 +124,11 @@ def _left(
         UserError: the last of these has another name now.
     """
     last = share.rank + share.count * (appended.done - 1)
+    first = last if appended.done else share.rank
+    numbered = named_images(images, first=first, every=share.count, image_format=image_format)
     if not appended.done:
-        yield from named_images(images, first=share.rank, every=share.count)
+        yield from numbered
         return
-    numbered = named_images(images, first=last, every=share.count)
     number, named = next(numbered, (last, Named("")))
     row = appended.last or {}
     if (row.get("id"), row.get("file_name")) != (number + 1, named.name):
@@ -168,24 +170,14 @@ def _rows(
     predictor: Predictor, batch: Sequence[tuple[int, Named]], score_threshold: float
 ) -> Iterator[Row]:
     """One for each image, in their order."""
-    pictures = [_picture(named) for _, named in batch]
-    good = [picture for picture in pictures if not isinstance(picture, BadImageError)]
-    detections = predictor.detect(good, max(1, len(good)))
-    for (number, named), picture in zip(batch, pictures, strict=True):
-        seen = picture if isinstance(picture, BadImageError) else next(detections)
+    detections = predictor.detect([named.picture for _, named in batch], len(batch))
+    for (number, named), seen in zip(batch, detections, strict=True):
         known = {"id": number + 1, "file_name": named.name}
         if isinstance(seen, BadImageError):
-            yield {**known, "error": f"{named.name}: {seen}" if named.content else str(seen)}
+            yield {**known, "error": str(seen).replace(IN_MEMORY, named.name, 1)}
             continue
         found = seen.shapes.above(score_threshold)
         results = coco_results(
             found, predictor.class_names, image_id=number + 1, file_name=named.name
         )
         yield json_line({**image_entry(seen, number + 1), **known}, results)
-
-
-def _picture(named: Named) -> Picture | BadImageError:
-    try:
-        return named.picture()
-    except BadImageError as error:
-        return error

@@ -1,18 +1,15 @@
 """Very many images, one after the other: names that are read as they are needed."""
 
-import io
 import os
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
-from PIL import Image
-
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.files import endings
-from hdetr_d2.pixels.images import DECODE_ERRORS, BadImageError
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 from hdetr_d2.runtime.predictor import Picture
 
 
@@ -26,33 +23,31 @@ class Named:
     name: str
     content: bytes | None = None
 
+    @property
     def picture(self) -> Picture:
-        """What `Predictor` takes.
-
-        Raises:
-            BadImageError: the bytes are no image.
-        """
-        if self.content is None:
-            return self.name
-        try:
-            return Image.open(io.BytesIO(self.content))
-        except DECODE_ERRORS as error:
-            raise BadImageError(f"it cannot be read as an image: {error}") from None
+        """What `Predictor` takes."""
+        return self.name if self.content is None else self.content
 
 
 def named_images(
-    sources: Sequence[str | Path], *, first: int = 0, every: int = 1
+    sources: Sequence[str | Path],
+    *,
+    first: int = 0,
+    every: int = 1,
+    image_format: ImageFormat = EIGHT_BITS,
 ) -> Iterator[tuple[int, Named]]:
     """The images number `first`, `first + every`, ... of all sources, with their numbers. The order
     is always the same: folders and all below them by name, a tar file and a list as they are.
 
     Args:
         sources: image files, folders, tar files (.tar), and lists of names (.txt), one a line.
+        image_format: which may have endings of its own.
 
     Raises:
         UserError: a source that does not exist or cannot be read.
     """
-    named = chain.from_iterable(_images_in(Path(source)) for source in sources)
+    known = endings() | image_format.endings
+    named = chain.from_iterable(_images_in(Path(source), known) for source in sources)
     for number, (name, load) in islice(enumerate(named), first, None, every):
         yield number, Named(name, load())
 
@@ -61,13 +56,13 @@ Found = tuple[str, Callable[[], bytes | None]]
 """The name of an image, and what reads the bytes of a member of a tar file."""
 
 
-def _images_in(source: Path) -> Iterator[Found]:
+def _images_in(source: Path, known: Collection[str]) -> Iterator[Found]:
     if source.is_dir():
-        yield from _below(source)
+        yield from _below(source, known)
     elif not source.is_file():
         raise UserError(f"{source} does not exist")
     elif source.suffix == ".tar":
-        yield from _members(source)
+        yield from _members(source, known)
     elif source.suffix == ".txt":
         yield from _listed(source)
     else:
@@ -78,14 +73,14 @@ def _no_bytes() -> None:
     return None
 
 
-def _below(folder: Path) -> Iterator[Found]:
+def _below(folder: Path, known: Collection[str]) -> Iterator[Found]:
     """A folder at a time is held in memory."""
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
         if entry.is_dir():
-            yield from _below(Path(entry.path))
-        elif _is_image(entry.name):
+            yield from _below(Path(entry.path), known)
+        elif _is_image(entry.name, known):
             yield entry.path, _no_bytes
 
 
@@ -96,17 +91,17 @@ def _listed(path: Path) -> Iterator[Found]:
                 yield name, _no_bytes
 
 
-def _members(path: Path) -> Iterator[Found]:
+def _members(path: Path, known: Collection[str]) -> Iterator[Found]:
     try:
         with tarfile.open(path, "r:") as tar:
             while member := tar.next():
                 tar.members.clear()  # type: ignore[attr-defined]  # they would all stay in memory
-                if member.isfile() and _is_image(member.name):
+                if member.isfile() and _is_image(member.name, known):
                     content = tar.extractfile(member)
                     yield f"{path}/{member.name}", content.read if content else bytes
     except (tarfile.TarError, OSError) as error:
         raise UserError(f"{path} cannot be read as a tar file: {error}") from error
 
 
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in endings()
+def _is_image(name: str, known: Collection[str]) -> bool:
+    return os.path.splitext(name)[1].lower() in known

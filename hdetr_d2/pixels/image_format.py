@@ -3,7 +3,7 @@ decides what a file becomes; everything behind it asks for channels and type.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -11,7 +11,14 @@ from PIL import Image
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.deep_pixels import BadImageError, scaled
-from hdetr_d2.pixels.images import DECODE_ERRORS, read_image, stored_as, to_rgb, upright_size
+from hdetr_d2.pixels.images import (
+    DECODE_ERRORS,
+    IN_MEMORY,
+    read_image,
+    stored_as,
+    to_rgb,
+    upright_size,
+)
 from hdetr_d2.pixels.stored_files import bands, channels_last, checked, load, look
 
 _SHOWN_PERCENTILES = (2, 98)
@@ -54,7 +61,7 @@ class ImageFormat(Protocol):
         """
 
     def take(self, image: object) -> np.ndarray:
-        """The same of one in memory: of Pillow, or an array.
+        """The same of one in memory: of Pillow, an array, or the bytes of a file.
 
         Raises:
             BadImageError: it is none, or another kind of image.
@@ -149,7 +156,7 @@ class MultiChannel:
             one; None for the first three.
 
     Raises:
-        UserError: there is no such channel.
+        UserError: no such number, or no such channel.
     """
 
     dtype: ClassVar[type[np.number]] = np.float32
@@ -158,6 +165,8 @@ class MultiChannel:
     def __init__(
         self, channels: int, pixel_range: int | None = None, shown: Sequence[int] | None = None
     ) -> None:
+        if channels < 1:
+            raise UserError(f"data.channels={channels} must be a positive whole number")
         first = tuple(min(index, channels - 1) for index in range(3))
         self.channels = channels
         self.pixel_range = pixel_range
@@ -183,7 +192,9 @@ class MultiChannel:
 
     def take(self, image: object) -> np.ndarray:
         """See `ImageFormat`; which axis of an array has the channels says `channels_last`."""
-        name = "an image in memory"
+        name = IN_MEMORY
+        if isinstance(image, bytes):
+            return scaled(load(image, self.channels), self.pixel_range, name)
         if isinstance(image, Image.Image):
             values = bands(image, stored_as(image), name)
             return scaled(checked(values, self.channels, name), self.pixel_range, name)
@@ -231,6 +242,11 @@ def image_format(
     if channels is None:
         return RGB(pixel_range)
     return MultiChannel(channels, pixel_range, shown_channels)
+
+
+def image_format_of(data: Mapping) -> ImageFormat:
+    """That of the options of a `data` section, which may lack some; see `image_format`."""
+    return image_format(*(data.get(key) for key in ("channels", "pixel_range", "shown_channels")))
 
 
 def _three(indices: Sequence[int]) -> Sequence[int]:

@@ -1,7 +1,9 @@
 """An image file of any common kind as 8-bit RGB, upright."""
 
+import io
 import os
 import struct
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -19,6 +21,8 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+IN_MEMORY = "an image in memory"
+"""What sentences call it."""
 # What Pillow's decoders raise on broken files.
 DECODE_ERRORS = (
     OSError,
@@ -48,24 +52,44 @@ def read_image(path: str | os.PathLike, pixel_range: int | None = None) -> np.nd
     path = os.fspath(path)
     try:
         # Not by its name: Pillow maps a TIFF into memory by the sides it has once it is turned.
-        with open(path, "rb") as file, Image.open(file) as image:
-            return _pixels(image, path, pixel_range)
+        with open(path, "rb") as file:
+            return _decoded(file, path, pixel_range)
     except FileNotFoundError:
         raise BadImageError(f"{path} does not exist") from None
     except DECODE_ERRORS as error:
-        reason = why_unreadable(path, error)
-        hint = ""
+        raise BadImageError(f"{path} cannot be read as an image: {reason_of(error)}") from None
+
+
+def _decoded(file: BinaryIO, name: str, pixel_range: int | None) -> np.ndarray:
+    """What is in an opened file.
+
+    Raises:
+        BadImageError: it is no image that can be read.
+    """
+    try:
+        with Image.open(file) as image:
+            return _pixels(image, name, pixel_range)
+    except DECODE_ERRORS as error:
+        reason = why_unreadable(name, reason_of(error))
         is_unknown = isinstance(error, UnidentifiedImageError)
-        if is_unknown and path.lower().endswith((".npy", ".tif", ".tiff")):
-            hint = "; data.channels reads images of other channels than red, green and blue"
-        raise BadImageError(f"{path} cannot be read as an image: {reason}{hint}") from None
+        if is_unknown and name.lower().endswith((".npy", ".tif", ".tiff")):
+            reason += "; data.channels reads images of other channels than red, green and blue"
+        raise BadImageError(f"{name} cannot be read as an image: {reason}") from None
+
+
+def reason_of(error: Exception) -> str:
+    """What a sentence says of an error of a decoder."""
+    if isinstance(error, UnidentifiedImageError):  # which tells an address in memory
+        return "its format is unknown"
+    return " ".join(str(error).split())
 
 
 def to_rgb(image: object, pixel_range: int | None = None) -> np.ndarray:
     """An image in memory as `read_image` gives that of a file.
 
     Args:
-        image: of Pillow, or an array of integers: [H, W, 3] in RGB, or grey [H, W].
+        image: of Pillow; or an array of integers: [H, W, 3] in RGB, or grey [H, W]; or the bytes of
+            a file.
         pixel_range: as for `read_image`, of pixels that are not uint8.
 
     Returns:
@@ -74,17 +98,19 @@ def to_rgb(image: object, pixel_range: int | None = None) -> np.ndarray:
     Raises:
         BadImageError: it is anything else, or empty.
     """
+    if isinstance(image, bytes):
+        return _decoded(io.BytesIO(image), IN_MEMORY, pixel_range)
     if isinstance(image, np.ndarray) and image.dtype.kind in "iu" and image.dtype != np.uint8:
-        image = to_8_bits(image, pixel_range, "an image in memory")
+        image = to_8_bits(image, pixel_range, IN_MEMORY)
     try:
         picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
     except (TypeError, ValueError):
         picture = None
     if isinstance(picture, Image.Image) and min(picture.size) > 0:
         try:
-            return _pixels(picture, "an image in memory", pixel_range)
+            return _pixels(picture, IN_MEMORY, pixel_range)
         except DECODE_ERRORS as error:
-            raise BadImageError(f"an image in memory cannot be decoded: {error}") from None
+            raise BadImageError(f"{IN_MEMORY} cannot be decoded: {error}") from None
     what = type(image).__name__
     if isinstance(image, np.ndarray):
         what = f"{image.dtype} {list(image.shape)}"

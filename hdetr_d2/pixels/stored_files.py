@@ -2,19 +2,27 @@
 else Pillow reads.
 """
 
+import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.deep_pixels import BadImageError
-from hdetr_d2.pixels.images import ORIENTATION, stored_as, upright, upright_size
+from hdetr_d2.pixels.images import (
+    IN_MEMORY,
+    ORIENTATION,
+    reason_of,
+    stored_as,
+    upright,
+    upright_size,
+)
 from hdetr_d2.utils.git_lfs import why_unreadable
 
 _NPY = (b"\x93NUMPY",)
@@ -66,13 +74,16 @@ def look(path: str | os.PathLike, channels: int) -> Stored:
         return Stored(height, width, array.dtype)
 
 
-def load(path: str | os.PathLike, channels: int) -> np.ndarray:
+def load(source: str | os.PathLike | bytes, channels: int) -> np.ndarray:
     """[H, W, channels], upright, in the numbers of the file.
+
+    Args:
+        source: a path, or what is in the file.
 
     Raises:
         BadImageError: missing, broken, or with another number of channels.
     """
-    with _opened(os.fspath(path), channels) as array:
+    with _opened(os.fspath(source), channels) as array:
         return array.arranged(array.read())
 
 
@@ -148,66 +159,77 @@ def needed_tifffile(path: str) -> Any:
 
 
 @contextmanager
-def _opened(path: str, channels: int) -> Iterator[_Array]:
+def _opened(given: str | bytes, channels: int) -> Iterator[_Array]:
+    name = IN_MEMORY if isinstance(given, bytes) else given
+    source = io.BytesIO(given) if isinstance(given, bytes) else given
     try:
-        with open(path, "rb") as file:
+        with _file(source) as file:
             beginning = file.read(6)
+            file.seek(0)
         open_array = _in_pillow
         if beginning.startswith(_NPY):
             open_array = _in_npy
         elif beginning.startswith(_TIFF):
             open_array = _in_tiff
-        with open_array(path, channels) as array:
+        with open_array(source, name, channels) as array:
             yield array
     except UserError:
         raise
     except FileNotFoundError:
-        raise BadImageError(f"{path} does not exist") from None
+        raise BadImageError(f"{name} does not exist") from None
     except Exception as error:  # decoders of many authors
-        reason = why_unreadable(path, " ".join(str(error).split()))
-        raise BadImageError(f"{path} cannot be read as an image: {reason}") from None
+        reason = why_unreadable(name, reason_of(error))
+        raise BadImageError(f"{name} cannot be read as an image: {reason}") from None
+
+
+Source: TypeAlias = str | io.BytesIO
+"""A path, or what is in a file."""
+
+
+def _file(source: Source) -> AbstractContextManager[BinaryIO]:
+    return open(source, "rb") if isinstance(source, str) else nullcontext(source)
 
 
 @contextmanager
-def _in_npy(path: str, channels: int) -> Iterator[_Array]:
-    mapped = np.load(path, mmap_mode="r")
-    arranged = partial(channels_last, channels=channels, name=path)
+def _in_npy(source: Source, name: str, channels: int) -> Iterator[_Array]:
+    mapped = np.load(source, mmap_mode="r" if isinstance(source, str) else None)
+    arranged = partial(channels_last, channels=channels, name=name)
     yield _Array(mapped.shape, mapped.dtype, lambda: np.array(mapped), arranged)
 
 
 @contextmanager
-def _in_tiff(path: str, channels: int) -> Iterator[_Array]:
+def _in_tiff(source: Source, name: str, channels: int) -> Iterator[_Array]:
     """A file that says which axis has its channels (samples of pixels, or the C of ImageJ and OME)
     is taken at its word; in others, as those of several pages, it is sought as in any array.
     """
-    with needed_tifffile(path).TiffFile(path) as tiff:
+    with needed_tifffile(name).TiffFile(source) as tiff:
         series = tiff.series[0]
         page, axes = series.keyframe, series.axes
         if (what := _NO_INTENSITIES.get(getattr(page.photometric, "name", ""))) is not None:
-            raise BadImageError(f"{path} {what}: write the intensities of its channels")
+            raise BadImageError(f"{name} {what}: write the intensities of its channels")
         tag = page.tags.get(ORIENTATION)
         turn = _TURNS.get(1 if tag is None else tag.value, lambda image: image)
 
         def arranged(array: np.ndarray) -> np.ndarray:
             if sorted(axes) in (["S", "X", "Y"], ["C", "X", "Y"]):
                 place = [axes.index(axis) for axis in ("Y", "X", *(set(axes) - {"X", "Y"}))]
-                return turn(checked(array.transpose(place), channels, path))
-            return turn(channels_last(array, channels, path))
+                return turn(checked(array.transpose(place), channels, name))
+            return turn(channels_last(array, channels, name))
 
         yield _Array(series.shape, series.dtype, series.asarray, arranged)
 
 
 @contextmanager
-def _in_pillow(path: str, channels: int) -> Iterator[_Array]:
-    with open(path, "rb") as file, Image.open(file) as image:
+def _in_pillow(source: Source, name: str, channels: int) -> Iterator[_Array]:
+    with _file(source) as file, Image.open(file) as image:
         stored = stored_as(image)  # before its EXIF is asked for, which may load it
         deep = "uint16" if ";16" in stored else "int32"
         width, height = upright_size(image)
         yield _Array(
             (height, width, len(image.getbands()) if _has_channels(image) else 3),
             np.dtype({"F": "float32", "I": deep}.get(image.mode[0], "uint8")),
-            partial(bands, image, stored, path),
-            partial(checked, channels=channels, name=path),
+            partial(bands, image, stored, name),
+            partial(checked, channels=channels, name=name),
         )
 
 

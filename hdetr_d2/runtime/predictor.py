@@ -16,12 +16,12 @@ from hdetr_d2.runtime.session import ExportedDetector, Session
 from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.tiles import TiledDetector
 
-Picture: TypeAlias = str | Path | np.ndarray | Image.Image
+Picture: TypeAlias = str | Path | bytes | np.ndarray | Image.Image
 """A file; an array of integers: [H, W, 3] in RGB (what OpenCV reads is BGR: `image[..., ::-1]`), or
-grey [H, W]; or an image of Pillow. Floating-point pixels are refused. Where pixels have more than 8
-bits, `image_format.pixel_range` of the detector is white, that of the training data; where these
-had none, 65535 for uint16, and 255 for an array of another type with no higher value. Of a detector
-with channels of its own: see `MultiChannel`."""
+grey [H, W]; an image of Pillow; or the bytes of a file. Floating-point pixels are refused. Where
+pixels have more than 8 bits, `image_format.pixel_range` of the detector is white, that of the
+training data; where these had none, 65535 for uint16, and 255 for an array of another type with no
+higher value. Of a detector with channels of its own: see `MultiChannel`."""
 
 
 class Seen(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from hdetr_d2.commands import predict as predict_command
@@ -15,7 +16,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.inference.appended import JsonLines, Parquet
 from hdetr_d2.inference.at_scale import Share, predict_at_scale
 from hdetr_d2.inference.names import named_images
-from hdetr_d2.pixels import EIGHT_BITS
+from hdetr_d2.pixels import EIGHT_BITS, MultiChannel
 from hdetr_d2.runtime.options import InferenceOptions
 from hdetr_d2.runtime.predictor import Predictor
 from hdetr_d2.runtime.shapes import Shapes
@@ -154,7 +155,41 @@ def test_lists_and_tar_files_are_read_as_they_come(photos: Path, tmp_path: Path)
         f"{tmp_path}/shard.tar/all/more",
     }
     (broken,) = [row for row in found if "error" in row]
-    assert "shard.tar/all/3.png: it cannot be read as an image" in broken["error"]
+    assert (
+        "shard.tar/all/3.png cannot be read as an image: its format is unknown" in broken["error"]
+    )
+
+
+@pytest.mark.parametrize("source", ["list", "folder", "tar"])
+def test_images_of_other_channels_come_from_anywhere(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """The width of an image is that of the box that is found in it."""
+    monkeypatch.setattr(OneBox, "image_format", MultiChannel(5, 65535))
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    np.save(folder / "a.npy", np.zeros((5, 4, 7), np.uint16))
+    np.save(folder / "b.npy", np.zeros((4, 8, 3), np.uint16))
+    tifffile.imwrite(folder / "c.tif", np.zeros((4, 9, 5), np.uint16), photometric="minisblack",
+                     planarconfig="contig")  # fmt: skip
+    Image.new("RGB", (5, 5)).save(folder / "d.png")
+    names = ["a.npy", "b.npy", "c.tif", "d.png"]
+    where = {"list": tmp_path / "names.txt", "folder": folder, "tar": tmp_path / "shard.tar"}
+    where["list"].write_text("".join(f"{folder / name}\n" for name in names))
+    with tarfile.open(where["tar"], "w") as tar:
+        for name in names:
+            tar.add(folder / name, name)
+    assert in_all(1, [where[source]], tmp_path / "found") == [4]
+    found = rows(tmp_path / "found")
+    base = where["tar"] if source == "tar" else folder
+    assert [row["file_name"] for row in found] == [f"{base}/{name}" for name in names]
+    boxes = [each["detections"][0]["bbox"] for each in found if "detections" in each]
+    assert boxes == [[0, 0, 7, 4], [0, 0, 9, 4]]
+    assert [row["error"] for row in found if "error" in row] == [
+        f"{base}/b.npy is 4 x 8 x 3, but data.channels=5: its first or its last axis must have so "
+        "many",
+        f"{base}/d.png has 3 channel(s), but data.channels=5",
+    ]
 
 
 def test_only_its_own_members_of_a_tar_file_are_read(

@@ -57,6 +57,7 @@ def test_the_channels_are_found_and_no_value_is_lost(
     found = FIVE.read(path)
     assert found.dtype == np.float32
     assert (found == VALUES / np.float32(257)).all()
+    assert (FIVE.take(path.read_bytes()) == found).all()
     assert look(path, 5)[:2] == (2, 6)
     assert FIVE.size(path) == (6, 2)
     assert FIVE.header(path) == (False, True)

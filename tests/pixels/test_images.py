@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hdetr_d2.pixels.images import ORIENTATION, BadImageError, check_size, read_image, to_rgb
+from hdetr_d2.pixels.images import (
+    ORIENTATION,
+    BadImageError,
+    check_size,
+    read_image,
+    to_rgb,
+)
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -167,3 +173,12 @@ def test_another_size_than_stated_is_a_sentence() -> None:
         check_size("a.jpg", image, 50, 30)
     with pytest.raises(BadImageError, match="EXIF"):
         check_size("a.jpg", image, 30, 40)
+
+
+def test_the_bytes_of_a_file_are_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3)).save(path)
+    assert (to_rgb(path.read_bytes()) == read_image(path)).all()
+    for content, reason in ((b"no image", "its format is unknown"), (path.read_bytes()[:50], "")):
+        with pytest.raises(BadImageError, match=f"^an image in memory cannot be read .*{reason}"):
+            to_rgb(content)

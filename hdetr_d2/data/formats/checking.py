@@ -14,11 +14,15 @@ from hdetr_d2.data.formats.content import Found, Part
 from hdetr_d2.data.formats.pictures import sizes
 from hdetr_d2.data.prepared_json import stop_at_error
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import ImageFormat
 from hdetr_d2.pixels.images import size_fault
 
 
-def check_found(found: Found) -> None:
+def check_found(found: Found, image_format: ImageFormat) -> None:
     """Look at all entries and files of a data set.
+
+    Args:
+        image_format: what image files are.
 
     Raises:
         UserError: an entry is wrong, an image cannot be read or is of another size than is stated,
@@ -27,9 +31,10 @@ def check_found(found: Found) -> None:
     cocos = {split: _coco(split, found) for split in found.parts}
     for split, coco in cocos.items():
         part = found.parts[split]
-        unreadable = unreadable_images(coco, str(part.root))  # their files are told of below
+        # Their files are told of below.
+        unreadable = unreadable_images(coco, str(part.root), image_format)
         stop_at_error(find_problems(without_images(coco, unreadable)))
-        _check_files(part, coco.name)
+        _check_files(part, coco.name, image_format)
     first, *others = cocos
     for other in others:
         labels = labels_of(cocos[first]), labels_of(cocos[other])
@@ -43,10 +48,10 @@ def _coco(split: str, found: Found) -> CocoJson:
     return CocoJson(found.called(split), *lists)
 
 
-def _check_files(part: Part, source: str) -> None:
-    found = sizes(part.files)
+def _check_files(part: Part, source: str, image_format: ImageFormat) -> None:
+    found = sizes(part.files, image_format)
     if unreadable := [str(file) for file, size in found.items() if size is None]:
-        raise UserError(unreadable_sentence(unreadable, len(found), source))
+        raise UserError(unreadable_sentence(unreadable, len(found), source, image_format))
     for file, image in zip(part.files, part.content["images"], strict=True):
         if fault := size_fault(file, found[file] or (0, 0), (image["width"], image["height"])):
             raise UserError(fault)

@@ -14,6 +14,7 @@ from hdetr_d2.data.formats.content import SPLITS, Found, Part
 from hdetr_d2.data.formats.dividing import split_of, split_of_path
 from hdetr_d2.data.formats.looking import files_below, holds, relative
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import ImageFormat
 
 NAME = "COCO"
 LOOKS_FOR = "a json with images, annotations and categories"
@@ -26,7 +27,7 @@ def mark(folder: Path) -> str | None:
     return next((relative(path, folder) for path in _jsons(folder)), None)
 
 
-def read(folder: Path) -> Found:
+def read(folder: Path, image_format: ImageFormat) -> Found:
     files, notes = _by_split([*_jsons(folder)], folder)
     contents = {}
     for split, path in files.items():

@@ -82,6 +82,7 @@ class Found:
         format: its name. mark: the file that it is known by.
         parts: by "train", "val" and "test", as far as they are there.
         notes: what was decided on the way, each a sentence.
+        channels: of every image.
     """
 
     folder: Path
@@ -89,6 +90,7 @@ class Found:
     mark: str
     parts: Mapping[str, Part]
     notes: list[str] = field(default_factory=list)
+    channels: int = 3
 
     def called(self, split: str) -> str:
         """What sentences call one of its splits."""

@@ -18,6 +18,7 @@ from hdetr_d2.data.formats.pictures import Pictures, pictures_below, sizes
 from hdetr_d2.data.formats.run_lengths import run_lengths
 from hdetr_d2.data.formats.xml_files import has_root, number_of, read_xml, text_of
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import ImageFormat
 
 NAME = "CVAT"
 LOOKS_FOR = "an xml file with <annotations>"
@@ -43,8 +44,8 @@ def mark(folder: Path) -> str | None:
     return next((relative(path, folder) for path in _xmls(folder)), None)
 
 
-def read(folder: Path) -> Found:
-    reading = _Reading(folder, Pictures(folder))
+def read(folder: Path, image_format: ImageFormat) -> Found:
+    reading = _Reading(folder, Pictures(folder, image_format))
     paths = [*_xmls(folder)]
     for path in paths:
         root = read_xml(path)
@@ -144,13 +145,14 @@ SHAPES: dict[str, Shape] = {"box": _box, "polygon": _polygon, "ellipse": _ellips
 def _read_tracks(root: Element, tracks: Sequence[Element], path: Path, reading: _Reading) -> None:
     """Frames are images with a number at the end of their names; what is outside is not seen."""
     frames: dict[int, Path] = {}
-    for file in pictures_below(path.parent):
+    form = reading.pictures.image_format
+    for file in pictures_below(path.parent, form):
         for digits in re.findall(r"\d+", file.stem)[-1:]:
             if (other := frames.setdefault(int(digits), file)) != file:
                 raise UserError(f"{path}: {other} and {file} could both be frame {int(digits)}")
     if not frames:
         raise UserError(f"{path} is of a video: export it with its images")
-    found_sizes = sizes([*frames.values()])
+    found_sizes = sizes([*frames.values()], form)
     objects: dict[int, list[Labelled]] = {}
     for track in tracks:
         label = track.get("label") or ""

@@ -3,15 +3,18 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Protocol
 
 from hdetr_d2.data.formats import by_datumaro, coco, cvat, label_studio, voc, yolo
 from hdetr_d2.data.formats.content import Found
 from hdetr_d2.data.formats.dividing import divide
+from hdetr_d2.data.formats.pictures import refuse_arrays_alone
 from hdetr_d2.data.temporary_json import temporary_json
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
+from hdetr_d2.pixels.image_format import image_format_of
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +31,8 @@ class Reader(Protocol):
     def mark(self, folder: Path) -> str | None:
         """The file, relative to the folder, by which the format is known; None: it is another."""
 
-    def read(self, folder: Path) -> Found:
-        """The data set.
+    def read(self, folder: Path, image_format: ImageFormat) -> Found:
+        """The data set, whose images are of that format.
 
         Raises:
             UserError: it cannot be read; the sentence names the file and the entry.
@@ -48,20 +51,26 @@ class Ways:
     Attributes:
         val_share: of the images that become the validation split, where there is none.
         split_seed: which images these are.
+        image_format: what image files are.
     """
 
     val_share: float = 0.2
     split_seed: int = 0
+    image_format: ImageFormat = field(default=EIGHT_BITS, compare=False)
 
     @staticmethod
     def of(data: Mapping) -> "Ways":
         """Those of a `data` section, which may lack some."""
         given = {each.name: data.get(each.name) for each in fields(Ways)}
+        given["image_format"] = image_format_of(data)
         return Ways(**{name: value for name, value in given.items() if value is not None})
 
 
-def read_folder(folder: str | os.PathLike) -> Found:
+def read_folder(folder: str | os.PathLike, image_format: ImageFormat = EIGHT_BITS) -> Found:
     """Find out which format the data set in a folder has, and read it.
+
+    Args:
+        image_format: what image files are.
 
     Raises:
         UserError: no folder, none of the formats or several of them, or a fault of the data set.
@@ -74,14 +83,15 @@ def read_folder(folder: str | os.PathLike) -> Found:
     if len(marks) > 1:
         several = " and ".join(f"{name} ({mark})" for name, mark in marks.items())
         raise UserError(f"{path} has data in several formats, {several}: leave only one of them")
+    refuse_arrays_alone(path, image_format)
     if marks:
         (reader,) = (reader for reader in READERS if reader.NAME in marks)
-        found = reader.read(path)
+        found = reader.read(path, image_format)
     else:
         found = by_datumaro.read(path, _format_of_datumaro(path))
     if not any(part.content["images"] for part in found.parts.values()):
         raise UserError(f"{path} is in the format {found.format} ({found.mark}), without images")
-    return found
+    return replace(found, channels=image_format.channels)
 
 
 def _format_of_datumaro(path: Path) -> str:
@@ -139,7 +149,7 @@ def folder_files(
     Raises:
         UserError: see `read_folder`; or one of these is not there.
     """
-    found = with_validation(read_folder(folder), ways)
+    found = with_validation(read_folder(folder, ways.image_format), ways)
     tell(found)
     for split in needed:
         if split not in found.parts:

@@ -15,6 +15,7 @@ from hdetr_d2.data.formats.looking import files_below, holds, read_text, relativ
 from hdetr_d2.data.formats.outlines import corners_of, ellipse, turned
 from hdetr_d2.data.formats.pictures import Pictures, sizes
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import ImageFormat
 
 NAME = "Label Studio"
 LOOKS_FOR = "its json of tasks with annotations"
@@ -28,8 +29,8 @@ def mark(folder: Path) -> str | None:
     return next((relative(path, folder) for path in _jsons(folder)), None)
 
 
-def read(folder: Path) -> Found:
-    pictures, left_out = Pictures(folder), Counter[str]()
+def read(folder: Path, image_format: ImageFormat) -> Found:
+    pictures, left_out = Pictures(folder, image_format), Counter[str]()
     splits: dict[str, list[Picture]] = {}
     paths = [*_jsons(folder)]
     for path in paths:
@@ -68,7 +69,7 @@ def _tasks(path: Path, pictures: Pictures, left_out: Counter[str]) -> Iterator[P
         objects = [
             found for result in chosen["result"] for found in _labelled(result, where, left_out)
         ]
-        yield Picture(file, _size(chosen["result"], file), objects)
+        yield Picture(file, _size(chosen["result"], file, pictures.image_format), objects)
 
 
 def _address(data: Mapping[str, Any], where: str) -> str:
@@ -97,12 +98,12 @@ def _chosen(task: Mapping[str, Any], left_out: Counter[str]) -> Mapping[str, Any
     return next((a for a in given if a.get("ground_truth")), given[0] if given else None)
 
 
-def _size(results: list[dict], file: Path) -> tuple[int, int] | None:
+def _size(results: list[dict], file: Path, image_format: ImageFormat) -> tuple[int, int] | None:
     """As it was shown."""
     for result in results:
         if result.get("original_width") and result.get("original_height"):
             return int(result["original_width"]), int(result["original_height"])
-    return sizes([file])[file]
+    return sizes([file], image_format)[file]
 
 
 def _labelled(result: dict, where: str, left_out: Counter[str]) -> Iterator[Labelled]:

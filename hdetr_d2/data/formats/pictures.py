@@ -1,4 +1,4 @@
-"""The image files of a folder, and their sizes."""
+"""The image files of a folder, and their sizes; what an image is says the format of the pixels."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,34 +8,55 @@ from pathlib import Path, PurePosixPath
 
 from hdetr_d2.data.present_files import sizes_of
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat, MultiChannel
 
 _NAMES = "avif bmp dib gif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 ENDINGS = frozenset(f".{name}" for name in _NAMES.split(" "))
 
 
-def is_picture(path: Path) -> bool:
+def is_picture(path: Path, image_format: ImageFormat = EIGHT_BITS) -> bool:
     """By its ending; what begins with a dot is hidden."""
-    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+    known = path.suffix.lower() in ENDINGS | image_format.endings
+    return known and not path.name.startswith(".")
 
 
-def pictures_below(folder: Path) -> list[Path]:
+def pictures_below(folder: Path, image_format: ImageFormat = EIGHT_BITS) -> list[Path]:
     """In the folder and its subfolders, sorted."""
-    return sorted(path for path in folder.rglob("*") if is_picture(path))
+    return sorted(path for path in folder.rglob("*") if is_picture(path, image_format))
 
 
-def sizes(files: Sequence[Path]) -> dict[Path, tuple[int, int] | None]:
-    """(width, height) of images, upright; None of what is missing or no image."""
-    return dict(zip(files, sizes_of([*map(str, files)]), strict=True))
+def sizes(
+    files: Sequence[Path], image_format: ImageFormat = EIGHT_BITS
+) -> dict[Path, tuple[int, int] | None]:
+    """(width, height) of images, upright; None of what is missing or no such image."""
+    return dict(zip(files, sizes_of([*map(str, files)], image_format), strict=True))
+
+
+def refuse_arrays_alone(folder: Path, image_format: ImageFormat) -> None:
+    """
+    Raises:
+        UserError: there are images of other channels, and none that the format takes.
+    """
+    others = MultiChannel.endings - image_format.endings
+    if others and not any(is_picture(path, image_format) for path in folder.rglob("*")):
+        arrays = [path for path in folder.rglob("*") if path.suffix.lower() in others]
+        if arrays:
+            endings = " and ".join(sorted(others))
+            raise UserError(
+                f"{folder} has no images but {len(arrays)} {endings} files ({arrays[0]}, ...): "
+                "data.channels says how many channels they have"
+            )
 
 
 class Pictures:
     """The images of a folder by the names that annotations have for them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, image_format: ImageFormat = EIGHT_BITS) -> None:
         self.folder = folder
+        self.image_format = image_format
         self.files: dict[str, list[Path]] = {}
         self.owners: dict[Path, str] = {}
-        for file in pictures_below(folder):
+        for file in pictures_below(folder, image_format):
             for name in {file.name, file.stem}:
                 self.files.setdefault(name, []).append(file)
 

@@ -18,6 +18,7 @@ from hdetr_d2.data.formats.looking import files_below, holds, read_text, relativ
 from hdetr_d2.data.formats.pictures import Pictures, sizes
 from hdetr_d2.data.formats.xml_files import has_root, number_of, read_xml, text_of
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import ImageFormat
 
 NAME = "Pascal VOC"
 LOOKS_FOR = "xml files with an <annotation>"
@@ -39,10 +40,10 @@ def mark(folder: Path) -> str | None:
     return next((relative(path, folder) for path in _xmls(folder)), None)
 
 
-def read(folder: Path) -> Found:
-    pictures = Pictures(folder)
+def read(folder: Path, image_format: ImageFormat) -> Found:
+    pictures = Pictures(folder, image_format)
     entries = [_entry(path, pictures) for path in _xmls(folder)]
-    entries = _with_sizes(entries)
+    entries = _with_sizes(entries, image_format)
     objects = [found for entry in entries for found in entry.picture.objects]
     first = 0 if any(min(found.box[:2]) < 1 for found in objects) else 1
     splits: dict[str, list[Picture]] = {}
@@ -97,9 +98,10 @@ def _labelled(element: Element, where: str) -> Labelled:
     return Labelled(name, (x1, y1, x2, y2), ignored=difficult, source=source)
 
 
-def _with_sizes(entries: Sequence[_Entry]) -> list[_Entry]:
+def _with_sizes(entries: Sequence[_Entry], image_format: ImageFormat) -> list[_Entry]:
     """Those of the files where an xml states none."""
-    found = sizes([entry.picture.file for entry in entries if entry.picture.size is None])
+    unsized = [entry.picture.file for entry in entries if entry.picture.size is None]
+    found = sizes(unsized, image_format)
     return [
         replace(e, picture=replace(e.picture, size=e.picture.size or found[e.picture.file]))
         for e in entries

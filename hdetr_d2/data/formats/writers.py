@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import yaml
 
-from hdetr_d2.data.formats.content import Part
+from hdetr_d2.data.formats.content import Found
 from hdetr_d2.data.formats.placing import (
     Placed,
     boxes_of,
@@ -22,13 +22,13 @@ from hdetr_d2.data.formats.placing import (
 )
 from hdetr_d2.data.formats.yolo import label_file
 
-Writer = Callable[[Mapping[str, Part], Path, Counter], None]
+Writer = Callable[[Found, Path, Counter], None]
 
 
-def write_coco(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
+def write_coco(found: Found, folder: Path, lost: Counter) -> None:
     """`annotations/SPLIT.json` and `SPLIT/`."""
     (folder / "annotations").mkdir()
-    for split, part in parts.items():
+    for split, part in found.parts.items():
         images = placed(part)
         copy_images(images, folder / split)
         entries = [{**each.image, "file_name": str(each.name)} for each in images]
@@ -37,11 +37,11 @@ def write_coco(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
         _write(folder / "annotations" / f"{split}.json", json.dumps(content, ensure_ascii=False))
 
 
-def write_yolo(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
+def write_yolo(found: Found, folder: Path, lost: Counter) -> None:
     """`data.yaml`, `images/SPLIT/` and `labels/SPLIT/`: boxes."""
-    classes = names_by_id(parts)
+    classes = names_by_id(found.parts)
     labels = {category_id: label for label, category_id in enumerate(classes)}
-    for split, part in parts.items():
+    for split, part in found.parts.items():
         images = placed_apart(part, attrgetter("stem"))
         copy_images(images, folder / "images" / split)
         for each in images:
@@ -53,22 +53,22 @@ def write_yolo(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
                 numbers = " ".join(map(repr, map(float, (*centre, *sides))))
                 lines.append(f"{labels[annotation['category_id']]} {numbers}\n")
             _write(label_file(folder / "images" / split / each.name), "".join(lines))
-    spec = {split: f"images/{split}" for split in parts} | {"names": [*classes.values()]}
+    spec = {split: f"images/{split}" for split in found.parts} | {"names": [*classes.values()]}
     spec.setdefault("val", "")
     _write(folder / "data.yaml", yaml.safe_dump(spec, allow_unicode=True, sort_keys=False))
 
 
-def write_voc(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
+def write_voc(found: Found, folder: Path, lost: Counter) -> None:
     """The folders of the challenge; those of the splits below where names would meet."""
-    classes = names_by_id(parts)
-    images = {split: placed_apart(part, attrgetter("stem")) for split, part in parts.items()}
+    classes = names_by_id(found.parts)
+    images = {split: placed_apart(part, attrgetter("stem")) for split, part in found.parts.items()}
     every = [each.stem for several in images.values() for each in several]
     apart = len(set(every)) < len(every)
     for split, several in images.items():
         below = split if apart else "."
         copy_images(several, folder / "JPEGImages" / below)
         for each in several:
-            tree = _voc_tree(each, classes, lost)
+            tree = _voc_tree(each, classes, found.channels, lost)
             target = folder / "Annotations" / below / each.name.with_suffix(".xml")
             _write(target, ElementTree.tostring(tree, encoding="unicode"))
         lines = [(Path(below) / each.stem).as_posix() + "\n" for each in several]
@@ -76,11 +76,11 @@ def write_voc(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
     _write(folder / "labelmap.txt", "".join(f"{name}:::\n" for name in classes.values()))
 
 
-def _voc_tree(each: Placed, classes: Mapping, lost: Counter) -> ElementTree.Element:
+def _voc_tree(each: Placed, classes: Mapping, channels: int, lost: Counter) -> ElementTree.Element:
     tree = ElementTree.Element("annotation")
     _texts(tree, filename=each.name.name)
     size = ElementTree.SubElement(tree, "size")
-    _texts(size, width=each.image["width"], height=each.image["height"], depth=3)
+    _texts(size, width=each.image["width"], height=each.image["height"], depth=channels)
     for annotation, (x1, y1, x2, y2) in boxes_of(each, lost, crowds=True):
         found = ElementTree.SubElement(tree, "object")
         crowd = int(bool(annotation.get("iscrowd")))
@@ -91,9 +91,9 @@ def _voc_tree(each: Placed, classes: Mapping, lost: Counter) -> ElementTree.Elem
     return tree
 
 
-def write_cvat(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
+def write_cvat(found: Found, folder: Path, lost: Counter) -> None:
     """`annotations.xml` of "CVAT for images", with the splits as subsets of a project."""
-    classes = names_by_id(parts)
+    classes = names_by_id(found.parts)
     tree = ElementTree.Element("annotations")
     _texts(tree, version="1.1")
     project = ElementTree.SubElement(ElementTree.SubElement(tree, "meta"), "project")
@@ -101,7 +101,7 @@ def write_cvat(parts: Mapping[str, Part], folder: Path, lost: Counter) -> None:
     for name in classes.values():
         _texts(ElementTree.SubElement(labels, "label"), name=name)
     number = 0
-    for split, part in parts.items():
+    for split, part in found.parts.items():
         images = placed_apart(part, attrgetter("name"))
         copy_images(images, folder / "images" / split)
         for each in images:

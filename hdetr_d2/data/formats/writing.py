@@ -9,12 +9,18 @@ from hdetr_d2.data.formats.checking import check_found
 from hdetr_d2.data.formats.finding import read_folder, tell
 from hdetr_d2.data.formats.writers import WRITERS
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 from hdetr_d2.utils.new_folder import new_folder, require_new
 
 logger = logging.getLogger(__name__)
 
 
-def convert_data(source: str | os.PathLike, target: str | os.PathLike, to: str) -> None:
+def convert_data(
+    source: str | os.PathLike,
+    target: str | os.PathLike,
+    to: str,
+    image_format: ImageFormat = EIGHT_BITS,
+) -> None:
     """Write the data set of a folder in another format, with copies of its images; what that format
     cannot say is counted in the log.
 
@@ -22,6 +28,7 @@ def convert_data(source: str | os.PathLike, target: str | os.PathLike, to: str) 
         source: a folder in any format that is read.
         target: a folder that is new or empty; it is written whole or not at all.
         to: "coco", "yolo", "voc" or "cvat".
+        image_format: what image files are.
 
     Raises:
         UserError: the source cannot be read or is not sound, see `check_found`, or the target
@@ -32,12 +39,12 @@ def convert_data(source: str | os.PathLike, target: str | os.PathLike, to: str) 
     path = require_new(Path(target), "the folder")
     if path.resolve().is_relative_to(Path(source).expanduser().resolve()):
         raise UserError(f"{target} is in the folder that is read, {source}: give one outside of it")
-    found = read_folder(source)
+    found = read_folder(source, image_format)
     tell(found)
-    check_found(found)
+    check_found(found, image_format)
     lost: Counter[str] = Counter()
     with new_folder(path) as draft:
-        WRITERS[to](found.parts, draft, lost)
+        WRITERS[to](found, draft, lost)
     if losses := [f"{what} ({count})" for what, count in (+lost).items()]:
         logger.warning(f"the format {to} cannot say everything: {'; '.join(losses)}")
     logger.info(f"{path} has the data in the format {to}")

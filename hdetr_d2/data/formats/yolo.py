@@ -16,6 +16,7 @@ from hdetr_d2.data.formats.looking import read_text, relative
 from hdetr_d2.data.formats.pictures import pictures_below, sizes
 from hdetr_d2.data.formats.yolo_splits import split_files
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import ImageFormat
 
 NAME = "YOLO"
 LOOKS_FOR = "a data.yaml with names, or classes.txt beside images and labels"
@@ -32,7 +33,7 @@ def mark(folder: Path) -> str | None:
     return CLASSES if is_export else None
 
 
-def read(folder: Path) -> Found:
+def read(folder: Path, image_format: ImageFormat) -> Found:
     files = _yaml_files(folder)
     if len(files) > 1:
         names = " and ".join(path.name for path in files)
@@ -41,15 +42,15 @@ def read(folder: Path) -> Found:
     if files:
         spec = _read_spec(files[0])
         classes = _class_names(spec, files[0])
-        splits = split_files(spec, files[0], notes)
+        splits = split_files(spec, files[0], notes, image_format)
     else:
         spec, lines = {}, read_text(folder / CLASSES).splitlines()
         classes = {index: name.strip() for index, name in enumerate(lines) if name.strip()}
-        splits = {"train": pictures_below(folder / "images")}
+        splits = {"train": pictures_below(folder / "images", image_format)}
     if twice := [name for name in classes.values() if [*classes.values()].count(name) > 1]:
         raise UserError(f"{folder}: several classes have the name {twice[0]!r}")
     pictures = {
-        split: _pictures(images, classes, has_points="kpt_shape" in spec)
+        split: _pictures(images, classes, image_format, has_points="kpt_shape" in spec)
         for split, images in splits.items()
     }
     parts = parts_of(pictures, [*classes.values()], folder)
@@ -104,7 +105,11 @@ def label_file(image: Path) -> Path:
 
 
 def _pictures(
-    images: Sequence[Path], classes: Mapping[int, str], *, has_points: bool
+    images: Sequence[Path],
+    classes: Mapping[int, str],
+    image_format: ImageFormat,
+    *,
+    has_points: bool,
 ) -> list[Picture]:
     labels = {image: label_file(image) for image in images}
     there = {image for image, path in labels.items() if path.is_file()}
@@ -113,7 +118,7 @@ def _pictures(
             f"none of {len(images)} images has a label file: that of {images[0]} would be "
             f"{labels[images[0]]}"
         )
-    found = sizes(images)
+    found = sizes(images, image_format)
     pictures = []
     for image in images:
         size, objects = found[image], []

@@ -9,19 +9,21 @@ from typing import Any
 from hdetr_d2.data.formats.looking import read_text
 from hdetr_d2.data.formats.pictures import is_picture, pictures_below
 from hdetr_d2.errors import UserError
+from hdetr_d2.pixels import ImageFormat
 
 KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 NOTHING = ("", "null", "~", "None")
 
 
 def split_files(
-    spec: Mapping[str, Any], yaml_file: Path, notes: list[str]
+    spec: Mapping[str, Any], yaml_file: Path, notes: list[str], image_format: ImageFormat
 ) -> dict[str, list[Path]]:
     """The images of each split.
 
     Args:
         spec: the content of the yaml file.
         notes: gets a sentence of a validation or test split that is named and not there.
+        image_format: what image files are.
 
     Raises:
         UserError: the images to train on are not there.
@@ -37,7 +39,7 @@ def split_files(
             if place is None:
                 notes.append(f"{split}: {entry} of {yaml_file.name} does not exist")
             else:
-                images += _images(place)
+                images += _images(place, image_format)
         if images:
             splits[split] = list(dict.fromkeys(images))
     if not splits:
@@ -69,11 +71,11 @@ def _bases(path: str, folder: Path) -> Iterator[Path]:
     yield folder
 
 
-def _images(place: Path) -> list[Path]:
+def _images(place: Path, image_format: ImageFormat) -> list[Path]:
     if place.is_dir():
-        return pictures_below(place)
+        return pictures_below(place, image_format)
     if place.suffix.lower() != ".txt":
-        return [place] if is_picture(place) else []
+        return [place] if is_picture(place, image_format) else []
     images = []
     for line in filter(None, map(str.strip, read_text(place).splitlines())):
         near = place.parent / line

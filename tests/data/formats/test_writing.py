@@ -205,7 +205,10 @@ def test_what_a_training_refuses_is_not_converted(
 def test_an_image_of_yolo_that_cannot_be_read(tmp_path: Path, pictures: Pictures) -> None:
     yolo(tmp_path / "a", pictures, "0 0.5 0.5 0.1 0.1")
     (tmp_path / "a" / "images" / "b.jpg").write_text("no image")
-    with pytest.raises(UserError, match=r"1 of 2 images of .*a \(train\) cannot .*images/b\.jpg$"):
+    with pytest.raises(
+        UserError,
+        match=r"1 of 2 images of .*a \(train\) cannot .*images/b\.jpg \(its format is unknown\)$",
+    ):
         convert_data(tmp_path / "a", tmp_path / "b", "coco")
 
 
