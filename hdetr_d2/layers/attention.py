@@ -74,7 +74,8 @@ class MultiHeadAttention(nn.Module):
         """
         dim = parts[0][0].shape[-1]
         sizes = [number * dim for _, number in parts]
-        sizes.append(3 * dim - sum(sizes))
+        if left_out := 3 * dim - sum(sizes):
+            sizes.append(left_out)
         # The gradient of a split is one concatenation, that of slices as many matrices of zeros.
         weights, biases = self.in_proj.weight.split(sizes), self.in_proj.bias.split(sizes)
         projected = []

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hdetr_d2.layers.linear import Linear
-from hdetr_d2.ops import ms_deform_attn
+from hdetr_d2.ops import linear, ms_deform_attn
 from hdetr_d2.utils.device import to_device
 
 
@@ -90,8 +90,12 @@ class DeformableAttention(nn.Module):
         `forward`.
         """
         samples = (*query.shape[:2], self.num_heads, self.num_levels, self.num_points)
-        offsets = self.sampling_offsets(query).unflatten(-1, (self.num_heads, -1))
-        weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1))
+        # In one product: the gradient of the queries is one, too, and no sum of two.
+        layers = (self.sampling_offsets, self.attention_weights)
+        weight = torch.cat([each.weight for each in layers])
+        bias = torch.cat([each.bias for each in layers])
+        rows = linear(query, weight, bias).split([each.out_features for each in layers], -1)
+        offsets, weights = (row.unflatten(-1, (self.num_heads, -1)) for row in rows)
         weights = F.softmax(weights, -1).view(samples)
         return self._locations(reference, offsets, shapes).view(*samples, 2), weights
 

@@ -3,6 +3,7 @@ https://arxiv.org/abs/1706.03762, in the form of DETR).
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +31,7 @@ def sine_embedding(coordinates: Tensor, num_feats: int, temperature: float = 100
 
 
 class SinePositionEncoding(nn.Module):
-    """Encodes the cells of a feature map, y first, by their place in the unpadded part of the
-    image.
+    """Encodes the cells of feature maps, y first, by their place in the unpadded part of the image.
 
     Args:
         dim: channels of the encoding, half of them for each axis; a multiple of 4.
@@ -48,15 +48,20 @@ class SinePositionEncoding(nn.Module):
         self.temperature = temperature
         self.offset = offset
 
-    def forward(self, padding: Tensor) -> Tensor:
-        """`Tensor[B, H, W]` bool, True where padded, to `Tensor[B, H, W, dim]`."""
-        inside = (~padding).float()
-        y, x = inside.cumsum(1), inside.cumsum(2)
-        y = (y + self.offset) / (y[:, -1:, :] + 1e-6)
-        x = (x + self.offset) / (x[:, :, -1:] + 1e-6)
-        return sine_embedding(
-            2 * math.pi * torch.stack([y, x], -1), self.dim // 2, self.temperature
+    def forward(self, paddings: Sequence[Tensor]) -> Tensor:
+        """`Tensor[B, H_l, W_l]` bool of each level, True where padded, to `Tensor[B, S, dim]`, the
+        levels one after the other.
+        """
+        inside = [~padding for padding in paddings]
+        counted = [[each.cumsum(axis, dtype=torch.float32) for each in inside] for axis in (1, 2)]
+        ends = [[y[:, -1:].expand_as(y) for y in counted[0]]]
+        ends.append([x[:, :, -1:].expand_as(x) for x in counted[1]])
+        place, extent = (
+            torch.stack([torch.cat([each.flatten(1) for each in axis], 1) for axis in axes], -1)
+            for axes in (counted, ends)
         )
+        angle = 2 * math.pi * ((place + self.offset) / (extent + 1e-6))
+        return sine_embedding(angle, self.dim // 2, self.temperature)
 
 
 class LearnedPositionEncoding(nn.Module):
@@ -75,13 +80,16 @@ class LearnedPositionEncoding(nn.Module):
         self.columns = nn.Parameter(torch.rand(num_cells, dim // 2))
         self.rows = nn.Parameter(torch.rand(num_cells, dim // 2))
 
-    def forward(self, padding: Tensor) -> Tensor:
-        """`Tensor[B, H, W]` bool to `Tensor[B, H, W, dim]`; padding makes no difference.
+    def forward(self, paddings: Sequence[Tensor]) -> Tensor:
+        """`Tensor[B, H_l, W_l]` bool of each level to `Tensor[B, S, dim]`; padding makes no
+        difference.
 
         Raises:
             UserError: a map with more rows or columns than are learned.
         """
-        images, height, width = padding.shape
+        return torch.cat([self._of_level(*padding.shape) for padding in paddings], 1)
+
+    def _of_level(self, images: int, height: int, width: int) -> Tensor:
         if max(height, width) > self.num_cells:
             raise UserError(
                 f"a feature map of {height} x {width} cells has more than the {self.num_cells} "
@@ -90,7 +98,7 @@ class LearnedPositionEncoding(nn.Module):
             )
         columns = self.columns[:width].expand(height, -1, -1)
         rows = self.rows[:height, None].expand(-1, width, -1)
-        return torch.cat([columns, rows], -1).expand(images, -1, -1, -1)
+        return torch.cat([columns, rows], -1).flatten(0, 1).expand(images, -1, -1)
 
 
 class ReferencePosition(nn.Module):

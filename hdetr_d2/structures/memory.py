@@ -13,7 +13,8 @@ class Memory:
     tokens: `Tensor[B, S, C]`. padding: `Tensor[B, S]` bool, True in the padded part. shapes: (H, W)
     of each level, on the host. valid_ratios: `Tensor[B, L, 2]`, the share (x, y) of a level that
     the image fills. position: of the tokens, `Tensor[B, S, C]`; None where the decoder asks for
-    none.
+    none. centres: (x, y) of the tokens' cells, `Tensor[B, S, 2]`, 1 being the end of the image;
+    None where nobody asks for proposals.
     """
 
     tokens: Tensor
@@ -21,6 +22,7 @@ class Memory:
     shapes: tuple[tuple[int, int], ...]
     valid_ratios: Tensor
     position: Tensor | None = None
+    centres: Tensor | None = None
 
     def maps(self) -> list[Tensor]:
         """`Tensor[B, C, H_l, W_l]` of each level."""

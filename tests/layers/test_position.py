@@ -49,22 +49,28 @@ def test_encoding_against_loops(temperature: float, offset: float):
     padding = torch.zeros(2, 4, 5, dtype=torch.bool)
     padding[1, 3:] = True
     padding[1, :, 2:] = True
-    encoding = SinePositionEncoding(dim=16, temperature=temperature, offset=offset)(padding)
-    expected = encoding_by_loops(padding, 16, temperature, offset)
-    torch.testing.assert_close(encoding[~padding], expected[~padding], atol=1e-5, rtol=0)
+    levels = [padding, torch.zeros(2, 1, 2, dtype=torch.bool), padding[:, ::2, ::2]]
+    encoding = SinePositionEncoding(dim=16, temperature=temperature, offset=offset)(levels)
+    expected = torch.cat(
+        [encoding_by_loops(level, 16, temperature, offset).flatten(1, 2) for level in levels], 1
+    )
+    seen = ~torch.cat([level.flatten(1) for level in levels], 1)
+    assert encoding.shape == (2, 4 * 5 + 2 + 2 * 3, 16)
+    torch.testing.assert_close(encoding[seen], expected[seen], atol=1e-5, rtol=0)
     assert encoding.isfinite().all()
 
 
 def test_a_padded_image_is_encoded_as_it_is_alone():
     encode = SinePositionEncoding(dim=8)
-    alone = encode(torch.zeros(1, 3, 2, dtype=torch.bool))
+    alone = encode([torch.zeros(1, 3, 2, dtype=torch.bool)])
     padding = torch.ones(1, 6, 5, dtype=torch.bool)
     padding[:, :3, :2] = False
-    torch.testing.assert_close(encode(padding)[:, :3, :2], alone)
+    padded = encode([padding]).unflatten(1, (6, 5))
+    torch.testing.assert_close(padded[:, :3, :2].flatten(1, 2), alone)
 
 
 def test_an_image_of_nothing_but_padding_is_finite():
-    assert SinePositionEncoding(dim=8)(torch.ones(1, 2, 2, dtype=torch.bool)).isfinite().all()
+    assert SinePositionEncoding(dim=8)([torch.ones(1, 2, 2, dtype=torch.bool)]).isfinite().all()
 
 
 def test_channels_must_divide():
@@ -74,8 +80,10 @@ def test_channels_must_divide():
 
 def test_learned_positions_have_a_half_for_the_column_and_one_for_the_row():
     encode = LearnedPositionEncoding(dim=4, num_cells=3)
-    found = encode(torch.zeros(2, 2, 3, dtype=torch.bool))
-    assert found.shape == (2, 2, 3, 4)
+    found = encode([torch.zeros(2, 2, 3, dtype=torch.bool), torch.ones(2, 1, 1, dtype=torch.bool)])
+    assert found.shape == (2, 7, 4)
+    assert torch.equal(found[0, 6], found[0, 0])  # the only cell of the second level
+    found = found[:, :6].unflatten(1, (2, 3))
     for row in range(2):
         for column in range(3):
             expected = torch.cat([encode.columns[column], encode.rows[row]])
@@ -85,7 +93,7 @@ def test_learned_positions_have_a_half_for_the_column_and_one_for_the_row():
 
 def test_a_map_with_more_cells_than_are_learned():
     with pytest.raises(UserError, match=r"2 x 4 cells has more than the 3 .*position\.num_cells"):
-        LearnedPositionEncoding(dim=4, num_cells=3)(torch.zeros(1, 2, 4, dtype=torch.bool))
+        LearnedPositionEncoding(dim=4, num_cells=3)([torch.zeros(1, 2, 4, dtype=torch.bool)])
     with pytest.raises(ValueError, match="an even dim, not 5"):
         LearnedPositionEncoding(dim=5)
 

@@ -1,6 +1,7 @@
 """DETR's encoder, decoder and queries against PyTorch's own transformer layers."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -65,8 +66,10 @@ def maps() -> tuple[list[Tensor], Tensor]:
 class NoPosition(nn.Module):
     """PyTorch's layers know none."""
 
-    def forward(self, padding: Tensor) -> Tensor:
-        return torch.zeros(*padding.shape, DIM)
+    def forward(self, paddings: Sequence[Tensor]) -> Tensor:
+        return torch.cat(
+            [torch.zeros(*padding.shape, DIM).flatten(1, 2) for padding in paddings], 1
+        )
 
 
 @pytest.mark.parametrize("pre_norm", [False, True])

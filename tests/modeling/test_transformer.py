@@ -96,7 +96,9 @@ def test_two_stage_takes_the_best_proposals_in_order(tiny_model, make_batch):
 def test_proposals_outside_the_image_become_the_whole_box(tiny_model):
     model = tiny_model()
     padding = torch.tensor([[False, True]])
-    memory = Memory(torch.randn(1, 2, 32), padding, ((1, 2),), torch.tensor([[[0.5, 1.0]]]))
+    shapes, ratios = ((1, 2),), torch.tensor([[[0.5, 1.0]]])
+    centres = cell_centres(shapes, ratios)
+    memory = Memory(torch.randn(1, 2, 32), padding, shapes, ratios, centres=centres)
     _, anchors = model.query_selection._candidates(memory)
     torch.testing.assert_close(anchors[0, 0].sigmoid(), torch.tensor([0.5, 0.5, 0.05, 0.05]))
     assert (anchors[0, 1] == math.inf).all()

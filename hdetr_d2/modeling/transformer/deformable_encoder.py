@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hdetr_d2.modeling.transformer.base import Encoder
 from hdetr_d2.modeling.transformer.coder_layers import EncoderLayer, run_layer
-from hdetr_d2.modeling.transformer.geometry import cell_centres, flatten_levels
+from hdetr_d2.modeling.transformer.geometry import flatten_levels, of_cells
 from hdetr_d2.modeling.transformer.sizes import LayerSizes
 from hdetr_d2.structures import Memory
 
@@ -31,7 +31,7 @@ class DeformableEncoder(Encoder):
     Args:
         sizes: of every layer.
         num_layers: encoder layers.
-        position: encodes the cells of a level.
+        position: encodes the cells of all levels, see `hdetr_d2.layers.SinePositionEncoding`.
         fusion: makes the memory of the tokens and of what each layer gives; None for what the last
             layer gives.
         checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
@@ -67,8 +67,7 @@ class DeformableEncoder(Encoder):
             return replace(maps, tokens=self.norm(maps.tokens))
         maps = flatten_levels(features, padding, self.position)
         position = self._with_levels(maps)
-        reference = cell_centres(maps.shapes, maps.valid_ratios)[:, :, None]
-        reference = reference * maps.valid_ratios[:, None]
+        reference = maps.centres[:, :, None] * maps.valid_ratios[:, None]
         x = self.encode(maps.tokens, position, reference, maps)
         # Deformable decoders look near references and ask for no positions of tokens.
         return replace(maps, tokens=self.norm(x), position=None)
@@ -87,6 +86,4 @@ class DeformableEncoder(Encoder):
     def _with_levels(self, maps: Memory) -> Tensor:
         """The positions of the tokens, which tell the levels apart."""
         assert maps.position is not None  # as flatten_levels makes it
-        sizes = [height * width for height, width in maps.shapes]
-        levels = zip(maps.position.split(sizes, 1), self.level_embed, strict=True)
-        return torch.cat([position + embed for position, embed in levels], 1)
+        return maps.position + of_cells(self.level_embed, maps.shapes)

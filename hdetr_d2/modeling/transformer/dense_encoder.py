@@ -28,7 +28,7 @@ class DenseEncoder(Encoder):
     Args:
         sizes: of every layer.
         num_layers: encoder layers.
-        position: encodes the cells of a level, `Tensor[B, H, W]` bool to `Tensor[B, H, W, C]`.
+        position: encodes the cells of all levels, see `hdetr_d2.layers.SinePositionEncoding`.
         checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
     """
 

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from hdetr_d2.layers import Linear, sine_embedding
 from hdetr_d2.modeling.heads import PredictionHeads
-from hdetr_d2.modeling.transformer.geometry import cell_centres
+from hdetr_d2.modeling.transformer.geometry import of_cells
 from hdetr_d2.modeling.transformer.query_selection import QuerySelection, Selection, Slots
 from hdetr_d2.ops.autocast import without_gradient
 from hdetr_d2.structures import Memory, Predictions, Queries
+from hdetr_d2.utils.device import to_device
 
 
 class ProposalQueries(QuerySelection):
@@ -105,12 +106,11 @@ class ProposalQueries(QuerySelection):
 
     def _candidates(self, memory: Memory) -> tuple[Tensor, Tensor]:
         """Tokens `Tensor[B, S, C]` and the logits of their anchor boxes `Tensor[B, S, 4]`."""
-        centres = cell_centres(memory.shapes, memory.valid_ratios)
-        sides = [
-            torch.full((h * w, 2), 0.05 * 2.0**level, device=centres.device)
-            for level, (h, w) in enumerate(memory.shapes)
-        ]
-        anchors = torch.cat([centres, torch.cat(sides).expand_as(centres)], -1)
+        centres = memory.centres
+        assert centres is not None  # as encoders of tokens on several levels make it
+        sides = to_device([[0.05 * 2.0**level] for level in range(len(memory.shapes))], centres)
+        sides = of_cells(sides, memory.shapes).expand_as(centres)
+        anchors = torch.cat([centres, sides], -1)
         usable = ((anchors > 0.01) & (anchors < 0.99)).all(-1, keepdim=True) & ~memory.padding[
             ..., None
         ]
