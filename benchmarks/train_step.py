@@ -38,7 +38,7 @@ from report import (
 )
 from timing import Side, Times
 from torch import nn
-from train_step_costs import Costs, measure_costs
+from train_step_costs import Costs, measure_costs, product_speed
 from train_step_official import ARGUMENTS, Official
 from train_step_sides import CLASSES, Batch, Step, draw_batch, one_by_one, ours
 from train_step_transformers import RECIPES as OF_TRANSFORMERS
@@ -66,6 +66,7 @@ TOLERANCE = 1e-4  # relative, of the sum of the losses
 AGAINST_FIRST = ("recipe", "side", "ms", "ratio to the first", "required", "cold: ratio")
 COSTS = ("recipe", "side", "peak memory, MB", "ratio to the first", "kept for the backward, MB")
 COSTS += ("ratio to ours", "operators of the forward", "of the backward")
+COSTS += ("products, billions", "ratio to the first")
 
 Key = tuple[str, str]  # a recipe, and whose it is
 
@@ -146,7 +147,8 @@ def compared_costs(costs: Mapping[Key, Costs]) -> list[list[str]]:
         kept = own.kept_mb / costs[recipe, OURS].kept_mb
         numbers = f"{own.peak_mb:.0f}", f"{peak:.2f}", f"{own.kept_mb:.0f}", f"{kept:.2f}"
         operators = str(own.forward), str(own.backward)
-        rows.append([Path(recipe).stem, whose, *numbers, *operators])
+        products = f"{own.billions:.0f}", f"{own.billions / costs[first, whose].billions:.2f}"
+        rows.append([Path(recipe).stem, whose, *numbers, *operators, *products])
     return rows
 
 
@@ -239,6 +241,8 @@ def describe(options: argparse.Namespace) -> list[str]:
         "classes, float32, random weights",
         f"ours: {why_no_kernel('ms_deform_attn', torch.device(options.device)) or 'compiled ops'}",
     ]
+    if options.device == "cpu":
+        lines.append(f"one large product of float32: {product_speed():.0f} billion operations/s")
     if options.peer:
         lines.append(f"{OFFICIAL}: {options.peer.attention}; losses agree to {TOLERANCE:g}")
     return lines

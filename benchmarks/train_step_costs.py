@@ -2,6 +2,7 @@
 
 import json
 import resource
+import timeit
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,10 @@ import torch
 from timing import peak_bytes
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 from train_step_sides import Step
+
+from hdetr_d2.ops import linear
 
 MB = 2**20
 
@@ -20,13 +24,15 @@ MB = 2**20
 class Costs:
     """peak_mb: on CUDA what a step allocates at most, on the CPU the largest resident size of this
     process, model and optimizer included. kept_mb: what the forward keeps for the backward, without
-    weights. forward, backward: operators that are dispatched, views included.
+    weights. forward, backward: operators that are dispatched, views included. billions: of
+    floating-point operations in products and convolutions, forward and backward.
     """
 
     peak_mb: float
     kept_mb: float
     forward: int
     backward: int
+    billions: float
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -46,7 +52,25 @@ def measure_costs(step: Step, device: str) -> Costs:
         total = step.total()
         forward = operators.number
         total.backward()
-    return Costs(peak, kept / MB, forward, operators.number - forward)
+    backward = operators.number - forward
+    return Costs(peak, kept / MB, forward, backward, _products(step) / 1e9)
+
+
+def product_speed() -> float:
+    """Billions of floating-point operations in a second of one large product of float32, which no
+    step's products outrun.
+    """
+    rows, columns, channels = 4096, 2048, 256
+    x, weight = torch.randn(rows, channels), torch.randn(columns, channels)
+    seconds = min(timeit.repeat(lambda: linear(x, weight), number=10, repeat=10)) / 10
+    return 2 * rows * columns * channels / seconds / 1e9
+
+
+def _products(step: Step) -> float:
+    step.optimizer.zero_grad(set_to_none=True)
+    with FlopCounterMode(display=False) as counter:
+        step.total().backward()
+    return counter.get_total_flops()
 
 
 def _kept_bytes(step: Step) -> int:

@@ -50,9 +50,8 @@ def level_padding(padding: Tensor, shape: tuple[int, int]) -> Tensor:
 
 def valid_ratio(padding: Tensor) -> Tensor:
     """`Tensor[B, 2]`: the shares (x, y) of a level `Tensor[B, H, W]` that are not padded."""
-    inside = ~padding
-    x, y = (line.mean(1, dtype=torch.float32) for line in (inside[:, 0], inside[:, :, 0]))
-    return torch.stack([x, y], -1)
+    inside = (~padding).float()
+    return torch.stack([inside[:, 0].mean(1), inside[:, :, 0].mean(1)], -1)
 
 
 def cell_centres(shapes: Sequence[tuple[int, int]], valid_ratios: Tensor) -> Tensor:
