@@ -127,6 +127,7 @@ def benchmarks(request: Request) -> list[Benchmark]:
         ("matching_cost", counts, 25, []),
         ("focal_loss", [], 20, []),
         ("box_losses", [], 20, []),
+        ("move_boxes", [], 20, []),
     ]
     return [benchmark(*part, request) for part in parts]
 
