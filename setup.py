@@ -33,6 +33,7 @@ REQUIREMENTS = [
     "scipy>=1.11",
     "pillow>=10.1",
     "matplotlib>=3.8",
+    "contourpy>=1.2",
     "tensorboard>=2.15",
     "cloudpickle>=2.2",
     "pyyaml>=6.0",

@@ -18,6 +18,9 @@ from hdetr_d2.utils.strict_json import to_json
 
 logger = logging.getLogger(__name__)
 
+_DIGITS = 6
+"""Of fractions in polygons, which have many corners: less than a hundredth of a pixel."""
+
 
 class Writer(Protocol):
     """A file in the making.
@@ -110,8 +113,9 @@ class CsvWriter:
 
 
 class YoloWriter:
-    """`labels/`, a text file an image, whose lines are the index of a class and a box (centre,
-    width, height) in fractions of the image; and `classes.txt`.
+    """`labels/`, a text file an image, whose lines are the index of a class and, in fractions of
+    the image, a box (centre, width, height), or of an object with a mask its outline; and
+    `classes.txt`.
 
     Args:
         path: of the folder. Files have the names of the images, below the folder that all images
@@ -132,7 +136,6 @@ class YoloWriter:
     def write(self, image: Mapping[str, Any], results: Sequence[Result]) -> None:
         self.labels.append((_place(image), "".join(self._lines(image, results))))
         self.lost["scores"] += len(results)
-        self.lost["masks"] += sum("segmentation" in result for result in results)
         self.lost["tracks"] += sum(result.get("track_id") is not None for result in results)
 
     def close(self) -> None:
@@ -154,7 +157,23 @@ class YoloWriter:
             box = np.array(result["bbox"])
             start, stop = (corner.clip(0, sides) / sides for corner in (box[:2], box[:2] + box[2:]))
             numbers = [*((start + stop) / 2).tolist(), *(stop - start).tolist()]
+            if "segmentation" in result:
+                numbers = _polygon(result["segmentation"], start, stop)
             yield f"{result['category_id'] - 1} {' '.join(map(repr, numbers))}\n"
+
+
+def _polygon(mask: Mapping[str, Any], start: np.ndarray, stop: np.ndarray) -> list[float]:
+    """x and y of the corners of a mask, or of the box where it is empty, in fractions: readers take
+    all lines of a file with polygons for polygons.
+    """
+    import pycocotools.mask as mask_utils  # only of who has masks
+
+    from hdetr_d2.pixels.outlines import outline
+
+    corners = outline(mask_utils.decode(mask).astype(bool)) / np.array(mask["size"])[::-1]
+    if not len(corners):
+        corners = np.array([start, (stop[0], start[1]), stop, (start[0], stop[1])])
+    return corners.ravel().round(_DIGITS).tolist()
 
 
 def _place(image: Mapping[str, Any]) -> Path:

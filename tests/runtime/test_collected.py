@@ -206,6 +206,31 @@ def test_yolo_is_read_again_as_a_data_set(tmp_path: Path) -> None:
     assert np.allclose(boxes, [[10.5, 20, 19.5, 40], [0, 0, 5, 5]])
 
 
+def test_yolo_has_masks_as_polygons(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    masks = np.zeros((3, 80, 100), bool)
+    masks[0, 20:60, 10:30] = True
+    masks[1, 10:20, 50:60] = masks[1, 40:50, 80:90] = True
+    masks[1, 12:15, 52:57] = False
+    boxes = np.array([[10, 20, 30, 60], [50, 10, 90, 50], [0, 40, 120, 60]], np.float32)
+    shapes = Shapes(boxes, np.array([1, 0, 0]), np.array([0.9, 0.8, 0.7], np.float32), masks)
+    path = tmp_path / "images" / "1.jpg"
+    path.parent.mkdir()
+    Image.new("RGB", (100, 80)).save(path)
+    results = Results(NAMES)
+    results.add(frame(1, file_name=str(path)), shapes)
+    results.save(tmp_path, "yolo")
+    assert caplog.text.endswith("the format yolo leaves out 3 scores\n")
+    first, _, empty = (tmp_path / "labels/1.txt").read_text().splitlines()
+    corners = np.array(first.split()[1:], float).reshape(4, 2).tolist()
+    assert sorted(corners) == [[0.1, 0.25], [0.1, 0.75], [0.3, 0.25], [0.3, 0.75]]
+    assert (first.split()[0], empty) == ("1", "0 0.0 0.5 1.0 0.5 1.0 0.75 0.0 0.75")
+    found = read_folder(tmp_path).parts["train"].content["annotations"]
+    for annotation, mask in zip(found[:2], masks[:2], strict=True):
+        (rle,) = mask_utils.frPyObjects(annotation["segmentation"], 80, 100)
+        assert np.array_equal(mask_utils.decode(rle), mask)
+
+
 def test_yolo_ends_at_the_edges_of_an_image(tmp_path: Path) -> None:
     outside = Shapes(np.array([[-10, 40, 50, 100.0]]), np.array([0]), np.array([0.5]))
     collected(outside).save(tmp_path, "yolo")
