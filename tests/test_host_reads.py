@@ -38,8 +38,7 @@ ALLOWED = {
     "projects.route_detr.recording._sorted": "of what is drawn",
     "structures.scaled_masks.ScaledMasks.__array__": "of results",
     "structures.scaled_masks.ScaledMasks.rles": "of results",
-    "structures.targets._check_target": "of tensors on the host",
-    "structures.targets._target_tensors": "of the loader's tensors, on the host",
+    "structures.targets._check_rows": "of tensors on the host",
 }
 
 

@@ -76,6 +76,22 @@ def test_a_broken_box_names_the_image(box: list[float]):
         Targets.from_inputs([make_input([[0, 0, 1, 1], box], [0, 0])], 3, CPU)
 
 
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_what_is_wrong_names_its_own_image(place: int):
+    boxes = [[[0, 0, 1, 1]] * 2, [], [[0, 0, 1, 1]], [[0, 0, 1, 1]] * 2]
+    for wrong in ("label", "box"):
+        inputs = [make_input(each, [0] * len(each)) for each in boxes]
+        for image_id, item in enumerate(inputs):
+            item["image_id"] = image_id
+        instances = inputs[place]["instances"]
+        if wrong == "label":
+            instances.gt_classes[-1] = 3
+        else:
+            instances.gt_boxes.tensor[-1, 2:] = 0.0
+        with pytest.raises(UserError, match=rf"image {place} \(street.jpg\) has the {wrong}"):
+            Targets.from_inputs(inputs, 3, CPU)
+
+
 def test_inputs_without_instances():
     with pytest.raises(UserError, match=r"image 3 \(no file name\) has no 'instances'"):
         Targets.from_inputs([{"image_id": 3}], 3, CPU)

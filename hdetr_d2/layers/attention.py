@@ -80,8 +80,9 @@ class MultiHeadAttention(nn.Module):
         weights, biases = self.in_proj.weight.split(sizes), self.in_proj.bias.split(sizes)
         projected = []
         for (x, number), weight, bias in zip(parts, weights, biases, strict=False):
-            rows = linear(x, weight, bias).unflatten(-1, (number, self.num_heads, -1))
-            projected.extend(rows.unbind(2))
+            rows = linear(x, weight, bias)
+            parts_of_x = rows.chunk(number, -1) if number > 1 else [rows]
+            projected.extend(part.unflatten(-1, (self.num_heads, -1)) for part in parts_of_x)
         return projected
 
     @property

@@ -52,14 +52,14 @@ class SinePositionEncoding(nn.Module):
         """`Tensor[B, H_l, W_l]` bool of each level, True where padded, to `Tensor[B, S, dim]`, the
         levels one after the other.
         """
-        inside = [~padding for padding in paddings]
-        counted = [[each.cumsum(axis, dtype=torch.float32) for each in inside] for axis in (1, 2)]
-        ends = [[y[:, -1:].expand_as(y) for y in counted[0]]]
-        ends.append([x[:, :, -1:].expand_as(x) for x in counted[1]])
-        place, extent = (
-            torch.stack([torch.cat([each.flatten(1) for each in axis], 1) for axis in axes], -1)
-            for axes in (counted, ends)
-        )
+        placed, extents = [], []
+        for padding in paddings:
+            inside = ~padding
+            y, x = (inside.cumsum(axis, dtype=torch.float32) for axis in (1, 2))
+            placed.append(torch.stack([y, x], -1).flatten(1, 2))
+            ends = y[:, -1:].expand_as(y), x[:, :, -1:].expand_as(x)
+            extents.append(torch.stack(ends, -1).flatten(1, 2))
+        place, extent = torch.cat(placed, 1), torch.cat(extents, 1)
         angle = 2 * math.pi * ((place + self.offset) / (extent + 1e-6))
         return sine_embedding(angle, self.dim // 2, self.temperature)
 

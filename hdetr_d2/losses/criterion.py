@@ -83,7 +83,7 @@ class Criterion(nn.Module):
         weights = self.weights | self.weights_of.get(group.name or "main", {})
         losses = {}
         for kind, per_layer in sums.items():
-            weighted = per_layer * (group.weight * weights[kind]) / normalisers[kind]
+            weighted = per_layer * ((group.weight * weights[kind]) / normalisers[kind])
             losses.update(_named(f"loss_{kind}", group, weighted))
         return losses
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import torch
 from detectron2.structures import BitMasks, Instances, PolygonMasks
 from torch import Tensor
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.device import to_device
 
 
 @dataclass
@@ -57,16 +59,19 @@ class Targets:
                 not finite or has no area, masks that are missing or not of the image's size; the
                 sentence names the image.
         """
-        whole: Sequence[tuple[int, int] | None] = sizes or [None] * len(batched_inputs)
-        per_image = [
-            _target_tensors(item, num_classes, size)
-            for item, size in zip(batched_inputs, whole, strict=True)
-        ]
-        most = max([1, *(len(labels) for labels, _ in per_image)])
-        counts = torch.tensor([len(labels) for labels, _ in per_image])
-        labels = torch.stack([_pad_rows(labels, most) for labels, _ in per_image])
-        boxes = torch.stack([_pad_rows(boxes, most) for _, boxes in per_image])
-        valid = torch.arange(most) < counts[:, None]
+        instances = [_instances_of(item) for item in batched_inputs]
+        counts = [len(each) for each in instances]
+        labels = torch.cat([each.gt_classes for each in instances])
+        xyxy = torch.cat([each.gt_boxes.tensor.float() for each in instances])
+        # A check reads values on the host: free for a loader's tensors, and left out for others.
+        if labels.device.type == "cpu":
+            _check_rows(labels, xyxy, num_classes, batched_inputs, counts)
+        frames = [(w, h, w, h) for h, w in sizes or [each.image_size for each in instances]]
+        x0, y0, x1, y1 = (xyxy / _of_rows(to_device(frames, xyxy), counts)).unbind(-1)
+        boxes = torch.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], -1)
+        most = max([1, *counts])
+        valid = torch.arange(most) < torch.tensor(counts)[:, None]
+        labels, boxes = (_pad_rows(rows, valid) for rows in (labels, boxes))
         parts = [part.to(device, non_blocking=True) for part in (labels, boxes, valid)]
         if with_masks:
             masks = [_masks_of(item) for item in batched_inputs]
@@ -74,8 +79,17 @@ class Targets:
         return cls(*parts)
 
 
-def _pad_rows(rows: Tensor, length: int) -> Tensor:
-    return torch.cat([rows, rows.new_zeros(length - len(rows), *rows.shape[1:])])
+def _of_rows(per_image: Tensor, counts: Sequence[int]) -> Tensor:
+    """What each image has, `Tensor[B, N]`, for each of its rows."""
+    rows = torch.tensor(counts, device=per_image.device)
+    return per_image.repeat_interleave(rows, 0, output_size=sum(counts))
+
+
+def _pad_rows(rows: Tensor, valid: Tensor) -> Tensor:
+    """The rows of all images, one after the other, as `Tensor[B, G, ...]` where `valid` is true."""
+    padded = rows.new_zeros(*valid.shape, *rows.shape[1:])
+    padded[valid] = rows
+    return padded
 
 
 def _pad_masks(masks: Sequence[Tensor], length: int, device: torch.device) -> Tensor:
@@ -116,36 +130,32 @@ def _masks_of(item: dict) -> Tensor:
     return masks.tensor
 
 
-def _target_tensors(
-    item: dict, num_classes: int, size: tuple[int, int] | None
-) -> tuple[Tensor, Tensor]:
-    """Labels and cxcywh boxes of one input, checked; boxes are relative to (H, W), that of the
-    image if it is None.
-    """
-    where = _name(item)
+def _instances_of(item: dict) -> Instances:
     if "instances" not in item:
-        raise UserError(f"{where} has no 'instances', which training needs.")
-    instances: Instances = item["instances"]
-    height, width = size or instances.image_size
-    labels, xyxy = instances.gt_classes, instances.gt_boxes.tensor.float()
-    # A check reads values on the host: it is free for a loader's tensors and left out for others.
-    if labels.device.type == "cpu":
-        _check_target(labels, xyxy, num_classes, where)
-    x0, y0, x1, y1 = (xyxy / xyxy.new_tensor([width, height, width, height])).unbind(-1)
-    boxes = torch.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], -1)
-    return labels, boxes
+        raise UserError(f"{_name(item)} has no 'instances', which training needs.")
+    return item["instances"]
 
 
-def _check_target(labels: Tensor, xyxy: Tensor, num_classes: int, where: str) -> None:
+def _check_rows(
+    labels: Tensor, xyxy: Tensor, num_classes: int, items: Sequence[dict], counts: Sequence[int]
+) -> None:
+    """Raises UserError for the first label, else for the first box, that is none."""
+
+    def image_of(row: int) -> str:
+        ends = accumulate(counts)
+        return next(_name(item) for item, end in zip(items, ends, strict=True) if row < end)
+
     outside = (labels < 0) | (labels >= num_classes)
     if outside.any():
+        row = int(outside.int().argmax())
         raise UserError(
-            f"{where} has the label {labels[outside][0].item()}, but the model knows the classes "
+            f"{image_of(row)} has the label {labels[row].item()}, but the model knows the classes "
             f"0 to {num_classes - 1}: check data.num_classes and the annotation file."
         )
     broken = ~torch.isfinite(xyxy).all(1) | (xyxy[:, 2:] <= xyxy[:, :2]).any(1)
     if broken.any():
+        row = int(broken.int().argmax())
         raise UserError(
-            f"{where} has the box {xyxy[broken][0].tolist()} (x0, y0, x1, y1), "
+            f"{image_of(row)} has the box {xyxy[row].tolist()} (x0, y0, x1, y1), "
             "which is not finite or has no area."
         )

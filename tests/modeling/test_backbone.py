@@ -196,6 +196,17 @@ def test_frozen_batch_norm_is_the_batch_norm_of_evaluation():
     frozen.load_state_dict(norm.state_dict())
 
 
+def test_a_frozen_batch_norm_can_be_differentiated_in_every_mode():
+    norm = nn.BatchNorm2d(3).double()
+    norm.running_var.uniform_(0.5, 2)
+    frozen, x = FrozenBatchNorm2d(norm), torch.randn(2, 3, 2, 2, dtype=torch.float64)
+    x.requires_grad_()
+    modes = {"check_forward_ad": True, "check_batched_grad": True}
+    assert torch.autograd.gradcheck(frozen, (x,), **modes)
+    assert torch.autograd.gradgradcheck(frozen, (x,))
+    torch.testing.assert_close(torch.func.vmap(frozen)(x[:, None])[:, 0], frozen(x))
+
+
 def test_a_frozen_batch_norm_computes_with_what_was_loaded_last():
     norm, x = nn.BatchNorm2d(3).eval(), torch.randn(1, 3, 4, 4)
     frozen = FrozenBatchNorm2d(norm)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,9 +44,9 @@ class FrozenBatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`Tensor[B, C, H, W]` to the same, in the dtype of `x`."""
-        # In one operation that keeps nothing of the size of x for the backward pass. Statistics are
-        # float32: without the cast a 16-bit activation would grow to 32 bits here.
-        return self.act(self.drop(torch.addcmul(self.shift.to(x.dtype), x, self.scale.to(x.dtype))))
+        # Statistics are float32: without the cast a 16-bit activation would grow to 32 bits here.
+        scale, shift = self.scale.to(x.dtype), self.shift.to(x.dtype)
+        return self.act(self.drop(_ScaleAndShift.apply(x, scale, shift)))
 
     def fold(self) -> None:
         """Makes factor and summand of the weights and statistics as they are now."""
@@ -61,6 +62,33 @@ class FrozenBatchNorm2d(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{len(self.weight)}, eps={self.eps}"
+
+
+class _ScaleAndShift(torch.autograd.Function):
+    """`x * scale + shift` with constants, in one operation forward and one backward, which keeps
+    nothing of the size of x.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        return torch.addcmul(shift, x, scale)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+        ctx.save_for_forward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (scale,) = ctx.saved_tensors
+        return gradient * scale, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
+        (scale,) = ctx.saved_tensors
+        return tangent * scale
 
 
 def group_norm(norm: nn.BatchNorm2d) -> nn.Module:
