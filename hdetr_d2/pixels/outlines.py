@@ -2,6 +2,8 @@
 an object cannot say more.
 """
 
+from typing import Any
+
 import contourpy
 import numpy as np
 
@@ -34,7 +36,8 @@ def _rings(mask: np.ndarray) -> list[np.ndarray]:
     Marching squares cut each corner of a pixel edge, half a pixel before and behind it: there, and
     only there, a line of theirs is oblique.
     """
-    lines = contourpy.contour_generator(z=np.pad(mask, 1).astype(np.float32)).lines(0.5)
+    generator = contourpy.contour_generator(z=np.pad(mask, 1).astype(np.float32))
+    lines: Any = generator.lines(0.5)  # whose type depends on an option that is not given
     rings = []
     for line in lines:  # [P, 2], in pixels of the padded mask, whose centres are whole numbers
         start, end = line[:-1], line[1:]
