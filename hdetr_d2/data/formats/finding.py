@@ -106,7 +106,8 @@ def _format_of_datumaro(path: Path) -> str:
     if not names:
         wanted = "; ".join(f"{reader.NAME}: {reader.LOOKS_FOR}" for reader in READERS)
         more = "" if by_datumaro.is_installed() else f"; {by_datumaro.INSTALL} reads more"
-        raise UserError(f"{path} has no data in a format that is known here ({wanted}{more})")
+        lack = "" if (text := yolo.lacks(path)) is None else f": {text}"
+        raise UserError(f"{path} has no data in a format that is known here{lack} ({wanted}{more})")
     return names[0]
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from hdetr_d2.data.coco_json.segmentation import span
 from hdetr_d2.data.formats.content import Found, Labelled, Picture, parts_of
-from hdetr_d2.data.formats.looking import read_text, relative
+from hdetr_d2.data.formats.looking import files_below, read_text, relative
 from hdetr_d2.data.formats.pictures import pictures_below, sizes
 from hdetr_d2.data.formats.yolo_splits import split_files
 from hdetr_d2.errors import UserError
@@ -21,6 +21,10 @@ from hdetr_d2.pixels import ImageFormat
 NAME = "YOLO"
 LOOKS_FOR = "a data.yaml with names, or classes.txt beside images and labels"
 CLASSES = "classes.txt"
+_LABELS = r"\d+( +-?[\d.e+-]+){4,}"
+"""A class, and four numbers or more."""
+_LONGEST = 1000  # letters of a line
+_LOOKED_INTO = 20
 # Fractions that are further outside are pixels.
 FARTHEST = 2.0
 
@@ -31,6 +35,29 @@ def mark(folder: Path) -> str | None:
         return relative(found[0], folder)
     is_export = (folder / CLASSES).is_file() and (folder / "labels").is_dir()
     return CLASSES if is_export else None
+
+
+def lacks(folder: Path) -> str | None:
+    """What a folder that `mark` does not know lacks to be of this format; None where nothing speaks
+    for that.
+    """
+    for name in ("data.yaml", "data.yml"):
+        if (folder / name).is_file():
+            return f"its {name} has no line that begins with names: or nc:"
+    for path in files_below(folder, ".txt")[:_LOOKED_INTO]:
+        if re.fullmatch(_LABELS, _beginning(path)):
+            named = relative(path, folder)
+            return f"{named} looks like labels of YOLO, which need a data.yaml with train and names"
+    return None
+
+
+def _beginning(path: Path) -> str:
+    """The first line; "" of what is no text."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.readline(_LONGEST).strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def read(folder: Path, image_format: ImageFormat) -> Found:

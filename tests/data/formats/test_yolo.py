@@ -198,3 +198,33 @@ def test_no_label_file_at_all_is_a_mistake(tmp_path: Path, pictures: Pictures) -
     pictures(tmp_path / "images" / "a.jpg", tmp_path / "images" / "b.jpg")
     with pytest.raises(UserError, match=r"none of 2 images has a label file: .*labels/a\.txt"):
         read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "lack"),
+    [
+        (
+            {"data.yaml": "train:\timages\n\tnames: [a]"},
+            "its data.yaml has no line that begins with",
+        ),
+        ({"data.yml": ""}, "its data.yml has no line that begins with names: or nc:"),
+        (
+            {"labels/a.txt": "0 .5 5e-1 0.25 1\n"},
+            "labels/a.txt looks like labels of YOLO, which need",
+        ),
+        ({"a.txt": "3 0.1 0.1 0.2 0.2 0.3 0.1\n"}, "a.txt looks like labels of YOLO, which need a"),
+    ],
+)
+def test_what_a_folder_lacks_is_said(files: dict[str, str], lack: str, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=f"that is known here: {lack}"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"a text", b"0 0.5 0.5 0.5", b"\xff\xfe0\x00"])
+def test_other_texts_lack_nothing(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_bytes(content)
+    with pytest.raises(UserError, match=r"that is known here \(COCO: a json"):
+        read_folder(tmp_path)
