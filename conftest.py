@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from subprocess import PIPE, CompletedProcess, Popen
 from typing import TYPE_CHECKING
@@ -139,19 +139,27 @@ def run_python(run_together: Together) -> Callable[..., CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def run_twice(run_together: Together) -> Callable[..., None]:
-    """Two processes of a script as torchrun starts them; both must succeed."""
+def run_processes(run_together: Together) -> Callable[..., None]:
+    """`run_processes(4, "script.py", "argument")`: so many processes of a script as torchrun starts
+    them; all must succeed.
+    """
 
-    def run(*command: object) -> None:
+    def run(count: int, *command: object) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+        group = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
         group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        ranks = [{"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+        ranks = [{"RANK": rank, "LOCAL_RANK": rank} for rank in map(str, range(count))]
         done = run_together([{"command": command, "environment": group | rank} for rank in ranks])
-        assert [process.returncode for process in done] == [0, 0], [p.stderr for p in done]
+        assert not any(process.returncode for process in done), [p.stderr for p in done]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run_twice(run_processes: Callable[..., None]) -> Callable[..., None]:
+    """Two such processes."""
+    return partial(run_processes, 2)
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ train = dict(
     log_period=20,
     wandb=dict(enabled=False, project=None, name=None),
     mlflow=dict(enabled=False, experiment="hdetr_d2", name=None),
+    parallel="ddp",  # each process has all of the model; fsdp2: a part of it, for large models
     ddp=dict(),  # options of DistributedDataParallel
+    fsdp2=dict(min_parameters=100_000),  # smaller blocks and layers are exchanged with the rest
     resume_with_changes=False,  # True: --resume goes on although model, schedule or data differ
 )

@@ -22,6 +22,7 @@ from hdetr_d2.checkpoint.weights import (
 from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone.first_convolution import adapted, refuse_frozen, with_channels
 from hdetr_d2.modeling.low_rank import fresh_adapters, merged
+from hdetr_d2.utils.distributed import gathered
 
 logger = logging.getLogger(__name__)
 
@@ -54,20 +55,25 @@ class Checkpointer(DetectionCheckpointer):
         self.metadata = dict(metadata or {})
 
     def save(self, name: str, **metadata: Any) -> None:
-        """Write `<name>.pth` with all that a resume needs, then name it in `last_checkpoint`.
+        """Write `<name>.pth` with all that a resume needs, then name it in `last_checkpoint`. All
+        processes must call this, and the next one, since each may have a part of the tensors.
 
         Raises:
             UserError: the file cannot be written.
         """
         states = {key: item.state_dict() for key, item in self.checkpointables.items()}
-        if self._write(name, {"model": self.model.state_dict(), **states}, metadata):
+        content = gathered({"model": self.model.state_dict(), **states})
+        if self._write(name, content, metadata):
             self.tag_last_checkpoint(f"{name}.pth")
 
     def save_weights(self, name: str, weights: Mapping[str, Tensor], **metadata: Any) -> None:
         """Write `<name>.pth` with what evaluation uses of a model: not to resume from, so it is not
         tagged.
         """
-        plain = without_training_only(self.model, merged(weights))
+        whole = gathered(dict(weights))
+        if not (self.save_dir and self.save_to_disk):
+            return
+        plain = without_training_only(self.model, merged(whole))
         self._write(name, {"model": plain}, metadata)
 
     def _write(self, name: str, content: dict[str, Any], metadata: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from detectron2.utils import comm
 from torch import nn
 
 from hdetr_d2.checkpoint import write_durably
+from hdetr_d2.utils.distributed import gathered
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +58,9 @@ class BadStepFiles:
             return
         self.left -= 1
         folder = self.folder / f"{iteration:07d}"
+        weights = {"model": gathered(self.model.state_dict())}
         if comm.is_main_process():
             folder.mkdir(parents=True, exist_ok=True)
-            weights = {"model": self.model.state_dict()}
             _write(
                 folder / WEIGHTS, {**weights, "metadata": {**self.metadata, "iteration": iteration}}
             )

@@ -1,5 +1,6 @@
 """The parts of a training, built from the nodes of a config."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -12,9 +13,12 @@ from torch.optim import Optimizer
 
 from hdetr_d2.engine.ddp import DDP
 from hdetr_d2.engine.device import choose_device
+from hdetr_d2.engine.fsdp2 import FSDP2
 from hdetr_d2.engine.parallel import Parallel
 from hdetr_d2.errors import UserError
 from hdetr_d2.modeling.backbone import without_pretrained
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -65,8 +69,25 @@ def build_optimizer(node: DictConfig, model: nn.Module) -> Optimizer:
 
 
 def build_parallel(cfg: DictConfig) -> Parallel:
-    """How the processes of this run train the model together."""
-    return Parallel() if comm.get_world_size() == 1 else DDP(**cfg.train.ddp)
+    """How the processes of this run train the model together.
+
+    Raises:
+        UserError: options of a way that is not taken.
+    """
+    options, sharded = cfg.train.ddp, cfg.train.get("parallel") == "fsdp2"  # older ones lack it
+    if sharded and options:
+        raise UserError(
+            f"train.ddp={dict(options)} has options of DistributedDataParallel, and "
+            "train.parallel=fsdp2 takes its place: leave them out, or set train.parallel=ddp"
+        )
+    if comm.get_world_size() == 1:
+        if sharded:
+            logger.warning("train.parallel=fsdp2 in one process: there is nobody to share with")
+        return Parallel()
+    if not sharded:
+        return DDP(**options)
+    device = choose_device(cfg.train.device, comm.get_local_rank())
+    return FSDP2(device=device, **cfg.train.get("fsdp2", {}))
 
 
 def build_train_loader(cfg: DictConfig, iteration: int) -> Any:

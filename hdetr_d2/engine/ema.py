@@ -7,6 +7,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.distributed import own_part
 
 
 class ModelEma(AveragedModel):
@@ -34,8 +35,10 @@ class ModelEma(AveragedModel):
         """Blend in the weights of `model`. The base class's own update waits for a CUDA device."""
         count = int(self.n_averaged)
         decay = min(self.decay, (1 + count) / (10 + count)) if count else 0.0
-        average = list(chain(self.module.parameters(), self.module.buffers()))
-        current = list(chain(model.parameters(), model.buffers()))
+        average, current = (
+            [own_part(each) for each in chain(whose.parameters(), whose.buffers())]
+            for whose in (self.module, model)
+        )
         blended = [i for i, tensor in enumerate(average) if tensor.is_floating_point()]
         copied = [i for i, tensor in enumerate(average) if not tensor.is_floating_point()]
         torch._foreach_lerp_(

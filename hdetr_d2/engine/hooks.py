@@ -9,6 +9,7 @@ from typing import Any
 
 from detectron2.engine import HookBase
 from detectron2.evaluation.testing import flatten_results_dict
+from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
 from fvcore.common.param_scheduler import ParamScheduler
 from torch import Tensor
@@ -165,8 +166,9 @@ class EvaluationHook(HookBase):
         for name, value in results.items():
             put = self.trainer.storage.put_scalar
             put(name, float(value), smoothing_hint=False, cur_iter=done - 1)
-        if results:
-            self._keep_best(results, done)
+        better = self._is_better(results) if results else False
+        if any(comm.all_gather(better)):  # only the main process has results
+            self.checkpointer.save_weights(BEST, self.weights(), iteration=done)
         for writer in self.writers:
             writer.write()
         if self.checkpointer.save_to_disk:
@@ -174,7 +176,8 @@ class EvaluationHook(HookBase):
             path = Path(self.checkpointer.save_dir) / LAST_EVALUATION
             write_durably(path, lambda file: file.write(text.encode()))
 
-    def _keep_best(self, results: Mapping[str, float], done: int) -> None:
+    def _is_better(self, results: Mapping[str, float]) -> bool:
+        """Whether the results are the best so far, which they then are from now on."""
         if self.best_metric not in results:
             logger.warning(
                 "No %s among the results (%s), so no %s.pth: see train.checkpoint.best_metric",
@@ -182,12 +185,12 @@ class EvaluationHook(HookBase):
                 ", ".join(results),
                 BEST,
             )
-            return
+            return False
         value = float(results[self.best_metric])
         if not value > self.best:  # also when it is NaN, as without any detection
             logger.info("%s = %.4f, the best remains %.4f", self.best_metric, value, self.best)
-            return
+            return False
         logger.info("%s = %.4f is the best so far", self.best_metric, value)
         self.best = value
         self.checkpointer.metadata["best_metric"] = value
-        self.checkpointer.save_weights(BEST, self.weights(), iteration=done)
+        return True

@@ -51,6 +51,8 @@ class Preemption(HookBase):
         Args:
             timeout_minutes: so long a process waits for the others.
         """
+        self.saves_together = False
+        """Whether `save` takes all processes: then it is called before one may leave alone."""
         self.timeout = timedelta(minutes=timeout_minutes)
         self.save: Callable[[int], object] = lambda done: None
         """Writes a checkpoint of so many iterations, unless there is one; all processes call it."""
@@ -98,6 +100,8 @@ class Preemption(HookBase):
         Raises:
             Preempted: at any moment in it.
         """
+        if self.saves_together and self._done is not None:
+            self.save(self._done)
         self._may_break_off = True
         try:
             if self._asked:

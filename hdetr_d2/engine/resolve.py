@@ -141,6 +141,16 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
         "a list of names of classes, as [animals]",
     ),
     (
+        ("train.parallel",),
+        lambda value: value in (None, "ddp", "fsdp2"),
+        "ddp or fsdp2",
+    ),
+    (
+        ("train.fsdp2.min_parameters",),
+        lambda value: value is None or (_is_whole(value) and value >= 0),
+        "a whole number that is not negative",
+    ),
+    (
         ("train.seed",),
         lambda value: _is_whole(value) and value >= 0,
         "a whole number that is not negative",

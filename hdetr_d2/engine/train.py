@@ -1,7 +1,8 @@
 """A whole training, as a resolved config describes it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ContextDecorator, contextmanager
 from typing import Any
 
 from detectron2.config import instantiate
@@ -36,6 +37,7 @@ from hdetr_d2.engine.hooks import (
     is_evaluated,
 )
 from hdetr_d2.engine.optim import OptimizerState
+from hdetr_d2.engine.parallel import Parallel
 from hdetr_d2.engine.preemption import Preemption
 from hdetr_d2.engine.start import has_run, starting_point, take_folder
 from hdetr_d2.engine.trainer import Trainer
@@ -64,6 +66,7 @@ def _train(cfg: DictConfig, preemption: Preemption, *, resume: bool) -> None:
     device = choose_device(cfg.train.device, comm.get_local_rank())
     amp = cfg.train.amp
     precision = Precision.choose(enabled=amp.enabled, dtype=amp.dtype, device=device)
+    parallel = build_parallel(cfg)
     goes_on = resume and has_run(cfg.train.output_dir)
     model = build_model(cfg, weights_follow=goes_on or bool(cfg.train.init_checkpoint))
     optimizer = build_optimizer(cfg.optimizer, model)
@@ -79,6 +82,9 @@ def _train(cfg: DictConfig, preemption: Preemption, *, resume: bool) -> None:
     start = starting_point(cfg, checkpointer, resume=resume)
     # Now, since what is wrong with it would else come out after the first epochs.
     evaluation = Evaluation(cfg, precision)
+    parallel.shard(model, optimizer)
+    if ema is not None:
+        parallel.shard(ema.module)
     trainer = Trainer(
         model=model,
         make_loader=lambda iteration: build_train_loader(cfg, iteration),
@@ -87,7 +93,7 @@ def _train(cfg: DictConfig, preemption: Preemption, *, resume: bool) -> None:
         precision=precision,
         device=device,
         seed=cfg.train.seed,
-        parallel=build_parallel(cfg),
+        parallel=parallel,
         accumulate=cfg.train.accumulate,
         clip_grad_norm=cfg.train.clip_grad_norm,
         max_bad_steps=cfg.train.max_bad_steps,
@@ -105,7 +111,15 @@ def _train(cfg: DictConfig, preemption: Preemption, *, resume: bool) -> None:
         [
             hooks.CallbackHook(before_train=lambda _: take_folder(cfg, fresh=not goes_on)),
             *build_hooks(
-                cfg, evaluated, evaluation, precision, optimizer, checkpointer, preemption, start
+                cfg,
+                evaluated,
+                evaluation,
+                precision,
+                optimizer,
+                checkpointer,
+                parallel,
+                preemption,
+                start,
             ),
         ]
     )
@@ -119,6 +133,7 @@ def build_hooks(
     precision: Precision,
     optimizer: Optimizer,
     checkpointer: Checkpointer,
+    parallel: Parallel,
     preemption: Preemption,
     start: int,
 ) -> list[HookBase | None]:
@@ -137,15 +152,21 @@ def build_hooks(
         period=count_iterations(options.period_epochs, each),
         keep=options.keep,
     )
-    preemption.save = checkpoints.save
+    preemption.save, preemption.saves_together = checkpoints.save, parallel.saves_together
+
+    @contextmanager
+    def looking() -> Iterator[None]:
+        with parallel.whole(evaluated), preemption.interruptible():
+            yield
+
     return [
         hooks.IterationTimer(),
         LearningRateHook(optimizer, build(cfg, "lr_multiplier")),
         checkpoints,
         preemption,
-        build_validation_loss(cfg, evaluated, precision, preemption),
+        build_validation_loss(cfg, evaluated, precision, looking),
         EvaluationHook(
-            preemption.interruptible()(lambda: evaluation(evaluated)),
+            looking()(lambda: evaluation(evaluated)),
             period=count_iterations(cfg.train.eval_period_epochs, each),
             checkpointer=checkpointer,
             weights=evaluated.state_dict,
@@ -160,15 +181,22 @@ def build_hooks(
 
 
 def build_validation_loss(
-    cfg: DictConfig, evaluated: nn.Module, precision: Precision, preemption: Preemption
+    cfg: DictConfig,
+    evaluated: nn.Module,
+    precision: Precision,
+    looking: Callable[[], ContextDecorator],
 ) -> HookBase | None:
-    """What looks at the losses on the validation data; None where they are not asked for."""
+    """What looks at the losses on the validation data; None where they are not asked for.
+
+    Args:
+        looking: makes what is around each look at the model.
+    """
     options = cfg.train.get("validation_loss")  # older configs lack it
     if options is None or not options.period_epochs:
         return None
     loader = build_validation_loader(cfg)
 
-    @preemption.interruptible()
+    @looking()
     def losses(progress: float) -> dict[str, float]:
         return validation_losses(evaluated, loader, progress, precision.autocast)
 

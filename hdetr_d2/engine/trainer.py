@@ -179,6 +179,7 @@ class Trainer(TrainerBase):
             observed.append(seen)
             for name, value in metrics.items():
                 total[name] = total.get(name, 0) + value
+        self.parallel.finish_gradients()
         self.after_backward()
         return total, observed
 

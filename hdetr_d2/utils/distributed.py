@@ -1,11 +1,13 @@
-"""The one reduction that the losses need."""
+"""What processes tell each other: the one reduction that the losses need, and whole tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 _APART = ContextVar("apart", default=False)
 
@@ -33,3 +35,34 @@ def mean_over_processes(value: Tensor) -> Tensor:
     total = value.clone()
     dist.all_reduce(total)
     return total / dist.get_world_size()
+
+
+def gathered(content: Any) -> Any:
+    """`content`, nested as it may be, with whole tensors on the CPU in the place of those of which
+    each process has a part. All processes must call this; only the first one keeps them, and the
+    others get empty ones.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return content
+    from torch.distributed.tensor import DTensor  # which needs torch.distributed
+
+    if not any(isinstance(leaf, DTensor) for leaf in tree_leaves(content)):
+        return content
+    keeps = dist.get_rank() == 0
+
+    def whole(part: DTensor) -> Tensor:
+        tensor = part.full_tensor().detach()
+        return tensor.cpu() if keeps else tensor.new_empty(0)
+
+    return tree_map_only(DTensor, whole, content)
+
+
+def held_bytes(tensors: Iterable[Tensor | None]) -> int:
+    """The bytes that this process holds of the tensors, where they are any."""
+    parts = [own_part(each) for each in tensors if each is not None]
+    return sum(each.numel() * each.element_size() for each in parts)
+
+
+def own_part(tensor: Tensor) -> Tensor:
+    """What this process has of a tensor, in the same memory."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor

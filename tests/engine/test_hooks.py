@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from detectron2.engine import HookBase, TrainerBase, hooks
+from detectron2.utils import comm
 from detectron2.utils.events import JSONWriter
 from torch import nn
 
@@ -103,6 +104,23 @@ def test_the_best_weights_are_kept_with_their_metric(tmp_path: Path) -> None:
     assert best["metadata"] == {"best_metric": 5.0, "iteration": 6}
     assert best["model"]["weight"].item() == 3.0
     assert loop.storage.latest()["bbox/AP"] == (5.0, 9)
+
+
+def test_all_processes_are_asked_for_the_best_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comm, "all_gather", lambda mine: [True, mine])  # the first has results
+    asked: list[str] = []
+
+    def weights() -> dict[str, torch.Tensor]:
+        asked.append("part")
+        return {}
+
+    checkpointer = Checkpointer(nn.Linear(1, 1), str(tmp_path), save_to_disk=False)
+    given: dict[str, Any] = {"checkpointer": checkpointer, "best_metric": "bbox/AP"}
+    run(EvaluationHook(dict, period=5, weights=weights, **given))
+    assert asked == ["part", "part"]
+    assert files(tmp_path) == []
 
 
 def test_a_resumed_run_knows_the_best_so_far(tmp_path: Path) -> None:

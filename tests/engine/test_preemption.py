@@ -88,6 +88,21 @@ def test_an_evaluation_is_broken_off_and_a_step_is_not(run: Callable, tmp_path: 
     assert saved(tmp_path) == ["model_0000003.pth", "model_0000005.pth"]
 
 
+def test_where_all_must_save_it_is_done_before_one_leaves(run: Callable, tmp_path: Path) -> None:
+    class Look(HookBase):
+        def after_step(self) -> None:
+            if self.trainer.iter == 1:
+                with preemption.interruptible():
+                    assert saved(tmp_path) == ["model_0000002.pth"]
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+    preemption = Preemption()
+    preemption.saves_together = True
+    with pytest.raises(Preempted):
+        run(preemption, Look())
+    assert (tmp_path / "last_checkpoint").read_text() == "model_0000002.pth"
+
+
 def test_a_second_signal_does_not_break_off_the_writing(run: Callable, tmp_path: Path) -> None:
     preemption = Preemption()
 
