@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.engine.main import argument_parser, start
@@ -18,6 +18,11 @@ from hdetr_d2.inference.files import Source, find_images
 from hdetr_d2.inference.outputs import Formats, outputs_of
 from hdetr_d2.inference.prediction import predict_images
 from hdetr_d2.runtime.predictor import Picture, is_exported
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hdetr_d2.runtime.options import InferenceKeywords
 
 # Recipes under a shorter name.
 SHORT = {"quickstart": "custom/deformable_detr_coco_json_offline.py"}
@@ -36,7 +41,7 @@ class Detector:
         options: what predictions are asked with, unless a call says otherwise.
     """
 
-    def __init__(self, source: str | Path, **options: Any) -> None:
+    def __init__(self, source: str | Path, **options: "Unpack[InferenceKeywords]") -> None:
         """
         Args:
             source: "quickstart" (a small model that starts from ImageNet's weights, for a CPU), the
@@ -161,7 +166,7 @@ class Detector:
         *,
         output: str | Path | None = None,
         format: Formats = None,
-        **options: Any,
+        **options: "Unpack[InferenceKeywords]",
     ) -> Results:
         """Find objects; see `Predictor` and, of files and folders with `output`, `predict`.
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 from tqdm import tqdm
@@ -22,6 +22,11 @@ from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.writers import open_writer
 from hdetr_d2.visualization import draw_shapes
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hdetr_d2.runtime.options import InferenceKeywords
+
 logger = logging.getLogger(__name__)
 PICTURES = "pictures"
 
@@ -32,7 +37,7 @@ def predict(
     *,
     output: Source | None = None,
     format: Formats = None,
-    **options: Any,
+    **options: "Unpack[InferenceKeywords]",
 ) -> Results:
     """Find objects in image files with a trained model, which is read for this call. `Predictor` is
     for many calls, and for images in memory.

@@ -78,7 +78,7 @@ class MultiHeadAttention(nn.Module):
             sizes.append(left_out)
         # The gradient of a split is one concatenation, that of slices as many matrices of zeros.
         weights, biases = self.in_proj.weight.split(sizes), self.in_proj.bias.split(sizes)
-        projected = []
+        projected: list[Tensor] = []
         for (x, number), weight, bias in zip(parts, weights, biases, strict=False):
             rows = linear(x, weight, bias)
             parts_of_x = rows.chunk(number, -1) if number > 1 else [rows]

@@ -3,10 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.runtime.predictor import Predictor, check_score_threshold
+
+
+class InferenceKeywords(TypedDict, total=False):
+    """`InferenceOptions` as the keywords of a function."""
+
+    score_threshold: float
+    device: str
+    precision: str
+    batch_size: int
+    tile: int | None
+    overlap: float
+    trust: str | Sequence[str]
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from hdetr_d2.commands.inference_options import add_inference_options
 from hdetr_d2.errors import UserError
 from hdetr_d2.runtime import options as module
-from hdetr_d2.runtime.options import InferenceOptions
+from hdetr_d2.runtime.options import InferenceKeywords, InferenceOptions
 
 OTHERS: dict[str, Any] = {
     "score_threshold": 0.25,
@@ -58,6 +58,7 @@ def test_only_what_is_changed_is_told() -> None:
     }
     assert InferenceOptions(**OTHERS).changed() == OTHERS
     assert {field.name for field in fields(InferenceOptions)} == set(OTHERS)
+    assert get_type_hints(InferenceKeywords) == get_type_hints(InferenceOptions)
 
 
 def test_a_command_has_every_option() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -23,6 +23,11 @@ from hdetr_d2.runtime.predictor import Predictor, check_score_threshold, image_e
 from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.writers import open_writer
 from hdetr_d2.visualization import draw_shapes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hdetr_d2.runtime.options import InferenceKeywords
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +92,7 @@ def predict_video(
     output: str | Path | None = None,
     format: Formats = None,
     track: str | None = None,
-    **options: Any,
+    **options: "Unpack[InferenceKeywords]",
 ) -> Summary:
     """Find the objects of a video, and write them frame after frame. Ctrl-C ends it, as it must end
     a camera's: what is written so far is whole.

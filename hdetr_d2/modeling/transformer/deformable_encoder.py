@@ -67,6 +67,7 @@ class DeformableEncoder(Encoder):
             return replace(maps, tokens=self.norm(maps.tokens))
         maps = flatten_levels(features, padding, self.position)
         position = self._with_levels(maps)
+        assert maps.centres is not None  # as flatten_levels makes them
         reference = maps.centres[:, :, None] * maps.valid_ratios[:, None]
         x = self.encode(maps.tokens, position, reference, maps)
         # Deformable decoders look near references and ask for no positions of tokens.
