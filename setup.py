@@ -38,6 +38,7 @@ REQUIREMENTS = [
     "cloudpickle>=2.2",
     "pyyaml>=6.0",
     "tabulate>=0.9",
+    "typing_extensions>=4.10",
     "rich>=13.0",
     "termcolor>=2.3",
     "tqdm>=4.65",
