@@ -125,9 +125,9 @@ def benchmarks(request: Request) -> list[Benchmark]:
         ("assignment", solved, 45, []),
         ("ms_deform_attn", sixteen, 30, []),
         ("matching_cost", counts, 25, []),
-        ("focal_loss", [], 20, []),
-        ("box_losses", [], 20, []),
-        ("move_boxes", [], 20, []),
+        ("focal_loss", [], 15, []),
+        ("box_losses", [], 15, []),
+        ("move_boxes", [], 12, []),
     ]
     return [benchmark(*part, request) for part in parts]
 
