@@ -81,8 +81,9 @@ class MultiHeadAttention(nn.Module):
         projected: list[Tensor] = []
         for (x, number), weight, bias in zip(parts, weights, biases, strict=False):
             rows = linear(x, weight, bias)
-            parts_of_x = rows.chunk(number, -1) if number > 1 else [rows]
-            projected.extend(part.unflatten(-1, (self.num_heads, -1)) for part in parts_of_x)
+            # A single chunk would be a view, whose gradient is copied.
+            own = rows.chunk(number, -1) if number > 1 else [rows]
+            projected.extend(part.unflatten(-1, (self.num_heads, -1)) for part in own)
         return projected
 
     @property

@@ -10,7 +10,7 @@ from detectron2.config import LazyConfig
 
 from hdetr_d2.checkpoint import Checkpointer, load_for_inference, read_checkpoint
 from hdetr_d2.exporting.program import Plan, make_graph
-from hdetr_d2.layers import Linear
+from hdetr_d2.layers import DeformableAttention, Linear
 from hdetr_d2.modeling import LowRank
 from hdetr_d2.modeling.low_rank import LowRankLinear, merge_adapters, merged
 
@@ -188,3 +188,20 @@ def test_what_cannot_be_adapted(tiny_model) -> None:
         LowRank(rank=0, patterns=[])
     with pytest.raises(ValueError, match=r"model.adapters: no linear layer matches 'nothing'"):
         tiny_model(PLUS_PLUS, adapters=node(patterns=[r"^decoder\.layers\.", "nothing"]))
+
+
+def test_adapters_of_layers_that_are_one_product_count():
+    torch.manual_seed(0)
+    attention = DeformableAttention(dim=8, num_heads=2, num_levels=1, num_points=2)
+    LowRank(rank=2, patterns=["sampling_offsets", "attention_weights"]).put_into(attention)
+    query, reference = torch.randn(1, 3, 8), torch.rand(1, 3, 1, 2)
+    _, before = attention.samples(query, reference, [(4, 4)])
+    adapted = (attention.sampling_offsets, attention.attention_weights)
+    for layer in adapted:
+        torch.nn.init.normal_(layer.low_rank_up)
+    locations, weights = attention.samples(query, reference, [(4, 4)])
+    assert not torch.allclose(weights, before)
+    (locations.square().sum() + weights.square().sum()).backward()
+    for layer in adapted:
+        assert layer.low_rank_up.grad.abs().sum() > 0
+        assert layer.low_rank_down.grad.abs().sum() > 0
