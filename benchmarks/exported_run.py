@@ -65,11 +65,11 @@ def our_detector(options: argparse.Namespace, precision: str = "float32") -> Tra
         return open_checkpoint(options.checkpoint, "cpu", precision=precision)
     cfg = load_config(shipped_config(options.recipe), [f"data.num_classes={CLASSES}"])
     torch.manual_seed(0)
+    forward = Precision.of(precision, torch.device("cpu"), option="precision")
     with without_pretrained():
-        model = build(cfg, "model").eval()
+        model = build(cfg, "model").eval().fold_norms(forward.dtype or torch.float32)
     names = tuple(map(str, range(CLASSES)))
-    autocast = Precision.of(precision, torch.device("cpu"), option="precision").autocast
-    return TrainedDetector(model, DetrMapper(is_train=False), names, autocast=autocast)
+    return TrainedDetector(model, DetrMapper(is_train=False), names, autocast=forward.autocast)
 
 
 @contextmanager

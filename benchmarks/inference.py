@@ -41,10 +41,12 @@ REQUIRED = {TRANSFORMERS: "at least 2.8"}
 
 
 def our_side(options: argparse.Namespace, images: list[Tensor], dtype: torch.dtype) -> Side:
-    """In float32, or under autocast."""
+    """As `Predictor` runs it, in float32 or under autocast."""
     cfg = load_config(shipped_config(options.recipe), [f"data.num_classes={CLASSES}"])
     with without_pretrained():
         model = build(cfg, "model").to(options.device).eval()
+    if folds := getattr(model, "fold_norms", None):  # which earlier commits have not
+        folds(dtype)
     inputs = [{"image": image} for image in images]
     lower = dtype != torch.float32
 

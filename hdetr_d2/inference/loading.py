@@ -20,6 +20,7 @@ from hdetr_d2.engine.device import Precision, choose_device
 from hdetr_d2.engine.earlier_names import renamed
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.trust import require_trusted
+from hdetr_d2.modeling import DETR
 from hdetr_d2.modeling.backbone import without_pretrained
 from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 from hdetr_d2.runtime.shapes import Shapes
@@ -98,6 +99,8 @@ def open_checkpoint(
         raise UserError(f"the config in {checkpoint} describes no model and mapper of its input")
     put_evaluated_weights(model, content, checkpoint)
     model = model.to(place).eval()
+    if isinstance(model, DETR):
+        model.fold_norms(forward.dtype or torch.float32)
     names = tuple(metadata["class_names"])
     if len(names) != getattr(model, "num_classes", len(names)):
         raise UserError(

@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 import pytest
 import timm
 import torch
+from torch import nn
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.modeling import Preprocessing, TimmBackbone
+from hdetr_d2.modeling.backbone.folding import fold_norms
+from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d, batch_norms, replace
 from hdetr_d2.modeling.backbone.stages import find_stages
 from hdetr_d2.modeling.backbone.timm_models import family_of, meta_classifier
 from hdetr_d2.modeling.transformer.geometry import cell_centres, level_padding, valid_ratio
@@ -194,6 +197,39 @@ def make(family: str) -> TimmBackbone:
 def test_a_model_without_maps_over_the_image_is_refused_in_a_sentence(family: str):
     with torch.device("meta"), pytest.raises(UserError, match=f"{FAMILIES[family].name}.*choose"):
         make(family)
+
+
+@pytest.mark.parametrize(
+    "family", [name for name, case in FAMILIES.items() if case.padding is not None]
+)
+def test_every_weight_is_a_parameter_that_is_there(family: str):
+    """What looks for the padding leaves none behind on the meta device."""
+    backbone = make(family)
+    for name, tensor in backbone.named_parameters():
+        assert isinstance(tensor, nn.Parameter), name
+    named = [*backbone.named_parameters(), *backbone.named_buffers()]
+    assert [name for name, tensor in named if tensor.is_meta] == []
+
+
+@pytest.mark.parametrize(
+    "family", [name for name, case in FAMILIES.items() if case.padding is not None]
+)
+def test_constant_norms_are_folded_without_a_change(family: str):
+    torch.manual_seed(0)
+    backbone = make(family).eval().double()  # in which random weights magnify no rounding
+    replace(backbone, batch_norms(backbone), FrozenBatchNorm2d)
+    for module in backbone.modules():
+        if isinstance(module, FrozenBatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.8, 1.2)
+            module.fold()
+    image = torch.randn(1, 3, 160, 160, dtype=torch.float64)
+    with torch.no_grad():
+        expected = backbone(image)
+        fold_norms(backbone, 3, torch.float64)
+        found = backbone(image)
+    for name, wanted in expected.items():
+        assert (found[name] - wanted).abs().max() <= 1e-9 * wanted.abs().max()
 
 
 def prepare(backbone: TimmBackbone) -> Preprocessing:

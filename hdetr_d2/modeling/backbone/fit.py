@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
+
+from hdetr_d2.modeling.backbone.copies import copy_with
 
 _MOST_CELLS = 16  # windows and grids that a map is cut into are not larger
 
@@ -55,25 +56,20 @@ class _Probe:
     """Asks a network for the sizes of its maps."""
 
     def __init__(self, net: nn.Module, strides: Sequence[int], in_chans: int) -> None:
-        self.net = net
+        self.net = copy_with(net, lambda tensor: tensor.detach().to("meta")).eval()
         self.strides = strides
         self.in_chans = in_chans
-        values = [*net.named_parameters(), *net.named_buffers()]
-        self.weights = {name: value.to("meta") for name, value in values}
 
     def fits(self, height: int, width: int) -> bool | None:
         """Whether the maps of images of that size have all of their cells; None where the network
         does not take the size.
         """
         x = torch.empty(1, self.in_chans, height, width, device="meta")
-        training = self.net.training
         try:
             with torch.no_grad():
-                maps = functional_call(self.net.eval(), self.weights, (x,))
+                maps = self.net(x)
         except Exception:  # each model has an error of its own
             return None
-        finally:
-            self.net.train(training)
         expected = [(-(-height // stride), -(-width // stride)) for stride in self.strides]
         return [self._size(map_) for map_ in maps] == expected
 

@@ -13,6 +13,10 @@ class FrozenBatchNorm2d(nn.Module):
 
     It takes over the activation that some of timm's BatchNorm layers carry. One factor and one
     summand are made of the constants when they are loaded; who changes them otherwise calls `fold`.
+
+    Attributes:
+        is_done: whether the convolution in front does it all but for the activation; see
+            `FoldedConv2d`.
     """
 
     weight: Tensor
@@ -41,9 +45,12 @@ class FrozenBatchNorm2d(nn.Module):
         self.fold()
         self.drop = getattr(norm, "drop", nn.Identity())
         self.act = getattr(norm, "act", nn.Identity())
+        self.is_done: Callable[[], bool] = _never
 
     def forward(self, x: Tensor) -> Tensor:
         """`Tensor[B, C, H, W]` to the same, in the dtype of `x`."""
+        if self.is_done():
+            return self.act(self.drop(x))
         # Statistics are float32: without the cast a 16-bit activation would grow to 32 bits here.
         scale, shift = self.scale.to(x.dtype), self.shift.to(x.dtype)
         return self.act(self.drop(_ScaleAndShift.apply(x, scale, shift)))
@@ -62,6 +69,10 @@ class FrozenBatchNorm2d(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{len(self.weight)}, eps={self.eps}"
+
+
+def _never() -> bool:
+    return False
 
 
 class _ScaleAndShift(torch.autograd.Function):

@@ -1,0 +1,156 @@
+"""A backbone's constant norms as part of the convolutions before them, where nothing learns."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from hdetr_d2.modeling.backbone.copies import copy_with
+from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d
+from hdetr_d2.ops.autocast import without_autocast
+
+
+class FoldedConv2d(nn.Conv2d):
+    """A convolution that does in evaluation what the norm behind it did, and that norm nothing.
+
+    Parameters, their names and, in training or where gradients are taken, what is computed are
+    those without folding. The folded weights are made when evaluation begins or weights are loaded;
+    who changes weights otherwise calls `fold`.
+    """
+
+    folded_weight: Tensor
+    folded_bias: Tensor
+
+    def __init__(self, conv: nn.Conv2d, norm: FrozenBatchNorm2d, dtype: torch.dtype) -> None:
+        """dtype: of the folded weights."""
+        super().__init__(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,  # type: ignore[arg-type]
+            conv.stride,  # type: ignore[arg-type]
+            conv.padding,  # type: ignore[arg-type]
+            conv.dilation,  # type: ignore[arg-type]
+            conv.groups,
+            conv.bias is not None,
+            conv.padding_mode,
+            device="meta",
+        )
+        self.weight, self.bias = conv.weight, conv.bias
+        self.train(conv.training)
+        self.norms = (norm,)  # no submodule of this one
+        self.dtype = dtype
+        for name in ("folded_weight", "folded_bias"):
+            self.register_buffer(name, None, persistent=False)
+        self.fold()
+        norm.is_done = self.is_folded
+        for module in (self, norm):
+            module.register_load_state_dict_post_hook(self._loaded)
+
+    def is_folded(self) -> bool:
+        return not self.training and not torch.is_grad_enabled()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`Tensor[B, C_in, H, W]` to `Tensor[B, C_out, H', W']`."""
+        if not self.is_folded():
+            return super().forward(x)
+        weight, bias = (each.to(x.dtype) for each in (self.folded_weight, self.folded_bias))
+        return self._conv_forward(x, weight, bias)
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Makes the folded weights of the weights and the norm as they are now."""
+        (norm,) = self.norms
+        scale, shift = norm.scale.flatten(), norm.shift.flatten()
+        bias = shift if self.bias is None else shift + self.bias * scale
+        self.folded_weight = (self.weight * scale[:, None, None, None]).to(self.dtype)
+        self.folded_bias = bias.to(self.dtype)
+
+    def train(self, mode: bool = True) -> "FoldedConv2d":
+        super().train(mode)
+        if not mode and hasattr(self, "norms"):
+            self.fold()
+        return self
+
+    def _loaded(self, *_: object) -> None:
+        self.fold()
+
+
+def fold_norms(
+    backbone: nn.Module, channels: int, dtype: torch.dtype = torch.float32
+) -> list[FoldedConv2d]:
+    """Let convolutions of a backbone do what the constant norms behind them do.
+
+    Which norm follows which convolution is seen in a forward pass of a small image. Nothing is
+    folded where the maps would not be those of before, because a convolution's output is used
+    elsewhere, too.
+
+    Args:
+        backbone: in evaluation mode, from `Tensor[B, channels, H, W]` to maps by name.
+        channels: of the images.
+        dtype: of the folded weights: that of the autocast that the backbone is called under. They
+            are rounded to it, whatever it is called under then.
+
+    Returns:
+        What took the place of plain convolutions.
+    """
+    if not any(isinstance(module, FrozenBatchNorm2d) for module in backbone.modules()):
+        return []
+    noise = torch.randn(1, channels, 64, 64, generator=torch.Generator().manual_seed(0))
+    image = noise.to(next(backbone.parameters()))
+    with torch.no_grad(), without_autocast(image.device):
+        trial = copy_with(backbone, lambda tensor: tensor)
+        pairs = _pairs(trial, image)
+        _fold(trial, pairs, image.dtype)
+        expected, maps = backbone(image), trial(image)
+    if not all(_equal(maps[name], wanted) for name, wanted in expected.items()):
+        return []
+    return _fold(backbone, pairs, dtype)
+
+
+def _pairs(net: nn.Module, image: Tensor) -> list[tuple[str, str]]:
+    """The names of each plain convolution and of the constant norm that takes its output, both
+    called once for an image.
+    """
+    outputs: list[tuple[str, Tensor]] = []
+    inputs: list[tuple[str, Tensor]] = []
+    hooks = []
+    for name, module in net.named_modules():
+        # What has a forward of its own may do more to its weights, as in weight standardisation.
+        if isinstance(module, nn.Conv2d) and type(module).forward is nn.Conv2d.forward:
+            hooks.append(
+                module.register_forward_hook(
+                    lambda *call, name=name: outputs.append((name, call[2]))
+                )
+            )
+        elif isinstance(module, FrozenBatchNorm2d):
+            hooks.append(
+                module.register_forward_pre_hook(
+                    lambda _, given, name=name: inputs.append((name, given[0]))
+                )
+            )
+    net(image)
+    for hook in hooks:
+        hook.remove()
+    calls = [name for name, _ in (*outputs, *inputs)]
+    return [
+        (conv, norm)
+        for norm, taken in inputs
+        for conv, output in outputs
+        if output is taken and calls.count(conv) == calls.count(norm) == 1
+    ]
+
+
+def _fold(
+    net: nn.Module, pairs: Sequence[tuple[str, str]], dtype: torch.dtype
+) -> list[FoldedConv2d]:
+    new = []
+    for conv, norm in pairs:
+        old = cast(nn.Conv2d, net.get_submodule(conv))
+        new.append(FoldedConv2d(old, cast(FrozenBatchNorm2d, net.get_submodule(norm)), dtype))
+        net.set_submodule(conv, new[-1])
+    return new
+
+
+def _equal(found: Tensor, wanted: Tensor) -> bool:
+    return bool((found - wanted).abs().max() <= 1e-3 * wanted.abs().max())
