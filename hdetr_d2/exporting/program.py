@@ -14,6 +14,7 @@ from torch.export import Dim, ExportedProgram
 from hdetr_d2.errors import UserError
 from hdetr_d2.exporting.graph import DetectorGraph, QueriesGraph
 from hdetr_d2.modeling import DETR
+from hdetr_d2.modeling.backbone.folding import fold_for_good
 from hdetr_d2.modeling.low_rank import merge_adapters
 from hdetr_d2.ops.ms_deform_attn_gather import ms_deform_attn_gather
 from hdetr_d2.ops.ms_deform_attn_grid_sample import ms_deform_attn_grid_sample
@@ -48,6 +49,7 @@ def make_graph(model: DETR, plan: Plan) -> DetectorGraph:
     """The graph of a copy of the model, on the CPU."""
     model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     merge_adapters(model)
+    fold_for_good(model.fold_norms().backbone)
     if not plan.fixed_size:
         _fix_padding(model)
     return DetectorGraph(model) if plan.post_processing else QueriesGraph(model)

@@ -18,6 +18,8 @@ from hdetr_d2.ops.derivative import is_transformed
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, "_linear_pointwise"
 )
+# Whether MKL takes all of AVX-512, so that a product of it is as fast as one of oneDNN.
+_MKL_IS_WIDE = "Intel" in getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name", "")
 _LEAST_PRODUCTS = 2**22  # with fewer the call itself is most of the time
 _PLAIN = (Tensor, torch.nn.Parameter)
 
@@ -108,7 +110,11 @@ class _OneDNN(torch.autograd.Function):
 
 
 def _of_weight(x: Tensor, gradient: Tensor) -> Tensor:
-    """`Tensor[D, C]`. The first factor of a product is copied to lie in rows: the smaller one."""
+    """`Tensor[D, C]`. oneDNN has the first factor of a product copied to lie in rows, here half as
+    long as the product itself: let it be the smaller one; MKL takes it as it lies.
+    """
+    if _MKL_IS_WIDE:
+        return gradient.T @ x
     if x.shape[1] < gradient.shape[1]:
         return linear(x.T, gradient.T).T
     return linear(gradient.T, x.T)

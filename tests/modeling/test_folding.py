@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hdetr_d2.modeling import DETR, TimmBackbone
 from hdetr_d2.modeling.backbone import FrozenBatchNorm2d
-from hdetr_d2.modeling.backbone.folding import FoldedConv2d, fold_norms
+from hdetr_d2.modeling.backbone.folding import FoldedConv2d, fold_for_good, fold_norms
 from hdetr_d2.modeling.backbone.norm import batch_norms, replace
 
 
@@ -173,6 +173,17 @@ def test_a_second_time_nothing_is_left_to_fold():
     net = Net(nn.Conv2d(3, 4, 3)).eval()
     assert len(fold_norms(net, 3)) == 1
     assert fold_norms(net, 3) == []
+
+
+def test_a_net_that_will_not_learn_has_plain_convolutions_in_float32():
+    net = Net(nn.Conv2d(3, 4, 3, padding=1, stride=2)).eval()
+    before = maps_of(net, pixels())
+    fold_norms(net, 3, torch.bfloat16)
+    fold_for_good(net)
+    assert type(net.conv) is nn.Conv2d
+    torch.testing.assert_close(maps_of(net, pixels()), before)
+    assert list(net.conv.state_dict()) == ["weight", "bias"]
+    torch.testing.assert_close(net.train()(pixels()), before)
 
 
 CONVOLUTIONS = {"resnet18": 20, "resnet50": 53, "regnetx_002": 44, "resnetv2_18": 8}

@@ -16,9 +16,10 @@ module = sys.modules["hdetr_d2.ops.linear"]
 needs_onednn = pytest.mark.skipif(not module._HAS_ONEDNN, reason="PyTorch is built without oneDNN")
 
 
-@pytest.fixture(autouse=True)
-def for_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=[True, False], ids=["wide MKL", "half MKL"])
+def for_small_ones(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setattr(module, "_LEAST_PRODUCTS", 1)
+    monkeypatch.setattr(module, "_MKL_IS_WIDE", request.param)
 
 
 def is_onednn(out: Tensor) -> bool:

@@ -1,7 +1,7 @@
 """A backbone's constant norms as part of the convolutions before them, where nothing learns."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,16 +25,7 @@ class FoldedConv2d(nn.Conv2d):
     def __init__(self, conv: nn.Conv2d, norm: FrozenBatchNorm2d, dtype: torch.dtype) -> None:
         """dtype: of the folded weights."""
         super().__init__(
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,  # type: ignore[arg-type]
-            conv.stride,  # type: ignore[arg-type]
-            conv.padding,  # type: ignore[arg-type]
-            conv.dilation,  # type: ignore[arg-type]
-            conv.groups,
-            conv.bias is not None,
-            conv.padding_mode,
-            device="meta",
+            *_geometry(conv), bias=False, padding_mode=conv.padding_mode, device="meta"
         )
         self.weight, self.bias = conv.weight, conv.bias
         self.train(conv.training)
@@ -57,14 +48,27 @@ class FoldedConv2d(nn.Conv2d):
         weight, bias = (each.to(x.dtype) for each in (self.folded_weight, self.folded_bias))
         return self._conv_forward(x, weight, bias)
 
-    @torch.no_grad()
     def fold(self) -> None:
         """Makes the folded weights of the weights and the norm as they are now."""
+        weight, bias = self._product()
+        self.folded_weight, self.folded_bias = weight.to(self.dtype), bias.to(self.dtype)
+
+    def for_good(self) -> nn.Conv2d:
+        """A plain convolution with the folded weights, in float32, for a net that does not learn
+        any more. The norm does nothing from now on.
+        """
+        conv = nn.Conv2d(*_geometry(self), padding_mode=self.padding_mode, device="meta")
+        weights = (nn.Parameter(each, requires_grad=False) for each in self._product())
+        conv.weight, conv.bias = weights
+        self.norms[0].is_done = _always
+        return conv.train(self.training)
+
+    @torch.no_grad()
+    def _product(self) -> tuple[Tensor, Tensor]:
         (norm,) = self.norms
         scale, shift = norm.scale.flatten(), norm.shift.flatten()
         bias = shift if self.bias is None else shift + self.bias * scale
-        self.folded_weight = (self.weight * scale[:, None, None, None]).to(self.dtype)
-        self.folded_bias = bias.to(self.dtype)
+        return self.weight * scale[:, None, None, None], bias
 
     def train(self, mode: bool = True) -> "FoldedConv2d":
         super().train(mode)
@@ -106,6 +110,23 @@ def fold_norms(
     if not all(_equal(maps[name], wanted) for name, wanted in expected.items()):
         return []
     return _fold(backbone, pairs, dtype)
+
+
+def fold_for_good(net: nn.Module) -> None:
+    """Plain convolutions in the place of those that `fold_norms` put into a net, see `for_good`."""
+    for name, module in list(net.named_modules()):
+        if isinstance(module, FoldedConv2d):
+            net.set_submodule(name, module.for_good())
+
+
+def _always() -> bool:
+    return True
+
+
+def _geometry(conv: nn.Conv2d) -> tuple[Any, ...]:
+    """The arguments of a convolution up to its groups."""
+    sizes = (conv.kernel_size, conv.stride, conv.padding, conv.dilation)
+    return (conv.in_channels, conv.out_channels, *sizes, conv.groups)
 
 
 def _pairs(net: nn.Module, image: Tensor) -> list[tuple[str, str]]:
