@@ -108,9 +108,10 @@ class DeformableAttention(nn.Module):
         offsets = offsets.float()
         centre = self._of_points(reference[..., :2])
         if reference.shape[-1] == 2:
-            sizes = to_device([(w, h) for h, w in shapes], offsets)  # [L, 2]
-            return centre + offsets / self._of_points(sizes)
-        return centre + offsets * self._of_points(reference[..., 2:] * (0.5 / self.num_points))
+            unit = to_device([(w, h) for h, w in shapes], offsets).reciprocal()  # [L, 2]
+        else:
+            unit = reference[..., 2:] * (0.5 / self.num_points)
+        return torch.addcmul(centre, offsets, self._of_points(unit))
 
     def _of_points(self, per_level: Tensor) -> Tensor:
         """`Tensor[..., L, 2]` to what each point of a head has of it, `Tensor[..., 1, L * P * 2]`.
