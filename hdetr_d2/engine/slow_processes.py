@@ -34,8 +34,10 @@ class SlowProcesses:
         Args:
             times: seconds of each section of a step, in this process.
         """
+        if comm.get_world_size() == 1:
+            return
         self._seen.append(times)
-        if comm.get_world_size() == 1 or (iteration + 1) % self.period:
+        if (iteration + 1) % self.period:
             return
         seen, self._seen = self._seen, []
         mine = {name: sum(each.get(name, 0.0) for each in seen) / len(seen) for name in OWN}

@@ -1,4 +1,6 @@
+import gc
 import logging
+import weakref
 
 import pytest
 from detectron2.utils import comm
@@ -60,3 +62,17 @@ def test_very_short_steps_differ_by_chance(
 
 def test_a_process_alone_waits_for_nobody(caplog: pytest.LogCaptureFixture) -> None:
     assert not look(caplog, *[{"data": 9.0}] * 4)
+
+
+def test_one_process_keeps_no_times() -> None:
+    """They would fill the memory of a long training."""
+
+    class Times(dict[str, float]):  # which can be referred to weakly
+        pass
+
+    slow, times = SlowProcesses(period=1000), Times(data=0.1)
+    kept = weakref.ref(times)
+    slow.look(0, times)
+    del times
+    gc.collect()
+    assert kept() is None
