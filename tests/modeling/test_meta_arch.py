@@ -48,6 +48,12 @@ def test_every_parameter_gets_a_gradient(tiny_model, make_batch, path, counts):
     assert all(grad.isfinite().all() for grad in grads.values())
 
 
+def test_so_does_every_one_without_an_encoder_layer(tiny_model, make_batch):
+    """As in the small recipes: processes wait for the gradients of all."""
+    _, grads = gradients(tiny_model(PLUS_PLUS, encoder__num_layers=0), make_batch([3, 1]))
+    assert [name for name, grad in grads.items() if grad is None] == []
+
+
 @pytest.mark.parametrize("path", MODELS)
 def test_loss_names(tiny_model, make_batch, path):
     model = tiny_model(path)

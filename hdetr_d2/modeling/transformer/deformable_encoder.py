@@ -57,6 +57,9 @@ class DeformableEncoder(Encoder):
         self.level_embed = nn.Parameter(torch.randn(sizes.num_levels, sizes.dim))
         self.layers = nn.ModuleList(self.layer(sizes) for _ in range(num_layers))
         self.norm = sizes.norm_of_encoder()
+        if not num_layers:  # nothing reads them, and processes wait for the gradients of all
+            for unread in (self.level_embed, *position.parameters()):
+                unread.requires_grad_(False)
 
     def forward(self, features: Sequence[Tensor], padding: Tensor) -> Memory:
         """Encodes L maps `Tensor[B, C, H_l, W_l]` of images whose `padding` is `Tensor[B, H, W]`
