@@ -1,9 +1,12 @@
 """Very many images, one after the other: names that are read as they are needed."""
 
+import logging
 import os
 import tarfile
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.inference.files import endings
 from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 from hdetr_d2.runtime.predictor import Picture
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,15 +97,40 @@ def _listed(path: Path) -> Iterator[Found]:
 
 
 def _members(path: Path, known: Collection[str]) -> Iterator[Found]:
+    with _readable(path), tarfile.open(path, "r:") as tar:
+        while member := tar.next():
+            tar.members.clear()  # type: ignore[attr-defined]  # they would all stay in memory
+            if member.isfile() and _is_image(member.name, known):
+                yield f"{path}/{member.name}", partial(_content, path, tar, member)
+        _check_end(tar)
+
+
+def _content(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    with _readable(path):
+        file = tar.extractfile(member)
+        return file.read() if file else b""
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raises UserError where a tar file is none, or only a part of one."""
     try:
-        with tarfile.open(path, "r:") as tar:
-            while member := tar.next():
-                tar.members.clear()  # type: ignore[attr-defined]  # they would all stay in memory
-                if member.isfile() and _is_image(member.name, known):
-                    content = tar.extractfile(member)
-                    yield f"{path}/{member.name}", content.read if content else bytes
+        yield
     except (tarfile.TarError, OSError) as error:
         raise UserError(f"{path} cannot be read as a tar file: {error}") from error
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Of a tar file that was read to its end, as which tarfile also takes a cut between two
+    members, or in what stands before one. Raises ReadError for the latter.
+    """
+    assert tar.fileobj is not None
+    tar.fileobj.seek(tar.offset)
+    mark = tar.fileobj.read(tarfile.BLOCKSIZE)
+    if not mark:
+        logger.warning("%s has no mark at its end: images may be missing", tar.name)
+    elif len(mark) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("it is cut off")
 
 
 def _is_image(name: str, known: Collection[str]) -> bool:

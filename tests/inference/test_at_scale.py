@@ -195,17 +195,43 @@ def test_images_of_other_channels_come_from_anywhere(
 def test_only_its_own_members_of_a_tar_file_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tarfile.open(tmp_path / "shard.tar", "w") as tar:
-        for number in range(6):
-            info = tarfile.TarInfo(f"{number}.jpg")
-            info.size = 3
-            tar.addfile(info, io.BytesIO(b"abc"))
+    shard_of(tmp_path / "shard.tar", 6)
     reads = []
     read = tarfile.ExFileObject.read
     monkeypatch.setattr(tarfile.ExFileObject, "read", lambda file: reads.append(file) or read(file))
     named = list(named_images([tmp_path / "shard.tar"], first=1, every=3))
     assert [(number, image.content) for number, image in named] == [(1, b"abc"), (4, b"abc")]
     assert len(reads) == 2
+
+
+def shard_of(path: Path, members: int) -> bytes:
+    """A tar file of so many images of 3 bytes, two blocks of 512 bytes each, and its content."""
+    with tarfile.open(path, "w") as tar:
+        for number in range(members):
+            info = tarfile.TarInfo(f"{number}.jpg")
+            info.size = 3
+            tar.addfile(info, io.BytesIO(b"abc"))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("cut", [2048 + 100, 1024 + 514])
+def test_a_tar_file_that_is_cut_off_is_a_sentence(tmp_path: Path, cut: int) -> None:
+    """In the header of the third member, and in the bytes of the second one."""
+    path = tmp_path / "shard.tar"
+    path.write_bytes(shard_of(path, 4)[:cut])
+    with pytest.raises(UserError, match="shard.tar cannot be read as a tar file: "):
+        list(named_images([path]))
+
+
+def test_a_tar_file_without_an_end_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "shard.tar"
+    whole = shard_of(path, 4)
+    assert len(list(named_images([path]))) == 4 and not caplog.text
+    path.write_bytes(whole[:2048])
+    assert len(list(named_images([path]))) == 2
+    assert "shard.tar has no mark at its end: images may be missing" in caplog.text
 
 
 def test_a_million_names_are_not_held(tmp_path: Path) -> None:
