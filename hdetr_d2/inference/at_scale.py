@@ -13,7 +13,7 @@ from detectron2.utils.logger import log_every_n_seconds
 from hdetr_d2.engine.device import choose_device
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.appended import Appended, JsonLines, Parquet, Row
-from hdetr_d2.inference.names import Named, named_images
+from hdetr_d2.inference.names import Named, as_text, named_images
 from hdetr_d2.pixels import BadImageError, ImageFormat
 from hdetr_d2.pixels.images import IN_MEMORY
 from hdetr_d2.runtime.options import InferenceOptions
@@ -131,10 +131,10 @@ def _left(
         return
     number, named = next(numbered, (last, Named("")))
     row = appended.last or {}
-    if (row.get("id"), row.get("file_name")) != (number + 1, named.name):
+    if (row.get("id"), row.get("file_name")) != (number + 1, as_text(named.name)):
         raise UserError(
             f"the images have changed: number {number + 1} was {row.get('file_name')} and is "
-            f"{named.name or 'missing'} now: give another folder for the results"
+            f"{as_text(named.name) or 'missing'} now: give another folder for the results"
         )
     yield from numbered
 
@@ -172,12 +172,11 @@ def _rows(
     """One for each image, in their order."""
     detections = predictor.detect([named.picture for _, named in batch], len(batch))
     for (number, named), seen in zip(batch, detections, strict=True):
-        known = {"id": number + 1, "file_name": named.name}
+        name = as_text(named.name)
+        known = {"id": number + 1, "file_name": name}
         if isinstance(seen, BadImageError):
-            yield {**known, "error": str(seen).replace(IN_MEMORY, named.name, 1)}
+            yield {**known, "error": as_text(str(seen)).replace(IN_MEMORY, name, 1)}
             continue
         found = seen.shapes.above(score_threshold)
-        results = coco_results(
-            found, predictor.class_names, image_id=number + 1, file_name=named.name
-        )
+        results = coco_results(found, predictor.class_names, image_id=number + 1, file_name=name)
         yield json_line({**image_entry(seen, number + 1), **known}, results)

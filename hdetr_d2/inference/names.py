@@ -34,6 +34,13 @@ class Named:
         return self.name if self.content is None else self.content
 
 
+def as_text(name: str) -> str:
+    """A name of a file in letters that any file can hold: names are bytes on a disk, and those that
+    are not UTF-8 become `\\xe9` and the like.
+    """
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def named_images(
     sources: Sequence[str | Path],
     *,
@@ -90,7 +97,7 @@ def _below(folder: Path, known: Collection[str]) -> Iterator[Found]:
 
 
 def _listed(path: Path) -> Iterator[Found]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             if name := line.rstrip("\n"):
                 yield name, _no_bytes

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -292,3 +293,26 @@ def test_torchrun_tells_the_share() -> None:
     told = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}
     assert Share.of_torchrun(told) == Share(5, 8, 1)
     assert Share.of_torchrun({"RANK": "5"}) == Share(0, 1, 0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs names that are bytes")
+def test_names_that_are_not_utf8_come_through(photos: Path, tmp_path: Path) -> None:
+    """Of a folder, a tar file and a list; one of the images is broken."""
+    content, odd = (photos / "4.png").read_bytes(), os.fsdecode(b"caf\xe9.png")
+    with tarfile.open(tmp_path / "shard.tar", "w", format=tarfile.GNU_FORMAT) as tar:
+        info = tarfile.TarInfo(odd)
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content))
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / odd).write_bytes(content)
+    (tmp_path / "odd" / f"no {odd}").write_bytes(b"no image")
+    (tmp_path / "names.txt").write_bytes(os.fsencode(tmp_path / "odd" / odd) + b"\n")
+    sources = [tmp_path / "shard.tar", tmp_path / "odd", tmp_path / "names.txt"]
+    assert in_all(1, sources, tmp_path / "found") == [4]
+    found = rows(tmp_path / "found")
+    assert [row.get("width") for row in found] == [5, 5, None, 5]
+    names = ["shard.tar/caf\\xe9.png", "odd/caf\\xe9.png", "odd/no caf\\xe9.png"]
+    wanted = [f"{tmp_path}/{name}" for name in [*names, "odd/caf\\xe9.png"]]
+    assert [row["file_name"] for row in found] == wanted
+    assert found[2]["error"].startswith(f"{wanted[2]} cannot be read as an image")
+    assert in_all(1, sources, tmp_path / "found") == [0]
