@@ -129,7 +129,8 @@ def traffic(inputs: Inputs) -> dict[str, Traffic]:
     Memory: every input once, every output once.
         forward   value + locations + weights + output
         backward  the same inputs, the output's gradient, and the gradients of the inputs
-    What a kernel reuses in L1, or reads again because a cache is too small, is not in it.
+    What a kernel reuses in L1, adds up before it leaves a multiprocessor (ms_deform_attn_sums.py),
+    or reads again because a cache is too small, is not in it.
     """
     corners = count_corners(inputs.sampling_locations, inputs.spatial_shapes)
     gathered = corners * CHANNELS

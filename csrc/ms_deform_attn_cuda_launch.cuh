@@ -29,6 +29,14 @@ cudaError_t with_lanes(int64_t channels, const Call& call) {
   return call(Team<kVector, 32>{});
 }
 
+// Whether vectors of so many numbers of type T can be read from the addresses.
+template <class T, int kVector>
+bool are_aligned(std::initializer_list<const void*> tensors) {
+  return std::all_of(tensors.begin(), tensors.end(), [](const void* tensor) {
+    return reinterpret_cast<uintptr_t>(tensor) % alignof(Vector<T, kVector>) == 0;
+  });
+}
+
 // Calls `call` with the team for so many channels of type T: vectors of kVector if the channels and
 // the addresses are multiples of that, else single channels. Fewer sizes of a team are compiled for
 // those.
@@ -36,10 +44,9 @@ template <class T, int kVector, class Call>
 cudaError_t with_team(int64_t channels, std::initializer_list<const void*> tensors,
                       const Call& call) {
   if constexpr (kVector > 1) {
-    const bool aligned = std::all_of(tensors.begin(), tensors.end(), [](const void* tensor) {
-      return reinterpret_cast<uintptr_t>(tensor) % alignof(Vector<T, kVector>) == 0;
-    });
-    if (aligned && channels % kVector == 0) return with_lanes<kVector>(channels, call);
+    if (channels % kVector == 0 && are_aligned<T, kVector>(tensors)) {
+      return with_lanes<kVector>(channels, call);
+    }
   }
   return channels <= 8 ? call(Team<1, 8>{}) : call(Team<1, 32>{});
 }

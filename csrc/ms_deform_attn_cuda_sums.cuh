@@ -10,34 +10,43 @@
 
 namespace hdetr::cuda {
 
-// `to` is aligned to 16 bytes.
-__device__ __forceinline__ void add_four(float* to, const float* terms) {
+// Whether one addition takes four floats, which are then aligned to 16 bytes.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  const float4 vector = make_float4(terms[0], terms[1], terms[2], terms[3]);
+constexpr bool kAddsFourFloats = true;
+__device__ __forceinline__ void add_four(float* to, const float* items) {
+  const float4 vector = make_float4(items[0], items[1], items[2], items[3]);
   atomicAdd(reinterpret_cast<float4*>(to), vector);
-#else
-#pragma unroll
-  for (int i = 0; i < 4; ++i) atomicAdd(to + i, terms[i]);
-#endif
 }
+#else
+constexpr bool kAddsFourFloats = false;
+__device__ __forceinline__ void add_four(float* to, const float* items) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) atomicAdd(to + i, items[i]);
+}
+#endif
 
-template <class Real>
+template <class Real_>
 struct FloatSums {
+  using Real = Real_;
   using Item = Real;
   static constexpr int kVector = 16 / sizeof(Item);  // of floats, from capability 9.0 on
+  static constexpr bool kAddsVectors = kAddsFourFloats && std::is_same_v<Real, float>;
 
   Item* items;  // [B, S, M, D], zeros at first
 
   __device__ __forceinline__ void open() {}
   __device__ __forceinline__ void note(const Located<Real>&) const {}
 
+  // What a term is in a sum.
+  __device__ __forceinline__ Item item_of(Real term) const { return term; }
+
   template <int kSize>
-  __device__ __forceinline__ void add(Item* to, const Real (&terms)[kSize]) const {
+  __device__ __forceinline__ void add(Item* to, const Item (&items)[kSize]) const {
     if constexpr (std::is_same_v<Real, float> && kSize == 4) {
-      add_four(to, terms);
+      add_four(to, items);
     } else {
 #pragma unroll
-      for (int i = 0; i < kSize; ++i) atomicAdd(to + i, terms[i]);
+      for (int i = 0; i < kSize; ++i) atomicAdd(to + i, items[i]);
     }
   }
   __device__ __forceinline__ Real read(int64_t index) const { return items[index]; }
@@ -73,10 +82,12 @@ struct Extremes {
 // A sum counts in units of 2^-exponent, the smallest with which no sum can overflow: its terms are
 // gradient x weight x share, a share is 1 at most, and no more than Q * P samples can meet in a
 // cell.
-template <class Real>
+template <class Real_>
 struct FixedSums {
+  using Real = Real_;
   using Item = unsigned long long;
   static constexpr int kVector = 1;  // there is no addition of several integers
+  static constexpr bool kAddsVectors = false;
 
   Item* items;  // [B, S, M, D], zeros at first
   Extremes<Real>* extremes;
@@ -91,8 +102,12 @@ struct FixedSums {
     if (located.sample.row.lost | located.sample.column.lost) extremes->lost = 1;
   }
 
-  __device__ __forceinline__ void add(Item* to, const Real (&terms)[kVector]) const {
-    atomicAdd(to, static_cast<Item>(llrint(terms[0] * scale)));
+  __device__ __forceinline__ Item item_of(Real term) const {
+    return static_cast<Item>(llrint(term * scale));
+  }
+
+  __device__ __forceinline__ void add(Item* to, const Item (&items)[kVector]) const {
+    atomicAdd(to, items[0]);
   }
 
   // NaN everywhere if anything was not finite, as a loss scaler expects it, or if a term may be

@@ -39,6 +39,7 @@ class Call(ctypes.Structure):
 def kernels(emulate: Callable[[str], ctypes.CDLL]) -> ctypes.CDLL:
     loaded = emulate("ms_deform_attn")
     loaded.workspace_bytes.restype = ctypes.c_int64
+    loaded.added_bytes.restype = ctypes.c_int64
     return loaded
 
 
@@ -252,19 +253,24 @@ NOT_FINITE = [torch.nan, torch.inf, -torch.inf]
 
 
 @pytest.mark.parametrize("number", [*NOT_FINITE, 1e30, -1e30, 3e9])
-def test_strange_locations(kernels: ctypes.CDLL, number: float) -> None:
-    inputs = draw(0)
+@pytest.mark.parametrize("tiled", [False, True])
+def test_strange_locations(kernels: ctypes.CDLL, number: float, tiled: bool) -> None:
+    inputs = draw(0, queries=None if tiled else 5)
+    shape = Shape(tiled=tiled)
     inputs.locations[0, 1, 1, 2, 3, 0] = number
     inputs.locations[1, 4, 0, 0, 0] = number
     inputs.locations[0, 0, 0, 0, 0] = torch.tensor([number, 5.0])
-    output, *_ = expected(inputs)
-    actual = forward(kernels, inputs)
+    output, wanted, *_ = expected(inputs)
+    actual = forward(kernels, inputs, shape)
     torch.testing.assert_close(actual.double(), output, rtol=1e-5, atol=1e-4, equal_nan=True)
-    _, by_locations, by_weights = backward(kernels, inputs)
+    by_value, by_locations, by_weights = backward(kernels, inputs, shape)
     lost = torch.full((), number).isfinite().logical_not()
     assert bool(by_weights[0, 1, 1, 2, 3].isnan()) == bool(lost)
     assert bool(by_locations[1, 4, 0, 0, 0].isnan().all()) == bool(lost)
     assert int(by_weights.isnan().sum()) == 3 * int(lost)
+    assert bool(by_value.isnan().any()) == bool(lost)
+    if not lost:
+        assert_near(by_value, wanted)
 
 
 def test_large_and_tiny_numbers(kernels: ctypes.CDLL) -> None:
@@ -274,6 +280,74 @@ def test_large_and_tiny_numbers(kernels: ctypes.CDLL) -> None:
         inputs = replace(inputs, value=inputs.value * 1e-3)
         by_value, *_ = backward(kernels, inputs, deterministic=True)
         assert_near(by_value, expected(inputs)[1])
+
+
+def sums_of_cells(inputs: Inputs, pairs: int) -> int:
+    """How many sums leave blocks of `pairs` neighbouring queries, if each has one sum a cell for
+    every eight samples of a query; of one level.
+    """
+    ((height, width),) = inputs.sizes
+    pixels = inputs.locations * torch.tensor([width, height]) - 0.5
+    low = pixels.floor().long()
+    corners = torch.stack([low + torch.tensor([i % 2, i // 2]) for i in range(4)], -2)
+    within = ((corners >= 0) & (corners < torch.tensor([width, height]))).all(-1)
+    cells = (corners[..., 1] * width + corners[..., 0]).where(within, -1)  # [B, Q, M, 1, P, 4]
+    order = torch.arange(height * width).view(-1, 8, width).mT.flatten()  # bands of eight rows
+    rounds = cells[:, order, :, 0].unflatten(1, (-1, pairs)).unflatten(-2, (-1, 8))
+    groups = rounds.movedim(2, -1).flatten(-3).flatten(0, -2).tolist()
+    return sum(len(set(group) - {-1}) for group in groups)
+
+
+class TestSorted:
+    """Blocks of neighbouring queries add up what goes to the same cell."""
+
+    @pytest.mark.parametrize("channels", [20, 28, 32])
+    @pytest.mark.parametrize("types", TYPES, ids=lambda types: f"{types[0]}-{types[1]}")
+    def test_any_types(
+        self, kernels: ctypes.CDLL, types: tuple[torch.dtype, torch.dtype], channels: int
+    ) -> None:
+        inputs = draw(1, types, channels=channels, queries=None, sizes=[(4, 5), (2, 3), (1, 1)])
+        check(kernels, inputs, Shape(64, tiled=True, max_blocks=2, seed=channels))
+
+    @pytest.mark.parametrize("threads", [32, 96, 256])
+    @pytest.mark.parametrize("points", [1, 3, 4, 11])
+    def test_any_cut(self, kernels: ctypes.CDLL, points: int, threads: int) -> None:
+        inputs = draw(2, batch=1, queries=None, points=points, sizes=[(9, 3), (1, 2)])
+        check(kernels, inputs, Shape(threads, tiled=True, max_blocks=1, seed=points))
+
+    def test_addresses_that_no_vector_divides(self, kernels: ctypes.CDLL) -> None:
+        inputs = draw(0, batch=1, queries=None, sizes=[(4, 3)])
+        check(kernels, inputs, Shape(tiled=True), margin=MARGIN - 1)
+
+    @pytest.mark.parametrize("deterministic", [False, True])
+    @pytest.mark.parametrize("place", ["near", "one cell", "different cells", "outside"])
+    def test_a_cell_is_added_to_once(
+        self, kernels: ctypes.CDLL, place: str, deterministic: bool
+    ) -> None:
+        # In one block of 32 queries: up to 32 * 8 samples in 32 * 8 * 4 different cells.
+        height, width = 32, 32
+        inputs = draw(0, batch=1, heads=1, queries=None, points=8, sizes=[(height, width)])
+        generator = torch.Generator().manual_seed(0)
+        query = torch.arange(height * width)
+        pixels = torch.stack([query % width, query // width], -1)[None, :, None, None, None].float()
+        noise = torch.rand(inputs.locations.shape, generator=generator)
+        if place == "near":
+            pixels = pixels + 6 * noise - 3
+        elif place == "one cell":
+            pixels = 7.0 + 0.5 * (noise > 0.5)
+        elif place == "different cells":
+            sample = query[:, None] % 4 + 4 * (query[:, None] // width % 8) + 32 * torch.arange(8)
+            pixels = torch.stack([sample % 16, sample // 16], -1)[None, :, None, None] * 2 + 0.5
+        else:
+            pixels = -5.0 - noise
+        inputs = replace(inputs, locations=(pixels + 0.5) / torch.tensor([width, height]))
+        shape = Shape(256, tiled=True, seed=1)
+        by_value, *_ = backward(kernels, inputs, shape, deterministic=deterministic)
+        added = kernels.added_bytes() / (32 * (8 if deterministic else 4))
+        assert_near(by_value, expected(inputs)[1])
+        once = sums_of_cells(inputs, 32)
+        blocks = height * width // 32
+        assert once <= added <= once + 31 * blocks  # the teams share out the terms
 
 
 class TestDeterministic:
@@ -296,13 +370,14 @@ class TestDeterministic:
         assert_near(first, expected(inputs)[1])
         assert all(torch.equal(other, first) for other in others)
 
-    def test_the_largest_sum_does_not_overflow(self, kernels: ctypes.CDLL) -> None:
+    @pytest.mark.parametrize("tiled", [False, True])
+    def test_the_largest_sum_does_not_overflow(self, kernels: ctypes.CDLL, tiled: bool) -> None:
         # All samples that there are in one cell, at numbers that end just below a power of two.
-        inputs = draw(0, channels=8, batch=1, queries=64, points=4, sizes=[(1, 1)])
+        inputs = draw(0, batch=1, heads=1, queries=None, points=4, sizes=[(9, 7), (1, 1)])
         inputs.locations.fill_(0.5)
         inputs.weights.fill_(1.99999)
         inputs.grad_output.fill_(-1.99999)
-        by_value, *_ = backward(kernels, inputs, deterministic=True)
+        by_value, *_ = backward(kernels, inputs, Shape(256, tiled), deterministic=True)
         assert_near(by_value, expected(inputs)[1])
 
     def test_plain_sums_depend_on_the_order(self, kernels: ctypes.CDLL) -> None:
@@ -313,16 +388,18 @@ class TestDeterministic:
     @pytest.mark.parametrize("number", NOT_FINITE)
     @pytest.mark.parametrize("name", ["grad_output", "weights", "locations"])
     @pytest.mark.parametrize("types", TYPES[:3])
+    @pytest.mark.parametrize("tiled", [False, True])
     def test_what_is_not_finite_is_seen(
         self,
         kernels: ctypes.CDLL,
         types: tuple[torch.dtype, torch.dtype],
         name: str,
         number: float,
+        tiled: bool,
     ) -> None:
-        inputs = draw(0, types, channels=8, queries=2)
+        inputs = draw(0, types, channels=20, queries=None, sizes=[(2, 3)])
         getattr(inputs, name).view(-1)[5] = number
-        by_value, *_ = backward(kernels, inputs, deterministic=True)
+        by_value, *_ = backward(kernels, inputs, Shape(tiled=tiled), deterministic=True)
         assert bool(by_value.isnan().all())
 
     def test_products_beyond_the_range_are_seen(self, kernels: ctypes.CDLL) -> None:

@@ -86,7 +86,8 @@ SIZES = [
     dict(channels=8, points=3, heads=2, queries=70),
     dict(channels=16, points=4, heads=2, queries=33),
     dict(channels=32, points=4, heads=8, queries=300, shapes=PYRAMID),
-    dict(channels=32, points=4, heads=8, queries=437 + 120 + 30 + 9, shapes=PYRAMID),
+    dict(channels=32, points=4, heads=8, queries=437 + 120 + 30 + 9, shapes=PYRAMID),  # the cells
+    dict(channels=20, points=3, heads=3, queries=437 + 120 + 30 + 9, shapes=PYRAMID),
     dict(channels=33, points=9, heads=3, queries=4, shapes=((1, 9), (8, 1))),
     dict(channels=64, points=4, heads=2, queries=50),
     dict(channels=80, points=2, heads=2, queries=130, batch=3),
@@ -180,9 +181,10 @@ def test_the_host_never_waits(dtype, deterministic, request):
     torch.autograd.grad(ms_deform_attn(*inputs), tensors, grad_output)
 
 
+@pytest.mark.parametrize("queries", [50, 16], ids=["any", "the cells"])
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_a_cuda_graph_repeats_it(deterministic):
-    grad_output, *arguments = op_inputs(channels=32, queries=50, dtype=torch.bfloat16)
+def test_a_cuda_graph_repeats_it(deterministic, queries):
+    grad_output, *arguments = op_inputs(channels=32, queries=queries, dtype=torch.bfloat16)
     value, _, locations, weights = arguments
 
     def step() -> list[Tensor]:

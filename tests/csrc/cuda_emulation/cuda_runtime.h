@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "cuda_runtime_api.h"
 #include "emulation.h"
@@ -55,12 +56,25 @@ inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z,
 
 // ---- atomics: only one fiber runs at a time
 
-inline void atomicAdd(float* to, float term) { *to += term; }
-inline void atomicAdd(double* to, double term) { *to += term; }
-inline void atomicAdd(unsigned long long* to, unsigned long long term) { *to += term; }
-inline void atomicAdd(float4* to, float4 term) {
+template <class T>
+T atomicAdd(T* to, T term) {
+  // Our kernels add 32-bit integers in shared memory only.
+  if (!std::is_same_v<T, unsigned>) emulation::added_bytes += sizeof(T);
+  const T before = *to;
+  *to = before + term;
+  return before;
+}
+inline float4 atomicAdd(float4* to, float4 term) {
   if (reinterpret_cast<uintptr_t>(to) % alignof(float4)) __builtin_trap();
+  emulation::added_bytes += sizeof(float4);
+  const float4 before = *to;
   *to = {to->x + term.x, to->y + term.y, to->z + term.z, to->w + term.w};
+  return before;
+}
+inline unsigned atomicCAS(unsigned* to, unsigned expected, unsigned wanted) {
+  const unsigned before = *to;
+  if (before == expected) *to = wanted;
+  return before;
 }
 inline void atomicOr(unsigned* to, unsigned bits) { *to |= bits; }
 template <class T>
@@ -77,6 +91,17 @@ template <class T>
 T __shfl_sync(unsigned mask, T given, int source, int width = 32) {
   if (mask != 0xffffffffu) __builtin_trap();
   const uint64_t taken = emulation::exchange(width, emulated_bits<uint64_t>(given), source, width);
+  T result;
+  std::memcpy(&result, &taken, sizeof result);
+  return result;
+}
+
+template <class T>
+T __shfl_up_sync(unsigned mask, T given, int distance) {
+  if (mask != 0xffffffffu) __builtin_trap();
+  const int lane = int(threadIdx.x % 32), source = lane < distance ? lane : lane - distance;
+  const uint64_t taken =
+      emulation::exchange(100 + distance, emulated_bits<uint64_t>(given), source, 32);
   T result;
   std::memcpy(&result, &taken, sizeof result);
   return result;

@@ -14,6 +14,9 @@
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulation {
+
+uint64_t added_bytes = 0;
+
 namespace {
 
 constexpr int kWarp = 32;

@@ -20,6 +20,9 @@ void run(const dim3& grid, const dim3& block, const std::function<void()>& threa
 inline constexpr int kBarrier = 1000;  // a place where nothing is exchanged
 uint64_t exchange(int place, uint64_t given, int source, int width);
 
+// What atomic additions have written to device memory.
+extern uint64_t added_bytes;
+
 // Waits for all threads of the block.
 void wait_for_block();
 

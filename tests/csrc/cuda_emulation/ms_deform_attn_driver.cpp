@@ -42,8 +42,12 @@ extern "C" int64_t workspace_bytes(const EmulatedCall* call) {
 extern "C" int backward(const EmulatedCall* call, const void* grad_output, const void* value,
                         const void* locations, const void* weights, void* grad_value,
                         void* grad_locations, void* grad_weights, void* workspace) {
+  emulation::added_bytes = 0;
   const BackwardTensors tensors{grad_output, value,          locations,    weights,
                                 grad_value,  grad_locations, grad_weights, workspace};
   return launch_ms_deform_attn_backward(problem_of(*call), shape_of(*call), tensors,
                                         call->deterministic != 0, nullptr);
 }
+
+// What the atomic additions of the last backward wrote.
+extern "C" uint64_t added_bytes() { return emulation::added_bytes; }

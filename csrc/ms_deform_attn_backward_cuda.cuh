@@ -1,0 +1,173 @@
+// The kernel of the backward. The gradients of locations and weights are those of one pair; that of
+// the value is scattered over its cells.
+#pragma once
+
+#include "ms_deform_attn_cuda.cuh"
+#include "ms_deform_attn_cuda_sums.cuh"
+
+namespace hdetr::cuda {
+
+// The products of the output's gradient with the values of a sample's corners.
+template <class Real>
+struct Dots {
+  Real of[kCorners];
+};
+
+// Calls `dots_of(i)` for kCount samples from `first` on, and adds up over kCount neighbouring lanes
+// what each finds in its own channels. Lane l gets the sums of sample first + l % kCount: at every
+// step a lane gives away the half of the samples that is not its own, which takes fewer shuffles
+// than one sum after the other.
+template <int kCount, class DotsOf>
+__device__ __forceinline__ auto exchange(int lane, int first, const DotsOf& dots_of) {
+  if constexpr (kCount == 1) {
+    return dots_of(first);
+  } else {
+    constexpr int kHalf = kCount / 2;
+    const auto low = exchange<kHalf>(lane, first, dots_of);
+    const auto high = exchange<kHalf>(lane, first + kHalf, dots_of);
+    auto mine = low;
+#pragma unroll
+    for (int i = 0; i < kCorners; ++i) {
+      const bool keeps_high = lane & kHalf;
+      const auto given = keeps_high ? low.of[i] : high.of[i];
+      mine.of[i] = (keeps_high ? high.of[i] : low.of[i]) + __shfl_xor_sync(kAllLanes, given, kHalf);
+    }
+    return mine;
+  }
+}
+
+// The dots of the samples of a round: lane l of the team gets those of sample l % kRound.
+template <class Team, class DotsOf>
+__device__ __forceinline__ auto dots_of_round(const DotsOf& dots_of) {
+  auto dots = exchange<Team::kRound>(Team::lane(), 0, dots_of);
+#pragma unroll
+  for (int step = Team::kRound; step < Team::kLanes; step *= 2) {
+#pragma unroll
+    for (int i = 0; i < kCorners; ++i) dots.of[i] += __shfl_xor_sync(kAllLanes, dots.of[i], step);
+  }
+  return dots;
+}
+
+template <class T, class Real, int kVector>
+__device__ __forceinline__ void add_dots(const Real (&gradient)[kVector],
+                                         const Vector<T, kVector> (&values)[kCorners],
+                                         Dots<Real>& dots) {
+#pragma unroll
+  for (int corner = 0; corner < kCorners; ++corner) {
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) {
+      dots.of[corner] += gradient[i] * to_real(values[corner].items[i]);
+    }
+  }
+}
+
+template <class Real, class Weight>
+__device__ __forceinline__ void write_gradient(const Layout<Real>& layout,
+                                               const Located<Real>& located, const Dots<Real>& dots,
+                                               int64_t at, Real* grad_locations,
+                                               Weight* grad_weights) {
+  SampleGradient<Real> by{};
+  if (located.within) {
+    by = gradient(located.sample, layout.levels[located.level], located.weight, dots.of);
+  }
+  grad_locations[2 * at] = by.x;
+  grad_locations[2 * at + 1] = by.y;
+  assign(grad_weights[at], by.weight);
+}
+
+// Adds every corner of a sample for itself.
+template <class Team_, class Sums_>
+struct Direct {
+  using Team = Team_;
+  using Sums = Sums_;
+  using Item = typename Sums::Item;
+  using Real = typename Sums::Real;
+  struct Shared {};
+  static constexpr bool kAtOnce = true;
+
+  const Layout<Real>& layout;
+  const Sums& sums;
+  Shared& shared;
+
+  __device__ __forceinline__ void open() const {}
+
+  // `grad_value` is that of a lane's first channel in the image's first cell.
+  __device__ __forceinline__ void add_sample(const Corners<Real>& corners,
+                                             const Real (&gradient)[Team::kVector],
+                                             Item* grad_value) const {
+#pragma unroll
+    for (int corner = 0; corner < kCorners; ++corner) {
+      // A corner without a share is, as a rule, beyond the border.
+      if (corners.shares[corner] == Real(0)) continue;
+      Item items[Team::kVector];
+#pragma unroll
+      for (int i = 0; i < Team::kVector; ++i) {
+        items[i] = sums.item_of(corners.shares[corner] * gradient[i]);
+      }
+      sums.add(layout.in_cell(grad_value, corners.cell_of(corner)), items);
+    }
+  }
+};
+
+// `Scatter` is Direct or Sorted.
+template <class T, class Weight, class Scatter>
+__global__ void __launch_bounds__(kMaxBackwardThreads, sizeof(T) < 8 ? 3 : 2)
+    backward(const __grid_constant__ Layout<RealFor<T>> layout, const T* __restrict__ grad_output,
+             const T* __restrict__ value, const RealFor<T>* __restrict__ locations,
+             const Weight* __restrict__ weights, typename Scatter::Sums sums,
+             RealFor<T>* __restrict__ grad_locations, Weight* __restrict__ grad_weights) {
+  using Real = RealFor<T>;
+  using Team = typename Scatter::Team;
+  constexpr int kVector = Team::kVector;
+  __shared__ typename Scatter::Shared shared;
+  const Scatter scatter{layout, sums, shared};
+  sums.open();
+  scatter.open();
+  for_each_pair<Team>(layout, [&](const Pair& pair) {
+    const T* const grad_head = grad_output + pair.index * layout.channels;
+    const int32_t own_channel = Team::lane() * kVector;
+    const int32_t end = pair.exists ? layout.channels : 0;
+    // Lanes of a whole warp, which may come by more than once, have no registers to keep a vector.
+    constexpr bool kKept = Team::kLanes < kWarp || kVector == 1;
+    Real own_gradient[kVector] = {};
+    if (kKept && own_channel < end) load_to(own_gradient, grad_head + own_channel);
+
+    for (int32_t round = 0; round < layout.samples; round += Team::kRound) {
+      const int32_t own_sample = round + Team::lane();
+      const Located<Real> located = locate(layout, pair, own_sample, locations, weights);
+      const Corners<Real> mine = Corners<Real>::of(layout, located);
+      sums.note(located);
+
+      const Dots<Real> dots = dots_of_round<Team>([&](int i) {
+        const Corners<Real> corners = mine.template of_lane<Team>(i);
+        Dots<Real> partial{};
+        if (!corners.exist()) return partial;
+        for (int32_t channel = own_channel; channel < end; channel += Team::kChannels) {
+          Real gradient[kVector];
+#pragma unroll
+          for (int j = 0; j < kVector; ++j) gradient[j] = own_gradient[j];
+          if (!kKept || channel > own_channel) load_to(gradient, grad_head + channel);
+          Vector<T, kVector> values[kCorners];
+          load_corners(layout, corners, value + pair.in_value + channel, values);
+          // Nothing waits for these sums, which are on their way while the values arrive.
+          if constexpr (Scatter::kAtOnce) {
+            scatter.add_sample(corners, gradient, sums.items + pair.in_value + channel);
+          }
+          add_dots(gradient, values, partial);
+          if (Team::kLanes < kWarp) break;  // smaller teams have a lane for every channel
+        }
+        return partial;
+      });
+
+      if (pair.exists && Team::lane() < Team::kRound && own_sample < layout.samples) {
+        write_gradient(layout, located, dots, pair.index * layout.samples + own_sample,
+                       grad_locations, grad_weights);
+      }
+      if constexpr (!Scatter::kAtOnce) {
+        scatter.add_round(mine, own_gradient, sums.items + pair.in_value);
+      }
+    }
+  });
+}
+
+}  // namespace hdetr::cuda
