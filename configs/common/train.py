@@ -21,6 +21,7 @@ train = dict(
     max_bad_steps=20,  # as many non-finite steps in a row end the run; each of them is skipped
     keep_bad_steps=0,  # so many of them are kept with batch, random state and weights, to repeat
     timeout_minutes=30,  # so long a process waits for the others
+    host_timeout_seconds=60,  # so long nothing may be heard of another host
     ema=dict(enabled=False, decay=0.9998),
     checkpoint=dict(period_epochs=1, keep=3, best_metric="bbox/AP"),
     eval_period_epochs=1,  # 0: only at the end

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 import torch.distributed as dist
 from detectron2.utils import comm
 
 from hdetr_d2.engine.device import choose_device
+from hdetr_d2.engine.host_links import watch_hosts
 from hdetr_d2.engine.processes import run_together
 from hdetr_d2.errors import UserError
 
@@ -38,6 +40,7 @@ def launch(
     machine_rank: int = 0,
     dist_url: str = "auto",
     timeout_minutes: float = 30.0,
+    host_timeout_seconds: float = 60.0,
 ) -> Any:
     """Run `main(*args)` in every process of the run, and wait for them.
 
@@ -52,6 +55,7 @@ def launch(
         num_gpus: processes of each machine.
         dist_url: where the processes meet, tcp://host:port; `auto` is a free port of this machine.
         timeout_minutes: so long a process waits for the others.
+        host_timeout_seconds: so long nothing may be heard of another host.
 
     Returns:
         What `main` does, if this process is the only one; else None.
@@ -62,14 +66,14 @@ def launch(
     """
     timeout = timedelta(minutes=timeout_minutes)
     if all(name in os.environ for name in TORCHRUN_VARIABLES):
-        _run_under_torchrun(main, args, device, timeout)
+        _run_under_torchrun(main, args, device, timeout, host_timeout_seconds)
         return None
     _check_numbers(device, num_gpus, num_machines, machine_rank, dist_url)
     world_size = num_gpus * num_machines
     if world_size == 1:
         return main(*args)
     url = f"tcp://127.0.0.1:{_free_port()}" if dist_url == "auto" else dist_url
-    meeting = Meeting(device, url, world_size, num_gpus, timeout)
+    meeting = Meeting(device, url, world_size, num_gpus, timeout, host_timeout_seconds)
     run_together(_spawned, (main, args, meeting, machine_rank * num_gpus), num_gpus)
     return None
 
@@ -84,7 +88,7 @@ class Meeting:
     """How the processes of a run find each other.
 
     device: `train.device`. url: of the place. local_size: processes of each machine. timeout: so
-    long one waits for the others.
+    long one waits for the others. host_timeout: seconds in which something is heard of each host.
     """
 
     device: str
@@ -92,9 +96,14 @@ class Meeting:
     world_size: int
     local_size: int
     timeout: timedelta
+    host_timeout: float
 
-    def join(self, rank: int, local_rank: int) -> None:
-        """Make this process number `rank` of the group."""
+    def join(self, rank: int, local_rank: int, give_up: Callable[[str], None]) -> None:
+        """Make this process number `rank` of the group.
+
+        Args:
+            give_up: is told, in a thread, why this process ends.
+        """
         chosen = choose_device(self.device, local_rank)
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
@@ -106,6 +115,17 @@ class Meeting:
             timeout=self.timeout,
         )
         comm.create_local_process_group(self.local_size)
+        if self.world_size > self.local_size:
+            watch_hosts(
+                self.address, local_size=self.local_size, seconds=self.host_timeout, end=give_up
+            )
+
+    @property
+    def address(self) -> str:
+        """Of the machine of process 0."""
+        if self.url == "env://":
+            return os.environ["MASTER_ADDR"]
+        return urlsplit(self.url).hostname or ""
 
 
 def _check_numbers(
@@ -131,14 +151,20 @@ def _check_numbers(
 
 
 def _run_under_torchrun(
-    main: Callable[..., None], args: tuple, device: str, timeout: timedelta
+    main: Callable[..., None], args: tuple, device: str, timeout: timedelta, host_timeout: float
 ) -> None:
     rank, world_size, local_rank, local_size = (
         int(os.environ[name]) for name in TORCHRUN_VARIABLES[:4]
     )
     logger.info("Started by torchrun: process %d of %d", rank, world_size)
-    Meeting(device, "env://", world_size, local_size, timeout).join(rank, local_rank)
+    meeting = Meeting(device, "env://", world_size, local_size, timeout, host_timeout)
+    meeting.join(rank, local_rank, _give_up)
     _run(main, args)
+
+
+def _give_up(reason: str) -> None:
+    print(f"error: {reason}", file=sys.stderr, flush=True)
+    os._exit(2)
 
 
 def _spawned(
@@ -149,8 +175,12 @@ def _spawned(
     first_rank: int,
     complaints: Any,
 ) -> None:
+    def give_up(reason: str) -> None:
+        complaints.put(reason)
+        os._exit(2)
+
     try:
-        meeting.join(first_rank + local_rank, local_rank)
+        meeting.join(first_rank + local_rank, local_rank, give_up)
         _run(main, args)
     except UserError as error:
         complaints.put(str(error))

@@ -83,7 +83,9 @@ def start(args: argparse.Namespace) -> Any:
         num_machines=args.num_machines,
         machine_rank=args.machine_rank,
         dist_url=args.dist_url,
-        timeout_minutes=cfg.train.get("timeout_minutes", 30),  # older ones lack it
+        # Older ones lack both.
+        timeout_minutes=cfg.train.get("timeout_minutes", 30),
+        host_timeout_seconds=cfg.train.get("host_timeout_seconds", 60),
     )
 
 

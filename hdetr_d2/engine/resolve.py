@@ -69,7 +69,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
         "a positive number",
     ),
     (
-        ("train.timeout_minutes",),
+        ("train.timeout_minutes", "train.host_timeout_seconds"),
         lambda value: value is None or (_is_number(value) and value > 0),
         "a positive number",
     ),

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -134,6 +135,31 @@ def test_a_host_that_vanishes_leaves_the_other(
     assert "= 2 process(es) x" in log and "= 1 process(es) x" in log
     assert "Resumed at iteration" in log
     assert "lost another one in iteration" in (tmp_path / "host0.out").read_text()
+
+
+def test_a_link_that_goes_down_ends_both_in_a_sentence(
+    start: Start, hosts: list[str], tmp_path: Path
+) -> None:
+    often = ["train.max_iter=120", "train.checkpoint.period_epochs=1"]
+    both = tmp_path / "both"
+    often += [f"train.output_dir={both}", "train.host_timeout_seconds=8"]
+    agents = start(*options(tmp_path, *often), nodes="1:2", restarts=1)
+    last = both / "last_checkpoint"
+    wait_for(tmp_path, lambda: last.is_file() and last.read_text() > "model_0000008")
+    ip("-n", hosts[1], "link", "set", "wire", "down")
+    told = [
+        f"error: nothing was heard of host {socket.gethostname()} (10.77.0.{2 - number}) with "
+        f"process {1 - number} for 8 seconds (train.host_timeout_seconds)"
+        for number in range(2)
+    ]
+    outs = [tmp_path / f"host{number}.out" for number in range(2)]
+    wait_for(tmp_path, lambda: all(t in out.read_text() for t, out in zip(told, outs, strict=True)))
+    # That of the first host holds the place where they meet; the other one asks it in vain.
+    assert agents[0].wait(timeout=200) == 0, printed(tmp_path)
+    assert last.read_text() == "model_final.pth"
+    log = (both / "log.txt").read_text()
+    assert "= 2 process(es) x" in log and "= 1 process(es) x" in log
+    assert "Resumed at iteration" in log
 
 
 def wait_for(folder: Path, happens: Callable[[], bool]) -> None:
