@@ -50,3 +50,12 @@ def test_the_coarse_levels_are_those_of_one_layer_over_all() -> None:
 def test_some_levels_are_encoded_and_some_are_not(passed: int) -> None:
     with pytest.raises(ValueError, match=f"encoder.passed={passed} must be"):
         CoarseEncoder(passed=passed, **OPTIONS)
+
+
+@pytest.mark.parametrize("num_layers", [0, 1])
+def test_what_is_learned_gets_a_gradient(num_layers: int) -> None:
+    encoder = CoarseEncoder(passed=1, **{**OPTIONS, "num_layers": num_layers})
+    encoder(*inputs()).tokens.square().sum().backward()
+    learned = {name for name, each in encoder.named_parameters() if each.requires_grad}
+    assert ("level_embed" in learned) is (num_layers > 0)
+    assert all(dict(encoder.named_parameters())[name].grad is not None for name in learned)
