@@ -107,6 +107,9 @@ class Preemption(HookBase):
             if self._asked:
                 raise Preempted
             yield
+            # Where it was raised in a finalizer, Python has printed it and gone on.
+            if self._asked:
+                raise Preempted
         except Preempted:
             self._end()
         finally:

@@ -88,6 +88,25 @@ def test_an_evaluation_is_broken_off_and_a_step_is_not(run: Callable, tmp_path: 
     assert saved(tmp_path) == ["model_0000003.pth", "model_0000005.pth"]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_python_swallows_in_a_finalizer_is_made_up_for(run: Callable, tmp_path: Path) -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            getattr(self, "anything", None)  # the signal is handled in here
+
+    class Look(HookBase):
+        def after_step(self) -> None:
+            if self.trainer.iter == 4:
+                with preemption.interruptible():
+                    Finalized()
+
+    preemption = Preemption()
+    with pytest.raises(Preempted):
+        run(preemption, Look())
+    assert saved(tmp_path) == ["model_0000003.pth", "model_0000005.pth"]
+
+
 def test_where_all_must_save_it_is_done_before_one_leaves(run: Callable, tmp_path: Path) -> None:
     class Look(HookBase):
         def after_step(self) -> None:
