@@ -1,0 +1,53 @@
+"""Very many small images, written in moments, in tar files and as files that a list names."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SIDE = 32  # pixels
+SHARD = 10_000  # images of a tar file
+BROKEN = 1000  # one image in so many is cut off
+
+
+def draw(folder: Path, images: int) -> list[str]:
+    """Writes them: one in ten as a file, the others into tar files.
+
+    Returns:
+        The list and the tar files, in which the images stand by their numbers.
+    """
+    listed = images // 10
+    sources = [str(folder / "names.txt")]
+    (folder / "files").mkdir()
+    with (folder / "names.txt").open("w", encoding="utf-8") as names:
+        for number in range(listed):
+            path = folder / "files" / f"{number:07d}.jpg"
+            path.write_bytes(jpeg(number))
+            names.write(f"{path}\n")
+    for first in range(listed, images, SHARD):
+        sources.append(str(folder / f"{first:07d}.tar"))
+        with tarfile.open(sources[-1], "w") as tar:
+            for number in range(first, min(first + SHARD, images)):
+                content = jpeg(number)
+                member = tarfile.TarInfo(f"{number:07d}.jpg")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    return sources
+
+
+def jpeg(number: int) -> bytes:
+    """A square on noise, of which the number says where it is and of which colour."""
+    generator = np.random.default_rng(number)
+    pixels = generator.integers(0, 64, (SIDE, SIDE, 3), np.uint8)
+    left, top = generator.integers(0, SIDE // 2, 2)
+    colour = generator.integers(64, 256, 3)
+    pixels[top : top + SIDE // 2, left : left + SIDE // 2] = colour
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG")
+    return file.getvalue()[: 100 if is_broken(number) else None]
+
+
+def is_broken(number: int) -> bool:
+    return number % BROKEN == BROKEN - 1
