@@ -55,8 +55,6 @@ class DeformableEncoder(Encoder):
         self.fusion = fusion
         self.checkpointing = checkpointing
         self.level_embed = nn.Parameter(torch.randn(sizes.num_levels, sizes.dim))
-        # Nobody adds it without a layer, and several processes wait for every gradient.
-        self.level_embed.requires_grad_(num_layers > 0)
         self.layers = nn.ModuleList(self.layer(sizes) for _ in range(num_layers))
         self.norm = sizes.norm_of_encoder()
         if not num_layers:  # nothing reads them, and processes wait for the gradients of all
