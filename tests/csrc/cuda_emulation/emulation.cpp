@@ -74,6 +74,27 @@ std::vector<size_t> drawn_order(size_t count) {
   return order;
 }
 
+bool can_go_on(size_t thread) {
+  const Fiber& fiber = block.fibers[thread];
+  return !fiber.ended && block.warps[thread / kWarp].rounds >= fiber.waits_for &&
+         block.barriers >= fiber.barriers;
+}
+
+// Lets the lanes of a warp go on to where they wait next. False: none can.
+bool step(size_t warp, const std::vector<size_t>& lanes) {
+  bool goes_on = false;
+  for (size_t lane : lanes) {
+    const size_t thread = warp * kWarp + lane;
+    if (!can_go_on(thread)) continue;
+    goes_on = true;
+    block.current = thread;
+    threadIdx = dim3(unsigned(thread), 0, 0);
+    swapcontext(&block.scheduler, &block.fibers[thread].context);
+    if (block.failed) break;
+  }
+  return goes_on;
+}
+
 void run_block(size_t threads) {
   block.fibers.resize(threads);
   block.warps.assign(threads / kWarp, Warp{});
@@ -87,19 +108,18 @@ void run_block(size_t threads) {
     fiber.context.uc_link = nullptr;
     makecontext(&fiber.context, start, 0);
   }
-  const std::vector<size_t> order = drawn_order(threads);
-  for (bool goes_on = true; goes_on && !block.failed;) {
+  const std::vector<size_t> warps = drawn_order(threads / kWarp), lanes = drawn_order(kWarp);
+  for (bool goes_on = true; goes_on;) {
     goes_on = false;
-    for (size_t i : order) {
-      Fiber& fiber = block.fibers[i];
-      if (fiber.ended || block.warps[i / kWarp].rounds < fiber.waits_for) continue;
-      if (block.barriers < fiber.barriers) continue;
-      goes_on = true;
-      block.current = i;
-      threadIdx = dim3(unsigned(i), 0, 0);
-      swapcontext(&block.scheduler, &fiber.context);
-      if (block.failed) return;
+    for (size_t warp : warps) {
+      // Some warps are far ahead of others, as far as the barriers of the block allow it.
+      const bool hurries = random_numbers() % 2;
+      while (!block.failed && step(warp, lanes)) {
+        goes_on = true;
+        if (!hurries) break;
+      }
     }
+    if (block.failed) return;
   }
   for (const Fiber& fiber : block.fibers) {
     if (fiber.ended) continue;
