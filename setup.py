@@ -52,6 +52,7 @@ EXTRAS = {
     "export": ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.23", "openvino>=2025.3"],
     "track": ["trackers>=2.6", "supervision>=0.31", "av>=15"],
     "parquet": ["pyarrow>=17"],
+    "slurm": ["submitit>=1.5.2"],
     "wandb": ["wandb>=0.16"],
     "mlflow": ["mlflow>=2.16"],
     # What checks the code is pinned exactly: the same code passes on every machine and in CI.
@@ -67,6 +68,7 @@ EXTRAS = {
         "trackers==2.6.1",
         "supervision==0.31.2",
         "pyarrow>=17",
+        "submitit==1.5.4",
         "av==18.1.0; python_version >= '3.11'",
         "av==17.1.0; python_version < '3.11'",
         "pandas==3.1.1; python_version >= '3.11'",

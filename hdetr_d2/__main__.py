@@ -13,6 +13,7 @@ COMMANDS = {
     "train": ("hdetr_d2.engine.main", "train or evaluate a detector"),
     "predict": ("hdetr_d2.commands.predict", "find objects in images and videos"),
     "replay": ("hdetr_d2.commands.replay", "repeat a step of a training that was not finite"),
+    "rehearse": ("hdetr_d2.commands.rehearse", "try what goes wrong in long trainings"),
     "check-data": ("hdetr_d2.commands.check_data", "check a data set before training on it"),
     "judge": ("hdetr_d2.commands.judge", "judge a detector by what it found on its data"),
     "report": ("hdetr_d2.commands.report", "write a page of a run: curves, tables, worst pictures"),
@@ -26,6 +27,7 @@ COMMANDS = {
     "convert": ("hdetr_d2.commands.convert", "convert a published checkpoint"),
     "convert-data": ("hdetr_d2.commands.convert_data", "write a data set in another format"),
     "average": ("hdetr_d2.commands.average", "write the mean of several checkpoints"),
+    "submit": ("hdetr_d2.commands.submit", "queue a training on a cluster with Slurm"),
     "push": ("hdetr_d2.commands.push", "share a model on the hub, or as a folder"),
     "doctor": ("hdetr_d2.doctor.__main__", "what is installed and built, and whether it works"),
 }

@@ -81,7 +81,7 @@ def test_every_import_of_the_package_is_a_requirement() -> None:
     lines = SETUP["REQUIREMENTS"] + sum(
         (
             SETUP["EXTRAS"][name]
-            for name in ("datumaro", "lvis", "parquet", "wandb", "mlflow", "export")
+            for name in ("datumaro", "lvis", "parquet", "slurm", "wandb", "mlflow", "export")
         ),
         [],
     )

@@ -36,7 +36,7 @@ class BadStepFiles:
     ) -> None:
         """
         Args:
-            model: not in DistributedDataParallel.
+            model: not in DistributedDataParallel; of one in parts the file has the whole.
             metadata: of the weights: class names, and the config as YAML.
         """
         self.folder = Path(folder) / FOLDER

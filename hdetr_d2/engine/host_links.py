@@ -123,11 +123,11 @@ def _watch(links: Mapping[socket.socket, str], seconds: float, end: Callable[[st
             selector.register(link, selectors.EVENT_READ)
         while selector.get_map():
             for key, _ in selector.select():
-                link = key.fileobj
-                assert isinstance(link, socket.socket)
-                selector.unregister(link)
-                if reason := _reason(link, links[link], seconds):
-                    _tell(reason, [other for other in links if other is not link])
+                lost = key.fileobj
+                assert isinstance(lost, socket.socket)
+                selector.unregister(lost)
+                if reason := _reason(lost, links[lost], seconds):
+                    _tell(reason, [other for other in links if other is not lost])
                     end(reason)
                     return
 

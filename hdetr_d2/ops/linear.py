@@ -19,7 +19,8 @@ _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, "_linear_pointwise"
 )
 # Whether MKL takes all of AVX-512, so that a product of it is as fast as one of oneDNN.
-_MKL_IS_WIDE = "Intel" in getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name", "")
+_CAPABILITIES: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+_MKL_IS_WIDE = "Intel" in _CAPABILITIES.get("cpu_name", "")
 _LEAST_PRODUCTS = 2**22  # with fewer the call itself is most of the time
 _PLAIN = (Tensor, torch.nn.Parameter)
 

@@ -1,6 +1,7 @@
 """Steps that were not finite are kept, and repeated."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,23 @@ def test_what_is_not_there_is_a_sentence(model: nn.Module, make_batch: Any, tmp_
     (folder / "process_0.pth").write_bytes(b"nothing")
     with pytest.raises(UserError, match="process_0.pth cannot be read"):
         replay(folder, device="cpu")
+
+
+@pytest.mark.slow
+def test_a_step_of_a_sharded_training_is_kept_whole(
+    run_twice: Callable[..., None], tmp_path: Path
+) -> None:
+    run_twice(Path(__file__).with_name("two_processes_kept.py"), tmp_path)
+    folders = [tmp_path / way / "bad_steps" / "0000001" for way in ("ddp", "fsdp2")]
+    files = ["process_0.pth", "process_1.pth", "weights.pth"]
+    assert all(names(folder) == files for folder in folders)
+    replicas, sharded = (read_checkpoint(folder / "weights.pth")["model"] for folder in folders)
+    assert replicas.keys() == sharded.keys()
+    for name, weight in replicas.items():
+        assert torch.allclose(sharded[name], weight, rtol=0, atol=1e-6), name
+    good, bad = (replay(folders[1], process=rank, device="cpu") for rank in range(2))
+    assert good.losses == pytest.approx(replay(folders[0], device="cpu").losses, rel=1e-5)
+    assert good.output is good.gradient is None
+    assert math.isnan(bad.losses["loss_class"])
+    assert bad.output is not None and bad.output.startswith("backbone.")
+    assert bad.gradient is not None and bad.gradient.startswith("backbone.")

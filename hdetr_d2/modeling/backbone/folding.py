@@ -123,10 +123,17 @@ def _always() -> bool:
     return True
 
 
-def _geometry(conv: nn.Conv2d) -> tuple[Any, ...]:
+def _geometry(conv: nn.Conv2d) -> tuple[int, int, Any, Any, Any, Any, int]:
     """The arguments of a convolution up to its groups."""
-    sizes = (conv.kernel_size, conv.stride, conv.padding, conv.dilation)
-    return (conv.in_channels, conv.out_channels, *sizes, conv.groups)
+    return (
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,
+        conv.stride,
+        conv.padding,
+        conv.dilation,
+        conv.groups,
+    )
 
 
 def _pairs(net: nn.Module, image: Tensor) -> list[tuple[str, str]]:

@@ -1,0 +1,107 @@
+"""Queue a training on a cluster with Slurm, and again each time that it must leave its nodes.
+
+hdetr-d2 submit output/mine/jobs --nodes 2 --gpus-per-node 8 --hours 24 --slurm partition=gpu
+    -- --config-file CONFIG train.output_dir=output/mine
+
+What stands behind `--` are the arguments of `hdetr-d2 train`. Every node runs one torchrun. It goes
+on from the last checkpoint each time.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hdetr_d2.engine.torchrun_job import TorchrunJob
+from hdetr_d2.errors import UserError
+
+SAVING = 120
+"""Seconds before the end of its time at which a job is told to save."""
+TIMES = 1000
+"""A job may use up its time so often."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("folder", type=Path, help="for the logs of the job; all nodes must see it")
+    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--gpus-per-node", type=int, default=1, help="a process for each of them")
+    parser.add_argument("--processes-per-node", type=int, help="where they are not as many")
+    parser.add_argument("--cpus-per-node", type=int, help="cores, for all processes of a node")
+    parser.add_argument("--hours", type=float, default=24, help="of a stay in the queue's nodes")
+    parser.add_argument("--max-restarts", type=int, default=3, help="of torchrun, within a stay")
+    parser.add_argument("--name", default="hdetr_d2", help="of the job")
+    parser.add_argument("--cluster", default="slurm", choices=("slurm", "local"))
+    parser.add_argument(
+        "--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="of sbatch: partition=gpu qos=x"
+    )
+    parser.add_argument("training", nargs="+", help="arguments of hdetr-d2 train, behind --")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    if min(args.nodes, args.hours) <= 0 or args.gpus_per_node < 0:
+        parser.error("--nodes and --hours must be positive")
+    try:
+        job = submit(args)
+    except UserError as error:
+        parser.exit(2, f"error: {error}\n")
+    print(f"job {job.job_id}: its log will be {job.paths.stdout}")
+    return 0
+
+
+def submit(args: argparse.Namespace) -> Any:
+    """The job of submitit.
+
+    Raises:
+        UserError: there is no submitit, or no cluster.
+    """
+    try:
+        import submitit
+    except ImportError as error:
+        raise UserError("submitit is missing: pip install 'hdetr_d2[slurm]'") from error
+    processes = args.processes_per_node or args.gpus_per_node or 1
+    job = TorchrunJob(resuming(args.training), processes, restarts=args.max_restarts)
+    folder = args.folder.absolute()
+    try:
+        executor = submitit.AutoExecutor(
+            folder / "%j", cluster=args.cluster, slurm_max_num_timeout=TIMES
+        )
+        executor.update_parameters(**parameters(args))
+        return executor.submit(job)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise UserError(f"nothing is queued: {' '.join(str(error).split())}") from error
+
+
+def resuming(training: Sequence[str]) -> list[str]:
+    return [*training] if "--resume" in training else ["--resume", *training]
+
+
+def parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """Those of submitit's executor."""
+    given = dict(_pair(text) for text in args.slurm)
+    cores = {"cpus_per_task": args.cpus_per_node} if args.cpus_per_node else {}
+    # Newer versions of Slurm do not hand the cores of a job on to its steps.
+    steps = {"slurm_srun_args": [f"--cpus-per-task={args.cpus_per_node}"]} if cores else {}
+    return {
+        "name": args.name,
+        "nodes": args.nodes,
+        "tasks_per_node": 1,
+        "gpus_per_node": args.gpus_per_node or None,
+        "timeout_min": max(1, round(60 * args.hours)),
+        "stderr_to_stdout": True,
+        "slurm_signal_delay_s": SAVING,
+        "slurm_additional_parameters": {"requeue": True, **given},
+        **cores,
+        **steps,
+    }
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise UserError(f"--slurm {text}: an option of sbatch and its value, as partition=gpu")
+    return key.lstrip("-"), value

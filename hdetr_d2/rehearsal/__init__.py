@@ -1,0 +1,7 @@
+"""What goes wrong in a long training, tried in a short one."""
+
+from hdetr_d2.rehearsal.failures import FAILURES, Failure
+from hdetr_d2.rehearsal.rehearsal import Rehearsal
+from hdetr_d2.rehearsal.trial import Trial
+
+__all__ = ["FAILURES", "Failure", "Rehearsal", "Trial"]
