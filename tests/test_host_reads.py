@@ -49,9 +49,14 @@ def reads(source: str, module: str) -> Iterator[str]:
         name, node = stack.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             name = f"{name}.{node.name}"
-        if isinstance(node, ast.Attribute) and node.attr in READS:
+        if isinstance(node, ast.Attribute) and node.attr in READS and not is_module(node):
             yield name
         stack += [(name, child) for child in ast.iter_child_nodes(node)]
+
+
+def is_module(node: ast.Attribute) -> bool:
+    """`torch.cpu`, which tells about processors."""
+    return ast.unparse(node) == "torch.cpu"
 
 
 def module_name(path: Path) -> str:
@@ -87,3 +92,4 @@ def test_a_planted_read_is_found(line: str) -> None:
 
 def test_other_uses_of_the_words_are_none() -> None:
     assert not list(reads("device.type == 'cpu' or {'item': 1}.items()", "layers.new"))
+    assert not list(reads("torch.cpu.is_available()", "layers.new"))
