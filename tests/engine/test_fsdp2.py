@@ -56,7 +56,8 @@ def assert_same_training(file: Path) -> None:
         wanted, got = (each[name] for each in states)
         assert wanted.keys() == got.keys()
         assert all(got[key].shape == value.shape for key, value in wanted.items())
-        assert (flat(wanted) - flat(got)).abs().max() < 1e-6, name
+        most = flat(wanted).abs().max().clamp(min=1)
+        assert (flat(wanted) - flat(got)).abs().max() < 1e-6 * most, name
     assert share(file) <= 0.6
     assert seen["fsdp2"]["optimizer"]["param_groups"] == seen["ddp"]["optimizer"]["param_groups"]
 
