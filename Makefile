@@ -42,8 +42,9 @@ demo: $(READY)
 test: $(READY)
 	$(TEST) -m "not slow"
 
+# In the order of their names: by number of tests the longest ones, alone in their files, would come last.
 test-slow: $(READY)
-	$(TEST) -m slow
+	$(TEST) --no-loadscope-reorder -m slow
 
 # On a machine with a GPU, with what is installed there and without a network; no .venv.
 # make gpu SANITIZE=1: compute-sanitizer. DRY=1: what can be tried without a GPU. BUILT=1: with the kernels that are there.

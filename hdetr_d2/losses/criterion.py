@@ -11,6 +11,9 @@ from hdetr_d2.losses.matched import Matched, beside_targets
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.ops import box_losses
 from hdetr_d2.structures import Answers, Group, GroupOutput, Learned, Predictions, Step
+from hdetr_d2.utils.device import to_device
+
+KINDS = ("class", "bbox", "giou")
 
 
 class Criterion(nn.Module):
@@ -38,10 +41,8 @@ class Criterion(nn.Module):
         super().__init__()
         self.class_loss = class_loss
         self.matcher = matcher
-        if set(weights) != {"class", "bbox", "giou"}:
-            raise ValueError(
-                f"criterion.weights must name ['bbox', 'class', 'giou'], not {sorted(weights)}."
-            )
+        if set(weights) != set(KINDS):
+            raise ValueError(f"criterion.weights must name {sorted(KINDS)}, not {sorted(weights)}.")
         self.weights = dict(weights)
         self.weights_of = {name: dict(own) for name, own in (weights_of or {}).items()}
         if wrong := sorted({kind for own in self.weights_of.values() for kind in own} - {*weights}):
@@ -69,23 +70,19 @@ class Criterion(nn.Module):
             step: that these images are of.
         """
         group = output.group
-        of_boxes = group.normaliser(step)
-        normalisers = dict.fromkeys(self.weights, of_boxes)
+        per_query = group.normaliser(step)[..., None]
         if isinstance(learned, Answers):
             sums = self.loss_answers(output.predictions, learned)
         else:
             matched = beside_targets(output, learned)
             of_classes = self.class_loss.normaliser(matched.labels, group, step)
             if of_classes is not None:
-                normalisers["class"] = of_classes
-            bbox, giou = self.loss_boxes(matched)
-            sums = {"class": self.loss_class(matched), "bbox": bbox, "giou": giou}
+                kinds = torch.broadcast_tensors(of_classes[..., None], per_query, per_query)
+                per_query = torch.cat(kinds, -1)
+            sums = torch.cat([self.loss_class(matched)[:, None], self.loss_boxes(matched)], 1)
         weights = self.weights | self.weights_of.get(group.name or "main", {})
-        losses = {}
-        for kind, per_layer in sums.items():
-            weighted = per_layer * ((group.weight * weights[kind]) / normalisers[kind])
-            losses.update(_named(f"loss_{kind}", group, weighted))
-        return losses
+        factors = to_device([group.weight * weights[kind] for kind in KINDS], sums)
+        return _named(group, sums * (factors / per_query))
 
     def loss_class(self, matched: Matched) -> Tensor:
         """`Tensor[L]`: the class loss, summed."""
@@ -111,16 +108,15 @@ class Criterion(nn.Module):
         loss = self.class_loss(logits.flatten(0, 2)[:, None, None], labels.reshape(-1, 1, 1), alone)
         return loss.view(labels.shape)
 
-    def loss_boxes(self, matched: Matched) -> tuple[Tensor, Tensor]:
-        """`Tensor[L]` each, summed over matched queries: L1 distance of the normalised cxcywh, and
+    def loss_boxes(self, matched: Matched) -> Tensor:
+        """`Tensor[L, 2]`, summed over matched queries: L1 distance of the normalised cxcywh, and
         1 - GIoU.
         """
-        bbox, giou = matched.weighed(matched.box_losses).sum((1, 2)).unbind(-1)
-        return bbox, giou
+        return matched.weighed(matched.box_losses).sum((1, 2))
 
-    def loss_answers(self, predictions: Predictions, answers: Answers) -> dict[str, Tensor]:
-        """`Tensor[L]` each by kind, summed over all queries by their weights: how far the scores
-        are from those of the answers, and the distances of the boxes.
+    def loss_answers(self, predictions: Predictions, answers: Answers) -> Tensor:
+        """`Tensor[L, 3]` in the order of `KINDS`, summed over all queries by their weights: how far
+        the scores are from those of the answers, and the distances of the boxes.
         """
         found = predictions.boxes.float()
         truth = answers.boxes.expand_as(found).flatten(0, 1)
@@ -128,7 +124,7 @@ class Criterion(nn.Module):
         boxes = box_losses(found.flatten(0, 1), truth, place).unflatten(0, found.shape[:2])
         classes = self.class_loss.divergence(predictions.logits, answers.scores)
         each = torch.cat([classes[..., None], boxes], -1) * answers.weights[..., None]
-        return dict(zip(("class", "bbox", "giou"), each.sum((1, 2)).unbind(-1), strict=True))
+        return each.sum((1, 2))
 
 
 def is_of_last_layer(name: str) -> bool:
@@ -136,9 +132,17 @@ def is_of_last_layer(name: str) -> bool:
     return re.fullmatch(r"loss_\w+", name) is not None and re.search(r"_\d+$", name) is None
 
 
-def _named(name: str, group: Group, per_layer: Tensor) -> dict[str, Tensor]:
-    """`loss_class`, `loss_class_one2many_0`, `loss_class_enc`: one 0-d tensor a layer."""
-    name = f"{name}_{group.name}" if group.name else name
-    *earlier, last = per_layer.unbind()
-    numbered = enumerate(earlier, group.first_layer)
-    return {**{f"{name}_{layer}": value for layer, value in numbered}, name: last}
+def _named(group: Group, losses: Tensor) -> dict[str, Tensor]:
+    """Losses `Tensor[L, 3]` in the order of `KINDS` as 0-d tensors: `loss_class`,
+    `loss_class_one2many_0`, `loss_class_enc`.
+    """
+    of = f"_{group.name}" if group.name else ""
+    last = len(losses) - 1
+    layers = [f"_{group.first_layer + layer}" for layer in range(last)] + [""]
+    # In one operation: the gradient of many is put together from as many parts.
+    each = losses.flatten().unbind()
+    return {
+        f"loss_{kind}{of}{name}": each[layer * len(KINDS) + column]
+        for column, kind in enumerate(KINDS)
+        for layer, name in enumerate(layers)
+    }

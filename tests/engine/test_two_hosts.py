@@ -123,7 +123,7 @@ def test_two_hosts_train_as_two_processes_of_one(start: Start, tmp_path: Path) -
 def test_a_host_that_vanishes_leaves_the_other(
     start: Start, hosts: list[str], tmp_path: Path
 ) -> None:
-    often = ["train.max_iter=120", "train.checkpoint.period_epochs=1"]
+    often = ["train.max_iter=60", "train.checkpoint.period_epochs=1"]
     both = tmp_path / "both"
     agents = start(*options(tmp_path, f"train.output_dir={both}", *often), nodes="1:2", restarts=1)
     last = both / "last_checkpoint"
@@ -140,7 +140,7 @@ def test_a_host_that_vanishes_leaves_the_other(
 def test_a_link_that_goes_down_ends_both_in_a_sentence(
     start: Start, hosts: list[str], tmp_path: Path
 ) -> None:
-    often = ["train.max_iter=120", "train.checkpoint.period_epochs=1"]
+    often = ["train.max_iter=60", "train.checkpoint.period_epochs=1"]
     both = tmp_path / "both"
     often += [f"train.output_dir={both}", "train.host_timeout_seconds=8"]
     agents = start(*options(tmp_path, *often), nodes="1:2", restarts=1)

@@ -20,7 +20,12 @@ from hdetr_d2.modeling.backbone.folding import fold_norms
 from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d, batch_norms, replace
 from hdetr_d2.modeling.backbone.stages import find_stages
 from hdetr_d2.modeling.backbone.timm_models import family_of, meta_classifier
-from hdetr_d2.modeling.transformer.geometry import cell_centres, level_padding, valid_ratio
+from hdetr_d2.modeling.transformer.geometry import (
+    cell_centres,
+    cells_of,
+    padding_of,
+    valid_ratios_of,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -251,8 +256,10 @@ def believed(map_: torch.Tensor, padding: torch.Tensor, size: tuple[int, int]) -
     change = (map_[1] - map_[0]).abs().sum(0).flatten()
     change = (change - change.median()).clamp(min=0)  # attention changes a little everywhere
     share = (change / change.max()) ** 4
-    ratio = valid_ratio(level_padding(padding, map_.shape[-2:]))
-    centres = cell_centres([map_.shape[-2:]], ratio[:, None])[0]
+    shapes = [tuple(map_.shape[-2:])]
+    cells = cells_of(shapes, padding)
+    ratios = valid_ratios_of(padding_of(padding, cells, shapes), shapes)
+    centres = cell_centres(cells, ratios, shapes)[0]
     place = (centres * share[:, None]).sum(0) / share.sum()
     return (place * torch.tensor([size[1], size[0]])).tolist()
 

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from hdetr_d2.modeling.transformer.geometry import (
+    as_maps,
     cell_centres,
-    level_padding,
-    valid_ratio,
+    cells_of,
+    padding_of,
+    valid_ratios_of,
 )
 from hdetr_d2.structures import Match, Memory, Queries, QueryGroup
 
@@ -34,9 +36,17 @@ def test_padding_and_ratios_of_a_level():
     padding = torch.zeros(1, 8, 8, dtype=torch.bool)
     padding[:, 6:] = True  # two of eight rows
     padding[:, :, 4:] = True  # half of the columns
-    level = level_padding(padding, (4, 4))
-    assert level[0].tolist() == [[False, False, True, True]] * 3 + [[True] * 4]
-    assert valid_ratio(level).tolist() == [[0.5, 0.75]]
+    shapes = [(4, 4), (2, 1)]
+    padded = padding_of(padding, cells_of(shapes, padding), shapes)
+    first, second = as_maps(padded, shapes)
+    assert first[0].tolist() == [[False, False, True, True]] * 3 + [[True] * 4]
+    assert second[0].tolist() == [[False], [False]]
+    assert valid_ratios_of(padded, shapes).tolist() == [[[0.5, 0.75], [1.0, 1.0]]]
+
+
+def test_cells_are_counted_row_by_row_and_level_by_level():
+    cells = cells_of([(1, 2), (3, 2)], torch.zeros(()))
+    assert cells.tolist() == [[0, 0], [1, 0], [0, 0], [1, 0], [0, 1], [1, 1], [0, 2], [1, 2]]
 
 
 @pytest.mark.parametrize("size", [(64, 96), (65, 97), (1, 1), (667, 1066)])
@@ -47,11 +57,13 @@ def test_the_padding_of_a_level_is_that_of_nearest_pixels(size, stride):
     padding[:, :, size[1] * 3 // 4 // stride * stride :] = True
     cells = tuple(-(-side // stride) for side in size)
     expected = torch.nn.functional.interpolate(padding[:, None].float(), cells)[:, 0].bool()
-    assert torch.equal(level_padding(padding, cells), expected)
+    found = padding_of(padding, cells_of([cells], padding), [cells])
+    assert torch.equal(found.view(1, *cells), expected)
 
 
 def test_cell_centres_count_from_the_unpadded_part():
-    centres = cell_centres([(1, 2), (2, 1)], torch.tensor([[[0.5, 1.0], [1.0, 1.0]]]))
+    shapes, ratios = [(1, 2), (2, 1)], torch.tensor([[[0.5, 1.0], [1.0, 1.0]]])
+    centres = cell_centres(cells_of(shapes, ratios), ratios, shapes)
     assert centres.tolist() == [[[0.5, 0.5], [1.5, 0.5], [0.5, 0.25], [0.5, 0.75]]]
 
 
@@ -97,7 +109,7 @@ def test_proposals_outside_the_image_become_the_whole_box(tiny_model):
     model = tiny_model()
     padding = torch.tensor([[False, True]])
     shapes, ratios = ((1, 2),), torch.tensor([[[0.5, 1.0]]])
-    centres = cell_centres(shapes, ratios)
+    centres = cell_centres(cells_of(shapes, ratios), ratios, shapes)
     memory = Memory(torch.randn(1, 2, 32), padding, shapes, ratios, centres=centres)
     _, anchors = model.query_selection._candidates(memory)
     torch.testing.assert_close(anchors[0, 0].sigmoid(), torch.tensor([0.5, 0.5, 0.05, 0.05]))

@@ -104,10 +104,14 @@ class DeformableDecoder(Decoder):
         last: list[Tensor | None] = [None, reference if reference.shape[-1] == 4 else None]
         logits: list[Tensor] = []  # list[Tensor]() could not be compiled
         boxes: list[Tensor] = []
+        ratios = memory.valid_ratios[:, None]  # [B, 1, L, 2]
+        of_boxes = torch.cat([ratios, ratios], -1)
         for index, layer in enumerate(self.layers):
             row = (x, reference, origin, said, *last)
             x, reference, origin, said, *last = course.enter(index, *row)
-            on_levels = _on_levels(reference, memory.valid_ratios)
+            # References of the image, on the padded levels: [B, Q, L, 2 or 4].
+            scale = ratios if reference.shape[-1] == 2 else of_boxes
+            on_levels = reference[:, :, None] * scale
             position = course.present(queries.position)
             if self.position is not None:
                 position = self.position(on_levels[:, :, 0])
@@ -136,13 +140,3 @@ class DeformableDecoder(Decoder):
         """The boxes of a tap at `delta` `Tensor[B, Q, 4]` from where the main queries stand."""
         start = origin if tap.trains_before else reference
         return move_boxes(delta, start[:, : delta.shape[1]], self.eps)
-
-
-def _on_levels(reference: Tensor, valid_ratios: Tensor) -> Tensor:
-    """References of the image, `Tensor[B, Q, 2 or 4]`, on the padded levels: `Tensor[B, Q, L, 2 or
-    4]`.
-    """
-    scale = (
-        valid_ratios if reference.shape[-1] == 2 else torch.cat([valid_ratios, valid_ratios], -1)
-    )
-    return reference[:, :, None] * scale[:, None]

@@ -23,48 +23,64 @@ def flatten_levels(
             cells `Tensor[B, S, C]`; None where nobody asks for them.
     """
     shapes = tuple((f.shape[-2], f.shape[-1]) for f in features)
-    masks = [level_padding(padding, shape) for shape in shapes]
-    valid_ratios = torch.stack([valid_ratio(mask) for mask in masks], 1)
+    cells = cells_of(shapes, padding)
+    padded = padding_of(padding, cells, shapes)
+    valid_ratios = valid_ratios_of(padded, shapes)
     return Memory(
         tokens=torch.cat([f.flatten(2).transpose(1, 2) for f in features], 1),
-        padding=torch.cat([mask.flatten(1) for mask in masks], 1),
+        padding=padded,
         shapes=shapes,
         valid_ratios=valid_ratios,
-        centres=cell_centres(shapes, valid_ratios),
-        position=encode(masks) if encode else None,
+        centres=cell_centres(cells, valid_ratios, shapes),
+        position=encode(as_maps(padded, shapes)) if encode else None,
     )
 
 
-def level_padding(padding: Tensor, shape: tuple[int, int]) -> Tensor:
-    """The padding `Tensor[B, H, W]` bool at the resolution of a level, nearest neighbour.
+def cells_of(shapes: Sequence[tuple[int, int]], like: Tensor) -> Tensor:
+    """`Tensor[S, 2]` of whole numbers on the device of `like`: (column, row) of the cells of maps
+    (H, W), row by row and map by map.
+    """
+    sizes = [height * width for height, width in shapes]
+    index = torch.arange(sum(sizes), device=like.device)
+    maps = [(sum(sizes[:level]), width) for level, (_, width) in enumerate(shapes)]
+    first, width = of_cells(to_device(maps, index), shapes).unbind(-1)
+    place = index - first
+    row = torch.div(place, width, rounding_mode="floor")
+    return torch.stack([place - row * width, row], -1)
+
+
+def padding_of(padding: Tensor, cells: Tensor, shapes: Sequence[tuple[int, int]]) -> Tensor:
+    """The padding `Tensor[B, H, W]` bool at cells `Tensor[S, 2]`, nearest neighbour: `Tensor[B,
+    S]`.
 
     By indices, not by `interpolate`: files of OpenVINO with that chose other proposals for an image
     that does not fill its batch.
     """
-    rows, columns = (
-        torch.arange(cells, device=padding.device) * side // cells
-        for cells, side in zip(shape, padding.shape[1:], strict=True)
-    )
-    return padding[:, rows[:, None], columns]
+    height, width = padding.shape[1:]
+    sides = of_cells(to_device([(w, h) for h, w in shapes], cells), shapes)
+    pixels = torch.div(cells * to_device((width, height), cells), sides, rounding_mode="floor")
+    return padding[:, pixels[:, 1], pixels[:, 0]]
 
 
-def valid_ratio(padding: Tensor) -> Tensor:
-    """`Tensor[B, 2]`: the shares (x, y) of a level `Tensor[B, H, W]` that are not padded."""
-    inside = (~padding).float()
-    return torch.stack([inside[:, 0].mean(1), inside[:, :, 0].mean(1)], -1)
+def as_maps(of_cells: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """`Tensor[B, S]` as maps `Tensor[B, H_l, W_l]`."""
+    maps = of_cells.split([height * width for height, width in shapes], 1)
+    return [each.unflatten(1, shape) for each, shape in zip(maps, shapes, strict=True)]
 
 
-def cell_centres(shapes: Sequence[tuple[int, int]], valid_ratios: Tensor) -> Tensor:
-    """`Tensor[B, S, 2]`: (x, y) of every cell's centre, 1 being the end of the unpadded part of its
-    level.
+def valid_ratios_of(padding: Tensor, shapes: Sequence[tuple[int, int]]) -> Tensor:
+    """`Tensor[B, L, 2]`: the shares (x, y) of each level that are not padded, of `Tensor[B, S]`."""
+    inside = as_maps((~padding).float(), shapes)
+    shares = [share for each in inside for share in (each[:, 0].mean(1), each[:, :, 0].mean(1))]
+    return torch.stack(shares, 1).unflatten(1, (-1, 2))
+
+
+def cell_centres(cells: Tensor, valid_ratios: Tensor, shapes: Sequence[tuple[int, int]]) -> Tensor:
+    """`Tensor[B, S, 2]`: (x, y) of the centre of every cell, 1 being the end of the unpadded part
+    of its level.
     """
-    grids = []
-    for height, width in shapes:
-        y = torch.arange(height, device=valid_ratios.device, dtype=torch.float32)
-        x = torch.arange(width, device=valid_ratios.device, dtype=torch.float32)
-        grids.append(torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).flatten(0, 1))
     sides = to_device([(width, height) for height, width in shapes], valid_ratios)  # [L, 2]
-    of_level = (torch.cat(grids) + 0.5) / of_cells(sides[None], shapes)
+    of_level = (cells + 0.5) / of_cells(sides, shapes)
     return of_level / of_cells(valid_ratios, shapes)
 
 

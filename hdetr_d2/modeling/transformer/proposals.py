@@ -59,9 +59,7 @@ class ProposalQueries(QuerySelection):
         slots = (self.slots, *extra)
         lengths = _clip([each.num for each in slots], tokens.shape[1])
         reference, learners = self.propose(tokens, anchors, lengths, self.heads)
-        main, *others = (
-            self.queries(*part) for part in zip(slots, reference.split(lengths, 1), strict=True)
-        )
+        main, *others = self.queries(slots, lengths, reference)
         return Selection(main, others, learners)
 
     @property
@@ -74,7 +72,8 @@ class ProposalQueries(QuerySelection):
         tokens, anchors = self._candidates(memory)
         lengths = _clip([slots.num], tokens.shape[1])
         reference, learners = self.propose(tokens, anchors, lengths, heads)
-        return self.queries(slots, reference), learners
+        (queries,) = self.queries([slots], lengths, reference)
+        return queries, learners
 
     @abstractmethod
     def propose(
@@ -91,8 +90,16 @@ class ProposalQueries(QuerySelection):
         """
 
     @abstractmethod
-    def queries(self, slots: Slots, reference: Tensor) -> Queries:
-        """Queries at proposals `Tensor[B, Q, 4]`, of which there may be fewer than slots."""
+    def queries(
+        self, slots: Sequence[Slots], lengths: Sequence[int], reference: Tensor
+    ) -> list[Queries]:
+        """Queries of each group at the proposals of all groups, `Tensor[B, Q, 4]`.
+
+        Args:
+            slots: of each group.
+            lengths: queries of each group, Q together; there may be fewer than slots.
+            reference: the proposals, group by group.
+        """
 
     def project(self, tokens: Tensor) -> Tensor:
         """The states that the heads read."""
@@ -165,11 +172,14 @@ class ObjectQueries(ProposalQueries):
         reference = _pick(unactivated.detach(), best).sigmoid()
         return reference, Predictions(logits[None], unactivated.sigmoid()[None])
 
-    def queries(self, slots: Slots, reference: Tensor) -> Queries:
-        position, content = self._at(reference)
+    def queries(
+        self, slots: Sequence[Slots], lengths: Sequence[int], reference: Tensor
+    ) -> list[Queries]:
+        position, content = (part.split([*lengths], 1) for part in self._at(reference))
         if self.mixed_selection:
-            content = slots.table[: reference.shape[1]].expand(reference.shape[0], -1, -1)
-        return Queries(content, position, reference)
+            content = _contents(slots, lengths, len(reference))
+        parts = zip(content, position, reference.split([*lengths], 1), strict=True)
+        return [Queries(*part) for part in parts]
 
     def embed_boxes(self, boxes: Tensor) -> Tensor:
         return self._at(boxes)[0]
@@ -241,9 +251,13 @@ class DINOQueries(ProposalQueries):
             logits = heads.class_logits(0, self.project(tokens))
             return self.best(heads.class_loss.confidence(logits).amax(-1), number)
 
-    def queries(self, slots: Slots, reference: Tensor) -> Queries:
-        content = slots.table[: reference.shape[1]].expand(reference.shape[0], -1, -1)
-        return Queries(content, None, reference)
+    def queries(
+        self, slots: Sequence[Slots], lengths: Sequence[int], reference: Tensor
+    ) -> list[Queries]:
+        parts = zip(
+            _contents(slots, lengths, len(reference)), reference.split([*lengths], 1), strict=True
+        )
+        return [Queries(content, None, place) for content, place in parts]
 
     def embed_boxes(self, boxes: Tensor) -> None:
         return None
@@ -252,6 +266,12 @@ class DINOQueries(ProposalQueries):
 def _pick(rows: Tensor, index: Tensor) -> Tensor:
     """`Tensor[B, S, N]` and `Tensor[B, Q]` to `Tensor[B, Q, N]`."""
     return rows.gather(1, index[..., None].expand(-1, -1, rows.shape[-1]))
+
+
+def _contents(slots: Sequence[Slots], lengths: Sequence[int], batch: int) -> tuple[Tensor, ...]:
+    """The learned contents of the first slots of each group, `Tensor[B, Q_g, C]`."""
+    parts = zip(slots, lengths, strict=True)
+    return tuple(each.table[:length].expand(batch, -1, -1) for each, length in parts)
 
 
 def _clip(wanted: Sequence[int], available: int) -> list[int]:
