@@ -56,8 +56,9 @@ def _rehearse(rehearsal: Rehearsal, args: argparse.Namespace) -> int:
         for number in range(args.times):
             trial = rehearsal.trial(FAILURES[name], args.seed + number)
             done[name].append(trial)
-            for fault in trial.faults:
-                print(f"{name} {args.seed + number}: {fault}", file=sys.stderr, flush=True)
+            which = f"{name} {number + 1}/{args.times} (seed {args.seed + number})"
+            for told in trial.faults or ["nothing was lost"]:
+                print(f"{which}: {told}", file=sys.stderr, flush=True)
     print(table(done))
     return int(any(trial.faults for trials in done.values() for trial in trials))
 

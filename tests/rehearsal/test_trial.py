@@ -94,3 +94,5 @@ def test_a_signal_and_a_killed_loader(tmp_path: Path, capsys: pytest.CaptureFixt
     printed = capsys.readouterr()
     assert status == 0, printed.err
     assert len(printed.out.splitlines()) == 4
+    for name in ("sigusr1", "killed-loader"):
+        assert f"{name} 1/1 (seed 0): nothing was lost" in printed.err
