@@ -18,6 +18,8 @@ from hdetr_d2.ops.derivative import is_transformed
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, "_linear_pointwise"
 )
+_HAS_BFLOAT16 = _HAS_ONEDNN and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+_PRECISIONS = frozenset((torch.float32, torch.bfloat16))
 # Whether MKL takes all of AVX-512, so that a product of it is as fast as one of oneDNN.
 _CAPABILITIES: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
 _MKL_IS_WIDE = "Intel" in _CAPABILITIES.get("cpu_name", "")
@@ -28,8 +30,9 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> Tensor:
     """`torch.nn.functional.linear`, and a ReLU after it where that is asked for.
 
-    Large float32 products on a CPU are oneDNN's, in training and inference, up to twice as fast;
-    everything else, and what `torch.compile` or an exporter records, is PyTorch's own linear.
+    Large products on a CPU in float32, and in bfloat16 also by autocast, are oneDNN's, in training
+    and inference, up to twice as fast; everything else, and what `torch.compile` or an exporter
+    records, is PyTorch's own linear.
 
     Args:
         x: `Tensor[..., C]`.
@@ -46,6 +49,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool 
     if not _by_onednn(x, weight, bias):
         out = F.linear(x, weight, bias)
         return F.relu(out) if relu else out
+    if torch.is_autocast_enabled("cpu"):
+        # In bfloat16 PyTorch would write the bias into all rows first, and then add the product.
+        x, weight = x.bfloat16(), weight.bfloat16()
+        bias = None if bias is None else bias.bfloat16()
     rows = _OneDNN.apply(x.flatten(0, -2), weight, bias, relu)
     return rows if x.dim() == 2 else rows.unflatten(0, x.shape[:-1])
 
@@ -56,15 +63,22 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         _HAS_ONEDNN
         and not _is_watched()  # first: a tracer would record the other questions
         and x.device.type == weight.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
+        and _is_taken(x.dtype, weight.dtype)
         and x.dim() > 1
         and x.numel() * len(weight) >= _LEAST_PRODUCTS
         and _fits(x, weight, bias)
         and bool(torch.backends.mkldnn.enabled)
         and torch.get_float32_matmul_precision() == "highest"  # below it PyTorch has its own way
-        and not torch.is_autocast_enabled("cpu")
         and all(type(each) in _PLAIN and not is_transformed(each) for each in (x, weight))
     )
+
+
+def _is_taken(dtype: torch.dtype, of_weight: torch.dtype) -> bool:
+    """Whether products of these, as autocast would have them, are oneDNN's."""
+    if torch.is_autocast_enabled("cpu"):
+        to_bfloat16 = torch.get_autocast_dtype("cpu") == torch.bfloat16
+        return _HAS_BFLOAT16 and to_bfloat16 and {dtype, of_weight} <= _PRECISIONS
+    return dtype == of_weight and (dtype == torch.float32 or _HAS_BFLOAT16 and dtype in _PRECISIONS)
 
 
 def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -72,7 +86,7 @@ def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     return (
         weight.dim() == 2
         and x.shape[-1] == weight.shape[1]
-        and (bias is None or (bias.dtype == x.dtype and bias.shape == weight.shape[:1]))
+        and (bias is None or (bias.dtype == weight.dtype and bias.shape == weight.shape[:1]))
     )
 
 

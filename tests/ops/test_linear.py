@@ -15,6 +15,14 @@ from hdetr_d2.ops import linear
 module = sys.modules["hdetr_d2.ops.linear"]
 needs_onednn = pytest.mark.skipif(not module._HAS_ONEDNN, reason="PyTorch is built without oneDNN")
 
+needs_bfloat16 = pytest.mark.skipif(
+    not module._HAS_BFLOAT16, reason="oneDNN has no bfloat16 on this processor"
+)
+PRECISIONS = [
+    pytest.param(torch.float32, id="float32"),
+    pytest.param(torch.bfloat16, id="bfloat16", marks=needs_bfloat16),
+]
+
 
 @pytest.fixture(autouse=True, params=[True, False], ids=["wide MKL", "half MKL"])
 def for_small_ones(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
@@ -70,15 +78,16 @@ def test_by_hand() -> None:
 
 
 @needs_onednn
+@pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize(
-    ("x", "weight"),
+    ("part", "of_weight"),
     [
-        (torch.randn(7, 5).T, torch.randn(3, 7)),
-        (torch.randn(4, 6, 14)[:, ::2, ::2], torch.randn(3, 7)),
-        (torch.randn(1, 7).expand(5, 7), torch.randn(3, 7)),
-        (torch.randn(5, 7), torch.randn(7, 3).T),
-        (torch.randn(5, 7), torch.randn(9, 7)[2:5]),
-        (torch.randn(5, 7), torch.randn(3, 14)[:, ::2]),
+        (lambda draw: draw(7, 5).T, lambda draw: draw(3, 7)),
+        (lambda draw: draw(4, 6, 14)[:, ::2, ::2], lambda draw: draw(3, 7)),
+        (lambda draw: draw(1, 7).expand(5, 7), lambda draw: draw(3, 7)),
+        (lambda draw: draw(5, 7), lambda draw: draw(7, 3).T),
+        (lambda draw: draw(5, 7), lambda draw: draw(9, 7)[2:5]),
+        (lambda draw: draw(5, 7), lambda draw: draw(3, 14)[:, ::2]),
     ],
     ids=[
         "columns",
@@ -89,13 +98,18 @@ def test_by_hand() -> None:
         "strided weight",
     ],
 )
-def test_of_parts_of_tensors(x: Tensor, weight: Tensor) -> None:
-    x.requires_grad_(), weight.requires_grad_()
+def test_of_parts_of_tensors(part: Callable, of_weight: Callable, dtype: torch.dtype) -> None:
+    """In whole numbers, which are exact in both precisions."""
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randint(-4, 5, shape).to(dtype)
+
+    x, weight = part(draw).requires_grad_(), of_weight(draw).requires_grad_()
     out = linear(x, weight)
     assert is_onednn(out)
     found = [out, *torch.autograd.grad(out, (x, weight), torch.full_like(out, 2.0))]
     for own, other in zip(found, expected(x, weight, None, False), strict=True):
-        torch.testing.assert_close(own.double(), other, rtol=1e-5, atol=1e-5)
+        assert torch.equal(own.double(), other)
 
 
 @needs_onednn
@@ -133,12 +147,46 @@ def test_second_derivative() -> None:
         torch.testing.assert_close(own.double(), exact, rtol=1e-4, atol=1e-3)
 
 
-def test_other_numbers_are_left_to_pytorch() -> None:
-    for dtype in (torch.float64, torch.bfloat16):
-        x, weight = torch.randn(5, 7, dtype=dtype), torch.randn(3, 7, dtype=dtype)
-        out = linear(x, weight.requires_grad_())
-        assert not is_onednn(out)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_other_numbers_are_left_to_pytorch(dtype: torch.dtype) -> None:
+    x, weight = torch.randn(5, 7, dtype=dtype), torch.randn(3, 7, dtype=dtype)
+    out = linear(x, weight.requires_grad_())
+    assert not is_onednn(out)
+    assert torch.equal(out, F.linear(x, weight))
+
+
+def leaves_of(dtype: torch.dtype, *shapes: tuple[int, ...]) -> list[Tensor]:
+    return [torch.randn(shape).to(dtype).requires_grad_() for shape in shapes]
+
+
+@needs_onednn
+@needs_bfloat16
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("given", PRECISIONS)
+@pytest.mark.parametrize("outputs", [1, 4, 300])
+def test_autocast_to_bfloat16(outputs: int, given: torch.dtype, relu: bool) -> None:
+    (x,) = leaves_of(given, (2, 30, 64))
+    weight, bias = leaves_of(torch.float32, (outputs, 64), (outputs,))
+    with torch.autocast("cpu", torch.bfloat16):
+        out = linear(x, weight, bias, relu=relu)
+    assert is_onednn(out) and out.dtype == torch.bfloat16
+    found = [out, *torch.autograd.grad(out, (x, weight, bias), torch.full_like(out, 2.0))]
+    assert [each.dtype for each in found[1:]] == [given, torch.float32, torch.float32]
+    rounded = [each.detach().bfloat16() for each in (x, weight, bias)]
+    for own, other in zip(found, expected(*rounded, relu), strict=True):
+        scale = other.abs().max().item()  # of the sums that are rounded to eight bits
+        torch.testing.assert_close(own.double(), other, rtol=1e-2, atol=1e-2 * scale)
+
+
+@needs_onednn
+@pytest.mark.parametrize("to", [torch.float16, torch.bfloat16])
+def test_autocast_of_other_numbers_is_pytorchs(to: torch.dtype, monkeypatch) -> None:
+    monkeypatch.setattr(module, "_HAS_BFLOAT16", False)
+    x, weight = leaves_of(torch.float32, (5, 7), (3, 7))
+    with torch.autocast("cpu", to):
+        out = linear(x, weight)
         assert torch.equal(out, F.linear(x, weight))
+    assert not is_onednn(out)
 
 
 @pytest.mark.parametrize("shape", [(7,), (0, 7), (2, 0, 7)], ids=str)
