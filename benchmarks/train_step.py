@@ -65,7 +65,8 @@ TOLERANCE = 1e-4  # relative, of the sum of the losses
 
 AGAINST_FIRST = ("recipe", "side", "ms", "ratio to the first", "required", "cold: ratio")
 COSTS = ("recipe", "side", "peak memory, MB", "ratio to the first", "kept for the backward, MB")
-COSTS += ("ratio to ours", "operators of the forward", "of the backward")
+COSTS += ("ratio to ours", "operators of the forward", "of the backward", "ratio to ours")
+COSTS += ("read and written, MB", "ratio to ours")
 COSTS += ("products, billions", "ratio to the first")
 
 Key = tuple[str, str]  # a recipe, and whose it is
@@ -146,9 +147,12 @@ def compared_costs(costs: Mapping[Key, Costs]) -> list[list[str]]:
         peak = own.peak_mb / costs[first, whose].peak_mb
         kept = own.kept_mb / costs[recipe, OURS].kept_mb
         numbers = f"{own.peak_mb:.0f}", f"{peak:.2f}", f"{own.kept_mb:.0f}", f"{kept:.2f}"
-        operators = str(own.forward), str(own.backward)
+        base = costs[recipe, OURS]
+        all_of_them = (own.forward + own.backward) / (base.forward + base.backward)
+        operators = str(own.forward), str(own.backward), f"{all_of_them:.2f}"
+        traffic = f"{own.traffic_mb:.0f}", f"{own.traffic_mb / base.traffic_mb:.2f}"
         products = f"{own.billions:.0f}", f"{own.billions / costs[first, whose].billions:.2f}"
-        rows.append([Path(recipe).stem, whose, *numbers, *operators, *products])
+        rows.append([Path(recipe).stem, whose, *numbers, *operators, *traffic, *products])
     return rows
 
 

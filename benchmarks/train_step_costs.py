@@ -12,6 +12,7 @@ import torch
 from timing import peak_bytes
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from train_step_sides import Step
 
@@ -22,14 +23,17 @@ MB = 2**20
 class Costs:
     """peak_mb: on CUDA what a step allocates at most, on the CPU the largest resident size of this
     process, model and optimizer included. kept_mb: what the forward keeps for the backward, without
-    weights. forward, backward: operators that are dispatched, views included. billions: of
-    floating-point operations in products and convolutions, forward and backward.
+    weights. forward, backward: operators that are dispatched and compute something, each at least
+    one launch on a GPU. traffic_mb: of the tensors that they read and write, forward and backward;
+    copies inside an operator are not seen. billions: of floating-point operations in products and
+    convolutions, forward and backward.
     """
 
     peak_mb: float
     kept_mb: float
     forward: int
     backward: int
+    traffic_mb: float
     billions: float
 
     def to_json(self) -> str:
@@ -51,7 +55,8 @@ def measure_costs(step: Step, device: str) -> Costs:
         forward = operators.number
         total.backward()
     backward = operators.number - forward
-    return Costs(peak, kept / MB, forward, backward, _products(step) / 1e9)
+    traffic = operators.bytes / MB
+    return Costs(peak, kept / MB, forward, backward, traffic, _products(step) / 1e9)
 
 
 def product_speed() -> float:
@@ -90,15 +95,29 @@ def _kept_bytes(step: Step) -> int:
 
 
 class _Count(TorchDispatchMode):
-    """number: of operators that reached a device, or would have."""
+    """number: of operators that reached a device, or would have. bytes: of what they were given and
+    what they returned.
+    """
 
-    number = 0
+    number = bytes = 0
 
     def __torch_dispatch__(
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        self.number += 1
-        return function(*args, **(kwargs or {}))
+        found = function(*args, **(kwargs or {}))
+        if not _is_view(function):
+            self.number += 1
+            leaves = tree_leaves((args, kwargs, found))
+            self.bytes += sum(each.nbytes for each in leaves if isinstance(each, Tensor))
+        return found
+
+
+def _is_view(function: Any) -> bool:
+    """Whether it only looks at what is there in another way."""
+    returns = [each.alias_info for each in function._schema.returns]
+    return function is torch.ops.aten._unsafe_view.default or any(
+        alias is not None and not alias.is_write for alias in returns
+    )
 
 
 def _largest_resident_mb() -> float:
