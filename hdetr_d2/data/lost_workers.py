@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from traceback import extract_tb
 from typing import TypeVar
 
 from hdetr_d2.errors import UserError
@@ -37,7 +38,7 @@ def lasting(start: Callable[[int], Iterator[Batch]]) -> Iterator[Batch]:
                 had, failed = had + 1, 0
                 yield batch
             return
-        except RuntimeError as error:
+        except (RuntimeError, OSError, EOFError) as error:
             if not _is_of_a_lost_process(error):
                 raise
             failed += 1
@@ -46,8 +47,14 @@ def lasting(start: Callable[[int], Iterator[Batch]]) -> Iterator[Batch]:
         logger.warning("%s: others take its place, and no image is left out; %s", LOST, ADVICE)
 
 
-def _is_of_a_lost_process(error: RuntimeError) -> bool:
-    return str(error).startswith("DataLoader worker (pid")
+def _is_of_a_lost_process(error: Exception) -> bool:
+    """Torch tells of a process that has ended. Where it is just ending, what it was handing over
+    breaks off: here, or in the thread that pins memory, which then is what torch misses.
+    """
+    if isinstance(error, RuntimeError):
+        return str(error).startswith(("DataLoader worker (pid", "Pin memory thread exited"))
+    # An error that a process has sent, of a mapper, is not raised where torch waits for it.
+    return any(frame.name == "_try_get_data" for frame in extract_tb(error.__traceback__))
 
 
 @contextmanager

@@ -91,3 +91,58 @@ def test_other_errors_are_as_they_are() -> None:
 
     with pytest.raises(RuntimeError, match="no such thing"):
         next(lasting(start))
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(104, "reset"), ConnectionRefusedError(111, "no"), EOFError()]
+)
+def test_what_a_killed_process_was_handing_over_breaks_off(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where torch reads from it before the system says that it has ended."""
+    broken = [error]
+
+    def start(had: int) -> Iterator[int]:
+        batches = iter(DataLoader([1, 2, 3, 4][had:], batch_size=None, num_workers=1))
+        get = batches._data_queue.get
+
+        def breaks_off(timeout: float) -> object:
+            found = get(timeout=timeout)
+            if had + found[0] == 2 and broken:
+                raise broken.pop()
+            return found
+
+        monkeypatch.setattr(batches._data_queue, "get", breaks_off)
+        return batches
+
+    assert [*map(int, lasting(start))] == [1, 2, 3, 4]
+    assert not broken
+    assert caplog.text.count("a process that loads data was ended from outside") == 1
+
+
+def test_a_thread_that_pins_memory_and_is_lost_with_it() -> None:
+    def start(had: int) -> Iterator[int]:
+        yield from [1, 2][had:]
+        if had < 2:
+            raise RuntimeError("Pin memory thread exited unexpectedly")
+
+    assert [*lasting(start)] == [1, 2]
+
+
+class Unreachable:
+    """A data set behind a network that is down."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> int:
+        raise ConnectionResetError("the disk of the network is gone")
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_connection_of_the_data_is_not_one_of_a_process(num_workers: int) -> None:
+    def start(had: int) -> Iterator[int]:
+        return iter(DataLoader(Unreachable(), batch_size=None, num_workers=num_workers))  # type: ignore[arg-type]
+
+    with pytest.raises(ConnectionResetError, match="the disk of the network is gone"):
+        next(lasting(start))
