@@ -1,7 +1,7 @@
 """What a reader gives: images with their objects, and what becomes of them: COCO's lists."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,12 +66,18 @@ class Part:
         categories = sorted(self.content["categories"], key=lambda each: each["id"])
         return [category["name"] for category in categories]
 
-    def chosen(self, indices: Iterable[int]) -> "Part":
-        """Only these of its images, with what is on them."""
-        images = [self.content["images"][index] for index in indices]
-        ids = {image.get("id") for image in images}
-        annotations = [a for a in self.content["annotations"] if a.get("image_id") in ids]
-        return Part({**self.content, "images": images, "annotations": annotations}, self.root)
+    def parted(self, ids: Set[Hashable]) -> tuple["Part", "Part"]:
+        """The images that have these ids, with what is on them, and all the rest: what is on no
+        image, too, so that whoever checks the rest finds it.
+        """
+        chosen: dict[str, list[dict]] = {}
+        rest: dict[str, list[dict]] = {}
+        for section, key in (("images", "id"), ("annotations", "image_id")):
+            entries = self.content[section]
+            chosen[section] = [entry for entry in entries if entry.get(key) in ids]
+            rest[section] = [entry for entry in entries if entry.get(key) not in ids]
+        chosen_part = Part({**self.content, **chosen}, self.root)
+        return chosen_part, Part({**self.content, **rest}, self.root)
 
 
 @dataclass(frozen=True)

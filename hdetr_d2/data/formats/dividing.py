@@ -34,7 +34,8 @@ def divide(part: Part, share: float, seed: int) -> tuple[Part, Part]:
     """Split images into those to train on and those to validate with.
 
     The same files give the same images, in whichever order they come and whatever they are called;
-    files that are equal stay together.
+    files that are equal stay together, and so do images of one id, which is an error of the data
+    that would not show any more.
 
     Args:
         share: of the images, that are to validate with; at least one is.
@@ -48,14 +49,14 @@ def divide(part: Part, share: float, seed: int) -> tuple[Part, Part]:
     draws = [_draw(file, seed) for file in part.files]
     wanted = max(1, round(share * len(draws)))
     limit = sorted(draws)[min(wanted, len(draws)) - 1] if draws else b""
-    val = [index for index, draw in enumerate(draws) if draw <= limit]
-    train = [index for index, draw in enumerate(draws) if draw > limit]
-    if not train or not val:
+    ids = [image.get("id") for image in part.content["images"]]
+    val, train = part.parted({i for i, draw in zip(ids, draws, strict=True) if draw <= limit})
+    if not train.content["images"] or not val.content["images"]:
         raise UserError(
             f"{part.root} has no validation images, and of {len(draws)} images none can be spared: "
             "it takes two that differ"
         )
-    return part.chosen(train), part.chosen(val)
+    return train, val
 
 
 def _draw(file: Path, seed: int) -> bytes:

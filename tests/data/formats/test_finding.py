@@ -126,6 +126,29 @@ def test_what_cannot_be_divided(count: int, tmp_path: Path, pictures: Pictures) 
         register_datasets(data(tmp_path))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_images_of_one_id_are_an_error_in_a_split_that_is_made(
+    seed: int, tmp_path: Path, pictures: Pictures
+) -> None:
+    make(tmp_path, pictures, "train", count=4)
+    content = json.loads((tmp_path / "train.json").read_text())
+    content["images"][1]["id"] = 0  # each would have the objects of both
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="image id 0 is used more than once"):
+        register_datasets(data(tmp_path, split_seed=seed))
+
+
+def test_objects_of_no_image_are_an_error_in_a_split_that_is_made(
+    tmp_path: Path, pictures: Pictures
+) -> None:
+    make(tmp_path, pictures, "train")
+    content = json.loads((tmp_path / "train.json").read_text())
+    content["annotations"][3]["image_id"] = 77
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="annotation 4 of image 77: no such image"):
+        register_datasets(data(tmp_path))
+
+
 def test_an_empty_folder_says_what_is_looked_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no data in a format that is known here \(COCO: a json"):
         register_datasets(data(tmp_path))
