@@ -173,8 +173,8 @@ def _labelled(
         raise UserError(
             f"{source}: {len(words)} numbers, which are neither a box (5) nor a polygon (7, 9, ...)"
         )
-    if not all(math.isfinite(value) and abs(value) <= FARTHEST for value in values):
-        raise UserError(f"{source}: YOLO's are fractions of the image, and {max(values)} is none")
+    if odd := [v for v in values if not (math.isfinite(v) and abs(v) <= FARTHEST)]:
+        raise UserError(f"{source}: YOLO's are fractions of the image, and {odd[0]} is none")
     width, height = size
     pixels = [value * (height if place % 2 else width) for place, value in enumerate(values)]
     name = classes[int(index)]
