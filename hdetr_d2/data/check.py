@@ -78,6 +78,7 @@ def check_data(
     resized = None if transform is None else resized_objects(coco, transform)
     problems = [
         *_no_images(coco),
+        *(_no_objects(coco) if train is None else ()),
         *find_problems(coco, missing_masks=rules.missing_masks),
         *(unused_classes(coco) if train is None else _split_problems(train, coco, files)),
         *evaluation_gaps(coco),
@@ -121,6 +122,12 @@ def _objects(coco: CocoJson) -> list[dict]:
 def _no_images(coco: CocoJson) -> Iterator[Problem]:
     if not coco.images:
         yield Problem("no images", f"{coco.name} has no images")
+
+
+def _no_objects(coco: CocoJson) -> Iterator[Problem]:
+    """A training on them would stop."""
+    if coco.images and not _objects(coco):
+        yield Problem("no objects", f"{coco.name} has no object to learn from")
 
 
 def _category_problems(train: CocoJson, val: CocoJson) -> Iterator[Problem]:

@@ -42,9 +42,15 @@ def check_files(paths: Sequence[str], source: str, option: str, on_bad_image: st
     if not (missing := missing_files(paths)):
         return
     text = f"{len(missing)} of {len(paths)} images of {source} do not exist: {first_of(missing)}"
-    if os.sep == "/" and "\\" in missing[0]:
-        text += " (backslashes, as of Windows, are no folders here: write /)"
+    text += why_missing(missing[0])
     skip_or_stop(text, option, on_bad_image, is_all=len(missing) == len(paths))
+
+
+def why_missing(path: str) -> str:
+    """What a sentence adds where a name tells why its file is not found; else ""."""
+    if os.sep == "/" and "\\" in path:
+        return " (backslashes, as of Windows, are no folders here: write /)"
+    return ""
 
 
 def skip_or_stop(text: str, option: str, on_bad_image: str, *, is_all: bool) -> None:

@@ -182,6 +182,17 @@ def test_validation_data_may_have_no_annotations(
     assert "val.json has no annotations: predictions are written" in capsys.readouterr().out
 
 
+def test_training_data_need_an_object(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = root / "annotations" / "train.json"
+    crowds = [{**a, "iscrowd": 1} for a in json.loads(path.read_text())["annotations"]]
+    for annotations in ([], crowds):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": annotations}))
+        assert run(root) == 1
+        (error,) = lines_of(capsys.readouterr().out, "error")
+        assert error.endswith("train.json has no object to learn from")
+    assert run(root, "--crowds-as-objects") == 0
+
+
 def lines_of(output: str, word: str) -> list[str]:
     return [line for line in output.splitlines() if line.startswith(f"{word}: ")]
 

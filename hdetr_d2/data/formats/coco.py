@@ -13,6 +13,7 @@ from hdetr_d2.data.coco_json.reading import SECTIONS, read_coco_json
 from hdetr_d2.data.formats.content import SPLITS, Found, Part
 from hdetr_d2.data.formats.dividing import split_of, split_of_path
 from hdetr_d2.data.formats.looking import files_below, holds, relative
+from hdetr_d2.data.present_files import why_missing
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels import ImageFormat
 
@@ -21,6 +22,7 @@ LOOKS_FOR = "a json with images, annotations and categories"
 ROBOFLOW = "_annotations.coco.json"
 # So many names of images tell in which folder they are.
 ENOUGH = 20
+ELSEWHERE = " (these are paths of another machine: cut file_name to what lies below one of these)"
 
 
 def mark(folder: Path) -> str | None:
@@ -79,7 +81,10 @@ def _by_split(paths: Sequence[Path], folder: Path) -> tuple[dict[str, Path], lis
         several = instances if len(several) > 1 and instances else several
         if len(several) > 1:
             names = " and ".join(relative(path, folder) for path in several)
-            raise UserError(f"{folder}: {names} could both be the {split} split; leave one of them")
+            raise UserError(
+                f"{folder}: {names} could both be the {split} split; leave one of them, or let "
+                "their names tell the splits (train, val, test)"
+            )
         files[str(split)] = several[0]
     return files, notes
 
@@ -104,7 +109,8 @@ def _root(json_file: Path, images: Sequence[dict], folder: Path, split: str) -> 
     counts = [sum((each / name).is_file() for name in some) for each in candidates]
     if some and not max(counts):
         looked = ", ".join(map(str, candidates))
-        raise UserError(f"{json_file}: its images ({some[0]}, ...) are in none of {looked}")
+        hint = why_missing(some[0]) or (ELSEWHERE if Path(some[0]).is_absolute() else "")
+        raise UserError(f"{json_file}: its images ({some[0]}, ...) are in none of {looked}{hint}")
     return candidates[counts.index(max(counts))]
 
 

@@ -32,6 +32,14 @@ def sizes(
     return dict(zip(files, sizes_of([*map(str, files)], image_format), strict=True))
 
 
+def lacks_annotations(folder: Path) -> str | None:
+    """What a sentence says of a folder with images and nothing else; None of any other."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."]
+    if not files or not all(map(is_picture, files)):
+        return None
+    return f"it has images ({len(files)}) and no annotations, which training learns from"
+
+
 def refuse_arrays_alone(folder: Path, image_format: ImageFormat) -> None:
     """
     Raises:

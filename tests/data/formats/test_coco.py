@@ -138,6 +138,31 @@ def test_images_that_are_nowhere(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        (
+            "/home/me/pets/a.jpg",
+            r"none of .*/train \(these are paths of another machine: cut file",
+        ),
+        (r"pets\a.jpg", r"none of .*/train \(backslashes, as of Windows, are no folders here"),
+        ("pets/a.jpg", r"none of [^(]*$"),
+    ],
+)
+def test_a_name_that_tells_why_nothing_is_there(name: str, hint: str, tmp_path: Path) -> None:
+    write(tmp_path / "train.json", content(name))
+    with pytest.raises(UserError, match=hint):
+        read_folder(tmp_path)
+
+
+def test_two_jsons_that_tell_no_split(tmp_path: Path, pictures: Pictures) -> None:
+    pictures(tmp_path / "a.jpg")
+    write(tmp_path / "one.json", content("a.jpg"))
+    write(tmp_path / "two.json", content("a.jpg"))
+    with pytest.raises(UserError, match=r"or let their names tell the splits \(train, val, test\)"):
+        read_folder(tmp_path)
+
+
 def test_a_broken_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "train.json").write_text('{"images": [], "categories": [}')
     with pytest.raises(UserError, match=r"train\.json is not valid JSON: .*line 1, column 31"):

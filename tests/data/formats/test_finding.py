@@ -156,6 +156,16 @@ def test_an_empty_folder_says_what_is_looked_for(tmp_path: Path) -> None:
         register_datasets(data(tmp_path / "none"))
 
 
+def test_images_alone_have_no_annotations(tmp_path: Path, pictures: Pictures) -> None:
+    pictures(tmp_path / "a.jpg", tmp_path / "more" / "b.png")
+    (tmp_path / ".thumbs").write_bytes(b"")
+    with pytest.raises(UserError, match=r"known here: it has images \(2\) and no annotations, wh"):
+        read_folder(tmp_path)
+    (tmp_path / "boxes.csv").write_text("a.jpg,1,2,3,4\n")
+    with pytest.raises(UserError, match=r"known here \(COCO: a json"):
+        read_folder(tmp_path)
+
+
 def test_only_validation_images(tmp_path: Path, pictures: Pictures) -> None:
     make(tmp_path, pictures, "val")
     with pytest.raises(UserError, match="has no training images"):
