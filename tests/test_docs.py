@@ -41,6 +41,20 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def headings(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings, which are all different here."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = re.findall(r"^#+ +(.+)$", re.sub(r"\]\([^)]*\)", "]", text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_links_lead_to_headings(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+    targets = [(page.parent / file if file else page, anchor) for file, anchor in links]
+    assert [anchor for target, anchor in targets if anchor not in headings(target)] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_named_scripts_and_configs_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
