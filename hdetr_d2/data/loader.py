@@ -16,7 +16,7 @@ from detectron2.data import (
 )
 from torch.utils.data import DataLoader, Dataset
 
-from hdetr_d2.data.lost_workers import lasting
+from hdetr_d2.data.lost_workers import lasting, leave_quietly
 from hdetr_d2.data.mapper import DetrMapper
 from hdetr_d2.data.patience import patiently
 from hdetr_d2.data.plain_mapper import Mapper, placed
@@ -134,6 +134,7 @@ class TrainLoader:
             batch_sampler=self.sampler.behind(had),
             num_workers=self.num_workers,
             collate_fn=_as_list,
+            worker_init_fn=leave_quietly,
             pin_memory=self.pin_memory,
             # Its own generator: the workers' seeds must not come out of the training's state.
             generator=torch.Generator(),
@@ -238,6 +239,7 @@ class EvaluationLoader:
 
     def __init__(self, loader: DataLoader, *, skip_bad: bool) -> None:
         self.loader = loader
+        self.loader.worker_init_fn = leave_quietly
         self.skip_bad = skip_bad
         self.counts: Counter[str] = Counter(skipped_images=0)
 

@@ -2,10 +2,12 @@
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from traceback import extract_tb
+from types import TracebackType
 from typing import TypeVar
 
 from hdetr_d2.errors import UserError
@@ -45,6 +47,21 @@ def lasting(start: Callable[[int], Iterator[Batch]]) -> Iterator[Batch]:
             if failed == TRIES:
                 raise UserError(f"{TRIES} times in a row {LOST}: {ADVICE}") from error
         logger.warning("%s: others take its place, and no image is left out; %s", LOST, ADVICE)
+
+
+def leave_quietly(_: int) -> None:
+    """The beginning of a process that loads data. Where the one that it loads for is killed, it
+    ends as well, and there is nothing more to tell: not what its thread was handing over just then.
+    """
+    tell = sys.excepthook
+
+    def tell_of_others(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if not issubclass(kind, ConnectionError | EOFError):
+            tell(kind, error, trace)
+
+    sys.excepthook = tell_of_others
 
 
 def _is_of_a_lost_process(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from hdetr_d2.data.loader import build_test_loader, build_train_loader
-from hdetr_d2.data.lost_workers import lasting
+from hdetr_d2.data.lost_workers import lasting, leave_quietly
 from hdetr_d2.errors import UserError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
@@ -47,6 +48,13 @@ def seven() -> str:
     DatasetCatalog.register("seven", lambda: entries)
     MetadataCatalog.get("seven").set(thing_classes=["a"])
     return "seven"
+
+
+class Hooked:
+    """A mapper that tells who speaks for its process."""
+
+    def __call__(self, entry: dict) -> dict:
+        return {**entry, "hook": sys.excepthook.__module__}
 
 
 def first_images(dataset: str, mapper: Deadly, num_workers: int) -> list[list[int]]:
@@ -146,3 +154,19 @@ def test_a_connection_of_the_data_is_not_one_of_a_process(num_workers: int) -> N
 
     with pytest.raises(ConnectionResetError, match="the disk of the network is gone"):
         next(lasting(start))
+
+
+def test_loading_processes_leave_quietly(seven: str) -> None:
+    training = build_train_loader(dataset=seven, mapper=Hooked(), total_batch_size=2, num_workers=1)
+    evaluation = build_test_loader(dataset=seven, mapper=Hooked(), num_workers=1)
+    for loader in (training, evaluation):
+        assert next(iter(loader))[0]["hook"] == leave_quietly.__module__
+
+
+def test_only_connections_that_break_off_are_kept_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[type] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, *_: told.append(kind))
+    leave_quietly(0)
+    for error in (ConnectionResetError(104, "reset"), EOFError(), OSError(28, "full"), KeyError()):
+        sys.excepthook(type(error), error, None)
+    assert told == [OSError, KeyError]
