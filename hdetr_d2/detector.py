@@ -82,7 +82,9 @@ class Detector:
             raise UserError(f"{self.checkpoint} is exported: only a checkpoint has a config")
         if self.config is None:
             raise UserError(f"there is no config.yaml beside {self.checkpoint}: name a recipe")
-        return self.config if Path(self.config).is_file() else shipped_config(self.config)
+        if Path(self.config).is_file():
+            return self.config
+        return shipped_config(self.config, besides=SHORT)
 
     @cached_property
     def predictor(self) -> Predictor:

@@ -227,6 +227,7 @@ def test_a_run_that_was_moved_goes_on_where_it_is(
     ("source", "fault"),
     [
         ("dino/none.py", "no config dino/none.py among those"),
+        ("quikstart", "among those of hdetr_d2; the nearest: quickstart,"),
         ("none.pth", "none.pth does not exist"),
         ("none.onnx", "none.onnx does not exist"),
     ],
@@ -248,7 +249,10 @@ def test_a_recipe_predicts_nothing() -> None:
         hdetr_d2.Detector("quickstart").predict("x.jpg")
 
 
-@pytest.mark.parametrize("text", ["/a/b", "../a.b", "a/b c", "it's", "true", "1e3", "a=b,c", ""])
+TEXTS = ["/a/b", "../a.b", "a/b c", "it's", "true", "1e3", "a=b,c", "", "mine-2", "Null", "é"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
 def test_texts_are_values_of_overrides(text: str) -> None:
     cfg = load_config(RECIPE, [f"train.output_dir={quoted(text)}"])
     assert OmegaConf.to_container(cfg.train, resolve=False)["output_dir"] == text
@@ -257,4 +261,6 @@ def test_texts_are_values_of_overrides(text: str) -> None:
 def test_paths_are_said_as_they_are() -> None:
     assert quoted("output/mine") == "output/mine"
     assert quoted("/runs/my-run/model_final.pth") == "/runs/my-run/model_final.pth"
+    assert quoted("first_run") == "first_run"
     assert quoted("a b/c") == "'a b/c'"
+    assert quoted("null") == "'null'"

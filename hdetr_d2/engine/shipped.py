@@ -1,6 +1,7 @@
 """The recipes that come with the package: at the root of a clone, or within what is installed."""
 
 import difflib
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
@@ -21,18 +22,19 @@ def shipped_configs() -> dict[str, Path]:
     return {name.as_posix(): path for name, path in (own | of_projects).items()}
 
 
-def shipped_config(name: str) -> str:
+def shipped_config(name: str, *, besides: Iterable[str] = ()) -> str:
     """The path of a recipe's file.
 
     Args:
         name: as in `shipped_configs`, with or without a leading `configs/`.
+        besides: other names that may have been meant.
 
     Raises:
         UserError: there is no such recipe; the nearest ones are told.
     """
     known, wanted = shipped_configs(), name.removeprefix("configs/")
     if wanted not in known:
-        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(wanted, [*besides, *known], n=3, cutoff=0.5)
         hint = f"; the nearest: {', '.join(near)}" if near else ""
         raise UserError(f"there is no config {name} among those of hdetr_d2{hint}")
     return str(known[wanted])

@@ -15,7 +15,9 @@ from hdetr_d2.engine.config import load_config, plain_config
 from hdetr_d2.engine.shipped import shipped_root
 from hdetr_d2.errors import UserError
 
-_PLAIN = re.compile(r"[A-Za-z_./][\w-]*[/.][\w./-]*")  # paths, and names with dots
+# Paths, names with dots, and words; but those that mean something else in an override.
+_PLAIN = re.compile(r"[A-Za-z_./][\w-]*[/.][\w./-]*|[A-Za-z_][A-Za-z0-9_-]*")
+_MEANING = frozenset(["true", "false", "on", "off", "yes", "no", "null", "none", "nan", "inf"])
 SCHEMES = Path("configs", "common", "schemes.py")
 
 
@@ -66,7 +68,8 @@ def scheme_nodes(names: Sequence[str]) -> list[dict[str, Any]]:
 
 def quoted(text: str) -> str:
     """A text as a value of an override, whatever is in it; as it is where that is plain."""
-    return text if _PLAIN.fullmatch(text) else "'" + text.replace("'", "\\'") + "'"
+    is_plain = _PLAIN.fullmatch(text) and text.lower() not in _MEANING
+    return text if is_plain else "'" + text.replace("'", "\\'") + "'"
 
 
 def _typed(value: Any) -> str:
