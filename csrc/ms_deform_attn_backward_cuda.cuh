@@ -1,5 +1,5 @@
-// The kernel of the backward. The gradients of locations and weights are those of one pair; that of
-// the value is scattered over its cells.
+// The kernel of the backward. The gradients of samples are those of one pair; that of the value is
+// scattered over its cells.
 #pragma once
 
 #include "ms_deform_attn_cuda.cuh"
@@ -61,18 +61,12 @@ __device__ __forceinline__ void add_dots(const Real (&gradient)[kVector],
   }
 }
 
-template <class Real, class Weight>
-__device__ __forceinline__ void write_gradient(const Layout<Real>& layout,
-                                               const Located<Real>& located, const Dots<Real>& dots,
-                                               int64_t at, Real* grad_locations,
-                                               Weight* grad_weights) {
-  SampleGradient<Real> by{};
-  if (located.within) {
-    by = gradient(located.sample, layout.levels[located.level], located.weight, dots.of);
-  }
-  grad_locations[2 * at] = by.x;
-  grad_locations[2 * at + 1] = by.y;
-  assign(grad_weights[at], by.weight);
+template <class Real>
+__device__ __forceinline__ SampleGradient<Real> gradient_of(const Layout<Real>& layout,
+                                                            const Located<Real>& located,
+                                                            const Dots<Real>& dots) {
+  if (!located.within) return {};
+  return gradient(located.sample, layout.levels[located.level], located.weight, dots.of);
 }
 
 // Adds every corner of a sample for itself.
@@ -110,12 +104,12 @@ struct Direct {
 };
 
 // `Scatter` is Direct or Sorted.
-template <class T, class Weight, class Scatter>
+template <class T, class Samples, class Scatter>
 __global__ void __launch_bounds__(kMaxBackwardThreads, sizeof(T) < 8 ? 3 : 2)
     backward(const __grid_constant__ Layout<RealFor<T>> layout, const T* __restrict__ grad_output,
-             const T* __restrict__ value, const RealFor<T>* __restrict__ locations,
-             const Weight* __restrict__ weights, typename Scatter::Sums sums,
-             RealFor<T>* __restrict__ grad_locations, Weight* __restrict__ grad_weights) {
+             const T* __restrict__ value, const __grid_constant__ Samples samples,
+             typename Scatter::Sums sums,
+             const __grid_constant__ typename Samples::Gradients gradients) {
   using Real = RealFor<T>;
   using Team = typename Scatter::Team;
   constexpr int kVector = Team::kVector;
@@ -131,10 +125,11 @@ __global__ void __launch_bounds__(kMaxBackwardThreads, sizeof(T) < 8 ? 3 : 2)
     constexpr bool kKept = Team::kLanes < kWarp || kVector == 1;
     Real own_gradient[kVector] = {};
     if (kKept && own_channel < end) load_to(own_gradient, grad_head + own_channel);
+    auto of_pair = samples.template open<Team>(layout, pair);
 
     for (int32_t round = 0; round < layout.samples; round += Team::kRound) {
       const int32_t own_sample = round + Team::lane();
-      const Located<Real> located = locate(layout, pair, own_sample, locations, weights);
+      const Located<Real> located = samples.locate(layout, pair, of_pair, own_sample);
       const Corners<Real> mine = Corners<Real>::of(layout, located);
       sums.note(located);
 
@@ -160,13 +155,14 @@ __global__ void __launch_bounds__(kMaxBackwardThreads, sizeof(T) < 8 ? 3 : 2)
       });
 
       if (pair.exists && Team::lane() < Team::kRound && own_sample < layout.samples) {
-        write_gradient(layout, located, dots, pair.index * layout.samples + own_sample,
-                       grad_locations, grad_weights);
+        samples.write(layout, pair, of_pair, located, gradient_of(layout, located, dots),
+                      own_sample, gradients);
       }
       if constexpr (!Scatter::kAtOnce) {
         scatter.add_round(mine, own_gradient, sums.items + pair.in_value);
       }
     }
+    samples.template close<Team>(layout, pair, of_pair, gradients);
   });
 }
 

@@ -13,38 +13,53 @@ namespace hdetr {
 
 // All arrays are contiguous. Real is double for double values, else float; values, outputs and
 // weights may have 16 bits where Real is float.
-template <class Real>
+
+// Where the points lie and what they weigh, as it is given.
+template <class Real_>
+struct GivenPoints {
+  using Real = Real_;
+  struct Gradients {
+    Real* locations;
+    Array weights;
+  };
+
+  const Real* locations;  // [B, Q, M, L, P, 2]
+  ConstArray weights;     // [B, Q, M, L, P]
+};
+
+// `Points` is GivenPoints, or says by other arrays where the points are
+// (ms_deform_attn_fused_cpu.h).
+template <class Points_>
 struct ForwardArguments {
+  using Points = Points_;
   Sizes sizes;
-  const Level<Real>* levels;  // [L]
-  ConstArray value;           // [B, S, M, D]
-  const Real* locations;      // [B, Q, M, L, P, 2]
-  ConstArray weights;         // [B, Q, M, L, P]
-  Array output;               // [B, Q, M, D]
+  const Level<typename Points::Real>* levels;  // [L]
+  ConstArray value;                            // [B, S, M, D]
+  Points points;
+  Array output;  // [B, Q, M, D]
 };
 
-template <class Real>
+template <class Points_>
 struct BackwardArguments {
+  using Points = Points_;
   Sizes sizes;
-  const Level<Real>* levels;
+  const Level<typename Points::Real>* levels;
   ConstArray grad_output, value;
-  const Real* locations;
-  ConstArray weights;
+  Points points;
   Array grad_value;  // zeros
-  Real* grad_locations;
-  Array grad_weights;
+  typename Points::Gradients gradients;
 };
 
-template <class Real>
-int64_t count_tasks(const ForwardArguments<Real>& arguments);
-template <class Real>
-int64_t count_tasks(const BackwardArguments<Real>& arguments);
+template <class Points>
+int64_t count_tasks(const ForwardArguments<Points>& arguments);
+template <class Points>
+int64_t count_tasks(const BackwardArguments<Points>& arguments);
 
 // Tasks [first, last).
-template <class Real>
-void run_tasks(const ForwardArguments<Real>& arguments, int64_t first, int64_t last);
-template <class Real>
-void run_tasks(const BackwardArguments<Real>& arguments, int64_t first, int64_t last);
+template <class Points>
+void run_tasks(const ForwardArguments<Points>& arguments, int64_t first, int64_t last);
+template <class Points>
+void run_tasks(const BackwardArguments<Points>& arguments, int64_t first, int64_t last);
 
 // Bits of the vectors that the kernels use on this processor.
 int64_t vector_bits();

@@ -8,29 +8,22 @@
 
 #include "ms_deform_attn_checks.h"
 #include "ms_deform_attn_cpu.h"
+#include "ms_deform_attn_cpu_parallel.h"
 #include "tensor_elements.h"
 
 namespace hdetr {
 namespace {
 
-ConstArray array_of(const Tensor& tensor) { return {tensor.const_data_ptr(), type_of(tensor)}; }
-
-Array mutable_array_of(Tensor& tensor) { return {tensor.mutable_data_ptr(), type_of(tensor)}; }
-
-template <class Arguments>
-void run_in_parallel(const Arguments& arguments) {
-  torch::stable::parallel_for(0, count_tasks(arguments), 1, [&](int64_t first, int64_t last) {
-    run_tasks(arguments, first, last);
-  });
-}
-
 template <class Real>
 void forward(const Sizes& sizes, const std::vector<int64_t>& shapes, const Tensor& value,
              const Tensor& locations, const Tensor& weights, Tensor& output) {
   const std::vector<Level<Real>> levels = make_levels<Real>(shapes);
-  run_in_parallel(ForwardArguments<Real>{sizes, levels.data(), array_of(value),
-                                         static_cast<const Real*>(locations.const_data_ptr()),
-                                         array_of(weights), mutable_array_of(output)});
+  run_in_parallel(
+      ForwardArguments<GivenPoints<Real>>{sizes,
+                                          levels.data(),
+                                          array_of(value),
+                                          {elements_of<Real>(locations), array_of(weights)},
+                                          mutable_array_of(output)});
 }
 
 Tensor ms_deform_attn(Tensor value, std::vector<int64_t> shapes, Tensor locations, Tensor weights) {
@@ -50,11 +43,14 @@ void backward(const Sizes& sizes, const std::vector<int64_t>& shapes, const Tens
               const Tensor& value, const Tensor& locations, const Tensor& weights,
               Tensor& grad_value, Tensor& grad_locations, Tensor& grad_weights) {
   const std::vector<Level<Real>> levels = make_levels<Real>(shapes);
-  run_in_parallel(BackwardArguments<Real>{
-      sizes, levels.data(), array_of(grad_output), array_of(value),
-      static_cast<const Real*>(locations.const_data_ptr()), array_of(weights),
-      mutable_array_of(grad_value), static_cast<Real*>(grad_locations.mutable_data_ptr()),
-      mutable_array_of(grad_weights)});
+  run_in_parallel(BackwardArguments<GivenPoints<Real>>{
+      sizes,
+      levels.data(),
+      array_of(grad_output),
+      array_of(value),
+      {elements_of<Real>(locations), array_of(weights)},
+      mutable_array_of(grad_value),
+      {mutable_elements_of<Real>(grad_locations), mutable_array_of(grad_weights)}});
 }
 
 // On the CPU the order of the additions is always the same.

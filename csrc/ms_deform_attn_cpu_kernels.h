@@ -7,29 +7,33 @@
 #include "ms_deform_attn.h"
 #include "ms_deform_attn_cpu.h"
 #include "ms_deform_attn_cpu_channels.h"
+#include "ms_deform_attn_cpu_given.h"
 #include "ms_deform_attn_cpu_points.h"
 #include "ms_deform_attn_cpu_scratch.h"
 
 namespace hdetr {
 
 // The kernels of one instruction set, with kLanes numbers in a vector of channels.
-template <class Real, int kLanes>
+template <class PointsOf, int kLanes>
 struct Kernels {
+  using Real = typename PointsOf::Real;
+  using Source = SourceKernels<PointsOf, kLanes>;
   using Channels = ChannelKernels<Real, kLanes>;
   using Points = PointKernels<Real, kLanes>;
 
-  HDETR_INLINE static void forward_block(const ForwardArguments<Real>& arguments, const Head& head,
-                                         const Block& block, const Layout& layout,
+  HDETR_INLINE static void forward_block(const ForwardArguments<PointsOf>& arguments,
+                                         const Head& head, const Block& block, const Layout& layout,
                                          const Real* plane, const Scratch<Real>& scratch) {
     const Sizes& sizes = arguments.sizes;
     std::fill(scratch.rows, scratch.rows + block.count * layout.channels, Real(0));
     for (int64_t q = 0; q < block.count; ++q) {
       Channels::fetch_row(arguments.output, head.row(block.first + q), sizes.channels);
     }
+    Source::open_block(arguments.points, head, block, scratch);
     for (int64_t l = 0; l < sizes.levels; ++l) {
       const Level<Real>& level = arguments.levels[l];
       const Real* const cells = plane + level.start * layout.stride;
-      Points::read_points(arguments.locations, arguments.weights, head, block, l, scratch);
+      Source::read_level(arguments.points, head, block, l, level, scratch);
       Points::locate_points(block.count * sizes.points, level, layout.stride, scratch);
       Channels::over_channels(layout.channels, [&](auto packs, int64_t c) HDETR_INLINE_LAMBDA {
         Channels::template gather<packs.value>(block, sizes.points, layout.channels, c, cells,
@@ -42,7 +46,7 @@ struct Kernels {
     }
   }
 
-  HDETR_INLINE static void forward_queries(const ForwardArguments<Real>& arguments,
+  HDETR_INLINE static void forward_queries(const ForwardArguments<PointsOf>& arguments,
                                            const Head& head, int64_t first, int64_t last,
                                            const Layout& layout, const Real* plane,
                                            const Scratch<Real>& scratch) {
@@ -52,7 +56,7 @@ struct Kernels {
     }
   }
 
-  HDETR_INLINE static void forward(const ForwardArguments<Real>& arguments, int64_t first,
+  HDETR_INLINE static void forward(const ForwardArguments<PointsOf>& arguments, int64_t first,
                                    int64_t last, const Scratch<Real>& scratch) {
     const Sizes& sizes = arguments.sizes;
     const Layout layout = Layout::choose<Real>(sizes, arguments.value.type, kLanes);
@@ -89,7 +93,7 @@ struct Kernels {
     int64_t first, last;
   };
 
-  HDETR_INLINE static void backward_block(const BackwardArguments<Real>& arguments,
+  HDETR_INLINE static void backward_block(const BackwardArguments<PointsOf>& arguments,
                                           const Head& head, const Levels& levels,
                                           const Block& block, const Layout& layout,
                                           const Real* plane, Real* grad_plane,
@@ -102,10 +106,11 @@ struct Kernels {
                          layout.channels, scratch.rows + q * layout.channels);
     }
     const int64_t count = block.count * sizes.points;
+    Source::open_block(arguments.points, head, block, scratch);
     for (int64_t l = levels.first; l < levels.last; ++l) {
       const Level<Real>& level = arguments.levels[l];
       const int64_t start = (level.start - arguments.levels[levels.first].start) * layout.stride;
-      Points::read_points(arguments.locations, arguments.weights, head, block, l, scratch);
+      Source::read_level(arguments.points, head, block, l, level, scratch);
       Points::locate_points(count, level, layout.stride, scratch);
       std::fill(scratch.dots, scratch.dots + count * kCorners, Real(0));
       Channels::over_channels(layout.channels, [&](auto packs, int64_t c) HDETR_INLINE_LAMBDA {
@@ -113,12 +118,11 @@ struct Kernels {
                                                 grad_plane + start, scratch);
       });
       Points::differentiate_points(count, level, scratch);
-      Points::write_points(scratch, head, block, l, arguments.grad_locations,
-                           arguments.grad_weights);
+      Source::write_level(arguments.gradients, arguments.points, head, block, l, level, scratch);
     }
   }
 
-  HDETR_INLINE static void backward_levels(const BackwardArguments<Real>& arguments,
+  HDETR_INLINE static void backward_levels(const BackwardArguments<PointsOf>& arguments,
                                            const Head& head, const Levels& levels,
                                            const Layout& layout, const Scratch<Real>& scratch) {
     const Sizes& sizes = arguments.sizes;
@@ -147,7 +151,7 @@ struct Kernels {
     }
   }
 
-  HDETR_INLINE static void backward(const BackwardArguments<Real>& arguments, int64_t first,
+  HDETR_INLINE static void backward(const BackwardArguments<PointsOf>& arguments, int64_t first,
                                     int64_t last, const Scratch<Real>& scratch) {
     const Sizes& sizes = arguments.sizes;
     const Layout layout = Layout::choose<Real>(sizes, arguments.value.type, kLanes);

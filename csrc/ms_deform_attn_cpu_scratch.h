@@ -47,9 +47,11 @@ template <class Real>
 struct Scratch {
   using Offset = std::conditional_t<sizeof(Real) == 4, int32_t, int64_t>;
 
-  Scratch(const Sizes& sizes, const Layout& layout, int64_t planes)
+  // `kept`: numbers of a query that a kind of points needs on all levels.
+  Scratch(const Sizes& sizes, const Layout& layout, int64_t planes, int64_t kept)
       : points(divide_up(block_queries(sizes) * sizes.points + kSparePoints, 16) * 16),
-        reals(points * (3 + 2 * kCorners) + block_queries(sizes) * layout.channels),
+        kept_numbers(kept),
+        reals(points * (3 + 2 * kCorners) + block_queries(sizes) * (layout.channels + kept)),
         offsets(points * kCorners),
         cells(layout.direct ? 0 : planes * sizes.cells * layout.channels) {
     x = reals.get();
@@ -58,6 +60,7 @@ struct Scratch {
     share = weight + points;
     dots = share + kCorners * points;
     rows = dots + kCorners * points;
+    kept_rows = rows + block_queries(sizes) * layout.channels;
     offset = offsets.get();
     plane = cells.get();
     // The last pack of a block may be a part of one, and cells are asked for ahead of their turn.
@@ -65,7 +68,7 @@ struct Scratch {
     std::fill(offset, offset + kCorners * points, Offset(0));
   }
 
-  int64_t points;
+  int64_t points, kept_numbers;
   Buffer<Real> reals;
   Buffer<Offset> offsets;
   Buffer<Real> cells;
@@ -73,6 +76,7 @@ struct Scratch {
   Real* share;           // [corners, points], weighted
   Real* dots;            // [points, corners]
   Real* rows;            // [queries, channels], the output or its gradient
+  Real* kept_rows;       // [queries, kept_numbers]
   Offset* offset;        // [corners, points], in a plane; negative where nothing is sampled
   Real* plane;
 };

@@ -82,6 +82,8 @@ __device__ __forceinline__ int64_t Layout<Real>::query_at(int64_t place) const {
 
 // The pair of a query and a head that a team works on.
 struct Pair {
+  int64_t query;     // of all B * Q
+  int64_t head;      // of M
   int64_t index;     // of all B * Q * M pairs
   int64_t in_value;  // first element of the head in the image's first cell
   bool exists;       // false beyond the last query: the lanes only take part in the shuffles
@@ -100,8 +102,8 @@ __device__ __forceinline__ void for_each_pair(const Layout<Real>& layout, const 
       const int64_t query = image * layout.queries + (exists ? layout.query_at(place) : 0);
       const int64_t cell = image * layout.cells;
       for (int64_t head = blockIdx.x; head < layout.heads; head += gridDim.x) {
-        body(Pair{query * layout.heads + head, (cell * layout.heads + head) * layout.channels,
-                  exists});
+        body(Pair{query, head, query * layout.heads + head,
+                  (cell * layout.heads + head) * layout.channels, exists});
       }
     }
   }
@@ -118,20 +120,55 @@ struct Located {
   bool within;  // false: nothing is sampled
 };
 
-template <class Real, class Weight>
-__device__ __forceinline__ Located<Real> locate(const Layout<Real>& layout, const Pair& pair,
-                                                int32_t index, const Real* locations,
-                                                const Weight* weights) {
-  Located<Real> located{};
-  if (!pair.exists || index >= layout.samples) return located;
-  const int64_t at = pair.index * layout.samples + index;
-  located.level = uint32_t(index) / uint32_t(layout.points);
-  located.weight = to_real(weights[at]);
-  located.sample =
-      hdetr::locate(locations[2 * at], locations[2 * at + 1], layout.levels[located.level]);
-  located.within = located.sample.within();
-  return located;
-}
+// Where the samples lie and what they weigh, as it is given. Another kind of samples, which are
+// made of other arrays, is in ms_deform_attn_fused_cuda.cuh.
+template <class Real_, class Weight_>
+struct GivenSamples {
+  using Real = Real_;
+  using Weight = Weight_;
+  static constexpr bool kOfSoftmax = false;  // weights of a pair sum to 1
+  struct Gradients {
+    Real* locations;
+    Weight* weights;
+  };
+  struct OfPair {};  // what a team knows of its pair before and while it locates the samples
+
+  const Real* locations;  // [B, Q, M, L, P, 2]
+  const Weight* weights;  // [B, Q, M, L, P]
+
+  template <class Team>
+  __device__ __forceinline__ OfPair open(const Layout<Real>&, const Pair&) const {
+    return {};
+  }
+
+  __device__ __forceinline__ Located<Real> locate(const Layout<Real>& layout, const Pair& pair,
+                                                  const OfPair&, int32_t index) const {
+    Located<Real> located{};
+    if (!pair.exists || index >= layout.samples) return located;
+    const int64_t at = pair.index * layout.samples + index;
+    located.level = uint32_t(index) / uint32_t(layout.points);
+    located.weight = to_real(__ldg(weights + at));
+    located.sample = hdetr::locate(__ldg(locations + 2 * at), __ldg(locations + 2 * at + 1),
+                                   layout.levels[located.level]);
+    located.within = located.sample.within();
+    return located;
+  }
+
+  // Of the sample that a lane owns.
+  __device__ __forceinline__ void write(const Layout<Real>& layout, const Pair& pair, OfPair&,
+                                        const Located<Real>&, const SampleGradient<Real>& by,
+                                        int32_t index, const Gradients& gradients) const {
+    const int64_t at = pair.index * layout.samples + index;
+    gradients.locations[2 * at] = by.x;
+    gradients.locations[2 * at + 1] = by.y;
+    assign(gradients.weights[at], by.weight);
+  }
+
+  // After the last sample; every lane of the warp calls it.
+  template <class Team>
+  __device__ __forceinline__ void close(const Layout<Real>&, const Pair&, const OfPair&,
+                                        const Gradients&) const {}
+};
 
 // What all lanes of a team need of a sample: where its corners are and how much of each it takes.
 template <class Real>

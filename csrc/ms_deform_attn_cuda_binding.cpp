@@ -12,6 +12,7 @@
 #include "cuda_scratch.h"
 #include "ms_deform_attn_checks.h"
 #include "ms_deform_attn_cuda.h"
+#include "ms_deform_attn_cuda_limits.h"
 #include "tensor_elements.h"
 
 namespace hdetr::cuda {
@@ -29,16 +30,7 @@ struct Inputs {
         weights(torch::stable::contiguous(any_weights)),
         problem{type_of(value), type_of(weights),
                 check_arguments(value, shapes, locations, weights), shapes} {
-    const Sizes& sizes = problem.sizes;
-    HDETR_CHECK(value.is_cuda(), "value must be on a CUDA device.");
-    HDETR_CHECK(sizes.levels <= kMaxLevels, "the CUDA kernels take ", kMaxLevels,
-                " levels at most, not ", sizes.levels, ".");
-    HDETR_CHECK(sizes.heads * sizes.channels <= kMaxChannels,
-                "the CUDA kernels take 2^28 channels of all heads together at most, not ",
-                sizes.heads * sizes.channels, ".");
-    HDETR_CHECK(sizes.levels * sizes.points <= kMaxPoints,
-                "the CUDA kernels take 2^30 points of all levels together at most, not ",
-                sizes.levels * sizes.points, ".");
+    check_limits(value, problem.sizes);
   }
 };
 

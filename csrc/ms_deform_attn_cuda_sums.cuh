@@ -76,7 +76,7 @@ struct Bits<double> {
 template <class Real>
 struct Extremes {
   typename Bits<Real>::type gradient, weight;  // the largest of grad_output and of the weights
-  int32_t lost;                                // a sample's location was not finite
+  int32_t lost;  // a sample's location was not finite, or its weight no number
 };
 
 // A sum counts in units of 2^-exponent, the smallest with which no sum can overflow: its terms are
@@ -92,6 +92,7 @@ struct FixedSums {
   Item* items;  // [B, S, M, D], zeros at first
   Extremes<Real>* extremes;
   int32_t log2_terms;  // rounded up
+  bool of_softmax;     // the weights are 1 at most, or NaN: nobody has looked for the largest
   Real scale = 0;      // units in 1
 
   // Before the first use in a kernel.
@@ -99,7 +100,8 @@ struct FixedSums {
 
   // A plain store: whoever stores here, stores the same.
   __device__ __forceinline__ void note(const Located<Real>& located) const {
-    if (located.sample.row.lost | located.sample.column.lost) extremes->lost = 1;
+    const bool lost = located.sample.row.lost | located.sample.column.lost;
+    if (lost || located.weight != located.weight) extremes->lost = 1;
   }
 
   __device__ __forceinline__ Item item_of(Real term) const {
@@ -124,11 +126,14 @@ struct FixedSums {
   static __device__ __forceinline__ int32_t log2_of(typename Bits<Real>::type bits) {
     return int32_t(bits >> Bits<Real>::kExponentAt) - Bits<Real>::kBias + 1;
   }
+  __device__ __forceinline__ int32_t log2_of_weight() const {
+    return of_softmax ? 1 : log2_of(extremes->weight);
+  }
   __device__ __forceinline__ int32_t log2_of_term() const {
-    return log2_of(extremes->gradient) + log2_of(extremes->weight);
+    return log2_of(extremes->gradient) + log2_of_weight();
   }
   __device__ __forceinline__ bool in_range() const {
-    return max(log2_of(extremes->gradient), log2_of(extremes->weight)) <= kLog2Largest &&
+    return max(log2_of(extremes->gradient), log2_of_weight()) <= kLog2Largest &&
            log2_of_term() < kLog2Largest;
   }
   // At most such that the scale is a normal number.

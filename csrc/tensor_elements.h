@@ -23,6 +23,14 @@ inline Type type_of(const torch::stable::Tensor& tensor) {
   }
 }
 
+inline ConstArray array_of(const torch::stable::Tensor& tensor) {
+  return {tensor.const_data_ptr(), type_of(tensor)};
+}
+
+inline Array mutable_array_of(torch::stable::Tensor& tensor) {
+  return {tensor.mutable_data_ptr(), type_of(tensor)};
+}
+
 template <class Element>
 const Element* elements_of(const torch::stable::Tensor& tensor) {
   return static_cast<const Element*>(tensor.const_data_ptr());

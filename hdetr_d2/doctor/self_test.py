@@ -22,6 +22,8 @@ from hdetr_d2.ops import (
     move_boxes,
     move_boxes_reference,
     ms_deform_attn,
+    ms_deform_attn_fused,
+    ms_deform_attn_fused_reference,
     ms_deform_attn_reference,
     sigmoid_focal_loss,
     sigmoid_focal_loss_reference,
@@ -103,6 +105,29 @@ def check_determinism(device: torch.device) -> Check:
     same = all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
     detail = f"two runs are {'equal' if same else 'not equal'} to the bit"
     return Check(f"ms_deform_attn on {device}, deterministic", same, detail)
+
+
+def check_fused_attention(device: torch.device) -> Check:
+    """The kernels against their twin in float64 on the CPU; at points and at boxes."""
+    rng, errors = torch.Generator().manual_seed(0), []
+    shapes = [(9, 12), (5, 6)]
+    for numbers in (2, 4):
+        value = torch.randn(2, 138, 4, 32, generator=rng)
+        reference = 0.2 + 0.6 * torch.rand(2, 138, 2, numbers, generator=rng)
+        rows = torch.randn(2, 138, 3 * 4 * 2 * 4, generator=rng)
+
+        def learn(op: Callable, *given: Tensor) -> list[Tensor]:
+            leaves = [tensor.requires_grad_() for tensor in given]
+            out = op(leaves[0], shapes, *leaves[1:])
+            return [out.detach(), *torch.autograd.grad(out.square().sum(), leaves)]
+
+        given = (value, reference, rows)
+        wanted = learn(ms_deform_attn_fused_reference, *(t.double() for t in given))
+        got = learn(ms_deform_attn_fused, *(t.to(device) for t in given))
+        errors += [_error(a, b) for a, b in zip(got, wanted, strict=True)]
+    worst = max(errors)
+    detail = f"forward and backward, error {worst:.1e}"
+    return Check(f"ms_deform_attn_fused on {device}", worst <= 2e-5, detail)
 
 
 def check_matching_cost(device: torch.device) -> Check:
@@ -222,6 +247,7 @@ def check_device(device: torch.device) -> Iterator[Check]:
     for dtype in TOLERANCES:
         yield _guarded(f"ms_deform_attn on {device}", check_deformable_attention, device, dtype)
     yield _guarded(f"ms_deform_attn on {device}", check_determinism, device)
+    yield _guarded(f"ms_deform_attn_fused on {device}", check_fused_attention, device)
     yield _guarded(f"matching_cost on {device}", check_matching_cost, device)
     yield _guarded(f"sigmoid_focal_loss on {device}", check_focal_loss, device)
     yield _guarded(f"box_losses on {device}", check_box_losses, device)

@@ -4,12 +4,11 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hdetr_d2.layers.linear import Linear
-from hdetr_d2.ops import linear, ms_deform_attn
-from hdetr_d2.utils.device import to_device
+from hdetr_d2.ops import linear, ms_deform_attn_fused
+from hdetr_d2.ops.ms_deform_attn_fused_reference import sampling_points
 
 
 class DeformableAttention(nn.Module):
@@ -79,45 +78,24 @@ class DeformableAttention(nn.Module):
         # In place on rows: of a view the gradient would be copied three times.
         rows = self.value_proj(tokens.flatten(0, 1)).masked_fill_(padding.flatten()[:, None], 0.0)
         value = rows.view(*padding.shape, self.num_heads, -1)
-        locations, weights = self.samples(query, reference, shapes)
-        return self.output_proj(ms_deform_attn(value, shapes, locations, weights))
+        out = ms_deform_attn_fused(value, shapes, reference, self._rows(query))
+        return self.output_proj(out)
 
     def samples(
         self, query: Tensor, reference: Tensor, shapes: Sequence[tuple[int, int]]
     ) -> tuple[Tensor, Tensor]:
         """Where each query looks, `Tensor[B, Q, M, L, P, 2]` float32 in [0, 1] of the padded level,
-        and how much each of these places weighs, `Tensor[B, Q, M, L, P]`; arguments as in
+        and how much each of these places weighs, `Tensor[B, Q, M, L, P]` float32; arguments as in
         `forward`.
         """
-        samples = (*query.shape[:2], self.num_heads, self.num_levels, self.num_points)
-        # In one product: the gradient of the queries is one, too, and no sum of two.
+        rows = self._rows(query).float()
+        return sampling_points(shapes, reference.float(), rows, self.num_heads)
+
+    def _rows(self, query: Tensor) -> Tensor:
+        """Offsets and logits, as `ms_deform_attn_fused` takes them: in one product, so that the
+        gradient of the queries is one, too, and no sum of two.
+        """
         layers = (self.sampling_offsets, self.attention_weights)
         weight = torch.cat([each.weight for each in layers])
         bias = torch.cat([each.bias for each in layers])
-        rows = linear(query, weight, bias).split([each.out_features for each in layers], -1)
-        offsets, weights = (row.unflatten(-1, (self.num_heads, -1)) for row in rows)
-        weights = F.softmax(weights, -1).view(samples)
-        return self._locations(reference, offsets, shapes).view(*samples, 2), weights
-
-    def _locations(
-        self, reference: Tensor, offsets: Tensor, shapes: Sequence[tuple[int, int]]
-    ) -> Tensor:
-        """`Tensor[B, Q, M, L * P * 2]` float32: offsets of that shape are cells of a level, or
-        parts of a reference box.
-        """
-        offsets = offsets.float()
-        centre = self._of_points(reference[..., :2])
-        if reference.shape[-1] == 2:
-            unit = to_device([(w, h) for h, w in shapes], offsets).reciprocal()  # [L, 2]
-        else:
-            unit = reference[..., 2:] * (0.5 / self.num_points)
-        return torch.addcmul(centre, offsets, self._of_points(unit))
-
-    def _of_points(self, per_level: Tensor) -> Tensor:
-        """`Tensor[..., L, 2]` to what each point of a head has of it, `Tensor[..., 1, L * P * 2]`.
-
-        One row of all points: broadcast over pairs of (x, y), the arithmetic would take ten times
-        as long on a CPU.
-        """
-        each = per_level[..., :, None, :].expand(*per_level.shape[:-1], self.num_points, 2)
-        return each.flatten(-3).unsqueeze(-2)
+        return linear(query, weight, bias)

@@ -21,6 +21,8 @@ from hdetr_d2.ops.matching_cost_reference import matching_cost_reference
 from hdetr_d2.ops.move_boxes import move_boxes
 from hdetr_d2.ops.move_boxes_reference import move_boxes_reference
 from hdetr_d2.ops.ms_deform_attn import ms_deform_attn
+from hdetr_d2.ops.ms_deform_attn_fused import ms_deform_attn_fused
+from hdetr_d2.ops.ms_deform_attn_fused_reference import ms_deform_attn_fused_reference
 from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
 from hdetr_d2.ops.placed_costs import (
     AnyClassCost,
@@ -58,6 +60,8 @@ __all__ = [
     "move_boxes",
     "move_boxes_reference",
     "ms_deform_attn",
+    "ms_deform_attn_fused",
+    "ms_deform_attn_fused_reference",
     "ms_deform_attn_reference",
     "pairwise_generalized_box_iou",
     "sigmoid_focal_loss",

@@ -21,6 +21,12 @@ def _ms_deform_attn(inputs: Values, outputs: Values) -> int:
     return 5 * math.prod(_shape(weights)) * _shape(value)[-1]
 
 
+def _ms_deform_attn_fused(inputs: Values, outputs: Values) -> int:
+    """The same: a row has three numbers for each sample. A softmax counts nothing in fvcore."""
+    value, _, _, rows = inputs
+    return 5 * math.prod(_shape(rows)) // 3 * _shape(value)[-1]
+
+
 def _attention(inputs: Values, outputs: Values) -> int:
     """Two matrix products: of queries and keys, and of weights and values."""
     queries, keys, values = map(_shape, inputs[:3])
@@ -29,6 +35,7 @@ def _attention(inputs: Values, outputs: Values) -> int:
 
 FLOP_HANDLES: dict[str, Callable[[Values, Values], int] | None] = {
     "hdetr_d2::ms_deform_attn": _ms_deform_attn,
+    "hdetr_d2::ms_deform_attn_fused": _ms_deform_attn_fused,
     "aten::scaled_dot_product_attention": _attention,
     # Work on single elements, which fvcore leaves out, and none on floating numbers.
     "hdetr_d2::batched_assignment": None,

@@ -49,7 +49,7 @@ def ms_deform_attn(
         TypeError: tensors that are not floating, level sizes that are not integers on the host.
     """
     _check_tensors(value, sampling_locations, attention_weights)
-    sizes = _flat_sizes(spatial_shapes, value.shape[1])
+    sizes = flat_sizes(spatial_shapes, value.shape[1])
     _check_shapes(value, len(sizes) // 2, sampling_locations, attention_weights)
     if (form := portable_attention()) is not None:
         return form(value, spatial_shapes, sampling_locations, attention_weights)
@@ -94,7 +94,7 @@ def _check_tensors(value: Tensor, sampling_locations: Tensor, attention_weights:
         )
 
 
-def _flat_sizes(spatial_shapes: Sequence[tuple[int, int]], tokens: int) -> list[int]:
+def flat_sizes(spatial_shapes: Sequence[tuple[int, int]], tokens: int) -> list[int]:
     """h0, w0, h1, w1, ..., as the schema has them."""
     if isinstance(spatial_shapes, Tensor):
         raise TypeError(

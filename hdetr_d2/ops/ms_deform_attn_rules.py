@@ -74,7 +74,7 @@ def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, Tensor, Tens
     return by_value, None, by_locations, by_weights
 
 
-def _tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Tensor:
+def attention_tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Tensor:
     """Linear in value and weights; by locations as `_slope` has it."""
     value, sizes, locations, weights = arguments
     by_value, _, by_locations, by_weights = tangents
@@ -111,7 +111,7 @@ def register() -> torch.library.Library:
     library = torch.library.Library("hdetr_d2", "FRAGMENT")
     torch.library.register_fake(_OP, _fake, lib=library)
     torch.library.register_fake(_BACKWARD, _fake_backward, lib=library)
-    rules = Derivative(save=_save, backward=_backward, tangent=_tangent)
+    rules = Derivative(save=_save, backward=_backward, tangent=attention_tangent)
     register_derivative("ms_deform_attn", rules, library)
     refusal = no_second_derivative("ms_deform_attn")
     register_derivative("ms_deform_attn_backward", refusal, library)

@@ -15,7 +15,9 @@ _attention: ContextVar[Attention | None] = ContextVar("hdetr_d2_attention", defa
 
 @contextmanager
 def attention_as(form: Attention) -> Iterator[None]:
-    """Within it `ms_deform_attn` is `form`, whatever is built here, and `move_boxes` its twin."""
+    """Within it `ms_deform_attn` is `form`, whatever is built here, `ms_deform_attn_fused` that
+    after a softmax, and `move_boxes` its twin.
+    """
     token = _attention.set(form)
     try:
         yield

@@ -168,23 +168,21 @@ bool check(Random& random, const Case& drawn) {
     const ConstArray value_array{value.data(), drawn.value};
     const ConstArray weight_array{weights.data(), drawn.weights};
     run(random,
-        hdetr::ForwardArguments<Real>{sizes,
-                                      levels.data(),
-                                      value_array,
-                                      locations.data(),
-                                      weight_array,
-                                      {results.output.data(), drawn.value}},
+        hdetr::ForwardArguments<hdetr::GivenPoints<Real>>{sizes,
+                                                          levels.data(),
+                                                          value_array,
+                                                          {locations.data(), weight_array},
+                                                          {results.output.data(), drawn.value}},
         in_pieces);
     run(random,
-        hdetr::BackwardArguments<Real>{sizes,
-                                       levels.data(),
-                                       {grad_output.data(), drawn.value},
-                                       value_array,
-                                       locations.data(),
-                                       weight_array,
-                                       {results.grad_value.data(), drawn.value},
-                                       results.grad_locations.data(),
-                                       {results.grad_weights.data(), drawn.weights}},
+        hdetr::BackwardArguments<hdetr::GivenPoints<Real>>{
+            sizes,
+            levels.data(),
+            {grad_output.data(), drawn.value},
+            value_array,
+            {locations.data(), weight_array},
+            {results.grad_value.data(), drawn.value},
+            {results.grad_locations.data(), {results.grad_weights.data(), drawn.weights}}},
         in_pieces);
     return results;
   };

@@ -129,12 +129,12 @@ def test_deformable_attention_looks_around_at_first():
 
 def test_deformable_attention_samples_where_the_formula_says():
     attention = make_attention(num_levels=2, num_points=2)
-    offsets = torch.randn(1, 3, 4, 2, 2, 2)
-    shapes = [(4, 6), (2, 3)]
+    query, shapes = torch.randn(1, 3, 8), [(4, 6), (2, 3)]
+    nn.init.normal_(attention.sampling_offsets.weight)
+    offsets = attention.sampling_offsets(query).view(1, 3, 4, 2, 2, 2)
     points, boxes = torch.rand(1, 3, 2, 2), torch.rand(1, 3, 2, 4)
     at_points, at_boxes = (
-        attention._locations(reference, offsets.flatten(3), shapes).view_as(offsets)
-        for reference in (points, boxes)
+        attention.samples(query, reference, shapes)[0] for reference in (points, boxes)
     )
     for query, head, level, point in torch.cartesian_prod(*map(torch.arange, (3, 4, 2, 2))):
         height, width = shapes[level]

@@ -41,6 +41,7 @@ KERNELS: dict[str, tuple[str, Any]] = {
     "matching_cost": ("_use_kernels", True),
     "move_boxes": ("_use_kernels", True),
     "ms_deform_attn": ("why_no_kernels", ""),
+    "ms_deform_attn_fused": ("_use_kernels", True),
     "sigmoid_focal_loss": ("_use_kernels", True),
 }
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from hdetr_d2.ops import extension
 from hdetr_d2.ops.flops import FLOP_HANDLES
 
-WHY_NOT = extension.why_no_kernel("ms_deform_attn", torch.device("cpu"))
+WHY_NOT = extension.why_no_kernel("ms_deform_attn_fused", torch.device("cpu"))
 pytestmark = [
     pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit"),
     pytest.mark.filterwarnings("ignore:.*torch.meshgrid"),
@@ -51,7 +51,7 @@ def test_the_flops_of_a_model(tiny_model, path):
     model.encoder.register_forward_hook(lambda *args: cells.append(args[-1].tokens.shape[1]))
     analysis = FlopCountAnalysis(OneImage(model), (torch.rand(3, 64, 96) * 255,))
     counts = analysis.set_op_handle(**FLOP_HANDLES).unsupported_ops_warnings(False).by_operator()
-    assert counts["ms_deform_attn"] == by_hand(model, int(cells[0]))
+    assert counts["ms_deform_attn_fused"] == by_hand(model, int(cells[0]))
 
 
 @pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
@@ -64,7 +64,7 @@ def test_detectron2_counts_and_traces(tiny_model, make_batch):
     model = tiny_model(MODELS[1]).eval()
     batch = [{"image": make_batch([1])[0]["image"].float(), "height": 64, "width": 96}]
     counts = Detectron2Analysis(model, batch).set_op_handle(**FLOP_HANDLES).by_operator()
-    assert counts["ms_deform_attn"] > 0
+    assert counts["ms_deform_attn_fused"] > 0
     adapter = TracingAdapter(model, batch, allow_non_tensor=True)
     with torch.no_grad():
         traced = torch.jit.trace(adapter, adapter.flattened_inputs, check_trace=False)

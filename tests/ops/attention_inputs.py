@@ -32,6 +32,29 @@ def random_inputs(
     return value, shapes, locations, weights
 
 
+def random_rows(
+    batch: int = 2,
+    queries: int = 5,
+    heads: int = 3,
+    channels: int = 2,
+    points: int = 2,
+    numbers: int = 2,
+    shapes: Sequence[tuple[int, int]] = SHAPES,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Value, a reference of 2 or 4 numbers and rows in float64, for the fused form: at the
+    locations of `random_inputs`, so none is close to where the derivative jumps.
+    """
+    sizes = dict(batch=batch, queries=queries, heads=heads, channels=channels, points=points)
+    value, _, locations, weights = random_inputs(**sizes, shapes=shapes)
+    reference = 0.2 + 0.6 * torch.rand(batch, queries, len(shapes), numbers, dtype=torch.float64)
+    cells = torch.tensor([(w, h) for h, w in shapes], dtype=torch.float64)
+    unit = 1 / cells if numbers == 2 else reference[..., 2:] * (0.5 / max(points, 1))
+    centre, unit = reference[..., :2], unit.expand(batch, queries, -1, -1)
+    offsets = (locations - centre[:, :, None, :, None]) / unit[:, :, None, :, None]
+    logits = 2 * torch.randn(weights.shape, dtype=torch.float64)
+    return value, reference, torch.cat([offsets.flatten(2), logits.flatten(2)], -1)
+
+
 def differentiate(
     function, value: Tensor, shapes: Sequence[tuple[int, int]], locations: Tensor, weights: Tensor
 ) -> list[Tensor]:
@@ -40,3 +63,9 @@ def differentiate(
     out = function(inputs[0], shapes, inputs[1], inputs[2])
     factors = torch.linspace(-1, 1, out.numel(), dtype=torch.float64).view_as(out).to(out)
     return [out.detach(), *torch.autograd.grad(out, inputs, factors)]
+
+
+def differentiate_rows(function, *tensors: Tensor, shapes=SHAPES) -> list[Tensor]:
+    """The same of the fused form, by value, reference and rows."""
+    value, reference, rows = tensors
+    return differentiate(function, value, shapes, reference, rows)

@@ -67,6 +67,19 @@ def attention_backward(deterministic: bool = False, **sizes: Any) -> tuple:
     return gradient, value, *others, deterministic
 
 
+def fused(numbers: int, **sizes: Any) -> tuple:
+    value, shapes, locations, weights = attention(**sizes)
+    reference = 0.2 + 0.6 * torch.rand(*weights.shape[:2], weights.shape[3], numbers)
+    rows = torch.cat([torch.randn_like(locations).flatten(2), 2 * weights.float().flatten(2)], -1)
+    return value, shapes, reference.to(locations), rows.to(value)
+
+
+def fused_backward(numbers: int, deterministic: bool = False, **sizes: Any) -> tuple:
+    value, *others = fused(numbers, **sizes)
+    gradient = torch.randn(*others[-1].shape[:2], value[0, 0].numel()).to(value)
+    return gradient, value, *others, True, deterministic
+
+
 def assignment(problems: int, targets: int, queries: int, capacity: int) -> tuple:
     cost = torch.rand(problems, targets, queries)
     return [cost], torch.tensor([targets, 1]), [capacity]
@@ -111,6 +124,19 @@ CALLS: Mapping[str, Call] = {
     ),
     "attention-backward-deterministic": Call(
         "ms_deform_attn_backward", lambda: attention_backward(True, channels=32)
+    ),
+    "fused": Call("ms_deform_attn_fused", lambda: fused(2, channels=32)),
+    "fused-boxes-bfloat16": Call("ms_deform_attn_fused", lambda: fused(4, channels=32, dtype=BF16)),
+    "fused-float64": Call("ms_deform_attn_fused", lambda: fused(4, dtype=torch.float64)),
+    "fused-backward": Call("ms_deform_attn_fused_backward", lambda: fused_backward(4, channels=32)),
+    "fused-backward-wide": Call(
+        "ms_deform_attn_fused_backward", lambda: fused_backward(2, channels=80)
+    ),
+    "fused-backward-bfloat16": Call(
+        "ms_deform_attn_fused_backward", lambda: fused_backward(4, channels=32, dtype=BF16)
+    ),
+    "fused-backward-deterministic": Call(
+        "ms_deform_attn_fused_backward", lambda: fused_backward(4, True, channels=32)
     ),
     "assignment": Call("batched_assignment", lambda: assignment(2, 4, 30, 2)),  # by a warp
     # Fewer queries than a list of the other image has places.

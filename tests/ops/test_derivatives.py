@@ -17,7 +17,7 @@ from torch.autograd import forward_ad
 from hdetr_d2.ops import extension
 
 sys.path.insert(0, str(Path(__file__).parent))
-from attention_inputs import SHAPES, random_inputs
+from attention_inputs import SHAPES, random_inputs, random_rows
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*runs in PyTorch's own operations"),
@@ -50,6 +50,26 @@ def attention_case(place: int, dtype: torch.dtype) -> Callable[[Callable], Case]
             lambda tensor: call(function, tensor, dtype),
             lambda tensor: call(ops.ms_deform_attn_reference, tensor, torch.float64),
             tensors[place].to(dtype),
+        )
+
+    return make
+
+
+def fused_case(place: int, numbers: int, dtype: torch.dtype) -> Callable[[Callable], Case]:
+    """In value (0), a reference of 2 or 4 numbers (1) or rows (2)."""
+
+    def make(function: Callable) -> Case:
+        tensors = [each.to(dtype) for each in random_rows(queries=3, heads=2, numbers=numbers)]
+
+        def call(function: Callable, tensor: Tensor) -> Tensor:
+            given = (tensor if i == place else t.to(tensor) for i, t in enumerate(tensors))
+            value, reference, rows = given
+            return function(value, SHAPES, reference, rows)
+
+        return Case(
+            lambda tensor: call(function, tensor),
+            lambda tensor: call(ops.ms_deform_attn_fused_reference, tensor),
+            tensors[place],
         )
 
     return make
@@ -187,6 +207,16 @@ CASES: dict[str, dict[str, Callable[[Callable], Case]]] = {
         for place, name in enumerate(("value", "locations", "weights"))
         for dtype in (torch.float32, torch.float64)
     },
+    "ms_deform_attn_fused": {
+        f"{name}-{numbers}-{dtype}": fused_case(place, numbers, dtype)
+        for place, name in enumerate(("value", "reference", "rows"))
+        for numbers in (2, 4)
+        for dtype in (torch.float32, torch.float64)
+    },
+    "ms_deform_attn_fused_reference": {
+        f"{name}-4": fused_case(place, 4, torch.float64)
+        for place, name in enumerate(("value", "reference", "rows"))
+    },
     "ms_deform_attn_reference": {
         name: attention_case(place, torch.float64)
         for place, name in enumerate(("value", "locations", "weights"))
@@ -208,9 +238,9 @@ BEFORE_2_11 = VERSION < (2, 11)
 # Until then PyTorch has no forward mode of the `grid_sample` in the twin, and says so.
 BEFORE_2_15 = VERSION < (2, 15)
 NO_VMAP = {*OF_INTEGERS, "matching_cost"}
-NO_FORWARD_MODE = {ops.ms_deform_attn_reference}
+NO_FORWARD_MODE = {ops.ms_deform_attn_reference, ops.ms_deform_attn_fused_reference}
 if extension.why_no_kernel("ms_deform_attn", torch.device("cpu")):
-    NO_FORWARD_MODE.add(ops.ms_deform_attn)
+    NO_FORWARD_MODE |= {ops.ms_deform_attn, ops.ms_deform_attn_fused}
 TOLERANCE = dict(rtol=1e-4, atol=1e-4)
 
 
@@ -254,7 +284,7 @@ def test_forward_mode(function: Callable, make: Callable, forward_mode: Callable
 @pytest.mark.parametrize(("function", "make"), EACH)
 def test_jacobian_of_reverse_mode(function: Callable, make: Callable) -> None:
     case = make(function)
-    if BEFORE_2_11 and function in NO_FORWARD_MODE and case.at.dim() == 6:
+    if BEFORE_2_11 and function in NO_FORWARD_MODE and case.at.dim() in (3, 6):
         pytest.skip("PyTorch cannot map the backward of its grid_sample by the locations")
     found = torch.func.jacrev(case.function)(case.at).reshape(-1, case.at.numel())
     torch.testing.assert_close(found.double(), jacobian(case), **TOLERANCE)
@@ -339,7 +369,8 @@ SECOND_DERIVATIVES = {
 @with_kernels
 @pytest.mark.parametrize("second", SECOND_DERIVATIVES.values(), ids=SECOND_DERIVATIVES)
 @pytest.mark.parametrize(
-    "name", ["box_losses", "move_boxes", "ms_deform_attn", "sigmoid_focal_loss"]
+    "name",
+    ["box_losses", "move_boxes", "ms_deform_attn", "ms_deform_attn_fused", "sigmoid_focal_loss"],
 )
 def test_a_second_derivative_is_refused_in_every_mode(name: str, second: Callable) -> None:
     kinds = CASES[name]

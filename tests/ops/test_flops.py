@@ -10,11 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hdetr_d2.ops import extension, ms_deform_attn, ms_deform_attn_reference
+from hdetr_d2.ops import (
+    extension,
+    ms_deform_attn,
+    ms_deform_attn_fused,
+    ms_deform_attn_reference,
+)
 from hdetr_d2.ops.flops import FLOP_HANDLES
 
 sys.path.insert(0, str(Path(__file__).parent))
-from attention_inputs import SHAPES, random_inputs
+from attention_inputs import SHAPES, random_inputs, random_rows
 
 fvcore = pytest.importorskip("fvcore.nn")
 WHY_NOT = extension.why_no_kernel("ms_deform_attn", torch.device("cpu"))
@@ -52,6 +57,16 @@ def count(module: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, float]:
 def test_deformable_attention() -> None:
     # 2 images, 5 queries, 3 heads, 2 levels, 2 points, each with 2 channels.
     assert count(Attention(), traced_inputs())["ms_deform_attn"] == 5 * (2 * 5 * 3 * 2 * 2) * 2
+
+
+@pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+def test_deformable_attention_from_rows() -> None:
+    class FromRows(nn.Module):
+        def forward(self, value: Tensor, reference: Tensor, rows: Tensor) -> Tensor:
+            return ms_deform_attn_fused(value, SHAPES, reference, rows)
+
+    counts = count(FromRows(), random_rows(batch=2, queries=5, heads=3, channels=2, points=2))
+    assert counts["ms_deform_attn_fused"] == 5 * (2 * 5 * 3 * 2 * 2) * 2
 
 
 def test_fused_attention() -> None:

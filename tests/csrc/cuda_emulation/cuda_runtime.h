@@ -44,6 +44,9 @@ To emulated_bits(const From& from) {
 inline unsigned __float_as_uint(float x) { return emulated_bits<unsigned>(x); }
 inline long long __double_as_longlong(double x) { return emulated_bits<long long>(x); }
 
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline double __dmul_rn(double a, double b) { return a * b; }
+
 template <class T>
 T __ldg(const T* from) {
   return *from;

@@ -1,6 +1,8 @@
-// The launchers of csrc/ms_deform_attn_cuda.h, to be called from Python on memory of the CPU.
+// The launchers of csrc/ms_deform_attn_cuda.h and ms_deform_attn_fused_cuda.h, to be called from
+// Python on memory of the CPU.
 #include "emulation.h"
 #include "ms_deform_attn_cuda.h"
+#include "ms_deform_attn_fused_cuda.h"
 
 using namespace hdetr;
 using namespace hdetr::cuda;
@@ -47,6 +49,24 @@ extern "C" int backward(const EmulatedCall* call, const void* grad_output, const
                                 grad_value,  grad_locations, grad_weights, workspace};
   return launch_ms_deform_attn_backward(problem_of(*call), shape_of(*call), tensors,
                                         call->deterministic != 0, nullptr);
+}
+
+// Of rows: their type stands in `weight_type`.
+extern "C" int fused_forward(const EmulatedCall* call, int32_t boxes, const void* value,
+                             const void* reference, const void* rows, void* output) {
+  return launch_ms_deform_attn_fused(problem_of(*call), shape_of(*call), value,
+                                     {reference, boxes != 0, rows}, output, nullptr);
+}
+
+extern "C" int fused_backward(const EmulatedCall* call, int32_t boxes, const void* grad_output,
+                              const void* value, const void* reference, const void* rows,
+                              void* grad_value, void* grad_reference, void* grad_rows,
+                              void* by_weights, void* by_locations, void* workspace) {
+  const FusedBackwardTensors tensors{grad_output, value,        {reference, boxes != 0, rows},
+                                     grad_value,  grad_rows,    grad_reference,
+                                     by_weights,  by_locations, workspace};
+  return launch_ms_deform_attn_fused_backward(problem_of(*call), shape_of(*call), tensors,
+                                              call->deterministic != 0, nullptr);
 }
 
 // What the atomic additions of the last backward wrote.

@@ -1,0 +1,69 @@
+"""Multi-scale deformable attention from the rows of its queries in PyTorch's own operations: the
+kernels' twin. Exported graphs have its first part, too, and tests compare the kernels with it."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
+
+Shapes = Sequence[tuple[int, int]]
+
+
+def ms_deform_attn_fused_reference(
+    value: Tensor, spatial_shapes: Shapes, reference: Tensor, rows: Tensor
+) -> Tensor:
+    """The same as `ms_deform_attn_fused` with the same arguments, which are not checked here.
+
+    It runs on every device and with every floating dtype.
+    """
+    exact = torch.float64 if value.dtype == torch.float64 else torch.float32
+    points = sampling_points(spatial_shapes, reference.to(exact), rows.to(exact), value.shape[2])
+    return ms_deform_attn_reference(value, spatial_shapes, *points)
+
+
+def sampling_points(
+    spatial_shapes: Shapes, reference: Tensor, rows: Tensor, heads: int
+) -> tuple[Tensor, Tensor]:
+    """Where each query looks, `Tensor[B, Q, M, L, P, 2]` in [0, 1] of the padded level, and how
+    much each of these places weighs, `Tensor[B, Q, M, L, P]`; arguments as `ms_deform_attn_fused`
+    has them, of one dtype.
+    """
+    offsets, logits = split_rows(rows, heads)
+    levels = len(spatial_shapes)
+    points = logits.shape[-1] // levels
+    samples = (*logits.shape[:3], levels, points)
+    unit = offset_unit(spatial_shapes, reference, points)
+    centre = for_points(reference[..., :2], points)
+    locations = torch.addcmul(centre, offsets, for_points(unit, points))
+    return locations.view(*samples, 2), F.softmax(logits, -1).view(samples)
+
+
+def split_rows(rows: Tensor, heads: int) -> tuple[Tensor, Tensor]:
+    """Offsets `Tensor[B, Q, M, L * P * 2]` and logits `Tensor[B, Q, M, L * P]`."""
+    samples = rows.shape[-1] // 3
+    offsets, logits = rows.split([2 * samples, samples], -1)
+    of_head = samples // max(heads, 1)
+    return offsets.unflatten(-1, (heads, 2 * of_head)), logits.unflatten(-1, (heads, of_head))
+
+
+def offset_unit(spatial_shapes: Shapes, reference: Tensor, points: int) -> Tensor:
+    """What an offset of 1 is, `Tensor[L, 2]` or `Tensor[B, Q, L, 2]`: a cell of the level, or of a
+    box the half for all points together.
+    """
+    if reference.shape[-1] == 2:
+        sizes = torch.tensor([(w, h) for h, w in spatial_shapes], dtype=reference.dtype)
+        return sizes.to(reference.device, non_blocking=True).reciprocal()
+    return reference[..., 2:] * (0.5 / points)
+
+
+def for_points(per_level: Tensor, points: int) -> Tensor:
+    """`Tensor[..., L, 2]` to what each point of a head has of it, `Tensor[..., 1, L * P * 2]`.
+
+    One row of all points: broadcast over pairs of (x, y), the arithmetic would take ten times as
+    long on a CPU.
+    """
+    each = per_level[..., :, None, :].expand(*per_level.shape[:-1], points, 2)
+    return each.flatten(-3).unsqueeze(-2)
