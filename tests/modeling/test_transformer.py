@@ -14,6 +14,7 @@ from hdetr_d2.modeling.transformer.geometry import (
     padding_of,
     valid_ratios_of,
 )
+from hdetr_d2.modeling.transformer.proposals import DINOQueries
 from hdetr_d2.structures import Match, Memory, Queries, QueryGroup
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -208,3 +209,27 @@ def test_learned_anchors_are_boxes_that_learn_and_need_no_position(tiny_model, m
     torch.testing.assert_close(found.boxes[0], main.reference)  # where a new model begins
     found.logits.sum().backward()
     assert table.grad[:, 32:].abs().sum() > 0
+
+
+class PlacedQueries(torch.nn.Module):
+    """Contents of queries at given proposals."""
+
+    def __init__(self, selection):
+        super().__init__()
+        self.selection = selection
+
+    def forward(self, reference):
+        slots = [self.selection.slots, self.selection.slots]
+        return [each.content for each in self.selection.queries(slots, [3, 2], reference)]
+
+
+def test_queries_are_traced_for_any_number_of_images():
+    selection = DINOQueries(num_queries=3, dim=4, heads=torch.nn.Identity())
+    sizes = {"reference": {0: torch.export.Dim("batch", max=64)}}
+    program = torch.export.export(
+        PlacedQueries(selection), (torch.rand(2, 5, 4),), dynamic_shapes=sizes
+    )
+    first, second = program.module()(torch.rand(7, 5, 4))
+    table = selection.slots.table
+    assert torch.equal(first, table.expand(7, 3, 4))
+    assert torch.equal(second, table[:2].expand(7, 2, 4))

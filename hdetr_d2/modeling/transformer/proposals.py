@@ -177,7 +177,7 @@ class ObjectQueries(ProposalQueries):
     ) -> list[Queries]:
         position, content = (part.split([*lengths], 1) for part in self._at(reference))
         if self.mixed_selection:
-            content = _contents(slots, lengths, len(reference))
+            content = _contents(slots, lengths, reference.shape[0])
         parts = zip(content, position, reference.split([*lengths], 1), strict=True)
         return [Queries(*part) for part in parts]
 
@@ -255,7 +255,9 @@ class DINOQueries(ProposalQueries):
         self, slots: Sequence[Slots], lengths: Sequence[int], reference: Tensor
     ) -> list[Queries]:
         parts = zip(
-            _contents(slots, lengths, len(reference)), reference.split([*lengths], 1), strict=True
+            _contents(slots, lengths, reference.shape[0]),
+            reference.split([*lengths], 1),
+            strict=True,
         )
         return [Queries(content, None, place) for content, place in parts]
 
