@@ -16,6 +16,7 @@ from detectron2.utils import comm
 
 from hdetr_d2.engine.device import choose_device
 from hdetr_d2.engine.host_links import watch_hosts
+from hdetr_d2.engine.lost_processes import tells_of_a_lost_process, told_in_a_sentence
 from hdetr_d2.engine.processes import run_together
 from hdetr_d2.errors import UserError
 
@@ -103,17 +104,28 @@ class Meeting:
 
         Args:
             give_up: is told, in a thread, why this process ends.
+
+        Raises:
+            UserError: the others are not there, or do not stay until all have met.
         """
         chosen = choose_device(self.device, local_rank)
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
-        dist.init_process_group(
-            "nccl" if chosen.type == "cuda" else "gloo",
-            init_method=self.url,
-            rank=rank,
-            world_size=self.world_size,
-            timeout=self.timeout,
-        )
+        try:
+            dist.init_process_group(
+                "nccl" if chosen.type == "cuda" else "gloo",
+                init_method=self.url,
+                rank=rank,
+                world_size=self.world_size,
+                timeout=self.timeout,
+            )
+        except RuntimeError as error:
+            if not tells_of_a_lost_process(error):
+                raise
+            why = str(error).partition("\n")[0]
+            raise UserError(
+                f"process {rank} of {self.world_size} has not met the others at {self.url}: {why}"
+            ) from error
         comm.create_local_process_group(self.local_size)
         if self.world_size > self.local_size:
             watch_hosts(
@@ -188,9 +200,10 @@ def _spawned(
 
 
 def _run(main: Callable[..., None], args: tuple) -> None:
-    main(*args)
-    # Whoever leaves the group first would take the others' connections along.
-    comm.synchronize()
+    with told_in_a_sentence("outside its steps"):
+        main(*args)
+        # Whoever leaves the group first would take the others' connections along.
+        comm.synchronize()
     dist.destroy_process_group()
 
 

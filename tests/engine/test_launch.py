@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
-from hdetr_d2.engine.launch import launch
+from hdetr_d2.engine.launch import TORCHRUN_VARIABLES, launch
 from hdetr_d2.errors import UserError
 
 SPAWNING = """
@@ -74,3 +75,32 @@ def test_more_processes_than_cuda_devices_is_a_sentence(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UserError, match="CUDA device 1 is asked for, but there are 1"):
         launch(note, num_gpus=2)
+
+
+@pytest.fixture
+def second_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(TORCHRUN_VARIABLES, ("1", "2", "1", "2", "127.0.0.1", "9"), strict=True):
+        monkeypatch.setenv(name, value)
+
+
+def test_others_that_end_before_all_have_met(
+    second_of_two: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meet(*_: object, **__: object) -> None:
+        raise dist.DistNetworkError("Connection reset by peer\nat some place")
+
+    monkeypatch.setattr(dist, "init_process_group", meet)
+    told = "^process 1 of 2 has not met the others at env://: Connection reset by peer$"
+    with pytest.raises(UserError, match=told):
+        launch(print, device="cpu")
+
+
+def test_others_that_end_before_the_first_step(
+    second_of_two: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build() -> None:
+        raise RuntimeError("[/third_party/gloo/transport/tcp/pair.cc:561] Connection closed")
+
+    monkeypatch.setattr("hdetr_d2.engine.launch.Meeting.join", lambda *_: None)
+    with pytest.raises(UserError, match="lost another one outside its steps: what that one said"):
+        launch(build, device="cpu")
