@@ -189,14 +189,15 @@ def _spawned(
 ) -> None:
     def give_up(reason: str) -> None:
         complaints.put(reason)
+        sys.stdout.flush()
+        # At once: an ordinary end may abort in threads of the group, and that would be the reason.
         os._exit(2)
 
     try:
         meeting.join(first_rank + local_rank, local_rank, give_up)
         _run(main, args)
     except UserError as error:
-        complaints.put(str(error))
-        sys.exit(2)
+        give_up(str(error))
 
 
 def _run(main: Callable[..., None], args: tuple) -> None:
