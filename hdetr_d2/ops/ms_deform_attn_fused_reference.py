@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
+from hdetr_d2.utils.device import to_device
 
 Shapes = Sequence[tuple[int, int]]
 
@@ -54,8 +55,7 @@ def offset_unit(spatial_shapes: Shapes, reference: Tensor, points: int) -> Tenso
     box the half for all points together.
     """
     if reference.shape[-1] == 2:
-        sizes = torch.tensor([(w, h) for h, w in spatial_shapes], dtype=reference.dtype)
-        return sizes.to(reference.device, non_blocking=True).reciprocal()
+        return to_device([(w, h) for h, w in spatial_shapes], reference).reciprocal()
     return reference[..., 2:] * (0.5 / points)
 
 
