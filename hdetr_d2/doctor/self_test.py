@@ -10,6 +10,8 @@ from hdetr_d2.ops import (
     CostWeights,
     FocalCost,
     SoftmaxCost,
+    affine_relu,
+    affine_relu_reference,
     batched_assignment,
     batched_assignment_reference,
     box_losses,
@@ -204,6 +206,27 @@ def check_move_boxes(device: torch.device) -> Check:
     return Check(f"move_boxes on {device}", worst <= TOLERANCES[torch.float32], detail)
 
 
+def check_affine_relu(device: torch.device) -> Check:
+    """The kernels against their twin in float64 on the CPU, in both orders of memory."""
+    rng, errors = torch.Generator().manual_seed(0), []
+    x, residual = (torch.randn(2, 12, 9, 16, generator=rng) for _ in range(2))
+    scale, shift = torch.rand(2, 12, generator=rng)
+
+    def learn(op: Callable, constants: tuple[Tensor, Tensor], *given: Tensor) -> list[Tensor]:
+        leaves = [tensor.requires_grad_() for tensor in given]
+        y = op(leaves[0], *constants, leaves[1], 1.5)
+        return [y.detach(), *torch.autograd.grad(y.square().sum(), leaves)]
+
+    exact = (scale.double(), shift.double())
+    wanted = learn(affine_relu_reference, exact, x.double(), residual.double())
+    for order in (torch.contiguous_format, torch.channels_last):
+        given = (each.to(device).contiguous(memory_format=order) for each in (x, residual))
+        got = learn(affine_relu, (scale.to(device), shift.to(device)), *given)
+        errors += [_error(a, b) for a, b in zip(got, wanted, strict=True)]
+    detail = f"forward and backward, error {max(errors):.1e}"
+    return Check(f"affine_relu on {device}", max(errors) <= TOLERANCES[torch.float32], detail)
+
+
 def check_dropout(device: torch.device) -> Check:
     """The kernel drops what its twin does."""
     x, seeds = torch.linspace(-1, 1, 5001, dtype=torch.float64), torch.tensor([5])
@@ -252,6 +275,7 @@ def check_device(device: torch.device) -> Iterator[Check]:
     yield _guarded(f"sigmoid_focal_loss on {device}", check_focal_loss, device)
     yield _guarded(f"box_losses on {device}", check_box_losses, device)
     yield _guarded(f"move_boxes on {device}", check_move_boxes, device)
+    yield _guarded(f"affine_relu on {device}", check_affine_relu, device)
     yield _guarded(f"dropout on {device}", check_dropout, device)
     yield _guarded(f"batched_assignment on {device}", check_assignment, device)
 

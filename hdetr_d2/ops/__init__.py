@@ -1,6 +1,8 @@
 """The operators as Python functions. This package imports torch and nothing else of the project, so
 that another Detectron2 project can take it alone."""
 
+from hdetr_d2.ops.affine_relu import affine_relu
+from hdetr_d2.ops.affine_relu_reference import affine_relu_reference
 from hdetr_d2.ops.batched_assignment import batched_assignment
 from hdetr_d2.ops.batched_assignment_reference import batched_assignment_reference
 from hdetr_d2.ops.box_losses import box_losses
@@ -44,6 +46,8 @@ __all__ = [
     "PlacedCost",
     "PositionCost",
     "SoftmaxCost",
+    "affine_relu",
+    "affine_relu_reference",
     "batched_assignment",
     "batched_assignment_reference",
     "box_cxcywh_to_xyxy",

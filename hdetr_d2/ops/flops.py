@@ -38,6 +38,7 @@ FLOP_HANDLES: dict[str, Callable[[Values, Values], int] | None] = {
     "hdetr_d2::ms_deform_attn_fused": _ms_deform_attn_fused,
     "aten::scaled_dot_product_attention": _attention,
     # Work on single elements, which fvcore leaves out, and none on floating numbers.
+    "hdetr_d2::affine_relu": None,
     "hdetr_d2::batched_assignment": None,
     "hdetr_d2::box_losses": None,
     "hdetr_d2::matching_cost": None,

@@ -36,6 +36,7 @@ from recipes import PLUS_PLUS, RECIPES, SCHEMES, SETS
 
 # Operator -> what decides, in its module, whether the kernels are used, and the answer for it.
 KERNELS: dict[str, tuple[str, Any]] = {
+    "affine_relu": ("_use_kernels", True),
     "batched_assignment": ("_why_no_kernel", ""),
     "box_losses": ("_use_kernels", True),
     "matching_cost": ("_use_kernels", True),

@@ -109,6 +109,18 @@ def moves_backward(numbers: int) -> tuple:
     return torch.randn(2, 300, 4), torch.rand(2, 300, 4), *moves(numbers)[1:], True
 
 
+def affine(last: bool = False, dtype: torch.dtype = torch.float32, side: int = 8) -> tuple:
+    order = torch.channels_last if last else torch.contiguous_format
+    x, residual = (torch.randn(2, 16, 5, side, dtype=dtype) for _ in range(2))
+    maps = [each.contiguous(memory_format=order) for each in (x, residual)]
+    return maps[0], torch.rand(16), torch.rand(16), maps[1], 1.5
+
+
+def affine_backward(**options: Any) -> tuple:
+    y, scale, _, gradient, ceiling = affine(**options)
+    return gradient, y, scale, ceiling, True
+
+
 BF16 = torch.bfloat16
 CALLS: Mapping[str, Call] = {
     "attention": Call("ms_deform_attn", lambda: attention(channels=32)),
@@ -137,6 +149,13 @@ CALLS: Mapping[str, Call] = {
     ),
     "fused-backward-deterministic": Call(
         "ms_deform_attn_fused_backward", lambda: fused_backward(4, True, channels=32)
+    ),
+    "affine": Call("affine_relu", affine),
+    "affine-last-bfloat16": Call("affine_relu", lambda: affine(last=True, dtype=BF16)),
+    "affine-odd": Call("affine_relu", lambda: affine(side=7)),
+    "affine-backward": Call("affine_relu_backward", affine_backward),
+    "affine-backward-last-bfloat16": Call(
+        "affine_relu_backward", lambda: affine_backward(last=True, dtype=BF16)
     ),
     "assignment": Call("batched_assignment", lambda: assignment(2, 4, 30, 2)),  # by a warp
     # Fewer queries than a list of the other image has places.

@@ -89,6 +89,26 @@ def focal_case(dtype: torch.dtype) -> Callable[[Callable], Case]:
     return make
 
 
+def affine_case(place: int, dtype: torch.dtype) -> Callable[[Callable], Case]:
+    """In x (0) or the residual (1)."""
+    scale, shift = torch.tensor([[1.5, -0.5, 0.7], [0.1, 0.2, -0.3]])
+
+    def make(function: Callable) -> Case:
+        maps = [torch.randn(2, 3, 2, 4, dtype=dtype) for _ in range(2)]
+
+        def call(function: Callable, tensor: Tensor) -> Tensor:
+            x, residual = (tensor if i == place else t.to(tensor) for i, t in enumerate(maps))
+            return function(x, scale.to(tensor), shift.to(tensor), residual, 1.5)
+
+        return Case(
+            lambda tensor: call(function, tensor),
+            lambda tensor: call(ops.affine_relu_reference, tensor),
+            maps[place],
+        )
+
+    return make
+
+
 def dropout_case(dtype: torch.dtype) -> Callable[[Callable], Case]:
     """With a seed: without one PyTorch's modes of randomness decide."""
     seeds = torch.tensor([5])
@@ -175,6 +195,14 @@ def cost_case(function: Callable) -> Case:
 
 OTHER_BOXES = torch.tensor([[0.2, 0.1, 0.7, 0.7], [0.0, 0.4, 0.6, 1.0]])
 CASES: dict[str, dict[str, Callable[[Callable], Case]]] = {
+    "affine_relu": {
+        f"{name}-{dtype}": affine_case(place, dtype)
+        for place, name in enumerate(("x", "residual"))
+        for dtype in (torch.float32, torch.float64)
+    },
+    "affine_relu_reference": {
+        name: affine_case(place, torch.float64) for place, name in enumerate(("x", "residual"))
+    },
     "box_cxcywh_to_xyxy": {"": box_case()},
     "box_iou": {"": box_case(OTHER_BOXES)},
     "box_losses": {str(d): box_loss_case(d) for d in (torch.float32, torch.float64)},

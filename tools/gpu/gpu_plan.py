@@ -128,6 +128,7 @@ def benchmarks(request: Request) -> list[Benchmark]:
         ("focal_loss", [], 15, []),
         ("box_losses", [], 15, []),
         ("move_boxes", [], 12, []),
+        ("affine_relu", [], 15, []),
     ]
     return [benchmark(*part, request) for part in parts]
 

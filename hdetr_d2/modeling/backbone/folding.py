@@ -66,9 +66,8 @@ class FoldedConv2d(nn.Conv2d):
     @torch.no_grad()
     def _product(self) -> tuple[Tensor, Tensor]:
         (norm,) = self.norms
-        scale, shift = norm.scale.flatten(), norm.shift.flatten()
-        bias = shift if self.bias is None else shift + self.bias * scale
-        return self.weight * scale[:, None, None, None], bias
+        bias = norm.shift if self.bias is None else norm.shift + self.bias * norm.scale
+        return self.weight * norm.scale[:, None, None, None], bias
 
     def train(self, mode: bool = True) -> "FoldedConv2d":
         super().train(mode)

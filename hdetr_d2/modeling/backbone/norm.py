@@ -7,6 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hdetr_d2.ops import affine_relu
+
+# What a ReLU leaves of large numbers, by its type.
+_CEILINGS: dict[type[nn.Module], float | None] = {nn.ReLU: None, nn.ReLU6: 6.0}
+
 
 class FrozenBatchNorm2d(nn.Module):
     """A BatchNorm with constant statistics and weights, which keep their names in a state dict.
@@ -15,6 +20,7 @@ class FrozenBatchNorm2d(nn.Module):
     summand are made of the constants when they are loaded; who changes them otherwise calls `fold`.
 
     Attributes:
+        act: what follows the norm: a ReLU is computed with it, see `hdetr_d2.ops.affine_relu`.
         is_done: whether the convolution in front does it all but for the activation; see
             `FoldedConv2d`.
     """
@@ -47,19 +53,26 @@ class FrozenBatchNorm2d(nn.Module):
         self.act = getattr(norm, "act", nn.Identity())
         self.is_done: Callable[[], bool] = _never
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`Tensor[B, C, H, W]` to the same, in the dtype of `x`."""
+    def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """`Tensor[B, C, H, W]` to the same, in the dtype of `x`; a shortcut of that shape is added
+        before the activation.
+        """
         if self.is_done():
-            return self.act(self.drop(x))
+            return self._finish(x, shortcut)
+        if type(self.act) in _CEILINGS and isinstance(self.drop, nn.Identity):
+            return affine_relu(x, self.scale, self.shift, shortcut, _CEILINGS[type(self.act)])
         # Statistics are float32: without the cast a 16-bit activation would grow to 32 bits here.
-        scale, shift = self.scale.to(x.dtype), self.shift.to(x.dtype)
-        return self.act(self.drop(_ScaleAndShift.apply(x, scale, shift)))
+        constants = (each.to(x.dtype)[:, None, None] for each in (self.scale, self.shift))
+        return self._finish(_ScaleAndShift.apply(x, *constants), shortcut)
+
+    def _finish(self, x: Tensor, shortcut: Tensor | None) -> Tensor:
+        x = self.drop(x)
+        return self.act(x if shortcut is None else x + shortcut)
 
     def fold(self) -> None:
         """Makes factor and summand of the weights and statistics as they are now."""
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-        shift = self.bias - self.running_mean * scale
-        self.scale, self.shift = (each[:, None, None] for each in (scale, shift))
+        self.scale, self.shift = scale, self.bias - self.running_mean * scale
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object) -> None:
         # A BatchNorm that was trained counts its batches; frozen, it has no use for the number.

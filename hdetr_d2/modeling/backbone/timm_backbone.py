@@ -15,6 +15,7 @@ from hdetr_d2.modeling.backbone import pretrained as weights
 from hdetr_d2.modeling.backbone import strides
 from hdetr_d2.modeling.backbone.first_convolution import adapted, refuse_frozen, with_channels
 from hdetr_d2.modeling.backbone.fit import find_padding, pad
+from hdetr_d2.modeling.backbone.fusing import fuse_blocks
 from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d, batch_norms, group_norm, replace
 from hdetr_d2.modeling.backbone.stages import Stage, classifier_name, find_stages, modules_up_to
 from hdetr_d2.modeling.backbone.timm_models import (
@@ -115,6 +116,7 @@ class TimmBackbone(Backbone):
         _freeze(self.net, modules_up_to(frozen, self.net, classifier, stages))
         refuse_frozen(self.net, changed, f"model.backbone.frozen={frozen}")
         _replace_norms(self.net, norm, name)
+        fuse_blocks(self.net)
         replace_linears(self.net)
         if checkpointing:
             _checkpoint_activations(self.net)

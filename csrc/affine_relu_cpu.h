@@ -1,0 +1,18 @@
+// affine_relu on the CPU: kernels on raw pointers, cut into tasks that are some rows each.
+#pragma once
+
+#include <cstdint>
+
+#include "affine_relu.h"
+
+namespace hdetr {
+
+int64_t count_tasks(const AffineForm& form);
+
+// Tasks [first, last).
+void apply_affine(const AffineForm& form, const AffineInputs& inputs, const Array& y, int64_t first,
+                  int64_t last);
+void differentiate_affine(const AffineForm& form, const AffineGradients& gradients, int64_t first,
+                          int64_t last);
+
+}  // namespace hdetr
