@@ -60,9 +60,7 @@ SIDES: Mapping[str, Callable[..., Tensor]] = {OURS: affine_relu, "single steps":
 def draw(sizes: tuple[int, int, int], dtype: torch.dtype, sum_too: bool, device: str) -> Inputs:
     order = torch.channels_last if device == "cpu" else torch.contiguous_format
     given = torch.randn(2, 1, *sizes, device=device).to(dtype)
-    x, residual = (
-        each.contiguous(memory_format=order).requires_grad_() for each in given.unbind()
-    )
+    x, residual = (each.contiguous(memory_format=order).requires_grad_() for each in given.unbind())
     scale, shift = torch.rand(2, sizes[0], device=device)
     return Inputs(x, scale, shift, residual if sum_too else None)
 

@@ -251,9 +251,7 @@ def test_the_backward_refuses_another_gradient(gradient: Tensor) -> None:
 def test_opcheck(order: torch.memory_format) -> None:
     x, scale, shift, residual = draw(order=order)
     for added in (residual, None):
-        torch.library.opcheck(
-            torch.ops.hdetr_d2.affine_relu.default, (x, scale, shift, added, 6.0)
-        )
+        torch.library.opcheck(torch.ops.hdetr_d2.affine_relu.default, (x, scale, shift, added, 6.0))
         arguments = (x.detach(), residual.detach(), scale, 6.0, added is not None)
         torch.library.opcheck(torch.ops.hdetr_d2.affine_relu_backward.default, arguments)
 

@@ -1,5 +1,7 @@
 """What follows the constant norms of a ResNet as part of them: ReLUs, and the sums of blocks."""
 
+from typing import ClassVar
+
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
@@ -9,7 +11,7 @@ from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d
 class FusedBasicBlock(BasicBlock):
     """One whose norms have taken over its ReLUs and its sum."""
 
-    norms = ("bn1", "bn2")
+    norms: ClassVar[tuple[str, ...]] = ("bn1", "bn2")
 
     def forward(self, x: Tensor) -> Tensor:
         """`Tensor[B, C_in, H, W]` to `Tensor[B, C_out, H', W']`."""
@@ -21,7 +23,7 @@ class FusedBasicBlock(BasicBlock):
 class FusedBottleneck(Bottleneck):
     """One whose norms have taken over its ReLUs and its sum."""
 
-    norms = ("bn1", "bn2", "bn3")
+    norms: ClassVar[tuple[str, ...]] = ("bn1", "bn2", "bn3")
 
     def forward(self, x: Tensor) -> Tensor:
         """`Tensor[B, C_in, H, W]` to `Tensor[B, C_out, H', W']`."""
@@ -31,7 +33,10 @@ class FusedBottleneck(Bottleneck):
         return self.bn3(self.conv3(x), shortcut)
 
 
-_FUSED = {BasicBlock: FusedBasicBlock, Bottleneck: FusedBottleneck}
+_FUSED: dict[type, type[FusedBasicBlock] | type[FusedBottleneck]] = {
+    BasicBlock: FusedBasicBlock,
+    Bottleneck: FusedBottleneck,
+}
 
 
 def fuse_blocks(net: nn.Module) -> None:
