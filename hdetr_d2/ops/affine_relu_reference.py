@@ -15,8 +15,7 @@ def affine_relu_reference(
 
     It runs on every device and with every floating dtype, rounding to that of `x` in between.
     """
-    per_channel = (each.to(x.dtype)[:, None, None] for each in (shift, scale))
-    shift, scale = per_channel
+    scale, shift = (each.to(x.dtype)[:, None, None] for each in (scale, shift))
     y = torch.addcmul(shift, x, scale)
     y = y if residual is None else y + residual.to(x.dtype)
     return y.relu() if ceiling is None else torch.nn.functional.hardtanh(y, 0.0, ceiling)
