@@ -26,17 +26,24 @@ inline void check_same_device(const Tensor& tensor, const char* name, const Tens
   HDETR_CHECK(tensor.device() == value.device(), name, " must be on the device of value.");
 }
 
-inline void check_types(const Tensor& value, const Tensor& locations, const Tensor& weights) {
+// A tensor under the name that a sentence has for it.
+struct Named {
+  const Tensor& tensor;
+  const char* name;
+};
+
+// places: what locations are made of. factors: what the weights of samples are made of.
+inline void check_types(const Tensor& value, const Named& places, const Named& factors) {
   const ScalarType type = value.scalar_type();
   const bool wide = type == ScalarType::Double;
   HDETR_CHECK(
       wide || type == ScalarType::Float || type == ScalarType::Half || type == ScalarType::BFloat16,
       "value must be float32, float64, float16 or bfloat16.");
   const ScalarType real = wide ? ScalarType::Double : ScalarType::Float;
-  HDETR_CHECK(locations.scalar_type() == real, "sampling_locations must be ",
+  HDETR_CHECK(places.tensor.scalar_type() == real, places.name, " must be ",
               wide ? "float64 for a value in float64." : "float32.");
-  HDETR_CHECK(weights.scalar_type() == real || weights.scalar_type() == type,
-              "attention_weights must be ",
+  const ScalarType factor = factors.tensor.scalar_type();
+  HDETR_CHECK(factor == real || factor == type, factors.name, " must be ",
               wide ? "float64 for a value in float64." : "float32 or of the type of value.");
 }
 
@@ -68,7 +75,7 @@ inline Sizes check_arguments(const Tensor& value, const std::vector<int64_t>& sh
   HDETR_CHECK(value.dim() == 4, "value must be [B, S, M, D].");
   HDETR_CHECK(locations.dim() == 6, "sampling_locations must be [B, Q, M, L, P, 2].");
   HDETR_CHECK(weights.dim() == 5, "attention_weights must be [B, Q, M, L, P].");
-  check_types(value, locations, weights);
+  check_types(value, {locations, "sampling_locations"}, {weights, "attention_weights"});
   check_same_device(locations, "sampling_locations", value);
   check_same_device(weights, "attention_weights", value);
   const Sizes sizes{

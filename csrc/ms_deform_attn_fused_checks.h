@@ -9,19 +9,6 @@
 
 namespace hdetr {
 
-inline void check_row_types(const Tensor& value, const Tensor& reference, const Tensor& rows) {
-  const ScalarType type = value.scalar_type();
-  const bool wide = type == ScalarType::Double;
-  HDETR_CHECK(
-      wide || type == ScalarType::Float || type == ScalarType::Half || type == ScalarType::BFloat16,
-      "value must be float32, float64, float16 or bfloat16.");
-  const ScalarType real = wide ? ScalarType::Double : ScalarType::Float;
-  HDETR_CHECK(reference.scalar_type() == real, "reference must be ",
-              wide ? "float64 for a value in float64." : "float32.");
-  HDETR_CHECK(rows.scalar_type() == real || rows.scalar_type() == type, "rows must be ",
-              wide ? "float64 for a value in float64." : "float32 or of the type of value.");
-}
-
 // Of a level: of `size` numbers of a row there are three for each point of each head.
 inline int64_t count_points(int64_t size, int64_t heads, int64_t levels) {
   const int64_t each = 3 * heads * levels;
@@ -38,7 +25,7 @@ inline Sizes check_row_arguments(const Tensor& value, const std::vector<int64_t>
   HDETR_CHECK(reference.dim() == 4 && (reference.size(3) == 2 || reference.size(3) == 4),
               "reference must be [B, Q, L, 2 or 4].");
   HDETR_CHECK(rows.dim() == 3, "rows must be [B, Q, 3 * M * L * P].");
-  check_row_types(value, reference, rows);
+  check_types(value, {reference, "reference"}, {rows, "rows"});
   check_same_device(reference, "reference", value);
   check_same_device(rows, "rows", value);
   const int64_t cells = check_levels(shapes, value.size(1));
