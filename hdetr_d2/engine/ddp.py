@@ -1,5 +1,6 @@
 """The model in several processes, each of which has all of it."""
 
+import inspect
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
@@ -7,6 +8,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hdetr_d2.engine.parallel import Parallel
+
+# Of DistributedDataParallel: whether it sends buffers, now and before PyTorch 2.13.
+_SENDING = {"forward_sync_buffers", "broadcast_buffers"}
+_PARAMETERS = inspect.signature(DistributedDataParallel).parameters
+_SENDS = next(name for name in sorted(_SENDING, reverse=True) if name in _PARAMETERS)
 
 
 class DDP(Parallel):
@@ -28,7 +34,9 @@ class DDP(Parallel):
         self.options = options
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        defaults = {"broadcast_buffers": learns_buffers(model), "gradient_as_bucket_view": True}
+        defaults: dict[str, Any] = {"gradient_as_bucket_view": True}
+        if not _SENDING.intersection(self.options):
+            defaults[_SENDS] = learns_buffers(model)
         return DistributedDataParallel(model, **{**defaults, **self.options})
 
     def accumulating(self, wrapped: nn.Module) -> AbstractContextManager:

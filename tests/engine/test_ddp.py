@@ -1,4 +1,5 @@
 import importlib.util
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -121,4 +122,18 @@ def test_only_buffers_that_change_are_sent(
 ) -> None:
     monkeypatch.setattr(ddp, "DistributedDataParallel", lambda model, **given: given)
     given = ddp.DDP(**options).wrap(nn.Sequential(nn.Conv2d(3, 2, 1), norm))
-    assert given == {"broadcast_buffers": broadcast, "gradient_as_bucket_view": True}
+    sends = next(iter(options), ddp._SENDS)
+    assert given == {sends: broadcast, "gradient_as_bucket_view": True}
+
+
+def test_the_wrapper_is_asked_in_words_that_it_still_knows(tmp_path: Path) -> None:
+    """Without a warning of an option that is to go."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'meet'}", rank=0, world_size=1
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            ddp.DDP().wrap(nn.Conv2d(3, 2, 1))
+    finally:
+        torch.distributed.destroy_process_group()
