@@ -1,9 +1,8 @@
 """A norm, a sum and a ReLU by hand, and the kernels against their twin."""
 
 import math
-import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -278,15 +277,6 @@ def test_an_exported_graph_has_the_twin() -> None:
     assert "aten.relu.default" in called
     assert not any("hdetr_d2" in name for name in called)
     torch.testing.assert_close(program.module()(*given), affine_relu(*given))
-
-
-@pytest.fixture
-def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    module = sys.modules[affine_relu.__module__]
-    monkeypatch.setattr(module, "why_no_kernels", lambda device, dtype: "They are not built.")
-    extension.warn_of_fallback.cache_clear()
-    yield
-    extension.warn_of_fallback.cache_clear()
 
 
 @pytest.mark.filterwarnings("default")

@@ -4,7 +4,6 @@ import hdetr_d2  # noqa: F401
 
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -74,15 +73,6 @@ def test_non_contiguous() -> None:
     counts = torch.tensor([[7, 0], [5, 0]])[:, 0]
     expected = batched_assignment(cost.contiguous(), counts.contiguous(), 2)
     assert torch.equal(batched_assignment(cost, counts, 2), expected)
-
-
-@pytest.fixture
-def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    module = sys.modules[batched_assignment.__module__]
-    monkeypatch.setattr(module, "_why_no_kernel", lambda device: "They are not built.")
-    extension.warn_of_fallback.cache_clear()
-    yield
-    extension.warn_of_fallback.cache_clear()
 
 
 @pytest.mark.filterwarnings("default")

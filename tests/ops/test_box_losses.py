@@ -1,8 +1,7 @@
 """The losses of boxes by hand, and the kernels against their twin."""
 
-import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -196,15 +195,6 @@ def test_sixteen_bits_are_computed_in_float32() -> None:
     losses = box_losses(rounded, truth, index)
     assert losses.dtype == torch.float32
     torch.testing.assert_close(losses, box_losses_reference(rounded.float(), truth, index))
-
-
-@pytest.fixture
-def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    module = sys.modules[box_losses.__module__]
-    monkeypatch.setattr(module, "why_no_kernels", lambda device, dtype: "They are not built.")
-    extension.warn_of_fallback.cache_clear()
-    yield
-    extension.warn_of_fallback.cache_clear()
 
 
 @pytest.mark.filterwarnings("default")

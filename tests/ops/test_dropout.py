@@ -1,8 +1,6 @@
 """Dropout: its numbers, its randomness, and PyTorch's own checks of the op."""
 
-import sys
 import warnings
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -150,17 +148,10 @@ def test_not_a_number_stays_where_it_is_kept() -> None:
     assert 400 < int(found.isnan().sum()) < 600
 
 
-@pytest.fixture
-def without_kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    module = sys.modules[dropout.__module__]
-    monkeypatch.setattr(module, "why_no_kernels", lambda device, dtype: "They are not built.")
-    extension.warn_of_fallback.cache_clear()
-    yield
-    extension.warn_of_fallback.cache_clear()
-
-
 @pytest.mark.filterwarnings("default")
-def test_pytorchs_own_answers_without_the_kernel_after_one_warning(without_kernel) -> None:
+def test_pytorchs_own_answers_without_the_kernel_after_one_warning(
+    without_kernels: None,
+) -> None:
     x = torch.randn(1000)
     torch.manual_seed(1)
     with pytest.warns(UserWarning, match="in PyTorch's own operations, slower: They are not built"):

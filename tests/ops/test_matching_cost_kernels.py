@@ -1,8 +1,6 @@
 """The kernels of the matching cost against their twin, and PyTorch's own checks of the op."""
 
-import sys
 import warnings
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -139,15 +137,6 @@ def test_any_number_of_threads_gives_the_same() -> None:
         torch.set_num_threads(before)
     for others in answers[1:]:
         assert all(map(torch.equal, answers[0], others))
-
-
-@pytest.fixture
-def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    module = sys.modules[matching_cost.__module__]
-    monkeypatch.setattr(module, "why_no_kernel", lambda op, device: "They are not built.")
-    extension.warn_of_fallback.cache_clear()
-    yield
-    extension.warn_of_fallback.cache_clear()
 
 
 @pytest.mark.filterwarnings("default")

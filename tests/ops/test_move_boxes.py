@@ -1,9 +1,8 @@
 """Moved boxes by hand, and the kernels against their twin."""
 
 import math
-import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -283,15 +282,6 @@ def test_an_exported_graph_has_the_twin() -> None:
     assert "aten.sigmoid.default" in called
     assert not any("hdetr_d2" in name for name in called)
     torch.testing.assert_close(program.module()(*given), move_boxes(*given))
-
-
-@pytest.fixture
-def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    module = sys.modules[move_boxes.__module__]
-    monkeypatch.setattr(module, "why_no_kernels", lambda device, dtype: "They are not built.")
-    extension.warn_of_fallback.cache_clear()
-    yield
-    extension.warn_of_fallback.cache_clear()
 
 
 @pytest.mark.filterwarnings("default")

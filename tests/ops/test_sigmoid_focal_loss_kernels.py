@@ -1,8 +1,6 @@
 """The kernels of the sigmoid focal loss against their twin, and PyTorch's own checks of the ops."""
 
-import sys
 import warnings
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -86,15 +84,6 @@ def test_an_unknown_label_is_no_index_and_shows(label: int) -> None:
     (gradient,) = torch.autograd.grad(loss.sum(), logits)
     assert gradient[1, 0, 5].isnan().all()
     assert int(gradient.isnan().sum()) == 11
-
-
-@pytest.fixture
-def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    module = sys.modules[sigmoid_focal_loss.__module__]
-    monkeypatch.setattr(module, "why_no_kernels", lambda device, dtype: "They are not built.")
-    extension.warn_of_fallback.cache_clear()
-    yield
-    extension.warn_of_fallback.cache_clear()
 
 
 @pytest.mark.filterwarnings("default")
