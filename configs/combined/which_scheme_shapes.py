@@ -35,6 +35,7 @@ from ..common.schemes import (
     hybrid_epoch,
     hybrid_layer,
     instructed_branch,
+    kd_detr,
     low_rank_branch,
     mixed_supervision,
     one_to_many_layers,
@@ -66,9 +67,10 @@ contrastive_denoising.max_queries = 40
 mosaic.side = 64  # of images of 128 x 128
 _routing.weight.update(after=0.5, over=1.5)
 # The one that has learned best of those before it, with the same seed.
-teach_detr.teacher = L(DetectorTeacher)(
-    checkpoint="${train.output_dir}/../../atss_faster_rcnn/seed_${train.seed}/model_final.pth"
-)
+_taught_by = "${train.output_dir}/../../atss_faster_rcnn/seed_${train.seed}/model_final.pth"
+teach_detr.teacher = L(DetectorTeacher)(checkpoint=_taught_by)
+kd_detr.num_random = 40
+kd_detr.teacher.checkpoint = _taught_by
 # The features that the backbone of all begins with.
 feature_distillation.update(teacher_dim=112, level=1)
 feature_distillation.teacher.update(
@@ -101,6 +103,7 @@ contenders = dict(
     branch_and_atss=[hybrid_branch, one_head],
     taught=[teach_detr],
     features_taught=[feature_distillation],
+    answers_taught=[kd_detr],
     denoising_and_heads=[contrastive_denoising, two_heads],
     denoising_and_low_rank=[contrastive_denoising, low_rank_branch],
     denoising_heads_and_low_rank=[contrastive_denoising, two_heads, low_rank_branch],
