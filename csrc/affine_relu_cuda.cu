@@ -25,8 +25,7 @@ __device__ __forceinline__ void for_each_group(const AffineForm& form, const Use
   }
 }
 
-// Constants of kSize numbers from `channel` on, all of which have the same one in a plane.
-template <int kSize>
+// Of number `i` of a group that begins with `channel`; those of a plane have the same one.
 __device__ __forceinline__ float constant(const float* values, const AffineForm& form,
                                           int64_t channel, int i) {
   return __ldg(values + (form.together == 1 ? channel + i : channel));
@@ -42,8 +41,8 @@ __global__ void __launch_bounds__(kMostThreads)
     if (residual) load_to<T, kSize>(more, residual + first);
 #pragma unroll
     for (int i = 0; i < kSize; ++i) {
-      const float scale = constant<kSize>(form.scale, form, channel, i);
-      const float shift = constant<kSize>(form.shift, form, channel, i);
+      const float scale = constant(form.scale, form, channel, i);
+      const float shift = constant(form.shift, form, channel, i);
       numbers[i] = cut_off(numbers[i] * scale + shift + more[i], form.ceiling);
     }
     store<T, kSize>(y + first, numbers);
@@ -61,7 +60,7 @@ __global__ void __launch_bounds__(kMostThreads)
 #pragma unroll
     for (int i = 0; i < kSize; ++i) {
       numbers[i] = let_through(numbers[i], results[i], form.ceiling);
-      results[i] = numbers[i] * constant<kSize>(form.scale, form, channel, i);
+      results[i] = numbers[i] * constant(form.scale, form, channel, i);
     }
     store<T, kSize>(by_x + first, results);
     if (by_residual) store<T, kSize>(by_residual + first, numbers);

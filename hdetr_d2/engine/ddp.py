@@ -10,9 +10,9 @@ from torch.nn.parallel import DistributedDataParallel
 from hdetr_d2.engine.parallel import Parallel
 
 # Of DistributedDataParallel: whether it sends buffers, now and before PyTorch 2.13.
-_SENDING = {"forward_sync_buffers", "broadcast_buffers"}
+_SENDING = ("forward_sync_buffers", "broadcast_buffers")
 _PARAMETERS = inspect.signature(DistributedDataParallel).parameters
-_SENDS = next(name for name in sorted(_SENDING, reverse=True) if name in _PARAMETERS)
+_SENDS = next(name for name in _SENDING if name in _PARAMETERS)
 
 
 class DDP(Parallel):
@@ -35,7 +35,7 @@ class DDP(Parallel):
 
     def wrap(self, model: nn.Module) -> nn.Module:
         defaults: dict[str, Any] = {"gradient_as_bucket_view": True}
-        if not _SENDING.intersection(self.options):
+        if self.options.keys().isdisjoint(_SENDING):
             defaults[_SENDS] = learns_buffers(model)
         return DistributedDataParallel(model, **{**defaults, **self.options})
 
