@@ -16,7 +16,8 @@
 //
 // A problem is solved by a team of threads: one on the CPU, a warp or a block on CUDA. All of them
 // run the same steps, each on its share of the targets or queries; what they do in common, and how
-// they find the cheapest queries of a target, is the team's.
+// they find the cheapest queries of a target, is the team's. A team of many starts at once the
+// targets that do not share their cheapest queries with others. The answer is the same.
 #pragma once
 
 #include <cstdint>
@@ -77,18 +78,19 @@ struct PricedCosts {
 
   // The same as with `allows`, but the cost is read once: on CUDA a search waits for it.
   HDETR_INLINE double at(int64_t row, int64_t column) const {
-    const float cost = column < queries ? given(row, column) : float(kNever);
-    return is_allowed(cost) ? cost - lowest : price;
+    return counted(column < queries ? given(row, column) : float(kNever));
   }
+  HDETR_INLINE double counted(float cost) const { return is_allowed(cost) ? cost - lowest : price; }
 };
 
 // What a solution works in. A query that has an owner stands in a slot, and stays there.
-template <class Index>
+template <class Index, class Listed>
 struct AssignmentMemory {
-  // Of each target. `listed` queries are in its list, of `list_size` numbers; those before `next`
-  // have found an owner.
+  // Of each target. `listed` queries are in its list, which has room for `list_size`; those before
+  // `next` have found an owner.
   double *dual, *distance;
-  Index *count, *through, *scanned, *list, *listed, *next;
+  Listed* list;
+  Index *count, *through, *scanned, *listed, *next;
   Index list_size;
   // Of each slot.
   double *price, *reach;
@@ -109,6 +111,8 @@ struct Candidate {
 
 // A Team has an Index, its Lanes of several numbers at once (a pack, or just double), and
 //   at(target, column)               the cost
+//   Listed                           what a list of queries has of each
+//   column_of(listed), cost_of(target, listed)
 //   for_each(count, body)            body(i) in one thread for each i < count
 //   for_slots(count, body)           body(Number, first, last, step) on a thread's share of the
 //                                    slots, which is always the same; step counts numbers
@@ -120,11 +124,17 @@ struct Candidate {
 //   find_free(target, list)          one or more of the cheapest columns that are not taken,
 //   written
 //                                    when no thread reads the list any more
+//   kStartsTogether                  whether the lists of all targets are there from the start;
+//   then also
+//   want(column)                     takes it, or finds it contested
+//   is_contested(column)             whether several have wanted it
+//   give_up(column)                  it is not taken
 template <class Team>
 class AssignmentSolver {
  public:
   using Index = typename Team::Index;
-  using Memory = AssignmentMemory<Index>;
+  using Listed = typename Team::Listed;
+  using Memory = AssignmentMemory<Index, Listed>;
 
   HDETR_KERNEL_INLINE AssignmentSolver(Team& team, Index targets, Index capacity,
                                        const Memory& memory)
@@ -132,7 +142,9 @@ class AssignmentSolver {
 
   // False if a pair is forbidden and must not be; then nothing is solved.
   HDETR_KERNEL_INLINE bool solve() {
+    if constexpr (Team::kStartsTogether) start_together();
     for (Index i = 0; i < targets_; ++i) {
+      if (Team::kStartsTogether && m_.count[i] > 0) continue;
       if (!start(i)) return false;
     }
     for (Index i = 0; i < targets_; ++i) {
@@ -149,28 +161,77 @@ class AssignmentSolver {
   // those that it gets is their price, and none is dearer to it than its dual: no pair has a
   // negative reduced cost, and those that are made have none.
   HDETR_KERNEL_INLINE bool start(Index target) {
-    Index* const list = m_.list + target * m_.list_size;
+    Listed* const list = list_of(target);
     const Index listed = team_.find_cheapest(target, list);
     if (listed == 0) return false;
     Index count = capacity_;
     team_.for_each(capacity_, [&](Index k) HDETR_INLINE_LAMBDA {
-      if (k < count && team_.is_taken(list[k])) count = k;
+      if (k < count && team_.is_taken(team_.column_of(list[k]))) count = k;
     });
     count = team_.least(count);
-    const double dual = team_.at(target, list[count < capacity_ ? count : capacity_ - 1]);
-    team_.for_each(count, [&](Index k) HDETR_INLINE_LAMBDA {
-      fill(size_ + k, list[k], target, team_.at(target, list[k]) - dual);
-    });
-    if (team_.leads()) {
-      m_.dual[target] = dual;
-      m_.distance[target] = 0;
-      m_.count[target] = count;
-      m_.listed[target] = listed;
-      m_.next[target] = count;
-    }
+    const double dual = start_dual(target, count);
+    team_.for_each(count, [&](Index k) HDETR_INLINE_LAMBDA { give(size_, target, k, dual); });
+    if (team_.leads()) note_start(target, count, listed, dual);
     size_ += count;
     team_.sync();
     return true;
+  }
+
+  // Starts at once those targets whose cheapest queries nobody else has among their own: alone, and
+  // in any order, they would get the same ones. The others have a count of zero.
+  HDETR_KERNEL_INLINE void start_together() {
+    const auto wanted = [&](Index target, Index k)
+                            HDETR_INLINE_LAMBDA { return team_.column_of(list_of(target)[k]); };
+    team_.for_each(targets_, [&](Index i) HDETR_INLINE_LAMBDA {
+      for (Index k = 0; k < capacity_; ++k) team_.want(wanted(i, k));
+    });
+    team_.sync();
+    team_.for_each(targets_, [&](Index i) HDETR_INLINE_LAMBDA {
+      bool contested = false;
+      for (Index k = 0; k < capacity_; ++k) contested |= team_.is_contested(wanted(i, k));
+      m_.count[i] = contested ? 0 : capacity_;
+    });
+    team_.sync();
+    team_.for_each(targets_, [&](Index i) HDETR_INLINE_LAMBDA {
+      if (m_.count[i] == 0) {
+        for (Index k = 0; k < capacity_; ++k) team_.give_up(wanted(i, k));
+        return;
+      }
+      const Index first_slot = count_before(i);
+      const double dual = start_dual(i, capacity_);
+      for (Index k = 0; k < capacity_; ++k) give(first_slot, i, k, dual);
+      note_start(i, capacity_, team_.find_cheapest(i, list_of(i)), dual);
+    });
+    size_ = count_before(targets_);
+    team_.sync();
+  }
+
+  HDETR_KERNEL_INLINE Listed* list_of(Index target) const {
+    return m_.list + target * m_.list_size;
+  }
+
+  HDETR_KERNEL_INLINE Index count_before(Index target) const {
+    Index sum = 0;
+    for (Index i = 0; i < target; ++i) sum += m_.count[i];
+    return sum;
+  }
+
+  // What the dearest query costs that a target gets, or the first that it does not get.
+  HDETR_KERNEL_INLINE double start_dual(Index target, Index count) const {
+    return team_.cost_of(target, list_of(target)[count < capacity_ ? count : capacity_ - 1]);
+  }
+
+  HDETR_KERNEL_INLINE void give(Index first_slot, Index target, Index k, double dual) {
+    const Listed listed = list_of(target)[k];
+    fill(first_slot + k, team_.column_of(listed), target, team_.cost_of(target, listed) - dual);
+  }
+
+  HDETR_KERNEL_INLINE void note_start(Index target, Index count, Index listed, double dual) {
+    m_.dual[target] = dual;
+    m_.distance[target] = 0;
+    m_.count[target] = count;
+    m_.listed[target] = listed;
+    m_.next[target] = count;
   }
 
   HDETR_KERNEL_INLINE void fill(Index slot, Index column, Index owner, double price) {
@@ -189,8 +250,9 @@ class AssignmentSolver {
       if (team_.leads()) note(scans, target, distance, owned.slot);
       const double offset = distance - m_.dual[target];
       const Index place = find_next_free(target);
-      const Index column = m_.list[target * m_.list_size + place];
-      const Candidate offer{team_.at(target, column) + offset, column, kNowhere};
+      const Listed listed = list_of(target)[place];
+      const Candidate offer{team_.cost_of(target, listed) + offset, team_.column_of(listed),
+                            kNowhere};
       if (offer < free) {
         free = offer;
         nearest_from = target;
@@ -216,10 +278,10 @@ class AssignmentSolver {
 
   // The place in its list of a target's cheapest query without an owner.
   HDETR_KERNEL_INLINE Index find_next_free(Index target) {
-    Index* const list = m_.list + target * m_.list_size;
+    Listed* const list = list_of(target);
     const Index listed = m_.listed[target];
     Index place = m_.next[target];
-    while (place < listed && team_.is_taken(list[place])) ++place;
+    while (place < listed && team_.is_taken(team_.column_of(list[place]))) ++place;
     if (place < listed) return place;
     const Index found = team_.find_free(target, list);
     if (team_.leads()) m_.listed[target] = found;

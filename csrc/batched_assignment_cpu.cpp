@@ -50,7 +50,7 @@ class Scratch {
     memory.list_size = list_size(capacity, columns);
   }
 
-  AssignmentMemory<int64_t> memory;
+  AssignmentMemory<int64_t, int64_t> memory;
   LoneMemory lone;
 
  private:

@@ -137,6 +137,8 @@ template <class Costs>
 class LoneTeam {
  public:
   using Index = int64_t;
+  using Listed = Index;  // the column
+  static constexpr bool kStartsTogether = false;
   using Quad = Pack<double, 4>;
   template <class Number>
   using IndicesOf = std::conditional_t<std::is_same_v<Number, double>, Index, Pack<Index, 4>>;
@@ -148,6 +150,8 @@ class LoneTeam {
   }
 
   HDETR_INLINE double at(Index target, Index column) const { return costs_.at(target, column); }
+  HDETR_INLINE Index column_of(Listed listed) const { return listed; }
+  HDETR_INLINE double cost_of(Index target, Listed listed) const { return at(target, listed); }
 
   template <class Body>
   HDETR_INLINE void for_each(Index count, const Body& body) const {

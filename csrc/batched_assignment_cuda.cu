@@ -65,7 +65,7 @@ struct Launch {
   int64_t images;
   const int64_t* num_targets;
   CostFacts* facts;  // [all rows]
-  int* lists;        // of entry after entry, [rows, list_size]
+  Key* lists;        // of entry after entry, [rows, list_size]
   char* solvers;
   Entry entries[kMaxEntries];
 };
@@ -135,19 +135,20 @@ __global__ void __launch_bounds__(kSize) sort_rows(const __grid_constant__ Launc
   if (threads.rank() == 0) launch.facts[blockIdx.x] = facts;
 
   // Which columns there are, and their order, is not a matter of prices.
-  int* const list = launch.lists + place.list + place.index * entry.list_size;
+  Key* const list = launch.lists + place.list + place.index * entry.list_size;
   const int size = min(entry.list_size, row.columns);
   const auto any = [](int) { return true; };
   Key first = 0;
   for (int k = 0; k < size;) k += list_cheapest(threads, row, any, size - k, list + k, first);
+  for (int k = size + threads.rank(); k < entry.list_size; k += kSize) list[k] = kLastKey;
 }
 
 // ---- the second kernel
 
 // Numbers of a problem that is solved, cut out of one piece of memory.
 struct Solver {
-  AssignmentMemory<int> memory;
-  unsigned* taken;
+  AssignmentMemory<int, Key> memory;
+  unsigned *taken, *contested;
 
   // Returns how many bytes are cut out of `from`, which may be null.
   __host__ __device__ int64_t cut(char* from, int64_t targets, int64_t pairs, int64_t columns,
@@ -161,16 +162,17 @@ struct Solver {
     take(memory.distance, targets);
     take(memory.price, pairs);
     take(memory.reach, pairs);
+    take(memory.list, targets * list_size);
     take(memory.count, targets);
     take(memory.through, targets);
     take(memory.scanned, targets);
     take(memory.listed, targets);
     take(memory.next, targets);
-    take(memory.list, targets * list_size);
     take(memory.column, pairs);
     take(memory.owner, pairs);
     take(memory.from, pairs);
     take(taken, divide_up(columns, kWarp));
+    take(contested, divide_up(columns, kWarp));
     memory.list_size = int(list_size);
     return divide_up(bytes, 8) * 8;
   }
@@ -197,22 +199,33 @@ __device__ __forceinline__ void solve(Threads& threads, const Launch& launch, co
 
   const PricedCosts costs = problem.priced(facts);
   const int pairs = problem.pairs(), columns = problem.columns();
-  // A list of this problem may be shorter than those of others, with nothing behind its end.
-  const int stride = place.entry->list_size, list_size = min(stride, columns);
+  const int list_size = place.entry->list_size;
   Solver solver;
   solver.cut(scratch, problem.targets, pairs, columns, list_size);
-  CudaTeam<Threads> team(threads, costs, solver.taken, list_size);
-  const int* const lists = launch.lists + place.list + place.index * given.rows * stride;
-  team.for_each(problem.targets * list_size, [&](int k) {
-    solver.memory.list[k] = lists[k / list_size * stride + k % list_size];
-  });
-  team.for_each(int(divide_up(columns, kWarp)), [&](int k) { solver.taken[k] = 0; });
+  CudaTeam<Threads> team(threads, costs, solver.taken, solver.contested, min(list_size, columns));
+  const Key* const lists = launch.lists + place.list + place.index * given.rows * list_size;
+#pragma unroll 8  // as many are under way at once
+  for (int k = threads.rank(); k < problem.targets * list_size; k += threads.size()) {
+    solver.memory.list[k] = read_only(lists + k);
+  }
+  team.for_each(int(divide_up(columns, kWarp)),
+                [&](int k) { solver.taken[k] = solver.contested[k] = 0; });
   team.sync();
   AssignmentSolver(team, problem.targets, problem.capacity, solver.memory).solve();
   team.for_each(pairs, [&](int slot) {
     const int owner = solver.memory.owner[slot], column = solver.memory.column[slot];
     if (costs.allows(owner, column)) answer[column] = owner;
   });
+}
+
+// A warp for each problem, where all are small.
+__global__ void __launch_bounds__(kWarp, 1)
+    solve_small_problems(const __grid_constant__ Launch launch) {
+  __shared__ double shared[kSharedBytes / sizeof(double)];
+  const Place place = find<&Entry::first_problem>(launch, blockIdx.x);
+  const Problem problem(launch, *place.entry, place.index);
+  WarpThreads threads;
+  solve(threads, launch, place, problem, reinterpret_cast<char*>(shared));
 }
 
 // A block for each problem. There are few: none needs to share its registers. All call `solve` in
@@ -242,6 +255,7 @@ struct Plan {
   Launch launch{};
   int64_t problems = 0, rows = 0, lists = 0, solver_bytes = 0;
   int widest = 0;  // queries of a row
+  bool all_small = true;
 
   explicit Plan(const std::vector<AssignmentEntry>& entries) {
     launch.count = int(entries.size());
@@ -250,7 +264,7 @@ struct Plan {
   }
 
   int64_t lists_offset() const { return aligned(rows * int64_t(sizeof(CostFacts))); }
-  int64_t solvers_offset() const { return lists_offset() + aligned(lists * int64_t(sizeof(int))); }
+  int64_t solvers_offset() const { return lists_offset() + aligned(lists * int64_t(sizeof(Key))); }
   int64_t bytes() const { return solvers_offset() + solver_bytes; }
 
  private:
@@ -267,6 +281,7 @@ struct Plan {
     rows += int64_t(given.problems) * given.rows;
     lists += int64_t(given.problems) * given.rows * entry.list_size;
     widest = std::max(widest, given.queries);
+    all_small &= entry.solver_offset < 0 && pairs <= kWarpPairs;
     return entry;
   }
 };
@@ -295,7 +310,7 @@ cudaError_t launch_batched_assignment(const std::vector<AssignmentEntry>& entrie
   plan.launch.images = images;
   plan.launch.num_targets = num_targets;
   plan.launch.facts = reinterpret_cast<CostFacts*>(memory);
-  plan.launch.lists = reinterpret_cast<int*>(memory + plan.lists_offset());
+  plan.launch.lists = reinterpret_cast<Key*>(memory + plan.lists_offset());
   plan.launch.solvers = memory + plan.solvers_offset();
   const auto run = [&](auto* kernel, int64_t blocks, int threads) {
     if (blocks == 0) return cudaSuccess;
@@ -305,7 +320,8 @@ cudaError_t launch_batched_assignment(const std::vector<AssignmentEntry>& entrie
                                 ? run(sort_rows<kWideThreads>, plan.rows, kWideThreads)
                                 : run(sort_rows<kThreads>, plan.rows, kThreads);
   if (error != cudaSuccess) return error;
-  return run(solve_problems, plan.problems, kThreads);
+  return plan.all_small ? run(solve_small_problems, plan.problems, kWarp)
+                        : run(solve_problems, plan.problems, kThreads);
 }
 
 }  // namespace hdetr::cuda

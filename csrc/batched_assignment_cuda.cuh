@@ -22,7 +22,12 @@ __device__ __forceinline__ Candidate<int> of_lane_across(const Candidate<int>& c
           of_lane_across(candidate.slot, flipped)};
 }
 
+// A block that is one warp, and waits for nobody.
 struct WarpThreads {
+  __device__ __forceinline__ int rank() const { return threadIdx.x; }
+  __device__ __forceinline__ int size() const { return kWarp; }
+  __device__ __forceinline__ void sync() const { __syncwarp(); }
+
   // The least of what the threads have. All of them get it, and wait for one another.
   template <class Value>
   __device__ __forceinline__ Value least(Value value) const {
@@ -110,20 +115,31 @@ template <class Threads>
 class CudaTeam {
  public:
   using Index = int;
+  using Listed = Key;  // which tells what it costs: nothing waits for memory that is far away
+  static constexpr bool kStartsTogether = true;
   template <class Number>
   using IndicesOf = int;
 
-  // `taken` has a bit for each column.
+  // `taken` and `contested` have a bit for each column.
   __device__ __forceinline__ CudaTeam(Threads& threads, const PricedCosts& costs, unsigned* taken,
-                                      int list_size)
-      : threads_(threads), costs_(costs), taken_(taken), list_size_(list_size) {}
+                                      unsigned* contested, int list_size)
+      : threads_(threads),
+        costs_(costs),
+        taken_(taken),
+        contested_(contested),
+        list_size_(list_size) {}
 
   __device__ __forceinline__ double at(int target, int column) const {
     return costs_.at(target, column);
   }
+  __device__ __forceinline__ int column_of(Key key) const { return cuda::column_of(key); }
+  __device__ __forceinline__ double cost_of(int, Key key) const {
+    return costs_.counted(cuda::cost_of(key));
+  }
 
   template <class Body>
   __device__ __forceinline__ void for_each(int count, const Body& body) const {
+#pragma unroll 1
     for (int i = threads_.rank(); i < count; i += threads_.size()) body(i);
   }
   template <class Body>
@@ -137,16 +153,21 @@ class CudaTeam {
   __device__ __forceinline__ void sync() const { threads_.sync(); }
   __device__ __forceinline__ bool leads() const { return threads_.rank() == 0; }
 
-  __device__ __forceinline__ void take(int column) {
-    atomicOr(taken_ + column / kWarp, 1u << column % kWarp);
+  __device__ __forceinline__ void take(int column) { set(taken_, column); }
+  __device__ __forceinline__ bool is_taken(int column) const { return is_set(taken_, column); }
+  __device__ __forceinline__ void want(int column) {
+    if (set(taken_, column) & bit_of(column)) set(contested_, column);
   }
-  __device__ __forceinline__ bool is_taken(int column) const {
-    return taken_[column / kWarp] >> column % kWarp & 1;
+  __device__ __forceinline__ bool is_contested(int column) const {
+    return is_set(contested_, column);
+  }
+  __device__ __forceinline__ void give_up(int column) {
+    atomicAnd(taken_ + column / kWarp, ~bit_of(column));
   }
 
   // The lists are there.
-  __device__ __forceinline__ int find_cheapest(int, const int*) const { return list_size_; }
-  __device__ __forceinline__ int find_free(int target, int* list) {
+  __device__ __forceinline__ int find_cheapest(int, const Key*) const { return list_size_; }
+  __device__ __forceinline__ int find_free(int target, Key* list) {
     const Row row{costs_.costs + target * costs_.queries, int(costs_.queries), int(costs_.columns)};
     const auto is_free = [&](int column) { return !is_taken(column); };
     Key first = 0;
@@ -156,9 +177,18 @@ class CudaTeam {
   }
 
  private:
+  __device__ __forceinline__ static unsigned bit_of(int column) { return 1u << column % kWarp; }
+  // Returns the bits that there were.
+  __device__ __forceinline__ static unsigned set(unsigned* bits, int column) {
+    return atomicOr(bits + column / kWarp, bit_of(column));
+  }
+  __device__ __forceinline__ static bool is_set(const unsigned* bits, int column) {
+    return bits[column / kWarp] & bit_of(column);
+  }
+
   Threads& threads_;
   const PricedCosts costs_;
-  unsigned* const taken_;
+  unsigned *const taken_, *const contested_;
   const int list_size_;
 };
 

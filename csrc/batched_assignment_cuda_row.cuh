@@ -47,6 +47,13 @@ __device__ __forceinline__ Key key_of(float cost, int column) {
 
 __device__ __forceinline__ int column_of(Key key) { return int(unsigned(key)); }
 
+// Infinite for all that is not allowed.
+__device__ __forceinline__ float cost_of(Key key) {
+  const unsigned rank = unsigned(key >> 32);
+  if (rank == 0xffffffffu) return INFINITY;
+  return __uint_as_float(rank >> 31 ? rank & 0x7fffffffu : ~rank);
+}
+
 // The least keys that a thread comes across, in order.
 class FewKeys {
  public:
@@ -80,7 +87,7 @@ class FewKeys {
 // has given away all that it kept of one pass over the row, but then at least one.
 template <class Threads, class Wanted>
 __device__ __forceinline__ int list_cheapest(Threads& threads, const Row& row, const Wanted& wanted,
-                                             int most, int* list, Key& first) {
+                                             int most, Key* list, Key& first) {
   FewKeys mine;
   for_each_cost(threads, row, [&](float cost, int column) {
     const Key key = key_of(cost, column);
@@ -91,7 +98,7 @@ __device__ __forceinline__ int list_cheapest(Threads& threads, const Row& row, c
     const Key key = threads.least(mine.least());
     if (key < first || key == kLastKey) break;  // a thread has run dry, or there are no more
     if (key == mine.least()) {
-      list[count] = column_of(key);
+      list[count] = key;
       mine.drop_least();
     }
     first = key + 1;

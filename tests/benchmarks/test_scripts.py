@@ -13,7 +13,15 @@ SCRIPTS = sorted(
     path for path in FOLDER.glob("*.py") if "\nif __name__ ==" in path.read_text(encoding="utf-8")
 )
 # These count, or train and predict on the CPU, whatever the device.
-ON_HOST = {"exported", "kills", "long_run", "many_gpus", "ms_deform_attn_sums", "predict_at_scale"}
+ON_HOST = {
+    "assignment_starts",
+    "exported",
+    "kills",
+    "long_run",
+    "many_gpus",
+    "ms_deform_attn_sums",
+    "predict_at_scale",
+}
 RUNS = [pytest.param(path, "cpu", id=path.stem) for path in SCRIPTS] + [
     pytest.param(path, "cuda", id=f"{path.stem}-cuda", marks=pytest.mark.needs_cuda)
     for path in SCRIPTS

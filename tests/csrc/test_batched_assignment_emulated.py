@@ -156,6 +156,24 @@ def test_shared_memory_where_only_more_targets_would_need_more(kernels: ctypes.C
     assert_same_as_on_cpu(kernels, costs, torch.tensor([2, 3]), [12, 1])
 
 
+@pytest.mark.parametrize("capacity, room", [(1, 300), (6, 300), (6, 45)])
+@pytest.mark.parametrize("sharing", [0, 1, 5, 40])
+def test_targets_that_want_queries_of_their_own_beside_those_that_share(
+    kernels: ctypes.CDLL, sharing: int, capacity: int, room: int
+) -> None:
+    """The former start all at once, the others one after the other; by a warp, and by a block."""
+    rng = torch.Generator().manual_seed(sharing)
+    costs = torch.rand(2, 40, 300, generator=rng)
+    for target in range(40):
+        first = (7 * target) % room  # of 300 queries, of which 40 x 6 have a target of their own
+        costs[:, target, first : first + 6] -= 2 + torch.rand(6, generator=rng)
+    shared = torch.randperm(40, generator=rng)[:sharing]
+    costs[:, shared] = costs[:, shared[:1]]
+    counts = torch.tensor([40, 33])
+    assert_same_as_on_cpu(kernels, [costs], counts, [capacity], sharing)
+    assert_same_as_on_cpu(kernels, [costs, costs[:, :4]], counts.clamp(max=4), [capacity, 1])
+
+
 def test_more_targets_than_queries(kernels: ctypes.CDLL) -> None:
     rng = torch.Generator().manual_seed(0)
     assert_same_as_on_cpu(kernels, [boxes(rng, 2, 30, 7)], torch.tensor([30, 8]), [3])

@@ -42,6 +42,7 @@ To emulated_bits(const From& from) {
 }
 
 inline unsigned __float_as_uint(float x) { return emulated_bits<unsigned>(x); }
+inline float __uint_as_float(unsigned bits) { return emulated_bits<float>(bits); }
 inline long long __double_as_longlong(double x) { return emulated_bits<long long>(x); }
 
 inline float __fmul_rn(float a, float b) { return a * b; }
@@ -79,7 +80,12 @@ inline unsigned atomicCAS(unsigned* to, unsigned expected, unsigned wanted) {
   if (before == expected) *to = wanted;
   return before;
 }
-inline void atomicOr(unsigned* to, unsigned bits) { *to |= bits; }
+inline unsigned atomicOr(unsigned* to, unsigned bits) {
+  const unsigned before = *to;
+  *to |= bits;
+  return before;
+}
+inline void atomicAnd(unsigned* to, unsigned bits) { *to &= bits; }
 template <class T>
 void atomicMax(T* to, T number) {
   *to = max(*to, number);
