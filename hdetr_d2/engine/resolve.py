@@ -40,6 +40,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (
         (
             "train.amp.enabled",
+            "train.cuda_graphs",
             "train.deterministic",
             "train.ema.enabled",
             "train.resume_with_changes",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ContextDecorator, contextmanager
 from typing import Any
 
+import torch
 from detectron2.config import instantiate
 from detectron2.engine import HookBase, hooks
 from detectron2.utils import comm
@@ -29,6 +30,7 @@ from hdetr_d2.engine.config import config_text, count_iterations, plain_config
 from hdetr_d2.engine.device import Precision, choose_device
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.evaluate import Evaluation
+from hdetr_d2.engine.graphs import Record, record_cuda_graph
 from hdetr_d2.engine.hooks import (
     CheckpointHook,
     EvaluationHook,
@@ -43,6 +45,7 @@ from hdetr_d2.engine.start import has_run, starting_point, take_folder
 from hdetr_d2.engine.trainer import Trainer
 from hdetr_d2.engine.validation_loss import ValidationLoss, validation_losses
 from hdetr_d2.engine.writers import build_writers
+from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +103,7 @@ def _train(cfg: DictConfig, preemption: Preemption, *, resume: bool) -> None:
         log_period=cfg.train.log_period,
         ema=ema,
         bad_step_files=build_bad_step_files(cfg, model, metadata),
+        record=build_record(cfg, device),
     )
     evaluated = model if ema is None else ema.module
     log_plan(cfg)
@@ -204,6 +208,26 @@ def build_validation_loss(
         losses,
         period=count_iterations(options.period_epochs, cfg.train.iterations_per_epoch),
     )
+
+
+def build_record(cfg: DictConfig, device: torch.device) -> Record | None:
+    """How steps are recorded.
+
+    Raises:
+        UserError: they cannot be in this training.
+    """
+    if not cfg.train.get("cuda_graphs", False):  # older configs lack it
+        return None
+    obstacles = {
+        f"a GPU, and the training is on {device}": device.type != "cuda",
+        "one process": comm.get_world_size() > 1,
+        "train.accumulate=1": cfg.train.accumulate > 1,
+        "train.keep_bad_steps=0": cfg.train.keep_bad_steps > 0,
+    }
+    for needed, missing in obstacles.items():
+        if missing:
+            raise UserError(f"train.cuda_graphs=true needs {needed}")
+    return record_cuda_graph
 
 
 def build_bad_step_files(

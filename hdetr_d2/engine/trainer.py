@@ -22,17 +22,16 @@ from hdetr_d2.engine.device import Precision
 from hdetr_d2.engine.early_stopping import TrainingEnds
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.empty_steps import TARGETS, EmptySteps
+from hdetr_d2.engine.gradients import Batch, Gradients
+from hdetr_d2.engine.graphs import GraphedGradients, Record
 from hdetr_d2.engine.lost_processes import lost_at, tells_of_a_lost_process
 from hdetr_d2.engine.parallel import Parallel
 from hdetr_d2.engine.slow_processes import SlowProcesses
 from hdetr_d2.structures import Step
 from hdetr_d2.utils.distributed import mean_over_processes
-from hdetr_d2.utils.observation import Observer
 from hdetr_d2.utils.timing import StepTimer, section
 
 logger = logging.getLogger(__name__)
-
-Batch = list[dict[str, Any]]
 
 
 def seed_step(seed: int, iteration: int, rank: int) -> None:
@@ -76,6 +75,7 @@ class Trainer(TrainerBase):
         log_period: int = 20,
         ema: ModelEma | None = None,
         bad_step_files: BadStepFiles | None = None,
+        record: Record | None = None,
     ) -> None:
         """
         Args:
@@ -86,6 +86,8 @@ class Trainer(TrainerBase):
             parallel: how the processes train the model together; None for a run of one process.
             clip_grad_norm: largest norm of the whole gradient; None does not clip.
             bad_step_files: where bad steps are kept; the host then waits for each step.
+            record: how forward and backward are recorded, see `GraphedGradients`: in one process,
+                with one micro-batch a step. None for one operator after the other.
         """
         super().__init__()
         self.parallel = parallel or Parallel()
@@ -102,6 +104,14 @@ class Trainer(TrainerBase):
         self.log_period = log_period
         self.ema = ema
         self.timer = StepTimer(device)
+        options: dict[str, Any] = dict(
+            precision=precision, scaler=scaler, processes=comm.get_world_size()
+        )
+        self._gradients = (
+            Gradients(model=self.model, **options)
+            if record is None
+            else GraphedGradients(record=record, model=model, **options)
+        )
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self._batches: Iterator[Batch] = iter(())
         self._data_counts: Mapping[str, int] = {}
@@ -175,29 +185,13 @@ class Trainer(TrainerBase):
             # Gradients are exchanged once, with the last micro-batch.
             last = index == len(batches) - 1
             with nullcontext() if last else self.parallel.accumulating(self.model):
-                metrics, seen = self._add_gradient(batch, step)
-            observed.append(seen)
-            for name, value in metrics.items():
+                outcome = self._gradients(batch, step)
+            observed.append(outcome.observed)
+            for name, value in outcome.metrics.items():
                 total[name] = total.get(name, 0) + value
         self.parallel.finish_gradients()
         self.after_backward()
         return total, observed
-
-    def _add_gradient(
-        self, batch: Batch, step: Step
-    ) -> tuple[dict[str, Tensor], bad_costs.Observed]:
-        """The same of one micro-batch."""
-        with section("forward"), self.precision.autocast(), Observer() as observer:
-            losses = self.model(batch, step)
-        loss = torch.stack([*losses.values()]).sum()
-        counts = bad_costs.count(observer.seen, self.device)
-        with section("backward"):
-            self.scaler.scale(bad_costs.spoil(loss, counts)).backward()
-        # Metrics are averaged over processes, but what is counted is summed.
-        counted = zip(bad_costs.METRICS, counts * comm.get_world_size(), strict=True)
-        means = {name: value * step.share for name, value in observer.means.items()}
-        metrics = {**losses, "total_loss": loss, **dict(counted), **means}
-        return {name: value.detach() for name, value in metrics.items()}, observer.seen
 
     def _update(self) -> dict[str, Tensor]:
         """Clip, step unless a gradient is not finite, average; returns the norm before clipping,

@@ -19,7 +19,7 @@ from hdetr_d2.losses import is_of_last_layer
 
 logger = logging.getLogger(__name__)
 
-PARTS = ("data", "forward", "match", "loss", "backward", "optimizer")
+PARTS = ("data", "forward", "match", "loss", "backward", "graph", "optimizer")
 
 
 class ConsoleWriter(EventWriter):

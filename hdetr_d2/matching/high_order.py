@@ -28,7 +28,10 @@ class HighOrderMatcher(HungarianMatcher):
         self.order = order
         self.start = start
 
+    def phase(self, progress: float) -> bool:
+        return progress >= self.start
+
     def terms(self, class_cost: AnyClassCost, progress: float) -> tuple[AnyClassCost, CostWeights]:
-        if progress < self.start:
+        if not self.phase(progress):
             return super().terms(class_cost, progress)
         return HighOrderCost(self.order), CostWeights(1.0, 0.0, 0.0)

@@ -3,7 +3,7 @@ call.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 
 import torch
@@ -94,6 +94,10 @@ class HungarianMatcher(nn.Module):
         of_blocks = nonfinite.unflatten(0, (layers, output.group.blocks, images))
         observe(f"{NONFINITE_COSTS}/{output.group.name or 'main'}", of_blocks.sum(1))
         return cost.unflatten(0, (layers, output.group.blocks * images))
+
+    def phase(self, progress: float) -> Hashable:
+        """What of the cost follows the progress of the training."""
+        return None
 
     def terms(self, class_cost: AnyClassCost, progress: float) -> tuple[AnyClassCost, CostWeights]:
         """The parts of the cost at this `progress`, where what is learned has this class cost."""

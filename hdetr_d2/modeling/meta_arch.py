@@ -1,7 +1,7 @@
 """The detector around every architecture and scheme of this project."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,11 +19,13 @@ from hdetr_d2.modeling.precision import check_precision
 from hdetr_d2.modeling.preprocessing import ImageBatch, Preprocessing
 from hdetr_d2.modeling.scheme_parts import (
     add_losses,
+    capacities,
     further_outputs,
     main_group,
     proposals_group,
     select,
 )
+from hdetr_d2.modeling.staged import StagedBatch
 from hdetr_d2.modeling.transformer import Decoder, Encoder, QuerySelection
 from hdetr_d2.modeling.transformer.query_selection import Slots
 from hdetr_d2.schemes.base import Context, Scheme, check_together
@@ -201,14 +203,29 @@ class DETR(nn.Module):
             `pred_queries` (index of the query), of a mask head also `pred_masks` (`ScaledMasks`,
             of the original image); of a panoptic one also Detectron2's "panoptic_seg".
         """
-        maps = self.encode([item["image"] for item in batched_inputs])
         if self.training:
-            with_masks = self.mask_head is not None
-            targets = Targets.from_inputs(
-                batched_inputs, self.num_classes, self.device, with_masks, maps.frames
-            )
-            return self._losses(batched_inputs, maps, targets, step or Step.of(targets))
+            batch = self.stage(batched_inputs)
+            return self.losses(batch, step or Step.of(batch.targets))
+        maps = self.encode([item["image"] for item in batched_inputs])
         return self.postprocessing(self, maps, batched_inputs)
+
+    def stage(self, batched_inputs: Sequence[dict], least_targets: int = 1) -> StagedBatch:
+        """Brings a training batch to the device: all that is done on the host.
+
+        Args:
+            batched_inputs: as `forward` takes them in training.
+            least_targets: pads the targets to so many, if no image has more.
+        """
+        images = self.preprocessing.stack([item["image"] for item in batched_inputs])
+        targets = Targets.from_inputs(
+            batched_inputs,
+            self.num_classes,
+            self.device,
+            self.mask_head is not None,
+            images.frames,
+            least_targets,
+        )
+        return StagedBatch(batched_inputs, images, targets)
 
     def encode(self, images: Sequence[Tensor]) -> ImageMaps:
         """The maps of a batch of images, `Tensor[3, H_i, W_i]` each, RGB, 0 to 255."""
@@ -232,15 +249,25 @@ class DETR(nn.Module):
         """Those of the classes in the last layer, `Tensor[B, Q, num_classes]` in [0, 1]."""
         return self.criterion.class_loss.scores(predictions.logits[-1].float())
 
-    def _losses(
-        self, inputs: Sequence[dict], maps: ImageMaps, targets: Targets, step: Step
-    ) -> dict[str, Tensor]:
-        memory, layers = maps.memory, self.decoder.num_layers
+    def phase(self, progress: float) -> Hashable:
+        """What of the losses follows the progress of a training, on the host: two steps with the
+        same compute the same of the same tensors.
+        """
+        return (
+            capacities(self.schemes, self.decoder.num_layers, progress),
+            *(scheme.phase(progress) for scheme in self.schemes),
+            self.criterion.matcher.phase(progress),
+        )
+
+    def losses(self, batch: StagedBatch, step: Step) -> dict[str, Tensor]:
+        """The weighted losses by name: all that is done on the device."""
+        maps = self.encode_batch(self.preprocessing.prepare_batch(batch.images))
+        targets, memory, layers = batch.targets, maps.memory, self.decoder.num_layers
         wanted: Any = dict(self.scheme_slots.items())
         selection, slots, proposals = select(self.query_selection, self.schemes, wanted, memory)
         context = Context(
             step=step,
-            inputs=inputs,
+            inputs=batch.inputs,
             targets=targets,
             maps=maps,
             main=main_group(self.schemes, selection.main, layers, step.progress),

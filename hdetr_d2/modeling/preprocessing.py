@@ -9,7 +9,7 @@ from detectron2.modeling import Backbone
 from torch import Tensor, nn
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.utils.device import to_device
+from hdetr_d2.utils.device import lay, to_device
 
 
 @dataclass
@@ -21,8 +21,22 @@ class ImageBatch:
 
     tensor: Tensor
     padding: Tensor
-    sizes: list[tuple[int, int]]
-    frames: list[tuple[int, int]]
+    sizes: Sequence[tuple[int, int]]
+    frames: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class StackedImages:
+    """Images of one batch on the device of the model, as they came: what the device needs of them.
+
+    tensor: `Tensor[B, C, H, W]` in their own dtype and on their own scale, each at the top left.
+    limits: `Tensor[B, 2]` int64, their (H, W). sizes, frames: as those of `ImageBatch`.
+    """
+
+    tensor: Tensor
+    limits: Tensor
+    sizes: Sequence[tuple[int, int]]
+    frames: Sequence[tuple[int, int]]
 
 
 class Preprocessing(nn.Module):
@@ -61,6 +75,14 @@ class Preprocessing(nn.Module):
         """Takes `Tensor[C, H_i, W_i]` each, uint8 or float, on the scale of the mean.
 
         Raises:
+            UserError: as `stack` does.
+        """
+        return self.prepare_batch(self.stack(images))
+
+    def stack(self, images: Sequence[Tensor]) -> StackedImages:
+        """Brings the images to the device.
+
+        Raises:
             UserError: an image that is larger than the square that the backbone takes, or has
                 another number of channels than the mean.
         """
@@ -68,8 +90,12 @@ class Preprocessing(nn.Module):
         sizes = _sizes(images)
         stacked = self._stack(images, self.padded_size(sizes))
         limits = to_device(sizes, torch.arange(1, device=stacked.device))
-        tensor, padding = self.prepare(stacked, limits)
-        return ImageBatch(tensor, padding, sizes, self.frames(sizes))
+        return StackedImages(stacked, limits, sizes, self.frames(sizes))
+
+    def prepare_batch(self, images: StackedImages) -> ImageBatch:
+        """What the backbone takes, all of it on the device."""
+        tensor, padding = self.prepare(images.tensor, images.limits)
+        return ImageBatch(tensor, padding, images.sizes, images.frames)
 
     def padded_size(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
         """(H, W) of a batch of images of these (H, W).
@@ -115,7 +141,7 @@ class Preprocessing(nn.Module):
         shape = (len(images), images[0].shape[0], *size)
         batch = images[0].new_zeros(shape, device=self.mean.device)
         for row, image in zip(batch, images, strict=True):
-            row[:, : image.shape[-2], : image.shape[-1]].copy_(image, non_blocking=True)
+            lay(image, row[:, : image.shape[-2], : image.shape[-1]])
         return batch
 
     def _normalise(self, batch: Tensor) -> Tensor:

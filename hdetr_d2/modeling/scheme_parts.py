@@ -24,16 +24,20 @@ from hdetr_d2.structures import (
 )
 
 
+def capacities(schemes: Sequence[Scheme], num_layers: int, progress: float) -> tuple[int, ...]:
+    """How many main queries a target may take in each layer."""
+    # One scheme at most says more than 1.
+    return tuple(
+        max((each.capacity(layer, num_layers, progress) for each in schemes), default=1)
+        for layer in range(num_layers)
+    )
+
+
 def main_group(
     schemes: Sequence[Scheme], queries: Queries, num_layers: int, progress: float = 0.0
 ) -> QueryGroup:
     """The main queries of a decoder with `num_layers`, when so much of the training is done."""
-    # One scheme at most says more than 1.
-    capacity = tuple(
-        max((each.capacity(layer, num_layers, progress) for each in schemes), default=1)
-        for layer in range(num_layers)
-    )
-    assigner: Assigner = Match(capacity)
+    assigner: Assigner = Match(capacities(schemes, num_layers, progress))
     for scheme in schemes:
         assigner = scheme.assigner_of_main(assigner)
     return QueryGroup(name=MAIN, queries=queries, assigner=assigner)

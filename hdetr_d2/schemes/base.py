@@ -1,7 +1,7 @@
 """The contract of a training scheme."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from detectron2.structures import Instances
@@ -112,6 +112,12 @@ class Scheme(nn.Module):
     def capacity(self, layer: int, num_layers: int, progress: float) -> int:
         """How many main queries a target may take in `layer` of `num_layers`."""
         return 1
+
+    def phase(self, progress: float) -> Hashable:
+        """What else of it follows the progress of the training: two steps with the same do the same
+        with the same tensors.
+        """
+        return None
 
     def main_weight(self, context: Context) -> float:
         """A factor of the class and box losses of the main group: its part beside groups that

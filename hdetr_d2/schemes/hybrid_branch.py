@@ -55,8 +55,11 @@ class HybridBranch(Scheme):
     def slots(self, num_queries: int) -> int:
         return self.num_queries
 
+    def phase(self, progress: float) -> float:
+        return self.weight(progress) if callable(self.weight) else self.weight
+
     def contribute(self, context: Context) -> Contribution:
-        weight = self.weight(context.step.progress) if callable(self.weight) else self.weight
+        weight = self.phase(context.step.progress)
         group = QueryGroup(
             name=self.name,
             queries=context.slots[self.name],

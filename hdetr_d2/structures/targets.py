@@ -9,12 +9,12 @@ from detectron2.structures import BitMasks, Instances, PolygonMasks
 from torch import Tensor
 
 from hdetr_d2.errors import UserError
-from hdetr_d2.utils.device import to_device
+from hdetr_d2.utils.device import lay, to_device, travel
 
 
 @dataclass
 class Targets:
-    """The ground truth of a batch, padded to the image with the most objects (at least 1).
+    """The ground truth of a batch, padded to the image with the most objects, 1 at least.
 
     labels: `Tensor[B, G]` int64. boxes: `Tensor[B, G, 4]` cxcywh in [0, 1] of the image without
     padding. valid: `Tensor[B, G]` bool, the real ones come first. masks: `Tensor[B, G, H, W]` bool
@@ -44,6 +44,7 @@ class Targets:
         device: torch.device,
         with_masks: bool = False,
         sizes: Sequence[tuple[int, int]] | None = None,
+        at_least: int = 1,
     ) -> "Targets":
         """Targets from Detectron2's training inputs (`instances` with `gt_boxes`, `gt_classes` and
         for `with_masks` also `gt_masks`, bitmaps or polygons).
@@ -53,6 +54,7 @@ class Targets:
         Args:
             sizes: (H, W) in pixels that boxes in [0, 1] are relative to; None for those of the
                 images.
+            at_least: how many targets to pad to, if no image has more.
 
         Raises:
             UserError: an input without instances, a label outside [0, num_classes), a box that is
@@ -69,10 +71,10 @@ class Targets:
         frames = [(w, h, w, h) for h, w in sizes or [each.image_size for each in instances]]
         x0, y0, x1, y1 = (xyxy / _of_rows(to_device(frames, xyxy), counts)).unbind(-1)
         boxes = torch.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], -1)
-        most = max([1, *counts])
+        most = max([at_least, *counts])
         valid = torch.arange(most) < torch.tensor(counts)[:, None]
         labels, boxes = (_pad_rows(rows, valid) for rows in (labels, boxes))
-        parts = [part.to(device, non_blocking=True) for part in (labels, boxes, valid)]
+        parts = [travel(part, device) for part in (labels, boxes, valid)]
         if with_masks:
             masks = [_masks_of(item) for item in batched_inputs]
             parts.append(_pad_masks(masks, most, device))
@@ -100,7 +102,7 @@ def _pad_masks(masks: Sequence[Tensor], length: int, device: torch.device) -> Te
     shape = (len(masks), length, height, width)
     padded = torch.zeros(shape, dtype=torch.bool, device=device)
     for row, given in zip(padded, masks, strict=True):
-        row[: len(given), : given.shape[1], : given.shape[2]].copy_(given, non_blocking=True)
+        lay(given, row[: len(given), : given.shape[1], : given.shape[2]])
     return padded
 
 

@@ -7,6 +7,7 @@ from detectron2.structures import Instances
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.structures import Lesson, Targets
+from hdetr_d2.utils.device import travel
 
 CARRIED = "teacher"
 """The key of an input dict: Instances with `gt_boxes`, `gt_classes` and `scores`, as a
@@ -43,4 +44,4 @@ class CarriedBoxes:
         scores = torch.zeros(targets.valid.shape)
         for row, each in zip(scores, found, strict=True):
             row[: len(each)] = each.scores
-        return Lesson(targets, scores.to(device, non_blocking=True))
+        return Lesson(targets, travel(scores, device))

@@ -81,6 +81,16 @@ class StepTimer:
         return start.elapsed_time(end) / 1000
 
 
+@contextmanager
+def untimed() -> Iterator[None]:
+    """No section is timed inside, whatever timer is active."""
+    token = _active.set(None)
+    try:
+        yield
+    finally:
+        _active.reset(token)
+
+
 def section(name: str) -> AbstractContextManager[None]:
     """Times the block as `name` in the active `StepTimer`; does nothing when there is none."""
     timer = _active.get()

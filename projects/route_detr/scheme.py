@@ -57,9 +57,11 @@ class RoutedBranch(Scheme):
         routed = range(num_layers - last, num_layers)
         self.routers = nn.ModuleDict({str(layer): Router(sizes) for layer in routed})
 
+    def phase(self, progress: float) -> tuple[float, float]:
+        return self.strength(progress), self.weight(progress)
+
     def contribute(self, context: Context) -> Contribution:
-        done = context.step.progress
-        strength, weight = self.strength(done), self.weight(done)
+        strength, weight = self.phase(context.step.progress)
         _observe(strength=strength, weight=weight, device=context.main.queries.content.device)
         group = QueryGroup(
             name=self.name,

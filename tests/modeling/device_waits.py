@@ -26,24 +26,44 @@ WAITS = (WaitError, DataDependentOutputException, DynamicOutputShapeException)
 
 
 class NoWaits(TorchDispatchMode):
-    """Raises `WaitError` for copies and mixtures of devices that wait."""
+    """Raises `WaitError` for copies and mixtures of devices that wait. To a device only what was
+    page-locked goes without a wait.
+    """
+
+    def __enter__(self) -> "NoWaits":
+        self._pin = Tensor.pin_memory
+        Tensor.pin_memory = _page_locked  # PyTorch's own wants a device
+        return super().__enter__()
+
+    def __exit__(self, *exc_info: Any) -> None:
+        Tensor.pin_memory = self._pin
+        super().__exit__(*exc_info)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.ops.aten._to_copy.default:
-            source, target = args[0].device, torch.device(kwargs.get("device") or args[0].device)
-            _check_copy(source, target, kwargs.get("non_blocking", False))
+            target = torch.device(kwargs.get("device") or args[0].device)
+            _check_copy(args[0], target, kwargs.get("non_blocking", False))
         elif func is torch.ops.aten.copy_.default:
-            _check_copy(args[1].device, args[0].device, any(args[2:]))
+            _check_copy(args[1], args[0].device, any(args[2:]))
         else:
             _check_devices(func, [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)])
         return func(*args, **kwargs)
 
 
-def _check_copy(source: torch.device, target: torch.device, non_blocking: bool) -> None:
+def _page_locked(tensor: Tensor) -> Tensor:
+    tensor.page_locked = True
+    return tensor
+
+
+def _check_copy(source: Tensor, target: torch.device, non_blocking: bool) -> None:
+    if source.device.type == target.type:
+        return
     # What was copied to the host without waiting cannot be read there before a wait.
-    if source.type != target.type and (target.type == "cpu" or not non_blocking):
-        raise WaitError(f"a copy from {source} to {target} waits for the device")
+    if target.type == "cpu" or not non_blocking:
+        raise WaitError(f"a copy from {source.device} to {target} waits for the device")
+    if not getattr(source, "page_locked", False):
+        raise WaitError(f"a copy from {source.device} to {target} starts from pageable memory")
 
 
 def _check_devices(func: Any, tensors: list[Tensor]) -> None:

@@ -151,6 +151,8 @@ PLANTED = {
     "index": lambda x: x[[0, 1]],
     "index of the host": lambda x: x[torch.zeros(2, dtype=torch.int64)],
     "copy": lambda x: x.copy_(torch.zeros(3)),
+    "pageable": lambda x: torch.zeros(3).to(x.device, non_blocking=True),
+    "pageable copy": lambda x: x.copy_(torch.zeros(3), non_blocking=True),
 }
 
 

@@ -1,0 +1,213 @@
+"""Forward and backward, recorded once and then repeated: a GPU does not wait for the host."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from hdetr_d2.engine.gradients import Batch, Gradients, Outcome
+from hdetr_d2.errors import UserError
+from hdetr_d2.modeling.staged import StagedBatch
+from hdetr_d2.structures import Step, Targets
+from hdetr_d2.utils.device import Constants
+from hdetr_d2.utils.timing import section, untimed
+
+logger = logging.getLogger(__name__)
+
+WARM_UP = 3
+"""Steps of a kind before it is recorded: they choose algorithms, and make what is made once."""
+MOST = 16
+"""Kinds of steps that are recorded; each keeps the memory of a step."""
+PATIENCE = 200
+"""Steps after which it is told that none of them was like another."""
+LEAST_TARGETS = 8
+
+
+class Record(Protocol):
+    """Records what a function puts on the device. Nothing of it has been done when it returns: each
+    call of what it returns does it once, with the values that the tensors have then, and puts the
+    results into those of the function.
+    """
+
+    def __call__(self, function: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]: ...
+
+
+def record_cuda_graph(function: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]:
+    """A CUDA graph of the function."""
+    graph = torch.cuda.CUDAGraph()
+    # Other threads, as that which pins images, may go on meanwhile.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        outcome = function()
+    return graph.replay, outcome
+
+
+class GraphedGradients(Gradients):
+    """Steps of one kind, that differ in the values of their tensors alone, are recorded when they
+    come for the fourth time, and repeated from then on. The kind of a step is the size of its
+    padded images, the number of its targets, rounded up to a power of two (to which they are padded
+    in all steps), and what follows the progress of the training on the host.
+
+    The gradients stay where they are until the next step of the same kind: one micro-batch a step.
+    """
+
+    model: Any  # a `DETR`: its forward in two parts
+
+    def __init__(self, *, record: Record = record_cuda_graph, **options: Any) -> None:
+        """
+        Args:
+            record: how.
+            options: those of `Gradients`.
+        """
+        super().__init__(**options)
+        self.record = record
+        self.graphs: dict[Hashable, Graph] = {}
+        self.constants = Constants()
+        self._seen: Counter[Hashable] = Counter()
+
+    def __call__(self, batch: Batch, step: Step) -> Outcome:
+        """
+        Raises:
+            UserError: the model needs numbers of this very batch on the host, or cannot be
+                recorded.
+        """
+        most = max((len(item["instances"]) for item in batch), default=0)
+        staged = _without_host(self.model.stage(batch, _rounded(most)))
+        kind = _kind_of(staged, step, self.model.phase(step.progress))
+        if (graph := self.graphs.get(kind)) is not None:
+            return graph.repeat(staged, step)
+        self._seen[kind] += 1
+        if self._seen[kind] <= WARM_UP or len(self.graphs) == MOST:
+            self._tell_if_none_repeats()
+            with self.constants:
+                return self._compute(staged, step)
+        graph = self.graphs[kind] = self._recorded(staged, step)
+        shape, targets = staged.images.tensor.shape, staged.targets.labels.shape[1]
+        logger.info(
+            "Recorded a step with %d images of %dx%d and up to %d objects in each (%d of %d kinds)",
+            *(shape[0], *shape[-2:], targets, len(self.graphs), MOST),
+        )
+        return graph.repeat(staged, step)
+
+    def _compute(self, batch: StagedBatch, step: Step) -> Outcome:
+        return self.of(lambda: self.model.losses(batch, step), step)
+
+    def _recorded(self, staged: StagedBatch, step: Step) -> "Graph":
+        held = Held.of(staged, step)
+        self.constants.growing = False
+        try:
+            with self.constants, untimed():
+                repeat, outcome = self.record(lambda: self._compute(held.batch, held.step))
+        except RuntimeError as error:
+            raise UserError(
+                "a step of this model cannot be recorded as a CUDA graph "
+                f"({str(error).splitlines()[0]}): set train.cuda_graphs=false"
+            ) from error
+        finally:
+            self.constants.growing = True
+        learned = [p for p in self.model.parameters() if p.grad is not None]
+        return Graph(held, repeat, outcome, {p: p.grad for p in learned})
+
+    def _tell_if_none_repeats(self) -> None:
+        if not self.graphs and self._seen.total() == PATIENCE:
+            logger.warning(
+                "train.cuda_graphs: none of %d steps was recorded, since hardly any two are alike; "
+                "images of one size would be",
+                PATIENCE,
+            )
+
+
+@dataclass(frozen=True)
+class Held:
+    """The tensors that a recorded step reads: each repetition is given others' values."""
+
+    batch: StagedBatch
+    step: Step
+
+    @classmethod
+    def of(cls, batch: StagedBatch, step: Step) -> "Held":
+        return cls(*_with_tensors(batch, step, [t.clone() for t in _tensors_of(batch, step)]))
+
+    def take(self, batch: StagedBatch, step: Step) -> None:
+        torch._foreach_copy_(_tensors_of(self.batch, self.step), _tensors_of(batch, step))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A recorded step, and where its gradients and results are."""
+
+    held: Held
+    replay: Callable[[], None]
+    outcome: Outcome
+    gradients: dict[nn.Parameter, Tensor]
+
+    def repeat(self, batch: StagedBatch, step: Step) -> Outcome:
+        with section("graph"):
+            self.held.take(batch, step)
+            self.replay()
+        for parameter, gradient in self.gradients.items():
+            parameter.grad = gradient
+        # They are read when the next steps have already been.
+        observed = {name: value.clone() for name, value in self.outcome.observed.items()}
+        return Outcome(self.outcome.metrics, observed)
+
+
+class FromTheHost(Sequence):
+    """Stands for what is known of a batch on the host alone, and differs from batch to batch.
+
+    Raises:
+        UserError: when it is looked at.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __getitem__(self, index: Any) -> Any:
+        self._refuse()
+
+    def __len__(self) -> int:
+        return self._refuse()
+
+    def _refuse(self) -> Any:
+        raise UserError(f"this model looks at {self.what} on the host: set train.cuda_graphs=false")
+
+
+def _without_host(batch: StagedBatch) -> StagedBatch:
+    frames = batch.images.frames
+    fixed = all(frame == frames[0] for frame in frames)
+    images = replace(
+        batch.images,
+        sizes=FromTheHost("the sizes of the images"),
+        frames=frames if fixed else FromTheHost("the sizes of images, which differ in a batch,"),
+    )
+    return replace(batch, inputs=FromTheHost("the inputs as they were loaded"), images=images)
+
+
+def _kind_of(batch: StagedBatch, step: Step, phase: Hashable) -> Hashable:
+    frames = batch.images.frames
+    frame = None if isinstance(frames, FromTheHost) else frames[0]
+    shapes = tuple((tensor.shape, tensor.dtype) for tensor in _tensors_of(batch, step))
+    return shapes, frame, step.share, phase
+
+
+def _tensors_of(batch: StagedBatch, step: Step) -> list[Tensor]:
+    images, targets = batch.images, batch.targets
+    masks = [] if targets.masks is None else [targets.masks]
+    given = [images.tensor, images.limits, targets.labels, targets.boxes, targets.valid]
+    return [*given, *masks, step.ground_truths]
+
+
+def _with_tensors(
+    batch: StagedBatch, step: Step, tensors: Sequence[Tensor]
+) -> tuple[StagedBatch, Step]:
+    stacked, limits, *targets, ground_truths = tensors
+    images = replace(batch.images, tensor=stacked, limits=limits)
+    held = replace(batch, images=images, targets=Targets(*targets))
+    return held, replace(step, ground_truths=ground_truths)
+
+
+def _rounded(targets: int) -> int:
+    return max(LEAST_TARGETS, 1 << (targets - 1).bit_length())
