@@ -1,11 +1,12 @@
-"""A linear layer at the full speed of a CPU.
+"""A linear layer at the full speed of a CPU, and with its ReLU in one kernel on CUDA.
 
 PyTorch leaves float32 products on a CPU to MKL, which takes half of the width of AVX-512 where the
 processor is not Intel's. oneDNN, which PyTorch brings for convolutions, takes all of it on every
-processor, and adds bias and ReLU on the way. The operator over it is one that PyTorch keeps for its
-compiler: this file alone knows it.
+processor, and adds bias and ReLU on the way. On CUDA cuBLASLt does. The operators over them are
+some that PyTorch keeps for itself: this file alone knows them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
 )
 _HAS_BFLOAT16 = _HAS_ONEDNN and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 _PRECISIONS = frozenset((torch.float32, torch.bfloat16))
+_OF_CUBLASLT = frozenset((torch.float32, torch.float16, torch.bfloat16))
 # Whether MKL takes all of AVX-512, so that a product of it is as fast as one of oneDNN.
 _CAPABILITIES: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
 _MKL_IS_WIDE = "Intel" in _CAPABILITIES.get("cpu_name", "")
@@ -31,8 +33,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool 
     """`torch.nn.functional.linear`, and a ReLU after it where that is asked for.
 
     Large products on a CPU in float32, and in bfloat16 also by autocast, are oneDNN's, in training
-    and inference, up to twice as fast; everything else, and what `torch.compile` or an exporter
-    records, is PyTorch's own linear.
+    and inference, up to twice as fast; with a ReLU on CUDA, cuBLASLt's. Everything else, and what
+    `torch.compile` or an exporter records, is PyTorch's own linear.
 
     Args:
         x: `Tensor[..., C]`.
@@ -46,14 +48,22 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool 
     Raises:
         RuntimeError: shapes that do not fit.
     """
-    if not _by_onednn(x, weight, bias):
+    product: Callable[..., Tensor]
+    if _by_onednn(x, weight, bias):
+        product = _onednn
+    elif relu and _by_cublaslt(x, weight, bias):
+        product = _cublaslt
+    else:
         out = F.linear(x, weight, bias)
         return F.relu(out) if relu else out
-    if torch.is_autocast_enabled("cpu"):
-        # In bfloat16 PyTorch would write the bias into all rows first, and then add the product.
-        x, weight = x.bfloat16(), weight.bfloat16()
-        bias = None if bias is None else bias.bfloat16()
-    rows = _OneDNN.apply(x.flatten(0, -2), weight, bias, relu)
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        # In bfloat16 on a CPU PyTorch would write the bias into all rows first, and then add the
+        # product.
+        dtype = torch.get_autocast_dtype(device)
+        x, weight = x.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    rows = _Product.apply(x.flatten(0, -2), weight, bias, relu, product)
     return rows if x.dim() == 2 else rows.unflatten(0, x.shape[:-1])
 
 
@@ -69,6 +79,22 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and _fits(x, weight, bias)
         and bool(torch.backends.mkldnn.enabled)
         and torch.get_float32_matmul_precision() == "highest"  # below it PyTorch has its own way
+        and all(type(each) in _PLAIN and not is_transformed(each) for each in (x, weight))
+    )
+
+
+def _by_cublaslt(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether the layer is one that cuBLASLt computes with its ReLU."""
+    dtypes = {each.dtype for each in (x, weight, bias) if each is not None}
+    return (
+        not _is_watched()
+        and x.device.type == weight.device.type == "cuda"
+        and bias is not None
+        and dtypes <= _OF_CUBLASLT
+        and (len(dtypes) == 1 or torch.is_autocast_enabled("cuda"))
+        and x.dim() > 1
+        and x.numel() > 0
+        and _fits(x, weight, bias)
         and all(type(each) in _PLAIN and not is_transformed(each) for each in (x, weight))
     )
 
@@ -100,13 +126,29 @@ def _is_watched() -> bool:
     )
 
 
-class _OneDNN(torch.autograd.Function):
+def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+    after = "relu" if relu else "none"
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, after, [], "")
+
+
+def _cublaslt(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+    """With a ReLU in any case."""
+    return torch._addmm_activation(bias, x, weight.T)
+
+
+class _Product(torch.autograd.Function):
     """Of rows, `Tensor[N, C]`: what it returns may be changed in place, as views of it may."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
-        after = "relu" if relu else "none"
-        out = torch.ops.mkldnn._linear_pointwise(x, weight, bias, after, [], "")
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        relu: bool,
+        product: Callable[..., Tensor],
+    ) -> Tensor:
+        out = product(x, weight, bias, relu)
         ctx.save_for_backward(x, weight, *([out] if relu else []))
         return out
 
@@ -115,20 +157,21 @@ class _OneDNN(torch.autograd.Function):
         x, weight, *positive = ctx.saved_tensors
         if positive:
             gradient = torch.ops.aten.threshold_backward(gradient, positive[0], 0)
-        of_x, of_weight, of_bias, _ = ctx.needs_input_grad
+        of_x, of_weight, of_bias, *_ = ctx.needs_input_grad
         return (
             linear(gradient, weight.T) if of_x else None,
             _of_weight(x, gradient) if of_weight else None,
             gradient.sum(0) if of_bias else None,
+            None,
             None,
         )
 
 
 def _of_weight(x: Tensor, gradient: Tensor) -> Tensor:
     """`Tensor[D, C]`. oneDNN has the first factor of a product copied to lie in rows, here half as
-    long as the product itself: let it be the smaller one; MKL takes it as it lies.
+    long as the product itself: let it be the smaller one; MKL and cuBLAS take it as it lies.
     """
-    if _MKL_IS_WIDE:
+    if _MKL_IS_WIDE or x.device.type != "cpu":
         return gradient.T @ x
     if x.shape[1] < gradient.shape[1]:
         return linear(x.T, gradient.T).T

@@ -30,12 +30,12 @@ def for_small_ones(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
     monkeypatch.setattr(module, "_MKL_IS_WIDE", request.param)
 
 
-def is_onednn(out: Tensor) -> bool:
-    """Whether its last step but the shape was."""
+def is_a_product(out: Tensor) -> bool:
+    """Whether its last step but the shape was one of oneDNN or cuBLASLt."""
     node = out.grad_fn
     while node is not None and "View" in node.name():
         node = node.next_functions[0][0]
-    return "OneDNN" in type(node).__name__
+    return "Product" in type(node).__name__
 
 
 def expected(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> list[Tensor]:
@@ -62,12 +62,51 @@ def test_output_and_gradients(
     weight = torch.randn(outputs, shape[-1], requires_grad=True)
     bias = torch.randn(outputs, requires_grad=True) if with_bias else None
     out = linear(x, weight, bias, relu=relu)
-    assert is_onednn(out)
+    assert is_a_product(out)
     leaves = [each for each in (x, weight, bias) if each is not None]
     found = [out, *torch.autograd.grad(out, leaves, torch.full_like(out, 2.0))]
     for own, other in zip(found, expected(x, weight, bias, relu), strict=True):
         assert own.dtype == torch.float32
         torch.testing.assert_close(own.double(), other, rtol=1e-5, atol=1e-3)
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)])
+def by_cublaslt(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A device, on which products with a ReLU are those of CUDA: PyTorch has them on a CPU too."""
+    if request.param == "cpu":
+        monkeypatch.setattr(module, "_by_onednn", lambda *layer: False)
+        monkeypatch.setattr(module, "_by_cublaslt", lambda *layer: True)
+    return request.param
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (2, 3, 7), (2, 450, 256)], ids=str)
+@pytest.mark.parametrize("outputs", [1, 4, 300])
+def test_the_product_of_cuda_with_a_relu(
+    by_cublaslt: str, shape: tuple[int, ...], outputs: int
+) -> None:
+    x = torch.randn(shape, device=by_cublaslt, requires_grad=True)
+    weight = torch.randn(outputs, shape[-1], device=by_cublaslt, requires_grad=True)
+    bias = torch.randn(outputs, device=by_cublaslt, requires_grad=True)
+    out = linear(x, weight, bias, relu=True)
+    assert is_a_product(out)
+    found = [out, *torch.autograd.grad(out, (x, weight, bias), torch.full_like(out, 2.0))]
+    for own, other in zip(found, expected(x, weight, bias, True), strict=True):
+        torch.testing.assert_close(own.double(), other, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("given", [torch.float32, torch.bfloat16])
+def test_the_product_of_cuda_by_autocast(by_cublaslt: str, given: torch.dtype) -> None:
+    x = torch.randn(2, 30, 64, device=by_cublaslt).to(given).requires_grad_()
+    weight, bias = (each.to(by_cublaslt) for each in (torch.randn(9, 64), torch.randn(9)))
+    with torch.autocast(by_cublaslt, torch.bfloat16):
+        out = linear(x, weight.requires_grad_(), bias.requires_grad_(), relu=True)
+    assert is_a_product(out) and out.dtype == torch.bfloat16
+    found = [out, *torch.autograd.grad(out, (x, weight, bias), torch.full_like(out, 2.0))]
+    assert [each.dtype for each in found[1:]] == [given, torch.float32, torch.float32]
+    rounded = [each.detach().bfloat16() for each in (x, weight, bias)]
+    for own, other in zip(found, expected(*rounded, True), strict=True):
+        scale = other.abs().max().item()
+        torch.testing.assert_close(own.double(), other, rtol=1e-2, atol=1e-2 * scale)
 
 
 def test_by_hand() -> None:
@@ -106,7 +145,7 @@ def test_of_parts_of_tensors(part: Callable, of_weight: Callable, dtype: torch.d
 
     x, weight = part(draw).requires_grad_(), of_weight(draw).requires_grad_()
     out = linear(x, weight)
-    assert is_onednn(out)
+    assert is_a_product(out)
     found = [out, *torch.autograd.grad(out, (x, weight), torch.full_like(out, 2.0))]
     for own, other in zip(found, expected(x, weight, None, False), strict=True):
         assert torch.equal(own.double(), other)
@@ -151,7 +190,7 @@ def test_second_derivative() -> None:
 def test_other_numbers_are_left_to_pytorch(dtype: torch.dtype) -> None:
     x, weight = torch.randn(5, 7, dtype=dtype), torch.randn(3, 7, dtype=dtype)
     out = linear(x, weight.requires_grad_())
-    assert not is_onednn(out)
+    assert not is_a_product(out)
     assert torch.equal(out, F.linear(x, weight))
 
 
@@ -169,7 +208,7 @@ def test_autocast_to_bfloat16(outputs: int, given: torch.dtype, relu: bool) -> N
     weight, bias = leaves_of(torch.float32, (outputs, 64), (outputs,))
     with torch.autocast("cpu", torch.bfloat16):
         out = linear(x, weight, bias, relu=relu)
-    assert is_onednn(out) and out.dtype == torch.bfloat16
+    assert is_a_product(out) and out.dtype == torch.bfloat16
     found = [out, *torch.autograd.grad(out, (x, weight, bias), torch.full_like(out, 2.0))]
     assert [each.dtype for each in found[1:]] == [given, torch.float32, torch.float32]
     rounded = [each.detach().bfloat16() for each in (x, weight, bias)]
@@ -186,7 +225,7 @@ def test_autocast_of_other_numbers_is_pytorchs(to: torch.dtype, monkeypatch) -> 
     with torch.autocast("cpu", to):
         out = linear(x, weight)
         assert torch.equal(out, F.linear(x, weight))
-    assert not is_onednn(out)
+    assert not is_a_product(out)
 
 
 @pytest.mark.parametrize("shape", [(7,), (0, 7), (2, 0, 7)], ids=str)
@@ -220,16 +259,16 @@ def test_a_lower_precision_is_pytorchs_affair(precision: str) -> None:
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
     try:
-        assert not is_onednn(linear(torch.randn(5, 7), weight))
+        assert not is_a_product(linear(torch.randn(5, 7), weight))
     finally:
         torch.set_float32_matmul_precision(before)
-    assert is_onednn(linear(torch.randn(5, 7), weight))
+    assert is_a_product(linear(torch.randn(5, 7), weight))
 
 
 @needs_onednn
 def test_who_counts_or_records_meets_pytorchs_linear() -> None:
     layer, x = Linear(7, 3), torch.randn(5, 7)
-    assert is_onednn(layer(x))
+    assert is_a_product(layer(x))
     with FlopCounterMode(display=False) as counter:
         layer(x)
     assert counter.get_total_flops() == 2 * 5 * 7 * 3
