@@ -18,6 +18,7 @@ train = dict(
     amp=dict(enabled=False, dtype="bfloat16"),  # bfloat16 or float16; float16 needs CUDA
     matmul_precision="highest",  # of float32: high is TF32 on a GPU, medium bfloat16 where there is
     cuda_graphs=False,  # forward and backward recorded and repeated: for images of a fixed size
+    compile=[],  # parts that torch.compile compiles: backbone, neck, encoder, decoder
     clip_grad_norm=0.1,  # None: no clipping
     max_bad_steps=20,  # as many non-finite steps in a row end the run; each of them is skipped
     keep_bad_steps=0,  # so many of them are kept with batch, random state and weights, to repeat

@@ -15,6 +15,7 @@ from hdetr_d2.data import iterations_per_epoch, register_datasets
 from hdetr_d2.engine.build import build
 from hdetr_d2.engine.channels import follow_channels
 from hdetr_d2.engine.class_names import put_class_names
+from hdetr_d2.engine.compiling import PARTS
 from hdetr_d2.engine.config import count_iterations
 from hdetr_d2.engine.device import Precision, choose_device
 from hdetr_d2.engine.limits import warn_of_limits
@@ -140,6 +141,18 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
             )
         ),
         "a list of names of classes, as [animals]",
+    ),
+    (
+        ("train.compile",),
+        lambda value: (
+            value is None
+            or (
+                isinstance(value, Sequence)
+                and not isinstance(value, str)
+                and all(part in PARTS for part in value)
+            )
+        ),
+        f"a list of {', '.join(PARTS)}",
     ),
     (
         ("train.parallel",),

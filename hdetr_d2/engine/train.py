@@ -1,7 +1,7 @@
 """A whole training, as a resolved config describes it."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ContextDecorator, contextmanager
 from typing import Any
 
@@ -26,6 +26,7 @@ from hdetr_d2.engine.build import (
     options_of,
 )
 from hdetr_d2.engine.class_names import get_class_names
+from hdetr_d2.engine.compiling import compile_parts
 from hdetr_d2.engine.config import config_text, count_iterations, plain_config
 from hdetr_d2.engine.device import Precision, choose_device
 from hdetr_d2.engine.ema import ModelEma
@@ -88,6 +89,7 @@ def _train(cfg: DictConfig, preemption: Preemption, *, resume: bool) -> None:
     parallel.shard(model, optimizer)
     if ema is not None:
         parallel.shard(ema.module)
+    compile_parts(model, parts_to_compile(cfg))
     trainer = Trainer(
         model=model,
         make_loader=lambda iteration: build_train_loader(cfg, iteration),
@@ -208,6 +210,14 @@ def build_validation_loss(
         losses,
         period=count_iterations(options.period_epochs, cfg.train.iterations_per_epoch),
     )
+
+
+def parts_to_compile(cfg: DictConfig) -> Sequence[str]:
+    """Raises UserError where they cannot be compiled."""
+    parts = cfg.train.get("compile") or []  # older configs lack it
+    if parts and cfg.train.parallel == "fsdp2":
+        raise UserError("train.compile needs train.parallel=ddp")
+    return parts
 
 
 def build_record(cfg: DictConfig, device: torch.device) -> Record | None:
