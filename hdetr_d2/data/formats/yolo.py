@@ -12,6 +12,7 @@ import yaml
 
 from hdetr_d2.data.coco_json.segmentation import span
 from hdetr_d2.data.formats.content import Found, Labelled, Picture, parts_of
+from hdetr_d2.data.formats.dividing import split_of_path
 from hdetr_d2.data.formats.looking import files_below, read_text, relative
 from hdetr_d2.data.formats.pictures import pictures_below, sizes
 from hdetr_d2.data.formats.yolo_splits import split_files
@@ -73,15 +74,31 @@ def read(folder: Path, image_format: ImageFormat) -> Found:
     else:
         spec, lines = {}, read_text(folder / CLASSES).splitlines()
         classes = {index: name.strip() for index, name in enumerate(lines) if name.strip()}
-        splits = {"train": pictures_below(folder / "images", image_format)}
+        splits = _splits_by_folders(folder, image_format)
     if twice := [name for name in classes.values() if [*classes.values()].count(name) > 1]:
         raise UserError(f"{folder}: several classes have the name {twice[0]!r}")
     pictures = {
-        split: _pictures(images, classes, image_format, has_points="kpt_shape" in spec)
+        split: _pictures(
+            images,
+            classes,
+            image_format,
+            has_points="kpt_shape" in spec,
+            may_lack_labels=split == "test",
+        )
         for split, images in splits.items()
     }
     parts = parts_of(pictures, [*classes.values()], folder)
     return Found(folder, NAME, files[0].name if files else CLASSES, parts, notes)
+
+
+def _splits_by_folders(folder: Path, image_format: ImageFormat) -> dict[str, list[Path]]:
+    """The images of an export without a yaml file: the nearest folder that is called as a split
+    tells theirs. Names of images do not: they are those of the camera, and tell what is seen.
+    """
+    splits: dict[str, list[Path]] = {}
+    for image in pictures_below(folder / "images", image_format):
+        splits.setdefault(split_of_path(image.parent, folder) or "train", []).append(image)
+    return splits
 
 
 def _yaml_files(folder: Path) -> list[Path]:
@@ -137,10 +154,11 @@ def _pictures(
     image_format: ImageFormat,
     *,
     has_points: bool,
+    may_lack_labels: bool,
 ) -> list[Picture]:
     labels = {image: label_file(image) for image in images}
     there = {image for image, path in labels.items() if path.is_file()}
-    if images and not there:
+    if images and not there and not may_lack_labels:
         raise UserError(
             f"none of {len(images)} images has a label file: that of {images[0]} would be "
             f"{labels[images[0]]}"

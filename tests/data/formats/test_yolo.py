@@ -157,6 +157,35 @@ def test_an_export_of_label_studio(tmp_path: Path, pictures: Pictures) -> None:
     assert annotations(found)[0]["category_id"] == 2
 
 
+def test_folders_of_an_export_tell_the_splits(tmp_path: Path, pictures: Pictures) -> None:
+    write(tmp_path / "classes.txt", "cat\n")
+    # The name of an image is no name of a split.
+    places = ["train/val_01", "train/b", "valid/c", "test/d", "test/train_02", "e"]
+    for place in places:
+        write(tmp_path / "labels" / f"{place}.txt", "0 0.5 0.5 0.1 0.1")
+        pictures(tmp_path / "images" / f"{place}.jpg")
+    parts = read_folder(tmp_path).parts
+    names = {
+        split: {str(file.relative_to(tmp_path / "images")) for file in part.files}
+        for split, part in parts.items()
+    }
+    assert names == {
+        "train": {"e.jpg", "train/b.jpg", "train/val_01.jpg"},
+        "val": {"valid/c.jpg"},
+        "test": {"test/d.jpg", "test/train_02.jpg"},
+    }
+    assert [len(part.content["annotations"]) for part in parts.values()] == [3, 1, 2]
+
+
+def test_test_images_may_lack_all_labels(tmp_path: Path, pictures: Pictures) -> None:
+    pictures(tmp_path / "images" / "test" / "b.jpg")
+    spec = f"train: images/train\ntest: images/test\n{NAMES}"
+    found = make(tmp_path, pictures, "1 0.5 0.5 0.1 0.1", spec=spec)
+    assert len(found.parts["test"].content["images"]) == 1
+    assert len(annotations(found, "train")) == 1
+    assert annotations(found, "test") == []
+
+
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
