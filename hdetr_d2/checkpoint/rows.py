@@ -15,11 +15,12 @@ def with_common_rows(
     source: str | Path,
     class_names: tuple[Sequence[str], Sequence[str]] = ((), ()),
 ) -> dict[str, Tensor]:
-    """`weights` with as many rows as the model has: of tables that differ in nothing else, those
-    rows are taken that mean the same in both, and the others are the model's own. It is logged.
+    """`weights` with the rows that the model has: of tables that differ in nothing else, those rows
+    are taken that mean the same in both, and the others are the model's own. It is logged.
 
     - Queries: the first ones.
-    - Classes: those that have one name in both, and "no object" behind them.
+    - Classes: those that have one name in both, wherever they stand, and "no object" behind them.
+      As many classes of other names are taken as they are.
     - Of the proposals of a model whose proposals learn objects of no class, that of the object.
 
     Args:
@@ -36,14 +37,17 @@ def with_common_rows(
         ("proposals", objectness, lambda ours, theirs: {0: 0}),
     )
     state = model.state_dict()
+    moved = set(heads) if _stand_elsewhere(*class_names) else set()
     for kind, keys, rows_of in kinds:
         told = ""
         for key in keys:
-            if key not in state or not _differ_in_rows(state[key], weights.get(key)):
+            if key not in state or key not in weights:
+                continue
+            if not (key in moved or _differ_in_rows(state[key], weights[key])):
                 continue
             ours, theirs = len(state[key]), len(weights[key])
             rows = rows_of(ours, theirs)
-            if rows:
+            if rows and state[key].shape[1:] == weights[key].shape[1:]:
                 fitted[key] = state[key].clone()
                 fitted[key][[*rows]] = weights[key][[*rows.values()]].to(fitted[key])
                 told = (
@@ -55,12 +59,38 @@ def with_common_rows(
     return fitted
 
 
+def put_classes_in_order(
+    model: nn.Module, class_names: Sequence[str], of_weights: Sequence[str]
+) -> None:
+    """Where `model` has weights of the same classes in another order, gives it that of
+    `class_names`.
+
+    Args:
+        model: names its tables as `with_common_rows` wants it.
+        of_weights: by class index.
+    """
+    if sorted(class_names) != sorted(of_weights) or not _stand_elsewhere(class_names, of_weights):
+        return
+    objectness, state = _keys(model, "objectness_keys"), model.state_dict()
+    for key in _keys(model, "class_head_keys"):
+        if key not in objectness:
+            number = len(state[key])
+            rows = _of_one_name(class_names, of_weights, number, number)
+            state[key].copy_(state[key][[rows[row] for row in range(number)]])
+    logger.info("The classes stand in another order in the weights, and are put into this one")
+
+
 def _keys(model: nn.Module, name: str) -> list[str]:
     return list(getattr(model, name, list)())
 
 
-def _differ_in_rows(ours: Tensor, theirs: Tensor | None) -> bool:
-    return theirs is not None and len(ours) != len(theirs) and ours.shape[1:] == theirs.shape[1:]
+def _differ_in_rows(ours: Tensor, theirs: Tensor) -> bool:
+    return len(ours) != len(theirs) and ours.shape[1:] == theirs.shape[1:]
+
+
+def _stand_elsewhere(our_names: Sequence[str], their_names: Sequence[str]) -> bool:
+    """Whether a class of both has another place, or one of them has others beside it."""
+    return list(our_names) != list(their_names) and not set(our_names).isdisjoint(their_names)
 
 
 def _first(ours: int, theirs: int) -> dict[int, int]:

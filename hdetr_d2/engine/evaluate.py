@@ -9,7 +9,7 @@ from detectron2.utils import comm
 from omegaconf import DictConfig
 from torch import nn
 
-from hdetr_d2.checkpoint import Checkpointer, load_for_inference
+from hdetr_d2.checkpoint import Checkpointer, load_for_inference, put_classes_in_order
 from hdetr_d2.engine.build import build, build_model
 from hdetr_d2.engine.class_names import get_class_names
 from hdetr_d2.engine.config import save_config
@@ -38,7 +38,9 @@ def do_eval(cfg: DictConfig) -> dict[str, Any]:
             )
         path = Checkpointer(model, folder).get_checkpoint_file()
     metadata = load_for_inference(model, path)
-    compare_classes(metadata, get_class_names(cfg), path)
+    names = get_class_names(cfg)
+    put_classes_in_order(model, names, metadata.get("class_names", names))
+    compare_classes(metadata, names, path)
     iterations = metadata.get("iteration", "an unknown number of")
     logger.info("Evaluating %s, the weights after %s iterations", path, iterations)
     amp, device = cfg.train.amp, next(model.parameters()).device

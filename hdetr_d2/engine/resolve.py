@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hdetr_d2.data import iterations_per_epoch, register_datasets
 from hdetr_d2.engine.build import build
 from hdetr_d2.engine.channels import follow_channels
-from hdetr_d2.engine.class_names import put_class_names
+from hdetr_d2.engine.class_names import get_class_names, put_class_names
 from hdetr_d2.engine.compiling import PARTS
 from hdetr_d2.engine.config import count_iterations
 from hdetr_d2.engine.device import Precision, choose_device
@@ -201,6 +201,7 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
         lambda: register_datasets(cfg.data, cfg.dataloader, for_training=for_training)
     )
     cfg.data.update(info.replaced)
+    _tell_of_other_names(cfg, info.class_names)
     put_class_names(cfg, info.class_names)
     things = info.thing_classes
     cfg.data.thing_classes = [*range(cfg.data.num_classes)] if things is None else things
@@ -216,6 +217,15 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
         cfg.train.max_iter = count_iterations(cfg.train.epochs, cfg.train.iterations_per_epoch)
     else:
         logger.info("train.max_iter=%d is set: it wins over train.epochs", cfg.train.max_iter)
+
+
+def _tell_of_other_names(cfg: DictConfig, found: Sequence[str]) -> None:
+    if cfg.data.get("class_names") is not None and get_class_names(cfg) != list(found):
+        logger.warning(
+            "data.class_names=[%s] is replaced: the data set has [%s]",
+            ", ".join(get_class_names(cfg)),
+            ", ".join(found),
+        )
 
 
 def _scale_rate(cfg: DictConfig) -> None:

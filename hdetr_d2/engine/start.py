@@ -58,9 +58,11 @@ def starting_point(cfg: DictConfig, checkpointer: Checkpointer, *, resume: bool)
 
 
 def compare_classes(metadata: Mapping[str, Any], class_names: Sequence[str], path: str) -> None:
-    """Warn when the metadata of the checkpoint in `path` name other classes than the data set."""
+    """Warn when the metadata of the checkpoint in `path` name other classes than the data set, in
+    whatever order.
+    """
     names = list(metadata.get("class_names", class_names))
-    if names != list(class_names):
+    if sorted(names) != sorted(class_names):
         logger.warning("%s was trained on other classes: %s", path, ", ".join(names))
 
 

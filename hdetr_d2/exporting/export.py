@@ -3,6 +3,7 @@
 from hdetr_d2 import __version__
 
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,6 +91,8 @@ def export(
     plan = plan_for(model, size, batch, post_processing, grid_sample, detector.image_format)
     graph = make_graph(model, plan)
     card = _card(detector, model, plan, precision, graph)
+    if not _square_of(model) and (told := mostly_padding(card)):
+        logger.warning(told)
     pictures = [] if images is None else _read(images, card)
     calibration = [_inputs([item], card) for item in pictures[:_CALIBRATED]]
     if precision == "int8" and not calibration:
@@ -153,8 +156,7 @@ def plan_for(
     Raises:
         UserError: sizes or numbers that the model does not take.
     """
-    preprocessing = model.preprocessing
-    square = preprocessing.side if isinstance(preprocessing, GreySquare) else preprocessing.square
+    preprocessing, square = model.preprocessing, _square_of(model)
     if square:
         if size is not None and tuple(size) != (square, square):
             raise UserError(f"size={tuple(size)}: this model takes squares of {square} pixels")
@@ -170,6 +172,12 @@ def plan_for(
         if least < 1 or any(side % multiple for side in sides):
             raise UserError(f"size={sides}: sides must be multiples of {multiple} pixels")
     return Plan(sides, fixed, multiple, least, batch, post_processing, grid_sample, image_format)
+
+
+def _square_of(model: DETR) -> int:
+    """The side of the only images that the model takes; 0 for any."""
+    preprocessing = model.preprocessing
+    return preprocessing.side if isinstance(preprocessing, GreySquare) else preprocessing.square
 
 
 def _card(
@@ -196,6 +204,27 @@ def _card(
         rounding=rule.rounding,
         interpolation=rule.interpolation,
         **detector.image_format.options,
+    )
+
+
+def mostly_padding(card: Card) -> str:
+    """A sentence if the fixed size is so large that no image fills half of it, else none."""
+    if card.size is None or card.short_side is None:
+        return ""
+    height, width = card.size
+    short = card.short_side
+    long = min(card.max_size or math.inf, max(height, width) * short / min(height, width))
+    share = short * long / (height * width)
+    if share >= 0.5:
+        return ""
+    fitting = [
+        math.ceil(side * short / min(height, width) / card.multiple) * card.multiple
+        for side in (height, width)
+    ]
+    return (
+        f"size={height} {width}: images are resized to a short side of {short} pixels, as for the "
+        f"checkpoint, and fill {share:.0%} of it; --size {fitting[0]} {fitting[1]} is as good and "
+        "faster"
     )
 
 

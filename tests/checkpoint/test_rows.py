@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hdetr_d2.checkpoint import Checkpointer
+from hdetr_d2.checkpoint import Checkpointer, put_classes_in_order
 
 TWO_STAGE = "common/models/deformable_detr_two_stage.py"
 PLUS_PLUS = "common/models/deformable_detr_pp.py"
@@ -94,8 +94,42 @@ def test_what_proposals_know_of_objects_is_kept(started, path: str) -> None:
         assert torch.equal(after[name], before[name])  # no class of one name
 
 
-def test_as_many_classes_are_taken_as_they_are(started) -> None:
-    theirs, _, after, told = started(PLUS_PLUS, SAME, ["bird", "fish", "cat"])
+@pytest.mark.parametrize("path", [PLUS_PLUS, DENSE])
+def test_the_same_classes_in_another_order(started, path: str) -> None:
+    theirs, _, after, told = started(path, SAME, ["cow", "cat", "dog"])
+    # Proposals of objects of no class stay what they are.
+    heads = [name for name in after if name.startswith("decoder.heads.class_heads")]
+    for name in heads:
+        assert torch.equal(after[name][:3], theirs[name][[2, 0, 1]])
+        assert torch.equal(after[name][3:], theirs[name][3:])
+    assert all(torch.equal(after[name], theirs[name]) for name in theirs if name not in heads)
+    number = 4 if path == DENSE else 3  # with "no object"
+    assert f"has {number} rows in the file and {number} in the model: {number} are taken" in told
+
+
+def test_as_many_classes_of_which_some_are_the_same(started) -> None:
+    theirs, before, after, _ = started(PLUS_PLUS, SAME, ["bird", "cat", "cow"])
+    for name in (name for name in after if name.startswith("decoder.heads.class_heads")):
+        assert torch.equal(after[name][1:], theirs[name][[0, 2]])
+        assert torch.equal(after[name][0], before[name][0])
+
+
+@pytest.mark.parametrize("path", [TWO_STAGE, PLUS_PLUS, DENSE])
+def test_classes_of_a_loaded_model_are_put_in_order(tiny_model, path: str) -> None:
+    model = tiny_model(path)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    put_classes_in_order(model, ["cow", "cat", "dog"], SAME)
+    for name, value in model.state_dict().items():
+        classes = ".class_heads." in name and name not in model.objectness_keys()
+        rows = [2, 0, 1, *range(3, len(value))] if classes else slice(None)
+        assert torch.equal(value, before[name][rows]), name
+    put_classes_in_order(model, SAME, ["bird", "cat", "dog"])  # others: nothing to do
+    put_classes_in_order(model, SAME, ["cow", "cat", "dog"])
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_as_many_other_classes_are_taken_as_they_are(started) -> None:
+    theirs, _, after, told = started(PLUS_PLUS, SAME, ["bird", "fish", "ant"])
     assert all(torch.equal(after[name], theirs[name]) for name in theirs)
     assert told == ""
 

@@ -174,7 +174,10 @@ def test_a_longer_run_goes_on_and_a_finished_one_is_evaluated(
     shutil.copy(finished / "model_final.pth", tmp_path / "out")
     (tmp_path / "out" / "last_checkpoint").write_text("model_final.pth")
     assert train("--resume") == 0
-    assert f"All {2 * epoch} iterations are done" in (tmp_path / "out" / "log.txt").read_text()
+    told = f"All {2 * epoch} iterations are done; a larger train.epochs would go on"
+    assert told in (tmp_path / "out" / "log.txt").read_text()
+    assert train("--resume", f"train.max_iter={2 * epoch - 1}") == 0
+    assert "a larger train.max_iter would go on" in (tmp_path / "out" / "log.txt").read_text()
     # The files are those of a run that was killed during its last evaluation.
     result = [(row["iteration"], row["bbox/AP"]) for row in evaluations(finished)][-1]
     assert [(row["iteration"], row["bbox/AP"]) for row in evaluations(tmp_path / "out")] == [result]
@@ -208,6 +211,34 @@ def test_a_new_data_set_starts_from_old_weights(
     assert f"Fresh start from weights {finished}/model_final.pth" in log
     assert "has 4 rows in the file and 2 in the model: 2 are taken" in log  # circle and square
     assert "was trained on other classes: circle, square, triangle, cross" in log
+
+
+def test_weights_of_classes_in_another_order_are_evaluated_as_they_are(
+    finished: Path, train: Run, tmp_path: Path, shapes: str
+) -> None:
+    path = Path(shapes, "data", "annotations", "val.json")
+    content = json.loads(path.read_text())
+    content["categories"].reverse()
+    last = max(each["id"] for each in content["categories"])
+    for each in content["categories"]:
+        each["id"] = last + 1 - each["id"]
+    for each in content["annotations"]:
+        each["category_id"] = last + 1 - each["category_id"]
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(content))
+    weights = f"train.init_checkpoint={finished}/model_best.pth"
+    found = []
+    for given in [[], [f"data.val_json={other}", "data.val_name=other", "data.class_names=[a,b]"]]:
+        assert train("--eval-only", weights, *given) == 0
+        results = tmp_path / "out" / "inference" / "coco_instances_results.json"
+        found.append(json.loads(results.read_text()))
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert "trained on other classes" not in log and "stand in another order" in log
+    assert "data.class_names=[a, b] is replaced: the data set has [cross, triangle" in log
+    assert found[0]
+    for each in found[1]:
+        each["category_id"] = last + 1 - each["category_id"]
+    assert found[1] == found[0]
 
 
 def test_weights_of_other_classes_are_evaluated_with_a_warning(

@@ -12,9 +12,10 @@ from hdetr_d2.commands import export as command
 from hdetr_d2.data import DetrMapper, RandomShortSide
 from hdetr_d2.errors import UserError
 from hdetr_d2.exporting import export, formats
-from hdetr_d2.exporting.export import exportable, resize_rule
+from hdetr_d2.exporting.export import exportable, mostly_padding, resize_rule
 from hdetr_d2.inference.loading import TrainedDetector
 from hdetr_d2.pixels.resize_rule import ResizeRule
+from hdetr_d2.runtime.card import Card
 
 SIZE = {"size": (64, 96), "batch": 1}
 
@@ -104,6 +105,22 @@ def test_only_detectors_of_queries_are_exported():
 )
 def test_resize_rules(augmentations, rule):
     assert resize_rule(DetrMapper(augmentations=augmentations, is_train=False)) == rule
+
+
+def card(size: tuple[int, int] | None, short_side: int | None, max_size: int | None) -> Card:
+    return Card(("a",), short_side, max_size, size, 1, 32, 64, (0.0,), (1.0,), None, "", (), "")
+
+
+def test_a_size_that_is_mostly_padding_is_told():
+    assert mostly_padding(card((480, 640), 240, 400)) == (
+        "size=480 640: images are resized to a short side of 240 pixels, as for the checkpoint, "
+        "and fill 25% of it; --size 256 320 is as good and faster"
+    )
+    assert "fill 40% of it; --size 256 512" in mostly_padding(card((320, 640), 256, 320))
+    for fitting in [((256, 320), 240, 400), ((480, 640), 800, 1333), ((480, 640), 360, None)]:
+        assert mostly_padding(card(*fitting)) == ""
+    assert mostly_padding(card((480, 640), None, None)) == ""  # images are not resized
+    assert mostly_padding(card(None, 240, 400)) == ""
 
 
 @pytest.mark.parametrize(
