@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hdetr_d2.ops.affine_relu_reference import affine_relu_reference
 from hdetr_d2.ops.affine_relu_rules import register
+from hdetr_d2.ops.arguments import check_tensors
 from hdetr_d2.ops.derivative import is_transformed
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.portable import is_portable
@@ -82,6 +83,7 @@ def _check(
     others = {"scale": scale, "shift": shift}
     if residual is not None:
         others["residual"] = residual
+    check_tensors(x=x, **others)
     for name, tensor in {"x": x, **others}.items():
         if not tensor.is_floating_point():
             raise TypeError(f"{name} must be floating, not {tensor.dtype}.")

@@ -7,6 +7,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
+from hdetr_d2.ops.arguments import check_tensors
 from hdetr_d2.ops.batched_assignment_reference import batched_assignment_reference
 from hdetr_d2.ops.derivative import refuse_vmap
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
@@ -54,7 +55,8 @@ def batched_assignment(
         TypeError: costs that are not floating or counts that are not integers.
         RuntimeError: within `torch.vmap`.
     """
-    costs = [cost] if isinstance(cost, Tensor) else list(cost)
+    costs = _costs(cost)
+    check_tensors(num_targets=num_targets)
     capacities = _capacities(capacity, len(costs))
     refuse_vmap("batched_assignment", (*costs, num_targets))
     _check(costs, num_targets)
@@ -121,6 +123,14 @@ def _check_counts(num_targets: Tensor, costs: Sequence[Tensor]) -> None:
                     f"num_targets[{image}] is {count}, but a cost {tuple(cost.shape)} has "
                     f"{cost.shape[1]}."
                 )
+
+
+def _costs(cost: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    if not isinstance(cost, Sequence):
+        check_tensors(cost=cost)
+        return [cost]
+    check_tensors(**{f"cost[{index}]": each for index, each in enumerate(cost)})
+    return list(cost)
 
 
 def _capacities(capacity: int | Sequence[int], entries: int) -> list[int]:

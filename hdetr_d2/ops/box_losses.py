@@ -5,6 +5,7 @@ import functools
 import torch
 from torch import Tensor
 
+from hdetr_d2.ops.arguments import check_tensors
 from hdetr_d2.ops.box_losses_reference import box_losses_reference
 from hdetr_d2.ops.box_losses_rules import register
 from hdetr_d2.ops.derivative import is_transformed
@@ -58,6 +59,7 @@ def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
 
 
 def _check(boxes: Tensor, truth: Tensor, index: Tensor) -> None:
+    check_tensors(boxes=boxes, truth=truth, index=index)
     for name, tensor in dict(boxes=boxes, truth=truth).items():
         if not tensor.is_floating_point():
             raise TypeError(f"{name} must be floating, not {tensor.dtype}.")

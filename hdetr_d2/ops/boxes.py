@@ -5,9 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from hdetr_d2.ops.arguments import check_tensors
+
 
 def box_cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
     """`Tensor[..., 4]` (cx, cy, w, h) to (x0, y0, x1, y1)."""
+    check_tensors(boxes=boxes)
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
     return torch.cat([centre - half, centre + half], -1)
 
@@ -22,6 +25,7 @@ def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     Returns:
         `Tensor[...]` in [0, 1]; 0 for two boxes without area.
     """
+    check_tensors(boxes1=boxes1, boxes2=boxes2)
     inside, union = _overlap_and_union(boxes1.unbind(-1), boxes2.unbind(-1))
     return inside / _divisor(union)
 
@@ -37,6 +41,7 @@ def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     Returns:
         `Tensor[...]` in [-1, 1]; two boxes without area give a finite number and finite gradients.
     """
+    check_tensors(boxes1=boxes1, boxes2=boxes2)
     x0, y0, x1, y1 = one = boxes1.unbind(-1)
     u0, v0, u1, v1 = other = boxes2.unbind(-1)
     inside, union = _overlap_and_union(one, other)
@@ -47,6 +52,7 @@ def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 def pairwise_generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """`Tensor[..., N, 4]` and `Tensor[..., M, 4]` xyxy to `Tensor[..., N, M]`."""
+    check_tensors(boxes1=boxes1, boxes2=boxes2)
     return generalized_box_iou(boxes1[..., :, None, :], boxes2[..., None, :, :])
 
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hdetr_d2.ops.arguments import check_tensors
 from hdetr_d2.ops.dropout_reference import dropout_reference
 from hdetr_d2.ops.dropout_rules import register
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
@@ -61,12 +62,14 @@ def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
 
 
 def _check(x: Tensor, p: float, seeds: Tensor | None) -> None:
+    check_tensors(x=x)
     if not x.is_floating_point():
         raise TypeError(f"x must be floating, not {x.dtype}.")
     if not 0 <= p < 1:
         raise ValueError(f"The p of dropout is at least 0 and below 1, not {p}.")
     if seeds is None:
         return
+    check_tensors(seeds=seeds)
     if seeds.dtype != torch.int64:
         raise TypeError(f"seeds must be int64, not {seeds.dtype}.")
     if seeds.device != x.device:

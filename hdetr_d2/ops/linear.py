@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from hdetr_d2.ops.arguments import check_tensors
 from hdetr_d2.ops.derivative import is_transformed
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
@@ -47,7 +48,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool 
 
     Raises:
         RuntimeError: shapes that do not fit.
+        TypeError: what is no tensor.
     """
+    check_tensors(x=x, weight=weight)
+    if bias is not None:
+        check_tensors(bias=bias)
     product: Callable[..., Tensor]
     if _by_onednn(x, weight, bias):
         product = _onednn

@@ -1,18 +1,20 @@
 """SciPy's `linear_sum_assignment` for many matrices at once."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from hdetr_d2.ops.arguments import check_tensors
 from hdetr_d2.ops.batched_assignment import batched_assignment
 from hdetr_d2.ops.derivative import refuse_vmap
 
 
 def linear_sum_assignment(
-    costs: Sequence[Tensor], maximize: bool = False
+    costs: Sequence[Tensor | np.ndarray], maximize: bool = False
 ) -> list[tuple[Tensor, Tensor]]:
     """The cheapest assignment of rows to columns of each matrix, every row and column once at most.
 
@@ -22,22 +24,25 @@ def linear_sum_assignment(
     there are is not known before.
 
     Args:
-        costs: `Tensor[N, M]` each, of any sizes, taken in float32.
+        costs: `Tensor[N, M]` each, or an array of NumPy, of any sizes, taken in float32.
         maximize: look for the dearest instead.
 
     Returns:
-        For each matrix the rows, ascending, and their columns: int64, on its device.
+        For each matrix the rows, ascending, and their columns: `Tensor[K]` int64, on its
+        device.
 
     Raises:
         ValueError: what is given is not a matrix.
+        TypeError: it is neither a tensor nor an array.
         RuntimeError: within `torch.vmap`.
     """
-    refuse_vmap("linear_sum_assignment", costs)
-    for cost in costs:
+    matrices = _matrices(costs)
+    refuse_vmap("linear_sum_assignment", matrices)
+    for cost in matrices:
         if cost.dim() != 2:
             raise ValueError(f"A cost must be Tensor[N, M], not of shape {tuple(cost.shape)}.")
     # Targets are the shorter side, which the solver takes its steps over.
-    wide = [cost if cost.shape[0] <= cost.shape[1] else cost.T for cost in costs]
+    wide = [cost if cost.shape[0] <= cost.shape[1] else cost.T for cost in matrices]
     by_width = defaultdict(list)
     for index, cost in enumerate(wide):
         by_width[cost.shape[1], cost.device].append(index)
@@ -46,7 +51,16 @@ def linear_sum_assignment(
         exact = [wide[i].float() for i in indices]
         solved = _solve([-cost for cost in exact] if maximize else exact)
         answers.update(zip(indices, solved, strict=True))
-    return [_pairs(answers[i], transposed=wide[i] is not cost) for i, cost in enumerate(costs)]
+    return [_pairs(answers[i], transposed=wide[i] is not cost) for i, cost in enumerate(matrices)]
+
+
+def _matrices(costs: Sequence[Tensor | np.ndarray]) -> list[Tensor]:
+    if not isinstance(costs, Iterable):
+        raise TypeError(f"costs must be a list of matrices, not {type(costs).__name__}.")
+    # A copy in order: PyTorch takes no negative strides.
+    matrices = [torch.tensor(c.copy()) if isinstance(c, np.ndarray) else c for c in costs]
+    check_tensors(**{f"costs[{index}]": each for index, each in enumerate(matrices)})
+    return matrices
 
 
 def _solve(costs: Sequence[Tensor]) -> Tensor:

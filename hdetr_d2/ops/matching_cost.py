@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hdetr_d2.ops.arguments import check_tensors
 from hdetr_d2.ops.costs import CostWeights, FocalCost, SoftmaxCost
 from hdetr_d2.ops.derivative import refuse_vmap
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
@@ -64,6 +65,13 @@ def matching_cost(
         TypeError: logits or boxes that are not floating, labels or counts that are not integers.
         RuntimeError: within `torch.vmap`.
     """
+    check_tensors(
+        logits=logits,
+        boxes=boxes,
+        labels=labels,
+        target_boxes=target_boxes,
+        num_targets=num_targets,
+    )
     refuse_vmap("matching_cost", (logits, boxes, labels, target_boxes, num_targets))
     check_arguments(logits, boxes, labels, target_boxes, num_targets)
     boxes, target_boxes = boxes.detach().float(), target_boxes.detach().float()

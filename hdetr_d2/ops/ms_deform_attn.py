@@ -7,6 +7,7 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+from hdetr_d2.ops.arguments import check_tensors
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.ms_deform_attn_reference import ms_deform_attn_reference
 from hdetr_d2.ops.ms_deform_attn_rules import autocast_value, exact_arguments, register
@@ -81,6 +82,7 @@ def _check_tensors(value: Tensor, sampling_locations: Tensor, attention_weights:
     named = dict(
         value=value, sampling_locations=sampling_locations, attention_weights=attention_weights
     )
+    check_tensors(**named)
     for name, tensor in named.items():
         if not tensor.is_floating_point():
             raise TypeError(f"{name} must be floating, not {tensor.dtype}.")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from hdetr_d2.ops.arguments import check_tensors
 from hdetr_d2.ops.extension import is_defined, why_no_kernel
 from hdetr_d2.ops.ms_deform_attn import flat_sizes, ms_deform_attn
 from hdetr_d2.ops.ms_deform_attn import why_no_kernels as why_not_unfused
@@ -69,6 +70,7 @@ def why_no_kernels(device: torch.device, dtype: torch.dtype, levels: int) -> str
 
 
 def _check_tensors(value: Tensor, reference: Tensor, rows: Tensor) -> None:
+    check_tensors(value=value, reference=reference, rows=rows)
     for name, tensor in dict(value=value, reference=reference, rows=rows).items():
         if not tensor.is_floating_point():
             raise TypeError(f"{name} must be floating, not {tensor.dtype}.")

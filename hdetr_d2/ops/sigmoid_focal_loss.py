@@ -5,6 +5,7 @@ import functools
 import torch
 from torch import Tensor
 
+from hdetr_d2.ops.arguments import check_tensors
 from hdetr_d2.ops.derivative import is_transformed
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.sigmoid_focal_loss_reference import sigmoid_focal_loss_reference
@@ -60,6 +61,7 @@ def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
 
 
 def _check(logits: Tensor, labels: Tensor, gamma: float) -> None:
+    check_tensors(logits=logits, labels=labels)
     if not logits.is_floating_point():
         raise TypeError(f"logits must be floating, not {logits.dtype}.")
     if labels.dtype != torch.int64:

@@ -1,5 +1,6 @@
 """The list form against SciPy, matrix by matrix."""
 
+import numpy as np
 import pytest
 import scipy.optimize
 import torch
@@ -47,6 +48,18 @@ def test_by_hand() -> None:
     cost = torch.tensor([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0], [3.0, 2.0, 2.0]])
     ((rows, columns),) = linear_sum_assignment([cost])
     assert (rows.tolist(), columns.tolist()) == ([0, 1, 2], [1, 0, 2])
+
+
+def test_arrays_of_numpy() -> None:
+    cost = np.array([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0], [3.0, 2.0, 2.0]])
+    for (rows, columns), given in zip(
+        linear_sum_assignment([cost, cost[::-1].astype(np.int64), torch.from_numpy(cost)]),
+        [cost, cost[::-1], cost],
+        strict=True,
+    ):
+        wanted = scipy.optimize.linear_sum_assignment(given)
+        assert (rows.tolist(), columns.tolist()) == tuple(each.tolist() for each in wanted)
+        assert rows.dtype == columns.dtype == torch.int64
 
 
 def test_forbidden_pairs_are_left_out() -> None:
