@@ -9,7 +9,7 @@ class Dropout(nn.Dropout):
     """PyTorch's module over `hdetr_d2.ops.dropout`, which is many times as fast on a CPU.
 
     Args:
-        p: at least 0 and below 1.
+        p: in [0, 1].
     """
 
     def __init__(self, p: float = 0.5) -> None:

@@ -28,7 +28,7 @@ def dropout(x: Tensor, p: float, seeds: Tensor | None = None) -> Tensor:
 
     Args:
         x: `Tensor[...]`.
-        p: at least 0 and below 1; a multiple of 2^-32 is taken.
+        p: in [0, 1]; a multiple of 2^-32 is taken. At 1 every element is 0, and so is its gradient.
         seeds: `Tensor[N]` int64, one for each of N equal parts of x, one part after the other; None
             draws one for all from PyTorch's default generator.
 
@@ -40,7 +40,7 @@ def dropout(x: Tensor, p: float, seeds: Tensor | None = None) -> Tensor:
         TypeError: x that is not floating, seeds that are not int64.
     """
     _check(x, p, seeds)
-    if x.device.type == "cpu" and _use_kernels(x.device, x.dtype):
+    if p < 1 and x.device.type == "cpu" and _use_kernels(x.device, x.dtype):
         if seeds is None:
             seeds = torch.randint(_MOST_SEED, (1,), device=x.device)
         return torch.ops.hdetr_d2.dropout(x, seeds, p)
@@ -65,8 +65,8 @@ def _check(x: Tensor, p: float, seeds: Tensor | None) -> None:
     check_tensors(x=x)
     if not x.is_floating_point():
         raise TypeError(f"x must be floating, not {x.dtype}.")
-    if not 0 <= p < 1:
-        raise ValueError(f"The p of dropout is at least 0 and below 1, not {p}.")
+    if not 0 <= p <= 1:
+        raise ValueError(f"The p of dropout is in [0, 1], not {p}.")
     if seeds is None:
         return
     check_tensors(seeds=seeds)

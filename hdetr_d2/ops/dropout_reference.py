@@ -13,7 +13,8 @@ def dropout_reference(x: Tensor, p: float, seeds: Tensor) -> Tensor:
     It runs on every device and with every floating dtype.
     """
     bits = _random_bits(x.numel() // len(seeds), seeds).view(x.shape)
-    return torch.where(bits >= int(p * 2**32), x / (1 - p), 0.0)
+    kept = (1 - p) or 1.0  # where nothing is kept: no gradient of 0 / 0
+    return torch.where(bits >= int(p * 2**32), x / kept, 0.0)
 
 
 def _random_bits(count: int, seeds: Tensor) -> Tensor:

@@ -142,6 +142,17 @@ def test_nothing_dropped_and_nothing_there(function) -> None:
     assert function(torch.zeros(0, 4), 0.5, seeds(1)).shape == (0, 4)
 
 
+@pytest.mark.parametrize("kind", ["drawn", "given", "twin", "float64"])
+def test_everything_dropped(kind: str) -> None:
+    x = torch.randn(2100, dtype=torch.float64 if kind == "float64" else torch.float32)
+    x.requires_grad_()
+    function = dropout_reference if kind == "twin" else dropout
+    found = function(x, 1.0, None if kind == "drawn" else seeds(1))
+    assert torch.equal(found, torch.zeros_like(x))
+    (gradient,) = torch.autograd.grad(found.sum(), x)
+    assert torch.equal(gradient, torch.zeros_like(x))
+
+
 @with_kernel
 def test_not_a_number_stays_where_it_is_kept() -> None:
     found = dropout(torch.full((1000,), torch.nan), 0.5)
@@ -194,9 +205,9 @@ def test_a_compiled_graph() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((torch.ones(4), 1.0), ValueError, "at least 0 and below 1, not 1.0"),
-        ((torch.ones(4), -0.1), ValueError, "at least 0 and below 1, not -0.1"),
-        ((torch.ones(4), float("nan")), ValueError, "at least 0 and below 1, not nan"),
+        ((torch.ones(4), 1.1), ValueError, r"in \[0, 1\], not 1.1"),
+        ((torch.ones(4), -0.1), ValueError, r"in \[0, 1\], not -0.1"),
+        ((torch.ones(4), float("nan")), ValueError, r"in \[0, 1\], not nan"),
         ((torch.ones(4).long(), 0.1), TypeError, "x must be floating, not torch.int64"),
         ((torch.ones(4), 0.1, torch.ones(1)), TypeError, "seeds must be int64, not torch.float32"),
         ((torch.ones(4), 0.1, torch.tensor(1)), ValueError, r"not \(\) for 4 elements"),
