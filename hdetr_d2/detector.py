@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.engine.main import argument_parser, start
 from hdetr_d2.engine.shipped import shipped_config
-from hdetr_d2.engine.words import quoted
 from hdetr_d2.errors import UserError
 from hdetr_d2.exporting import export
 from hdetr_d2.inference import InferenceOptions, Predictor, Results
@@ -18,6 +17,7 @@ from hdetr_d2.inference.files import Source, find_images
 from hdetr_d2.inference.outputs import Formats, outputs_of
 from hdetr_d2.inference.prediction import predict_images
 from hdetr_d2.runtime.predictor import Picture, is_exported
+from hdetr_d2.utils.override_text import quoted
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

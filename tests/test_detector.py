@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from hdetr_d2.commands import export as export_command
 from hdetr_d2.commands import predict as predict_command
 from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.engine import main as training
 from hdetr_d2.engine.config import config_text, load_config
-from hdetr_d2.engine.words import quoted
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.override_text import quoted
 
 RECIPE = str(Path(__file__).parent / "engine" / "small_recipe.py")
 OPTIONS = ["dataloader.train.num_workers=0", "dataloader.test.num_workers=0"]
@@ -247,20 +247,3 @@ def test_what_is_exported_has_no_config(tmp_path: Path) -> None:
 def test_a_recipe_predicts_nothing() -> None:
     with pytest.raises(UserError, match="offline.py is a recipe: train it first"):
         hdetr_d2.Detector("quickstart").predict("x.jpg")
-
-
-TEXTS = ["/a/b", "../a.b", "a/b c", "it's", "true", "1e3", "a=b,c", "", "mine-2", "Null", "é"]
-
-
-@pytest.mark.parametrize("text", TEXTS)
-def test_texts_are_values_of_overrides(text: str) -> None:
-    cfg = load_config(RECIPE, [f"train.output_dir={quoted(text)}"])
-    assert OmegaConf.to_container(cfg.train, resolve=False)["output_dir"] == text
-
-
-def test_paths_are_said_as_they_are() -> None:
-    assert quoted("output/mine") == "output/mine"
-    assert quoted("/runs/my-run/model_final.pth") == "/runs/my-run/model_final.pth"
-    assert quoted("first_run") == "first_run"
-    assert quoted("a b/c") == "'a b/c'"
-    assert quoted("null") == "'null'"

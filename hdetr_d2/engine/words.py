@@ -3,7 +3,6 @@ override.
 """
 
 import argparse
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,8 @@ from omegaconf import DictConfig
 from hdetr_d2.engine.config import load_config, plain_config
 from hdetr_d2.engine.shipped import shipped_root
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.override_text import quoted
 
-# Paths, names with dots, and words; but those that mean something else in an override.
-_PLAIN = re.compile(r"[A-Za-z_./][\w-]*[/.][\w./-]*|[A-Za-z_][A-Za-z0-9_-]*")
-_MEANING = frozenset(["true", "false", "on", "off", "yes", "no", "null", "none", "nan", "inf"])
 SCHEMES = Path("configs", "common", "schemes.py")
 
 
@@ -64,12 +61,6 @@ def scheme_nodes(names: Sequence[str]) -> list[dict[str, Any]]:
     if unknown := [name for name in names if name not in nodes]:
         raise UserError(f"there is no scheme {unknown[0]!r}; there are: {', '.join(nodes)}")
     return [nodes[name] for name in names]
-
-
-def quoted(text: str) -> str:
-    """A text as a value of an override, whatever is in it; as it is where that is plain."""
-    is_plain = _PLAIN.fullmatch(text) and text.lower() not in _MEANING
-    return text if is_plain else "'" + text.replace("'", "\\'") + "'"
 
 
 def _typed(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from hdetr_d2.data.coco_json import (
     read_coco_json,
     unused_classes,
 )
+from hdetr_d2.engine.config import load_config
+from hdetr_d2.engine.overrides import apply_overrides
 from hdetr_d2.errors import UserError
 
 
@@ -249,8 +252,19 @@ def test_categories_without_objects_are_told(coco: dict) -> None:
     assert not problem.is_error
     assert problem.text == (
         "a.json: 2 of 4 categories have no object: animals (id 0, a parent), cow (id 9); "
-        "data.skip_classes=[animals, cow] leaves such out of training and evaluation"
+        '"data.skip_classes=[animals,cow]" leaves such out of training and evaluation'
     )
+
+
+def test_the_option_that_leaves_classes_out_can_be_typed(coco: dict) -> None:
+    names = ["Weißes Körperchen", "it's, a [cow]", "null", "fourth"]
+    coco["categories"] += [{"id": 10 + i, "name": name} for i, name in enumerate(names)]
+    (problem,) = unused_classes(CocoJson("a.json", **coco))
+    text, _, end = problem.text.partition("; ")[2].partition(" leaves ")
+    assert end == "these 3 out of training and evaluation"
+    cfg = load_config("custom/deformable_detr_coco_json_small.py")
+    apply_overrides(cfg, shlex.split(text))
+    assert cfg.data.skip_classes == names[:3]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """Problems of the categories of a json, and of two that should have the same."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hdetr_d2.data.coco_json.content import CocoJson
 from hdetr_d2.data.coco_json.problem import Problem, first_of, repeated
+from hdetr_d2.utils.override_text import for_shell, quoted
 
 # Class names in the order of the labels, and their category ids, where there are any.
 Labels = tuple[list[str], list[int] | None]
@@ -45,10 +46,17 @@ def unused_classes(coco: CocoJson) -> Iterator[Problem]:
     ]
     text = (
         f"{coco.name}: {len(unused)} of {len(coco.categories)} categories have no object: "
-        f"{first_of(words)}; data.skip_classes=[{', '.join(str(c.get('name')) for c in unused[:3])}"
-        f"{', ...' if unused[3:] else ''}] leaves such out of training and evaluation"
+        f"{first_of(words)}; {_skipping(unused)} of training and evaluation"
     )
     yield Problem("categories without objects", text, is_error=False)
+
+
+def _skipping(categories: Sequence[dict]) -> str:
+    """The option that leaves them out, or the first ones where there are many, and that it does."""
+    names = [quoted(str(category.get("name"))) for category in categories[:3]]
+    override = for_shell(f"data.skip_classes=[{','.join(names)}]")
+    which = "such" if len(names) == len(categories) else f"these {len(names)}"
+    return f"{override} leaves {which} out"
 
 
 def category_mismatch(
