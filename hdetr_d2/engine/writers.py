@@ -31,7 +31,7 @@ class ConsoleWriter(EventWriter):
     def __init__(self, *, max_iter: int, iterations_per_epoch: int, window: int = 20) -> None:
         """
         Args:
-            window: losses are medians over so many iterations.
+            window: losses are medians, and times means, over so many iterations.
         """
         self.max_iter = max_iter
         self.iterations_per_epoch = iterations_per_epoch
@@ -72,13 +72,27 @@ class ConsoleWriter(EventWriter):
         )
 
     def _times(self, storage: EventStorage) -> str:
-        latest = storage.latest()
-        timed = (part for part in PARTS if f"time/{part}" in latest)
-        parts = ", ".join(f"{part} {latest[f'time/{part}'][0]:.3f}" for part in timed)
-        if "time" not in latest:
-            return f"({parts})"
         # The mean: on CUDA most steps return early, and one in a while waits for all of them.
-        return f"{storage.history('time').avg(self.window):.3f} s/it ({parts})"
+        total = self._newest(storage, "time")
+        first = total[0][1] if total else 0
+        seconds = {
+            part: [value for value, at in self._newest(storage, f"time/{part}") if at >= first]
+            for part in PARTS
+        }
+        # Not every step has every part, and on CUDA only some tell of all before them.
+        told = max(map(len, seconds.values()))
+        parts = ", ".join(
+            f"{part} {sum(each) / told:.3f}" for part, each in seconds.items() if each
+        )
+        if not total:
+            return f"({parts})"
+        return f"{sum(value for value, _ in total) / len(total):.3f} s/it ({parts})"
+
+    def _newest(self, storage: EventStorage, name: str) -> list[tuple[float, float]]:
+        """The last values of the window, each with its iteration."""
+        if name not in storage.latest():
+            return []
+        return storage.history(name).values()[-self.window :]
 
 
 def build_writers(

@@ -52,6 +52,40 @@ def test_the_line_has_what_one_waits_for(caplog: pytest.LogCaptureFixture) -> No
     ]
 
 
+def times_of(storage: EventStorage, iteration: int, total: float | None, **parts: float) -> None:
+    storage.iter = iteration
+    for name, seconds in parts.items():
+        storage.put_scalar(f"time/{name}", seconds)
+    if total is not None:
+        storage.put_scalar("time", total)
+
+
+def test_the_parts_of_a_step_add_up_to_its_time() -> None:
+    writer = ConsoleWriter(max_iter=100, iterations_per_epoch=20, window=3)
+    with EventStorage() as storage:
+        times_of(storage, 0, None, data=9.0, forward=9.0, graph=9.0)  # the first is not timed
+        assert writer._times(storage) == "(data 9.000, forward 9.000, graph 9.000)"
+        times_of(storage, 1, 3.0, data=1.0, forward=2.0)
+        assert writer._times(storage) == "3.000 s/it (data 1.000, forward 2.000)"
+        times_of(storage, 2, 6.0, data=1.0, forward=2.0, match=3.0)  # a part of this step alone
+        times_of(storage, 3, 9.0, data=4.0, forward=5.0)
+        assert writer._times(storage) == "6.000 s/it (data 2.000, forward 3.000, match 1.000)"
+        times_of(storage, 4, 9.0, data=4.0, forward=5.0)
+        times_of(storage, 5, 9.0, data=4.0, forward=5.0)
+        assert writer._times(storage) == "9.000 s/it (data 4.000, forward 5.000)"
+
+
+def test_parts_that_are_means_of_several_steps() -> None:
+    """On CUDA they are read once in a while."""
+    writer = ConsoleWriter(max_iter=100, iterations_per_epoch=20, window=4)
+    with EventStorage() as storage:
+        for iteration, parts in enumerate(
+            [{}, {"data": 8.0}, {}, {"data": 1.0}, {}, {"data": 3.0}]
+        ):
+            times_of(storage, iteration, 5.0, **parts)
+        assert writer._times(storage) == "5.000 s/it (data 2.000)"
+
+
 def test_files_are_written(tmp_path: Path) -> None:
     with EventStorage() as storage:
         writers = make(tmp_path, OFF)
