@@ -180,7 +180,7 @@ def _open_registered(name: str, use: Use) -> Split:
         hint = f"; the nearest names: {', '.join(near)}" if near else ""
         raise UserError(
             f"{use.option}_name: unknown data set {name!r}{hint}; for a COCO json of your own give "
-            f"{use.option}_json and {use.option}_images"
+            f"{use.option}_json and {use.option}_images, for a folder data.folder (--data)"
         )
     metadata = MetadataCatalog.get(name)
     # Detectron2's evaluator notes a json for entries of a function, too.

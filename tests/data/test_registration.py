@@ -126,8 +126,14 @@ def test_one_data_set_may_be_both(data: dict) -> None:
 
 def test_an_unknown_name_gets_its_neighbours(data: dict) -> None:
     known_by_name(data, "val", "coco_2017_vall")
-    with pytest.raises(UserError, match=r"data\.val_name: unknown data set .*coco_2017_val"):
+    with pytest.raises(
+        UserError, match=r"data\.val_name: unknown data set .*coco_2017_val"
+    ) as told:
         register_datasets(data)
+    assert str(told.value).endswith(
+        "; for a COCO json of your own give data.val_json and data.val_images, "
+        "for a folder data.folder (--data)"
+    )
 
 
 def test_a_known_name_without_its_files_names_the_json(data: dict, tmp_path: Path) -> None:
@@ -394,7 +400,8 @@ def test_a_parent_without_objects_can_be_left_out(
     use(data, write, coco)  # the validation json lacks it
     with pytest.raises(UserError, match=r"only .*other_train\.json has \['animals'\]"):
         register_datasets(data)
-    assert "1 of 3 categories have no object: animals (id 0); data.skip_classes" in caplog.text
+    said = '1 of 3 categories have no object: animals (id 0); "data.skip_classes=[animals]" leaves'
+    assert said in caplog.text
     assert register_datasets({**data, "skip_classes": ["animals"]}) == PETS
     assert [a["category_id"] for a in DatasetCatalog.get("pets_train")[0]["annotations"]] == [0, 1]
     assert MetadataCatalog.get("pets_train").thing_classes == ["cat", "dog"]
