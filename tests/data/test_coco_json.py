@@ -120,7 +120,9 @@ def test_a_broken_box_is_an_error(box: object, fault: str, coco: dict) -> None:
 @pytest.mark.parametrize("box", [[5, 5, 0, 4], [5, 5, 4, 0], [40, 5, 9, 9], [-20, 5, 9, 9]])
 def test_a_box_without_area_is_only_a_warning(box: list[int], coco: dict) -> None:
     for i in range(20):  # sound ones, so that the odd one is no sign of another format
-        coco["annotations"].append({**coco["annotations"][0], "id": 10 + i})
+        coco["annotations"].append(
+            {**coco["annotations"][0], "id": 10 + i, "bbox": [2, 3, 9, i + 1]}
+        )
     coco["annotations"][1]["bbox"] = box
     problem = only(coco)
     assert not problem.is_error
@@ -206,6 +208,25 @@ def test_classes_of_one_name_are_a_warning(coco: dict) -> None:
     coco["categories"].append({"id": 9, "name": "dog"})
     problem = only(coco)
     assert "several categories have the name 'dog'" in problem.text and not problem.is_error
+
+
+def test_duplicates_are_counted(coco: dict) -> None:
+    first, second, crowd = coco["annotations"]
+    coco["annotations"] += [{**each, "id": 10 + i} for i, each in enumerate([first] * 3 + [second])]
+    problem = only(coco)
+    assert not problem.is_error
+    assert problem.text == (
+        "a.json: 4 of 7 annotations have the image, class and box of another one, as in image 1 "
+        "(1.png): a query each learns the same object, and evaluation counts it as often"
+    )
+
+
+@pytest.mark.parametrize("other", [{"image_id": 3}, {"category_id": 7}, {"bbox": [2, 3, 10, 11]}])
+def test_another_image_class_or_box_is_another_object(other: dict, coco: dict) -> None:
+    first, _, crowd = coco["annotations"]
+    assert first | other != first
+    coco["annotations"] += [{**first, **other, "id": 10}, {**crowd, "id": 11}]
+    assert problems(coco) == []
 
 
 def test_crowds_are_counted(coco: dict) -> None:

@@ -25,8 +25,10 @@ def content(*segmentations: object, crowd: int = 0) -> dict:
 
 
 def problems(*segmentations: object, crowd: int = 0, **options: Any) -> list[Problem]:
+    """All but those of the crowds, and of the one box that all objects have."""
     coco = CocoJson("a.json", **content(*segmentations, crowd=crowd))
-    return [p for p in find_problems(coco, **options) if p.kind != "crowds"]
+    found = find_problems(coco, **options)
+    return [p for p in found if p.kind not in ("crowds", "duplicate annotations")]
 
 
 FAULTS = [

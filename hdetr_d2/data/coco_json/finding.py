@@ -7,6 +7,7 @@ from hdetr_d2.data.coco_json.boxes import box_problems
 from hdetr_d2.data.coco_json.categories import category_problems
 from hdetr_d2.data.coco_json.content import CocoJson
 from hdetr_d2.data.coco_json.crowds import crowd_problems
+from hdetr_d2.data.coco_json.duplicates import duplicate_problems
 from hdetr_d2.data.coco_json.images import image_problems, is_sized
 from hdetr_d2.data.coco_json.keys import key_problems
 from hdetr_d2.data.coco_json.problem import Problem
@@ -33,5 +34,6 @@ def find_problems(
     complete = [a for a in coco.annotations if "bbox" in a and a.get("image_id") in images]
     of_boxes = list(box_problems(coco, complete, images))
     yield from of_boxes
-    if not any(problem.is_error for problem in of_boxes):  # shapes are compared with the boxes
+    if not any(problem.is_error for problem in of_boxes):  # all are four numbers
+        yield from duplicate_problems(coco, complete, images)
         yield from segmentation_problems(coco, complete, images, missing_masks)
