@@ -44,13 +44,27 @@ def argument_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments, whose options may also stand behind overrides."""
+    parser = argument_parser()
+    args, overrides = parser.parse_args(argv), []
+    # What follows the first override is left as it is: the next option is looked for in it.
+    while behind := [
+        i for i, each in enumerate(args.opts) if each.startswith("--") and each != "--"
+    ]:
+        overrides += args.opts[: behind[0]]
+        args = parser.parse_args(args.opts[behind[0] :], args)
+    args.opts = overrides + args.opts
+    return args
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script.
 
     Returns:
         The exit status: 0, or 2 after one line on stderr that says what to mend.
     """
-    args = argument_parser().parse_args(argv)
+    args = parse(argv)
     try:
         if args.print_config:
             print(config_text(_configured(args)), end="")
