@@ -43,7 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--output",
         default="predictions",
         help="folder for the json and pictures; or a file, by its ending .json, .jsonl or .csv; of "
-        "a video also the drawn one (.mp4, .mov, .mkv, .webm), with a .csv beside it",
+        "a video also the drawn one (.mp4, .mov, .mkv, .webm), with a .csv beside it. Another "
+        "ending of two to five letters, as .txt, is that of a folder only if there is one",
     )
     parser.add_argument(
         "--format",

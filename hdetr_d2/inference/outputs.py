@@ -1,5 +1,6 @@
 """What the options `output` and `format` of a prediction mean together."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from hdetr_d2.runtime.writers import WRITERS, format_of, place_in
 Formats = str | Sequence[str] | None
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm")
 """Endings of the files that frames are written to."""
+# Letters alone, as most files have them: `v1.2` and `run.1` are folders.
+_ENDING_OF_FILES = re.compile(r"\.[A-Za-z]{2,5}")
 
 
 class Outputs(NamedTuple):
@@ -28,7 +31,8 @@ def outputs_of(output: str | Path | None, format: Formats, *, default: str) -> O
         default: the format of a folder's file where none is named.
 
     Raises:
-        UserError: there is no such format, the file is of another one, or there is no output.
+        UserError: there is no such format, the file is of another one, or there is no output; or a
+            name with the ending of a file that is of no format, and no folder that there is.
     """
     formats = check_formats(format)
     if output is None and formats:
@@ -38,6 +42,12 @@ def outputs_of(output: str | Path | None, format: Formats, *, default: str) -> O
     path = Path(output)
     own = None if path.is_dir() else format_of(path)
     if own is None:
+        if _ENDING_OF_FILES.fullmatch(path.suffix) and not path.is_dir():
+            files = ", ".join(kind.ending for kind in WRITERS.values() if kind.ending)
+            raise UserError(
+                f"{path} is of no format that is written: a file ends in {files} (of a video also "
+                f"{', '.join(VIDEOS)}), and a folder of that name must be there before"
+            )
         return Outputs({name: place_in(path, name) for name in formats or [default]}, path)
     if formats and formats != [own]:
         asked = " and ".join(formats)

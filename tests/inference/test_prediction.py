@@ -13,6 +13,7 @@ from hdetr_d2.commands import predict as predict_command
 from hdetr_d2.engine.config import config_text
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.files import find_images
+from hdetr_d2.inference.outputs import outputs_of, video_outputs
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs/quickstart/deformable_detr_shapes.py"
 NAMES = ["cat", "dog", "cow"]
@@ -159,6 +160,28 @@ def test_a_format_that_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
             hdetr_d2.predict("none.pth", tmp_path, **options)
 
 
+@pytest.mark.parametrize("name", ["x.txt", "x.png", "x.jpeg", "x.XML", "run.1/x.onnx"])
+def test_an_ending_of_no_format_is_refused(name: str, tmp_path: Path) -> None:
+    asked = tmp_path / name
+    with pytest.raises(
+        UserError, match=r"is of no format that is written: a file ends in \.json, "
+    ):
+        outputs_of(asked, None, default="coco")
+    with pytest.raises(UserError, match=f"{name} is of no format"):
+        video_outputs(asked, None, "a.mp4")
+    asked.mkdir(parents=True)
+    assert outputs_of(asked, None, default="coco").folder == asked
+
+
+@pytest.mark.parametrize(
+    "name", ["run.1", "v1.2", "2026.12.01", "a.b/c", "run.a", "my.predictions"]
+)
+def test_a_folder_may_have_a_dot_in_its_name(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    asked = outputs_of(folder, None, default="coco")
+    assert asked == ({"coco": folder / "predictions.json"}, folder)
+
+
 def test_a_video_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"")
     with pytest.raises(UserError, match="a.mp4 is a video: --input .*a.mp4, or hdetr_d2.predict_"):
@@ -264,8 +287,9 @@ def test_a_predictor_that_is_kept_finds_what_a_call_finds(checkpoint: Path, tmp_
 
 def test_an_output_that_cannot_be_written_is_named(checkpoint: Path, tmp_path: Path) -> None:
     image = images(tmp_path, "a.png") / "a.png"
-    with pytest.raises(UserError, match="cannot write to .*a.png"):
-        hdetr_d2.predict(checkpoint, image, output=image, device="cpu")
+    (tmp_path / "taken").touch()
+    with pytest.raises(UserError, match="cannot write to .*taken"):
+        hdetr_d2.predict(checkpoint, image, output=tmp_path / "taken", device="cpu")
 
 
 def test_the_function_stays_a_function_after_its_room_is_imported() -> None:
