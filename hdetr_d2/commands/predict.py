@@ -24,7 +24,9 @@ from hdetr_d2.utils.memory import keep_freed_memory
 def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("checkpoint", help="of train_net.py, or a folder to share")
+    parser.add_argument(
+        "checkpoint", help="of train_net.py, a folder to share, or an exported file"
+    )
     parser.add_argument("images", nargs="*", help="image files, or folders of them")
     parser.add_argument(
         "--input",

@@ -69,6 +69,8 @@ def find_images(
             found[source] = None
         else:
             raise UserError(f"{source} does not exist")
+    if not listed:
+        raise UserError("no images were given: name files or folders of them")
     if not found:
         raise UserError(f"no images (by their endings) in {', '.join(map(str, listed))}")
     return list(found)

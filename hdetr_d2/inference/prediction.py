@@ -86,6 +86,7 @@ def predict_images(
     pictures = None if folder is None else _Pictures(folder / PICTURES, names, paths)
     results = Results(names)
     problems: list[BadImageError] = []
+    best = 0.0
     with ExitStack() as stack:
         writers = [stack.enter_context(open_writer(p, names, f)) for f, p in files.items()]
         detections = tqdm(
@@ -100,6 +101,7 @@ def predict_images(
                 logger.warning("Left out: %s", seen)
                 continue
             found = seen.shapes.above(options.score_threshold)
+            best = max(best, _best_score(seen.shapes))
             image = image_entry(seen, image_id)
             rows = results.add(image, found)
             for writer in writers:
@@ -110,7 +112,14 @@ def predict_images(
         raise problems[0]
     for place in files.values():
         logger.info("%d detections in %d images: %s", len(results), len(results.images), place)
+    if not results and best:
+        least = options.score_threshold
+        logger.info("No detection has a score of %g or more: the best has %.3g", least, best)
     return results
+
+
+def _best_score(shapes: Shapes) -> float:
+    return 0.0 if shapes.scores is None else float(shapes.scores.max(initial=0.0))
 
 
 class _Pictures:

@@ -232,6 +232,19 @@ def test_a_high_threshold_leaves_nothing(checkpoint: Path, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [image]
 
 
+def test_where_nothing_is_found_the_best_score_is_told(
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = images(tmp_path, "a.png", "b.png")
+    with caplog.at_level("INFO", "hdetr_d2"):
+        found = hdetr_d2.predict(checkpoint, folder, score_threshold=0.0, device="cpu")
+        assert not [each for each in caplog.messages if "No detection" in each]
+        hdetr_d2.predict(checkpoint, folder, score_threshold=1, device="cpu")
+    best = max(each["score"] for each in found)
+    told = f"No detection has a score of 1 or more: the best has {best:.3g}"
+    assert told in caplog.messages
+
+
 def test_a_picture_turned_by_exif_is_predicted_upright(checkpoint: Path, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -263,6 +276,8 @@ def test_sources_are_files_and_folders_without_repetition(tmp_path: Path) -> Non
 def test_missing_or_empty_sources_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"gone.png does not exist"):
         find_images(tmp_path / "gone.png")
+    with pytest.raises(UserError, match="^no images were given"):
+        find_images([])
     with pytest.raises(UserError, match=r"no images .* in .*"):
         find_images([tmp_path])
     with pytest.raises(UserError, match="no images"):
