@@ -19,7 +19,7 @@ COMMANDS = {
     "report": ("hdetr_d2.commands.report", "write a page of a run: curves, tables, worst pictures"),
     "compare": ("hdetr_d2.commands.compare", "set two runs on the same data side by side"),
     "plot": ("hdetr_d2.commands.plot", "draw losses, AP and learning rate of a training"),
-    "export": ("hdetr_d2.commands.export", "write a model that runs without PyTorch"),
+    "export": ("hdetr_d2.commands.export", "write a model for other runtimes"),
     "benchmark": ("hdetr_d2.commands.benchmark", "time checkpoints and exported models"),
     "contact-sheet": ("hdetr_d2.commands.contact_sheet", "draw true and predicted objects"),
     "analyze": ("hdetr_d2.commands.analyze", "compare what trained models have learned"),

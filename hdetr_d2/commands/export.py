@@ -1,4 +1,5 @@
-"""Write a trained model as a file that runs without PyTorch, and check that it finds the same.
+"""Write a trained model as a file for other runtimes, and check that it finds the same. ONNX and
+OpenVINO run without PyTorch.
 
 hdetr-d2 export output/quickstart/model_final.pth --images photos/
 hdetr-d2 export model_final.pth --format openvino --size 480 640 --precision int8 --images photos/
@@ -19,7 +20,7 @@ PRECISIONS = sorted({each for form in FORMATS.values() for each in form.precisio
 def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("checkpoint", help="a .pth file that train_net.py wrote")
+    parser.add_argument("checkpoint", help="a .pth file of train_net.py, or a folder to share")
     parser.add_argument("--output", help="file, or folder for OpenVINO; beside the checkpoint")
     parser.add_argument("--format", choices=FORMATS, default="onnx")
     parser.add_argument(

@@ -26,7 +26,7 @@ from hdetr_d2.modeling.preprocessing import GreySquare
 from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 from hdetr_d2.pixels.resize_rule import ResizeRule
 from hdetr_d2.runtime.card import Card
-from hdetr_d2.runtime.predictor import open_session
+from hdetr_d2.runtime.predictor import SESSIONS, open_session
 from hdetr_d2.runtime.session import fed, stacked
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,8 @@ def export(
     is read again, run, and compared with the model; it is kept only where both agree.
 
     Args:
-        checkpoint: a .pth file that `train_net.py` wrote, or what is in it: `Predictor.detector`.
+        checkpoint: a .pth file that `train_net.py` wrote, or a folder to share; or what is in it:
+            `Predictor.detector`.
         output: the file, or for OpenVINO the folder; None for one beside the checkpoint.
         format: "onnx", "openvino", or "torch" (a program of torch.export).
         size: (H, W) in pixels, the only one that the graph takes: larger images are made smaller,
@@ -80,6 +81,8 @@ def export(
         UserError: the checkpoint cannot be used or its model not be exported, a library is missing,
             or file and model do not agree.
     """
+    if not isinstance(checkpoint, TrainedDetector) and Path(checkpoint).suffix in SESSIONS:
+        raise UserError(f"{checkpoint} is exported already: name the checkpoint that it is of")
     form = format_of(format, precision)
     target = _target(checkpoint, output, form)
     detector = (

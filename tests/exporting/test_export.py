@@ -89,6 +89,12 @@ def test_the_name_tells_the_format(tiny_detector, tmp_path):
         export(tiny_detector, **SIZE)
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "model.xml", "model.pt2"])
+def test_what_is_exported_already_is_told_by_its_ending(name):
+    with pytest.raises(UserError, match=f"^{name} is exported already: name the checkpoint"):
+        export(name)
+
+
 def test_only_detectors_of_queries_are_exported():
     mapper = DetrMapper(is_train=False)
     with pytest.raises(UserError, match="a Linear is not exported"):
