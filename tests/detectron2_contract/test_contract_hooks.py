@@ -104,3 +104,13 @@ def test_timer_leaves_out_the_first_iterations() -> None:
     history = trainer.storage.history("time").values()
     assert [iteration for _, iteration in history] == [2, 3, 4]
     assert all(seconds >= 0 for seconds, _ in history)
+
+
+def test_the_summary_tells_of_the_iterations_that_were_timed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level("INFO", "detectron2"):
+        run(hooks.IterationTimer(warmup_iter=3), stop=5)
+    (told,) = [message for message in caplog.messages if "3 iterations" in message]
+    # Detectron2's own says no more.
+    assert told.startswith("Overall training speed") or told.endswith("each, without the first 2")

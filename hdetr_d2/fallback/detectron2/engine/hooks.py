@@ -102,7 +102,8 @@ class IterationTimer(HookBase):
         counted = self.trainer.storage.iter + 1 - self.trainer.start_iter - self._warmup
         if counted > 0 and in_steps > 0:
             logger.info(
-                f"{counted} iterations took {_clock(in_steps)}, {in_steps / counted:.4f} s each"
+                f"{counted} iterations took {_clock(in_steps)}, {in_steps / counted:.4f} s each, "
+                f"without the first {self._warmup - 1}"
             )
         logger.info(f"The training took {_clock(total)}, of it {_clock(total - in_steps)} in hooks")
 
