@@ -1,4 +1,5 @@
-"""Whatever else `datumaro` reads: KITTI, Open Images, LabelMe, WIDER FACE, VoTT, its own, and more.
+"""Whatever else `datumaro` reads: KITTI, Open Images, LabelMe's xml, WIDER FACE, VoTT, its own,
+and more.
 
 It is asked last, and only where it is installed: pip install 'hdetr_d2[datumaro]'.
 """

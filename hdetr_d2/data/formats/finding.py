@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Protocol
 
-from hdetr_d2.data.formats import by_datumaro, coco, cvat, label_studio, voc, yolo
+from hdetr_d2.data.formats import by_datumaro, coco, cvat, label_studio, unread, voc, yolo
 from hdetr_d2.data.formats.content import Found
 from hdetr_d2.data.formats.dividing import divide
 from hdetr_d2.data.formats.pictures import lacks_annotations, refuse_arrays_alone
@@ -106,7 +106,8 @@ def _format_of_datumaro(path: Path) -> str:
     if not names:
         wanted = "; ".join(f"{reader.NAME}: {reader.LOOKS_FOR}" for reader in READERS)
         more = "" if by_datumaro.is_installed() else f"; {by_datumaro.INSTALL} reads more"
-        lack = "" if (text := yolo.lacks(path) or lacks_annotations(path)) is None else f": {text}"
+        text = yolo.lacks(path) or unread.named(path) or lacks_annotations(path)
+        lack = "" if text is None else f": {text}"
         raise UserError(f"{path} has no data in a format that is known here{lack} ({wanted}{more})")
     return names[0]
 
