@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -24,6 +25,8 @@ MOST = 16
 """Kinds of steps that are recorded; each keeps the memory of a step."""
 PATIENCE = 200
 """Steps after which it is told that none of them was like another."""
+COUNTED = 4096
+"""Kinds that are counted, before counting begins anew: where sizes vary there is no end of them."""
 LEAST_TARGETS = 8
 
 
@@ -67,6 +70,7 @@ class GraphedGradients(Gradients):
         self.graphs: dict[Hashable, Graph] = {}
         self.constants = Constants()
         self._seen: Counter[Hashable] = Counter()
+        self._steps = 0  # that were not recorded
 
     def __call__(self, batch: Batch, step: Step) -> Outcome:
         """
@@ -75,14 +79,17 @@ class GraphedGradients(Gradients):
                 recorded.
         """
         most = max((len(item["instances"]) for item in batch), default=0)
-        staged = _without_host(self.model.stage(batch, _rounded(most)))
+        with section("forward"):
+            staged = _without_host(self.model.stage(batch, _rounded(most)))
         kind = _kind_of(staged, step, self.model.phase(step.progress))
         if (graph := self.graphs.get(kind)) is not None:
             return graph.repeat(staged, step)
         self._seen[kind] += 1
         if self._seen[kind] <= WARM_UP or len(self.graphs) == MOST:
-            self._tell_if_none_repeats()
-            with self.constants:
+            self._note_unrecorded()
+            # The next step of the kind is recorded, and needs the numbers that this one has.
+            is_last = self._seen[kind] == WARM_UP and len(self.graphs) < MOST
+            with self.constants if is_last else nullcontext():
                 return self._compute(staged, step)
         graph = self.graphs[kind] = self._recorded(staged, step)
         shape, targets = staged.images.tensor.shape, staged.targets.labels.shape[1]
@@ -111,8 +118,11 @@ class GraphedGradients(Gradients):
         learned = [p for p in self.model.parameters() if p.grad is not None]
         return Graph(held, repeat, outcome, {p: p.grad for p in learned})
 
-    def _tell_if_none_repeats(self) -> None:
-        if not self.graphs and self._seen.total() == PATIENCE:
+    def _note_unrecorded(self) -> None:
+        self._steps += 1
+        if len(self._seen) > COUNTED:
+            self._seen.clear()
+        if not self.graphs and self._steps == PATIENCE:
             logger.warning(
                 "train.cuda_graphs: none of %d steps was recorded, since hardly any two are alike; "
                 "images of one size would be",

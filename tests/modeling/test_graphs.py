@@ -152,6 +152,16 @@ def test_no_more_kinds_than_there_is_room_for(
     assert len(trainer._gradients.graphs) == 1
 
 
+def test_where_sizes_vary_nothing_grows(
+    tiny_model: Any, make_batch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs, "COUNTED", 2)
+    sizes = [(64, 64 + 32 * index) for index in range(5)]
+    batches = [make_batch([1, 2], size=size) for size in sizes]
+    gradients = train(tiny_model(), batches, never)[0]._gradients
+    assert len(gradients._seen) <= 2 and not gradients.constants._known
+
+
 @pytest.mark.needs_cuda
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("path", [PLUS_PLUS, DENSE])
