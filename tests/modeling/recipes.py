@@ -57,3 +57,8 @@ SETS += [
     for path in (PLUS_PLUS, DENSE)
     for names in together(name for model, name in RECIPES if model == path and name)
 ]
+
+
+def name_of(value: object) -> str | None:
+    """A readable test id of a set of schemes."""
+    return "+".join(value) if isinstance(value, tuple) else None

@@ -21,14 +21,14 @@ from hdetr_d2.schemes import HybridBranch
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
-from recipes import DENSE, PLUS_PLUS, RECIPES, SCHEMES
+from recipes import DENSE, PLUS_PLUS, SCHEMES, SETS, name_of
 from tape import record_tape
 
 ON_THE_HOST = {"teach_detr", "kd_detr", "feature_distillation"}
 """Schemes with a teacher, which looks at the images as they were loaded."""
 OF_DATA = {"co_heads", "two_heads"}
 """Schemes whose shapes depend on values: a two-stage head that suppresses proposals."""
-STEPS = 8
+STEPS = 8  # of which some are alike, whose weights follow the progress
 CPU = torch.device("cpu")
 
 
@@ -90,19 +90,33 @@ def batches_of(make_batch: Any, number: int = STEPS) -> list[list[dict]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("path", "scheme"), RECIPES)
+@pytest.mark.parametrize(("path", "schemes"), SETS, ids=name_of)
 def test_a_recorded_step_of_every_recipe(
-    tiny_model: Any, make_batch: Any, same_when_recorded: Any, path: str, scheme: str | None
+    tiny_model: Any,
+    make_batch: Any,
+    same_when_recorded: Any,
+    path: str,
+    schemes: Sequence[str],
 ) -> None:
-    model = tiny_model(path, **({} if scheme is None else {"schemes": [SCHEMES[scheme]]}))
-    if scheme in ON_THE_HOST:
-        with pytest.raises(UserError, match="on the host: set train.cuda_graphs=false"):
-            train(model, batches_of(make_batch, 1), record_tape)
-    elif scheme in OF_DATA:
-        with pytest.raises(UserError, match="cannot be recorded .* train.cuda_graphs=false"):
-            train(model, batches_of(make_batch), record_tape)
-    else:
-        assert same_when_recorded(model, batches_of(make_batch)) >= 1
+    fitting = [SCHEMES[name] for name in schemes if name not in ON_THE_HOST | OF_DATA]
+    model = tiny_model(path, **({"schemes": fitting} if schemes else {}))
+    assert same_when_recorded(model, batches_of(make_batch)) >= 1
+
+
+@pytest.mark.parametrize("scheme", sorted(ON_THE_HOST))
+def test_who_looks_at_the_images_as_they_were_loaded_is_refused(
+    tiny_model: Any, make_batch: Any, scheme: str
+) -> None:
+    model = tiny_model(PLUS_PLUS, schemes=[SCHEMES[scheme]])
+    with pytest.raises(UserError, match="on the host: set train.cuda_graphs=false"):
+        train(model, batches_of(make_batch, 1), record_tape)
+
+
+@pytest.mark.parametrize("scheme", sorted(OF_DATA))
+def test_what_cannot_be_recorded_is_refused(tiny_model: Any, make_batch: Any, scheme: str) -> None:
+    model = tiny_model(PLUS_PLUS, schemes=[SCHEMES[scheme]])
+    with pytest.raises(UserError, match="cannot be recorded .* train.cuda_graphs=false"):
+        train(model, batches_of(make_batch), record_tape)
 
 
 @pytest.mark.parametrize("images", [(64, 96), (48, 90)], ids=str)

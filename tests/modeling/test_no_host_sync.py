@@ -32,7 +32,7 @@ from hdetr_d2.utils.observation import Observer
 
 sys.path.insert(0, str(Path(__file__).parent))
 from device_waits import WAITS, NoWaits, WaitError
-from recipes import PLUS_PLUS, RECIPES, SCHEMES, SETS
+from recipes import PLUS_PLUS, RECIPES, SCHEMES, SETS, name_of
 
 # Operator -> what decides, in its module, whether the kernels are used, and the answer for it.
 KERNELS: dict[str, tuple[str, Any]] = {
@@ -119,11 +119,6 @@ def step(tiny_model: Any, path: str, schemes: Sequence[str], device: str) -> Non
     assert loss.device.type == device
     given = [p.grad is not None for p in model.parameters() if p.requires_grad]
     assert all(given) if device == "cpu" else not any(given)
-
-
-def name_of(value: object) -> str | None:
-    """A readable test id of a set of schemes."""
-    return "+".join(value) if isinstance(value, tuple) else None
 
 
 @pytest.mark.slow
