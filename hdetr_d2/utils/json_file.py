@@ -16,7 +16,7 @@ def read_json(path: str | os.PathLike) -> Any:
     """
     path = os.fspath(path)
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             return json.load(file)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None

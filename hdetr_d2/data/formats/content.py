@@ -121,6 +121,12 @@ def _count(things: Sequence, word: str, plural: str = "s") -> str:
     return f"{len(things)} {word}{'' if len(things) == 1 else plural}"
 
 
+def labels_of(splits: Mapping[str, Sequence[Picture]]) -> list[str]:
+    """The names of all classes of objects, in the order of the alphabet."""
+    pictures = (picture for split in splits.values() for picture in split)
+    return sorted({found.label for picture in pictures for found in picture.objects})
+
+
 def parts_of(
     splits: Mapping[str, Sequence[Picture]], class_names: Sequence[str], root: Path
 ) -> dict[str, Part]:

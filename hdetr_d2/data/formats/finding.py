@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Protocol
 
-from hdetr_d2.data.formats import by_datumaro, coco, cvat, label_studio, unread, voc, yolo
+from hdetr_d2.data.formats import by_datumaro, coco, cvat, label_studio, labelme, unread, voc, yolo
 from hdetr_d2.data.formats.content import Found
 from hdetr_d2.data.formats.dividing import divide
 from hdetr_d2.data.formats.pictures import lacks_annotations, refuse_arrays_alone
@@ -41,7 +41,7 @@ class Reader(Protocol):
 
 # What sentences call the splits that a training has.
 CALLED = {"train": "training", "val": "validation"}
-READERS: tuple[Reader, ...] = (coco, yolo, voc, cvat, label_studio)
+READERS: tuple[Reader, ...] = (coco, yolo, voc, cvat, label_studio, labelme)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Label Studio's json: a list of tasks, whose coordinates are percent of the image."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -9,13 +8,14 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from hdetr_d2.data.coco_json.segmentation import span
-from hdetr_d2.data.formats.content import Found, Labelled, Picture, parts_of
+from hdetr_d2.data.formats.content import Found, Labelled, Picture, labels_of, parts_of
 from hdetr_d2.data.formats.dividing import split_of_path
-from hdetr_d2.data.formats.looking import files_below, holds, read_text, relative
+from hdetr_d2.data.formats.looking import files_below, holds, relative
 from hdetr_d2.data.formats.outlines import corners_of, ellipse, turned
 from hdetr_d2.data.formats.pictures import Pictures, sizes
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels import ImageFormat
+from hdetr_d2.utils.json_file import read_json
 
 NAME = "Label Studio"
 LOOKS_FOR = "its json of tasks with annotations"
@@ -36,10 +36,8 @@ def read(folder: Path, image_format: ImageFormat) -> Found:
     for path in paths:
         tasks = [*_tasks(path, pictures, left_out)]
         splits.setdefault(split_of_path(path, folder) or "train", []).extend(tasks)
-    found = (each for tasks in splits.values() for task in tasks for each in task.objects)
-    classes = sorted({each.label for each in found})
     notes = [f"{count} {what}" for what, count in left_out.items()]
-    parts = parts_of(splits, classes, folder)
+    parts = parts_of(splits, labels_of(splits), folder)
     return Found(folder, NAME, relative(paths[0], folder), parts, notes)
 
 
@@ -50,12 +48,7 @@ def _jsons(folder: Path) -> Iterator[Path]:
 
 
 def _tasks(path: Path, pictures: Pictures, left_out: Counter[str]) -> Iterator[Picture]:
-    try:
-        tasks = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        where = f"{error.msg} (line {error.lineno}, column {error.colno})"
-        raise UserError(f"{path} is not valid JSON: {where}") from None
-    for task in tasks:
+    for task in read_json(path):
         where = f"{path}: task {task.get('id')}"
         address = _address(task.get("data") or {}, where)
         file = _file(address, path.parent, pictures)

@@ -2,17 +2,11 @@
 
 from pathlib import Path
 
-from hdetr_d2.data.formats.looking import files_below, holds, relative
-
-_LOOKED_INTO = 20
+from hdetr_d2.data.formats.looking import files_below, relative
 
 
 def named(folder: Path) -> str | None:
     """What a sentence says of them; None where there are none."""
-    for path in files_below(folder, ".json")[:_LOOKED_INTO]:
-        if holds(path, b"{", b'"shapes"', b'"imagePath"'):
-            what = "is LabelMe's json, which is not read: convert it to COCO, as labelme2coco does"
-            return f"{relative(path, folder)} {what}"
     for path in files_below(folder, ".csv")[:1]:
         what = "is a table, and csv is not read: convert it to one of these"
         return f"{relative(path, folder)} {what}"

@@ -88,6 +88,14 @@ def label_studio(folder: Path, train: str, val: str) -> tuple[str, str]:
     return train, val
 
 
+def labelme(folder: Path, train: str, val: str) -> tuple[str, str]:
+    shape = {"label": "cat", "shape_type": "rectangle", "points": [[4, 6], [20, 18]]}
+    for split, name in (("train", train), ("val", val)):
+        path = (folder / split / name).with_suffix(".json")
+        write(path, json.dumps({"imagePath": name, "shapes": [shape]}))
+    return f"train/{train}", f"val/{val}"
+
+
 def roboflow(folder: Path, train: str, val: str) -> tuple[str, str]:
     parent = {"id": 0, "name": "pets", "supercategory": "none"}
     categories = [parent, {"id": 1, "name": "cat", "supercategory": "pets"}]
@@ -100,7 +108,7 @@ def roboflow(folder: Path, train: str, val: str) -> tuple[str, str]:
 
 
 FORMATS: list[Callable[[Path, str, str], tuple[str, str]]] = [
-    yolo, yolo_by_lists, voc, cvat, cvat_tracks, label_studio, roboflow,
+    yolo, yolo_by_lists, voc, cvat, cvat_tracks, label_studio, labelme, roboflow,
 ]  # fmt: skip
 
 

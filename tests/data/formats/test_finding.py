@@ -166,32 +166,16 @@ def test_images_alone_have_no_annotations(tmp_path: Path, pictures: Pictures) ->
         read_folder(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "sentence"),
-    [
-        (
-            "deep/a.json",
-            '{"version": "5.4.1", "shapes": [], "imagePath": "a.jpg"}',
-            r"deep/a\.json is LabelMe's json, which is not read: convert it to COCO, as",
-        ),
-        (
-            "deep/b.CSV",
-            "a.jpg,1,2,3,4,cat",
-            r"deep/b\.CSV is a table, and csv is not read: convert",
-        ),
-    ],
-)
-def test_what_is_there_and_not_read_is_named(
-    name: str, text: str, sentence: str, tmp_path: Path, pictures: Pictures
-) -> None:
+def test_what_is_there_and_not_read_is_named(tmp_path: Path, pictures: Pictures) -> None:
     pictures(tmp_path / "deep" / "a.jpg")
-    (tmp_path / name).write_text(text)
+    (tmp_path / "deep" / "b.CSV").write_text("a.jpg,1,2,3,4,cat")
+    sentence = r"deep/b\.CSV is a table, and csv is not read: convert"
     with pytest.raises(UserError, match=rf"is known here: {sentence}.* \(COCO: a json"):
         read_folder(tmp_path)
 
 
 @pytest.mark.parametrize("text", ['{"shapes": []}', '[{"shapes": [], "imagePath": "a"}]', ""])
-def test_another_json_is_not_called_labelmes(text: str, tmp_path: Path) -> None:
+def test_another_json_is_none(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UserError, match=r"known here \(COCO: a json"):
         read_folder(tmp_path)

@@ -13,6 +13,7 @@ FILES = {
     "Pascal VOC": ("a.xml", "<annotation></annotation>"),
     "CVAT": ("annotations.xml", "<annotations></annotations>"),
     "Label Studio": ("tasks.json", '[{"annotations": [{"result": []}]}]'),
+    "LabelMe": ("b.json", '{"shapes": [], "imagePath": "b.jpg"}'),
 }
 
 
