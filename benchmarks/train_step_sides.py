@@ -108,7 +108,8 @@ def ours(recipe: str, batch: Batch, device: str, changes: Sequence[str] = ()) ->
     inputs = batch.as_inputs()
     optimizer = build_optimizer(cfg.optimizer, model)
     train, amp = cfg.train, cfg.train.amp
-    products = train.get("matmul_precision", "highest")  # a commit before it has none
+    products = train.get("matmul_precision", "auto")  # a commit before it has none
+    products = "highest" if products == "auto" else products  # as peers have it, also on a GPU
     precision = Precision.choose(enabled=amp.enabled, dtype=amp.dtype, device=torch.device(device))
 
     def losses() -> Mapping[str, Tensor]:

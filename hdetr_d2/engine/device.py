@@ -8,7 +8,7 @@ import torch
 from hdetr_d2.errors import UserError
 
 AMP_TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-MATMUL_PRECISIONS = ("highest", "high", "medium")
+MATMUL_PRECISIONS = ("auto", "highest", "high", "medium")
 
 
 def choose_device(name: str, local_rank: int = 0, *, option: str = "train.device") -> torch.device:
@@ -43,12 +43,13 @@ def choose_device(name: str, local_rank: int = 0, *, option: str = "train.device
     return torch.device("cuda", index)
 
 
-def set_matmul_precision(name: str) -> None:
+def set_matmul_precision(name: str, device: torch.device) -> None:
     """How precisely this process multiplies matrices of float32.
 
     Args:
         name: of `torch.set_float32_matmul_precision`: highest, high (TF32 on a GPU) or medium
-            (bfloat16, also on processors that multiply it).
+            (bfloat16, also on processors that multiply it); auto is high on a CUDA device, as
+            PyTorch's convolutions are there, and highest elsewhere.
 
     Raises:
         UserError: another name.
@@ -56,6 +57,8 @@ def set_matmul_precision(name: str) -> None:
     if name not in MATMUL_PRECISIONS:
         known = ", ".join(MATMUL_PRECISIONS)
         raise UserError(f"train.matmul_precision={name} is none of {known}")
+    if name == "auto":
+        name = "high" if device.type == "cuda" else "highest"
     torch.set_float32_matmul_precision(name)
 
 

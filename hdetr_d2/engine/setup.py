@@ -53,7 +53,7 @@ def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:
     logger.info("Arguments: %s", vars(args))
     if device.type == "cpu":
         keep_freed_memory()
-    set_matmul_precision(cfg.train.get("matmul_precision", "highest"))  # older ones lack it
+    set_matmul_precision(cfg.train.get("matmul_precision", "highest"), device)  # older ones lack it
     torch.manual_seed(cfg.train.seed)
     np.random.seed(cfg.train.seed)
     random.seed(cfg.train.seed)

@@ -63,10 +63,15 @@ def test_a_type_that_cannot_be_is_a_sentence(dtype: str, reason: str) -> None:
 def test_the_precision_of_products_is_pytorchs() -> None:
     before = torch.get_float32_matmul_precision()
     try:
-        for name in MATMUL_PRECISIONS:
-            set_matmul_precision(name)
-            assert torch.get_float32_matmul_precision() == name
-        with pytest.raises(UserError, match=r"matmul_precision=tf32 is none of highest, high, med"):
-            set_matmul_precision("tf32")
+        for name, device, expected in [
+            ("auto", CPU, "highest"),
+            ("auto", torch.device("cuda", 1), "high"),
+            *((name, CPU, name) for name in MATMUL_PRECISIONS if name != "auto"),
+            ("highest", torch.device("cuda"), "highest"),
+        ]:
+            set_matmul_precision(name, device)
+            assert torch.get_float32_matmul_precision() == expected
+        with pytest.raises(UserError, match=r"matmul_precision=tf32 is none of auto, highest, hi"):
+            set_matmul_precision("tf32", CPU)
     finally:
         torch.set_float32_matmul_precision(before)
