@@ -83,7 +83,7 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and x.numel() * len(weight) >= _LEAST_PRODUCTS
         and _fits(x, weight, bias)
         and bool(torch.backends.mkldnn.enabled)
-        and torch.get_float32_matmul_precision() == "highest"  # below it PyTorch has its own way
+        and torch.backends.mkldnn.matmul.fp32_precision != "bf16"  # PyTorch has its own way of it
         and all(type(each) in _PLAIN and not is_transformed(each) for each in (x, weight))
     )
 

@@ -253,15 +253,32 @@ def test_shapes_that_do_not_fit_are_refused(x: tuple, weight: tuple, bias: tuple
 
 
 @needs_onednn
-@pytest.mark.parametrize("precision", ["high", "medium"])
-def test_a_lower_precision_is_pytorchs_affair(precision: str) -> None:
+def test_products_in_bfloat16_are_pytorchs_affair() -> None:
     weight = torch.randn(3, 7, requires_grad=True)
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
     try:
-        assert not is_a_product(linear(torch.randn(5, 7), weight))
+        for precision in ("high", "medium"):  # TF32 is for GPUs
+            torch.set_float32_matmul_precision(precision)
+            found = is_a_product(linear(torch.randn(5, 7), weight))
+            assert found == (precision == "high")
     finally:
         torch.set_float32_matmul_precision(before)
+    assert is_a_product(linear(torch.randn(5, 7), weight))
+
+
+@needs_onednn
+@pytest.mark.parametrize(
+    ("backend", "precision", "is_ours"), [("cuda", "tf32", True), ("mkldnn", "bf16", False)]
+)
+def test_precision_by_pytorchs_newer_options(backend: str, precision: str, is_ours: bool) -> None:
+    weight = torch.randn(3, 7, requires_grad=True)
+    products = getattr(torch.backends, backend).matmul
+    before = products.fp32_precision
+    products.fp32_precision = precision
+    try:  # torch.get_float32_matmul_precision() raises now
+        assert is_a_product(linear(torch.randn(5, 7), weight)) == is_ours
+    finally:
+        products.fp32_precision = before
     assert is_a_product(linear(torch.randn(5, 7), weight))
 
 
