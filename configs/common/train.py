@@ -16,7 +16,7 @@ train = dict(
     reference_batch=None,  # optimizer.lr is for this total batch, and follows; None: it stays
     accumulate=1,  # micro-batches of one optimizer step
     amp=dict(enabled=False, dtype="bfloat16"),  # bfloat16 or float16; float16 needs CUDA
-    matmul_precision="auto",  # of float32: highest on a CPU, on a GPU high, which is TF32; or medium
+    matmul_precision="auto",  # of float32: on a GPU high, which is TF32; highest; medium
     cuda_graphs=False,  # forward and backward recorded and repeated: for images of a fixed size
     compile=[],  # parts that torch.compile compiles: backbone, neck, encoder, decoder
     clip_grad_norm=0.1,  # None: no clipping

@@ -25,6 +25,7 @@ from hdetr_d2.data.resized import describe_lost
 from hdetr_d2.data.sampler import StreamSampler
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.images import BadImageError
+from hdetr_d2.utils.device import on_host
 from hdetr_d2.utils.random_state import seeded, stream_seed
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ class TrainLoader:
         for batch in lasting(self._start):
             yield [self._unpack(result) for result in batch]
 
+    @on_host()  # where the loader of PyTorch draws a seed
     def _start(self, had: int) -> Iterator[list[Mapped | Failure]]:
         """The batches behind the first `had`, by new processes."""
         loader = DataLoader(
@@ -254,6 +256,7 @@ class EvaluationLoader:
         if skipped := self.counts["skipped_images"] - before:
             logger.warning(f"{skipped} images were skipped in this evaluation")
 
+    @on_host()  # where the loader of PyTorch draws a seed
     def _start(self, had: int) -> Iterator[list[Any]]:
         # Starting a torch loader draws a seed, which must not come out of the training's state.
         with seeded(0):

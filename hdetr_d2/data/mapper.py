@@ -24,6 +24,7 @@ from hdetr_d2.data.transforms import RandomTile
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.image_format import image_format
 from hdetr_d2.pixels.images import check_size
+from hdetr_d2.utils.device import on_host
 from hdetr_d2.utils.random_state import seeded, stream_seed
 
 
@@ -111,6 +112,7 @@ class DetrMapper:
         """Whether it does anything with further images."""
         return self.copy_paste is not None or self.mosaic is not None or bool(self.blends)
 
+    @on_host()
     def __call__(
         self, dataset_dict: dict, position: int = 0, others: Iterable[dict] = ()
     ) -> dict[str, object]:
@@ -166,6 +168,7 @@ class DetrMapper:
         if self.is_train and self.teacher is not None:
             self.teacher.check_images([entry.get("image_id") for entry in entries])
 
+    @on_host()
     def check_undoable(self, height: int, width: int) -> None:
         """Try the augmentations on an image of this size.
 
@@ -175,6 +178,7 @@ class DetrMapper:
         black = np.zeros((height, width, self.image_format.channels), self.image_format.dtype)
         self._to_predict(_as_tensor(black), 0)
 
+    @on_host()
     def _check(self, transforms: Sequence[v2.Transform], option: str) -> None:
         refuse_rgb_alone(transforms, option, self.image_format)
         check_pixel_scale(

@@ -124,7 +124,7 @@ class Preemption(HookBase):
     def _is_anyone_asked(self) -> bool:
         if comm.get_world_size() == 1:
             return self._asked is not None
-        asked = torch.tensor(int(self._asked is not None))
+        asked = torch.tensor(int(self._asked is not None), device="cpu")
         dist.all_reduce(asked, dist.ReduceOp.MAX, group=self._group)
         return bool(asked)
 

@@ -11,6 +11,7 @@ from pycocotools.cocoeval import COCOeval
 from torchvision.ops import batched_nms
 
 from hdetr_d2.judging.average_precision import mean_of_known
+from hdetr_d2.utils.device import on_host
 
 IOU = 0.7
 """Two boxes of one class in an image that overlap by more than that are of one object."""
@@ -51,6 +52,7 @@ def _mark(run: COCOeval) -> Marked:
     return {image: _mark_image(each, labels) for image, each in found.items() if each}
 
 
+@on_host()
 def _mark_image(detections: list[dict], labels_of: Mapping[int, int]) -> list[tuple[dict, bool]]:
     best_first = sorted(detections, key=lambda detection: -detection["score"])
     boxes = torch.tensor([each["bbox"] for each in best_first], dtype=torch.float64)  # xywh

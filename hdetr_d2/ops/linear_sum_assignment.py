@@ -58,7 +58,10 @@ def _matrices(costs: Sequence[Tensor | np.ndarray]) -> list[Tensor]:
     if not isinstance(costs, Iterable):
         raise TypeError(f"costs must be a list of matrices, not {type(costs).__name__}.")
     # A copy in order: PyTorch takes no negative strides.
-    matrices = [torch.tensor(c.copy()) if isinstance(c, np.ndarray) else c for c in costs]
+    matrices = [
+        torch.tensor(cost.copy(), device="cpu") if isinstance(cost, np.ndarray) else cost
+        for cost in costs
+    ]
     check_tensors(**{f"costs[{index}]": each for index, each in enumerate(matrices)})
     return matrices
 

@@ -72,7 +72,7 @@ class Targets:
         x0, y0, x1, y1 = (xyxy / _of_rows(to_device(frames, xyxy), counts)).unbind(-1)
         boxes = torch.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], -1)
         most = max([at_least, *counts])
-        valid = torch.arange(most) < torch.tensor(counts)[:, None]
+        valid = torch.arange(most, device="cpu") < torch.tensor(counts, device="cpu")[:, None]
         labels, boxes = (_pad_rows(rows, valid) for rows in (labels, boxes))
         parts = [travel(part, device) for part in (labels, boxes, valid)]
         if with_masks:

@@ -41,7 +41,7 @@ class CarriedBoxes:
         found: list[Instances] = [item[CARRIED] for item in inputs]
         taught = [{**item, "instances": each} for item, each in zip(inputs, found, strict=True)]
         targets = Targets.from_inputs(taught, num_classes, device, sizes=frames)
-        scores = torch.zeros(targets.valid.shape)
+        scores = torch.zeros(targets.valid.shape, device="cpu")
         for row, each in zip(scores, found, strict=True):
             row[: len(each)] = each.scores
         return Lesson(targets, travel(scores, device))

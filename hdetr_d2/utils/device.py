@@ -1,6 +1,7 @@
 """Host numbers on a device."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -8,6 +9,16 @@ import torch
 from torch import Tensor
 
 _active: ContextVar["Constants | None"] = ContextVar("hdetr_d2_constants", default=None)
+
+
+@contextmanager
+def on_host() -> Iterator[None]:
+    """Within it, and in what it decorates, tensors without a device are the host's, also in a
+    program that has set another default (`torch.set_default_device`).
+    """
+    is_host = torch.get_default_device().type == "cpu"
+    with nullcontext() if is_host else torch.device("cpu"):
+        yield
 
 
 def to_device(values: Sequence, like: Tensor) -> Tensor:
@@ -36,7 +47,7 @@ def _pinned(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def _copy(values: Sequence, like: Tensor) -> Tensor:
-    return travel(torch.tensor(values, dtype=like.dtype), like.device)
+    return travel(torch.tensor(values, dtype=like.dtype, device="cpu"), like.device)
 
 
 class UnknownConstant(RuntimeError):

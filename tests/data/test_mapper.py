@@ -292,3 +292,22 @@ def test_the_random_state_of_a_device_stays(entry: dict, monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     DetrMapper(augmentations=[RandomSizeCrop(8, 14)])(entry, 0)
     assert seeds == []
+
+
+def test_samples_are_made_on_the_host_whatever_the_default_device(entry: dict) -> None:
+    always = During(p=1.0, end=1.0, max_iter=1, total_batch_size=1)
+    square = [[0, 0, 8, 0, 8, 8, 0, 8]]
+    entry["annotations"] = [annotation([0, 0, 8, 8], 1, segmentation=square)]
+    options = dict(
+        with_masks=True,
+        augmentations=[v2.RandomHorizontalFlip(), RandomSizeCrop(20, 60)],
+        copy_paste=CopyPaste(p=1.0, p_object=1.0),
+        mosaic=Mosaic(when=always, side=30),
+    )
+    expected = DetrMapper(**options)(entry, 0, [entry] * 9)
+    with torch.device("meta"):  # a tensor there would have no values
+        found = DetrMapper(**options)(entry, 0, [entry] * 9)
+        assert torch.get_default_device().type == "meta"
+    assert torch.equal(found["image"], expected["image"])
+    boxes = [each["instances"].gt_boxes.tensor for each in (found, expected)]
+    assert len(boxes[0]) and torch.equal(*boxes)

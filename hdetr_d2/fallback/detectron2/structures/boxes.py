@@ -56,7 +56,8 @@ class Boxes:
     """
 
     def __init__(self, tensor: Tensor | np.ndarray | Sequence[Sequence[float]]) -> None:
-        boxes = torch.as_tensor(tensor, dtype=torch.float32)
+        given = tensor if isinstance(tensor, Tensor) else torch.as_tensor(tensor, device="cpu")
+        boxes = given.to(torch.float32)
         if boxes.numel() == 0:
             boxes = boxes.reshape(-1, 4)
         assert boxes.shape[1:] == (4,), f"boxes of shape {tuple(boxes.shape)}"

@@ -35,7 +35,8 @@ class BitMasks:
     """
 
     def __init__(self, tensor: Tensor | np.ndarray) -> None:
-        self.tensor = torch.as_tensor(tensor, dtype=torch.bool)
+        given = tensor if isinstance(tensor, Tensor) else torch.as_tensor(tensor, device="cpu")
+        self.tensor = given.to(torch.bool)
         assert self.tensor.dim() == 3, f"masks of shape {tuple(self.tensor.shape)}"
         self.image_size = self.tensor.shape[1:]
 
