@@ -17,6 +17,7 @@ from torch.autograd import forward_ad
 from hdetr_d2.ops.arguments import check_tensors
 from hdetr_d2.ops.derivative import is_transformed
 
+_OPTIONS: Any = torch.backends.mkldnn
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, "_linear_pointwise"
 )
@@ -83,7 +84,7 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and x.numel() * len(weight) >= _LEAST_PRODUCTS
         and _fits(x, weight, bias)
         and bool(torch.backends.mkldnn.enabled)
-        and torch.backends.mkldnn.matmul.fp32_precision != "bf16"  # PyTorch has its own way of it
+        and _OPTIONS.matmul.fp32_precision != "bf16"  # PyTorch has its own way of it
         and all(type(each) in _PLAIN and not is_transformed(each) for each in (x, weight))
     )
 
