@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 WARM_UP = 3
 """Steps of a kind before it is recorded: they choose algorithms, and make what is made once."""
 MOST = 16
-"""Kinds of steps that are recorded; each keeps the memory of a step."""
+"""Kinds of steps that are recorded; each keeps its results, gradients among them."""
 PATIENCE = 200
 """Steps after which it is told that none of them was like another."""
 COUNTED = 4096
@@ -39,13 +39,21 @@ class Record(Protocol):
     def __call__(self, function: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]: ...
 
 
-def record_cuda_graph(function: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]:
-    """A CUDA graph of the function."""
-    graph = torch.cuda.CUDAGraph()
-    # Other threads, as that which pins images, may go on meanwhile.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        outcome = function()
-    return graph.replay, outcome
+class CudaGraphs:
+    """Records a CUDA graph of each function. They share memory: one runs at a time, and nobody reads
+    its results, or what it computed on its way, once another has run.
+    """
+
+    def __init__(self) -> None:
+        self._pool: Any = None
+
+    def __call__(self, function: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]:
+        graph = torch.cuda.CUDAGraph()
+        # Other threads, as that which pins images, may go on meanwhile.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            outcome = function()
+        self._pool = graph.pool()
+        return graph.replay, outcome
 
 
 class GraphedGradients(Gradients):
@@ -54,12 +62,12 @@ class GraphedGradients(Gradients):
     padded images, the number of its targets, rounded up to a power of two (to which they are padded
     in all steps), and what follows the progress of the training on the host.
 
-    The gradients stay where they are until the next step of the same kind: one micro-batch a step.
+    Gradients and metrics stay what they are until the next step: one micro-batch a step.
     """
 
     model: Any  # a `DETR`: its forward in two parts
 
-    def __init__(self, *, record: Record = record_cuda_graph, **options: Any) -> None:
+    def __init__(self, *, record: Record, **options: Any) -> None:
         """
         Args:
             record: how.

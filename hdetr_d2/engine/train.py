@@ -31,7 +31,7 @@ from hdetr_d2.engine.config import config_text, count_iterations, plain_config
 from hdetr_d2.engine.device import Precision, choose_device
 from hdetr_d2.engine.ema import ModelEma
 from hdetr_d2.engine.evaluate import Evaluation
-from hdetr_d2.engine.graphs import Record, record_cuda_graph
+from hdetr_d2.engine.graphs import CudaGraphs, Record
 from hdetr_d2.engine.hooks import (
     CheckpointHook,
     EvaluationHook,
@@ -240,7 +240,7 @@ def build_record(cfg: DictConfig, device: torch.device) -> Record | None:
     for needed, missing in obstacles.items():
         if missing:
             raise UserError(f"train.cuda_graphs=true needs {needed}")
-    return record_cuda_graph
+    return CudaGraphs()
 
 
 def build_bad_step_files(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from hdetr_d2.engine.graphs import record_cuda_graph
+from hdetr_d2.engine.graphs import CudaGraphs
 from hdetr_d2.engine.train import build_record
 from hdetr_d2.errors import UserError
 
@@ -17,7 +17,7 @@ def record(device: torch.device = GPU, **options: object) -> object:
 
 
 def test_as_the_option_says() -> None:
-    assert record() is record_cuda_graph
+    assert isinstance(record(), CudaGraphs)
     assert record(cuda_graphs=False) is None
     assert build_record(OmegaConf.create({"train": {}}), CPU) is None
 

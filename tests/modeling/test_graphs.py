@@ -13,7 +13,7 @@ from torch import nn
 
 from hdetr_d2.engine import graphs
 from hdetr_d2.engine.device import Precision
-from hdetr_d2.engine.graphs import Record, record_cuda_graph
+from hdetr_d2.engine.graphs import CudaGraphs, Record
 from hdetr_d2.engine.trainer import Trainer
 from hdetr_d2.errors import UserError
 from hdetr_d2.matching import HighOrderMatcher
@@ -22,7 +22,7 @@ from hdetr_d2.schemes import HybridBranch
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 from recipes import DENSE, PLUS_PLUS, SCHEMES, SETS, name_of
-from tape import record_tape
+from tape import Tapes
 
 ON_THE_HOST = {"teach_detr", "kd_detr", "feature_distillation"}
 """Schemes with a teacher, which looks at the images as they were loaded."""
@@ -72,7 +72,7 @@ def same_when_recorded(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def compare(model: nn.Module, batches: Sequence[list[dict]]) -> int:
         other = copy.deepcopy(model)
-        trainer, losses = train(model, batches, record_tape)
+        trainer, losses = train(model, batches, Tapes())
         with monkeypatch.context() as patch:
             patch.setattr(graphs, "WARM_UP", len(batches))
             _, expected = train(other, batches, never)
@@ -109,14 +109,14 @@ def test_who_looks_at_the_images_as_they_were_loaded_is_refused(
 ) -> None:
     model = tiny_model(PLUS_PLUS, schemes=[SCHEMES[scheme]])
     with pytest.raises(UserError, match="on the host: set train.cuda_graphs=false"):
-        train(model, batches_of(make_batch, 1), record_tape)
+        train(model, batches_of(make_batch, 1), Tapes())
 
 
 @pytest.mark.parametrize("scheme", sorted(OF_DATA))
 def test_what_cannot_be_recorded_is_refused(tiny_model: Any, make_batch: Any, scheme: str) -> None:
     model = tiny_model(PLUS_PLUS, schemes=[SCHEMES[scheme]])
     with pytest.raises(UserError, match="cannot be recorded .* train.cuda_graphs=false"):
-        train(model, batches_of(make_batch), record_tape)
+        train(model, batches_of(make_batch), Tapes())
 
 
 @pytest.mark.parametrize("images", [(64, 96), (48, 90)], ids=str)
@@ -162,7 +162,7 @@ def test_no_more_kinds_than_there_is_room_for(
 ) -> None:
     monkeypatch.setattr(graphs, "MOST", 1)
     batches = [make_batch([1, 2], size=size) for size in [(64, 64), (64, 96)] for _ in range(5)]
-    trainer, _ = train(tiny_model(), batches, record_tape)
+    trainer, _ = train(tiny_model(), batches, Tapes())
     assert len(trainer._gradients.graphs) == 1
 
 
@@ -187,7 +187,7 @@ def test_a_cuda_graph(
     model = tiny_model(path, schemes=[SCHEMES["hybrid_branch"], SCHEMES["denoising"]])
     batches = batches_of(make_batch)
     other = copy.deepcopy(model)
-    trainer, losses = train(model, batches, record_cuda_graph, device, dtype)
+    trainer, losses = train(model, batches, CudaGraphs(), device, dtype)
     assert len(trainer._gradients.graphs) == 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graphs, "WARM_UP", len(batches))
