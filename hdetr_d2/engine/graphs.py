@@ -40,8 +40,8 @@ class Record(Protocol):
 
 
 class CudaGraphs:
-    """Records a CUDA graph of each function. They share memory: one runs at a time, and nobody reads
-    its results, or what it computed on its way, once another has run.
+    """Records a CUDA graph of each function. They share memory: one runs at a time, and nobody
+    reads its results, or what it computed on its way, once another has run.
     """
 
     def __init__(self) -> None:
