@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 # Command -> the module with its `main`, which is imported when it is called, and what it does.
 COMMANDS = {
@@ -58,6 +59,7 @@ def start(command: str, argv: Sequence[str]) -> int:
         The exit status.
     """
     _let_threads_wait()
+    _write_to_any_console()
     sys.argv = list(argv)
     return import_module(COMMANDS[command][0]).main()
 
@@ -74,6 +76,16 @@ def _let_threads_wait() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
         os.environ.setdefault("GOMP_SPINCOUNT", "4000")
+
+
+def _write_to_any_console() -> None:
+    """Names of classes and files may have characters that a console, or what stands for it, cannot
+    write: they are escaped, in processes that are started from here, too.
+    """
+    os.environ.setdefault("PYTHONIOENCODING", ":backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def main() -> int:

@@ -5,7 +5,7 @@ import hdetr_d2  # noqa: F401  (first: it decides which detectron2 is imported)
 
 import sys
 
-from hdetr_d2.commands.check_data import main
+from hdetr_d2.__main__ import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start("check-data", sys.argv))

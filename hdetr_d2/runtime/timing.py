@@ -156,7 +156,7 @@ def _megabytes() -> float:
     """
     status = Path("/proc/self/status")
     if status.exists():
-        peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii"))
         if peak is not None:
             return int(peak[1]) / 2**10
     unit = 2**20 if sys.platform == "darwin" else 2**10

@@ -1,6 +1,5 @@
-"""tools/check_data.py: one line a problem, the numbers, and the exit status."""
+"""`hdetr-d2 check-data`: one line a problem, the numbers, and the exit status."""
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -15,8 +14,6 @@ from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.engine.config import load_config, save_config
 from hdetr_d2.pixels.images import BadImageError, read_image
 
-SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "check_data.py"
-
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -25,10 +22,9 @@ def root(tmp_path: Path) -> Path:
 
 
 def run(root: Path, *options: str) -> int:
-    spec = importlib.util.spec_from_file_location("check_data_script", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.main([str(root / "annotations/train.json"), str(root / "train"), *options])
+    return check_data_command.main(
+        [str(root / "annotations/train.json"), str(root / "train"), *options]
+    )
 
 
 def edit(root: Path, **lists: list[dict]) -> dict:

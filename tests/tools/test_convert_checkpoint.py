@@ -1,13 +1,12 @@
-"""tools/convert_checkpoint.py, and what can then be done with the files it wrote."""
+"""`hdetr-d2 convert`, and what can then be done with the files it wrote."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from hdetr_d2.commands.convert import parse_arguments
+from hdetr_d2.commands.convert import main, parse_arguments
 from hdetr_d2.data.shapes import generate_shapes
 from hdetr_d2.engine.config import load_config
 from hdetr_d2.engine.evaluate import do_eval
@@ -17,17 +16,11 @@ from hdetr_d2.inference import Predictor
 sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoint" / "importers"))
 import published
 
-SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "convert_checkpoint.py"
 TOLD = ("--arg", "nheads=4", "--arg", "num_queries_one2one=12")
 
 
 def run(file: Path, output: Path, *options: str) -> int:
-    spec = importlib.util.spec_from_file_location("convert_checkpoint_script", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.main(
-        [str(file), "--source", "h-deformable-detr", "--output", str(output), *options]
-    )
+    return main([str(file), "--source", "h-deformable-detr", "--output", str(output), *options])
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
-"""tools/predict.py: options on their way to the prediction, and mistakes in one line."""
+"""`hdetr-d2 predict`: options on their way to the prediction, and mistakes in one line."""
 
 import json
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import torch
 import yaml
 from PIL import Image
 
-SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "predict.py"
+from hdetr_d2.commands import predict
+
 FINDER = """
 import torch
 from detectron2.structures import Boxes, Instances
@@ -27,10 +27,10 @@ class Finder(nn.Linear):
 
 @pytest.fixture
 def main(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[list[str]], int]:
-    """The script's, where a package `packagez` can be imported."""
+    """The command's, where a package `packagez` can be imported."""
     (tmp_path / "packagez.py").write_text(FINDER)
     monkeypatch.syspath_prepend(tmp_path)
-    return runpy.run_path(str(SCRIPT))["main"]
+    return predict.main
 
 
 def saved(folder: Path) -> str:

@@ -22,7 +22,7 @@ def run_config(filename: str) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         SyntaxError: it is not Python; the text names the file.
     """
-    with PathManager.open(filename) as file:
+    with PathManager.open(filename, encoding="utf-8") as file:
         source = file.read()
     try:
         code = compile(source, filename, "exec")

@@ -92,7 +92,7 @@ class LazyConfig:
             allow_unicode=True,
             width=9999,
         )
-        with PathManager.open(filename, "w") as file:
+        with PathManager.open(filename, "w", encoding="utf-8") as file:
             file.write(text)
         try:
             yaml.load(text, _SafeLoader)
@@ -131,7 +131,7 @@ def _read(filename: str) -> Any:
         return run_config(filename)
     if not filename.endswith((".yaml", ".yml")):
         raise ValueError(f"{filename}: a config is a .py, .yaml or .yml file")
-    with PathManager.open(filename) as file:
+    with PathManager.open(filename, encoding="utf-8") as file:
         return OmegaConf.create(yaml.load(file, _SafeLoader), flags={"allow_objects": True})
 
 

@@ -253,7 +253,7 @@ def write_json(predictions: list[dict], output_dir: str, name: str) -> None:
     PathManager.mkdirs(output_dir)
     path = os.path.join(output_dir, name)
     logger.info(f"Writing {len(predictions)} predictions to {path}")
-    with PathManager.open(path, "w") as f:
+    with PathManager.open(path, "w", encoding="utf-8") as f:
         json.dump(predictions, f)
 
 

@@ -130,7 +130,7 @@ class JSONWriter(EventWriter):
     """One line of JSON for every iteration that has new scalars, appended to a file."""
 
     def __init__(self, json_file: str, window_size: int = 20) -> None:
-        self._file = PathManager.open(json_file, "a")
+        self._file = PathManager.open(json_file, "a", encoding="utf-8")
         self._window_size = window_size
         self._last_write = -1
 

@@ -92,7 +92,7 @@ def _add_handler(logger: logging.Logger, stream: Any, formatter: logging.Formatt
 
 @cache  # loggers that share a file share the stream, so that their lines keep their order
 def _log_file(path: str) -> IO[str]:
-    file = PathManager.open(path, "a")
+    file = PathManager.open(path, "a", encoding="utf-8")
     atexit.register(file.close)
     return file
 

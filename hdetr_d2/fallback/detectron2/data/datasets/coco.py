@@ -67,7 +67,7 @@ def load_coco_json(
         KeyError: a category id that `categories` does not have.
         ValueError: no categories, or an annotation with an empty box.
     """
-    with open(PathManager.get_local_path(os.fspath(json_file))) as f:
+    with open(PathManager.get_local_path(os.fspath(json_file)), encoding="utf-8") as f:
         content = json.load(f)
     images = {image["id"]: image for image in content.get("images", [])}
     annotations = _by_image(content.get("annotations", []), images, json_file)

@@ -93,7 +93,7 @@ def get_lvis_instances_meta(dataset_name: str) -> dict:
 
 
 def _read(json_file: str) -> dict:
-    with open(PathManager.get_local_path(json_file)) as f:
+    with open(PathManager.get_local_path(json_file), encoding="utf-8") as f:
         return json.load(f)
 
 
