@@ -1,5 +1,6 @@
 """COCO jsons that are made of other data, and end with this process."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -33,4 +34,6 @@ def temporary_json(
 
 @cache
 def _folder() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="hdetr_d2-")
+    folder = tempfile.TemporaryDirectory(prefix="hdetr_d2-")
+    atexit.register(folder.cleanup)
+    return folder
