@@ -179,6 +179,22 @@ print(hasattr(detectron2.config, "get_cfg"))
 """
 
 
+@pytest.fixture(scope="module")
+def errors(run_python: Callable) -> list[str]:
+    """One process for all: it must import the libraries below the stand-in."""
+    statements = [
+        "from detectron2.config import get_cfg",
+        "from detectron2.utils.comm import no_such_function",
+        "import detectron2.config; detectron2.config.get_cfg",
+        "from detectron2.structures import Boxes, RotatedBoxes",
+        "import detectron2.modeling.roi_heads",
+    ]
+    code = TRY.format(statements=statements)
+    done = run_python("-c", code, environment={"HDETR_D2_DETECTRON2": "fallback"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 class TestMissingNames:
     @pytest.mark.parametrize(
         ("statement", "name"),
@@ -192,21 +208,6 @@ class TestMissingNames:
         error = last_error(f"import hdetr_d2; {statement}")
         assert error.startswith(f"ImportError: {name} is not in the small stand-in for Detectron2")
         assert "pip install --no-build-isolation git+https://github.com/facebook" in error
-
-    @pytest.fixture(scope="class")
-    def errors(self, run_python: Callable) -> list[str]:
-        """One process for all: it must import the libraries below the stand-in."""
-        statements = [
-            "from detectron2.config import get_cfg",
-            "from detectron2.utils.comm import no_such_function",
-            "import detectron2.config; detectron2.config.get_cfg",
-            "from detectron2.structures import Boxes, RotatedBoxes",
-            "import detectron2.modeling.roi_heads",
-        ]
-        code = TRY.format(statements=statements)
-        done = run_python("-c", code, environment={"HDETR_D2_DETECTRON2": "fallback"})
-        assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines()
 
     def test_names(self, errors):
         starts = [
