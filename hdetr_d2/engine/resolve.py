@@ -18,6 +18,7 @@ from hdetr_d2.engine.class_names import get_class_names, put_class_names
 from hdetr_d2.engine.compiling import PARTS
 from hdetr_d2.engine.config import count_iterations
 from hdetr_d2.engine.device import Precision, choose_device
+from hdetr_d2.engine.few_iterations import warn_of_few_iterations
 from hdetr_d2.engine.limits import warn_of_limits
 from hdetr_d2.errors import UserError
 
@@ -215,6 +216,7 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     cfg.train.iterations_per_epoch = iterations_per_epoch(info.num_train_images, batch)
     if cfg.train.max_iter is None:
         cfg.train.max_iter = count_iterations(cfg.train.epochs, cfg.train.iterations_per_epoch)
+        warn_of_few_iterations(cfg)
     else:
         logger.info("train.max_iter=%d is set: it wins over train.epochs", cfg.train.max_iter)
 
