@@ -45,14 +45,14 @@ def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     add = parser.add_argument
-    add("checkpoints", type=Path, nargs="+", help="of train_net.py")
-    add("--names", nargs="+", help="of the checkpoints (default: folder/file)")
+    add("checkpoints", type=Path, nargs="+", help="checkpoints of trainings")
+    add("--names", nargs="+", help="names for the checkpoints (default: folder/file)")
     add("--output", type=Path, default=Path("analysis"), help="folder for numbers and pictures")
     add("--json", help="COCO json (default: the validation data of the first checkpoint)")
     add("--image-root", help="folder of the images of --json")
-    add("--images", type=int, default=100, help="how many, spread over those with objects")
-    add("--pictures", type=int, default=4, help="how many of them are drawn with their score maps")
-    add("--all-queries", action="store_true", help="attention of queries without a target, too")
+    add("--images", type=int, default=100, help="number of images, spread over those with objects")
+    add("--pictures", type=int, default=4, help="number of images drawn with their score maps")
+    add("--all-queries", action="store_true", help="also analyze queries without a target")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     add("--trust", action="append", default=[], metavar="PACKAGE", help=TRUST)
     return parser

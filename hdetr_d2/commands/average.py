@@ -15,10 +15,12 @@ def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument(
-        "checkpoints", nargs="+", help=".pth files; or, with --last, a run's folder"
+        "checkpoints", nargs="+", help=".pth files, or with --last the folder of a run"
     )
-    parser.add_argument("--last", type=int, metavar="N", help="so many, of the run in the folder")
-    parser.add_argument("--output", required=True, help="new .pth file")
+    parser.add_argument(
+        "--last", type=int, metavar="N", help="average the last N checkpoints of the run"
+    )
+    parser.add_argument("--output", required=True, help="new .pth file to write")
     return parser
 
 

@@ -15,13 +15,22 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("models", nargs="+", help="checkpoints and exported files")
     parser.add_argument(
-        "--size", type=int, nargs=2, metavar=("H", "W"), default=(480, 640), help="of an image"
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        default=(480, 640),
+        help="size of an image in pixels",
     )
-    parser.add_argument("--batch", type=int, default=1, help="images at once")
-    parser.add_argument("--rounds", type=int, default=20, help="of each model, in turns")
+    parser.add_argument("--batch", type=int, default=1, help="images per batch")
+    parser.add_argument(
+        "--rounds", type=int, default=20, help="rounds for each model, taken in turns"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
-    parser.add_argument("--precision", default="float32", help="of checkpoints: float32, bfloat16")
-    parser.add_argument("--threads", type=int, help="of a model; by default all cores")
+    parser.add_argument(
+        "--precision", default="float32", help="precision of checkpoints: float32, bfloat16"
+    )
+    parser.add_argument("--threads", type=int, help="threads for each model (default: all cores)")
     return parser
 
 

@@ -63,22 +63,30 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("data", help="a folder in any format, or a json in COCO's")
-    parser.add_argument("images", nargs="?", help="the folder of the images of a json")
+    parser.add_argument("data", help="a folder in any format, or a COCO json")
+    parser.add_argument("images", nargs="?", help="folder of the json's images")
     parser.add_argument(
         "--val", nargs=2, metavar=("JSON", "IMAGES"), help="validation data of the same classes"
     )
     parser.add_argument(
-        "--config-file", metavar="RECIPE", help="read as its `data` says, and measure its resize"
+        "--config-file",
+        metavar="RECIPE",
+        help="use the `data` options of a recipe, and measure its resize",
     )
-    parser.add_argument("--num-queries", type=int, help="of the model (the recipe's, or 300)")
-    parser.add_argument("--top-k", type=int, help="detections kept of an image (its, or 100)")
-    parser.add_argument("--masks", action="store_true", help="the model learns masks")
+    parser.add_argument(
+        "--num-queries", type=int, help="queries of the model (default: the recipe's, or 300)"
+    )
+    parser.add_argument(
+        "--top-k", type=int, help="detections kept per image (default: the recipe's, or 100)"
+    )
+    parser.add_argument("--masks", action="store_true", help="also report objects without a mask")
     parser.add_argument("--crowds-as-objects", action="store_true", help="as the data option")
     parser.add_argument("--sizes-from-files", action="store_true", help="as the data option")
-    parser.add_argument("--channels", type=int, help="of every image, as the data option")
+    parser.add_argument("--channels", type=int, help="channels of every image, as data.channels")
     parser.add_argument("--skip-classes", nargs="+", metavar="NAME", help="as the data option")
-    parser.add_argument("--all", action="store_true", help="every problem, not a few of each kind")
+    parser.add_argument(
+        "--all", action="store_true", help="print every problem, not a few of each kind"
+    )
     return parser.parse_args(arguments)
 
 

@@ -40,12 +40,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "output", type=Path, help="folder for the runs, table.md, runs.csv and ap.png"
     )
-    parser.add_argument("--config-file", default=CONFIG, help="with a node `contenders`")
-    parser.add_argument("--schemes", nargs="+", help="some of the contenders (default: all)")
-    parser.add_argument("--conditions", nargs="+", help="some of them (default: all)")
+    parser.add_argument("--config-file", default=CONFIG, help="config with a node `contenders`")
+    parser.add_argument("--schemes", nargs="+", help="contenders to train (default: all)")
+    parser.add_argument("--conditions", nargs="+", help="conditions to train under (default: all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the config")
-    parser.add_argument("--at-once", type=int, default=1, help="runs that share the CPU's cores")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="overrides of the config"
+    )
+    parser.add_argument(
+        "--at-once", type=int, default=1, help="number of runs that share the CPU's cores"
+    )
     return parser
 
 

@@ -27,9 +27,15 @@ def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("run", type=Path, help="output folder of a training")
-    parser.add_argument("--checkpoint", type=Path, help="default: RUN/model_final.pth")
-    parser.add_argument("--output", type=Path, help="default: RUN/contact_sheet.png")
-    parser.add_argument("--images", type=int, default=12, help="how many, spread over the data set")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="checkpoint to use (default: RUN/model_final.pth)"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="picture to write (default: RUN/contact_sheet.png)"
+    )
+    parser.add_argument(
+        "--images", type=int, default=12, help="number of images, spread over the data set"
+    )
     add_inference_options(parser, score_threshold=0.3)
     return parser
 

@@ -18,9 +18,9 @@ def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("folder", help="a data set in any format that training reads")
-    parser.add_argument("out", help="folder to write, new or empty")
+    parser.add_argument("out", help="folder to write to, new or empty")
     parser.add_argument("--to", choices=WRITERS, required=True, help="the format to write")
-    parser.add_argument("--channels", type=int, help="of every image, as the option data.channels")
+    parser.add_argument("--channels", type=int, help="channels of every image, as data.channels")
     return parser
 
 

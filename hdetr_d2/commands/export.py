@@ -20,25 +20,29 @@ PRECISIONS = sorted({each for form in FORMATS.values() for each in form.precisio
 def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("checkpoint", help="a .pth file of train_net.py, or a folder to share")
-    parser.add_argument("--output", help="file, or folder for OpenVINO; beside the checkpoint")
+    parser.add_argument("checkpoint", help="a .pth file of a training, or a shared folder")
+    parser.add_argument(
+        "--output", help="file, or folder for OpenVINO (default: beside the checkpoint)"
+    )
     parser.add_argument("--format", choices=FORMATS, default="onnx")
     parser.add_argument(
-        "--size", type=int, nargs=2, metavar=("H", "W"), help="the only one that the file takes"
+        "--size", type=int, nargs=2, metavar=("H", "W"), help="fix the size of images"
     )
-    parser.add_argument("--batch", type=int, help="images at once; by default any number")
+    parser.add_argument("--batch", type=int, help="fix the number of images (default: any number)")
     parser.add_argument(
-        "--dynamic", action="store_true", help="any size and any number of images: the default"
+        "--dynamic", action="store_true", help="any size and any number of images (the default)"
     )
     parser.add_argument("--precision", choices=PRECISIONS, default="float32")
-    parser.add_argument("--raw", action="store_true", help="scores and boxes of all queries")
+    parser.add_argument("--raw", action="store_true", help="return scores and boxes of all queries")
     parser.add_argument(
-        "--no-grid-sample", action="store_true", help="deformable attention without GridSample"
+        "--no-grid-sample",
+        action="store_true",
+        help="write deformable attention without GridSample",
     )
     parser.add_argument(
-        "--images", nargs="+", help="files and folders to compare on, and to calibrate int8 with"
+        "--images", nargs="+", help="images to compare on, and to calibrate int8 with"
     )
-    parser.add_argument("--tolerance", type=float, help="by how much scores may differ")
+    parser.add_argument("--tolerance", type=float, help="largest allowed difference of scores")
     parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help=TRUST)
     return parser
 

@@ -19,8 +19,13 @@ def add_inference_options(
         "--batch-size",
         type=int,
         default=default.batch_size,
-        help="images of one forward pass, or tiles",
+        help="images or tiles per forward pass",
     )
-    add("--tile", type=int, help="pixels: look at large images tile by tile")
-    add("--overlap", type=float, default=default.overlap, help="of tiles, as a share of one")
+    add("--tile", type=int, help="look at large images in tiles of this many pixels")
+    add(
+        "--overlap",
+        type=float,
+        default=default.overlap,
+        help="overlap of tiles, as a share of a tile",
+    )
     add("--trust", action="append", default=[], metavar="PACKAGE", help=TRUST)

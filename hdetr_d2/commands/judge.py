@@ -28,14 +28,16 @@ def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("run", type=Path, nargs="?", help="output folder of a training")
-    parser.add_argument("--json", type=Path, help="COCO json with the objects, without a run")
+    parser.add_argument("--json", type=Path, help="COCO json with the objects, in place of a run")
     parser.add_argument(
         "--results",
         type=Path,
         help="COCO results json, or predictions.json of hdetr-d2 predict, with --json",
     )
     parser.add_argument(
-        "--output", type=Path, help="default: judgement.json in RUN, or beside --results"
+        "--output",
+        type=Path,
+        help="json to write (default: judgement.json in RUN, or beside --results)",
     )
     add_options(parser)
     return parser
@@ -43,8 +45,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """How detections are held against objects."""
-    parser.add_argument("--iou", type=float, default=0.5, help="least overlap with what is found")
-    parser.add_argument("--max-dets", type=int, help="best ones of an image and class that count")
+    parser.add_argument(
+        "--iou", type=float, default=0.5, help="least overlap of a right detection with its object"
+    )
+    parser.add_argument(
+        "--max-dets", type=int, help="best detections per image and class that count"
+    )
     parser.add_argument("--task", choices=("bbox", "segm"), default="bbox")
 
 

@@ -24,43 +24,41 @@ from hdetr_d2.utils.memory import keep_freed_memory
 def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument(
-        "checkpoint", help="of train_net.py, a folder to share, or an exported file"
-    )
+    parser.add_argument("checkpoint", help="a checkpoint, a shared folder, or an exported file")
     parser.add_argument("images", nargs="*", help="image files, or folders of them")
     parser.add_argument(
         "--input",
         metavar="VIDEO",
-        help="in the place of images: a video file, the address of a stream, or the number of a "
-        "camera, which Ctrl-C ends",
+        help="in place of images: a video file, the address of a stream, or the number of a "
+        "camera (until Ctrl-C)",
     )
     parser.add_argument(
         "--track",
         nargs="?",
         const="bytetrack",
         choices=TRACKERS,
-        help="give an object of a video the same track_id in all frames (bytetrack by default)",
+        help="give an object of a video the same track_id in all frames (default: bytetrack)",
     )
     parser.add_argument(
         "--output",
         default="predictions",
-        help="folder for the json and pictures; or a file, by its ending .json, .jsonl or .csv; of "
-        "a video also the drawn one (.mp4, .mov, .mkv, .webm), with a .csv beside it. Another "
-        "ending of two to five letters, as .txt, is that of a folder only if there is one",
+        help="folder for the json and pictures, or a file ending in .json, .jsonl or .csv; for a "
+        "video also the drawn one (.mp4, .mov, .mkv, .webm), with a .csv beside it. A name with "
+        "another ending of two to five letters, as .txt, must be an existing folder",
     )
     parser.add_argument(
         "--format",
         nargs="+",
         choices=[*WRITERS, *(name for name in FORMATS if name not in WRITERS)],
-        help="of what is written in the place of a COCO json, or of a video's .csv; parquet is for "
+        help="formats to write in place of a COCO json, or of a video's .csv; parquet only with "
         "--append",
     )
     parser.add_argument(
         "--append",
         action="store_true",
-        help="for very many images, also in tar files and lists of names (.txt), and by as many "
-        "processes as torchrun starts: each appends to a file of its own in the output folder, and "
-        "goes on there when it is started again; no pictures",
+        help="for very many images, also in tar files and lists of names (.txt), with any number of "
+        "processes of torchrun: each appends to its own file in the output folder, and continues "
+        "there when restarted; no pictures are drawn",
     )
     add_inference_options(parser)
     return parser

@@ -21,10 +21,12 @@ from hdetr_d2.runtime import Predictor
 def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("checkpoint", type=Path, help="a .pth file, or a folder written before")
-    parser.add_argument("model", nargs="?", help="its name on the hub: user/model")
-    parser.add_argument("--folder", type=Path, help="new folder to write, without the hub")
-    parser.add_argument("--private", action="store_true", help="for a model that is new there")
+    parser.add_argument(
+        "checkpoint", type=Path, help="a .pth file, or a folder that --folder wrote"
+    )
+    parser.add_argument("model", nargs="?", help="name on the hub: user/model")
+    parser.add_argument("--folder", type=Path, help="write this new folder, and send nothing")
+    parser.add_argument("--private", action="store_true", help="make a new model private")
     parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help=TRUST)
     return parser
 

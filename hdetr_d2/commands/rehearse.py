@@ -25,11 +25,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("output", type=Path, help="folder for the trainings")
     parser.add_argument("--only", nargs="+", choices=FAILURES, default=[*FAILURES])
-    parser.add_argument("--times", type=int, default=1, help="each of them")
-    parser.add_argument("--steps", type=int, default=80, help="of the training")
-    parser.add_argument("--processes", type=int, default=2, help="of the training")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the config")
+    parser.add_argument("--times", type=int, default=1, help="repetitions of each failure")
+    parser.add_argument("--steps", type=int, default=80, help="steps of a training")
+    parser.add_argument("--processes", type=int, default=2, help="processes of a training")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the moments at which failures strike"
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="overrides of the config"
+    )
     return parser
 
 

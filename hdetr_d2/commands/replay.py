@@ -13,8 +13,13 @@ from hdetr_d2.errors import UserError
 def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("folder", help="of the step")
-    parser.add_argument("--process", type=int, default=0, help="whose batch, where there were more")
+    parser.add_argument("folder", help="folder of the step")
+    parser.add_argument(
+        "--process",
+        type=int,
+        default=0,
+        help="process whose batch to repeat, if there were several",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     return parser
 

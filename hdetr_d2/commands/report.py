@@ -31,8 +31,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def add_page_options(parser: argparse.ArgumentParser) -> None:
     """What is on a page, and how detections are held against objects."""
-    parser.add_argument("--images", type=int, default=200, help="how many pictures, worst first")
-    parser.add_argument("--side", type=int, default=640, help="pixels of their longer side")
+    parser.add_argument("--images", type=int, default=200, help="number of pictures, worst first")
+    parser.add_argument(
+        "--side", type=int, default=640, help="longer side of the pictures in pixels"
+    )
     add_options(parser)
 
 

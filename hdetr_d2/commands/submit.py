@@ -24,19 +24,29 @@ TIMES = 1000
 def build_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("folder", type=Path, help="for the logs of the job; all nodes must see it")
+    parser.add_argument("folder", type=Path, help="folder for the job's logs, visible to all nodes")
     parser.add_argument("--nodes", type=int, default=1)
-    parser.add_argument("--gpus-per-node", type=int, default=1, help="a process for each of them")
-    parser.add_argument("--processes-per-node", type=int, help="where they are not as many")
-    parser.add_argument("--cpus-per-node", type=int, help="cores, for all processes of a node")
-    parser.add_argument("--hours", type=float, default=24, help="of a stay in the queue's nodes")
-    parser.add_argument("--max-restarts", type=int, default=3, help="of torchrun, within a stay")
-    parser.add_argument("--name", default="hdetr_d2", help="of the job")
+    parser.add_argument(
+        "--gpus-per-node", type=int, default=1, help="GPUs per node, each with a process"
+    )
+    parser.add_argument(
+        "--processes-per-node", type=int, help="processes per node, if not one per GPU"
+    )
+    parser.add_argument("--cpus-per-node", type=int, help="cores for all processes of a node")
+    parser.add_argument("--hours", type=float, default=24, help="time limit of the job")
+    parser.add_argument(
+        "--max-restarts", type=int, default=3, help="restarts by torchrun within one run of the job"
+    )
+    parser.add_argument("--name", default="hdetr_d2", help="name of the job")
     parser.add_argument("--cluster", default="slurm", choices=("slurm", "local"))
     parser.add_argument(
-        "--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="of sbatch: partition=gpu qos=x"
+        "--slurm",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="options of sbatch: partition=gpu qos=x",
     )
-    parser.add_argument("training", nargs="+", help="arguments of hdetr-d2 train, behind --")
+    parser.add_argument("training", nargs="+", help="arguments of hdetr-d2 train, after --")
     return parser
 
 

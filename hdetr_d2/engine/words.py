@@ -20,9 +20,9 @@ SCHEMES = Path("configs", "common", "schemes.py")
 
 def add_words(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--data", metavar="FOLDER", help="data in any format (data.folder=FOLDER)")
-    add("--epochs", type=float, help="train.epochs, and its milestones in proportion")
-    what = "of configs/common/schemes.py; again for more"
+    add("--data", metavar="FOLDER", help="a data set in any known format (data.folder=FOLDER)")
+    add("--epochs", type=float, help="train.epochs, with milestones moved in proportion")
+    what = "a scheme of configs/common/schemes.py in place of the config's; repeat for more"
     add("--scheme", action="append", metavar="NAME", help=what)
 
 
