@@ -56,9 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--append",
         action="store_true",
-        help="for very many images, also in tar files and lists of names (.txt), with any number of "
-        "processes of torchrun: each appends to its own file in the output folder, and continues "
-        "there when restarted; no pictures are drawn",
+        help="for very many images, also in tar files and lists of names (.txt), with any number "
+        "of processes of torchrun: each appends to its own file in the output folder, and "
+        "continues there when restarted; no pictures are drawn",
     )
     add_inference_options(parser)
     return parser
