@@ -14,6 +14,7 @@ from hdetr_d2.engine.device import choose_device
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.appended import Appended, JsonLines, Parquet, Row
 from hdetr_d2.inference.names import Named, as_text, named_images
+from hdetr_d2.inference.outputs import is_like_a_file
 from hdetr_d2.pixels import BadImageError, ImageFormat
 from hdetr_d2.pixels.images import IN_MEMORY
 from hdetr_d2.runtime.options import InferenceOptions
@@ -81,6 +82,8 @@ def predict_at_scale(
     if others or kind not in FORMATS:
         raise UserError(f"appended results are in one of the formats {', '.join(FORMATS)}")
     folder = Path(output)
+    if is_like_a_file(folder):
+        raise UserError(f"results are appended in a folder, and {folder} is like a file: name one")
     asked = {"checkpoint": str(checkpoint), "images": [*map(str, images)], "format": kind}
     asked |= {key: getattr(options, key) for key in ("score_threshold", "tile", "precision")}
     _take_folder(folder, share.rank, asked | {"processes": share.count})

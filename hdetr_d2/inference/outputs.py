@@ -24,6 +24,11 @@ class Outputs(NamedTuple):
     folder: Path | None
 
 
+def is_like_a_file(path: Path) -> bool:
+    """Whether a name has the ending of a file, and there is no folder of that name."""
+    return bool(_ENDING_OF_FILES.fullmatch(path.suffix)) and not path.is_dir()
+
+
 def outputs_of(output: str | Path | None, format: Formats, *, default: str) -> Outputs:
     """Of a folder its files in these formats; of a file, by its ending, that file alone.
 
@@ -42,7 +47,7 @@ def outputs_of(output: str | Path | None, format: Formats, *, default: str) -> O
     path = Path(output)
     own = None if path.is_dir() else format_of(path)
     if own is None:
-        if _ENDING_OF_FILES.fullmatch(path.suffix) and not path.is_dir():
+        if is_like_a_file(path):
             files = ", ".join(kind.ending for kind in WRITERS.values() if kind.ending)
             raise UserError(
                 f"{path} is of no format that is written: a file ends in {files} (of a video also "
