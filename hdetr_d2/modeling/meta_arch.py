@@ -157,7 +157,13 @@ class DETR(nn.Module):
 
     def class_head_keys(self) -> list[str]:
         """The parameters that depend on the classes of the data."""
-        return [name for name, _ in self.named_parameters() if ".class_heads." in name]
+        heads = [name for name, _ in self.named_parameters() if ".class_heads." in name]
+        tables = [
+            f"schemes.{number}.{name}"
+            for number, scheme in enumerate(self.schemes)
+            for name in scheme.class_tables()
+        ]
+        return [*tables, *heads]
 
     def objectness_keys(self) -> list[str]:
         """Those of them whose first channel is "object", whatever the classes."""

@@ -98,6 +98,10 @@ class Scheme(nn.Module):
         """
         return
 
+    def class_tables(self) -> list[str]:
+        """The names of its parameters with a row for each class."""
+        return []
+
     def proposal_heads(self) -> nn.Module | None:
         """Class and box heads for its slots alone, as the two-stage selection has for the main
         ones: the slots then start at the best proposals of these. A scheme without slots gets the

@@ -67,6 +67,9 @@ class Denoising(Scheme):
         # The last row belongs to no class; the published tables have it.
         self.label_embed = nn.Embedding(num_classes + 1, dim)
 
+    def class_tables(self) -> list[str]:
+        return ["label_embed.weight"]
+
     def contribute(self, context: Context) -> Contribution:
         targets = context.targets
         blocks = self.num_blocks(targets.labels.shape[1])

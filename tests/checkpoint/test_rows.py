@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,11 +21,11 @@ def started(tiny_model, tiny_config, tmp_path: Path, caplog: pytest.LogCaptureFi
     (weights of the file, weights before, weights after, the log).
     """
 
-    def start(path: str, theirs: list[str], ours: list[str], **changes: int):
-        def model(names: list[str], **changes: int):
+    def start(path: str, theirs: list[str], ours: list[str], **changes: Any):
+        def model(names: list[str], **changes: Any):
             return tiny_model(path, num_classes=len(names), **changes)
 
-        file = model(theirs)
+        file = model(theirs, **{k: v for k, v in changes.items() if k == "schemes"})
         with torch.no_grad():
             for value in file.parameters():
                 value.add_(1)
@@ -105,6 +106,15 @@ def test_the_same_classes_in_another_order(started, path: str) -> None:
     assert all(torch.equal(after[name], theirs[name]) for name in theirs if name not in heads)
     number = 4 if path == DENSE else 3  # with "no object"
     assert f"has {number} rows in the file and {number} in the model: {number} are taken" in told
+
+
+@pytest.mark.parametrize("ours", [["cow", "cat", "dog"], ["cow", "cat", "dog", "bird"]], ids=len)
+def test_the_labels_of_denoising_follow_the_names(started, small_schemes, ours: list[str]) -> None:
+    schemes = [small_schemes["hybrid_branch"], small_schemes["denoising"]]
+    theirs, before, after, _ = started(PLUS_PLUS, SAME, ours, schemes=schemes)
+    name = "schemes.1.label_embed.weight"
+    assert torch.equal(after[name][[0, 1, 2, -1]], theirs[name][[2, 0, 1, -1]])
+    assert torch.equal(after[name][3:-1], before[name][3:-1])
 
 
 def test_as_many_classes_of_which_some_are_the_same(started) -> None:
