@@ -270,4 +270,4 @@ def _each(flag: str, values: str | Sequence[str]) -> list[str]:
 
 
 def _say(command: str, words: Sequence[object]) -> None:
-    print("The same by itself: hdetr-d2", command, shlex.join(map(str, words)), flush=True)
+    print("Equivalent command: hdetr-d2", command, shlex.join(map(str, words)), flush=True)

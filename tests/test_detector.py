@@ -47,8 +47,8 @@ def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> hdetr_d2.
 def said(console: Console) -> list[str]:
     """The arguments behind `hdetr-d2`."""
     lines = console.readouterr().out.splitlines()
-    (line,) = (line for line in lines if line.startswith("The same by itself: "))
-    words = shlex.split(line.removeprefix("The same by itself: "))
+    (line,) = (line for line in lines if line.startswith("Equivalent command: "))
+    words = shlex.split(line.removeprefix("Equivalent command: "))
     assert words[0] == "hdetr-d2"
     return words[1:]
 

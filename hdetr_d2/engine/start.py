@@ -43,7 +43,7 @@ def starting_point(cfg: DictConfig, checkpointer: Checkpointer, *, resume: bool)
         if resume:
             return _resume(cfg, checkpointer)
         logger.warning(
-            "%s holds an earlier run, which this one overwrites; --resume would go on", folder
+            "%s holds an earlier run, which this one overwrites; --resume would continue it", folder
         )
     elif resume:
         logger.warning("Nothing to resume: %s holds no last_checkpoint", folder)

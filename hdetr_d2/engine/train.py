@@ -113,7 +113,7 @@ def _train(cfg: DictConfig, preemption: Preemption, *, resume: bool) -> None:
         each = cfg.train.iterations_per_epoch
         by_epochs = cfg.train.max_iter == count_iterations(cfg.train.epochs, each)
         length = "train.epochs" if by_epochs else "train.max_iter"
-        logger.warning("All %d iterations are done; a larger %s would go on", start, length)
+        logger.warning("All %d iterations are done; a larger %s would continue", start, length)
         if is_evaluated(checkpointer, start):
             return
     trainer.register_hooks(

@@ -57,8 +57,8 @@ def say_what_doubles_cost(ap: float, doubles: Doubles) -> None:
     """Nothing, where it is less than a point of AP."""
     if doubles.ap - ap >= WORTH_SAYING:
         logger.info(
-            f"Doubles cost {doubles.ap - ap:.1f} AP: {doubles.share:.0f}% of the best detections "
-            f"overlap a better one of their class by more than {IOU}, and without such there would "
-            f"be {doubles.ap:.1f}, not {ap:.1f}. Train longer, take NMSPairs as "
-            "model.postprocessing.pick, or another scheme (docs/WHICH_SCHEME.md)."
+            f"Duplicates cost {doubles.ap - ap:.1f} AP: {doubles.share:.0f}% of the best "
+            f"detections overlap a better one of their class by more than {IOU}; without them AP "
+            f"would be {doubles.ap:.1f}, not {ap:.1f}. Train longer, use NMSPairs as "
+            "model.postprocessing.pick, or choose another scheme (docs/WHICH_SCHEME.md)."
         )

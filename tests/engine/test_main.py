@@ -174,10 +174,10 @@ def test_a_longer_run_goes_on_and_a_finished_one_is_evaluated(
     shutil.copy(finished / "model_final.pth", tmp_path / "out")
     (tmp_path / "out" / "last_checkpoint").write_text("model_final.pth")
     assert train("--resume") == 0
-    told = f"All {2 * epoch} iterations are done; a larger train.epochs would go on"
+    told = f"All {2 * epoch} iterations are done; a larger train.epochs would continue"
     assert told in (tmp_path / "out" / "log.txt").read_text()
     assert train("--resume", f"train.max_iter={2 * epoch - 1}") == 0
-    assert "a larger train.max_iter would go on" in (tmp_path / "out" / "log.txt").read_text()
+    assert "a larger train.max_iter would continue" in (tmp_path / "out" / "log.txt").read_text()
     # The files are those of a run that was killed during its last evaluation.
     result = [(row["iteration"], row["bbox/AP"]) for row in evaluations(finished)][-1]
     assert [(row["iteration"], row["bbox/AP"]) for row in evaluations(tmp_path / "out")] == [result]

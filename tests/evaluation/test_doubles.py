@@ -59,7 +59,7 @@ def test_a_double_between_two_cats(evaluator, caplog):
     assert results["AP_nms"] == pytest.approx(100)
     assert results["AR"] == pytest.approx(100)
     assert results["doubles"] == pytest.approx(50)  # one of the best two
-    assert "Doubles cost 16.5 AP: 50% of the best detections" in caplog.text
+    assert "Duplicates cost 16.5 AP: 50% of the best detections" in caplog.text
 
 
 def test_what_overlaps_less_or_in_another_image_is_none(evaluator, caplog):
@@ -70,7 +70,7 @@ def test_what_overlaps_less_or_in_another_image_is_none(evaluator, caplog):
     assert results["doubles"] == 0  # the best two are none; the third is one
     assert results["AR"] == pytest.approx(50)
     assert results["AP_nms"] == pytest.approx(results["AP"]) == pytest.approx(100 * 51 / 101)
-    assert "Doubles cost" not in caplog.text
+    assert "Duplicates cost" not in caplog.text
 
 
 def test_equal_scores(evaluator):
