@@ -3,10 +3,12 @@
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from hdetr_d2.data.formats.content import Part
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.git_lfs import is_pointer, why_unreadable
 
 NAMES = {
     "train": ("train", "training", "trainval"),
@@ -54,9 +56,15 @@ def divide(part: Part, share: float, seed: int) -> tuple[Part, Part]:
     if not train.content["images"] or not val.content["images"]:
         raise UserError(
             f"{part.root} has no validation images, and of {len(draws)} images none can be spared: "
-            "it takes two that differ"
+            f"{_why_none_differ(part.files)}"
         )
     return train, val
+
+
+def _why_none_differ(files: Sequence[Path]) -> str:
+    if any(map(is_pointer, files[:1])):
+        return f"{files[0]}: {why_unreadable(files[0], '')}"
+    return "it takes two that differ"
 
 
 def _draw(file: Path, seed: int) -> bytes:

@@ -191,6 +191,15 @@ def test_only_validation_images(tmp_path: Path, pictures: Pictures) -> None:
         register_datasets(data(tmp_path / "b"), for_training=False)
 
 
+def test_equal_pointers_of_git_lfs_are_called_so(tmp_path: Path, pictures: Pictures) -> None:
+    make(tmp_path, pictures, "train")
+    files = sorted(tmp_path.rglob("*.png"))
+    for file in files:
+        file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(UserError, match=r"can be spared: .*\.png: it is a pointer of Git LFS, and"):
+        register_datasets(data(tmp_path))
+
+
 def test_two_splits_of_a_folder_are_two_files(tmp_path: Path, pictures: Pictures) -> None:
     make(tmp_path / "mine", pictures, "train")
     files = folder_files(tmp_path / "mine", Ways())
