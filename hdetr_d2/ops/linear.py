@@ -28,6 +28,7 @@ _OF_CUBLASLT = frozenset((torch.float32, torch.float16, torch.bfloat16))
 _CAPABILITIES: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
 _MKL_IS_WIDE = "Intel" in _CAPABILITIES.get("cpu_name", "")
 _LEAST_PRODUCTS = 2**22  # with fewer the call itself is most of the time
+_FAR_FROM_INFINITY = 1e38
 _PLAIN = (Tensor, torch.nn.Parameter)
 
 
@@ -55,7 +56,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool 
     if bias is not None:
         check_tensors(bias=bias)
     product: Callable[..., Tensor]
-    if _by_onednn(x, weight, bias):
+    if _by_onednn(x, weight, bias) and not (relu and _may_be_nan(x, weight, bias)):
         product = _onednn
     elif relu and _by_cublaslt(x, weight, bias):
         product = _cublaslt
@@ -85,7 +86,7 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and _fits(x, weight, bias)
         and bool(torch.backends.mkldnn.enabled)
         and _OPTIONS.matmul.fp32_precision != "bf16"  # PyTorch has its own way of it
-        and all(type(each) in _PLAIN and not is_transformed(each) for each in (x, weight))
+        and _are_plain(x, weight, bias)
     )
 
 
@@ -101,7 +102,7 @@ def _by_cublaslt(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and x.dim() > 1
         and x.numel() > 0
         and _fits(x, weight, bias)
-        and all(type(each) in _PLAIN and not is_transformed(each) for each in (x, weight))
+        and _are_plain(x, weight, bias)
     )
 
 
@@ -111,6 +112,23 @@ def _is_taken(dtype: torch.dtype, of_weight: torch.dtype) -> bool:
         to_bfloat16 = torch.get_autocast_dtype("cpu") == torch.bfloat16
         return _HAS_BFLOAT16 and to_bfloat16 and {dtype, of_weight} <= _PRECISIONS
     return dtype == of_weight and (dtype == torch.float32 or _HAS_BFLOAT16 and dtype in _PRECISIONS)
+
+
+def _are_plain(*tensors: Tensor | None) -> bool:
+    """Neither of a subclass nor of `torch.func`, whose ways PyTorch's own linear knows."""
+    return all(
+        each is None or (type(each) in _PLAIN and not is_transformed(each)) for each in tensors
+    )
+
+
+@torch.no_grad()
+def _may_be_nan(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """oneDNN's ReLU makes 0 of NaN, PyTorch's keeps it. No sum of products is larger than the norms
+    of its factors multiplied (Cauchy-Schwarz), so where that is far from infinity none is NaN.
+    """
+    of_x, of_weight = (float(torch.linalg.vector_norm(each)) for each in (x, weight))
+    of_bias = 0.0 if bias is None else float(torch.linalg.vector_norm(bias))
+    return not of_x * of_weight + of_bias < _FAR_FROM_INFINITY
 
 
 def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -134,6 +152,8 @@ def _is_watched() -> bool:
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
     after = "relu" if relu else "none"
+    if bias is not None:
+        bias = bias.contiguous()  # oneDNN does not look at its strides
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, after, [], "")
 
 

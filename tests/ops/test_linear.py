@@ -311,6 +311,57 @@ def test_transforms_meet_pytorchs_linear() -> None:
 
 
 @needs_onednn
+@pytest.mark.parametrize("relu", [False, True])
+def test_transforms_of_the_bias_alone(relu: bool) -> None:
+    x, weight, biases = torch.randn(5, 7), torch.randn(4, 7), torch.randn(3, 4)
+    wanted = torch.stack([expected(x, weight, bias, relu)[0] for bias in biases])
+    found = torch.vmap(lambda bias: linear(x, weight, bias, relu=relu))(biases)
+    torch.testing.assert_close(found, wanted.float())
+    slopes = torch.func.grad(lambda bias: 2 * linear(x, weight, bias, relu=relu).sum())(biases[0])
+    torch.testing.assert_close(slopes, expected(x, weight, biases[0], relu)[3].float())
+
+
+@needs_onednn
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize(
+    "bias",
+    [
+        pytest.param(lambda numbers: numbers[::2], id="every other"),
+        pytest.param(lambda numbers: numbers[:1].expand(4), id="one for all"),
+        pytest.param(lambda numbers: numbers.view(4, 2)[:, 1], id="a column"),
+    ],
+)
+def test_of_a_bias_with_gaps(bias: Callable[[Tensor], Tensor], dtype: torch.dtype) -> None:
+    x, weight, apart = (
+        torch.ones(5, 7, dtype=dtype),
+        torch.zeros(4, 7, dtype=dtype),
+        torch.arange(8),
+    )
+    given = bias(apart.to(dtype) + 1)
+    x.requires_grad_()
+    out = linear(x, weight, given)
+    assert is_a_product(out)
+    assert out.tolist() == [given.tolist()] * 5
+
+
+@needs_onednn
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("of", ["x", "weight", "bias"])
+@pytest.mark.parametrize("worst", [float("nan"), float("inf"), -float("inf"), 3e38])
+def test_a_relu_keeps_what_is_not_finite(of: str, worst: float, dtype: torch.dtype) -> None:
+    """One that hid it would let a diverged run go on."""
+    given = {
+        "x": torch.randn(5, 7, dtype=dtype),
+        "weight": torch.randn(4, 7, dtype=dtype),
+        "bias": torch.randn(4, dtype=dtype),
+    }
+    given[of].view(-1)[:2] = torch.tensor([worst, -worst])
+    given["weight" if of == "x" else "x"][0] = 2.0  # 2 * 3e38 - 2 * 3e38 is NaN
+    wanted = F.relu(F.linear(**{"input" if k == "x" else k: v for k, v in given.items()}))
+    torch.testing.assert_close(linear(**given, relu=True), wanted, equal_nan=True)
+
+
+@needs_onednn
 def test_activation_checkpoints() -> None:
     layer, x = Linear(7, 3), torch.randn(5, 7, requires_grad=True)
     out = torch.utils.checkpoint.checkpoint(lambda x: layer(x, relu=True), x, use_reentrant=False)
