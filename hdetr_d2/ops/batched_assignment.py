@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hdetr_d2.ops.arguments import check_tensors
 from hdetr_d2.ops.batched_assignment_reference import batched_assignment_reference
-from hdetr_d2.ops.derivative import refuse_vmap
+from hdetr_d2.ops.derivative import are_numbers_known, refuse_vmap
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 
 if is_defined("batched_assignment"):
@@ -112,8 +112,7 @@ def _solve_on_host(
 
 
 def _check_counts(num_targets: Tensor, costs: Sequence[Tensor]) -> None:
-    """On the host, where that costs nothing; of a fake tensor nothing is known."""
-    if num_targets.device.type != "cpu" or type(num_targets) is not Tensor:
+    if not are_numbers_known(num_targets):
         return
     counts = num_targets.tolist()
     for cost in costs:

@@ -64,6 +64,19 @@ def is_transformed(tensor: Tensor) -> bool:
     return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
+def are_numbers_known(tensor: Tensor) -> bool:
+    """Whether a look at them costs little, on the host, and is no step that a graph would record:
+    of a fake tensor, and under who traces one, nothing is known.
+    """
+    return (
+        tensor.device.type == "cpu"
+        and type(tensor) is Tensor
+        and not torch.compiler.is_compiling()
+        and torch._C._len_torch_dispatch_stack() == 0
+        and not is_transformed(tensor)
+    )
+
+
 def refuse_vmap(name: str, tensors: Sequence[Tensor]) -> None:
     """For an operator that `torch.vmap` cannot map.
 

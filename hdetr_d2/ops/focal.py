@@ -10,4 +10,7 @@ def focal_loss(logits: Tensor, alpha: float, gamma: float) -> Tensor:
     That of logits whose class is not there is `focal_loss(-logits, 1 - alpha, gamma)`. Computed
     from log-sigmoids: nothing is rounded to log(0).
     """
-    return alpha * (-logits).sigmoid() ** gamma * -F.logsigmoid(logits)
+    # The slope of a power below 1 is infinite at a probability of 0.
+    is_root = 0 < gamma < 1
+    q = (gamma * F.logsigmoid(-logits)).exp() if is_root else (-logits).sigmoid() ** gamma
+    return alpha * q * -F.logsigmoid(logits)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hdetr_d2.ops.arguments import check_tensors
-from hdetr_d2.ops.derivative import is_transformed
+from hdetr_d2.ops.derivative import are_numbers_known
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.sigmoid_focal_loss_reference import sigmoid_focal_loss_reference
 from hdetr_d2.ops.sigmoid_focal_loss_rules import register
@@ -79,10 +79,7 @@ def _check(logits: Tensor, labels: Tensor, gamma: float) -> None:
 
 
 def _check_labels(labels: Tensor, classes: int) -> None:
-    """On the host, where that costs little; of a fake tensor nothing is known."""
-    if labels.device.type != "cpu" or type(labels) is not Tensor or torch.compiler.is_compiling():
-        return
-    if is_transformed(labels) or not labels.numel():
+    if not labels.numel() or not are_numbers_known(labels):
         return
     for extreme in map(int, labels.aminmax()):
         if not -2 <= extreme < classes:

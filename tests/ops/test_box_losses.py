@@ -189,6 +189,15 @@ def test_opcheck() -> None:
     torch.library.opcheck(torch.ops.hdetr_d2.box_losses_backward.default, arguments)
 
 
+def test_a_graph_is_recorded_with_an_index_that_is_given() -> None:
+    """torch.func.linearize takes it as a constant, whose numbers nobody reads then."""
+    boxes, truth, index = draw()
+    _, push = torch.func.linearize(lambda x: box_losses(x, truth, index), boxes.detach())
+    along = torch.ones_like(boxes)
+    found = torch.func.jvp(lambda x: box_losses(x, truth, index), (boxes.detach(),), (along,))[1]
+    torch.testing.assert_close(push(along), found)
+
+
 def test_sixteen_bits_are_computed_in_float32() -> None:
     boxes, truth, index = draw()
     rounded = boxes.detach().bfloat16()

@@ -93,6 +93,31 @@ def test_extreme_logits_have_finite_losses_and_slopes(alpha: float, gamma: float
     assert logits.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("gamma", [0.25, 0.5, 0.99, 1.0])
+def test_small_powers_have_finite_slopes_where_a_probability_is_none(
+    gamma: float, dtype: torch.dtype
+):
+    """0 ** gamma has an infinite slope for a gamma below 1."""
+    logits = torch.tensor([[[[2e3, -2e3], [2e3, -2e3]]]], dtype=dtype, requires_grad=True)
+    labels = torch.tensor([[[0, 1]]])
+    for function in (sigmoid_focal_loss, sigmoid_focal_loss_reference):
+        (slopes,) = torch.autograd.grad(function(logits, labels, gamma=gamma), logits)
+        assert slopes.tolist() == [[[[0, 0], [0.75, -0.25]]]]
+
+
+@pytest.mark.parametrize("function", [sigmoid_focal_loss, sigmoid_focal_loss_reference])
+def test_a_graph_is_recorded_with_labels_that_are_given(function):
+    """torch.func.linearize and make_fx take them as constants; nobody reads these then."""
+    logits, labels = torch.randn(1, 1, 3, 4), torch.tensor([[[0, BACKGROUND, NO_LOSS]]])
+    loss, push = torch.func.linearize(lambda x: function(x, labels), logits)
+    wanted, tangent = torch.func.jvp(
+        lambda x: function(x, labels), (logits,), (torch.ones_like(logits),)
+    )
+    torch.testing.assert_close(loss, wanted)
+    torch.testing.assert_close(push(torch.ones_like(logits)), tangent)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_sixteen_bits_are_summed_in_float32_under_autocast_too(dtype: torch.dtype):
     logits, labels = draw(2, 2, 300, classes=80, dtype=dtype)
