@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Protocol
 
-from hdetr_d2.data.formats import by_datumaro, coco, cvat, label_studio, labelme, unread, voc, yolo
+from hdetr_d2.data.formats import by_datumaro, coco, cvat, label_studio, labelme, table, voc, yolo
 from hdetr_d2.data.formats.content import Found
 from hdetr_d2.data.formats.dividing import divide
 from hdetr_d2.data.formats.pictures import lacks_annotations, refuse_arrays_alone
@@ -42,6 +42,8 @@ class Reader(Protocol):
 # What sentences call the splits that a training has.
 CALLED = {"train": "training", "val": "validation"}
 READERS: tuple[Reader, ...] = (coco, yolo, voc, cvat, label_studio, labelme)
+# Tables often lie beside one of these and say something else of the images.
+WHERE_NONE: tuple[Reader, ...] = (table,)
 
 
 @dataclass(frozen=True)
@@ -79,19 +81,28 @@ def read_folder(folder: str | os.PathLike, image_format: ImageFormat = EIGHT_BIT
     if not path.is_dir():
         what = "is a file, and a folder is wanted" if path.exists() else "does not exist"
         raise UserError(f"the data folder {path} {what}")
-    marks = {reader.NAME: mark for reader in READERS if (mark := reader.mark(path)) is not None}
-    if len(marks) > 1:
-        several = " and ".join(f"{name} ({mark})" for name, mark in marks.items())
-        raise UserError(f"{path} has data in several formats, {several}: leave only one of them")
+    reader = _reader(path, READERS) or _reader(path, WHERE_NONE)
     refuse_arrays_alone(path, image_format)
-    if marks:
-        (reader,) = (reader for reader in READERS if reader.NAME in marks)
+    if reader is not None:
         found = reader.read(path, image_format)
     else:
         found = by_datumaro.read(path, _format_of_datumaro(path))
     if not any(part.content["images"] for part in found.parts.values()):
         raise UserError(f"{path} is in the format {found.format} ({found.mark}), without images")
     return replace(found, channels=image_format.channels)
+
+
+def _reader(path: Path, readers: Sequence[Reader]) -> Reader | None:
+    """Whose files there are.
+
+    Raises:
+        UserError: those of several.
+    """
+    marks = {reader.NAME: mark for reader in readers if (mark := reader.mark(path)) is not None}
+    if len(marks) > 1:
+        several = " and ".join(f"{name} ({mark})" for name, mark in marks.items())
+        raise UserError(f"{path} has data in several formats, {several}: leave only one of them")
+    return next((reader for reader in readers if reader.NAME in marks), None)
 
 
 def _format_of_datumaro(path: Path) -> str:
@@ -104,9 +115,11 @@ def _format_of_datumaro(path: Path) -> str:
     if len(names) > 1:
         raise UserError(f"datumaro takes {path} for several formats: {', '.join(names)}")
     if not names:
-        wanted = "; ".join(f"{reader.NAME}: {reader.LOOKS_FOR}" for reader in READERS)
+        wanted = "; ".join(
+            f"{reader.NAME}: {reader.LOOKS_FOR}" for reader in (*READERS, *WHERE_NONE)
+        )
         more = "" if by_datumaro.is_installed() else f"; {by_datumaro.INSTALL} reads more"
-        text = yolo.lacks(path) or unread.named(path) or lacks_annotations(path)
+        text = yolo.lacks(path) or table.lacks(path) or lacks_annotations(path)
         lack = "" if text is None else f": {text}"
         raise UserError(f"{path} has no data in a format that is known here{lack} ({wanted}{more})")
     return names[0]

@@ -96,6 +96,12 @@ def labelme(folder: Path, train: str, val: str) -> tuple[str, str]:
     return f"train/{train}", f"val/{val}"
 
 
+def table(folder: Path, train: str, val: str) -> tuple[str, str]:
+    for split, name in (("train", train), ("val", val)):
+        write(folder / f"{split}.csv", f"image,x1,y1,x2,y2,label\n{name},4,6,20,18,cat\n")
+    return f"images/{train}", f"images/{val}"
+
+
 def roboflow(folder: Path, train: str, val: str) -> tuple[str, str]:
     parent = {"id": 0, "name": "pets", "supercategory": "none"}
     categories = [parent, {"id": 1, "name": "cat", "supercategory": "pets"}]
@@ -108,7 +114,7 @@ def roboflow(folder: Path, train: str, val: str) -> tuple[str, str]:
 
 
 FORMATS: list[Callable[[Path, str, str], tuple[str, str]]] = [
-    yolo, yolo_by_lists, voc, cvat, cvat_tracks, label_studio, labelme, roboflow,
+    yolo, yolo_by_lists, voc, cvat, cvat_tracks, label_studio, labelme, table, roboflow,
 ]  # fmt: skip
 
 

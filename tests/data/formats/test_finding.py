@@ -168,8 +168,8 @@ def test_images_alone_have_no_annotations(tmp_path: Path, pictures: Pictures) ->
 
 def test_what_is_there_and_not_read_is_named(tmp_path: Path, pictures: Pictures) -> None:
     pictures(tmp_path / "deep" / "a.jpg")
-    (tmp_path / "deep" / "b.CSV").write_text("a.jpg,1,2,3,4,cat")
-    sentence = r"deep/b\.CSV is a table, and csv is not read: convert"
+    (tmp_path / "deep" / "b.CSV").write_text("image,box,class\na.jpg,1 2 3 4,cat")
+    sentence = r"deep/b\.CSV is a table without columns for xmin, ymin, xmax, ymax"
     with pytest.raises(UserError, match=rf"is known here: {sentence}.* \(COCO: a json"):
         read_folder(tmp_path)
 

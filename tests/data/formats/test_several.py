@@ -1,10 +1,11 @@
 """Folders with the data of several formats."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from hdetr_d2.data.formats import read_folder
+from hdetr_d2.data.formats import read_folder, table
 from hdetr_d2.errors import UserError
 
 FILES = {
@@ -24,6 +25,18 @@ def test_two_formats_are_one_sentence(second: str, tmp_path: Path) -> None:
         (tmp_path / file).write_text(text)
     both = rf"several formats, COCO \(a\.json\) and {second} \({FILES[second][0]}\): leave only one"
     with pytest.raises(UserError, match=both):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_table_beside_another_format_is_not_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, text = FILES[name]
+    (tmp_path / file).write_text(text)
+    (tmp_path / "boxes.csv").write_text("image,class,xmin,ymin,xmax,ymax\na.jpg,cat,0,0,1,1\n")
+    monkeypatch.setattr(table, "read", lambda *given: pytest.fail("the table was read"))
+    with suppress(UserError):  # there are no images
         read_folder(tmp_path)
 
 

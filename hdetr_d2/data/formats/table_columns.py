@@ -1,0 +1,71 @@
+"""What the columns of a table of boxes are: known by their names, or, where the first row is a box,
+by their places, as in the csv of RetinaNet's readers.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from hdetr_d2.errors import UserError
+
+EDGES = ("xmin", "ymin", "xmax", "ymax")
+# What columns are called, without case and signs. Of several names the first counts: that of a
+# class tells more than its number.
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "image": (
+        "filename", "file", "imagename", "imagepath", "image", "filepath", "path", "img", "imageid",
+    ),
+    "class": (
+        "classname", "categoryname", "labelname", "label", "class", "category", "name", "classid",
+        "categoryid",
+    ),
+    "xmin": ("xmin", "x1", "left", "minx", "xtl"),
+    "ymin": ("ymin", "y1", "top", "miny", "ytl"),
+    "xmax": ("xmax", "x2", "right", "maxx", "xbr"),
+    "ymax": ("ymax", "y2", "bottom", "maxy", "ybr"),
+    "width": ("width", "imagewidth", "imgwidth"),
+    "height": ("height", "imageheight", "imgheight"),
+    "split": ("split", "subset", "set"),
+    "ignored": ("iscrowd", "isgroupof", "difficult"),
+    "confidence": ("confidence", "conf"),
+}  # fmt: skip
+_SCORE = "score"
+_NEEDED = ("image", "class", *EDGES)
+_WITHOUT_NAMES = ("image", *EDGES, "class")
+
+
+def columns_of(first: Sequence[str]) -> dict[str, int]:
+    """The places of the columns by what they are, a key of `_NAMES`.
+
+    Args:
+        first: the first row of the table.
+
+    Raises:
+        UserError: it is no table of annotated boxes; the caller names it.
+    """
+    if is_box(first):
+        return {what: place for place, what in enumerate(_WITHOUT_NAMES)}
+    called = ["".join(filter(str.isalnum, name.lower())) for name in first]
+    found = {}
+    for what, names in _NAMES.items():
+        if known := [name for name in names if name in called]:
+            found[what] = called.index(known[0])
+    if lacking := [what for what in _NEEDED if what not in found]:
+        columns = f"column{'s' if lacking[1:] else ''} for {', '.join(lacking)}"
+        raise UserError(f"is a table without {columns}")
+    if _SCORE in called:
+        raise UserError("is a table of predictions, as its boxes have scores")
+    return found
+
+
+def is_box(row: Sequence[str]) -> bool:
+    """Whether a row is an image, four numbers and a class, or an image and nothing else."""
+    if len(row) != len(_WITHOUT_NAMES) or not row[0]:
+        return False
+    return not any(row[1:]) or all(map(_is_number, row[1:-1]))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
