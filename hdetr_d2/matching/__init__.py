@@ -1,4 +1,4 @@
-"""Which query learns which target."""
+"""Assignment: which query learns which target."""
 
 from hdetr_d2.matching.high_order import HighOrderMatcher
 from hdetr_d2.matching.inverse import queries_of_targets

@@ -1,9 +1,9 @@
-"""The matcher under the signatures of other projects: one call of two operators in place of a cost
-matrix over all targets of the batch and a loop over `scipy.optimize.linear_sum_assignment`.
+"""The matcher behind the signatures of other projects: two operator calls in place of a cost matrix
+over all targets of the batch and a loop over `scipy.optimize.linear_sum_assignment`.
 
-docs/OPS.md has the line that makes each of them use it. The pairs are the same but for rounding:
-theirs add 1e-8 to a probability before its logarithm, these take the logarithm from the logit. A
-cost that is not finite is refused, as SciPy does.
+docs/OPS.md shows the line that switches each project to it. The matched pairs agree except for
+rounding: the originals add 1e-8 to a probability before taking its logarithm, these compute the
+logarithm from the logit. Non-finite costs are refused, as SciPy does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _TERMS = ("class", "L1", "GIoU")
 
 
 class Matcher(nn.Module):
-    """What the matchers of all of them have in common; those below differ in their class cost.
+    """What these matchers have in common; the subclasses differ in their class cost.
 
     Args:
         cost_class, cost_bbox, cost_giou: weights of the costs.
@@ -49,17 +49,18 @@ class Matcher(nn.Module):
     def forward(
         self, outputs: Mapping[str, Any], targets: Sequence[Mapping[str, Tensor]]
     ) -> list[tuple[Tensor, Tensor]]:
-        """Waits for the device, once.
+        """Waits for the device once.
 
         Args:
             outputs: "pred_logits" `Tensor[B, Q, K]` and "pred_boxes" `Tensor[B, Q, 4]` cxcywh.
-            targets: of each image "labels" `Tensor[G]` and "boxes" `Tensor[G, 4]` cxcywh.
+            targets: per image, "labels" `Tensor[G]` and "boxes" `Tensor[G, 4]` cxcywh.
 
         Returns:
-            For each image the matched queries, ascending, and their targets: int64, on the host.
+            For each image, the matched queries in ascending order and their targets: int64, on the
+            host.
 
         Raises:
-            ValueError: a cost that is not finite; the sentence says which and of which image.
+            ValueError: a cost is not finite; the message says which one, and in which image.
         """
         if not targets:
             return []
@@ -80,21 +81,21 @@ class Matcher(nn.Module):
 
 
 class DetrMatcher(Matcher):
-    """In place of the `HungarianMatcher` of DETR."""
+    """Replaces the `HungarianMatcher` of DETR."""
 
     def __init__(self, cost_class: float = 1, cost_bbox: float = 1, cost_giou: float = 1) -> None:
         super().__init__(cost_class, cost_bbox, cost_giou, SoftmaxCost())
 
 
 class DeformableDetrMatcher(Matcher):
-    """In place of the `HungarianMatcher` of Deformable-DETR and H-Deformable-DETR."""
+    """Replaces the `HungarianMatcher` of Deformable-DETR and H-Deformable-DETR."""
 
     def __init__(self, cost_class: float = 1, cost_bbox: float = 1, cost_giou: float = 1) -> None:
         super().__init__(cost_class, cost_bbox, cost_giou, FocalCost())
 
 
 class DetrexMatcher(Matcher):
-    """In place of the `HungarianMatcher` of detrex."""
+    """Replaces the `HungarianMatcher` of detrex."""
 
     def __init__(
         self,
@@ -118,11 +119,12 @@ class DetrexMatcher(Matcher):
 
 
 class RtDetrMatcher(Matcher):
-    """In place of the `HungarianMatcher` of RT-DETR, RT-DETRv2, D-FINE and DEIM.
+    """Replaces the `HungarianMatcher` of RT-DETR, RT-DETRv2, D-FINE and DEIM.
 
     Args:
         weight_dict: "cost_class", "cost_bbox" and "cost_giou".
-        use_focal_loss, alpha, gamma: the class cost is that of focal loss, else of a softmax.
+        use_focal_loss, alpha, gamma: whether the class cost is that of the focal loss (otherwise of
+            a softmax), and its parameters.
     """
 
     def __init__(
@@ -142,7 +144,7 @@ class RtDetrMatcher(Matcher):
     def forward(  # type: ignore[override]
         self, outputs: Mapping[str, Any], targets: Sequence[Mapping[str, Tensor]]
     ) -> dict[str, list[tuple[Tensor, Tensor]]]:
-        """The pairs under "indices"."""
+        """Returns the pairs under "indices"."""
         return {"indices": super().forward(outputs, targets)}
 
 

@@ -11,10 +11,10 @@ from hdetr_d2.structures import GroupOutput, Scores
 
 @dataclass
 class Fit:
-    """Of every target with queries of its image, without gradient: `Tensor[L, B, G, Q]` each with
-    all, or `Tensor[L, B, G, N]` with some of them.
+    """The fit between each target and the queries of its image, without gradients:
+    `Tensor[L, B, G, Q]` for all queries, or `Tensor[L, B, G, N]` for some of them.
 
-    scores: of the target's class. iou: of the boxes. Anything at padded targets.
+    scores: of the target's class. iou: of the boxes. Values at padded targets are undefined.
     """
 
     scores: Tensor
@@ -23,7 +23,7 @@ class Fit:
     @classmethod
     @torch.no_grad()
     def of(cls, output: GroupOutput, scores: Scores) -> "Fit":
-        """Of a group's predictions with its targets; `scores` are those of its logits."""
+        """The fit of a group's predictions to its targets; `scores` maps logits to scores."""
         predictions, targets = output.predictions, output.targets
         of_classes = scores(predictions.logits.float()).transpose(2, 3)  # [L, B, K, Q]
         labels = targets.labels[None, :, :, None]
@@ -35,7 +35,7 @@ class Fit:
     @classmethod
     @torch.no_grad()
     def of_pairs(cls, output: GroupOutput, scores: Scores, queries: Tensor) -> "Fit":
-        """The same of each target with its own `queries` alone, `Tensor[L, B, G, N]` int64 >= 0."""
+        """The same for each target with its own `queries` only, `Tensor[L, B, G, N]` int64 >= 0."""
         predictions, targets = output.predictions, output.targets
         of_classes = scores(predictions.logits.float())  # [L, B, Q, K]
         chosen = queries * of_classes.shape[3] + targets.labels[None, :, :, None]

@@ -7,13 +7,14 @@ from hdetr_d2.ops import AnyClassCost, CostWeights, HighOrderCost
 
 
 class HighOrderMatcher(HungarianMatcher):
-    """Late in a training, the cost is minus probability times a power of the IoU alone (Rank-DETR,
-    https://arxiv.org/abs/2310.08854): who is to have the highest score is also who fits best.
+    """Late in training, the cost becomes minus the probability times a power of the IoU (Rank-DETR,
+    https://arxiv.org/abs/2310.08854), so that the query with the highest score is also the one that
+    fits best.
 
     Args:
-        weights: of the costs before, see `HungarianMatcher`.
-        order: of the IoU.
-        start: the part of the training, in [0, 1], that comes before.
+        weights: of the costs used before that, see `HungarianMatcher`.
+        order: exponent of the IoU.
+        start: training progress, in [0, 1], at which this cost takes over.
 
     Raises:
         ValueError: a start outside of [0, 1].

@@ -1,4 +1,4 @@
-"""Different assigners for the layers of a group."""
+"""Different assigners for different layers of a group."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -19,11 +19,11 @@ from hdetr_d2.structures import (
 
 @dataclass
 class EarlyLayers:
-    """An assigner that has one for the first layers, and another one, by Hungarian matching, for
-    the rest of them. The matching is of all layers, which costs little.
+    """Uses one assigner for the first layers and another one, based on Hungarian matching, for the
+    rest. The matching covers all layers, which costs little.
 
-    early: that of the first layers, which needs no matching. number: of these. late: that of the
-    rest, with the capacities of all.
+    early: assigner of the first layers, which needs no matching. number: how many layers that are.
+    late: assigner of the rest, with the capacities of all layers.
     """
 
     hungarian: ClassVar[bool] = True
@@ -38,7 +38,7 @@ class EarlyLayers:
         return self.late.capacity
 
     def assign(self, output: GroupOutput, scores: Scores, matched: Assignment | None) -> Pairs:
-        assert matched is not None  # as an assigner that is hungarian gets it
+        assert matched is not None  # a Hungarian assigner always gets it
         first, rest = slice(self.number), slice(self.number, None)
         learned = (
             self.early.assign(_layers(output, first), scores, None),
@@ -53,7 +53,7 @@ class EarlyLayers:
 
 
 def _layers(output: GroupOutput, part: slice) -> GroupOutput:
-    """The output of these layers alone."""
+    """The output restricted to these layers."""
     found = output.predictions
     return replace(
         output, predictions=replace(found, logits=found.logits[part], boxes=found.boxes[part])
@@ -61,10 +61,10 @@ def _layers(output: GroupOutput, part: slice) -> GroupOutput:
 
 
 def _join(parts: list[Pairs]) -> Pairs:
-    """The layers of one after those of the other; neither may have more to say of them.
+    """Concatenates the layers of two assignments; neither may carry anything more.
 
     Raises:
-        ValueError: one has.
+        ValueError: one does.
     """
     said = [each for part in parts for each in (part.weights, part.quality, part.importance)]
     if any(each is not None for each in said):

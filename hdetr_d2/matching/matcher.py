@@ -1,5 +1,5 @@
-"""The Hungarian matcher (DETR, https://arxiv.org/abs/2005.12872) over a whole training step in one
-call.
+"""The Hungarian matcher (DETR, https://arxiv.org/abs/2005.12872), run over a whole training step in
+one call.
 """
 
 import math
@@ -14,11 +14,11 @@ from hdetr_d2.structures import Assignment, GroupOutput
 from hdetr_d2.utils.observation import observe
 
 COST_TERMS = ("class", "bbox", "giou")
-"""The parts of a matching cost: of the class, L1 of cxcywh, and GIoU."""
+"""The terms of a matching cost: class, L1 of cxcywh, and GIoU."""
 
 NONFINITE_COSTS = "matching/nonfinite"
-"""In every call the matcher observes `NONFINITE_COSTS/<group>`, "main" for the main one:
-`Tensor[L, B, 3]`, for how many pairs of a target and a query each of the terms was not finite.
+"""In every call the matcher records the observation `NONFINITE_COSTS/<group>` ("main" for the main
+group): `Tensor[L, B, 3]`, the number of target-query pairs in which each term was not finite.
 """
 
 
@@ -29,7 +29,7 @@ class HungarianMatcher(nn.Module):
         weights: of the costs "class", "bbox" (L1 of cxcywh) and "giou".
 
     Raises:
-        ValueError: weights under other names, or that are no weights.
+        ValueError: unknown names, or invalid weights.
     """
 
     def __init__(self, *, weights: Mapping[str, float]) -> None:
@@ -43,16 +43,16 @@ class HungarianMatcher(nn.Module):
         class_cost: AnyClassCost,
         progress: float = 1.0,
     ) -> list[Assignment]:
-        """An assignment `Tensor[L, B, Q]` for each output whose group wants to be matched; all of
-        the same targets, but for their labels, solved in one call.
+        """An assignment `Tensor[L, B, Q]` for each output whose group asks for matching. All share
+        the same targets, except for their labels, and are solved in one call.
 
-        All outputs are of the same batch. Each block of a group is matched by itself.
+        All outputs belong to the same batch. Each block of a group is matched separately.
 
         Args:
-            class_cost: `ClassLoss.matching_cost` of what the queries learn by, or any
-                `hdetr_d2.ops.ClassCost` or `PlacedCost`. Finite everywhere: a step with another
-                cost is a bad one. A pair is forbidden by a cost above 1e30.
-            progress: the part of the training that is done, in [0, 1].
+            class_cost: `ClassLoss.matching_cost` of the loss that the queries are trained with, or
+                any `hdetr_d2.ops.ClassCost` or `PlacedCost`. It must be finite everywhere;
+                otherwise the step counts as a bad one. A cost above 1e30 forbids a pair.
+            progress: training progress, in [0, 1].
         """
         answers: dict[int, Assignment] = {}
         for key in dict.fromkeys(id(output.targets.valid) for output in outputs):
@@ -64,7 +64,7 @@ class HungarianMatcher(nn.Module):
     def _solve(
         self, outputs: Sequence[GroupOutput], class_cost: AnyClassCost, progress: float
     ) -> list[Assignment]:
-        """The same of outputs whose targets differ in labels only."""
+        """The same for outputs whose targets differ only in labels."""
         costs, capacities = list[Tensor](), list[int]()
         for output in outputs:
             each, layers = _runs(output)
@@ -75,9 +75,9 @@ class HungarianMatcher(nn.Module):
         return [_collect(output, solved) for output in outputs]
 
     def cost(self, output: GroupOutput, class_cost: AnyClassCost, progress: float = 1.0) -> Tensor:
-        """The cost of every target with every query of its image in each of R blocks of N queries:
-        `Tensor[L, R * B, G, N]` float32, infinite where it is not a finite number, which is
-        observed.
+        """The cost of every target with every query of its image, in each of R blocks of N queries:
+        `Tensor[L, R * B, G, N]` float32. Costs that are not finite become infinite and are
+        recorded.
         """
         class_cost, weights = self.terms(class_cost, progress)
         predictions, targets = output.predictions, output.targets
@@ -96,11 +96,11 @@ class HungarianMatcher(nn.Module):
         return cost.unflatten(0, (layers, output.group.blocks * images))
 
     def phase(self, progress: float) -> Hashable:
-        """What of the cost follows the progress of the training."""
+        """What in the cost depends on the training progress."""
         return None
 
     def terms(self, class_cost: AnyClassCost, progress: float) -> tuple[AnyClassCost, CostWeights]:
-        """The parts of the cost at this `progress`, where what is learned has this class cost."""
+        """The terms of the cost at this `progress`, given this class cost."""
         return class_cost, self.weights
 
 
@@ -116,8 +116,8 @@ def _checked(weights: Mapping[str, float]) -> CostWeights:
 
 
 def _runs(output: GroupOutput) -> tuple[list[int], list[int]]:
-    """Capacities and numbers of layers of the runs of layers with an equal capacity: one, unless it
-    differs by layer.
+    """The capacity and length of each run of layers with equal capacity: a single run, unless the
+    capacity differs by layer.
     """
     group = output.group
     if not group.assigner.hungarian:
@@ -129,12 +129,14 @@ def _runs(output: GroupOutput) -> tuple[list[int], list[int]]:
 
 
 def _fold_blocks(x: Tensor, blocks: int) -> Tensor:
-    """`Tensor[L, B, R * N, ...]` with a problem for each block: `Tensor[L * R * B, N, ...]`."""
+    """Makes each block a problem of its own: `Tensor[L, B, R * N, ...]` to
+    `Tensor[L * R * B, N, ...]`.
+    """
     return x.unflatten(2, (blocks, x.shape[2] // blocks)).transpose(1, 2).flatten(0, 2)
 
 
 def _collect(output: GroupOutput, solved: Iterator[Tensor]) -> Assignment:
-    """The next answers put together as the layers, and the blocks, of `output`."""
+    """Takes the next answers and arranges them by the layers and blocks of `output`."""
     runs, _ = _runs(output)
     answers = torch.cat(list(islice(solved, len(runs))))  # [L * R * B, N]
     layers, images, _ = output.predictions.boxes.shape[:3]

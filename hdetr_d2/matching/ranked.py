@@ -1,4 +1,4 @@
-"""Queries of one target that count by their rank."""
+"""Weights the queries of one target by their rank."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -19,18 +19,18 @@ from hdetr_d2.structures import (
 
 @dataclass(kw_only=True)
 class Ranked:
-    """An assigner after another one: of the queries of a target, those that fit it less count less
+    """Wraps another assigner: among the queries of a target, those that fit it less count less
     (Align-DETR, https://arxiv.org/abs/2304.07527).
 
-    They are ranked by t = max(p^mix IoU^(1 - mix), least), p being the score for the target's
-    class; the box losses of rank r, from 0 on, and the score that its query shall have for the
-    class are multiplied by exp(-r / tau).
+    Queries are ranked by t = max(p^mix IoU^(1 - mix), least), where p is the score for the target's
+    class. At rank r, counted from 0, the box losses and the target score of the class are
+    multiplied by exp(-r / tau).
 
-    normaliser_factor: losses are divided by the objects times this; None for what the other
-    assigner divides them by.
+    normaliser_factor: losses are divided by this times the number of objects; None keeps the
+    normaliser of the other assigner.
 
     Raises:
-        ValueError: a tau that is not above 0, a mix outside of [0, 1].
+        ValueError: tau is not above 0, or mix is outside of [0, 1].
     """
 
     sums_blocks: ClassVar[bool] = True

@@ -9,38 +9,39 @@ from hdetr_d2.matching.fit import Fit
 from hdetr_d2.structures import BACKGROUND, Assignment, GroupOutput, Pairs, Scores, Step
 
 _GOLDEN = 0.6180339887498949
-"""Multiples of it, without their whole parts, are spread evenly however many there are."""
+"""The fractional parts of its multiples are evenly spread, however many there are."""
 
 _ROUNDING = 1e-6
 """75 / 900 of 900 are 75."""
 
 
 class TopKByScore:
-    """An assigner of which a target takes its best queries, as many as like it best of all
-    (MS-DETR, https://arxiv.org/abs/2401.03989). A query may serve several targets.
+    """Assigns to each target its best queries, as many as prefer it to all other targets (MS-DETR,
+    https://arxiv.org/abs/2401.03989). A query may serve several targets.
 
-    The score of a pair is S = w * IoU + (1 - w) * p, p being the query's score for the target's
-    class. Positives are the queries with a pair of at least the threshold, and the best query of
-    each target. A target takes the best of its queries, as many as there are positives whose own
-    best target it is, but not more than k: they need not be those positives, and a target that is
-    the best of no positive takes none.
+    A pair has the score S = w * IoU + (1 - w) * p, where p is the query's score for the target's
+    class. Positives are the queries with a pair of at least the threshold, plus the best query of
+    each target. Each target takes its best queries, as many as there are positives that have it as
+    their best target, and at most k. These need not be the same positives, and a target that is
+    nobody's best takes none.
 
-    Where positives are more than the cap allows, some of them count: not random ones as published,
-    but always those first in an even spread over the places of the queries, so that a step can be
-    repeated. Each block of a group is assigned by itself.
+    If there are more positives than the cap allows, only some count: not random ones, as in the
+    published code, but always the same even spread over the query positions, so that a step can be
+    repeated. Each block of a group is assigned separately.
 
     Args:
-        topk: queries that a target takes at most, k.
+        topk: maximum number of queries of a target, k.
         threshold: of S, above 0.
         iou_weight: w, in [0, 1].
-        cap: of positives, as a share of the queries in (0, 1]; one counts in any case.
-        last_wins: a query of several targets learns the class of the last one (DAC-DETR, Mr. DETR),
-            else of the one it fits best.
-        grades: class losses that ask how good a pair is are told S (LoRA-DETR), else measure it.
-        normaliser_factor: losses are divided by the objects times this.
+        cap: maximum share of positives among the queries, in (0, 1]; one always counts.
+        last_wins: a query with several targets learns the class of the last one (DAC-DETR, Mr.
+            DETR), otherwise of the one it fits best.
+        grades: pass S to class losses that ask for the quality of a pair (LoRA-DETR), instead of
+            letting them measure it.
+        normaliser_factor: losses are divided by this times the number of objects.
 
     Raises:
-        ValueError: an option outside of its range.
+        ValueError: an option is out of range.
     """
 
     hungarian: ClassVar[bool] = False
@@ -48,7 +49,7 @@ class TopKByScore:
     capacity: ClassVar[tuple[int, ...]] = ()
     sums_blocks: ClassVar[bool] = True
 
-    # No dataclass: LazyCall makes text of one, and Detectron2 cannot write that as Python again.
+    # Not a dataclass: LazyCall turns these into text that Detectron2 cannot write as Python again.
     def __init__(
         self,
         *,
@@ -103,8 +104,8 @@ class TopKByScore:
         return self.iou_weight * fit.iou + (1 - self.iou_weight) * fit.scores
 
     def _counts(self, score: Tensor, leaders: Tensor, valid: Tensor) -> Tensor:
-        """How many positives like each target best, of S `Tensor[L, B, R, G, N]` and the best query
-        of each target `Tensor[L, B, R, G, 1]`: `Tensor[L, B, R, G]`.
+        """How many positives prefer each target, `Tensor[L, B, R, G]`, from S
+        `Tensor[L, B, R, G, N]` and the best query of each target `Tensor[L, B, R, G, 1]`.
         """
         best, target = score.max(3)  # [L, B, R, N]
         real = valid[:, None, :, None].expand_as(leaders).to(leaders.dtype)
@@ -113,7 +114,7 @@ class TopKByScore:
         return target.new_zeros(score.shape[:4]).scatter_add(3, target, kept)
 
     def keep(self, positive: Tensor) -> Tensor:
-        """The positives that count, of `Tensor[..., N]` bool."""
+        """The positives that count, `Tensor[..., N]` bool."""
         size = positive.shape[-1]
         most = max(1, int(self.cap * size + _ROUNDING))
         spread = (torch.arange(size, device=positive.device, dtype=torch.float64) * _GOLDEN) % 1
@@ -122,8 +123,8 @@ class TopKByScore:
         return positive & (rank <= most)
 
     def _classes(self, score: Tensor, queries: Tensor, taken: Tensor) -> Tensor:
-        """The target whose class each query learns, `Tensor[L, B, R, N]`, of S and pairs `Tensor[L,
-        B, R, G, N]` and `Tensor[L, B, R, G, k]`.
+        """The target whose class each query learns, `Tensor[L, B, R, N]`, from S
+        `Tensor[L, B, R, G, N]` and the pairs `Tensor[L, B, R, G, k]`.
         """
         if self.last_wins:
             index = torch.arange(score.shape[3], device=score.device, dtype=score.dtype)

@@ -1,4 +1,4 @@
-"""Training schemes: what is added to the one-to-one training of the main queries. One file a
+"""Training schemes: what is added to the one-to-one training of the main queries. One file per
 scheme.
 """
 

@@ -1,5 +1,5 @@
-"""Align-DETR (https://arxiv.org/abs/2304.07527): a target takes several main queries in all layers
-but the last, and those that fit it less count less.
+"""Align-DETR (https://arxiv.org/abs/2304.07527): one-to-many matching of the main queries in all
+layers but the last, with less weight on queries that fit their target less.
 """
 
 from hdetr_d2.matching import Ranked
@@ -8,14 +8,14 @@ from hdetr_d2.structures import Assigner, Match
 
 
 class AlignDETR(Scheme):
-    """Main queries, and the proposals of a two-stage model, are matched several to a target and
-    weighed by their rank; in the last layer one to one. Goes with the IoU-aware loss, whose targets
-    the weights multiply; of losses without such targets the box losses alone are weighed.
+    """Main queries, and the proposals of a two-stage model, are matched one-to-many and weighted by
+    their rank; the last layer is matched one-to-one. Made for the IoU-aware loss, whose targets are
+    multiplied by the weights; with other class losses only the box losses are weighted.
 
     Args:
-        repeats: how many queries a target takes in the proposals and all layers but the last.
-        tau: how far down the ranks queries count, see `Ranked`.
-        mix: the part of the score in what they are ranked by.
+        repeats: queries per target, in the proposals and in all layers but the last.
+        tau: how far down the ranking queries count, see `Ranked`.
+        mix: the influence of the score on the ranking.
 
     Raises:
         ValueError: fewer than one repetition.

@@ -1,4 +1,4 @@
-"""The contract of a training scheme."""
+"""The interface of a training scheme."""
 
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -23,14 +23,14 @@ from hdetr_d2.structures import (
 
 @dataclass(kw_only=True)
 class Context:
-    """What a scheme may look at when it adds to a training step.
+    """What a scheme can use when it contributes to a training step.
 
-    step: that the images are of. inputs: Detectron2's dicts of the batch, as the model gets them,
-    for teachers that look for themselves. targets: the ground truth. maps: of the backbone, the
-    neck and the encoder. main: the main group. slots: the queries that the selection made for the
-    `slots()` of schemes, by their names. num_layers: decoder layers. embed_boxes: the position that
-    the query selection gives queries at boxes, `QuerySelection.embed_boxes`. others: the groups
-    that the schemes before this one in the list add.
+    step: the training step. inputs: Detectron2's dicts of the batch, as the model receives them,
+    for teachers that process images themselves. targets: the ground truth. maps: of the backbone,
+    the neck and the encoder. main: the main group. slots: the queries that were selected for the
+    `slots()` of schemes, by scheme name. num_layers: decoder layers. embed_boxes: computes the
+    positional query from boxes, `QuerySelection.embed_boxes`. others: groups added by the schemes
+    earlier in the list.
     """
 
     step: Step
@@ -44,8 +44,8 @@ class Context:
     others: list[QueryGroup] = field(default_factory=list)
 
     def reference_at(self, boxes: Tensor) -> Tensor | None:
-        """The reference of queries at `Tensor[B, Q, 4]` cxcywh in [0, 1], of the form that the main
-        ones have: all of a step have the same.
+        """The references of queries at `Tensor[B, Q, 4]` cxcywh in [0, 1], in the form that the
+        main queries use: all queries of a step share one form.
         """
         reference = self.main.queries.reference
         return None if reference is None else boxes[..., : reference.shape[-1]]
@@ -53,10 +53,10 @@ class Context:
 
 @dataclass
 class Contribution:
-    """Query groups for the decoder, losses of the scheme's own heads, as if these images were the
-    whole step, what groups learn besides, those of this and of other schemes and the main one, what
-    the main queries learn inside the decoder layers, and what the proposals of its `proposal_heads`
-    learn.
+    """What a scheme adds: query groups for the decoder; losses of its own heads, normalised as if
+    these images were the whole step; additional objectives of groups (its own, those of other
+    schemes or the main one); objectives of the main queries inside the decoder layers; and the
+    objective of the proposals of its `proposal_heads`.
     """
 
     groups: list[QueryGroup] = field(default_factory=list)
@@ -67,16 +67,16 @@ class Contribution:
 
 
 class Scheme(nn.Module):
-    """A training scheme. The model asks it in training only; every method does nothing by default.
+    """A training scheme. The model calls it only in training; by default every method does nothing.
 
-    sets_capacity: whether `capacity` answers anything; only one scheme of a model may.
+    sets_capacity: whether the scheme implements `capacity`; only one scheme of a model may.
 
     Args:
-        name: of its group in the losses, and of its learned slots in a checkpoint; a scheme that
-            adds no queries needs none.
+        name: of its group in the losses, and of its learned slots in a checkpoint. Not needed by a
+            scheme without queries.
 
     Raises:
-        ValueError: a name that would make one loss look like another.
+        ValueError: a name that would make two losses look alike.
     """
 
     sets_capacity: bool = False
@@ -87,30 +87,31 @@ class Scheme(nn.Module):
         self.name = name
 
     def slots(self, num_queries: int) -> int:
-        """How many more queries it wants from the query selection, behind the `num_queries` main
-        ones. With fewer tokens than that, a two-stage selection gives fewer.
+        """How many extra queries the scheme needs from the query selection, after the `num_queries`
+        main ones. A two-stage selection gives fewer if there are not enough tokens.
         """
         return 0
 
     def connect(self, proposal_heads: nn.Module | None) -> None:
-        """Asked once, before the training: `proposal_heads` are those of a two-stage query
-        selection as they start, which it may copy for its own; None without proposals.
+        """Called once before training. `proposal_heads` are the heads of a two-stage query
+        selection, which the scheme may copy for its own; None if there are no proposals.
         """
         return
 
     def class_tables(self) -> list[str]:
-        """The names of its parameters with a row for each class."""
+        """Names of its parameters that have one row per class."""
         return []
 
     def proposal_heads(self) -> nn.Module | None:
-        """Class and box heads for its slots alone, as the two-stage selection has for the main
-        ones: the slots then start at the best proposals of these. A scheme without slots gets the
-        main slots again, at these proposals. None for the next ranks.
+        """Class and box heads for its own slots, in the role that the two-stage selection's heads
+        have for the main queries: the slots then start at the best proposals of these heads. A
+        scheme without slots gets the main slots again, at these proposals. None takes the next
+        ranks of the main proposals.
         """
         return None
 
     def contribute(self, context: Context) -> Contribution:
-        """The groups and losses it adds to this step."""
+        """The groups and losses that the scheme adds to this step."""
         return Contribution()
 
     def capacity(self, layer: int, num_layers: int, progress: float) -> int:
@@ -118,37 +119,38 @@ class Scheme(nn.Module):
         return 1
 
     def phase(self, progress: float) -> Hashable:
-        """What else of it follows the progress of the training: two steps with the same do the same
-        with the same tensors.
+        """What else depends on the training progress: steps of equal phase perform the same
+        operations on the same tensors.
         """
         return None
 
     def main_weight(self, context: Context) -> float:
-        """A factor of the class and box losses of the main group: its part beside groups that
+        """A factor on the class and box losses of the main group, to balance it against groups that
         learn the same.
         """
         return 1.0
 
     def assigner_of_main(self, assigner: Assigner) -> Assigner:
-        """How the main queries find their targets, in the place of `assigner`, which the schemes
-        before this one have made of a matching.
+        """How targets are assigned to the main queries: replaces `assigner`, which the earlier
+        schemes have built from a matching.
         """
         return assigner
 
     def assigner_of_proposals(self, assigner: Assigner) -> Assigner:
-        """The same of the proposals of a two-stage model."""
+        """The same for the proposals of a two-stage model."""
         return assigner
 
     def detectors(self) -> Mapping[str, Callable[[ImageMaps], list[Instances]]]:
-        """What it has learned that finds objects by itself, by name: to the maps of a batch the
-        `pred_boxes` (xyxy in pixels of the fed image), `scores` and `pred_classes` of each image.
+        """Detectors that the scheme has trained besides the decoder, by name. Each maps the maps of
+        a batch to the `pred_boxes` (xyxy in pixels of the model's input), `scores` and
+        `pred_classes` of each image.
         """
         return {}
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError for a name of a group that has the losses of others: of a layer, of the
-    encoder's proposals.
+    """Raises ValueError if a group's name collides with loss names of a layer or of the encoder's
+    proposals.
     """
     if not re.fullmatch(r"\w*", name) or re.search(r"(^|_)\d+$", name) or name == PROPOSALS:
         raise ValueError(
@@ -158,7 +160,7 @@ def check_name(name: str) -> None:
 
 
 def check_at_least(least: int, **options: int) -> None:
-    """Raises ValueError for the first of the options of a scheme that is smaller than `least`."""
+    """Raises ValueError for the first option that is smaller than `least`."""
     for name, value in options.items():
         if value < least:
             raise ValueError(f"{name}={value} must be at least {least}.")

@@ -1,4 +1,4 @@
-"""How denoising disturbs the boxes of targets."""
+"""How denoising perturbs the target boxes."""
 
 from abc import ABC, abstractmethod
 
@@ -11,12 +11,12 @@ from hdetr_d2.structures import BACKGROUND, NO_LOSS
 class BoxNoise(ABC):
     """Moves boxes at random.
 
-    kinds: queries that a target has in every block: the first shall find it again, the others,
-    which lie too far from it, shall find nothing. padding: what queries learn that have no target,
-    in an image with fewer than others: `BACKGROUND` or `NO_LOSS`.
+    kinds: queries per target in every block. The first must recover its target; the others lie too
+    far from it and must predict background. padding: what padding queries learn, in images with
+    fewer targets than others: `BACKGROUND` or `NO_LOSS`.
 
     Args:
-        scale: of the noise; 0 leaves every box as it is.
+        scale: of the noise; 0 leaves every box unchanged.
 
     Raises:
         ValueError: a negative scale.
@@ -32,12 +32,12 @@ class BoxNoise(ABC):
 
     @abstractmethod
     def __call__(self, boxes: Tensor) -> Tensor:
-        """`Tensor[..., kinds, G, 4]` cxcywh in [0, 1], moved and still in [0, 1]."""
+        """`Tensor[..., kinds, G, 4]` cxcywh, perturbed and clipped to [0, 1]."""
 
 
 class CentreNoise(BoxNoise):
-    """Of DN-DETR (https://arxiv.org/abs/2203.01305): with scale 1 the centre stays inside the box,
-    and the size is at most doubled.
+    """The noise of DN-DETR (https://arxiv.org/abs/2203.01305): with scale 1 the centre stays inside
+    the box, and the size at most doubles.
     """
 
     kinds = 1
@@ -50,8 +50,8 @@ class CentreNoise(BoxNoise):
 
 
 class ContrastiveNoise(BoxNoise):
-    """Of DINO (https://arxiv.org/abs/2203.03605): with scale 1 the edges of a positive move by up
-    to half the side of the box, those of a negative by half a side to a whole one.
+    """The noise of DINO (https://arxiv.org/abs/2203.03605): with scale 1 each edge of a positive
+    moves by up to half the side of the box, each edge of a negative by half to one whole side.
     """
 
     kinds = 2
@@ -65,5 +65,5 @@ class ContrastiveNoise(BoxNoise):
         steps = sign * (torch.rand_like(boxes) + nearest)
         corners = torch.cat([centre - size / 2, centre + size / 2], -1)
         low, high = (corners + steps * torch.cat([half, half], -1)).clamp(0, 1).split(2, -1)
-        # Edges that have passed each other leave no box between them.
+        # Edges that have crossed leave an empty box.
         return torch.cat([(low + high) / 2, (high - low).clamp(min=0)], -1)

@@ -1,5 +1,5 @@
-"""DAC-DETR (https://openreview.net/forum?id=8JMexYVcXB): the cross-attention of the main queries
-also learns without self-attention, from one-to-many assignment.
+"""DAC-DETR (https://openreview.net/forum?id=8JMexYVcXB): the main queries also learn one-to-many
+assignment in a second pass without self-attention, which trains their cross-attention.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,19 @@ from hdetr_d2.structures import Assigner, QueryGroup
 
 
 class DACDETR(Scheme):
-    """A second stream of the main queries through the same layers, which passes by self-attention:
-    it branches off after that of the first layer, moves boxes of its own, and every target takes
-    the queries that fit it best. Queries of denoising have such a stream, too, and learn there what
-    they learn in the other.
+    """A second stream of the main queries through the same layers, without self-attention: it
+    branches off after the self-attention of the first layer, refines its own boxes, and assigns to
+    every target the queries that fit it best. Denoising queries can have such a stream too; it
+    learns the same targets as the original.
 
     Args:
         topk, threshold, iou_weight, cap: of `TopKByScore`.
-        tau: of `Ranked`; None where all queries of a target count alike.
-        normaliser_factor: losses are divided by the objects times this.
+        tau: of `Ranked`; None gives all queries of a target equal weight.
+        normaliser_factor: losses are divided by this times the number of objects.
         weight: of its losses.
-        beside: names of groups with a second stream, which is named after the main one's and after
-            them, where schemes before this one add such groups, whose assignment is known.
+        beside: groups that also get a second stream, from schemes earlier in the list. Their
+            assignments must be known in advance. The stream's name is that of the main stream
+            followed by the group's.
         name: of the group.
     """
 
@@ -60,6 +61,6 @@ class DACDETR(Scheme):
         return Contribution([main, *(self._stream(g, f"{self.name}_{g.name}") for g in known)])
 
     def _stream(self, group: QueryGroup, name: str) -> QueryGroup:
-        """The second stream of a group, which learns the same."""
+        """The second stream of a group, with the group's own objective."""
         alone = dict(attends=False, sees=(), attention_bias=None, tokens=None)
         return replace(group, name=name, branches_from=group.name, **alone)  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
 """Denoising (DN-DETR, https://arxiv.org/abs/2203.01305; DINO, https://arxiv.org/abs/2203.03605):
-queries that start at disturbed targets and learn to put them right.
+queries that start at perturbed targets and learn to restore them.
 """
 
 import torch
@@ -19,26 +19,27 @@ from hdetr_d2.structures import (
 )
 
 _PADDED_BOX = 0.5
-"""All four numbers of the box of a query without a target."""
+"""All four coordinates of the box of a padding query."""
 
 
 class Denoising(Scheme):
-    """Blocks of queries, in each of them all targets of an image under noise of their own. They see
-    the main queries, which do not see them. Nothing is matched: a query learns its own target.
+    """Blocks of queries, each containing all targets of an image under noise of its own. They
+    attend to the main queries, which do not attend to them. Nothing is matched: each query learns
+    the target it was made from.
 
     Args:
-        num_classes: of the targets.
+        num_classes: number of classes.
         dim: channels C.
-        box_noise: moves the boxes, and tells how many queries a target has in a block.
-        label_noise: the share of the labels that are drawn anew from all classes.
-        groups: how many blocks there are at most.
-        max_queries: of an image: where the targets are many there are fewer blocks, but one in any
-            case; None for always `groups`.
+        box_noise: perturbs the boxes, and sets the number of queries per target in a block.
+        label_noise: share of labels that are redrawn uniformly from all classes.
+        groups: maximum number of blocks.
+        max_queries: limit per image: with many targets there are fewer blocks, but at least one.
+            None always uses `groups` blocks.
         weight: of its losses.
         name: of its group.
 
     Raises:
-        ValueError: fewer than one of what is counted, or a share that is none.
+        ValueError: a count below one, or a share outside of [0, 1].
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Denoising(Scheme):
         self.groups = groups
         self.max_queries = max_queries
         self.weight = weight
-        # The last row belongs to no class; the published tables have it.
+        # The last row belongs to no class; the published tables have it too.
         self.label_embed = nn.Embedding(num_classes + 1, dim)
 
     def class_tables(self) -> list[str]:
@@ -88,7 +89,7 @@ class Denoising(Scheme):
         return Contribution([group])
 
     def num_blocks(self, most: int) -> int:
-        """How many blocks a batch gets in which an image has up to `most` targets."""
+        """The number of blocks for a batch whose fullest image has `most` targets."""
         if self.max_queries is None:
             return self.groups
         return max(1, min(self.groups, self.max_queries // (self.box_noise.kinds * most)))
@@ -109,7 +110,7 @@ class Denoising(Scheme):
         return torch.where(changed, drawn, labels)
 
     def _assignment(self, targets: Targets) -> Assignment:
-        """That of one block, `Tensor[B, kinds * G]`. In a batch without any target there is nothing
+        """The assignment of one block, `Tensor[B, kinds * G]`. A batch without targets has nothing
         to learn.
         """
         places = torch.arange(targets.labels.shape[1], device=targets.labels.device)

@@ -1,5 +1,5 @@
-"""Distillation of features (RT-DETRv4, https://arxiv.org/abs/2510.25257): a level of the encoder
-learns to see what a large network sees.
+"""Feature distillation (RT-DETRv4, https://arxiv.org/abs/2510.25257): one level of the encoder
+learns the features of a large frozen network.
 """
 
 import torch.nn.functional as F
@@ -10,19 +10,19 @@ from hdetr_d2.structures import FeatureTeacher
 
 
 class FeatureDistillation(Scheme):
-    """Tokens of the encoder's output, through a linear layer, shall point where the teacher's map
-    does: 1 - cosine, averaged over all tokens that are no padding.
+    """A linear layer projects the tokens of the encoder's output; the loss is 1 - cosine similarity
+    with the teacher's map, averaged over all tokens that are not padding.
 
     Args:
-        teacher: gives the map.
+        teacher: provides the map.
         dim: channels C of the tokens.
-        teacher_dim: channels of the map.
-        level: of the encoder's output, 0 is the finest, -1 the coarsest.
+        teacher_dim: channels of the teacher's map.
+        level: of the encoder's output; 0 is the finest, -1 the coarsest.
         weight: of the loss.
         name: of the loss.
 
     Raises:
-        ValueError: channels fewer than one.
+        ValueError: fewer than one channel.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class FeatureDistillation(Scheme):
     def contribute(self, context: Context) -> Contribution:
         """
         Raises:
-            ValueError: the teacher's map has other channels.
+            ValueError: the teacher's map has a different number of channels.
         """
         maps = context.maps
         tokens, padding = maps.memory.level(self.level)

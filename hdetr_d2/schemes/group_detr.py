@@ -9,13 +9,13 @@ from hdetr_d2.structures import Match, Queries, QueryGroup
 
 
 class GroupDETR(Scheme):
-    """Further blocks of queries, as many in each as the main group has; all groups have an equal
-    part in the loss. An image too small for as many proposals as there are blocks has the main
-    group alone.
+    """Additional blocks of queries, each as large as the main group; all groups have equal weight
+    in the loss. If an image is too small to provide proposals for all blocks, only the main group
+    is trained.
 
     Args:
-        groups: with the main one.
-        name: of the further ones.
+        groups: number of groups, including the main one.
+        name: of the additional groups.
 
     Raises:
         ValueError: fewer than two groups.
@@ -46,9 +46,10 @@ class GroupDETR(Scheme):
 
 
 def _deal_out(queries: Queries, blocks: int) -> Queries:
-    """The queries in equal blocks; those that are left over, of too small an image, are left out.
+    """Splits the queries into equal blocks; what is left over (for images that are too small) is
+    dropped.
 
-    They are dealt out one by one: proposals come by rank, and each block gets some of all ranks.
+    Dealt out one by one: proposals are sorted by rank, so that each block gets all ranks.
     """
     size = queries.content.shape[1] // blocks
 

@@ -1,5 +1,5 @@
-"""The hybrid branch of H-DETR (https://arxiv.org/abs/2207.13080): one-to-many matching for queries
-that are there in training only.
+"""The hybrid branch of H-DETR (https://arxiv.org/abs/2207.13080): one-to-many matching of
+additional queries that exist only in training.
 """
 
 from collections.abc import Callable
@@ -11,20 +11,19 @@ from hdetr_d2.structures import PROPOSALS, Group, Match, QueryGroup
 
 
 class HybridBranch(Scheme):
-    """A second group, of which a target takes several queries in every layer.
+    """A second query group in which each target is matched to several queries in every layer.
 
     Args:
-        num_queries: of the second group.
-        repeats: how many of them a target takes (the paper's K).
-        alone: its queries do not see each other, as in the second decoder of DAC-DETR
-            (https://neurips.cc/virtual/2023/poster/72656). A query that is alone may then take
-            what it finds; only the main ones, whom self-attention tells of each other, learn that
-            one of them keeps an object.
-        weight: of its losses (the paper's lambda), or its value when a part of the training, in
-            [0, 1], is done, as `CosineRamp`.
-        proposal_heads: class and box head of proposals for its queries alone, of which a target
-            takes as many (Relation-DETR, https://arxiv.org/abs/2407.11699); None for those that
-            rank behind the main ones.
+        num_queries: size of the second group.
+        repeats: queries per target (the paper's K).
+        alone: disable self-attention among its queries, as in the second decoder of DAC-DETR
+            (https://neurips.cc/virtual/2023/poster/72656): duplicates are then learned by the main
+            queries only, which can see each other.
+        weight: of its losses (the paper's lambda); or a function of the training progress in [0,
+            1], such as `CosineRamp`.
+        proposal_heads: separate class and box heads for the proposals of this group, which are
+            matched to as many queries per target (Relation-DETR, https://arxiv.org/abs/2407.11699).
+            None takes the proposals that rank behind the main ones.
         name: of the group.
 
     Raises:

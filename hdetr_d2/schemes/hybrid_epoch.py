@@ -1,20 +1,19 @@
-"""The hybrid epoch of H-DETR (https://arxiv.org/abs/2207.13080): one-to-many matching first,
-one-to-one matching for the rest of the training.
+"""The hybrid epoch of H-DETR (https://arxiv.org/abs/2207.13080): one-to-many matching in the first
+part of the training, one-to-one matching in the rest.
 """
 
 from hdetr_d2.schemes.base import Scheme, check_at_least
 
 
 class HybridEpoch(Scheme):
-    """A target takes several main queries until a part of the training is done.
+    """Matches each target to several main queries until a given training progress.
 
     Args:
-        repeats: how many queries a target takes at first (the paper's K).
-        until: where one-to-one matching begins, as a part of the training in [0, 1] (the paper's
-            rho).
+        repeats: queries per target in the first part (the paper's K).
+        until: training progress, in [0, 1], from which on matching is one-to-one (the paper's rho).
 
     Raises:
-        ValueError: fewer than one repetition, or a part that is none.
+        ValueError: fewer than one repetition, or a progress outside of [0, 1].
     """
 
     sets_capacity = True

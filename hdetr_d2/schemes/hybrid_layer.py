@@ -6,12 +6,12 @@ from hdetr_d2.schemes.base import Scheme, check_at_least
 
 
 class HybridLayer(Scheme):
-    """A target takes several main queries in the first layers. The last layer of a decoder is
-    one-to-one in any case: it is the one that detects.
+    """Matches each target to several main queries in the first layers. The last decoder layer is
+    always one-to-one, because it makes the detections.
 
     Args:
-        repeats: how many queries a target takes in the first layers (the paper's K).
-        num_layers: how many layers that are (the paper's L1).
+        repeats: queries per target in the first layers (the paper's K).
+        num_layers: number of first layers (the paper's L1).
 
     Raises:
         ValueError: fewer than one repetition or layer.

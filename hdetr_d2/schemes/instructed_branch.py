@@ -1,5 +1,5 @@
-"""The route of Mr. DETR (https://arxiv.org/abs/2412.10028) that is told what it is: one-to-many
-assignment for queries that find learned tokens, the instruction, in every self-attention.
+"""The instructed route of Mr. DETR (https://arxiv.org/abs/2412.10028): one-to-many assignment for
+queries that see learned instruction tokens in every self-attention.
 """
 
 from collections.abc import Mapping
@@ -14,17 +14,18 @@ from hdetr_d2.structures import PROPOSALS, Group, Match, QueryGroup
 
 
 class InstructedBranch(Scheme):
-    """As many queries as the main ones and with their content, at the proposals of heads of their
-    own; where there are no proposals, the main queries again. They find tokens among each other,
-    have norms of their own behind self-attention, and share everything else.
+    """A copy of the main queries' content, placed at the proposals of separate heads (or at the
+    main queries' own references if there are no proposals). The group attends to the tokens along
+    with its own queries, has separate norms after self-attention, and shares everything else with
+    the main group.
 
     Args:
         dim: channels C.
         num_layers: of the decoder.
-        num_tokens: of each layer.
+        num_tokens: instruction tokens per layer.
         assigner: options of `TopKByScore`.
         weight: of its losses.
-        proposal_weight: of those of its proposals, `loss_*_instructed_enc`.
+        proposal_weight: weight of the losses of its proposals, `loss_*_instructed_enc`.
         name: of its group.
 
     Raises:

@@ -1,4 +1,6 @@
-"""KD-DETR (https://arxiv.org/abs/2211.08071): queries that a teacher has answered, too."""
+"""KD-DETR (https://arxiv.org/abs/2211.08071): distillation on queries that a teacher has answered
+too.
+"""
 
 import torch
 
@@ -7,19 +9,20 @@ from hdetr_d2.structures import Answered, Answers, Asked, Queries, QueryGroup, Q
 
 
 class KDDETR(Scheme):
-    """Two groups of queries go through both decoders, and the student learns to say what the
-    teacher says: the teacher's own queries, and others at random places, drawn in every step. An
-    answer counts by the teacher's score of its best class, as far as it is of an object.
+    """Two groups of queries go through the decoders of teacher and student, and the student learns
+    to give the teacher's answers: the teacher's own queries, and queries at random positions that
+    are redrawn in every step. An answer is weighted by the teacher's score of its best object
+    class.
 
     Args:
-        teacher: gives its queries and the answers.
-        num_classes: of the targets.
-        num_random: queries at random places.
+        teacher: provides its queries and answers.
+        num_classes: number of classes.
+        num_random: queries at random positions.
         weight: of the losses.
-        name: of the group with the teacher's queries, and before "_random" of the other one.
+        name: of the group with the teacher's queries; the other group adds "_random".
 
     Raises:
-        ValueError: no random query.
+        ValueError: fewer than one random query.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""A branch of low rank (LoRA-DETR, https://arxiv.org/abs/2601.09247): in training the main queries
-go through the feed-forward half of every decoder layer once more, with small additions to its
-weights that learn one-to-many.
+"""A low-rank branch (LoRA-DETR, https://arxiv.org/abs/2601.09247): in training, the main queries
+pass the feed-forward network of every decoder layer a second time, with low-rank additions to its
+weights that learn one-to-many assignment.
 """
 
 from functools import partial
@@ -15,20 +15,20 @@ from hdetr_d2.structures import Assigner, Tap
 
 
 class LowRankBranch(Scheme):
-    """The paper's model has three of them, which differ in their assigners, each with a third of
-    the weight. What a branch learns the layer's own weights learn, too: at inference these are all
-    that is left.
+    """The paper's model has three branches that differ in their assigners, each with a third of the
+    weight. The layer's own weights learn from the branch as well, and are all that remains at
+    inference.
 
     Args:
         num_layers: of the decoder.
-        dim, hidden_dim: channels of its feed-forward halves.
+        dim, hidden_dim: channels of the feed-forward networks.
         rank: of the additions.
         assigner: of the branch.
         weight: of its losses.
         name: of its group.
 
     Raises:
-        ValueError: fewer than one layer, or no rank.
+        ValueError: fewer than one layer, or a rank below one.
     """
 
     def __init__(
@@ -65,15 +65,15 @@ class LowRankBranch(Scheme):
         return half(found, partial(self._linears, index, half))
 
     def _linears(self, index: int, half: FeedForward, x: Tensor) -> Tensor:
-        """The linear layers of a half, with what is added to their weights."""
+        """The linear layers of a feed-forward network, with the additions to their weights."""
         hidden = F.relu(half.linear1(x) + self.to_hidden[index](x))
         hidden = half.hidden_dropout(hidden)
         return half.linear2(hidden) + self.from_hidden[index](hidden)
 
 
 def _additions(num_layers: int, inputs: int, rank: int, outputs: int) -> nn.ModuleList:
-    """For each layer the product of two thin matrices. Neither starts at zero, unlike those of
-    fine-tuning: there is nothing yet that should stay as it is.
+    """For each layer, a product of two thin matrices. Neither starts at zero, unlike in
+    fine-tuning, because there is no trained output to preserve.
     """
     return nn.ModuleList(
         nn.Sequential(_thin(inputs, rank), _thin(rank, outputs)) for _ in range(num_layers)

@@ -1,5 +1,6 @@
 """Mixed supervision (MS-DETR, https://arxiv.org/abs/2401.03989): the main queries learn one-to-many
-in the middle of every decoder layer, before they are told of each other, and one-to-one behind it.
+assignment in the middle of every decoder layer, before they interact, and one-to-one assignment at
+its end.
 """
 
 from typing import Protocol
@@ -11,30 +12,29 @@ from hdetr_d2.structures import Assigner, Tap
 
 
 class HasFeedForward(Protocol):
-    """What a decoder layer is made of."""
+    """Builds the feed-forward network of a decoder layer."""
 
     def feed_forward(self) -> nn.Module:
-        """A new feed-forward half, `Tensor[..., C]` to the same."""
+        """A new feed-forward network, `Tensor[..., C]` to `Tensor[..., C]`."""
 
 
 class MixedSupervision(Scheme):
-    """What a query has found in the memory is read by the heads of the layer, too, and learns what
-    the assigner says. There are no queries more, and at inference nothing is left of it.
+    """The heads of a layer also read what a query has gathered from the memory, and learn it by the
+    given assigner. This adds no queries, and nothing remains of it at inference.
 
-    In the paper the layers attend to the memory first (`CrossFirst`), so that a query that learns
-    one-to-many knows nothing of the others yet; this order is one of the decoder, at inference,
-    too.
+    In the paper, layers attend to the memory first (`CrossFirst`), so that one-to-many queries know
+    nothing of each other yet. That order belongs to the decoder and also applies at inference.
 
     Args:
         num_layers: of the decoder.
-        assigner: of the one-to-many targets.
-        sizes: of the decoder's layers, for a feed-forward half of the scheme's own in each, between
-            the memory and the heads; None for none.
+        assigner: of the one-to-many objective.
+        sizes: of the decoder's layers; adds an extra feed-forward network in each layer, between
+            the cross-attention and the heads. None adds none.
         weight: of the losses.
         name: of the group.
 
     Raises:
-        ValueError: no layer.
+        ValueError: fewer than one layer.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
-"""One-to-many assignment by IoU and score in the first decoder layers, and one-to-one matching in
-the others (MDS-DETR, https://arxiv.org/abs/2605.23507).
+"""One-to-many assignment by IoU and score in the first decoder layers, one-to-one matching in the
+others (MDS-DETR, https://arxiv.org/abs/2605.23507).
 """
 
 from hdetr_d2.matching import EarlyLayers, TopKByScore
@@ -8,15 +8,15 @@ from hdetr_d2.structures import Assigner
 
 
 class OneToManyLayers(Scheme):
-    """The main queries learn as many to a target in the first layers. The last layer of a decoder
-    is one-to-one in any case: it is the one that detects.
+    """The main queries learn one-to-many in the first layers. The last decoder layer is always
+    one-to-one, because it makes the detections.
 
     Args:
-        num_layers: the first layers, None for all but the last.
+        num_layers: number of first layers; None for all but the last.
         topk, threshold, iou_weight, cap: see `TopKByScore`.
 
     Raises:
-        ValueError: no layer, or an option outside of its range.
+        ValueError: fewer than one layer, or an option out of range.
     """
 
     sets_capacity = True

@@ -1,19 +1,18 @@
-"""A number that changes while a training goes on."""
+"""A number that changes during training."""
 
 import math
 
 
 class CosineRamp:
-    """`first` until the part `start` of a training is done, then along half a cosine wave to
-    `last`, where it stays from `end` on.
+    """`first` up to `start`, then half a cosine wave to `last`, which it keeps from `end` on.
 
     Args:
-        first, last: the values at both ends; equal ones make it a constant.
-        start, end: parts of the training, in [0, 1], or in whatever it is called with; equal ones
-            make it a jump.
+        first, last: values at both ends; equal values make it a constant.
+        start, end: training progress in [0, 1], or in the units it is called with; equal values
+            make it a step.
 
     Raises:
-        ValueError: an end before the start, or a start before the training.
+        ValueError: the end lies before the start, or the start before 0.
     """
 
     def __init__(self, *, first: float, last: float, start: float = 0.0, end: float = 1.0) -> None:
@@ -25,7 +24,7 @@ class CosineRamp:
         self.end = end
 
     def __call__(self, done: float) -> float:
-        """The value when so much of the training is done."""
+        """The value at this progress."""
         over = self.end - self.start
         part = (done - self.start) / over if over else float(done >= self.start)
         wave = 0.5 - 0.5 * math.cos(math.pi * min(1.0, max(0.0, part)))

@@ -1,5 +1,5 @@
-"""The route of Mr. DETR (https://arxiv.org/abs/2412.10028) with a feed-forward network of its own:
-one-to-many assignment for the main queries, in whose place another network may answer.
+"""The separate route of Mr. DETR (https://arxiv.org/abs/2412.10028): one-to-many assignment of the
+main queries through feed-forward networks of their own.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from hdetr_d2.structures import QueryGroup
 
 
 class SeparateBranch(Scheme):
-    """The main queries go through the decoder a second time, there with linear layers of their own
-    in every feed-forward half, and learn by one-to-many assignment.
+    """The main queries pass the decoder a second time, with separate linear layers in every
+    feed-forward network, and learn one-to-many assignment there.
 
     Args:
         dim: channels C.
-        hidden_dim: between the two linear layers.
+        hidden_dim: channels between the two linear layers.
         num_layers: of the decoder.
         assigner: options of `TopKByScore`.
         dropout: between the linear layers.

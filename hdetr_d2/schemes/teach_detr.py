@@ -1,4 +1,6 @@
-"""Teach-DETR (https://arxiv.org/abs/2211.11953): what a teacher has found is a second truth."""
+"""Teach-DETR (https://arxiv.org/abs/2211.11953): the boxes found by a teacher serve as additional
+targets.
+"""
 
 from dataclasses import dataclass
 
@@ -25,13 +27,13 @@ from hdetr_d2.utils.distributed import mean_over_processes
 
 
 class TeachDETR(Scheme):
-    """The main queries are matched one-to-one with the teacher's boxes, too. What a query learns
-    counts by the score of its box.
+    """The main queries are also matched one-to-one with the teacher's boxes. The losses of a query
+    are weighted by the score of its box.
 
     Args:
-        teacher: gives the boxes.
-        num_classes: of the targets.
-        background: how much the class loss of queries counts that none of its boxes is matched to.
+        teacher: provides the boxes.
+        num_classes: number of classes.
+        background: weight, in the class loss, of queries that are not matched to any of its boxes.
         weight: of its losses.
         name: of its losses.
     """
@@ -54,7 +56,8 @@ class TeachDETR(Scheme):
 
     def contribute(self, context: Context) -> Contribution:
         if not (self.training or self.teacher.knows(context.inputs)):
-            return Contribution()  # of validation data, for whose losses it may have nothing to say
+            # A teacher may have nothing to say about validation data, whose losses are computed too
+            return Contribution()
         device = context.targets.labels.device
         lesson = self.teacher(context.inputs, context.maps.frames, self.num_classes, device)
         task = FurtherTask(
@@ -69,8 +72,8 @@ class TeachDETR(Scheme):
 
 @dataclass
 class Taught(Match):
-    """An assigner: Hungarian matching with a teacher's boxes, whose losses count by their scores
-    and are divided by how many boxes there are.
+    """An assigner: Hungarian matching with a teacher's boxes. Losses are weighted by the boxes'
+    scores and divided by the number of boxes.
     """
 
     lesson: Lesson
@@ -87,6 +90,6 @@ class Taught(Match):
         return Pairs(queries[..., None], assignment, of_boxes[..., None], importance=importance)
 
     def normaliser(self, step: Step) -> Tensor:
-        """The rest of the step is taken to have as many as these images."""
+        """The rest of the step is assumed to have as many as these images."""
         found = self.lesson.targets.valid.sum().to(step.ground_truths.dtype)
         return mean_over_processes(found) / step.share
