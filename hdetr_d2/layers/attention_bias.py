@@ -1,4 +1,4 @@
-"""What a bias of self-attention is asked, and what it answers."""
+"""The interface of self-attention biases."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -8,14 +8,14 @@ from torch import Tensor
 
 
 class QueryState(NamedTuple):
-    """What is known of N queries in front of the self-attention of a layer.
+    """What is known about N queries before the self-attention of a layer.
 
-    content, position: `Tensor[B, N, C]`, as they enter it. reference: where the queries stand,
-    `Tensor[B, N, 2 or 4]` (cx, cy) or cxcywh in [0, 1]; of a decoder without references the boxes
-    of the layer before, None in layer 0. logits: of the layer before, `Tensor[B, N, K]`; None in
-    layer 0. boxes: up to two, `Tensor[B, N, 4]` each, the newest last: of the references that the
-    queries started at, where those have a size, and the boxes of all layers before. Logits and
-    boxes have gradients.
+    content, position: `Tensor[B, N, C]`, the layer's inputs. reference: reference points or boxes,
+    `Tensor[B, N, 2 or 4]` (cx, cy) or cxcywh in [0, 1]; in a decoder without references the boxes
+    of the previous layer, None in layer 0. logits: of the previous layer, `Tensor[B, N, K]`; None
+    in layer 0. boxes: the latest two at most, `Tensor[B, N, 4]` each, newest last: the initial
+    references, if these are boxes, then the boxes of each previous layer. Logits and boxes carry
+    gradients.
     """
 
     content: Tensor
@@ -26,7 +26,7 @@ class QueryState(NamedTuple):
 
     @classmethod
     def join(cls, states: "Sequence[QueryState]") -> "QueryState":
-        """That of all queries, those of one state after those of the other."""
+        """The states of all queries, concatenated."""
         if len(states) == 1:
             return states[0]
 
@@ -41,17 +41,17 @@ class QueryState(NamedTuple):
 
 
 class AttentionBias(Protocol):
-    """What is added to the scores of a group's self-attention, asked in every decoder layer. A
-    module that learns belongs to the scheme that makes the group, or to the decoder.
+    """A bias added to the scores of a group's self-attention, requested in every decoder layer. A
+    bias with parameters is a submodule of the scheme that creates the group, or of the decoder.
     """
 
     def __call__(self, layer: int, queries: QueryState, keys: QueryState) -> Tensor | None:
-        """The bias of `layer`, rows for the N queries that look and columns for the M that are
-        seen: `Tensor[B, N, M]` the same for all heads, or `Tensor[B, H, N, M]`; None for a layer
-        without one. Of a group with T tokens there may be as many columns more.
+        """The bias of `layer`, with a row for each of the N queries and a column for each of the M
+        keys: `Tensor[B, N, M]`, shared by all heads, or `Tensor[B, H, N, M]`; None if the layer has
+        none. For a group with T tokens there may be T more columns.
 
         Args:
-            layer: of the decoder, from 0 on.
-            queries: those of the group.
-            keys: the same, and behind them those of the groups that the group sees.
+            layer: index of the decoder layer.
+            queries: of the group.
+            keys: the same queries, followed by those of the groups that the group attends to.
         """

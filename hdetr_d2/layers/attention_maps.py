@@ -9,11 +9,11 @@ from hdetr_d2.layers.linear import Linear
 
 
 class AttentionMaps(nn.Module):
-    """Where queries look: a softmax over all heads and cells together.
+    """Attention maps of queries: a softmax over all heads and positions together.
 
     Args:
         dim: channels C, a multiple of `num_heads`.
-        num_heads: maps of a query.
+        num_heads: maps per query.
     """
 
     def __init__(self, *, dim: int, num_heads: int) -> None:

@@ -1,4 +1,4 @@
-"""How boxes lie to each other, as a bias of the attention between their queries (Relation-DETR,
+"""The relation of boxes as a bias of the attention between their queries (Relation-DETR,
 https://arxiv.org/abs/2407.11699).
 """
 
@@ -13,15 +13,15 @@ _LEAST_SIDE = 1e-5
 
 
 class BoxRelation(nn.Module):
-    """An `AttentionBias` for every head, never negative: from the boxes of the queries in the layer
-    before the last one to those of the keys in the last one. Boxes learn nothing by it, and layers
-    with fewer than two sets of boxes before them have none.
+    """A non-negative `AttentionBias` for every head, computed from the query boxes of two layers
+    ago and the key boxes of the previous layer. It passes no gradient to the boxes. Layers with
+    fewer than two previous sets of boxes get no bias.
 
     Args:
         num_heads: attention heads H.
-        num_feats: features of each of the four numbers that describe a pair, even.
+        num_feats: features for each of the four numbers that describe a pair; even.
         temperature: see `sine_embedding`.
-        scale: of these numbers, in radians.
+        scale: of these numbers, to radians.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class BoxRelation(nn.Module):
         with torch.no_grad():
             pairs = self.scale * box_relation(older.float(), newer.float())
             pairs = sine_embedding(pairs, self.num_feats, self.temperature)
-        # Behind the other context, not around it, which could not be exported.
+        # Inside this context rather than around it, because the export would not support that.
         with torch.autocast(older.device.type, enabled=False):
             return self.proj(pairs, relu=True).permute(0, 3, 1, 2)
 
 
 def box_relation(older: Tensor, newer: Tensor) -> Tensor:
-    """`Tensor[B, N, 4]` and `Tensor[B, M, 4]`, cxcywh in [0, 1], to `Tensor[B, N, M, 4]`: how far
-    the second lies from the first along x and y, in sides of the first, as log(1 + d); and log
-    ratios of the widths and heights.
+    """`Tensor[B, N, 4]` and `Tensor[B, M, 4]`, cxcywh in [0, 1], to `Tensor[B, N, M, 4]`: the
+    distance of the second box from the first along x and y, in sides of the first, as log(1 + d),
+    and the log ratios of widths and heights.
     """
     centre, size = older[:, :, None].split(2, -1)
     other_centre, other_size = newer[:, None].split(2, -1)

@@ -1,4 +1,6 @@
-"""Who may look at whom by the order of confidence (MDS-DETR, https://arxiv.org/abs/2605.23507)."""
+"""Self-attention restricted by the order of confidence (MDS-DETR,
+https://arxiv.org/abs/2605.23507).
+"""
 
 import math
 
@@ -12,19 +14,19 @@ from hdetr_d2.layers.position import sine_embedding
 
 
 class ConfidenceOrder(nn.Module):
-    """An `AttentionBias` for one decoder layer: queries see those that the layer before is surer
-    of, and not themselves; tokens behind them they all see. Of two queries on one object the surer
-    one does not know of the other. How much they look also follows from how their boxes lie, the
-    same for both of a pair.
+    """An `AttentionBias` for one decoder layer: each query attends only to the queries that were
+    more confident in the previous layer, not to itself, and to all tokens. Of two queries on the
+    same object, the more confident one thus does not see the other. The weights also depend on the
+    relation of the boxes, symmetrically for both queries of a pair.
 
     Args:
-        layer: of the decoder.
+        layer: index of the decoder layer.
         num_heads: attention heads H.
-        num_tokens: T, which the surest query sees alone.
-        num_feats: features of each of the four numbers that describe a pair, even.
+        num_tokens: T; the only keys of the most confident query.
+        num_feats: features for each of the four numbers that describe a pair; even.
 
     Raises:
-        ValueError: no token: the surest query would see nothing.
+        ValueError: fewer than one token, which would leave the most confident query without keys.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class ConfidenceOrder(nn.Module):
         self.relation = MLP(4 * num_feats, 4 * num_feats, num_heads, 2)
         nn.init.zeros_(self.relation.last.weight)
         nn.init.zeros_(self.relation.last.bias)
-        # All tokens together begin with the weight of one key.
+        # All tokens together start with the weight of one key.
         start = torch.full((num_heads, 1, num_tokens), -math.log(num_tokens))
         self.token_bias = nn.Parameter(start)
 
@@ -53,7 +55,7 @@ class ConfidenceOrder(nn.Module):
         return torch.cat([near, self.token_bias.expand(images, -1, length, -1)], -1)
 
     def _near(self, queries: QueryState, keys: QueryState) -> Tensor:
-        """`Tensor[B, H, N, M]`, from the newest boxes."""
+        """`Tensor[B, H, N, M]`, from the latest boxes."""
         boxes, others = queries.boxes[-1].float(), keys.boxes[-1].float()
         forth = self._from(boxes, others)
         back = forth if keys is queries else self._from(others, boxes)
@@ -67,6 +69,6 @@ class ConfidenceOrder(nn.Module):
 
 
 def _confidence(seen: QueryState) -> Tensor:
-    """The highest logit of each query in the layer before, `Tensor[B, N]`, without gradient."""
-    assert seen.logits is not None  # no layer comes before the first
+    """The highest logit of each query in the previous layer, `Tensor[B, N]`, without gradient."""
+    assert seen.logits is not None  # there is always a previous layer
     return seen.logits.detach().amax(-1)

@@ -1,4 +1,6 @@
-"""The attention module of Deformable DETR (https://arxiv.org/abs/2010.04159) around the op."""
+"""The attention module of Deformable-DETR (https://arxiv.org/abs/2010.04159) around the
+operator.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +14,13 @@ from hdetr_d2.ops.ms_deform_attn_fused_reference import sampling_points
 
 
 class DeformableAttention(nn.Module):
-    """Each query samples `num_points` places of every level, near its reference.
+    """Each query samples `num_points` locations on every level, near its reference.
 
     Args:
         dim: channels C of queries and values, a multiple of `num_heads`.
         num_heads: attention heads M.
         num_levels: feature levels L.
-        num_points: samples P of a head on a level.
+        num_points: sampling points P per head and level.
     """
 
     def __init__(self, *, dim: int, num_heads: int, num_levels: int, num_points: int) -> None:
@@ -36,7 +38,7 @@ class DeformableAttention(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The head m looks in the direction 2 pi m / M at first, its point p at the distance p + 1
+        """Initially, head m samples in direction 2 pi m / M, its point p at a distance of p + 1
         cells.
         """
         angle = 2 * math.pi * torch.arange(self.num_heads, dtype=torch.float32) / self.num_heads
@@ -62,20 +64,20 @@ class DeformableAttention(nn.Module):
         shapes: Sequence[tuple[int, int]],
         padding: Tensor,
     ) -> Tensor:
-        """Attends from `query` to `tokens`.
+        """Attention from `query` to `tokens`.
 
         Args:
-            query: `Tensor[B, Q, C]` with its position added.
+            query: `Tensor[B, Q, C]`, positions added.
             reference: `Tensor[B, Q, L, 2]` points or `Tensor[B, Q, L, 4]` cxcywh boxes, in [0, 1]
                 of the padded level.
-            tokens: `Tensor[B, S, C]`, the levels one after the other.
+            tokens: `Tensor[B, S, C]`, all levels concatenated.
             shapes: (H, W) of each level.
-            padding: `Tensor[B, S]` bool; padded tokens count as zeros.
+            padding: `Tensor[B, S]` bool; the values of padded tokens are set to zero.
 
         Returns:
             `Tensor[B, Q, C]`.
         """
-        # In place on rows: of a view the gradient would be copied three times.
+        # In place on the flattened rows: with a view, the gradient would be copied three times.
         rows = self.value_proj(tokens.flatten(0, 1)).masked_fill_(padding.flatten()[:, None], 0.0)
         value = rows.view(*padding.shape, self.num_heads, -1)
         out = ms_deform_attn_fused(value, shapes, reference, self._rows(query))
@@ -84,16 +86,15 @@ class DeformableAttention(nn.Module):
     def samples(
         self, query: Tensor, reference: Tensor, shapes: Sequence[tuple[int, int]]
     ) -> tuple[Tensor, Tensor]:
-        """Where each query looks, `Tensor[B, Q, M, L, P, 2]` float32 in [0, 1] of the padded level,
-        and how much each of these places weighs, `Tensor[B, Q, M, L, P]` float32; arguments as in
-        `forward`.
+        """The sampling locations `Tensor[B, Q, M, L, P, 2]` float32 in [0, 1] of the padded level,
+        and their attention weights `Tensor[B, Q, M, L, P]` float32; arguments as in `forward`.
         """
         rows = self._rows(query).float()
         return sampling_points(shapes, reference.float(), rows, self.num_heads)
 
     def _rows(self, query: Tensor) -> Tensor:
-        """Offsets and logits, as `ms_deform_attn_fused` takes them: in one product, so that the
-        gradient of the queries is one, too, and no sum of two.
+        """Offsets and logits in the layout of `ms_deform_attn_fused`: from one product, so that the
+        gradient of the queries is also one product instead of a sum of two.
         """
         layers = (self.sampling_offsets, self.attention_weights)
         weight = torch.cat([each.weight for each in layers])

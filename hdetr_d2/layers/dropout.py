@@ -6,7 +6,7 @@ from hdetr_d2.ops import dropout as drop
 
 
 class Dropout(nn.Dropout):
-    """PyTorch's module over `hdetr_d2.ops.dropout`, which is many times as fast on a CPU.
+    """PyTorch's module on top of `hdetr_d2.ops.dropout`, which is much faster on a CPU.
 
     Args:
         p: in [0, 1].
@@ -16,10 +16,10 @@ class Dropout(nn.Dropout):
         super().__init__(p)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`Tensor[...]` to the same; in evaluation it is returned as it is."""
+        """`Tensor[...]` to `Tensor[...]`; in evaluation the input itself is returned."""
         return drop(x, self.p) if self.active else x
 
     @property
     def active(self) -> bool:
-        """Whether it drops anything at this moment."""
+        """Whether it currently drops anything."""
         return self.training and self.p > 0

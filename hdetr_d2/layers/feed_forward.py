@@ -1,4 +1,4 @@
-"""The feed-forward half of a transformer layer."""
+"""The feed-forward network of a transformer layer."""
 
 from collections.abc import Callable
 
@@ -12,14 +12,14 @@ from hdetr_d2.layers.residual import PostNorm
 
 
 class TwoLinears(nn.Module):
-    """Two linear layers with ReLU: `Tensor[..., dim]` to the same.
+    """Two linear layers with a ReLU in between: `Tensor[..., dim]` to `Tensor[..., dim]`.
 
     Args:
         dim: channels.
         hidden_dim: channels between the two layers.
-        dropout: between them, in training.
-        checkpointing: recompute what is between them in the backward pass instead of keeping it,
-            which is most of what a transformer keeps.
+        dropout: between them, in training only.
+        checkpointing: recompute the activations between them in the backward pass instead of
+            storing them; they are most of what a transformer stores.
     """
 
     def __init__(
@@ -41,17 +41,19 @@ class TwoLinears(nn.Module):
     def _both(self, x: Tensor) -> Tensor:
         if not self.hidden_dropout.active:
             return self.linear2(self.linear1(x, relu=True))
-        # In this order one tensor is kept for the backward, in the other one two: equal numbers.
+        # In this order one tensor is stored for the backward pass, in the other order two, with
+        # equal results.
         return self.linear2(F.relu(self.hidden_dropout(self.linear1(x)), inplace=True))
 
 
 class FeedForward(TwoLinears):
-    """Two linear layers with ReLU, residual and LayerNorm: `Tensor[..., dim]` to the same.
+    """Two linear layers with ReLU, residual and LayerNorm: `Tensor[..., dim]` to
+    `Tensor[..., dim]`.
 
     Args:
         dim: channels.
         hidden_dim: channels between the two layers.
-        residual: how the branch is added, with its dropout; None for post-norm without.
+        residual: how the branch is added, including its dropout; None is post-norm without dropout.
         checkpointing: see `TwoLinears`.
     """
 
@@ -74,9 +76,11 @@ class FeedForward(TwoLinears):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, branch: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """`branch`: in the place of the linear layers."""
+        """`branch` replaces the linear layers."""
         return self.residual(x, self.norm, branch or self.branch)
 
     def branch(self, x: Tensor) -> Tensor:
-        """What the linear layers make, which the residual adds: `Tensor[..., dim]` to the same."""
+        """The output of the linear layers, before the residual is added: `Tensor[..., dim]` to
+        `Tensor[..., dim]`.
+        """
         return super().forward(x)

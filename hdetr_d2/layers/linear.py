@@ -6,15 +6,17 @@ from hdetr_d2.ops import linear
 
 
 class Linear(nn.Linear):
-    """PyTorch's module over `hdetr_d2.ops.linear`, which is faster on a CPU."""
+    """PyTorch's module on top of `hdetr_d2.ops.linear`, which is faster on a CPU."""
 
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
-        """`Tensor[..., C]` to `Tensor[..., D]`, with a ReLU after it where `relu` says so."""
+        """`Tensor[..., C]` to `Tensor[..., D]`, followed by a ReLU if `relu` is set."""
         return linear(x, self.weight, self.bias, relu=relu)
 
 
 def replace_linears(root: nn.Module) -> None:
-    """Makes a `Linear` of every linear layer of PyTorch's below `root`, with all that it has."""
+    """Replaces every PyTorch linear layer below `root` by a `Linear` with the same parameters and
+    hooks.
+    """
     for module in root.modules():
         if type(module) is nn.Linear:
             module.__class__ = Linear

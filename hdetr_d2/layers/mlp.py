@@ -1,4 +1,4 @@
-"""The multilayer perceptron of the box heads."""
+"""The multilayer perceptron used by box heads."""
 
 from itertools import pairwise
 from typing import cast
@@ -9,7 +9,7 @@ from hdetr_d2.layers.linear import Linear
 
 
 class MLP(nn.Sequential):
-    """`num_layers` linear layers with ReLU between them: `Tensor[..., in_dim]` to
+    """`num_layers` linear layers with ReLUs in between: `Tensor[..., in_dim]` to
     `Tensor[..., out_dim]`.
     """
 
@@ -28,5 +28,5 @@ class MLP(nn.Sequential):
 
     @property
     def last(self) -> Linear:
-        """The layer that gives the output."""
+        """The output layer."""
         return cast(Linear, self[-1])

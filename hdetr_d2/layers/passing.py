@@ -1,4 +1,4 @@
-"""Query groups that pass by the self-attention of decoder layers."""
+"""Query groups that skip the self-attention of decoder layers."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,13 +14,13 @@ def attend_or_pass(
     position: Tensor,
     layout: Layout,
 ) -> Tensor:
-    """The queries `Tensor[B, Q, C]` after the self-attention of a layer, of those groups that have
-    it there; of the others as they came, or of a group that branches off from another one as that
-    has become.
+    """Applies self-attention to the queries `Tensor[B, Q, C]` of those groups that have it in this
+    layer. Other groups pass unchanged; a group that branches off from another one here starts from
+    that group's output.
 
     Args:
-        attend: from the queries that attend, their positions and their layout to themselves.
-        x, position: `Tensor[B, Q, C]` of all groups.
+        attend: maps the attending queries, their positions and their layout to their new content.
+        x, position: `Tensor[B, Q, C]`, all groups.
         layout: of all groups.
     """
     first = layout.layer == 0
@@ -43,7 +43,9 @@ def attend_or_pass(
 
 
 def _part(layout: Layout, places: Sequence[int]) -> tuple[Layout, Callable[[Tensor], Tensor]]:
-    """The layout of some groups, which see no others, and what picks their part of a row."""
+    """The layout of some of the groups, which attend only to each other, and a function that
+    selects their part of a row.
+    """
 
     def pick(row: Tensor) -> Tensor:
         (parts,) = layout.split(row)

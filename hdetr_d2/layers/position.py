@@ -1,4 +1,4 @@
-"""Position encodings: learned, and by sines (Attention Is All You Need,
+"""Position encodings: learned, and sinusoidal (Attention Is All You Need,
 https://arxiv.org/abs/1706.03762, in the form of DETR).
 """
 
@@ -13,15 +13,15 @@ from hdetr_d2.layers.mlp import MLP
 
 
 def sine_embedding(coordinates: Tensor, num_feats: int, temperature: float = 10000.0) -> Tensor:
-    """Sines and cosines of each coordinate, sine and cosine of a frequency side by side.
+    """Sines and cosines of each coordinate; sine and cosine of a frequency are adjacent.
 
     Args:
         coordinates: `Tensor[..., N]` in radians.
-        num_feats: features of one coordinate, even.
-        temperature: ratio of the longest to the shortest wave.
+        num_feats: features per coordinate; even.
+        temperature: ratio of the longest to the shortest wavelength.
 
     Returns:
-        `Tensor[..., N * num_feats]` float32, the coordinates one after the other.
+        `Tensor[..., N * num_feats]` float32, one coordinate after the other.
     """
     exponent = (
         torch.arange(0, num_feats, 2, dtype=torch.float32, device=coordinates.device) / num_feats
@@ -31,12 +31,13 @@ def sine_embedding(coordinates: Tensor, num_feats: int, temperature: float = 100
 
 
 class SinePositionEncoding(nn.Module):
-    """Encodes the cells of feature maps, y first, by their place in the unpadded part of the image.
+    """Encodes the positions of feature map cells, y first, relative to the unpadded part of the
+    image.
 
     Args:
         dim: channels of the encoding, half of them for each axis; a multiple of 4.
         temperature: see `sine_embedding`.
-        offset: added to the 1-based cell index: -0.5 is the cell's centre (Deformable-DETR), 0
+        offset: added to the 1-based cell index: -0.5 is the cell's centre (Deformable-DETR), 0 is
             DETR's choice.
     """
 
@@ -49,8 +50,8 @@ class SinePositionEncoding(nn.Module):
         self.offset = offset
 
     def forward(self, paddings: Sequence[Tensor]) -> Tensor:
-        """`Tensor[B, H_l, W_l]` bool of each level, True where padded, to `Tensor[B, S, dim]`, the
-        levels one after the other.
+        """`Tensor[B, H_l, W_l]` bool per level, True where padded, to `Tensor[B, S, dim]`, all
+        levels concatenated.
         """
         placed, extents = [], []
         for padding in paddings:
@@ -65,11 +66,12 @@ class SinePositionEncoding(nn.Module):
 
 
 class LearnedPositionEncoding(nn.Module):
-    """A learned half for every column of a feature map, and one for every row (DETR).
+    """A learned embedding for every column of a feature map (one half of the channels) and every
+    row (the other half), as in DETR.
 
     Args:
         dim: channels of the encoding, even.
-        num_cells: rows and columns that a map may have.
+        num_cells: maximum number of rows and columns of a map.
     """
 
     def __init__(self, *, dim: int, num_cells: int = 50) -> None:
@@ -81,11 +83,10 @@ class LearnedPositionEncoding(nn.Module):
         self.rows = nn.Parameter(torch.rand(num_cells, dim // 2))
 
     def forward(self, paddings: Sequence[Tensor]) -> Tensor:
-        """`Tensor[B, H_l, W_l]` bool of each level to `Tensor[B, S, dim]`; padding makes no
-        difference.
+        """`Tensor[B, H_l, W_l]` bool per level to `Tensor[B, S, dim]`; padding makes no difference.
 
         Raises:
-            UserError: a map with more rows or columns than are learned.
+            UserError: a map has more rows or columns than embeddings.
         """
         return torch.cat([self._of_level(*padding.shape) for padding in paddings], 1)
 
@@ -102,7 +103,7 @@ class LearnedPositionEncoding(nn.Module):
 
 
 class ReferencePosition(nn.Module):
-    """A query's position from its reference box, anew in every layer (DAB-DETR,
+    """Computes the positional query from the reference box in every layer (DAB-DETR,
     https://arxiv.org/abs/2201.12329, as in DINO).
 
     Args:

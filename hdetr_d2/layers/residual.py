@@ -1,4 +1,4 @@
-"""How a layer adds what its parts find."""
+"""Residual connections of transformer layers."""
 
 from collections.abc import Callable
 
@@ -8,10 +8,10 @@ from hdetr_d2.layers.dropout import Dropout
 
 
 class PostNorm(nn.Module):
-    """The norm is of the sum.
+    """Post-norm: LayerNorm of the sum.
 
     Args:
-        dropout: of what is added.
+        dropout: of the branch's output.
     """
 
     def __init__(self, dropout: float = 0.0) -> None:
@@ -19,13 +19,13 @@ class PostNorm(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, norm: nn.Module, branch: Callable[[Tensor], Tensor]) -> Tensor:
-        """`Tensor[..., C]` to the same."""
+        """`Tensor[..., C]` to `Tensor[..., C]`."""
         return norm(x + self.dropout(branch(x)))
 
 
 class PreNorm(PostNorm):
-    """The norm is of what the branch sees; nothing stands between the input and the sum."""
+    """Pre-norm: LayerNorm of the branch's input, and a plain sum."""
 
     def forward(self, x: Tensor, norm: nn.Module, branch: Callable[[Tensor], Tensor]) -> Tensor:
-        """`Tensor[..., C]` to the same."""
+        """`Tensor[..., C]` to `Tensor[..., C]`."""
         return x + self.dropout(branch(norm(x)))

@@ -1,4 +1,4 @@
-"""Multi-head self-attention, only among queries that may see each other."""
+"""Multi-head self-attention restricted to queries that may see each other."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +15,12 @@ from hdetr_d2.layers.attention_bias import AttentionBias, QueryState
 from hdetr_d2.ops import dropout as drop
 
 KeysAndValues: TypeAlias = tuple[Tensor, Tensor] | tuple[()]
-"""Those of tokens, `Tensor[1, T, H, D]` each, or of none."""
+"""Keys and values of tokens, `Tensor[1, T, H, D]` each, or nothing."""
 
 
 class Entry(NamedTuple):
-    """How a group comes into the row after the first layer: the queries of the groups at the places
-    `of`, as they were after `passed` layers, go on from `layer` on.
+    """How a group enters the row after the first layer: the queries of the groups at the places
+    `of`, in their state after `passed` layers, continue from `layer` on.
     """
 
     layer: int
@@ -29,17 +29,17 @@ class Entry(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A group in a row of queries.
+    """The part of a row of queries that belongs to one group.
 
-    blocks, size: so many blocks of so many queries, each blind to the other blocks. sees: places in
-    the row of the groups whose queries all of its blocks see, too. bias: asked in every layer for
-    what is added to the scores; of blocks that see nobody else it is for a single one. padding:
-    `Tensor[B, 1, N]` bool, True for queries that nobody sees, of one block of N that sees itself
-    alone. own: parts of a decoder layer that are the group's own, by name, called with (layer,
-    `Tensor[B, N, ...]`). tokens: asked in every layer for content and position, `Tensor[T, C]`
-    each, of further keys for every block. entry: of a group that is not there from the first layer
-    on. attends: whether its queries have self-attention. branches_from: the place of the group that
-    its queries branch off from, see `attend_or_pass`.
+    blocks, size: number of blocks and queries per block; blocks do not attend to each other. sees:
+    indices, in the row, of other groups that all of its blocks attend to. bias: called in every
+    layer for a bias of the scores; of a group that attends to no other group, it covers a single
+    block. padding: `Tensor[B, 1, N]` bool, True for queries that nobody attends to, for a group of
+    one block of N queries that attends only to itself. own: layer parts that belong to the group,
+    by name, called with (layer, `Tensor[B, N, ...]`). tokens: called in every layer for content and
+    position, `Tensor[T, C]` each, of additional keys for every block. entry: of a group that enters
+    after the first layer. attends: whether its queries have self-attention. branches_from: index of
+    the group that its queries branch off from, see `attend_or_pass`.
     """
 
     blocks: int
@@ -54,15 +54,15 @@ class Span(NamedTuple):
     branches_from: int | None = None
 
     def added(self, layer: int, seen: Sequence[QueryState]) -> Tensor | None:
-        """What bias and padding add to the scores, broadcast to `Tensor[B, H, N, M]`.
+        """The sum of bias and padding mask, broadcast to `Tensor[B, H, N, M]`.
 
         Args:
-            seen: the own queries, then those of each group that is seen; not asked for where there
-                is no bias.
+            seen: states of the group's own queries, then of each group it attends to; unused
+                without a bias.
         """
         scores = None if self.bias is None else self.bias(layer, seen[0], QueryState.join(seen))
         if scores is not None and scores.dim() == 3:
-            scores = scores[:, None]  # the same for all heads
+            scores = scores[:, None]  # shared by all heads
         if self.padding is None:
             return scores
         padding = self.padding[:, None]
@@ -79,8 +79,8 @@ class Span(NamedTuple):
         dropout: float,
         tokens: KeysAndValues = (),
     ) -> Tensor:
-        """Attention of a group that sees itself alone, and tokens: its blocks are folded into the
-        batch.
+        """Attention of a group that attends only to itself and its tokens: its blocks are folded
+        into the batch.
         """
         if self.size == 1 and added is None and not tokens:  # all the weight is on the only key
             return value * drop(torch.ones_like(value[..., :1]), dropout) if dropout else value
@@ -91,7 +91,7 @@ class Span(NamedTuple):
                 torch.cat([x, token.expand(x.shape[0], -1, -1, -1)], 1)
                 for x, token in zip((k, v), tokens, strict=True)
             )
-            if added is not None:  # nothing for tokens of which the bias does not speak
+            if added is not None:  # zeros for tokens not covered by the bias
                 added = F.pad(added, (0, k.shape[1] - added.shape[-1]))
         mask = None if added is None else added.to(query.dtype)
         return attend(q, k, v, mask, dropout).reshape(query.shape)
@@ -99,9 +99,9 @@ class Span(NamedTuple):
     def attend_beyond_blocks(
         self, query: Tensor, key: Tensor, value: Tensor, added: Tensor | None, dropout: float
     ) -> Tensor:
-        """That of a group that sees others, whose keys come after its own. Groups of this kind are
-        small (denoising), and a mask between their blocks costs less than keys repeated for each
-        block.
+        """Attention of a group that attends to other groups, whose keys follow its own. Such groups
+        are small (denoising), and a mask between their blocks costs less than repeating the keys
+        for each block.
         """
         block = torch.arange(query.shape[1], device=query.device) // self.size
         mask = F.pad(block[:, None] == block, (0, key.shape[1] - query.shape[1]), value=True)
@@ -112,11 +112,10 @@ class Span(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The groups of a row of Q queries, one after the other, and what else their biases are told;
-    see `QueryState`.
+    """The groups in a row of Q queries, in order, and the inputs of their biases; see `QueryState`.
 
-    layer: of the decoder. reference: `Tensor[B, Q, 2 or 4]`. logits: `Tensor[B, Q, K]`. boxes:
-    `Tensor[B, Q, 4]` each, None for those that there are not yet.
+    layer: index of the decoder layer. reference: `Tensor[B, Q, 2 or 4]`. logits: `Tensor[B, Q, K]`.
+    boxes: `Tensor[B, Q, 4]` each, None where they do not exist yet.
     """
 
     spans: Sequence[Span]
@@ -127,16 +126,16 @@ class Layout(NamedTuple):
 
     @property
     def biased(self) -> bool:
-        """Whether a group has a bias."""
+        """Whether any group has a bias."""
         return any(span.bias is not None for span in self.spans)
 
     def split(self, *rows: Tensor | None) -> list[Sequence[Any]]:
-        """The parts of the groups, of each of the rows; None of a row that is not there."""
+        """Each row split by groups; None for a row that is missing."""
         sizes = [span.blocks * span.size for span in self.spans]
         return [[None] * len(sizes) if row is None else row.split(sizes, 1) for row in rows]
 
     def states(self, content: Tensor, position: Tensor) -> list[QueryState]:
-        """What is known of the queries of each group; `Tensor[B, Q, C]` twice."""
+        """The query state of each group, from content and position `Tensor[B, Q, C]`."""
         told = zip(*self.split(content, position, self.reference, self.logits), strict=True)
         boxes = self.split(*(row for row in self.boxes if row is not None))
         return [
@@ -145,8 +144,8 @@ class Layout(NamedTuple):
         ]
 
     def own(self, name: str, shared: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        """`shared`; where groups have a part of this name for themselves, what applies theirs to
-        their queries, and `shared` to all others in one piece.
+        """`shared`, unless groups have a part of this name of their own: then a function that
+        applies theirs to their queries, and `shared` to all others in one piece.
         """
         own = [span.own.get(name) for span in self.spans]
         return partial(self._apply, own, shared) if any(own) else shared
@@ -177,18 +176,18 @@ def attend_within_groups(
     dropout: float = 0.0,
     tokens: Sequence[KeysAndValues] = (),
 ) -> Tensor:
-    """Attention of every query to those of its own block and of the groups that its group sees, and
-    to the tokens of its group.
+    """Attention of every query to its own block, the groups that its group attends to, and its
+    group's tokens.
 
-    Next to nothing is computed for the pairs that a mask over everything would forbid: the cost is
-    the sum of the squares of the blocks, not the square of the sum.
+    Almost nothing is computed for pairs that a full mask would forbid: the cost is the sum of the
+    squared block sizes, not the square of their sum.
 
     Args:
         query, key, value: `Tensor[B, Q, H, D]` with H heads.
-        layout: how the Q queries are divided.
-        inputs: content and position, `Tensor[B, Q, C]` each, where a group has a bias.
+        layout: how the Q queries are divided into groups.
+        inputs: content and position, `Tensor[B, Q, C]` each, if a group has a bias.
         dropout: of the attention weights.
-        tokens: of each group; none where no group has any.
+        tokens: keys and values of each group's tokens; empty if no group has any.
 
     Returns:
         `Tensor[B, Q, H, D]`.
@@ -214,12 +213,14 @@ def attend_within_groups(
 
 
 class SelfAttention(MultiHeadAttention):
-    """Self-attention whose queries and keys carry a position and whose values do not, as in
+    """Self-attention whose queries and keys include positions and whose values do not, as in
     DETR.
     """
 
     def forward(self, x: Tensor, position: Tensor, layout: Layout | None = None) -> Tensor:
-        """`Tensor[B, Q, C]` twice to `Tensor[B, Q, C]`; all see all unless `layout` says who."""
+        """`Tensor[B, Q, C]` twice to `Tensor[B, Q, C]`; all queries attend to each other unless
+        `layout` restricts them.
+        """
         query, key, value = self.project((x + position, 2), (x, 1))
         layout = layout or Layout([Span(1, x.shape[1])])
         out = attend_within_groups(
@@ -228,8 +229,8 @@ class SelfAttention(MultiHeadAttention):
         return self.out_proj(out.flatten(2))
 
     def _tokens(self, layout: Layout) -> list[KeysAndValues]:
-        """Of each group. That tokens ask, too, and what they find would change nothing: it is what
-        queries find that goes on.
+        """Keys and values of each group's tokens. Tokens need no queries: what they would gather is
+        never used.
         """
         if not any(span.tokens for span in layout.spans):
             return []

@@ -1,4 +1,4 @@
-"""Class losses, the criterion, and the losses of masks."""
+"""Class losses, the criterion, and mask losses."""
 
 from hdetr_d2.losses.class_losses import ClassLoss, FocalLoss, share_class_loss
 from hdetr_d2.losses.criterion import Criterion, is_of_last_layer

@@ -1,5 +1,5 @@
-"""What a model learns about classes, in one object: the loss, the matching cost and the scores that
-fit it.
+"""The interface of class losses: one object provides the loss and the matching cost and scores that
+go with it.
 """
 
 import math
@@ -16,8 +16,8 @@ from hdetr_d2.structures import Group, Step
 
 
 class Placed(Protocol):
-    """How boxes lie upon their targets, `Tensor[...]` each, without gradient; any number where a
-    box has none. Computed when it is asked for.
+    """How well boxes fit their targets, `Tensor[...]` each, without gradient; arbitrary where a box
+    has no target. Computed on access.
     """
 
     @property
@@ -27,9 +27,9 @@ class Placed(Protocol):
 
 
 class ClassLoss(nn.Module, ABC):
-    """A classification loss; matcher, criterion, heads and post-processing all ask it.
+    """A classification loss; used by the matcher, the criterion, the heads and the post-processing.
 
-    compares_queries: whether what one query learns depends on the others of its image.
+    compares_queries: whether the loss of a query depends on the other queries of its image.
     """
 
     compares_queries: ClassVar[bool] = False
@@ -40,51 +40,51 @@ class ClassLoss(nn.Module, ABC):
 
     @abstractmethod
     def init_bias(self, bias: Tensor) -> None:
-        """Sets the bias `Tensor[num_outputs]` of a new class head, in place; may leave it alone."""
+        """Initialises the bias `Tensor[num_outputs]` of a new class head in place; may leave it
+        unchanged.
+        """
 
     @abstractmethod
     def scores(self, logits: Tensor) -> Tensor:
         """`Tensor[..., num_outputs]` logits to `Tensor[..., num_classes]` scores in [0, 1]."""
 
     def confidence(self, logits: Tensor) -> Tensor:
-        """`Tensor[..., num_classes]` in the order of the scores, without the rounding that makes
-        high scores equal.
+        """`Tensor[..., num_classes]` values in the order of the scores, but without the rounding
+        that makes high scores equal.
         """
         return logits
 
     def normaliser(self, labels: Tensor, group: Group, step: Step) -> Tensor | None:
-        """What the loss of each layer is divided by, `Tensor[L]`: of a loss that is a mean, see
-        `Group.weight_of_mean`. None for what those of the boxes are.
+        """The divisor of the loss of each layer, `Tensor[L]`; for a loss that is a mean, see
+        `Group.weight_of_mean`. None uses the divisor of the box losses.
 
         Args:
             labels: `Tensor[L, B, Q]` as in `forward`.
-            group: that the labels are of.
-            step: that the images are of.
+            group: that the labels belong to.
+            step: the training step.
         """
         return None
 
     @property
     @abstractmethod
     def matching_cost(self) -> AnyClassCost:
-        """The class cost of a matching whose queries learn by this loss."""
+        """The matching cost of the class, for queries trained with this loss."""
 
     def quality(self, placed: Placed) -> Tensor | None:
-        """How well boxes fit, `Tensor[...]`, for a `forward` that wants to know; None where it does
-        not.
-        """
+        """The quality of boxes, `Tensor[...]`, if `forward` uses it; otherwise None."""
         return None
 
     def divergence(self, logits: Tensor, scores: Tensor) -> Tensor:
-        """How far a query is from giving the classes certain scores, of all of them together: the
-        Kullback-Leibler divergence, `Tensor[...]` float32, 0 where it gives them.
+        """The Kullback-Leibler divergence of the predictions from given scores, summed over all
+        classes: `Tensor[...]` float32, 0 where they agree.
 
         Args:
             logits: `Tensor[..., num_outputs]`.
-            scores: `Tensor[..., num_classes]` in [0, 1], without gradient; those of every layer
-                where they lack the first dimension of the logits.
+            scores: `Tensor[..., num_classes]` in [0, 1], without gradient; shared by all layers if
+                they lack the first dimension of the logits.
 
         Raises:
-            ValueError: a loss that has no form of it.
+            ValueError: the loss does not define a divergence.
         """
         raise ValueError(f"{type(self).__name__} cannot learn the scores of another network.")
 
@@ -100,12 +100,13 @@ class ClassLoss(nn.Module, ABC):
 
         Args:
             logits: `Tensor[L, B, Q, num_outputs]`.
-            labels: `Tensor[L, B, Q]`, `BACKGROUND` for none, `NO_LOSS` where no loss is wanted.
-            quality: `Tensor[L, B, Q]`, `quality` of a query's box and its target, without gradient;
-                anything where there is no target.
-            weights: `Tensor[L, B, Q]`, what the score that a query shall have for its label is
-                multiplied by (the ranks of Align-DETR), 0 where there is no target; None for 1.
-                Of no use to losses whose labels are labels and no scores.
+            labels: `Tensor[L, B, Q]`, `BACKGROUND` for queries without a target, `NO_LOSS` for
+                queries to be ignored.
+            quality: `Tensor[L, B, Q]`, the `quality` of a query's box and its target, without
+                gradient; arbitrary where there is no target.
+            weights: `Tensor[L, B, Q]`, factors on the target scores (the ranks of Align-DETR), 0
+                where there is no target; None is 1. Ignored by losses whose targets are labels
+                instead of scores.
 
         Returns:
             `Tensor[L]` float32.
@@ -113,13 +114,13 @@ class ClassLoss(nn.Module, ABC):
 
 
 class FocalLoss(ClassLoss):
-    """Sigmoid focal loss (https://arxiv.org/abs/1708.02002), every class for itself, no background
-    class.
+    """Sigmoid focal loss (https://arxiv.org/abs/1708.02002): classes are independent, and there is
+    no background class.
 
     Args:
         alpha: weight of positives; negatives have 1 - alpha.
-        gamma: how fast easy examples lose their weight.
-        prior: score that a new head gives to everything.
+        gamma: how fast the weight of easy examples decreases.
+        prior: initial score of a new head.
     """
 
     def __init__(self, *, alpha: float = 0.25, gamma: float = 2.0, prior: float = 0.01) -> None:
@@ -159,11 +160,11 @@ class FocalLoss(ClassLoss):
 
 
 def share_class_loss(own: ClassLoss, parts: Iterable[nn.Module]) -> None:
-    """Makes `own` the `class_loss` of all modules in `parts` that have one: of one node in a config
-    each of them was built its own, and one that learns would have learned several times.
+    """Makes `own` the `class_loss` of all modules in `parts` that have one: a config node is
+    instantiated once per module, so that a loss with parameters would exist several times.
 
     Raises:
-        ValueError: a module that was built for a class loss of another kind.
+        ValueError: a module was built with a class loss of another type.
     """
     for module in (module for part in parts for module in part.modules()):
         other = getattr(module, "class_loss", None)

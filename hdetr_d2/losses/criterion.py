@@ -1,4 +1,4 @@
-"""The set criterion: matching, and the losses of all layers of a group at once."""
+"""The set criterion: assignment, and the losses of all layers of a group at once."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ KINDS = ("class", "bbox", "giou")
 
 
 class Criterion(nn.Module):
-    """Which targets the queries learn, and the class, L1 and GIoU losses (DETR,
-    https://arxiv.org/abs/2005.12872) of a query group.
+    """Assigns targets to queries and computes the class, L1 and GIoU losses of a query group (DETR,
+    https://arxiv.org/abs/2005.12872).
 
     Args:
         class_loss: the loss of the logits.
-        matcher: assigns targets to queries, by the cost that fits the class loss.
+        matcher: assigns targets to queries at a cost that goes with the class loss.
         weights: of the losses "class", "bbox" and "giou".
-        weights_of: other weights of some of them, for the group of a name, "main" for the main one.
+        weights_of: overrides of these weights by group name ("main" for the main group).
 
     Raises:
-        ValueError: weights under other names.
+        ValueError: unknown names of weights.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class Criterion(nn.Module):
             raise ValueError(f"criterion.weights_of cannot name {wrong}, only {sorted(weights)}.")
 
     def assign(self, outputs: Sequence[GroupOutput], progress: float = 1.0) -> list[Learned]:
-        """What the queries of each output learn, at this part of the training: all that want to be
-        matched are so in one call.
+        """The assignment of each output at the current training progress; all outputs that need
+        matching are solved in one call.
         """
         unknown = [output for output in outputs if output.group.assigner.hungarian]
         matched = iter(self.matcher(unknown, self.class_loss.matching_cost, progress))
@@ -61,13 +61,14 @@ class Criterion(nn.Module):
         ]
 
     def forward(self, output: GroupOutput, learned: Learned, step: Step) -> dict[str, Tensor]:
-        """Weighted losses of a group by name: `loss_class`, then the group, then the layer (none
-        for the last).
+        """The weighted losses of a group by name: `loss_class`, then the group, then the layer
+        (omitted for the last).
 
         Args:
             output: of a group with L layers.
-            learned: by its queries, an assignment `Tensor[L, B, Q]`, pairs or answers.
-            step: that these images are of.
+            learned: the objective of its queries: an assignment `Tensor[L, B, Q]`, pairs or
+                answers.
+            step: the training step.
         """
         group = output.group
         per_query = group.normaliser(step)[..., None]
@@ -89,15 +90,16 @@ class Criterion(nn.Module):
         asked = (matched.logits, matched.labels, matched.quality(self.class_loss))
         if matched.importance is not None:
             return (self._each_query(*asked) * matched.importance).sum((1, 2))
-        if matched.class_weights is None:  # a loss that knows of none may be asked, too
+        if matched.class_weights is None:  # class losses that know no weights can be used too
             return self.class_loss(*asked)
         return self.class_loss(*asked, matched.class_weights)
 
     def _each_query(self, logits: Tensor, labels: Tensor, quality: Tensor | None) -> Tensor:
-        """`Tensor[L, B, Q]`: the class loss of each query, which is a layer of its own there.
+        """`Tensor[L, B, Q]`: the class loss of each query, computed by treating each query as a
+        layer.
 
         Raises:
-            ValueError: it compares the queries of an image.
+            ValueError: the loss compares the queries of an image.
         """
         if self.class_loss.compares_queries:
             raise ValueError(
@@ -115,8 +117,8 @@ class Criterion(nn.Module):
         return matched.weighed(matched.box_losses).sum((1, 2))
 
     def loss_answers(self, predictions: Predictions, answers: Answers) -> Tensor:
-        """`Tensor[L, 3]` in the order of `KINDS`, summed over all queries by their weights: how far
-        the scores are from those of the answers, and the distances of the boxes.
+        """`Tensor[L, 3]` in the order of `KINDS`, a weighted sum over all queries: the divergence
+        from the scores of the answers, and the box losses.
         """
         found = predictions.boxes.float()
         truth = answers.boxes.expand_as(found).flatten(0, 1)
@@ -128,18 +130,18 @@ class Criterion(nn.Module):
 
 
 def is_of_last_layer(name: str) -> bool:
-    """Whether `name` is that of a loss of a group's last layer, of all that the criterion gives."""
+    """Whether `name` is a loss of a group's last layer, among the losses of the criterion."""
     return re.fullmatch(r"loss_\w+", name) is not None and re.search(r"_\d+$", name) is None
 
 
 def _named(group: Group, losses: Tensor) -> dict[str, Tensor]:
-    """Losses `Tensor[L, 3]` in the order of `KINDS` as 0-d tensors: `loss_class`,
+    """Names the losses `Tensor[L, 3]`, in the order of `KINDS`: 0-d `loss_class`,
     `loss_class_one2many_0`, `loss_class_enc`.
     """
     of = f"_{group.name}" if group.name else ""
     last = len(losses) - 1
     layers = [f"_{group.first_layer + layer}" for layer in range(last)] + [""]
-    # In one operation: the gradient of many is put together from as many parts.
+    # In a single operation: the gradient of many slices would be assembled from as many parts.
     each = losses.flatten().unbind()
     return {
         f"loss_{kind}{of}{name}": each[layer * len(KINDS) + column]

@@ -1,4 +1,4 @@
-"""A class loss for data whose images are annotated with some of the classes only, as in LVIS."""
+"""A class loss for data whose images are annotated with only some of the classes, such as LVIS."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,24 @@ from hdetr_d2.ops import AnyClassCost
 from hdetr_d2.structures import NO_LOSS, Group, Step
 
 _ABSENT = -1e4
-"""A logit so low that the loss of an absent class and its gradient are exactly 0 in every dtype."""
+"""A logit so low that the loss of an ignored class and its gradient are exactly 0 in every
+dtype.
+"""
 
 
 class FederatedLoss(ClassLoss):
-    """Federated loss (https://arxiv.org/abs/2103.07461): a step learns the classes that its targets
-    have, and of the others a few that are drawn as negatives.
+    """Federated loss (https://arxiv.org/abs/2103.07461): a step learns the classes of its targets,
+    and some other classes that are sampled as negatives.
 
-    One draw holds for all layers and images of a group. Classes are drawn without replacement, at
-    rates of `image_counts` to the power `power`, by the generator of the logits' device.
+    All layers and images of a group share one sample. Classes are sampled without replacement, in
+    proportion to `image_counts` to the power `power`, with the random generator of the logits'
+    device.
 
     Args:
-        loss: a sigmoid loss, of every class for itself.
-        image_counts: of every class, in how many training images it is; None draws all classes at
-            one rate.
-        num_kept: classes that a step learns, if its targets have no more than that.
-        power: 0 makes all classes alike.
+        loss: a sigmoid loss with independent classes.
+        image_counts: number of training images with each class; None samples all classes uniformly.
+        num_kept: classes that a step learns, unless its targets have more.
+        power: 0 samples uniformly.
 
     Raises:
         ValueError: `num_kept` below 1, negative counts.
@@ -49,7 +51,7 @@ class FederatedLoss(ClassLoss):
         self.loss = loss
         self.num_kept = num_kept
         counts = None if image_counts is None else torch.tensor([*image_counts]).float()
-        # Not in a checkpoint: it describes the data, and a model is used without them.
+        # Not part of a checkpoint: it describes the data, and inference does not need it.
         self.register_buffer("rates", None if counts is None else counts**power, persistent=False)
 
     def num_outputs(self, num_classes: int) -> int:
@@ -70,9 +72,7 @@ class FederatedLoss(ClassLoss):
         return self.loss.confidence(logits)
 
     def divergence(self, logits: Tensor, scores: Tensor) -> Tensor:
-        """Of all classes: another network's scores are of those that an image has not been searched
-        for, too.
-        """
+        """Over all classes: unlike the annotations, another network's scores cover all of them."""
         return self.loss.divergence(logits, scores)
 
     def normaliser(self, labels: Tensor, group: Group, step: Step) -> Tensor | None:
@@ -96,13 +96,14 @@ class FederatedLoss(ClassLoss):
         return self.loss(torch.where(kept, logits, _ABSENT), labels, quality, weights)
 
     def draw_classes(self, labels: Tensor, num_classes: int) -> Tensor:
-        """The classes that `labels` `Tensor[L, B, Q]` have, and drawn ones: `Tensor[K]` bool."""
-        first = -NO_LOSS  # the places before it stand for queries without a class
+        """The classes in `labels` `Tensor[L, B, Q]`, and the sampled ones: `Tensor[K]` bool."""
+        first = -NO_LOSS  # lower indices stand for queries without a class
         present = torch.zeros(first + num_classes, dtype=torch.bool, device=labels.device)
         present = present.index_fill(0, labels.flatten() + first, True)[first:]
         rates = torch.ones(num_classes, device=labels.device) if self.rates is None else self.rates
-        # The largest of these are a draw without replacement. How many are drawn depends on the
-        # labels, so `torch.multinomial` would need that number on the host: present classes win.
+        # The largest keys are a sample without replacement. The sample size depends on the labels,
+        # so `torch.multinomial` would need it on the host; here present classes simply get the
+        # largest keys.
         keys = rates / torch.empty_like(rates).exponential_()
         best = keys.masked_fill(present, torch.inf).topk(min(self.num_kept, num_classes)).indices
         return present.index_fill(0, best, True)

@@ -8,18 +8,18 @@ from torch import Tensor
 from hdetr_d2.losses.soft_target import SoftTargetLoss
 
 LEAST = 0.01
-"""What the score of a target's class shall be at least."""
+"""Minimum target score for a target's class."""
 
 
 class IoUAwareLoss(SoftTargetLoss):
-    """IoU-aware binary cross entropy (Align-DETR, https://arxiv.org/abs/2304.07527): the score of a
-    target's class shall be s^mix * IoU^(1 - mix), s being the score that it has. No target loses
-    its weight, which makes short trainings learn classes, and one box an object, sooner than the
-    focal loss does.
+    """IoU-aware binary cross entropy (Align-DETR, https://arxiv.org/abs/2304.07527): the target
+    score is s^mix * IoU^(1 - mix), where s is the current score. All targets keep their full
+    weight, so that short trainings learn classes, and to give one box per object, sooner than with
+    the focal loss.
 
     Args:
-        mix: the part of the score in its target (the paper's alpha).
-        options: `SoftTargetLoss` has them; the paper's gamma is `beta`.
+        mix: exponent of the current score (the paper's alpha).
+        options: see `SoftTargetLoss`; the paper's gamma is `beta`.
     """
 
     def __init__(self, *, mix: float = 0.25, **options: Any) -> None:

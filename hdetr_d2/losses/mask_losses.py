@@ -1,4 +1,4 @@
-"""The losses of masks (DETR, https://arxiv.org/abs/2005.12872, section 4.4)."""
+"""Mask losses (DETR, https://arxiv.org/abs/2005.12872, section 4.4)."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,12 @@ class MaskLoss(nn.Module):
     """Focal and dice losses of masks.
 
     Args:
-        weights: of the losses "mask" (focal, the mean over the pixels of a mask) and "dice".
-        alpha: weight of pixels in the mask; the others have 1 - alpha.
-        gamma: how fast easy pixels lose their weight.
+        weights: of the losses "mask" (focal, averaged over the pixels of a mask) and "dice".
+        alpha: weight of foreground pixels; the others have 1 - alpha.
+        gamma: how fast the weight of easy pixels decreases.
 
     Raises:
-        ValueError: weights under other names.
+        ValueError: unknown names of weights.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class MaskLoss(nn.Module):
         """The weighted losses `loss_mask` and `loss_dice`, summed over masks: 0-d each.
 
         Args:
-            logits: `Tensor[B, G, H, W]`, of the query of each target.
+            logits: `Tensor[B, G, H, W]`, from the query of each target.
             masks: `Tensor[B, G, H, W]` bool.
-            learned: `Tensor[B, G]` bool, which of them count.
+            learned: `Tensor[B, G]` bool, the masks that count.
         """
         sums = {
             "mask": self.loss_mask(logits, masks, learned),
@@ -48,17 +48,19 @@ class MaskLoss(nn.Module):
         return {f"loss_{kind}": value * self.weights[kind] for kind, value in sums.items()}
 
     def loss_mask(self, logits: Tensor, masks: Tensor, learned: Tensor) -> Tensor:
-        """The focal loss, summed; the kernels see every mask as a layer of pixels of one class."""
-        # In place: a label is eight times as large as the pixel of a mask.
-        labels = masks.flatten(2).long().add_(BACKGROUND)  # 0 in the mask; [B, G, H * W]
+        """The focal loss, summed; to the kernels, each mask is a layer whose queries are pixels
+        with one class.
+        """
+        # In place: a label takes eight times the memory of a mask's pixel.
+        labels = masks.flatten(2).long().add_(BACKGROUND)  # 0 inside the mask; [B, G, H * W]
         labels.masked_fill_(~learned[..., None], NO_LOSS)
         pixels = logits.flatten(2).flatten(0, 1)[:, None, :, None]
         sums = sigmoid_focal_loss(pixels, labels.flatten(0, 1)[:, None], self.alpha, self.gamma)
         return sums.sum() / labels.shape[-1]
 
     def loss_dice(self, logits: Tensor, masks: Tensor, learned: Tensor) -> Tensor:
-        """1 - Dice coefficient (https://arxiv.org/abs/1606.04797) with 1 added above and below,
-        summed.
+        """1 - Dice coefficient (https://arxiv.org/abs/1606.04797), with 1 added to numerator and
+        denominator, summed.
         """
         probabilities = logits.float().sigmoid()
         shared = torch.where(masks, probabilities, 0.0).sum((2, 3))

@@ -1,4 +1,4 @@
-"""Predictions beside what they must learn."""
+"""Predictions paired with their targets."""
 
 import torch
 from torch import Tensor
@@ -9,12 +9,12 @@ from hdetr_d2.structures import Assignment, GroupOutput, Learned, Pairs
 
 
 class Matched:
-    """The logits of all queries and their labels; the boxes of all rows, which are the queries, and
-    what they must become.
+    """The logits of all queries with their labels, and the boxes of all rows (here, the queries)
+    with their target boxes.
 
     logits: `Tensor[L, B, Q, num_outputs]`. labels: `Tensor[L, B, Q]`, or `BACKGROUND`, or
-    `NO_LOSS`. class_weights: `Tensor[L, B, Q]` of the scores that the labels shall have; None for
-    1. importance: `Tensor[L, B, Q]` of the class losses; None for 1.
+    `NO_LOSS`. class_weights: `Tensor[L, B, Q]`, factors on the target scores; None is 1.
+    importance: `Tensor[L, B, Q]`, weights of the class losses; None is 1.
     """
 
     class_weights: Tensor | None = None
@@ -29,7 +29,7 @@ class Matched:
         self._set_boxes(output.predictions.boxes.float(), output.targets.boxes, assignment)
 
     def _set_boxes(self, boxes: Tensor, truth: Tensor, target: Tensor) -> None:
-        """Those of rows `Tensor[L, B, N, 4]` with targets `Tensor[L, B, N]`, of the `truth`
+        """Sets the boxes of rows `Tensor[L, B, N, 4]` with targets `Tensor[L, B, N]` among `truth`
         `Tensor[B, G, 4]`.
         """
         self._rows = target.shape
@@ -38,15 +38,15 @@ class Matched:
 
     @property
     def box_losses(self) -> Tensor:
-        """`Tensor[L, B, N, 2]`: L1 distance and 1 - GIoU of the rows; zero, and so are the
-        gradients, where a row has no target, whatever was predicted.
+        """`Tensor[L, B, N, 2]`: L1 distance and 1 - GIoU of each row; zero, with zero gradients,
+        where a row has no target, whatever was predicted.
         """
         return box_losses(*self._boxes).view(*self._rows, 2)
 
     @property
     def iou(self) -> Tensor:
-        """`Tensor[L, B, N]` of the rows' boxes and their targets, without gradient; any number
-        where a row has none.
+        """The IoU of each row's box with its target, `Tensor[L, B, N]`, without gradient; arbitrary
+        where a row has no target.
         """
         return box_iou(*self._corners).view(self._rows)
 
@@ -57,7 +57,9 @@ class Matched:
 
     @property
     def _corners(self) -> tuple[Tensor, Tensor]:
-        """Boxes and their targets, `Tensor[L * B, N, 4]` xyxy each; finite where there is none."""
+        """Boxes and targets, `Tensor[L * B, N, 4]` xyxy each; finite also where there is no
+        target.
+        """
         boxes, truth, target = self._boxes
         wanted = truth.gather(1, target.clamp(min=0)[..., None].expand(-1, -1, 4))
         wanted = box_cxcywh_to_xyxy(wanted)
@@ -65,11 +67,11 @@ class Matched:
         return torch.where((target >= 0)[..., None], found, wanted), wanted
 
     def quality(self, class_loss: ClassLoss) -> Tensor | None:
-        """What the class loss calls the quality of each query's box, `Tensor[L, B, Q]`."""
+        """The class loss's quality of each query's box, `Tensor[L, B, Q]`."""
         return class_loss.quality(self)
 
     def weighed(self, losses: Tensor) -> Tensor:
-        """`Tensor[L, B, N, ...]` of the rows, by the rows' weights."""
+        """Multiplies `Tensor[L, B, N, ...]` by the weights of the rows."""
         return losses
 
 
@@ -107,5 +109,5 @@ class MatchedPairs(Matched):
 
 
 def beside_targets(output: GroupOutput, learned: Learned) -> Matched:
-    """The predictions of a group beside what it learns."""
+    """Pairs the predictions of a group with its objective."""
     return (MatchedPairs if isinstance(learned, Pairs) else Matched)(output, learned)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The quality focal loss, and two like it."""
+"""The quality focal loss and two variants."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ _TINY = 1e-8
 
 
 class QualityFocalLoss(SoftTargetLoss):
-    """Quality focal loss (https://arxiv.org/abs/2006.04388): a score shall be the IoU, and loses
-    its weight on the way there as fast as those that shall be 0.
+    """Quality focal loss (https://arxiv.org/abs/2006.04388): the target score is the IoU; positives
+    are down-weighted near their target just like negatives.
 
     Args:
-        positive_weight: of the scores of targets' classes.
-        options: those of `SoftTargetLoss`.
+        positive_weight: weight of the scores of target classes.
+        options: see `SoftTargetLoss`.
     """
 
     def __init__(self, *, positive_weight: float = 1.0, **options: Any) -> None:
@@ -32,10 +32,10 @@ class QualityFocalLoss(SoftTargetLoss):
 
 
 class GIoUAwareLoss(QualityFocalLoss):
-    """The loss of Rank-DETR (https://arxiv.org/abs/2310.08854): a score shall be (GIoU + 1) / 2.
+    """The loss of Rank-DETR (https://arxiv.org/abs/2310.08854): the target score is (GIoU + 1) / 2.
 
     Args:
-        options: those of `QualityFocalLoss`.
+        options: see `QualityFocalLoss`.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class GIoUAwareLoss(QualityFocalLoss):
 
 
 class PositionSupervisedLoss(QualityFocalLoss):
-    """The loss of Stable-DINO (https://arxiv.org/abs/2304.04742): a score shall be a power of the
-    IoU, stretched so that the best of an image's queries shall have 1. The matching cost looks at
-    the place in the same way.
+    """The loss of Stable-DINO (https://arxiv.org/abs/2304.04742): the target score is a power of
+    the IoU, rescaled so that the best query of an image gets 1. The matching cost is modulated by
+    position in the same way.
 
     Args:
         power: of the IoU.
-        cost_power: of (GIoU + 1) / 2 in the matching cost; 0 leaves the focal cost.
-        options: those of `QualityFocalLoss`.
+        cost_power: exponent of (GIoU + 1) / 2 in the matching cost; 0 keeps the focal cost.
+        options: see `QualityFocalLoss`.
     """
 
     compares_queries = True
@@ -85,5 +85,5 @@ class PositionSupervisedLoss(QualityFocalLoss):
 
     def wanted(self, logits: Tensor, quality: Tensor) -> Tensor:
         stretched = quality**self.power
-        best = F.pad(stretched, (0, 1)).amax(-1, keepdim=True)  # there may be no query
+        best = F.pad(stretched, (0, 1)).amax(-1, keepdim=True)  # there may be no queries
         return (stretched * (1 / (best + _TINY)).clamp(min=1)).clamp(max=1)

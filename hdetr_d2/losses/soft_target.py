@@ -1,4 +1,4 @@
-"""What class losses share whose target is how well the box fits."""
+"""The common base of class losses whose target score depends on the fit of the box."""
 
 from abc import abstractmethod
 
@@ -12,15 +12,15 @@ from hdetr_d2.structures import BACKGROUND
 
 
 class SoftTargetLoss(FocalLoss):
-    """A sigmoid loss of every class for itself: the score of a target's class shall be a number
-    that the overlap of the box with the target decides, that of all others 0. Matching has the cost
-    of the focal loss.
+    """A sigmoid loss with independent classes: the target score of the target's class depends on
+    the overlap of the box with the target; that of all other classes is 0. Matching uses the focal
+    cost.
 
     Args:
-        beta: how fast scores that shall be 0 lose their weight on the way.
-        negative_weight: of the scores that shall be 0.
+        beta: how fast the weight of negatives decreases as their score approaches 0.
+        negative_weight: weight of negatives.
         alpha, gamma: of the matching cost.
-        prior: score that a new head gives to everything.
+        prior: initial score of a new head.
     """
 
     def __init__(
@@ -40,26 +40,27 @@ class SoftTargetLoss(FocalLoss):
         return placed.iou
 
     def wanted(self, logits: Tensor, quality: Tensor) -> Tensor:
-        """What the scores of targets' classes shall be, without gradient: `Tensor[L, B, Q]` from
-        their logits and the `quality` of the boxes, zeros both where there is no target.
+        """The target scores of the target classes, without gradient: `Tensor[L, B, Q]` from their
+        logits and the `quality` of the boxes, both zero where there is no target.
         """
         return quality
 
     @abstractmethod
     def loss_of_targets(self, logits: Tensor, wanted: Tensor) -> Tensor:
-        """The loss of the logits of targets' classes, whose scores shall be as `wanted`: `Tensor[L,
-        B, Q]` from two of that shape, with anything where there is no target.
+        """The loss of the target classes' logits given their target scores `wanted`:
+        `Tensor[L, B, Q]`; arbitrary where there is no target.
         """
 
     def loss_of_background(self, logits: Tensor) -> Tensor:
-        """The loss of logits that shall be low: `Tensor[...]` to the same."""
+        """The loss of negative logits: `Tensor[...]` to `Tensor[...]`."""
         return self.negative_weight * logits.sigmoid() ** self.beta * F.softplus(logits)
 
     def sum_of_background(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """`loss_of_background` summed over each layer, `Tensor[L]`: of logits `Tensor[L, B, Q, K]`
-        where `labels` `Tensor[L, B, Q]` say `BACKGROUND`.
+        """`loss_of_background` summed over each layer, `Tensor[L]`, for logits `Tensor[L, B, Q, K]`
+        where `labels` `Tensor[L, B, Q]` are `BACKGROUND`.
         """
-        # A focal loss of negatives, whose kernel makes nothing of the size of the logits.
+        # A focal loss with negatives only, whose kernel allocates nothing of the size of the
+        # logits.
         return self.negative_weight * sigmoid_focal_loss(logits, labels, 0.0, self.beta)
 
     def forward(
@@ -69,11 +70,11 @@ class SoftTargetLoss(FocalLoss):
         quality: Tensor | None = None,
         weights: Tensor | None = None,
     ) -> Tensor:
-        assert quality is not None  # as `quality` of two boxes is
+        assert quality is not None  # as `quality` returns for two boxes
         losses = self.sum_of_background(logits, labels.clamp(max=BACKGROUND))
         has_target = labels >= 0
         own = logits.gather(-1, labels.clamp(min=0)[..., None]).squeeze(-1).to(losses.dtype)
-        own = torch.where(has_target, own, 0.0)  # padding may be no number
+        own = torch.where(has_target, own, 0.0)  # padding may be NaN
         quality = torch.where(has_target, quality, 0.0).to(losses.dtype)
         wanted = self.wanted(own, quality)
         if weights is not None:

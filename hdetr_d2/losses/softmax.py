@@ -1,4 +1,4 @@
-"""DETR's class loss, in which being no object is a class of its own."""
+"""DETR's class loss, with "no object" as a class of its own."""
 
 import torch
 import torch.nn.functional as F
@@ -10,13 +10,14 @@ from hdetr_d2.structures import BACKGROUND, NO_LOSS, Group, Step
 
 
 class SoftmaxLoss(ClassLoss):
-    """Cross-entropy over the classes and, as the last one, "no object" (DETR,
-    https://arxiv.org/abs/2005.12872): a mean over the queries, weighted by their classes.
+    """Cross-entropy over the classes plus a last class "no object" (DETR,
+    https://arxiv.org/abs/2005.12872), averaged over the queries with the weights of their classes.
 
-    The mean is that of one process and one micro-batch, as published; several are averaged.
+    The mean is taken per process and micro-batch, as in the published code; these means are
+    averaged.
 
     Args:
-        no_object_weight: of queries without a target, beside 1 of the others.
+        no_object_weight: weight of queries without a target; the others have 1.
 
     Raises:
         ValueError: a negative weight.
@@ -32,7 +33,7 @@ class SoftmaxLoss(ClassLoss):
         return num_classes + 1
 
     def init_bias(self, bias: Tensor) -> None:
-        """PyTorch's own values: a softmax over many classes starts low by itself."""
+        """Keeps PyTorch's default: a softmax over many classes starts with low scores anyway."""
 
     def scores(self, logits: Tensor) -> Tensor:
         return logits.softmax(-1)[..., :-1]
@@ -42,14 +43,14 @@ class SoftmaxLoss(ClassLoss):
 
     def divergence(self, logits: Tensor, scores: Tensor) -> Tensor:
         scores = scores.float()
-        nothing = (1 - scores.sum(-1, keepdim=True)).clamp(min=0)  # what "no object" has
+        nothing = (1 - scores.sum(-1, keepdim=True)).clamp(min=0)  # the probability of "no object"
         scores = torch.cat([scores, nothing], -1)
         entropy = torch.special.entr(scores).sum(-1)
         return -(scores * logits.float().log_softmax(-1)).sum(-1) - entropy
 
     def normaliser(self, labels: Tensor, group: Group, step: Step) -> Tensor:
         total = self._weights(labels).sum((1, 2))
-        # Where nothing is to be learned the loss is 0, and must not become 0 / 0.
+        # If there is nothing to learn, the loss is 0, not 0 / 0.
         return torch.where(total > 0, total, 1.0) / group.weight_of_mean(step)
 
     @property
@@ -64,12 +65,12 @@ class SoftmaxLoss(ClassLoss):
         weights: Tensor | None = None,
     ) -> Tensor:
         learned = labels != NO_LOSS
-        logits = torch.where(learned[..., None], logits.float(), 0.0)  # padding may be no number
+        logits = torch.where(learned[..., None], logits.float(), 0.0)  # padding may be NaN
         classes = torch.where(labels >= 0, labels, logits.shape[-1] - 1)
         losses = F.cross_entropy(logits.flatten(0, 2), classes.flatten(), reduction="none")
         return (losses.view_as(labels) * self._weights(labels)).sum((1, 2))
 
     def _weights(self, labels: Tensor) -> Tensor:
-        """`Tensor[L, B, Q]` float32: that of each query's class, 0 without a loss."""
+        """`Tensor[L, B, Q]` float32: the weight of each query's class, 0 for ignored queries."""
         weights = (labels >= 0).float()
         return weights.masked_fill(labels == BACKGROUND, self.no_object_weight)

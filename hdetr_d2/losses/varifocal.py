@@ -1,4 +1,4 @@
-"""Losses that weigh a score which shall be low by how high it is, a weight without gradient."""
+"""Losses that weight negatives by their current score, without gradient through the weight."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from hdetr_d2.structures import BACKGROUND
 
 
 class VarifocalLoss(SoftTargetLoss):
-    """Varifocal loss (https://arxiv.org/abs/2008.13367): a score shall be the IoU, and counts as
-    much as that is.
+    """Varifocal loss (https://arxiv.org/abs/2008.13367): the target score is the IoU, which is also
+    the weight of a positive.
 
     Args:
-        negative_weight: of scores that shall be 0 (the paper's alpha).
-        options: those of `SoftTargetLoss`; the paper's gamma is `beta`.
+        negative_weight: of negatives (the paper's alpha).
+        options: see `SoftTargetLoss`; the paper's gamma is `beta`.
     """
 
     def __init__(self, *, negative_weight: float = 0.75, **options: Any) -> None:
@@ -35,13 +35,13 @@ class VarifocalLoss(SoftTargetLoss):
 
 
 class GradedLoss(VarifocalLoss):
-    """The loss of LoRA-DETR (https://arxiv.org/abs/2601.09247): a score shall be how good the pair
-    is, which an assigner with grades says (`TopKByScore`); where none does, it is the IoU.
+    """The loss of LoRA-DETR (https://arxiv.org/abs/2601.09247): the target score is the grade of a
+    pair, if the assigner provides grades (`TopKByScore`), otherwise the IoU.
 
     Args:
-        scale: of the whole.
-        beta: how fast scores that shall be 0 lose their weight.
-        options: those of `SoftTargetLoss`.
+        scale: factor on the whole loss.
+        beta: how fast the weight of negatives decreases as their score approaches 0.
+        options: see `SoftTargetLoss`.
     """
 
     def __init__(self, *, scale: float = 0.25, beta: float = 1.5, **options: Any) -> None:
@@ -53,14 +53,14 @@ class GradedLoss(VarifocalLoss):
 
 
 class MatchabilityLoss(VarifocalLoss):
-    """Matchability-aware loss of DEIM (https://arxiv.org/abs/2412.04234): a score shall be a power
-    of the IoU, and counts in full however low that is.
+    """Matchability-aware loss of DEIM (https://arxiv.org/abs/2412.04234): the target score is a
+    power of the IoU, and positives have full weight however low that is.
 
     Args:
-        beta: the power of the IoU, and how fast scores that shall be 0 lose their weight (the
-            paper's gamma).
-        negative_weight: of the latter.
-        options: those of `SoftTargetLoss`.
+        beta: exponent of the IoU, and how fast the weight of negatives decreases (the paper's
+            gamma).
+        negative_weight: of negatives.
+        options: see `SoftTargetLoss`.
     """
 
     def __init__(self, *, beta: float = 1.5, negative_weight: float = 1.0, **options: Any) -> None:
