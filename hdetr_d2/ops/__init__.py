@@ -1,5 +1,6 @@
-"""The operators as Python functions. This package imports torch and nothing else of the project, so
-that another Detectron2 project can take it alone."""
+"""The operators as Python functions. This package imports torch and nothing else from the project,
+so that other projects can use it on its own.
+"""
 
 from hdetr_d2.ops.affine_relu import affine_relu
 from hdetr_d2.ops.affine_relu_reference import affine_relu_reference

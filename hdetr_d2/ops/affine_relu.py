@@ -1,4 +1,6 @@
-"""What follows a convolution in a backbone with constant norms, in one pass over its map."""
+"""Constant norm, shortcut and activation after a backbone's convolution, in one pass over the
+feature map.
+"""
 
 import functools
 import math
@@ -26,27 +28,26 @@ def affine_relu(
     residual: Tensor | None = None,
     ceiling: float | None = None,
 ) -> Tensor:
-    """relu(x * scale + shift + residual), with constants for each channel: a BatchNorm that does
-    not learn, the sum at the end of a residual block (https://arxiv.org/abs/1512.03385), and the
-    activation after it.
+    """relu(x * scale + shift + residual), with constants per channel: a frozen BatchNorm, the
+    shortcut of a residual block (https://arxiv.org/abs/1512.03385), and the activation after it.
 
-    Runs in compiled kernels where they are built for the device, else, after one warning, in
-    PyTorch's own operations (`affine_relu_reference`). Computed in float32 and rounded once; the
-    kernels keep the result for the backward and nothing else.
+    Runs in compiled kernels where they are built for the device; otherwise, after one warning, in
+    PyTorch's own operations (`affine_relu_reference`). Computed in float32 and rounded once. The
+    kernels keep only the result for the backward pass.
 
     Args:
-        x: `Tensor[B, C, H, W]`; channels may be last in memory, and are in the result, then.
-        scale, shift: `Tensor[C]`, constants: they get no gradient.
-        residual: `Tensor[B, C, H, W]`, or None for no sum.
-        ceiling: what the result is at most, above 0 (6 for a ReLU6), or None.
+        x: `Tensor[B, C, H, W]`; a channels_last input gives a channels_last result.
+        scale, shift: `Tensor[C]`, constants that receive no gradient.
+        residual: `Tensor[B, C, H, W]`, or None.
+        ceiling: upper bound of the result, above 0 (6 for a ReLU6), or None.
 
     Returns:
-        `Tensor[B, C, H, W]` of the dtype of x.
+        `Tensor[B, C, H, W]` in the dtype of x.
 
     Raises:
-        ValueError: shapes or devices that do not fit, constants that want a gradient, a ceiling
-            out of its range.
-        TypeError: tensors that are not floating.
+        ValueError: shapes or devices do not fit, the constants require a gradient, or the ceiling
+            is not above 0.
+        TypeError: a tensor is not floating-point.
     """
     _check(x, scale, shift, residual, ceiling)
     if is_portable() or _is_transformed(x, residual) or not _use_kernels(x.device, x.dtype):
@@ -57,13 +58,13 @@ def affine_relu(
 
 
 def _is_transformed(x: Tensor, residual: Tensor | None) -> bool:
-    """The constants have no batch that `torch.vmap` could map."""
+    """The constants have no batch dimension that `torch.vmap` could map."""
     if torch.compiler.is_compiling():
         return False
     return is_transformed(x) or (residual is not None and is_transformed(residual))
 
 
-@torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
+@torch.compiler.assume_constant_result  # checked, and warned about, during tracing
 def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
     how, reason = "in PyTorch's own operations, slower", why_no_kernels(device, dtype)
     return not warn_of_fallback("affine_relu", how, reason)
@@ -71,7 +72,7 @@ def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
 
 @functools.cache
 def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
-    """One sentence on why the kernels do not take such a map; empty if they do."""
+    """One sentence on why the kernels cannot take this feature map; empty if they can."""
     if dtype not in _KERNEL_DTYPES:
         return f"The kernels do not take maps of {dtype}."
     return why_no_kernel("affine_relu", device)

@@ -1,4 +1,4 @@
-"""A constant norm with a shortcut and a ReLU in PyTorch's own operations: the kernels' twin."""
+"""Constant norm, shortcut and ReLU in PyTorch's own operations: the kernels' reference."""
 
 import torch
 from torch import Tensor
@@ -11,9 +11,10 @@ def affine_relu_reference(
     residual: Tensor | None = None,
     ceiling: float | None = None,
 ) -> Tensor:
-    """The same as `affine_relu` with the same arguments, which are not checked here.
+    """The same as `affine_relu`, with the same arguments, which are not checked.
 
-    It runs on every device and with every floating dtype, rounding to that of `x` in between.
+    Runs on every device and with every floating dtype; intermediate results are rounded to that of
+    `x`.
     """
     scale, shift = (each.to(x.dtype)[:, None, None] for each in (scale, shift))
     y = torch.addcmul(shift, x, scale)

@@ -1,4 +1,4 @@
-"""What PyTorch must know of the compiled op: shapes without data, and the derivative."""
+"""What PyTorch needs to know about the compiled operator: output shapes, and the derivative."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +25,7 @@ def _fake_backward(
 
 
 def _like(x: Tensor) -> Tensor:
-    """In one of both orders, as the kernels have it."""
+    """In one of the two memory formats, as the kernels return it."""
     last = x.stride(1) == 1 and not x.is_contiguous()
     order = torch.channels_last if last else torch.contiguous_format
     return torch.empty_like(x, memory_format=order)
@@ -45,7 +45,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
 
 
 def _tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Tensor:
-    """Each number has its own slope, which is the backward's."""
+    """Elementwise, so that the forward derivative equals the backward one."""
     x, scale, _, residual, ceiling = arguments
     of_x, of_residual = tangents[0], tangents[3]
     y = torch.ops.hdetr_d2.affine_relu(*arguments)
@@ -59,7 +59,9 @@ def _tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Ten
 
 
 def register() -> torch.library.Library:
-    """Tells PyTorch; the rules hold as long as the answer is kept."""
+    """Registers the rules with PyTorch; they stay registered as long as the returned object
+    lives.
+    """
     library = torch.library.Library("hdetr_d2", "FRAGMENT")
     torch.library.register_fake(_OP, _fake, lib=library)
     torch.library.register_fake(_BACKWARD, _fake_backward, lib=library)

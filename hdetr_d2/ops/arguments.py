@@ -1,4 +1,4 @@
-"""What the operators ask of an argument before anything else looks at it."""
+"""Checks of operator arguments that come before everything else."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from torch import Tensor
 
 
 def check_tensors(**arguments: Any) -> None:
-    """Of arguments by their names.
+    """Checks arguments, passed by name.
 
     Raises:
-        TypeError: one is no tensor.
+        TypeError: an argument is not a tensor.
     """
     for name, argument in arguments.items():
         if not isinstance(argument, Tensor):

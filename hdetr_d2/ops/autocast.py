@@ -1,11 +1,11 @@
-"""Autocast, where an operator has a precision of its own, or no gradient."""
+"""Autocast, for operators with a precision of their own or without a gradient."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-# A set, because not every release of PyTorch can trace the question (2.10).
+# A set, because not every release of PyTorch can trace the query (2.10).
 _KINDS = frozenset(
     kind
     for kind in ("cpu", "cuda", "hpu", "ipu", "mps", "mtia", "xla", "xpu")
@@ -14,7 +14,7 @@ _KINDS = frozenset(
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager:
-    """Autocast is off within, also for a kind of device that has none."""
+    """Disables autocast, also for device types that do not have it."""
     if device.type not in _KINDS:
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
@@ -22,11 +22,11 @@ def without_autocast(device: torch.device) -> AbstractContextManager:
 
 @contextmanager
 def without_gradient(device: torch.device) -> Iterator[None]:
-    """`torch.no_grad()` for modules that a pass with gradients uses, too.
+    """`torch.no_grad()` for modules that are also used in passes with gradients.
 
-    Autocast remembers the casts of weights. Some releases of PyTorch (2.10) remember one that was
-    made without gradient as well, and the weight then learns nothing from what follows: no cast is
-    remembered within.
+    Autocast caches the casts of weights. Some releases of PyTorch (2.10) also cache a cast made
+    without gradient, so that the weight receives no gradient from later uses. Within this context
+    no cast is cached.
     """
     kind = device.type
     if kind not in _KINDS:

@@ -1,4 +1,4 @@
-"""Optimal assignment of queries to targets for many small problems in one call."""
+"""Optimal assignment of queries to targets, for many small problems in one call."""
 
 import functools
 from collections.abc import Sequence
@@ -28,32 +28,32 @@ def batched_assignment(
 def batched_assignment(
     cost: Tensor | Sequence[Tensor], num_targets: Tensor, capacity: int | Sequence[int] = 1
 ) -> Tensor | list[Tensor]:
-    """Gives every target its queries: the most pairs that can be, and of those the cheapest.
+    """Assigns queries to targets: as many pairs as possible, at the lowest total cost.
 
-    A target takes `capacity` queries; with fewer than capacity * G queries, the cheapest Q pairs
-    are made. A pair whose cost is not finite, or larger than 1e30 in size, is forbidden. The answer
-    is a function of the costs alone.
+    Each target gets `capacity` queries; if there are fewer than capacity * G queries, the cheapest
+    Q pairs are made. A cost that is not finite, or above 1e30 in magnitude, forbids its pair. The
+    result depends on the costs alone.
 
-    Solved by compiled kernels, which give the same indices on every device; on the host where there
-    are none for the device, and where none are built, by SciPy (`batched_assignment_reference`),
-    each after one warning.
+    Solved by compiled kernels that return the same indices on every device. Without kernels for the
+    device it is solved on the host, and without any kernels by SciPy
+    (`batched_assignment_reference`), each after one warning.
 
     Args:
-        cost: `Tensor[P, G, Q]`, taken in float32, or a list of them with their own P, G and Q.
-            Problem p belongs to image p % B. Rows from the image's number of targets on are
+        cost: `Tensor[P, G, Q]`, converted to float32, or a list of such tensors with different P, G
+            and Q. Problem p belongs to image p % B. Rows beyond the image's number of targets are
             padding.
-        num_targets: `Tensor[B]` integer, targets of each image, on the cost's device.
-        capacity: how many queries a target may take; one number, or one for each entry of the list.
+        num_targets: `Tensor[B]` integer, the targets of each image, on the cost's device.
+        capacity: maximum number of queries per target; one number, or one per entry of the list.
 
     Returns:
-        `Tensor[P, Q]` int64 on the cost's device, or a list of them: for each query the index of
+        `Tensor[P, Q]` int64 on the cost's device, or a list of them: for each query, the index of
         its target, or -1.
 
     Raises:
-        ValueError: shapes, capacities or, on the host, counts that do not fit each other. A GPU is
-            not waited for: there a count is taken as the nearest that fits.
-        TypeError: costs that are not floating or counts that are not integers.
-        RuntimeError: within `torch.vmap`.
+        ValueError: shapes, capacities or (on the host) counts do not fit each other. A GPU is not
+            waited for: there, counts are clamped to the valid range.
+        TypeError: costs are not floating-point, or counts are not integers.
+        RuntimeError: called within `torch.vmap`.
     """
     costs = _costs(cost)
     check_tensors(num_targets=num_targets)
@@ -69,7 +69,7 @@ def batched_assignment(
     return answers[0] if isinstance(cost, Tensor) else answers
 
 
-@torch.compiler.assume_constant_result  # asked while a graph is traced
+@torch.compiler.assume_constant_result  # checked during tracing
 def _use_kernel(device: torch.device) -> bool:
     return not _why_no_kernel(device)
 
@@ -84,14 +84,14 @@ def _solve(costs: Sequence[Tensor], num_targets: Tensor, capacities: list[int]) 
     try:
         return torch.ops.hdetr_d2.batched_assignment(exact, num_targets.long(), capacities)
     except RuntimeError:
-        _check_counts(num_targets, costs)  # the kernels' words would be less plain
+        _check_counts(num_targets, costs)  # clearer messages than the kernels'
         raise
 
 
 def _solve_on_host(
     costs: Sequence[Tensor], num_targets: Tensor, capacities: list[int]
 ) -> list[Tensor]:
-    """Waits for the device once: counts and costs come in one copy."""
+    """Waits for the device once: counts and costs are copied together."""
     device = num_targets.device
     if device.type != "cpu":
         how = "on the host, which waits for the device"

@@ -1,5 +1,6 @@
-"""The batched assignment by SciPy on the host, problem by problem: the kernels' twin. It answers
-where there are no kernels, and tests compare the kernels with it."""
+"""Batched assignment by SciPy on the host, one problem at a time: the kernels' reference. Used
+where there are no kernels, and by tests of the kernels.
+"""
 
 from collections.abc import Sequence
 
@@ -10,20 +11,20 @@ from torch import Tensor
 
 from hdetr_d2.ops.derivative import is_transformed
 
-# Beyond this a cost says "never", like inf and nan: sums of such costs would leave float32. The
-# float32 nearest to 1e30 is a little more, and counts as 1e30.
+# Larger costs forbid a pair, like inf and nan: their sums would leave float32. The float32 nearest
+# to 1e30 is slightly larger, and counts as 1e30.
 _LARGEST_COST = float(np.float32(1e30))
 
 
 def batched_assignment_reference(
     costs: Sequence[Tensor], num_targets: Tensor, capacities: Sequence[int]
 ) -> list[Tensor]:
-    """The same as `batched_assignment` with lists, which are not checked here.
+    """The same as `batched_assignment` with lists; arguments are not checked.
 
     Solved in float64 on the host.
 
     Raises:
-        RuntimeError: within `torch.vmap` or `torch.func`.
+        RuntimeError: called within `torch.vmap` or `torch.func`.
     """
     if any(map(is_transformed, (*costs, num_targets))):
         raise RuntimeError(
@@ -51,11 +52,11 @@ def _solve_all(cost: np.ndarray, counts: np.ndarray, capacity: int) -> np.ndarra
 
 
 def _solve(cost: np.ndarray, capacity: int) -> np.ndarray:
-    """One problem: `[G, Q]` float64, neither empty, to `[Q]` int64."""
-    allowed = np.abs(cost) <= _LARGEST_COST  # False for nan, too
+    """One problem: `[G, Q]` float64, not empty, to `[Q]` int64."""
+    allowed = np.abs(cost) <= _LARGEST_COST  # False for nan as well
     if not allowed.all():
         cost = _priced(cost, allowed, pairs=min(cost.shape[0] * capacity, cost.shape[1]))
-    # With the copies of the targets below each other SciPy scans along the queries, its quick way.
+    # With the copies of the targets stacked, SciPy scans along the queries, which is its fast way.
     rows, columns = linear_sum_assignment(cost if capacity == 1 else np.tile(cost, (capacity, 1)))
     targets = rows % len(cost)
     answer = np.full(cost.shape[1], -1, dtype=np.int64)
@@ -66,7 +67,7 @@ def _solve(cost: np.ndarray, capacity: int) -> np.ndarray:
 def _priced(cost: np.ndarray, allowed: np.ndarray, pairs: int) -> np.ndarray:
     """`cost` with a price on every forbidden pair that no saving elsewhere can outweigh.
 
-    Starting from zero keeps the price, and with it the rounding, as small as it can be.
+    Shifting costs to start at zero keeps the price, and with it the rounding error, small.
     """
     if not allowed.any():
         return np.zeros_like(cost)

@@ -1,4 +1,4 @@
-"""What a box costs that shall be another one."""
+"""Losses between boxes and their targets."""
 
 import functools
 
@@ -18,23 +18,24 @@ if is_defined("box_losses"):
 def box_losses(boxes: Tensor, truth: Tensor, index: Tensor) -> Tensor:
     """L1 distance and 1 - GIoU (https://arxiv.org/abs/1902.09630) of boxes and their targets.
 
-    Runs in compiled kernels where they are built for the device, else, after one warning, in
+    Runs in compiled kernels where they are built for the device; otherwise, after one warning, in
     PyTorch's own operations (`box_losses_reference`). Computed in float32 (float64 for float64
-    boxes), under autocast too.
+    boxes), also under autocast.
 
     Args:
-        boxes: `Tensor[P, N, 4]` cxcywh, of N rows in each of P problems.
-        truth: `Tensor[P, G, 4]` cxcywh; nothing is learned by it.
-        index: `Tensor[P, N]` int64, the target of a row; below 0 it has none.
+        boxes: `Tensor[P, N, 4]` cxcywh, N rows in each of P problems.
+        truth: `Tensor[P, G, 4]` cxcywh; receives no gradient.
+        index: `Tensor[P, N]` int64, the target of each row; negative for none.
 
     Returns:
-        `Tensor[P, N, 2]`: the sum of the four distances, and 1 - GIoU in [0, 2]; float32, float64
-        for float64 boxes. A row without a target has zeros, and no gradient, whatever its box.
+        `Tensor[P, N, 2]`: the L1 distance (sum of four), and 1 - GIoU in [0, 2]; float32, or
+        float64 for float64 boxes. A row without a target has zero losses and zero gradients,
+        whatever its box.
 
     Raises:
-        ValueError: shapes or devices that do not fit, a truth that asks for a gradient; of an index
-            on the host also one that no target has. On a GPU such an index makes its losses NaN.
-        TypeError: boxes that are not floating, an index that is not int64.
+        ValueError: shapes or devices do not fit, the truth requires a gradient, or (on the host) an
+            index is out of range. On a GPU an index out of range gives NaN losses.
+        TypeError: boxes are not floating-point, or the index is not int64.
     """
     _check(boxes, truth, index)
     exact = torch.float64 if boxes.dtype == torch.float64 else torch.float32
@@ -44,7 +45,7 @@ def box_losses(boxes: Tensor, truth: Tensor, index: Tensor) -> Tensor:
     return box_losses_reference(boxes, truth, index)
 
 
-@torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
+@torch.compiler.assume_constant_result  # checked, and warned about, during tracing
 def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
     how, reason = "in PyTorch's own operations, slower", why_no_kernels(device, dtype)
     return not warn_of_fallback("box_losses", how, reason)
@@ -52,7 +53,7 @@ def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
 
 @functools.cache
 def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
-    """One sentence on why the kernels do not take such boxes; empty if they do."""
+    """One sentence on why the kernels cannot take these boxes; empty if they can."""
     if dtype != torch.float32:
         return f"The kernels do not take boxes of {dtype}."
     return why_no_kernel("box_losses", device)

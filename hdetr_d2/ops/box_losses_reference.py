@@ -1,5 +1,6 @@
-"""The losses of boxes in PyTorch's own operations: the kernels' twin. It answers where there are no
-kernels, and tests compare the kernels with it."""
+"""Box losses in PyTorch's own operations: the kernels' reference. Used where there are no kernels,
+and by tests of the kernels.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -8,18 +9,19 @@ from torch import Tensor
 from hdetr_d2.ops.boxes import box_cxcywh_to_xyxy, generalized_box_iou
 
 _NEUTRAL = 0.5
-"""All four numbers of the box that stands on both sides where a row has no target: its losses are
-exactly zero, and so are their gradients."""
+"""All four coordinates of the box that replaces both sides of a row without a target: its losses
+and gradients are then exactly zero.
+"""
 
 
 def box_losses_reference(boxes: Tensor, truth: Tensor, index: Tensor) -> Tensor:
-    """The same as `box_losses` with the same arguments, which are not checked here.
+    """The same as `box_losses`, with the same arguments, which are not checked.
 
     It runs on every device and with every floating dtype.
     """
     targets = truth.shape[1]
     has_target = (index >= 0)[..., None]
-    # One row more: something to look up where there are no targets at all.
+    # One extra row, so that there is something to gather if there are no targets at all.
     place = index.clamp(0, targets)[..., None].expand(-1, -1, 4)
     wanted = F.pad(truth, (0, 0, 0, 1)).gather(1, place)
     boxes = torch.where(has_target, boxes, _NEUTRAL)

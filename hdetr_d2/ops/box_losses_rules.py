@@ -1,4 +1,4 @@
-"""What PyTorch must know of the compiled op: shapes without data, and the derivative."""
+"""What PyTorch needs to know about the compiled operator: output shapes, and the derivative."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,11 +30,11 @@ def _backward(ctx: Any, grad_losses: Tensor) -> tuple[Tensor, None, None]:
 
 
 def _tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Tensor:
-    """Of each of a row's two losses by its own box."""
+    """Each row's two losses depend on its own box only."""
     of_boxes, of_truth, _ = tangents
     if of_truth is not None:
         raise RuntimeError("box_losses has no derivative by the truth.")
-    assert of_boxes is not None  # the index has integers
+    assert of_boxes is not None  # the index is integer
     boxes = arguments[0]
     each = torch.eye(2, dtype=boxes.dtype, device=boxes.device)
     slopes = [
@@ -45,7 +45,9 @@ def _tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Ten
 
 
 def register() -> torch.library.Library:
-    """Tells PyTorch; the rules hold as long as the answer is kept."""
+    """Registers the rules with PyTorch; they stay registered as long as the returned object
+    lives.
+    """
     library = torch.library.Library("hdetr_d2", "FRAGMENT")
     torch.library.register_fake(_OP, _fake, lib=library)
     torch.library.register_fake(_BACKWARD, _fake_backward, lib=library)

@@ -23,7 +23,7 @@ def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
         boxes2: `Tensor[..., 4]` xyxy.
 
     Returns:
-        `Tensor[...]` in [0, 1]; 0 for two boxes without area.
+        `Tensor[...]` in [0, 1]; 0 if both boxes have no area.
     """
     check_tensors(boxes1=boxes1, boxes2=boxes2)
     inside, union = _overlap_and_union(boxes1.unbind(-1), boxes2.unbind(-1))
@@ -39,7 +39,7 @@ def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
         boxes2: `Tensor[..., 4]` xyxy.
 
     Returns:
-        `Tensor[...]` in [-1, 1]; two boxes without area give a finite number and finite gradients.
+        `Tensor[...]` in [-1, 1]; finite, with finite gradients, if both boxes have no area.
     """
     check_tensors(boxes1=boxes1, boxes2=boxes2)
     x0, y0, x1, y1 = one = boxes1.unbind(-1)
@@ -57,8 +57,8 @@ def pairwise_generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 
 def _overlap_and_union(one: Sequence[Tensor], other: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The areas, of boxes as (x0, y0, x1, y1). Coordinate by coordinate: the pairwise form never
-    makes a tensor of [..., Q, 4].
+    """Areas of overlap and union of boxes (x0, y0, x1, y1). Computed per coordinate, so that the
+    pairwise form never creates a tensor [..., Q, 4].
     """
     (x0, y0, x1, y1), (u0, v0, u1, v1) = one, other
     inside = (torch.minimum(x1, u1) - torch.maximum(x0, u0)).clamp(min=0)
@@ -67,7 +67,7 @@ def _overlap_and_union(one: Sequence[Tensor], other: Sequence[Tensor]) -> tuple[
 
 
 def _divisor(area: Tensor) -> Tensor:
-    """`area`, but 1 where there is none: every box that has an area counts in full, however small
-    it is, and one without has finite gradients. The reciprocal of a smaller area would overflow.
+    """`area`, or 1 where it is too small: boxes with an area count in full, however small they are,
+    and boxes without have finite gradients. The reciprocal of a smaller area would overflow.
     """
     return torch.where(area < torch.finfo(area.dtype).tiny, 1.0, area)

@@ -1,4 +1,4 @@
-"""The parts of a matching cost, and what each of them counts."""
+"""The terms of a matching cost."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,20 +18,20 @@ class CostWeights:
 
 
 class ClassCost(Protocol):
-    """The class part of `matching_cost`. One's own is any function of this form."""
+    """The class term of `matching_cost`. Any function of this form can be used."""
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """`Tensor[P, Q, K]` and, in [0, K), `Tensor[P, G]` int64 to `Tensor[P, G, Q]`."""
+        """`Tensor[P, Q, K]` and `Tensor[P, G]` int64 in [0, K) to `Tensor[P, G, Q]`."""
 
 
 @dataclass(frozen=True)
 class FocalCost:
-    """The sigmoid focal loss of the label's logit if the label is there, less that if it is not
+    """The sigmoid focal loss of the label's logit as a positive, minus that as a negative
     (https://arxiv.org/abs/2010.04159).
 
     Args:
         alpha: weight of positives; negatives have 1 - alpha.
-        gamma: how fast easy examples lose their weight, at least 0.
+        gamma: how fast the weight of easy examples decreases, at least 0.
     """
 
     alpha: float = 0.25
@@ -49,15 +49,15 @@ class FocalCost:
 
 @dataclass(frozen=True)
 class SoftmaxCost:
-    """Minus the label's probability, a softmax over all logits
-    (https://arxiv.org/abs/2005.12872).
-    """
+    """Minus the label's softmax probability over all logits (https://arxiv.org/abs/2005.12872)."""
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         return -of_labels(logits.float().softmax(-1), labels)
 
 
 def of_labels(numbers: Tensor, labels: Tensor) -> Tensor:
-    """Those of the labels: `Tensor[P, Q, K]` and `Tensor[P, G]` to `Tensor[P, G, Q]`."""
+    """Selects the columns of the labels: `Tensor[P, Q, K]` and `Tensor[P, G]` to `Tensor[P, G,
+    Q]`.
+    """
     index = labels[:, None, :].expand(-1, numbers.shape[1], -1)
     return numbers.gather(-1, index).mT

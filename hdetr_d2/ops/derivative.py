@@ -1,9 +1,8 @@
-"""Derivatives of a compiled operator in all of PyTorch's modes.
+"""Derivatives of a compiled operator in all of PyTorch's autograd modes.
 
-`torch.library.register_autograd` serves reverse mode alone: it drops the tangents of forward mode
-without a word and fails within `torch.func`. What is registered here stands at the same place of
-the dispatcher and serves all of them. It needs some of PyTorch's internals, which this file keeps
-together.
+`torch.library.register_autograd` supports only reverse mode: it silently drops the tangents of
+forward mode and fails within `torch.func`. The registration here uses the same dispatch key and
+supports all of them. It relies on some PyTorch internals, which are confined to this file.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +21,9 @@ from torch.autograd.function import _SingleLevelFunction
 class Derivative:
     """The rules of one operator.
 
-    save: (context, arguments, output) in a forward that reverse mode follows.
-    backward: (context, gradients of the outputs) to a gradient or None of each argument.
-    tangent: (arguments, their tangents, None where there is none) to the output's tangent.
+    save: (context, arguments, output), called in forward passes that reverse mode follows.
+    backward: (context, gradients of the outputs) to a gradient or None per argument. tangent:
+    (arguments, their tangents or None) to the output's tangent.
     """
 
     save: Callable[[Any, tuple, Any], None]
@@ -33,7 +32,7 @@ class Derivative:
 
 
 def no_second_derivative(name: str) -> Derivative:
-    """Of the operator that is the backward of `name`."""
+    """For the operator that computes the backward pass of `name`."""
 
     def refuse(*arguments: Any) -> NoReturn:
         raise RuntimeError(f"{name} has no second derivative: it can be differentiated once.")
@@ -42,7 +41,9 @@ def no_second_derivative(name: str) -> Derivative:
 
 
 def register_derivative(name: str, rules: Derivative, library: torch.library.Library) -> None:
-    """Also for `torch.vmap`: operators whose tensors have one batch as their first axis."""
+    """Also supports `torch.vmap`, for operators whose tensors all have the batch as their first
+    axis.
+    """
     op = getattr(torch.ops.hdetr_d2, name).default
     function = _function(op, rules)
 
@@ -51,7 +52,7 @@ def register_derivative(name: str, rules: Derivative, library: torch.library.Lib
             return _dual(op, rules, arguments)
         if not torch.is_grad_enabled() or not any(map(_requires_grad, arguments)):
             return _below(op, keys, arguments)
-        # As within PyTorch's own operators: of nested transforms this is the turn of one.
+        # As within PyTorch's own operators: one level of nested transforms at a time.
         with enable_single_level_autograd_function():
             return function.apply(keys, *arguments)
 
@@ -60,13 +61,15 @@ def register_derivative(name: str, rules: Derivative, library: torch.library.Lib
 
 
 def is_transformed(tensor: Tensor) -> bool:
-    """Whether `torch.func` or `torch.vmap` is at work on it, so that its numbers are not known."""
+    """Whether a `torch.func` transform or `torch.vmap` wraps the tensor, so that its values are
+    unknown.
+    """
     return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
 def are_numbers_known(tensor: Tensor) -> bool:
-    """Whether a look at them costs little, on the host, and is no step that a graph would record:
-    of a fake tensor, and under who traces one, nothing is known.
+    """Whether the values can be read cheaply: they are on the host, and no tracer would record the
+    read. Values of fake tensors, and values during tracing, are unknown.
     """
     return (
         tensor.device.type == "cpu"
@@ -78,10 +81,10 @@ def are_numbers_known(tensor: Tensor) -> bool:
 
 
 def refuse_vmap(name: str, tensors: Sequence[Tensor]) -> None:
-    """For an operator that `torch.vmap` cannot map.
+    """For operators that `torch.vmap` cannot map.
 
     Raises:
-        RuntimeError: it maps one of the tensors.
+        RuntimeError: one of the tensors is mapped.
     """
     if not torch.compiler.is_compiling() and any(map(_is_mapped, tensors)):
         raise RuntimeError(f"{name} does not run in torch.vmap: it takes a batch as it is.")
@@ -114,7 +117,7 @@ def _function(op: Any, rules: Derivative) -> Any:
 
 @contextmanager
 def _for_the_next_transform() -> Iterator[None]:
-    """A forward is entered with gradients off, which for a transform further out they are not."""
+    """A forward runs with gradients disabled, but an outer transform may need them."""
     if not torch._C._are_functorch_transforms_active():
         yield
         return
@@ -123,14 +126,14 @@ def _for_the_next_transform() -> Iterator[None]:
 
 
 def _below(op: Any, keys: Any, arguments: Sequence[Any]) -> Any:
-    """What comes after autograd in the dispatcher: the kernels, or the next transform."""
+    """Calls what follows autograd in the dispatcher: the kernels, or the next transform."""
     with torch._C._AutoDispatchBelowAutograd():
         return op.redispatch(keys & torch._C._after_autograd_keyset, *arguments)
 
 
 def _dual(op: Any, rules: Derivative, arguments: Sequence[Any]) -> Tensor:
-    """Forward mode. Tangents do not reach what reverse mode would save, so both in one are refused;
-    torch.func.grad of torch.func.jvp is not: these are two levels.
+    """Forward mode. Tangents do not reach what reverse mode would save, so both at one level are
+    refused; torch.func.grad of torch.func.jvp works, as these are two levels.
     """
     if torch.is_grad_enabled() and any(map(_requires_grad, arguments)):
         no_second_derivative(op._opname).backward()
@@ -139,7 +142,7 @@ def _dual(op: Any, rules: Derivative, arguments: Sequence[Any]) -> Tensor:
 
 
 def _tangents(arguments: Sequence[Any]) -> list[Tensor | None]:
-    """Of each argument; none at all outside of forward mode."""
+    """The tangent of each argument; empty outside of forward mode."""
     if forward_ad._current_level < 0:
         return []
     return [forward_ad.unpack_dual(a).tangent if _is_tensor(a) else None for a in arguments]
@@ -154,7 +157,7 @@ def _requires_grad(argument: Any) -> bool:
 
 
 def _over_batch(op: Any) -> Callable[..., Any]:
-    """The mapped axis becomes part of the batch, and one of its own again in what comes out."""
+    """Merges the mapped axis into the batch, and separates it again in the results."""
 
     def compute(info: Any, axes: Sequence[int | None], *arguments: Any) -> Any:
         times = info.batch_size

@@ -1,10 +1,10 @@
-"""`ms_deform_attn` under the names and signatures by which other projects call their own kernel.
+"""`ms_deform_attn` under the names and signatures with which other projects call their own kernel.
 
-docs/OPS.md has the line that makes each of them use it. Where a caller has the level sizes as a
-tensor they are read on the host: one that is there in every call, which costs nothing; one on a
-device, which is waited for, once for every tensor object and again when PyTorch knows that it was
-written to. So once a forward pass if all layers share the tensor. `im2col_step` is taken because it
-is given: any batch runs at once.
+docs/OPS.md shows the line that switches each project to it. If a caller has the level sizes as a
+tensor, they are read on the host. That is free for a host tensor. For a device tensor it means
+waiting for the device, once per tensor object and again when PyTorch knows it was written to: once
+per forward pass if all layers share the tensor. `im2col_step` is accepted and ignored: any batch
+runs at once.
 """
 
 import itertools
@@ -22,8 +22,8 @@ from hdetr_d2.ops.ms_deform_attn_rules import exact_arguments
 LevelShapes: TypeAlias = Tensor | Sequence[tuple[int, int]]
 """(H, W) of each level: `Tensor[L, 2]` integer on any device, or numbers on the host."""
 
-# The tensor (by identity, as long as it lives) -> what is known of its memory when it was read, and
-# what was read.
+# Maps a tensor (by identity, while it lives) to the state of its memory when it was read, and the
+# values read.
 _known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
@@ -35,14 +35,14 @@ def host_shapes(shapes: LevelShapes) -> list[tuple[int, int]]:
 
 
 def _checked_shapes(shapes: LevelShapes, starts: Tensor | None) -> list[tuple[int, int]]:
-    """The same.
+    """The same, with a check.
 
     Raises:
-        ValueError: levels that do not follow each other in their order.
+        ValueError: levels are not contiguous and in order.
     """
     sizes = host_shapes(shapes)
     if starts is None or not (isinstance(shapes, Tensor) or _is_on_host(starts)):
-        return sizes  # who has the sizes on the host does not want to wait
+        return sizes  # callers with sizes on the host do not want to wait
     *wanted, _ = itertools.accumulate((height * width for height, width in sizes), initial=0)
     if _on_host(starts) != wanted:
         raise ValueError(
@@ -53,8 +53,8 @@ def _checked_shapes(shapes: LevelShapes, starts: Tensor | None) -> list[tuple[in
 
 
 def _on_host(tensor: Tensor) -> list:
-    """Its numbers, read as the head of this file says."""
-    # An inference tensor has no version: nobody can tell whether it was written to.
+    """The tensor's values, read as described at the top of this file."""
+    # An inference tensor has no version counter, so that writes cannot be detected.
     if _is_on_host(tensor) or tensor.is_inference():
         return _read(tensor)
     state = tensor._version, tensor.data_ptr()
@@ -81,18 +81,18 @@ def ms_deform_attn_forward(
     attention_weights: Tensor,
     im2col_step: int | None = None,
 ) -> Tensor:
-    """With `ms_deform_attn_backward`, what Deformable-DETR's module `MultiScaleDeformableAttention`
-    has: this file can stand in its place where it was never built.
+    """Together with `ms_deform_attn_backward`, the functions of Deformable-DETR's extension module
+    `MultiScaleDeformableAttention`: this module can replace it where it was never built.
 
     Raises:
-        ValueError: levels that do not follow each other in their order.
+        ValueError: levels are not contiguous and in order.
     """
     shapes = _checked_shapes(value_spatial_shapes, value_level_start_index)
     return ms_deform_attn(value, shapes, sampling_locations, attention_weights)
 
 
 class MSDeformAttnFunction:
-    """In place of the `torch.autograd.Function` of that name in Deformable-DETR, and of
+    """Replaces the `torch.autograd.Function` of that name in Deformable-DETR, and
     `MultiScaleDeformableAttnFunction` in detrex and mmcv.
     """
 
@@ -105,7 +105,7 @@ def multi_scale_deformable_attn_pytorch(
     sampling_locations: Tensor,
     attention_weights: Tensor,
 ) -> Tensor:
-    """In place of the function of that name, by which detrex and mmcv run on a CPU."""
+    """Replaces the function of that name, which detrex and mmcv use on a CPU."""
     shapes = host_shapes(value_spatial_shapes)
     return ms_deform_attn(value, shapes, sampling_locations, attention_weights)
 
@@ -118,21 +118,21 @@ def multi_scale_deformable_attention_v2(
     num_points_list: Sequence[int],
     method: str = "default",
 ) -> Tensor:
-    """In place of the function of that name in RT-DETRv2, D-FINE and DEIMv2 of transformers, and of
+    """Replaces the function of that name in RT-DETRv2, D-FINE and DEIMv2 of transformers, and
     `deformable_attention_core_func_v2` in RT-DETRv2: levels may have different numbers of samples.
 
     Args:
-        sampling_locations: `Tensor[B, Q, heads, S, 2]`, S the sum of `num_points_list`.
+        sampling_locations: `Tensor[B, Q, heads, S, 2]`, where S is the sum of `num_points_list`.
         attention_weights: `Tensor[B, Q, heads, S]`.
-        num_points_list: samples of each level.
+        num_points_list: number of samples on each level.
 
     Raises:
-        ValueError: another method than "default", the bilinear one.
+        ValueError: a method other than "default", the bilinear one.
     """
     if method != "default":
         raise ValueError(f"method={method!r}: ms_deform_attn is bilinear, which is 'default'.")
     most = max(num_points_list)
-    # Samples that a level lacks have no weight.
+    # Missing samples of a level get zero weight.
     locations, weights = (
         torch.stack(
             [
@@ -156,8 +156,8 @@ def transformers_forward(
     attention_weights: Tensor,
     im2col_step: int,
 ) -> Tensor:
-    """In place of `MultiScaleDeformableAttention.forward` of Hugging Face transformers, which has
-    the sizes on the host.
+    """Replaces `MultiScaleDeformableAttention.forward` of Hugging Face transformers, which has the
+    sizes on the host.
     """
     shapes = _checked_shapes(value_spatial_shapes_list, level_start_index)
     return ms_deform_attn(value, shapes, sampling_locations, attention_weights)
@@ -172,7 +172,7 @@ def ms_deform_attn_backward(
     grad_output: Tensor,
     im2col_step: int | None = None,
 ) -> tuple[Tensor, ...]:
-    """Gradients by value, locations and weights, in their dtypes."""
+    """Gradients with respect to value, locations and weights, in their dtypes."""
     shapes = host_shapes(value_spatial_shapes)
     given = (value, sampling_locations, attention_weights)
     if why_no_kernels(value.device, value.dtype, len(shapes)):

@@ -1,4 +1,4 @@
-"""Dropout (https://arxiv.org/abs/1207.0580) that costs a CPU no more than a copy."""
+"""Dropout (https://arxiv.org/abs/1207.0580) at the price of a copy on a CPU."""
 
 import functools
 
@@ -19,25 +19,25 @@ if is_defined("dropout"):
 
 
 def dropout(x: Tensor, p: float, seeds: Tensor | None = None) -> Tensor:
-    """Every element is 0 with the probability `p`, else itself divided by 1 - p.
+    """Sets each element to 0 with probability `p`, and divides the others by 1 - p.
 
-    On the CPU a compiled kernel draws from a counter, on all threads, and keeps nothing for the
-    backward but the seed; PyTorch's own, which answers on other devices and without the kernel,
-    draws one number after the other and keeps them. Whether an element is dropped depends on the
-    seed and its place alone, not on the number of threads or the processor.
+    On the CPU, a compiled kernel generates random numbers from a counter, on all threads, and keeps
+    only the seed for the backward pass. PyTorch's own dropout, used on other devices and without
+    the kernel, draws numbers sequentially and keeps a mask. Whether an element is dropped depends
+    only on the seed and the element's index, not on the number of threads or the processor.
 
     Args:
         x: `Tensor[...]`.
-        p: in [0, 1]; a multiple of 2^-32 is taken. At 1 every element is 0, and so is its gradient.
-        seeds: `Tensor[N]` int64, one for each of N equal parts of x, one part after the other; None
-            draws one for all from PyTorch's default generator.
+        p: in [0, 1]; rounded to a multiple of 2^-32. At 1 every element and its gradient are 0.
+        seeds: `Tensor[N]` int64, one for each of N equal, consecutive parts of x; None draws one
+            for all from PyTorch's default generator.
 
     Returns:
-        `Tensor[...]` of the dtype of x.
+        `Tensor[...]` in the dtype of x.
 
     Raises:
-        ValueError: p out of its range, seeds that do not fit.
-        TypeError: x that is not floating, seeds that are not int64.
+        ValueError: p is out of range, or the seeds do not fit.
+        TypeError: x is not floating-point, or the seeds are not int64.
     """
     _check(x, p, seeds)
     if p < 1 and x.device.type == "cpu" and _use_kernels(x.device, x.dtype):
@@ -47,7 +47,7 @@ def dropout(x: Tensor, p: float, seeds: Tensor | None = None) -> Tensor:
     return F.dropout(x, p) if seeds is None else dropout_reference(x, p, seeds)
 
 
-@torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
+@torch.compiler.assume_constant_result  # checked, and warned about, during tracing
 def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
     how, reason = "in PyTorch's own operations, slower", why_no_kernels(device, dtype)
     return not warn_of_fallback("dropout", how, reason)
@@ -55,7 +55,7 @@ def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
 
 @functools.cache
 def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
-    """One sentence on why the kernel does not take such numbers; empty if it does."""
+    """One sentence on why the kernel cannot take this tensor; empty if it can."""
     if dtype not in _KERNEL_DTYPES:
         return f"The kernels do not take numbers of {dtype}."
     return why_no_kernel("dropout", device)

@@ -1,24 +1,24 @@
-"""Dropout in PyTorch's own operations: the kernel's twin, with the same random bits."""
+"""Dropout in PyTorch's own operations, with the same random bits: the kernel's reference."""
 
 import torch
 from torch import Tensor
 
-_CHUNK = 1024  # places that share a key
+_CHUNK = 1024  # elements that share a key
 _WORD = 0xFFFFFFFF
 
 
 def dropout_reference(x: Tensor, p: float, seeds: Tensor) -> Tensor:
-    """The same as `dropout` with the same arguments, which are not checked here.
+    """The same as `dropout`, with the same arguments, which are not checked.
 
-    It runs on every device and with every floating dtype.
+    Runs on every device and with every floating dtype.
     """
     bits = _random_bits(x.numel() // len(seeds), seeds).view(x.shape)
-    kept = (1 - p) or 1.0  # where nothing is kept: no gradient of 0 / 0
+    kept = (1 - p) or 1.0  # if everything is dropped, avoids a gradient of 0 / 0
     return torch.where(bits >= int(p * 2**32), x / kept, 0.0)
 
 
 def _random_bits(count: int, seeds: Tensor) -> Tensor:
-    """The 32 bits of the first places of each seed: `Tensor[N, count]` int64."""
+    """The 32 random bits of the first elements of each seed: `Tensor[N, count]` int64."""
     places = torch.arange(count, device=seeds.device)
     key = seeds[:, None] + (places // _CHUNK + 1) * _signed(0x9E3779B97F4A7C15)
     key = (key ^ _shift(key, 30)) * _signed(0xBF58476D1CE4E5B9)
@@ -31,10 +31,10 @@ def _random_bits(count: int, seeds: Tensor) -> Tensor:
 
 
 def _signed(word: int) -> int:
-    """The int64 with the bits of a word of 64."""
+    """The int64 with the bits of an unsigned 64-bit word."""
     return word - 2**64 if word >= 2**63 else word
 
 
 def _shift(words: Tensor, by: int) -> Tensor:
-    """To the right, with zeros from the left."""
+    """Logical shift to the right."""
     return words >> by & (1 << 64 - by) - 1

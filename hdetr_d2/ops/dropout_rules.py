@@ -1,4 +1,4 @@
-"""What PyTorch must know of the compiled op: shapes without data, and the derivative."""
+"""What PyTorch needs to know about the compiled operator: output shapes, and the derivative."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def _save(ctx: Any, inputs: tuple, output: Tensor) -> None:
 
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-    """What was dropped has none: with the same seeds, the same is dropped."""
+    """The same seeds drop the same elements of the gradient."""
     return torch.ops.hdetr_d2.dropout(gradient, *ctx.saved_tensors, ctx.p), None, None
 
 
@@ -33,7 +33,9 @@ def _tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Ten
 
 
 def register() -> torch.library.Library:
-    """Tells PyTorch; the rules hold as long as the answer is kept."""
+    """Registers the rules with PyTorch; they stay registered as long as the returned object
+    lives.
+    """
     library = torch.library.Library("hdetr_d2", "FRAGMENT")
     torch.library.register_fake(_OP, _fake, lib=library)
     rules = Derivative(save=_save, backward=_backward, tangent=_tangent)

@@ -1,5 +1,6 @@
-"""The compiled libraries: loaded once, at the import of this package, if they are there. Nothing
-here compiles, and nothing fails: what went wrong is kept, to be told when a kernel is missed."""
+"""The compiled libraries, loaded once when this package is imported, if they exist. Nothing is
+compiled here, and nothing fails: errors are stored and reported when a kernel is needed.
+"""
 
 import functools
 import json
@@ -13,7 +14,7 @@ import torch
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _KINDS = {"_C": "cpu", "_C_cuda": "cuda"}
-# The endings of a shared library on Linux and macOS, and on Windows.
+# File endings of shared libraries on Linux and macOS, and on Windows.
 _ENDINGS = {".so", ".dylib", ".pyd", ".dll"}
 
 
@@ -21,8 +22,8 @@ _ENDINGS = {".so", ".dylib", ".pyd", ".dll"}
 class Library:
     """A compiled library of this package.
 
-    name: `_C` (schemas and CPU kernels) or `_C_cuda`. path: its file, None if it was not built.
-    error: what its loading raised.
+    name: `_C` (schemas and CPU kernels) or `_C_cuda`. path: its file, or None if it was not built.
+    error: the exception raised by loading it.
     """
 
     name: str
@@ -41,7 +42,7 @@ def _load(name: str) -> Library:
         return Library(name, None, None)
     try:
         torch.ops.load_library(path)
-    except Exception as error:  # whatever it is: the operators in PyTorch work without the library
+    except Exception as error:  # whatever it is: the operators work in PyTorch without the library
         return Library(name, path, error)
     return Library(name, path, None)
 
@@ -51,7 +52,7 @@ CUDA = _load("_C_cuda")
 
 
 def build_facts() -> dict:
-    """What the build wrote down beside the libraries: torch, cuda, archs, cpu, and cpu_reason and
+    """What the build recorded beside the libraries: torch, cuda, archs, cpu, and the cpu_reason and
     cuda_reason for what is missing; empty if there was no build.
     """
     try:
@@ -76,7 +77,7 @@ def why_not(library: Library) -> str:
 
 
 def whole(error: BaseException) -> str:
-    """The error with its cause: PyTorch wraps the one that names what is missing into another."""
+    """The error and its cause: PyTorch wraps the one that names the missing file."""
     cause = f" ({whole(error.__cause__)})" if error.__cause__ else ""
     return f"{type(error).__name__}: {error}{cause}"
 
@@ -86,7 +87,7 @@ def why_no_kernel(op: str, device: torch.device) -> str:
     if device.type not in ("cpu", "cuda", "meta"):
         return f"There are no kernels for {device.type} devices."
     if not _has_kernel(op, device.type):
-        # The library with the schemas comes first: without it the other one is of no use.
+        # The library with the schemas first: without it the other one is useless.
         missing = why_not(CPU) or (why_not(CUDA) if device.type == "cuda" else "")
         none = f"The compiled libraries have no {op} for {device.type} devices"
         return missing or f"{none}; if they are older than the package, build them again."
@@ -99,7 +100,7 @@ def is_defined(op: str) -> bool:
 
 
 def _has_kernel(op: str, device: str) -> bool:
-    if not is_defined(op) or device == "meta":  # on "meta" the schema is all that is needed
+    if not is_defined(op) or device == "meta":  # on "meta" the schema is sufficient
         return is_defined(op)
     key = getattr(torch._C.DispatchKey, device.upper())
     return getattr(torch.ops.hdetr_d2, op).default.has_kernel_for_dispatch_key(key)
@@ -107,14 +108,14 @@ def _has_kernel(op: str, device: str) -> bool:
 
 @functools.cache
 def _device_gap(index: int) -> str:
-    if not torch.cuda.is_available():  # a fake tensor of a device that this machine lacks
+    if not torch.cuda.is_available():  # a fake tensor on a device that this machine lacks
         return ""
     return _driver_gap() or _capability_gap(index)
 
 
 def _driver_gap() -> str:
-    """The kernels bring their CUDA runtime, which runs on drivers of its major version and later
-    ones, whichever runtime PyTorch brings.
+    """The kernels link their own CUDA runtime, which runs on drivers of its major version or later,
+    whichever runtime PyTorch uses.
     """
     driver, built = _cuda_versions()
     if driver[0] >= built[0]:
@@ -126,8 +127,8 @@ def _driver_gap() -> str:
 
 
 def _cuda_versions() -> tuple[tuple[int, int], tuple[int, int]]:
-    """(major, minor) of the latest CUDA that the driver supports, and of that of the kernels; equal
-    if the library is too old to tell.
+    """(major, minor) of the latest CUDA version that the driver supports, and of the kernels'
+    version; equal if the library is too old to tell.
     """
     versions = torch.ops.hdetr_d2.cuda_versions() if is_defined("cuda_versions") else (0, 0)
     driver, built = ((number // 1000, number % 1000 // 10) for number in versions)
@@ -137,7 +138,7 @@ def _cuda_versions() -> tuple[tuple[int, int], tuple[int, int]]:
 def _capability_gap(index: int) -> str:
     capability = torch.cuda.get_device_capability(index)
     archs = build_facts().get("archs") or []
-    # Without a list nothing can be foretold: a kernel that does not fit raises when it is launched.
+    # Without a list nothing can be predicted: an unsuitable kernel raises when it is launched.
     if not archs or covers(archs, capability):
         return ""
     name = torch.cuda.get_device_name(index)
@@ -149,7 +150,7 @@ def _capability_gap(index: int) -> str:
 
 def covers(archs: Sequence[str], capability: tuple[int, int]) -> bool:
     """Whether code for `archs` ("8.0", "9.0+PTX") runs on a device of `capability`: machine code
-    within its major version, PTX on everything newer, and "9.0a" on 9.0 alone.
+    within its major version, PTX on everything newer, and "9.0a" on 9.0 only.
     """
     major, minor = capability
     for arch in archs:
@@ -167,8 +168,8 @@ def covers(archs: Sequence[str], capability: tuple[int, int]) -> bool:
 
 @functools.cache
 def warn_of_fallback(op: str, how: str, reason: str) -> bool:
-    """Warns, once, that `op` runs `how` ("by SciPy on the host, much slower") for a reason; an
-    empty one is none. Whether there is one.
+    """Warns once that `op` runs `how` ("by SciPy on the host, much slower"), and for which reason;
+    no warning if the reason is empty. Returns whether there is a reason.
     """
     if reason:
         warnings.warn(

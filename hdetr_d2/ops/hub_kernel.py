@@ -1,5 +1,5 @@
-"""`ms_deform_attn` in the slot that Hugging Face's `kernels` leaves for the deformable attention of
-transformers, from this package instead of from the network.
+"""`ms_deform_attn` for the slot that Hugging Face's `kernels` provides for the deformable attention
+of transformers, taken from this package instead of the network.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from hdetr_d2.ops.drop_in import transformers_forward
 
 
 class MultiScaleDeformableAttention(nn.Module):
-    """The layer that takes the place of that of transformers; it has neither weights nor state."""
+    """The layer that replaces that of transformers; it has neither weights nor state."""
 
     can_torch_compile = True
     has_backward = True
@@ -19,7 +19,7 @@ class MultiScaleDeformableAttention(nn.Module):
 
 @dataclass(frozen=True)
 class HubKernel:
-    """What a mapping of `kernels` names for a device, as its own `LayerRepository`:
+    """What a mapping of `kernels` names for a device, in the role of its own `LayerRepository`:
 
     kernels.register_kernel_mapping({"MultiScaleDeformableAttention": {"cuda": HubKernel()}})
     """
@@ -27,5 +27,5 @@ class HubKernel:
     layer_name: str = "MultiScaleDeformableAttention"
 
     def load(self) -> type[nn.Module]:
-        """The layer."""
+        """Returns the layer."""
         return MultiScaleDeformableAttention

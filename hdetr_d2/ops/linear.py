@@ -1,9 +1,9 @@
-"""A linear layer at the full speed of a CPU, and with its ReLU in one kernel on CUDA.
+"""A linear layer at full speed on a CPU, and with its ReLU in one kernel on CUDA.
 
-PyTorch leaves float32 products on a CPU to MKL, which takes half of the width of AVX-512 where the
-processor is not Intel's. oneDNN, which PyTorch brings for convolutions, takes all of it on every
-processor, and adds bias and ReLU on the way. On CUDA cuBLASLt does. The operators over them are
-some that PyTorch keeps for itself: this file alone knows them.
+For float32 products on a CPU, PyTorch uses MKL, which uses half the width of AVX-512 on processors
+not made by Intel. oneDNN, which PyTorch includes for convolutions, uses the full width on every
+processor, and fuses bias and ReLU. On CUDA, cuBLASLt fuses them. The PyTorch operators behind both
+are private; they are confined to this file.
 """
 
 from collections.abc import Callable
@@ -24,20 +24,21 @@ _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
 _HAS_BFLOAT16 = _HAS_ONEDNN and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 _PRECISIONS = frozenset((torch.float32, torch.bfloat16))
 _OF_CUBLASLT = frozenset((torch.float32, torch.float16, torch.bfloat16))
-# Whether MKL takes all of AVX-512, so that a product of it is as fast as one of oneDNN.
+# Whether MKL uses the full width of AVX-512, so that its products are as fast as oneDNN's.
 _CAPABILITIES: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
 _MKL_IS_WIDE = "Intel" in _CAPABILITIES.get("cpu_name", "")
-_LEAST_PRODUCTS = 2**22  # with fewer the call itself is most of the time
+_LEAST_PRODUCTS = 2**22  # below this, call overhead dominates
 _FAR_FROM_INFINITY = 1e38
 _PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> Tensor:
-    """`torch.nn.functional.linear`, and a ReLU after it where that is asked for.
+    """`torch.nn.functional.linear`, optionally followed by a ReLU.
 
-    Large products on a CPU in float32, and in bfloat16 also by autocast, are oneDNN's, in training
-    and inference, up to twice as fast; with a ReLU on CUDA, cuBLASLt's. Everything else, and what
-    `torch.compile` or an exporter records, is PyTorch's own linear.
+    Large products on a CPU in float32, or in bfloat16 (also by autocast), are computed by oneDNN,
+    in training and inference, up to twice as fast; products with a ReLU on CUDA are computed by
+    cuBLASLt. Everything else, and everything that `torch.compile` or an exporter records, is
+    PyTorch's own linear.
 
     Args:
         x: `Tensor[..., C]`.
@@ -45,12 +46,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool 
         bias: `Tensor[D]`.
 
     Returns:
-        `Tensor[..., D]`; that of a `Tensor[N, C]` is no view, so that autograd follows a change in
-        place without copies of the whole.
+        `Tensor[..., D]`. The output for a `Tensor[N, C]` is not a view, so that autograd handles
+        in-place changes without copying the whole.
 
     Raises:
-        RuntimeError: shapes that do not fit.
-        TypeError: what is no tensor.
+        RuntimeError: shapes do not fit.
+        TypeError: an argument is not a tensor.
     """
     check_tensors(x=x, weight=weight)
     if bias is not None:
@@ -65,7 +66,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool 
         return F.relu(out) if relu else out
     device = x.device.type
     if torch.is_autocast_enabled(device):
-        # In bfloat16 on a CPU PyTorch would write the bias into all rows first, and then add the
+        # In bfloat16 on a CPU, PyTorch would first write the bias into all rows and then add the
         # product.
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
@@ -75,23 +76,23 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool 
 
 
 def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the layer is one that oneDNN computes, sooner than MKL would."""
+    """Whether oneDNN can compute the layer, and is faster than MKL."""
     return (
         _HAS_ONEDNN
-        and not _is_watched()  # first: a tracer would record the other questions
+        and not _is_watched()  # first: a tracer would record the other conditions
         and x.device.type == weight.device.type == "cpu"
         and _is_taken(x.dtype, weight.dtype)
         and x.dim() > 1
         and x.numel() * len(weight) >= _LEAST_PRODUCTS
         and _fits(x, weight, bias)
         and bool(torch.backends.mkldnn.enabled)
-        and _OPTIONS.matmul.fp32_precision != "bf16"  # PyTorch has its own way of it
+        and _OPTIONS.matmul.fp32_precision != "bf16"  # PyTorch handles this itself
         and _are_plain(x, weight, bias)
     )
 
 
 def _by_cublaslt(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the layer is one that cuBLASLt computes with its ReLU."""
+    """Whether cuBLASLt can compute the layer with its ReLU."""
     dtypes = {each.dtype for each in (x, weight, bias) if each is not None}
     return (
         not _is_watched()
@@ -107,7 +108,7 @@ def _by_cublaslt(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def _is_taken(dtype: torch.dtype, of_weight: torch.dtype) -> bool:
-    """Whether products of these, as autocast would have them, are oneDNN's."""
+    """Whether oneDNN can multiply these dtypes, as autocast would cast them."""
     if torch.is_autocast_enabled("cpu"):
         to_bfloat16 = torch.get_autocast_dtype("cpu") == torch.bfloat16
         return _HAS_BFLOAT16 and to_bfloat16 and {dtype, of_weight} <= _PRECISIONS
@@ -115,7 +116,7 @@ def _is_taken(dtype: torch.dtype, of_weight: torch.dtype) -> bool:
 
 
 def _are_plain(*tensors: Tensor | None) -> bool:
-    """Neither of a subclass nor of `torch.func`, whose ways PyTorch's own linear knows."""
+    """Neither a tensor subclass nor wrapped by `torch.func`; PyTorch's own linear handles those."""
     return all(
         each is None or (type(each) in _PLAIN and not is_transformed(each)) for each in tensors
     )
@@ -123,8 +124,8 @@ def _are_plain(*tensors: Tensor | None) -> bool:
 
 @torch.no_grad()
 def _may_be_nan(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """oneDNN's ReLU makes 0 of NaN, PyTorch's keeps it. No sum of products is larger than the norms
-    of its factors multiplied (Cauchy-Schwarz), so where that is far from infinity none is NaN.
+    """oneDNN's ReLU turns NaN into 0, PyTorch's keeps it. By Cauchy-Schwarz no sum of products
+    exceeds the product of the factors' norms, so if that is far from infinity, no result is NaN.
     """
     of_x, of_weight = (float(torch.linalg.vector_norm(each)) for each in (x, weight))
     of_bias = 0.0 if bias is None else float(torch.linalg.vector_norm(bias))
@@ -132,7 +133,7 @@ def _may_be_nan(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Else PyTorch says what does not."""
+    """Otherwise PyTorch raises its own error."""
     return (
         weight.dim() == 2
         and x.shape[-1] == weight.shape[1]
@@ -141,7 +142,7 @@ def _fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def _is_watched() -> bool:
-    """By who records or counts operators, and knows those of PyTorch, or who wants tangents."""
+    """Whether something records or counts PyTorch's operators, or needs tangents."""
     return bool(
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
@@ -153,17 +154,17 @@ def _is_watched() -> bool:
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
     after = "relu" if relu else "none"
     if bias is not None:
-        bias = bias.contiguous()  # oneDNN does not look at its strides
+        bias = bias.contiguous()  # oneDNN ignores its strides
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, after, [], "")
 
 
 def _cublaslt(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
-    """With a ReLU in any case."""
+    """Always with a ReLU."""
     return torch._addmm_activation(bias, x, weight.T)
 
 
 class _Product(torch.autograd.Function):
-    """Of rows, `Tensor[N, C]`: what it returns may be changed in place, as views of it may."""
+    """On rows, `Tensor[N, C]`: the output may be changed in place, and so may views of it."""
 
     @staticmethod
     def forward(
@@ -194,8 +195,8 @@ class _Product(torch.autograd.Function):
 
 
 def _of_weight(x: Tensor, gradient: Tensor) -> Tensor:
-    """`Tensor[D, C]`. oneDNN has the first factor of a product copied to lie in rows, here half as
-    long as the product itself: let it be the smaller one; MKL and cuBLAS take it as it lies.
+    """`Tensor[D, C]`. oneDNN copies the first factor into row-major order, which takes half as long
+    as the product itself, so the smaller factor goes first. MKL and cuBLAS need no copy.
     """
     if _MKL_IS_WIDE or x.device.type != "cpu":
         return gradient.T @ x

@@ -16,32 +16,33 @@ from hdetr_d2.ops.derivative import refuse_vmap
 def linear_sum_assignment(
     costs: Sequence[Tensor | np.ndarray], maximize: bool = False
 ) -> list[tuple[Tensor, Tensor]]:
-    """The cheapest assignment of rows to columns of each matrix, every row and column once at most.
+    """The cheapest assignment of rows to columns for each matrix; each row and column is used at
+    most once.
 
-    In place of a loop over `scipy.optimize.linear_sum_assignment`: matrices of one width (of their
-    longer side) are solved in one call of `batched_assignment`. What is forbidden there, a cost
-    that is not finite, is left out here, where SciPy raises. Waits for the device: how many pairs
-    there are is not known before.
+    Replaces a loop over `scipy.optimize.linear_sum_assignment`: matrices of equal width (the longer
+    side) are solved in one call of `batched_assignment`. Pairs with a cost that is not finite are
+    left out, where SciPy raises. Waits for the device, because the number of pairs is not known
+    before.
 
     Args:
-        costs: `Tensor[N, M]` each, or an array of NumPy, of any sizes, taken in float32.
-        maximize: look for the dearest instead.
+        costs: `Tensor[N, M]` or NumPy arrays, of any sizes, converted to float32.
+        maximize: find the most expensive assignment instead.
 
     Returns:
-        For each matrix the rows, ascending, and their columns: `Tensor[K]` int64, on its
+        For each matrix, the rows in ascending order and their columns: `Tensor[K]` int64, on its
         device.
 
     Raises:
-        ValueError: what is given is not a matrix.
-        TypeError: it is neither a tensor nor an array.
-        RuntimeError: within `torch.vmap`.
+        ValueError: an argument is not a matrix.
+        TypeError: an argument is neither a tensor nor an array.
+        RuntimeError: called within `torch.vmap`.
     """
     matrices = _matrices(costs)
     refuse_vmap("linear_sum_assignment", matrices)
     for cost in matrices:
         if cost.dim() != 2:
             raise ValueError(f"A cost must be Tensor[N, M], not of shape {tuple(cost.shape)}.")
-    # Targets are the shorter side, which the solver takes its steps over.
+    # Targets are the shorter side, which the solver iterates over.
     wide = [cost if cost.shape[0] <= cost.shape[1] else cost.T for cost in matrices]
     by_width = defaultdict(list)
     for index, cost in enumerate(wide):
@@ -57,7 +58,7 @@ def linear_sum_assignment(
 def _matrices(costs: Sequence[Tensor | np.ndarray]) -> list[Tensor]:
     if not isinstance(costs, Iterable):
         raise TypeError(f"costs must be a list of matrices, not {type(costs).__name__}.")
-    # A copy in order: PyTorch takes no negative strides.
+    # Copied into C order: PyTorch does not support negative strides.
     matrices = [
         torch.tensor(cost.copy(), device="cpu") if isinstance(cost, np.ndarray) else cost
         for cost in costs
@@ -67,7 +68,7 @@ def _matrices(costs: Sequence[Tensor | np.ndarray]) -> list[Tensor]:
 
 
 def _solve(costs: Sequence[Tensor]) -> Tensor:
-    """Matrices `[G, Q]` of one width: `Tensor[P, Q]`, the row of each column or -1."""
+    """Solves matrices `[G, Q]` of one width: `Tensor[P, Q]`, the row of each column or -1."""
     counts = torch.tensor([len(cost) for cost in costs], device=costs[0].device)
     return batched_assignment(pad_sequence(list(costs), batch_first=True), counts)
 

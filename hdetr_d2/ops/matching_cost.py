@@ -1,4 +1,4 @@
-"""What it costs to match each target of an image with each of its queries."""
+"""The cost of matching each target of an image with each of its queries."""
 
 from typing import NamedTuple
 
@@ -36,34 +36,36 @@ def matching_cost(
     class_cost: AnyClassCost,
     weights: CostWeights,
 ) -> tuple[Tensor, Tensor]:
-    """Class cost, L1 distance and minus GIoU of all pairs of an image, weighted and summed.
+    """Weighted sum of class cost, L1 distance and minus GIoU for all pairs of an image.
 
-    Computed in float32, under autocast too, and without a gradient; in compiled kernels where they
-    are built for the device, else, after one warning, in PyTorch's own operations
-    (`matching_cost_reference`). Those compute a class cost of one's own, too.
+    Computed in float32, also under autocast, and without gradient; in compiled kernels where they
+    are built for the device, otherwise, after one warning, in PyTorch's own operations
+    (`matching_cost_reference`). Custom class costs also use the latter.
 
     Args:
         logits: `Tensor[P, Q, K]`; problem p belongs to image p % B.
         boxes: `Tensor[P, Q, 4]` cxcywh.
         labels: `Tensor[B, G]` integer, in [0, K).
         target_boxes: `Tensor[B, G, 4]` cxcywh.
-        num_targets: `Tensor[B]` integer; the rest of the G is padding, whatever is in it.
-        class_cost: `FocalCost`, `SoftmaxCost`, or any function of `Tensor[P, Q, K]` and
-            `Tensor[P, G]` that gives `Tensor[P, G, Q]`; or a `PlacedCost`, which is also told how
-            the boxes overlap.
+        num_targets: `Tensor[B]` integer; the rest of the G targets is padding, whatever its values.
+        class_cost: `FocalCost`, `SoftmaxCost`, or any function from `Tensor[P, Q, K]` and
+            `Tensor[P, G]` to `Tensor[P, G, Q]`; or a `PlacedCost`, which also receives the overlaps
+            of the boxes.
         weights: of the three costs.
 
     Returns:
-        cost: `Tensor[P, G, Q]` float32, as `batched_assignment` takes it. Infinite for padding and
-            where it is not a finite number, as with a label that is unknown.
-        nonfinite: `Tensor[P, 3]` int64, of how many pairs of a target and a query the class cost,
-            the distance, the GIoU were not finite.
+        cost: `Tensor[P, G, Q]` float32, as `batched_assignment` takes it. Infinite for padding, and
+            for costs that are not finite, such as those of an invalid label.
+            nonfinite: `Tensor[P, 3]` int64, the number of target-query pairs in which the class
+                cost, the distance and the GIoU were not finite.
+        ValueError: shapes or devices do not fit each other; for tensors on the host, also invalid
+            counts or labels.
+            TypeError: logits or boxes are not floating-point, or labels or counts are not integers.
 
     Raises:
-        ValueError: shapes or devices that do not fit each other; of tensors on the host also
-            numbers of targets and labels that cannot be.
-        TypeError: logits or boxes that are not floating, labels or counts that are not integers.
-        RuntimeError: within `torch.vmap`.
+        RuntimeError: called within `torch.vmap`.
+        A class cost as the kernels describe it.
+        None for class costs unknown to the kernels; a subclass may compute anything.
     """
     check_tensors(
         logits=logits,
@@ -83,7 +85,7 @@ def matching_cost(
 
 
 class _Form(NamedTuple):
-    """A class cost as the kernels know it."""
+    """checked, and warned about, during tracing"""
 
     number: int
     alpha: float

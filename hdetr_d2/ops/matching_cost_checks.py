@@ -1,4 +1,4 @@
-"""What the matching cost takes: shapes, types and, of tensors on the host, numbers."""
+"""Checks of the matching cost's arguments: shapes, types and, for tensors on the host, values."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,9 @@ from hdetr_d2.ops.derivative import are_numbers_known
 def check_arguments(
     logits: Tensor, boxes: Tensor, labels: Tensor, target_boxes: Tensor, num_targets: Tensor
 ) -> None:
-    """Raises a ValueError or a TypeError, one sentence, for what `matching_cost` does not take."""
+    """Raises a ValueError or a TypeError, in one sentence, for arguments that `matching_cost` does
+    not accept.
+    """
     _check_types(logits, boxes, labels, target_boxes, num_targets)
     _check_shapes(logits, boxes, labels, target_boxes, num_targets)
     _check_labels(labels, num_targets, logits.shape[-1])

@@ -1,5 +1,6 @@
-"""The matching cost in PyTorch's own operations: the kernels' twin. It answers where there are no
-kernels and for a class cost that they do not know, and tests compare the kernels with it."""
+"""The matching cost in PyTorch's own operations: the kernels' reference. Used where there are no
+kernels, for class costs unknown to them, and by tests of the kernels.
+"""
 
 from functools import partial
 
@@ -23,13 +24,13 @@ def matching_cost_reference(
     class_cost: AnyClassCost,
     weights: CostWeights,
 ) -> tuple[Tensor, Tensor]:
-    """The same as `matching_cost` with the same arguments, which are not checked here.
+    """The same as `matching_cost`, with the same arguments, which are not checked.
 
-    It runs on every device, and never makes a tensor larger than the cost or the logits.
+    Runs on every device, and never creates a tensor larger than the cost or the logits.
     """
     layers = len(logits) // max(len(labels), 1)
     labels, num_targets = labels.repeat(layers, 1), num_targets.repeat(layers)
-    # `no_grad` says nothing to forward mode.
+    # `no_grad` does not affect forward mode.
     logits, boxes, target_boxes = logits.detach(), boxes.detach(), target_boxes.detach()
     boxes, target_boxes = boxes.float(), target_boxes.float().repeat(layers, 1, 1)
     is_target = torch.arange(labels.shape[1], device=labels.device) < num_targets[:, None]
@@ -49,13 +50,13 @@ def matching_cost_reference(
 
 
 def _class_part(logits: Tensor, labels: Tensor, class_cost: ClassCost) -> Tensor:
-    """`Tensor[P, G, Q]` float32, infinite for a label that no logit stands for."""
+    """`Tensor[P, G, Q]` float32, infinite for labels without a logit."""
     known = (labels >= 0) & (labels < logits.shape[-1])
     cost = class_cost(logits, labels.clamp(0, max(logits.shape[-1] - 1, 0))).float()
     return torch.where(known[..., None], cost, torch.inf)
 
 
 def _distance(boxes: Tensor, target_boxes: Tensor) -> Tensor:
-    """L1 distance of cxcywh, coordinate by coordinate: no tensor of [P, G, Q, 4] is made."""
+    """L1 distance of cxcywh, computed per coordinate so that no tensor [P, G, Q, 4] is created."""
     x, y, w, h = ((target_boxes[..., i, None] - boxes[..., None, :, i]).abs() for i in range(4))
     return x + y + w + h

@@ -1,4 +1,4 @@
-"""Where a box head moves a box."""
+"""Box refinement: applying the output of a box head to a reference."""
 
 import functools
 
@@ -16,26 +16,27 @@ if is_defined("move_boxes"):
 
 
 def move_boxes(delta: Tensor, reference: Tensor, eps: float = 1e-5) -> Tensor:
-    """The sigmoid of a delta and the logit of where it starts: a box (https://arxiv.org/abs/2010.04159).
+    """Boxes sigmoid(delta + logit(reference)) (https://arxiv.org/abs/2010.04159).
 
     The logit of x is log(clamp(x, eps, 1) / clamp(1 - x, eps, 1)). Runs in compiled kernels where
-    they are built for the device, else, after one warning, in PyTorch's own operations
-    (`move_boxes_reference`). Computed in float32 (in float64 where one of both is float64), under
-    autocast too; the kernels keep the boxes and the reference for the backward.
+    they are built for the device; otherwise, after one warning, in PyTorch's own operations
+    (`move_boxes_reference`). Computed in float32 (float64 if either input is float64), also under
+    autocast. The kernels keep the boxes and the reference for the backward pass.
 
     Args:
-        delta: `Tensor[B, Q, 4]`, what a box head says.
-        reference: `Tensor[B, Q, 2 or 4]`, (cx, cy) or cxcywh in [0, 1]; one of 2 numbers has no
-            size, and that of the box is the sigmoid of the delta alone.
-        eps: the least odds of a reference, above 0 and below 1. One that is closer to 0 or 1, or
-            beyond, has no gradient.
+        delta: `Tensor[B, Q, 4]`, output of a box head.
+        reference: `Tensor[B, Q, 2 or 4]`, (cx, cy) or cxcywh in [0, 1]. If it has no size, the
+            box's size is the sigmoid of the delta alone.
+        eps: lower bound of the odds of a reference, in (0, 1). References closer than that to 0 or
+            1, or outside, have no gradient.
 
     Returns:
-        `Tensor[B, Q, 4]`, boxes cxcywh in [0, 1]; of the dtype that PyTorch gives a sum of both.
+        `Tensor[B, Q, 4]`, boxes cxcywh in [0, 1], in the dtype that PyTorch gives the sum of both
+        inputs.
 
     Raises:
-        ValueError: shapes or devices that do not fit, an eps out of its range.
-        TypeError: tensors that are not floating.
+        ValueError: shapes or devices do not fit, or eps is out of range.
+        TypeError: a tensor is not floating-point.
     """
     _check(delta, reference, eps)
     if is_portable():
@@ -47,7 +48,9 @@ def move_boxes(delta: Tensor, reference: Tensor, eps: float = 1e-5) -> Tensor:
 
 
 def _common_dtype(delta: Tensor, reference: Tensor) -> torch.dtype:
-    """PyTorch's answer, for which it calls an operator: it is asked where they differ."""
+    """PyTorch's promoted dtype. It takes an operator call, so it is determined only if the dtypes
+    differ.
+    """
     if delta.dtype == reference.dtype:
         return delta.dtype
     return torch.promote_types(delta.dtype, reference.dtype)
@@ -57,7 +60,7 @@ def _move(delta: Tensor, reference: Tensor, eps: float) -> Tensor:
     return torch.ops.hdetr_d2.move_boxes(delta, reference, eps)
 
 
-@torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
+@torch.compiler.assume_constant_result  # checked, and warned about, during tracing
 def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
     how, reason = "in PyTorch's own operations, slower", why_no_kernels(device, dtype)
     return not warn_of_fallback("move_boxes", how, reason)
@@ -65,7 +68,7 @@ def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
 
 @functools.cache
 def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
-    """One sentence on why the kernels do not take such boxes; empty if they do."""
+    """One sentence on why the kernels cannot take these boxes; empty if they can."""
     if dtype != torch.float32:
         return f"The kernels do not take boxes of {dtype}."
     return why_no_kernel("move_boxes", device)

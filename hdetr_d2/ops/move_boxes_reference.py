@@ -1,5 +1,6 @@
-"""Boxes moved in PyTorch's own operations: the kernels' twin. It answers where there are no
-kernels and in exported graphs, and tests compare the kernels with it."""
+"""Box refinement in PyTorch's own operations: the kernels' reference. Used where there are no
+kernels, in exported graphs, and by tests of the kernels.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -7,9 +8,9 @@ from torch import Tensor
 
 
 def move_boxes_reference(delta: Tensor, reference: Tensor, eps: float = 1e-5) -> Tensor:
-    """The same as `move_boxes` with the same arguments, which are not checked here.
+    """The same as `move_boxes`, with the same arguments, which are not checked.
 
-    It runs on every device and with every floating dtype.
+    Runs on every device and with every floating dtype.
     """
     logit = torch.log(reference.clamp(eps, 1.0) / (1 - reference).clamp(eps, 1.0))
     if reference.shape[-1] == 2:

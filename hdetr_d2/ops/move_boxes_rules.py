@@ -1,4 +1,4 @@
-"""What PyTorch must know of the compiled op: shapes without data, and the derivative."""
+"""What PyTorch needs to know about the compiled operator: output shapes, and the derivative."""
 
 import functools
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def _save(ctx: Any, inputs: tuple, output: Tensor) -> None:
 
 
 def _backward(ctx: Any, grad_boxes: Tensor) -> tuple[Tensor, Tensor | None, None]:
-    """Of a reference that nobody asks about, an empty one comes back."""
+    """If the reference needs no gradient, an empty one is returned for it."""
     by_delta, by_reference = torch.ops.hdetr_d2.move_boxes_backward(
         grad_boxes, *ctx.saved_tensors, ctx.eps, ctx.of_reference
     )
@@ -39,7 +39,7 @@ def _backward(ctx: Any, grad_boxes: Tensor) -> tuple[Tensor, Tensor | None, None
 
 
 def _tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Tensor:
-    """A coordinate moves with its own delta and its own reference."""
+    """Each coordinate depends on its own delta and reference only."""
     _, reference, eps = arguments
     of_delta, of_reference, _ = tangents
     boxes = torch.ops.hdetr_d2.move_boxes(*arguments)
@@ -55,7 +55,9 @@ def _tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Ten
 
 
 def register() -> torch.library.Library:
-    """Tells PyTorch; the rules hold as long as the answer is kept."""
+    """Registers the rules with PyTorch; they stay registered as long as the returned object
+    lives.
+    """
     library = torch.library.Library("hdetr_d2", "FRAGMENT")
     torch.library.register_fake(_OP, _fake, lib=library)
     torch.library.register_fake(_BACKWARD, _fake_backward, lib=library)

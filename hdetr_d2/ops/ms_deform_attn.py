@@ -14,7 +14,7 @@ from hdetr_d2.ops.ms_deform_attn_rules import autocast_value, exact_arguments, r
 from hdetr_d2.ops.portable import portable_attention
 
 _KERNEL_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-# The levels reach a CUDA kernel as its parameter, which has room for so many.
+# The level sizes are a parameter of the CUDA kernel, with room for this many.
 _MOST_LEVELS_ON_CUDA = 64
 
 if is_defined("ms_deform_attn"):
@@ -27,27 +27,27 @@ def ms_deform_attn(
     sampling_locations: Tensor,
     attention_weights: Tensor,
 ) -> Tensor:
-    """Weighted sum of values that are sampled bilinearly at a few points of every level.
+    """Weighted sum of values sampled bilinearly at a few locations on every level.
 
-    Runs in compiled kernels where they are built for the device, else, after one warning, in
+    Runs in compiled kernels where they are built for the device; otherwise, after one warning, in
     PyTorch's own operations (`ms_deform_attn_reference`). Sums are in float32, or in float64 for
-    float64 values. Under autocast `value` is cast to the autocast dtype, the locations never are.
+    float64 values. Under autocast `value` is cast to the autocast dtype; the locations never are.
 
     Args:
-        value: `Tensor[B, S, M, D]`, the levels one after the other, M heads of D channels.
+        value: `Tensor[B, S, M, D]`, all levels concatenated, M heads of D channels.
         spatial_shapes: (H, W) of each of the L levels, on the host; their areas sum to S.
-        sampling_locations: `Tensor[B, Q, M, L, P, 2]`, (x, y) with the level's image at [0, 1];
-            what lies outside samples zeros, what is NaN or infinite makes its output NaN. Taken in
-            float32, or in float64 for float64 values.
-        attention_weights: `Tensor[B, Q, M, L, P]`. Taken in the dtype of `value` if they have it,
-            else like the locations.
+        sampling_locations: `Tensor[B, Q, M, L, P, 2]`, (x, y) with the level's image at [0, 1].
+            Locations outside sample zeros; NaN or infinite ones make the output NaN. Converted to
+            float32, or to float64 for float64 values.
+        attention_weights: `Tensor[B, Q, M, L, P]`. Used in the dtype of `value` if they have it,
+            otherwise converted like the locations.
 
     Returns:
         `Tensor[B, Q, M * D]` in the dtype of `value`.
 
     Raises:
-        ValueError: shapes or devices that do not fit each other.
-        TypeError: tensors that are not floating, level sizes that are not integers on the host.
+        ValueError: shapes or devices do not fit each other.
+        TypeError: tensors are not floating-point, or level sizes are not integers on the host.
     """
     _check_tensors(value, sampling_locations, attention_weights)
     sizes = flat_sizes(spatial_shapes, value.shape[1])
@@ -62,7 +62,7 @@ def ms_deform_attn(
     return ms_deform_attn_reference(value, spatial_shapes, locations, weights)
 
 
-@torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
+@torch.compiler.assume_constant_result  # checked, and warned about, during tracing
 def _use_kernels(device: torch.device, dtype: torch.dtype, levels: int) -> bool:
     how, reason = "in PyTorch's own operations, much slower", why_no_kernels(device, dtype, levels)
     return not warn_of_fallback("ms_deform_attn", how, reason)
@@ -70,7 +70,7 @@ def _use_kernels(device: torch.device, dtype: torch.dtype, levels: int) -> bool:
 
 @functools.cache
 def why_no_kernels(device: torch.device, dtype: torch.dtype, levels: int) -> str:
-    """One sentence on why the kernels do not take such arguments; empty if they do."""
+    """One sentence on why the kernels cannot take these arguments; empty if they can."""
     if dtype not in _KERNEL_DTYPES:
         return f"The kernels do not take values of {dtype}."
     if device.type == "cuda" and levels > _MOST_LEVELS_ON_CUDA:
@@ -97,16 +97,18 @@ def _check_tensors(value: Tensor, sampling_locations: Tensor, attention_weights:
 
 
 def flat_sizes(spatial_shapes: Sequence[tuple[int, int]], tokens: int) -> list[int]:
-    """h0, w0, h1, w1, ..., as the schema has them."""
+    """h0, w0, h1, w1, ..., as in the operator's schema."""
     if isinstance(spatial_shapes, Tensor):
         raise TypeError(
             "spatial_shapes must be (H, W) of each level as integers on the host, not a tensor: "
             "hdetr_d2.ops.drop_in takes one."
         )
-    if torch.jit.is_tracing():  # there every size is a tensor; the graph is for this one alone
+    # In a trace every size is a tensor; the graph is specific to this one
+    if torch.jit.is_tracing():
         spatial_shapes = [(int(height), int(width)) for height, width in spatial_shapes]
     sizes = [size for shape in spatial_shapes for size in shape]
-    # A comparison would bind a graph to the sizes it is traced with; there the kernel compares.
+    # A comparison would specialise a graph to the sizes it is traced with; there, the kernel
+    # compares.
     if not torch.compiler.is_compiling():
         _check_sizes(spatial_shapes, sizes, tokens)
     return sizes

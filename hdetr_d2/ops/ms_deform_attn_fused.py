@@ -1,5 +1,6 @@
-"""Multi-scale deformable attention (https://arxiv.org/abs/2010.04159) from what a query's linear
-layer says: offsets and logits."""
+"""Multi-scale deformable attention (https://arxiv.org/abs/2010.04159) from the output of a query's
+linear layer: offsets and logits.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -23,29 +24,29 @@ if is_defined("ms_deform_attn_fused"):
 def ms_deform_attn_fused(
     value: Tensor, spatial_shapes: Sequence[tuple[int, int]], reference: Tensor, rows: Tensor
 ) -> Tensor:
-    """`ms_deform_attn` of weights that are the softmax of logits, at offsets from a reference.
+    """`ms_deform_attn` with the softmax of logits as weights, at offsets from a reference.
 
-    Of a point (x, y) the location of a sample is (x, y) + offset / (w, h); of a box cxcywh it is
-    (x, y) + offset * (w, h) / 2 / P. Runs in compiled kernels where they are built for the device,
-    else as these operations and `ms_deform_attn`, one after the other. Locations, softmax and sums
-    are in float32, or in float64 for float64 values. Under autocast `value` is cast to the autocast
-    dtype, the reference never is.
+    The location of a sample is (x, y) + offset / (w, h) for a point (x, y), where (w, h) is the
+    level's size, and (x, y) + offset * (w, h) / 2 / P for a box cxcywh. Runs in compiled kernels
+    where they are built for the device; otherwise as these operations followed by `ms_deform_attn`.
+    Locations, softmax and sums are in float32, or in float64 for float64 values. Under autocast
+    `value` is cast to the autocast dtype; the reference never is.
 
     Args:
-        value: `Tensor[B, S, M, D]`, the levels one after the other, M heads of D channels.
+        value: `Tensor[B, S, M, D]`, all levels concatenated, M heads of D channels.
         spatial_shapes: (H, W) of each of the L levels, on the host; their areas sum to S.
         reference: `Tensor[B, Q, L, 2]` points or `Tensor[B, Q, L, 4]` boxes cxcywh, with the
-            level's image at [0, 1]. Taken in float32, or in float64 for float64 values.
-        rows: `Tensor[B, Q, 3 * M * L * P]`: of a query the offsets [M, L, P, 2], in cells or in
-            parts of the box, then the logits [M, L * P]. Taken in the dtype of `value` if they
-            have it, else like the reference.
+            level's image at [0, 1]. Converted to float32, or to float64 for float64 values.
+        rows: `Tensor[B, Q, 3 * M * L * P]`: for each query, the offsets [M, L, P, 2], in cells or
+            relative to the box, then the logits [M, L * P]. Used in the dtype of `value` if they
+            have it, otherwise converted like the reference.
 
     Returns:
         `Tensor[B, Q, M * D]` in the dtype of `value`.
 
     Raises:
-        ValueError: shapes or devices that do not fit each other.
-        TypeError: tensors that are not floating, level sizes that are not integers on the host.
+        ValueError: shapes or devices do not fit each other.
+        TypeError: tensors are not floating-point, or level sizes are not integers on the host.
     """
     _check_tensors(value, reference, rows)
     sizes = flat_sizes(spatial_shapes, value.shape[1])
@@ -58,14 +59,14 @@ def ms_deform_attn_fused(
     return ms_deform_attn(value, spatial_shapes, *points)
 
 
-@torch.compiler.assume_constant_result  # asked while a graph is traced
+@torch.compiler.assume_constant_result  # checked during tracing
 def _use_kernels(device: torch.device, dtype: torch.dtype, levels: int) -> bool:
     return not why_no_kernels(device, dtype, levels)
 
 
 @functools.cache
 def why_no_kernels(device: torch.device, dtype: torch.dtype, levels: int) -> str:
-    """One sentence on why the kernels do not take such arguments; empty if they do."""
+    """One sentence on why the kernels cannot take these arguments; empty if they can."""
     return why_not_unfused(device, dtype, levels) or why_no_kernel("ms_deform_attn_fused", device)
 
 

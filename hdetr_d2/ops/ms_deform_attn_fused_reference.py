@@ -1,5 +1,6 @@
-"""Multi-scale deformable attention from the rows of its queries in PyTorch's own operations: the
-kernels' twin. Exported graphs have its first part, too, and tests compare the kernels with it."""
+"""Fused multi-scale deformable attention in PyTorch's own operations: the kernels' reference.
+Exported graphs use its first part, and tests compare the kernels with it.
+"""
 
 from collections.abc import Sequence
 
@@ -16,9 +17,9 @@ Shapes = Sequence[tuple[int, int]]
 def ms_deform_attn_fused_reference(
     value: Tensor, spatial_shapes: Shapes, reference: Tensor, rows: Tensor
 ) -> Tensor:
-    """The same as `ms_deform_attn_fused` with the same arguments, which are not checked here.
+    """The same as `ms_deform_attn_fused`, with the same arguments, which are not checked.
 
-    It runs on every device and with every floating dtype.
+    Runs on every device and with every floating dtype.
     """
     exact = torch.float64 if value.dtype == torch.float64 else torch.float32
     points = sampling_points(spatial_shapes, reference.to(exact), rows.to(exact), value.shape[2])
@@ -28,9 +29,9 @@ def ms_deform_attn_fused_reference(
 def sampling_points(
     spatial_shapes: Shapes, reference: Tensor, rows: Tensor, heads: int
 ) -> tuple[Tensor, Tensor]:
-    """Where each query looks, `Tensor[B, Q, M, L, P, 2]` in [0, 1] of the padded level, and how
-    much each of these places weighs, `Tensor[B, Q, M, L, P]`; arguments as `ms_deform_attn_fused`
-    has them, of one dtype.
+    """The sampling locations, `Tensor[B, Q, M, L, P, 2]` in [0, 1] of the padded level, and the
+    attention weights, `Tensor[B, Q, M, L, P]`; arguments as for `ms_deform_attn_fused`, of one
+    dtype.
     """
     offsets, logits = split_rows(rows, heads)
     levels = len(spatial_shapes)
@@ -51,8 +52,8 @@ def split_rows(rows: Tensor, heads: int) -> tuple[Tensor, Tensor]:
 
 
 def offset_unit(spatial_shapes: Shapes, reference: Tensor, points: int) -> Tensor:
-    """What an offset of 1 is, `Tensor[L, 2]` or `Tensor[B, Q, L, 2]`: a cell of the level, or of a
-    box the half for all points together.
+    """The unit of an offset, `Tensor[L, 2]` or `Tensor[B, Q, L, 2]`: a cell of the level, or half
+    of the box divided by the number of points.
     """
     if reference.shape[-1] == 2:
         return to_device([(w, h) for h, w in spatial_shapes], reference).reciprocal()
@@ -60,10 +61,9 @@ def offset_unit(spatial_shapes: Shapes, reference: Tensor, points: int) -> Tenso
 
 
 def for_points(per_level: Tensor, points: int) -> Tensor:
-    """`Tensor[..., L, 2]` to what each point of a head has of it, `Tensor[..., 1, L * P * 2]`.
+    """Repeats `Tensor[..., L, 2]` for the points of a head: `Tensor[..., 1, L * P * 2]`.
 
-    One row of all points: broadcast over pairs of (x, y), the arithmetic would take ten times as
-    long on a CPU.
+    As one row of all points: broadcasting over pairs (x, y) would take ten times as long on a CPU.
     """
     each = per_level[..., :, None, :].expand(*per_level.shape[:-1], points, 2)
     return each.flatten(-3).unsqueeze(-2)

@@ -1,4 +1,6 @@
-"""What PyTorch must know of the compiled op: shapes without data, the derivative, and autocast."""
+"""What PyTorch needs to know about the compiled operator: output shapes, the derivative, and
+autocast.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -21,7 +23,9 @@ _BACKWARD = "hdetr_d2::ms_deform_attn_fused_backward"
 
 
 def _autocast(value: Tensor, sizes: Sequence[int], reference: Tensor, rows: Tensor) -> Tensor:
-    """Not `register_autocast`: it casts every argument, and the reference stays in float32."""
+    """Not `register_autocast`: that casts every argument, but the reference must stay in
+    float32.
+    """
     value = autocast_value(value)
     reference, rows = exact_arguments(value, reference, rows)
     with torch.autocast(value.device.type, enabled=False):
@@ -53,7 +57,7 @@ def _save(ctx: Any, inputs: tuple, output: Tensor) -> None:
 
 
 def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, Tensor | None, Tensor]:
-    """Of a reference that nobody asks about, an empty one comes back."""
+    """If the reference needs no gradient, an empty one is returned for it."""
     value, reference, rows = ctx.saved_tensors
     deterministic = torch.are_deterministic_algorithms_enabled()
     by_value, by_reference, by_rows = torch.ops.hdetr_d2.ms_deform_attn_fused_backward(
@@ -63,7 +67,9 @@ def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, Tensor | Non
 
 
 def _tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Tensor:
-    """That of the unfused op, whose locations and weights move with reference and rows."""
+    """The tangent of the unfused operator, whose locations and weights depend on reference and
+    rows.
+    """
     value, sizes, reference, rows = arguments
     of_value, _, of_reference, of_rows = tangents
     shapes = list(zip(sizes[::2], sizes[1::2], strict=True))
@@ -96,7 +102,9 @@ def _of_softmax(weights: Tensor, of_logits: Tensor) -> Tensor:
 
 
 def register() -> torch.library.Library:
-    """Tells PyTorch; the rules hold as long as the answer is kept."""
+    """Registers the rules with PyTorch; they stay registered as long as the returned object
+    lives.
+    """
     library = torch.library.Library("hdetr_d2", "FRAGMENT")
     torch.library.register_fake(_OP, _fake, lib=library)
     torch.library.register_fake(_BACKWARD, _fake_backward, lib=library)

@@ -1,5 +1,6 @@
-"""Multi-scale deformable attention without `grid_sample`, for runtimes that lack it or get it
-wrong."""
+"""Multi-scale deformable attention without `grid_sample`, for runtimes that lack it or compute it
+wrongly.
+"""
 
 from collections.abc import Sequence
 from itertools import product
@@ -14,8 +15,8 @@ def ms_deform_attn_gather(
     sampling_locations: Tensor,
     attention_weights: Tensor,
 ) -> Tensor:
-    """The same as `ms_deform_attn_reference`, but for locations that are no numbers: four rows are
-    gathered for every sample. All arguments have one dtype.
+    """The same as `ms_deform_attn_reference`, except for NaN locations: four rows are gathered for
+    every sample. All arguments have one dtype.
     """
     batch, _, heads, channels = value.shape
     queries = sampling_locations.shape[1]
@@ -23,7 +24,7 @@ def ms_deform_attn_gather(
     sizes = torch.tensor([(w, h) for h, w in spatial_shapes], device=value.device)[:, None]
     areas = sizes.prod(-1)
     starts = (areas.cumsum(0) - areas)[None, None, None]  # [1, 1, 1, L, 1]
-    # From -1 and 2 on a location is outside of every level.
+    # Beyond -1 and 2 a location is outside of every level.
     place = sampling_locations.clamp(-1, 2) * sizes - 0.5  # [B, Q, M, L, P, 2]
     first = place.floor()
     share = place - first

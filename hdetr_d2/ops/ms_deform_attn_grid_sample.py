@@ -1,4 +1,4 @@
-"""Multi-scale deformable attention with GridSample, for runtimes of exported files."""
+"""Multi-scale deformable attention with GridSample, for the runtimes of exported files."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,11 @@ def ms_deform_attn_grid_sample(
     sampling_locations: Tensor,
     attention_weights: Tensor,
 ) -> Tensor:
-    """The same as `ms_deform_attn`, without a check: of arguments of one dtype, whose locations are
-    finite.
+    """The same as `ms_deform_attn`, unchecked, for arguments of one dtype with finite locations.
 
-    Point by point: a runtime adds the next one where the sum lies, without a tensor of all samples
-    and a reduction of its own, which took OpenVINO half of the time. A training would clear the
-    gradient of a level for every point: there is `ms_deform_attn_reference` for it.
+    One point at a time: a runtime then accumulates in place, without a tensor of all samples and a
+    separate reduction, which took half of the time in OpenVINO. In training this would clear a
+    level's gradient for every point; use `ms_deform_attn_reference` there.
     """
     batch, _, heads, channels = value.shape
     rows = value.flatten(2).transpose(1, 2).unflatten(1, (heads, channels)).flatten(0, 1)

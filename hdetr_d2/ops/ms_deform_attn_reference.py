@@ -1,5 +1,6 @@
-"""Multi-scale deformable attention in PyTorch's own operations: the kernels' twin. It answers where
-there are no kernels, and tests compare the kernels with it."""
+"""Multi-scale deformable attention in PyTorch's own operations: the kernels' reference. Used where
+there are no kernels, and by tests of the kernels.
+"""
 
 from collections.abc import Sequence
 
@@ -14,16 +15,16 @@ def ms_deform_attn_reference(
     sampling_locations: Tensor,
     attention_weights: Tensor,
 ) -> Tensor:
-    """The same as `ms_deform_attn` with the same arguments, which are not checked here.
+    """The same as `ms_deform_attn`, with the same arguments, which are not checked.
 
-    It runs on every device and with every floating dtype; sums are in float32, or in float64 for
+    Runs on every device and with every floating dtype; sums are in float32, or in float64 for
     float64 values.
     """
     batch, _, heads, channels = value.shape
-    # In 16 bits a location would often land in another cell.
+    # In 16 bits a location would often fall into another cell.
     exact = torch.float64 if value.dtype == torch.float64 else torch.float32
     if value.numel() == 0 or sampling_locations.numel() == 0:
-        # Zeros, of which all three arguments still have a gradient.
+        # Zeros that still connect all three arguments to the graph.
         tensors = (value, sampling_locations, attention_weights)
         nothing = torch.cat([tensor.flatten()[:0].to(exact) for tensor in tensors]).sum()
         return nothing.repeat(batch, sampling_locations.shape[1], heads * channels).to(value.dtype)
@@ -37,7 +38,7 @@ def ms_deform_attn_reference(
 def _weighted_samples(
     value: Tensor, spatial_shapes: Sequence[tuple[int, int]], locations: Tensor, weights: Tensor
 ) -> Tensor:
-    """Level by level, so that no more than the samples of one are held. Locations are finite."""
+    """One level at a time, so that only its samples are held in memory. Locations are finite."""
     batch, _, heads, channels = value.shape
     rows = value.permute(0, 2, 3, 1).flatten(0, 1).to(weights.dtype)  # [B*M, D, S]
     grids = sampling_grids(locations).permute(0, 2, 3, 1, 4, 5).flatten(0, 1)  # [B*M, L, Q, P, 2]
@@ -52,15 +53,15 @@ def _weighted_samples(
 
 
 def sampling_grids(locations: Tensor) -> Tensor:
-    """[0, 1] to the [-1, 1] of `grid_sample`. From -1 and 2 on a location is outside of every
-    level, and further out its double would leave the floating range.
+    """Maps [0, 1] to the [-1, 1] of `grid_sample`. Beyond -1 and 2 a location is outside of every
+    level; much further out, doubling it would overflow.
     """
     return 2 * locations.clamp(-1, 2) - 1
 
 
 def _nan_where_lost(weights: Tensor, locations: Tensor) -> Tensor:
     """NaN weights where a location is NaN or infinite, so that a diverged run shows: not every
-    `grid_sample` lets it through.
+    `grid_sample` propagates NaN.
     """
     lost = ~locations.isfinite().all(-1)
     return weights * torch.ones_like(weights).masked_fill(lost, torch.nan)

@@ -1,4 +1,6 @@
-"""What PyTorch must know of the compiled op: shapes without data, the derivative, and autocast."""
+"""What PyTorch needs to know about the compiled operator: output shapes, the derivative, and
+autocast.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -14,8 +16,8 @@ _BACKWARD = "hdetr_d2::ms_deform_attn_backward"
 
 
 def exact_arguments(value: Tensor, locations: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Locations and weights in the dtypes that go with `value`: float32 (float64 for float64), and
-    weights that have the dtype of `value` keep it.
+    """Converts locations and weights to the dtypes that go with `value`: float32 (float64 for
+    float64); weights in the dtype of `value` keep it.
     """
     exact = torch.float64 if value.dtype == torch.float64 else torch.float32
     if weights.dtype != value.dtype:
@@ -24,7 +26,7 @@ def exact_arguments(value: Tensor, locations: Tensor, weights: Tensor) -> tuple[
 
 
 def autocast_value(value: Tensor) -> Tensor:
-    """`value` in the dtype that autocast, if it is on, wants; as in PyTorch, float64 stays."""
+    """Casts `value` to the autocast dtype, if autocast is on; as in PyTorch, float64 is kept."""
     device = value.device.type
     if value.dtype == torch.float64 or not torch.amp.is_autocast_available(device):
         return value
@@ -34,7 +36,7 @@ def autocast_value(value: Tensor) -> Tensor:
 
 
 def _autocast(value: Tensor, sizes: Sequence[int], locations: Tensor, weights: Tensor) -> Tensor:
-    """Not `register_autocast`: it casts every argument, and a location of 16 bits is often in
+    """Not `register_autocast`: that casts every argument, but a 16-bit location often falls into
     another cell.
     """
     value = autocast_value(value)
@@ -75,7 +77,7 @@ def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, Tensor, Tens
 
 
 def attention_tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Tensor:
-    """Linear in value and weights; by locations as `_slope` has it."""
+    """Linear in value and weights; for locations see `_slope`."""
     value, sizes, locations, weights = arguments
     by_value, _, by_locations, by_weights = tangents
     op = torch.ops.hdetr_d2.ms_deform_attn
@@ -93,7 +95,7 @@ def _slope(
     value: Tensor, sizes: Sequence[int], locations: Tensor, weights: Tensor, tangent: Tensor
 ) -> Tensor:
     """Between two cells a sample is linear in x and in y: its slope is the difference of the
-    samples on the two borders, and what is summed here are these four samples of every point.
+    samples on the two borders, so the result is a sum of four samples per point.
     """
     flat = [locations.new_full((), size) for size in sizes]
     cells = torch.stack(flat).view(-1, 2).flip(-1)[:, None]  # [L, 1, 2]: (W, H)
@@ -107,7 +109,9 @@ def _slope(
 
 
 def register() -> torch.library.Library:
-    """Tells PyTorch; the rules hold as long as the answer is kept."""
+    """Registers the rules with PyTorch; they stay registered as long as the returned object
+    lives.
+    """
     library = torch.library.Library("hdetr_d2", "FRAGMENT")
     torch.library.register_fake(_OP, _fake, lib=library)
     torch.library.register_fake(_BACKWARD, _fake_backward, lib=library)

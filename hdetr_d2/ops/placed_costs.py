@@ -1,4 +1,4 @@
-"""Class costs of a matching that ask how the boxes overlap, too."""
+"""Class costs of a matching that also depend on the overlap of the boxes."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ _TINY = 1e-8
 
 
 class Overlaps(NamedTuple):
-    """How targets and queries overlap.
+    """The overlaps of targets and queries.
 
-    iou, giou: `Tensor[P, G, Q]`. is_target: `Tensor[P, G]` bool; the others are padding, whatever
-    their numbers.
+    iou, giou: `Tensor[P, G, Q]`. is_target: `Tensor[P, G]` bool, False for padding, whose values
+    are arbitrary.
     """
 
     iou: Tensor
@@ -27,15 +27,17 @@ class Overlaps(NamedTuple):
 
 
 class PlacedCost(ABC):
-    """A class cost that also asks how the boxes overlap; computed in PyTorch's operations."""
+    """A class cost that also depends on the overlap of the boxes; computed in PyTorch's
+    operations.
+    """
 
     @abstractmethod
     def __call__(self, logits: Tensor, labels: Tensor, overlaps: Overlaps) -> Tensor:
-        """As that of a `ClassCost`, with the overlaps of the same pairs."""
+        """Like `ClassCost.__call__`, with the overlaps of the same pairs."""
 
 
 AnyClassCost: TypeAlias = ClassCost | PlacedCost
-"""What `matching_cost` takes."""
+"""The class costs that `matching_cost` accepts."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class HighOrderCost(PlacedCost):
     https://arxiv.org/abs/2310.08854).
 
     Args:
-        order: of the IoU.
+        order: exponent of the IoU.
     """
 
     order: float = 4.0
@@ -55,12 +57,12 @@ class HighOrderCost(PlacedCost):
 
 @dataclass(frozen=True)
 class PositionCost(PlacedCost):
-    """A `FocalCost` of the label's probability times a power of (GIoU + 1) / 2, which is stretched
-    so that the best of an image is 1 (Stable-DINO, https://arxiv.org/abs/2304.04742).
+    """A `FocalCost` of the label's probability times a power of (GIoU + 1) / 2, rescaled so that
+    the best of an image is 1 (Stable-DINO, https://arxiv.org/abs/2304.04742).
 
     Args:
         alpha, gamma: see `FocalCost`.
-        power: how much the place counts.
+        power: exponent, the influence of the position.
     """
 
     alpha: float = 0.25
@@ -70,7 +72,7 @@ class PositionCost(PlacedCost):
     def __call__(self, logits: Tensor, labels: Tensor, overlaps: Overlaps) -> Tensor:
         fit = (overlaps.giou + 1) / 2
         best = torch.where(overlaps.is_target[..., None], fit, 0.0).flatten(1)
-        best = F.pad(best, (0, 1)).amax(1)[:, None, None]  # there may be no pair
+        best = F.pad(best, (0, 1)).amax(1)[:, None, None]  # there may be no pairs
         fit = fit * (1 / (best + _TINY)).clamp(min=1)
         p = of_labels(logits, labels).float().sigmoid() * fit**self.power
         positive = -self.alpha * (1 - p) ** self.gamma * (p + _TINY).log()

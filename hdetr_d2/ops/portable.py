@@ -1,4 +1,6 @@
-"""Operators of ours in PyTorch's own operations, for a graph that runs where ours are unknown."""
+"""The project's operators in PyTorch's own operations, for graphs that run where ours do not
+exist.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,15 +10,15 @@ from typing import TypeAlias
 from torch import Tensor
 
 Attention: TypeAlias = Callable[[Tensor, Sequence[tuple[int, int]], Tensor, Tensor], Tensor]
-"""Takes and gives what `ms_deform_attn` does, unchecked."""
+"""Has the arguments and result of `ms_deform_attn`, unchecked."""
 
 _attention: ContextVar[Attention | None] = ContextVar("hdetr_d2_attention", default=None)
 
 
 @contextmanager
 def attention_as(form: Attention) -> Iterator[None]:
-    """Within it `ms_deform_attn` is `form`, whatever is built here, `ms_deform_attn_fused` that
-    after a softmax, and `move_boxes` its twin.
+    """Within this context `ms_deform_attn` is `form`, whatever is built, `ms_deform_attn_fused` is
+    a softmax followed by it, and `move_boxes` is its reference.
     """
     token = _attention.set(form)
     try:
@@ -26,10 +28,10 @@ def attention_as(form: Attention) -> Iterator[None]:
 
 
 def portable_attention() -> Attention | None:
-    """What `ms_deform_attn` is at this moment; None for kernels, where they are built."""
+    """What `ms_deform_attn` currently is; None for kernels, where they are built."""
     return _attention.get()
 
 
 def is_portable() -> bool:
-    """Whether operators are in PyTorch's own operations at this moment, whatever is built here."""
+    """Whether operators currently run in PyTorch's own operations, whatever is built."""
     return _attention.get() is not None

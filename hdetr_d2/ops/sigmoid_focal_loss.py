@@ -1,4 +1,4 @@
-"""Sigmoid focal loss (https://arxiv.org/abs/1708.02002) by the index of the class."""
+"""Sigmoid focal loss (https://arxiv.org/abs/1708.02002) from class indices."""
 
 import functools
 
@@ -20,25 +20,25 @@ if is_defined("sigmoid_focal_loss"):
 def sigmoid_focal_loss(
     logits: Tensor, labels: Tensor, alpha: float = 0.25, gamma: float = 2.0
 ) -> Tensor:
-    """The loss of each layer, summed over its queries and classes; every class for itself.
+    """The loss of each layer, summed over its queries and classes; classes are independent.
 
-    Runs in compiled kernels where they are built for the device, else, after one warning, in
+    Runs in compiled kernels where they are built for the device; otherwise, after one warning, in
     PyTorch's own operations (`sigmoid_focal_loss_reference`). Computed in float32 (float64 for
-    float64 logits), under autocast too; the kernels keep nothing for the backward but the logits.
+    float64 logits), also under autocast. The kernels keep only the logits for the backward pass.
 
     Args:
         logits: `Tensor[L, B, Q, K]`.
-        labels: `Tensor[L, B, Q]` int64, -1 where no class is there, -2 where no loss is wanted.
+        labels: `Tensor[L, B, Q]` int64, -1 for background, -2 to ignore a query.
         alpha: weight of positives; negatives have 1 - alpha.
-        gamma: how fast easy examples lose their weight, at least 0.
+        gamma: how fast the weight of easy examples decreases, at least 0.
 
     Returns:
-        `Tensor[L]` float32, float64 for float64 logits.
+        `Tensor[L]` float32, or float64 for float64 logits.
 
     Raises:
-        ValueError: shapes, devices or gamma that do not fit; of labels on the host also those that
-            no logit stands for. On a GPU such a label makes its loss NaN.
-        TypeError: logits that are not floating, labels that are not int64.
+        ValueError: shapes or devices do not fit, gamma is out of range, or (on the host) a label
+            has no logit. On a GPU such a label makes its loss NaN.
+        TypeError: logits are not floating-point, or labels are not int64.
     """
     _check(logits, labels, gamma)
     if _use_kernels(logits.device, logits.dtype):
@@ -46,7 +46,7 @@ def sigmoid_focal_loss(
     return sigmoid_focal_loss_reference(logits, labels, alpha, gamma)
 
 
-@torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
+@torch.compiler.assume_constant_result  # checked, and warned about, during tracing
 def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
     how, reason = "in PyTorch's own operations, slower", why_no_kernels(device, dtype)
     return not warn_of_fallback("sigmoid_focal_loss", how, reason)
@@ -54,7 +54,7 @@ def _use_kernels(device: torch.device, dtype: torch.dtype) -> bool:
 
 @functools.cache
 def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
-    """One sentence on why the kernels do not take such logits; empty if they do."""
+    """One sentence on why the kernels cannot take these logits; empty if they can."""
     if dtype not in _KERNEL_DTYPES:
         return f"The kernels do not take logits of {dtype}."
     return why_no_kernel("sigmoid_focal_loss", device)

@@ -1,5 +1,6 @@
-"""The sigmoid focal loss in PyTorch's own operations: the kernels' twin. It answers where there are
-no kernels, and tests compare the kernels with it."""
+"""The sigmoid focal loss in PyTorch's own operations: the kernels' reference. Used where there are
+no kernels, and by tests of the kernels.
+"""
 
 import torch
 from torch import Tensor
@@ -12,16 +13,16 @@ _NO_LOSS = -2
 def sigmoid_focal_loss_reference(
     logits: Tensor, labels: Tensor, alpha: float = 0.25, gamma: float = 2.0
 ) -> Tensor:
-    """The same as `sigmoid_focal_loss` with the same arguments, which are not checked here.
+    """The same as `sigmoid_focal_loss`, with the same arguments, which are not checked.
 
-    It runs on every device and with every floating dtype.
+    Runs on every device and with every floating dtype.
     """
     classes = logits.shape[-1]
     exact = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    # What has no loss has no gradient either, not even that of NaN.
+    # Ignored queries have no gradient either, not even a NaN one.
     logits = torch.where((labels != _NO_LOSS)[..., None], logits.to(exact), 0.0)
-    # Every class as a negative, then the difference where a query has a target: that is far fewer
-    # elements than a dense one-hot target, and it needs no host-side selection.
+    # Every class as a negative, then the difference where a query has a target: far fewer elements
+    # than a dense one-hot target, and no selection on the host.
     losses = torch.where(labels != _NO_LOSS, _negative(logits, alpha, gamma).sum(-1), 0.0)
     if classes:
         picked = logits.gather(-1, labels.clamp(0, classes - 1)[..., None]).squeeze(-1)
@@ -32,5 +33,5 @@ def sigmoid_focal_loss_reference(
 
 
 def _negative(logits: Tensor, alpha: float, gamma: float) -> Tensor:
-    """Loss of logits whose class is not there."""
+    """The loss of negative logits."""
     return focal_loss(-logits, 1 - alpha, gamma)
