@@ -1,5 +1,5 @@
-"""The words of this project as types. Shapes: L layers, B images, Q queries, G targets, K classes,
-C channels.
+"""The data types shared by all parts of the project. Shapes: L layers, B images, Q queries, G
+targets, K classes, C channels.
 """
 
 from hdetr_d2.structures.answers import Answered, Answers

@@ -1,4 +1,4 @@
-"""What queries shall say that have no targets: what another network says of them."""
+"""Objectives of queries without targets: the predictions of another network."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Answers:
-    """What the queries of a group shall say, in every layer.
+    """The desired predictions of a group's queries, in every layer.
 
     scores: `Tensor[B, Q, K]` in [0, 1], of the classes. boxes: `Tensor[B, Q, 4]` cxcywh in [0, 1].
-    weights: `Tensor[B, Q]`: what the losses of each query are multiplied by.
+    weights: `Tensor[B, Q]`, factors on the losses of each query.
     """
 
     scores: Tensor
@@ -28,8 +28,8 @@ class Answers:
 
 @dataclass
 class Answered:
-    """An assigner of no targets: what the queries learn is known, all that they shall say, and
-    their losses are divided by the sum of their weights.
+    """An assigner without targets: the desired predictions are given, and the losses are divided by
+    the sum of their weights.
     """
 
     hungarian: ClassVar[bool] = False
@@ -44,6 +44,6 @@ class Answered:
         return self.answers
 
     def normaliser(self, step: Step) -> Tensor:
-        """The rest of the step is taken to have as much as these images."""
+        """The rest of the step is assumed to have as much as these images."""
         weights = self.answers.weights.sum().to(step.ground_truths.dtype)
         return mean_over_processes(weights) / step.share

@@ -1,4 +1,4 @@
-"""Which target each query learns, and who says so."""
+"""Assignments of targets to queries, and the interface of assigners."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from hdetr_d2.structures.predictions import GroupOutput
 
 BACKGROUND = -1
-"""In an `Assignment`: the query has no target and learns to be background."""
+"""In an `Assignment`: the query has no target and learns background."""
 
 NO_LOSS = -2
-"""In an `Assignment`: the query is padding and has no loss at all."""
+"""In an `Assignment`: the query is padding, or ignored, and has no loss at all."""
 
 Assignment: TypeAlias = Tensor
 """`Tensor[L, B, Q]` int64: for each query the index of its target, `BACKGROUND` or `NO_LOSS`."""
@@ -28,15 +28,15 @@ Assignment: TypeAlias = Tensor
 
 @dataclass
 class Pairs:
-    """Pairs of a target and a query that learns it, where a query may serve several targets.
+    """Pairs of a target and a query that learns it; a query may serve several targets.
 
-    queries: `Tensor[L, B, G, N]` int64, those of each target, `BACKGROUND` in places without one.
-    assignment: `Tensor[L, B, Q]`: of the targets that a query serves, the one whose class it
-    learns. weights: `Tensor[L, B, G, N]`: what each pair's box losses, and the score that the query
-    shall have for the target's class, are multiplied by; None for 1. quality: `Tensor[L, B, G, N]`:
-    how good each pair is, for class losses that ask; None where they measure it themselves.
-    importance: `Tensor[L, B, Q]`: what the class loss of each query is multiplied by, whatever it
-    learns, and the scores that queries shall have are then not; None for 1.
+    queries: `Tensor[L, B, G, N]` int64, the queries of each target, `BACKGROUND` in unused places.
+    assignment: `Tensor[L, B, Q]`: for each query, the one of its targets whose class it learns.
+    weights: `Tensor[L, B, G, N]`, factors on each pair's box losses and on the query's target score
+    for the class; None is 1. quality: `Tensor[L, B, G, N]`: the quality of each pair, for class
+    losses that use it; if None, they measure it themselves. importance: `Tensor[L, B, Q]`, factors
+    on the class loss of each query, whatever it learns, in which case target scores are not scaled;
+    None is 1.
     """
 
     queries: Tensor
@@ -47,8 +47,8 @@ class Pairs:
 
     @staticmethod
     def of(learned: "Learned", targets: int, most: int) -> "Pairs":
-        """What is learned as pairs: those of an assignment with up to `most` queries for each of so
-        many targets.
+        """Any objective as pairs: an assignment gives up to `most` queries for each of the given
+        number of targets.
         """
         if isinstance(learned, Pairs):
             return learned
@@ -59,14 +59,14 @@ class Pairs:
         return Pairs(queries.masked_fill(taken == 0, BACKGROUND), assignment)
 
     def at_queries(self, values: Tensor) -> Tensor:
-        """Numbers of the pairs, `Tensor[L, B, G, N]`, at the queries that learn a class by them:
-        `Tensor[L, B, Q]`, 0 at all others.
+        """Moves values of the pairs, `Tensor[L, B, G, N]`, to the queries that learn their class
+        from them: `Tensor[L, B, Q]`, 0 at all others.
         """
         num_queries = self.assignment.shape[2]
         queries = self.queries.flatten(2)
         targets = torch.arange(self.queries.shape[2], device=queries.device)
         targets = targets.repeat_interleave(self.queries.shape[3])
-        # One place more than queries, for the pairs that say nothing of a class.
+        # One extra slot for pairs that do not decide a class.
         learned = pad(self.assignment, (0, 1), value=BACKGROUND)
         place = queries.masked_fill(queries < 0, num_queries)
         place = place.masked_fill(learned.gather(2, place) != targets, num_queries)
@@ -75,14 +75,14 @@ class Pairs:
 
 
 Learned: TypeAlias = Assignment | Pairs | Answers
-"""What the queries of a group learn."""
+"""The objective of a group's queries."""
 
 
 def by_query(learned: Learned) -> Assignment:
     """The target whose class each query learns.
 
     Raises:
-        ValueError: what is learned are answers, which are of no target.
+        ValueError: the objective is answers, which have no targets.
     """
     if isinstance(learned, Answers):
         raise ValueError("Queries that learn what another network answers have no targets.")
@@ -90,46 +90,46 @@ def by_query(learned: Learned) -> Assignment:
 
 
 Scores: TypeAlias = Callable[[Tensor], Tensor]
-"""`ClassLoss.scores`: of `Tensor[..., num_outputs]` logits, `Tensor[..., num_classes]`."""
+"""`ClassLoss.scores`: `Tensor[..., num_outputs]` logits to `Tensor[..., num_classes]`."""
 
 
 class Assigner(Protocol):
-    """How the queries of a group find their targets, and what their losses are divided by."""
+    """Decides which targets the queries of a group learn, and the divisor of their losses."""
 
     @property
     def hungarian(self) -> bool:
-        """Whether the Hungarian matcher is asked first."""
+        """Whether the assigner needs the result of the Hungarian matcher."""
 
     def assign(self, output: "GroupOutput", scores: Scores, matched: Assignment | None) -> Learned:
-        """What the queries of `output` learn.
+        """The objective of the queries of `output`.
 
         Args:
             output: the predictions of the group, and the targets.
-            scores: those of its logits.
-            matched: the answer of the Hungarian matcher; None where it was not asked.
+            scores: maps logits to scores.
+            matched: the result of the Hungarian matcher; None if it is not needed.
         """
 
     @property
     def assignment(self) -> Assignment | None:
-        """Where it is known before the predictions; else None."""
+        """The assignment if it is known before the predictions, otherwise None."""
 
     @property
     def capacity(self) -> tuple[int, ...]:
-        """How many queries a target may take in each layer; none where nothing limits them."""
+        """Maximum number of queries per target in each layer; empty if there is no limit."""
 
     @property
     def sums_blocks(self) -> bool:
-        """Whether the losses of a group's blocks are summed, or else averaged."""
+        """Whether the losses of a group's blocks are summed instead of averaged."""
 
     def normaliser(self, step: Step) -> Tensor:
-        """What the losses of each layer are divided by where it is at least 1, `Tensor[L]`, or 0-d
-        where it is the same for all.
+        """The divisor of each layer's losses, applied where it is at least 1: `Tensor[L]`, or 0-d
+        if equal for all.
         """
 
 
 @dataclass
 class Match:
-    """An assigner: Hungarian matching."""
+    """The assigner of plain Hungarian matching."""
 
     hungarian: ClassVar[bool] = True
     assignment: ClassVar[None] = None
@@ -137,7 +137,7 @@ class Match:
     capacity: tuple[int, ...]
 
     def assign(self, output: "GroupOutput", scores: Scores, matched: Assignment | None) -> Learned:
-        assert matched is not None  # as an assigner that is hungarian gets it
+        assert matched is not None  # a Hungarian assigner always gets it
         return matched
 
     def normaliser(self, step: Step) -> Tensor:
@@ -145,7 +145,7 @@ class Match:
 
 
 class Known:
-    """What assigners share that know their answer."""
+    """Base of assigners that know their result in advance."""
 
     hungarian: ClassVar[bool] = False
     sums_blocks: ClassVar[bool] = False
@@ -159,9 +159,9 @@ class Known:
 
 @dataclass
 class Given(Known):
-    """An assigner that knows its answer (denoising).
+    """An assigner with a given result (denoising).
 
-    assignment: `Tensor[L, B, Q]`. repeats: queries of a target, in all blocks together.
+    assignment: `Tensor[L, B, Q]`. repeats: queries per target, over all blocks.
     """
 
     assignment: Assignment
@@ -177,8 +177,8 @@ class Given(Known):
 
 @dataclass
 class Counted(Known):
-    """An assigner that knows its answer, whose losses are divided by how many queries have a target
-    (positive queries of another head).
+    """An assigner with a given result, whose losses are divided by the number of queries with a
+    target (positives of another head).
 
     assignment: `Tensor[L, B, Q]`.
     """
@@ -187,6 +187,6 @@ class Counted(Known):
     assignment: Assignment
 
     def normaliser(self, step: Step) -> Tensor:
-        """The rest of the step is taken to have as many as these images."""
+        """The rest of the step is assumed to have as many as these images."""
         positives = (self.assignment >= 0).sum((1, 2)).to(step.ground_truths.dtype)
         return mean_over_processes(positives) / step.share

@@ -1,4 +1,4 @@
-"""What a teacher says of a batch."""
+"""What teachers provide for a batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from hdetr_d2.structures.targets import Targets
 
 @dataclass
 class Lesson:
-    """The boxes that a teacher has found, best first.
+    """The boxes found by a teacher, best first.
 
-    targets: as the ground truth, without masks. scores: `Tensor[B, G]` in [0, 1], 0 where there is
-    no box.
+    targets: in the form of the ground truth, without masks. scores: `Tensor[B, G]` in [0, 1], 0
+    where there is no box.
     """
 
     targets: Targets
@@ -24,13 +24,13 @@ class Lesson:
 
 
 class BoxTeacher(Protocol):
-    """Says where a batch has objects. It learns nothing and is no part of the model: neither a
-    checkpoint nor an optimizer has its weights.
+    """Detects objects in a batch. It is frozen and not part of the model: its weights are in
+    neither the checkpoints nor the optimizer.
     """
 
     def knows(self, inputs: Sequence[dict]) -> bool:
-        """Whether it can say anything of a batch: one that has seen certain images beforehand need
-        not have seen those of a validation.
+        """Whether it knows the images of a batch: a teacher with precomputed results may lack those
+        of the validation set.
         """
 
     def __call__(
@@ -43,15 +43,15 @@ class BoxTeacher(Protocol):
         """Its boxes, on `device`.
 
         Args:
-            inputs: Detectron2's dicts of the batch, as the model gets them.
-            frames: (H, W) in pixels that the boxes of each image shall be relative to.
-            num_classes: of the student.
+            inputs: Detectron2's dicts of the batch, as the model receives them.
+            frames: (H, W) in pixels, to which the boxes of each image are normalised.
+            num_classes: number of classes of the student.
         """
 
 
 @dataclass
 class Asked:
-    """Queries, and what a teacher answers them.
+    """Queries, and a teacher's answers to them.
 
     queries: as both decoders take them. scores: `Tensor[B, Q, K]` in [0, 1], of the classes. boxes:
     `Tensor[B, Q, 4]` cxcywh in [0, 1].
@@ -63,7 +63,7 @@ class Asked:
 
 
 class QueryTeacher(Protocol):
-    """Answers queries, as a `BoxTeacher` apart from the model."""
+    """Answers queries; separate from the model, like a `BoxTeacher`."""
 
     def __call__(
         self,
@@ -73,24 +73,25 @@ class QueryTeacher(Protocol):
         others: Queries,
         boxes: Tensor,
     ) -> tuple[Asked, Asked]:
-        """Its own queries, and others: both without gradient.
+        """Its own queries and the given ones with its answers, both without gradient.
 
         Args:
-            inputs: Detectron2's dicts of the batch, as the model gets them.
-            frames: (H, W) in pixels that boxes and references of each image are relative to.
-            num_classes: of the student.
-            others: of the student's kind; in the answer they have the position, where queries bring
-                one, that the teacher gives to queries at
-            boxes: `Tensor[B, Q, 4]` cxcywh in [0, 1].
+            inputs: Detectron2's dicts of the batch, as the model receives them.
+            frames: (H, W) in pixels, to which the boxes and references of each image are
+                normalised.
+            num_classes: number of classes of the student.
+            others: queries in the student's form. In the answer, their positional queries (if any)
+                are the teacher's for these boxes.
+            boxes: `Tensor[B, Q, 4]` cxcywh in [0, 1], of `others`.
         """
 
 
 class FeatureTeacher(Protocol):
-    """Says what there is to see where, as a `BoxTeacher` apart from the model."""
+    """Provides a feature map; separate from the model, like a `BoxTeacher`."""
 
     def __call__(
         self, inputs: Sequence[dict], size: tuple[int, int], device: torch.device
     ) -> Tensor:
-        """`Tensor[B, C, H', W']` on `device`, without gradient: the map of a batch that is padded
+        """`Tensor[B, C, H', W']` on `device`, without gradient: the feature map of a batch padded
         to `size`, (H, W) in pixels.
         """

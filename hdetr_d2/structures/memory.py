@@ -1,4 +1,4 @@
-"""The feature maps of a batch at every stage on the way to the decoder."""
+"""The feature maps of a batch on their way to the decoder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from torch import Tensor
 
 @dataclass
 class Memory:
-    """What the encoder leaves for the decoder: all levels flattened one after the other.
+    """The encoder's output for the decoder: all levels flattened and concatenated.
 
-    tokens: `Tensor[B, S, C]`. padding: `Tensor[B, S]` bool, True in the padded part. shapes: (H, W)
-    of each level, on the host. valid_ratios: `Tensor[B, L, 2]`, the share (x, y) of a level that
-    the image fills. position: of the tokens, `Tensor[B, S, C]`; None where the decoder asks for
-    none. centres: (x, y) of the tokens' cells, `Tensor[B, S, 2]`, 1 being the end of the image;
-    None where nobody asks for proposals.
+    tokens: `Tensor[B, S, C]`. padding: `Tensor[B, S]` bool, True for padding. shapes: (H, W) of
+    each level, on the host. valid_ratios: `Tensor[B, L, 2]`, the fraction (x, y) of a level that
+    the image fills. position: positional encoding of the tokens, `Tensor[B, S, C]`; None if the
+    decoder does not use it. centres: centres (x, y) of the tokens' cells, `Tensor[B, S, 2]`,
+    normalised to the unpadded image; None if there are no proposals.
     """
 
     tokens: Tensor
@@ -25,7 +25,7 @@ class Memory:
     centres: Tensor | None = None
 
     def maps(self) -> list[Tensor]:
-        """`Tensor[B, C, H_l, W_l]` of each level."""
+        """`Tensor[B, C, H_l, W_l]` for each level."""
         rows = self.tokens.split([height * width for height, width in self.shapes], 1)
         shapes = zip(rows, self.shapes, strict=True)
         return [row.transpose(1, 2).unflatten(2, shape) for row, shape in shapes]
@@ -40,11 +40,12 @@ class Memory:
 
 @dataclass
 class ImageMaps:
-    """What is known of the pixels of a batch.
+    """All feature maps and sizes of a batch.
 
-    features: of the backbone, by name, `Tensor[B, C_f, H_f, W_f]`. levels: of the neck, `Tensor[B,
-    C, H_l, W_l]`. memory: the encoder's output. size: (H, W) of the padded images. sizes: (H, W) of
-    the images as they came. frames: (H, W) in pixels that the boxes of each image are relative to.
+    features: of the backbone, by name, `Tensor[B, C_f, H_f, W_f]`. levels: of the neck,
+    `Tensor[B, C, H_l, W_l]`. memory: the encoder's output. size: (H, W) of the padded images.
+    sizes: (H, W) of the original inputs. frames: (H, W) in pixels, to which the boxes of each image
+    are normalised.
     """
 
     features: Mapping[str, Tensor]
@@ -55,7 +56,7 @@ class ImageMaps:
     frames: Sequence[tuple[int, int]]
 
     def of_image(self, index: int) -> "ImageMaps":
-        """Those of one image, as a batch of one."""
+        """The maps of one image, as a batch of one."""
         one, memory = slice(index, index + 1), self.memory
         cut = (memory.tokens[one], memory.padding[one], memory.shapes, memory.valid_ratios[one])
         features = {name: feature[one] for name, feature in self.features.items()}

@@ -1,4 +1,4 @@
-"""Where the original image lies in what the model is fed."""
+"""Where the original image lies within the model's input."""
 
 from typing import NamedTuple
 
@@ -8,8 +8,8 @@ from torch import Tensor
 
 
 class Outline(NamedTuple):
-    """The edges of the original image, in pixels of the fed one: inside it where that is padded,
-    outside where it is a crop. With x0 > x1 it is mirrored left to right, with y0 > y1 upside down.
+    """The edges of the original image in pixels of the input: inside the input if that is padded,
+    outside if it is a crop. x0 > x1 means it is mirrored left to right, y0 > y1 upside down.
     """
 
     x0: float
@@ -19,32 +19,32 @@ class Outline(NamedTuple):
 
     @classmethod
     def of(cls, item: dict) -> "Outline":
-        """That of one of Detectron2's dicts: its "outline", by default all of its "image"."""
+        """The outline stored in a Detectron2 dict under "outline"; by default its whole "image"."""
         height, width = item["image"].shape[-2:]
         return cls(*item.get("outline", (0, 0, width, height)))
 
     @property
     def size(self) -> tuple[float, float]:
-        """Height and width of the original image in pixels of the fed one."""
+        """Height and width of the original image in pixels of the input."""
         return abs(self.y1 - self.y0), abs(self.x1 - self.x0)
 
     def boxes(self, xyxy: Tensor) -> Tensor:
-        """Boxes `Tensor[N, 4]` xyxy in the fed image, seen from the corner of the original one
-        that is its first pixel; the unit stays.
+        """Maps boxes `Tensor[N, 4]` xyxy from the input to the original image's coordinate system,
+        without scaling.
         """
         x = _along(xyxy[:, 0::2], self.x0, self.x1)
         y = _along(xyxy[:, 1::2], self.y0, self.y1)
         return torch.stack([x, y], dim=2).flatten(1)
 
     def pixels(self, maps: Tensor, unseen: float) -> Tensor:
-        """The part of `Tensor[N, H, W]`, in pixels of the fed image, that the original image
-        takes: `Tensor[N, h, w]`, with `unseen` where the fed image does not show it. Edges between
-        two pixels move to the nearer one.
+        """The part of `Tensor[N, H, W]`, in pixels of the input, that the original image covers:
+        `Tensor[N, h, w]`, with `unseen` where the input does not show it. Edges between two pixels
+        are rounded to the nearest.
         """
         height, width = maps.shape[-2:]
         left, right = sorted((round(self.x0), round(self.x1)))
         top, bottom = sorted((round(self.y0), round(self.y1)))
-        edges = [-left, right - width, -top, bottom - height]  # negative ones cut
+        edges = [-left, right - width, -top, bottom - height]  # negative numbers crop
         if any(edges):
             maps = F.pad(maps, edges, value=unseen)
         turned = [-1] * (self.x0 > self.x1) + [-2] * (self.y0 > self.y1)
@@ -52,5 +52,7 @@ class Outline(NamedTuple):
 
 
 def _along(ends: Tensor, start: float, stop: float) -> Tensor:
-    """Both ends `Tensor[N, 2]` of boxes on one axis as distances from `start`, lower one first."""
+    """Both ends `Tensor[N, 2]` of boxes along one axis as distances from `start`, the lower one
+    first.
+    """
     return start - ends.flip(1) if start > stop else ends - start

@@ -1,4 +1,4 @@
-"""What the decoder says of the queries."""
+"""The decoder's predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from hdetr_d2.structures.targets import Targets
 
 @dataclass
 class Predictions:
-    """What a group predicts, all layers stacked.
+    """The predictions of a group, all layers stacked.
 
-    logits: `Tensor[L, B, Q, K]`. boxes: `Tensor[L, B, Q, 4]` cxcywh in [0, 1]. states: what the
-    heads read in the last decoder layer, `Tensor[B, Q, C]`; None for proposals.
+    logits: `Tensor[L, B, Q, K]`. boxes: `Tensor[L, B, Q, 4]` cxcywh in [0, 1]. states: the input of
+    the heads in the last decoder layer, `Tensor[B, Q, C]`; None for proposals.
     """
 
     logits: Tensor
@@ -25,11 +25,11 @@ class Predictions:
 
 @dataclass
 class DecoderOutput:
-    """What the decoder says of the queries of all groups, which stand one after the other; a layer
-    may lack the last ones.
+    """The predictions for the queries of all groups, concatenated; a layer may lack the last
+    groups.
 
-    logits: `Tensor[B, Q, K]` of each layer. boxes: `Tensor[B, Q, 4]` of each layer, cxcywh in [0,
-    1]. states: of the last layer, `Tensor[B, Q, C]`.
+    logits: `Tensor[B, Q, K]` per layer. boxes: `Tensor[B, Q, 4]` per layer, cxcywh in [0, 1].
+    states: of the last layer, `Tensor[B, Q, C]`.
     """
 
     logits: list[Tensor]
@@ -37,12 +37,12 @@ class DecoderOutput:
     states: Tensor
 
     def split(self, lengths: Sequence[int], first: Sequence[int] = ()) -> list[Predictions]:
-        """The predictions of each group, in one piece: a part of what is stacked already would be
-        copied by every operator that asks for that.
+        """The predictions of each group as contiguous tensors: slices of one stacked tensor would
+        be copied by every operator that needs contiguity.
 
         Args:
-            lengths: queries of each group.
-            first: the first layer that each is in, in ascending order; by default all are in all.
+            lengths: number of queries of each group.
+            first: the first layer of each group, in ascending order; 0 by default.
         """
         first = first or [0] * len(lengths)
         logits, boxes = (_split(layers, lengths, first) for layers in (self.logits, self.boxes))
@@ -51,7 +51,7 @@ class DecoderOutput:
 
 
 def _split(layers: Sequence[Tensor], lengths: Sequence[int], first: Sequence[int]) -> list[Tensor]:
-    """`Tensor[B, Q, N]` of each layer to `Tensor[L, B, Q_g, N]` of each group."""
+    """`Tensor[B, Q, N]` per layer to `Tensor[L, B, Q_g, N]` per group."""
     parts: list[list[Tensor]] = [[] for _ in lengths]
     for index, layer in enumerate(layers):
         present = [n for n, start in zip(lengths, first, strict=True) if start <= index]
@@ -62,10 +62,10 @@ def _split(layers: Sequence[Tensor], lengths: Sequence[int], first: Sequence[int
 
 @dataclass
 class GroupOutput:
-    """The predictions of a group beside what it learns; matcher and losses read nothing else.
+    """The predictions of a group with the targets it learns: all that matcher and losses read.
 
-    predictions: of the group. targets: the ground truth, the same boxes for every group of a step;
-    a further task may have others.
+    predictions: of the group. targets: the ground truth, with the same boxes for every group of a
+    step; an additional task may have others.
     """
 
     group: Group

@@ -1,4 +1,4 @@
-"""Queries, and groups of them that have a task."""
+"""Queries, and query groups with an objective."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +21,11 @@ PROPOSALS = "enc"
 
 @dataclass
 class Queries:
-    """What the query selection makes: decoder input that has no task yet.
+    """The result of query selection: decoder input without an objective yet.
 
-    content: `Tensor[B, Q, C]`. position: `Tensor[B, Q, C]`; None where the decoder makes one of the
-    references in every layer. reference: `Tensor[B, Q, 2 or 4]` in [0, 1], (cx, cy) or cxcywh; None
-    for a decoder whose queries start at no place. All queries of a step have the same parts.
+    content: `Tensor[B, Q, C]`. position: `Tensor[B, Q, C]`; None if the decoder computes it from
+    the references in every layer. reference: `Tensor[B, Q, 2 or 4]` in [0, 1], (cx, cy) or cxcywh;
+    None for decoders without references. All queries of a step have the same parts.
     """
 
     content: Tensor
@@ -33,13 +33,13 @@ class Queries:
     reference: Tensor | None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Queries":
-        """The queries with every part changed."""
+        """Applies a function to every part."""
         parts = (self.content, self.position, self.reference)
         return Queries(*(None if part is None else change(part) for part in parts))  # type: ignore[arg-type]
 
     @classmethod
     def join(cls, rows: "Sequence[Queries]") -> "Queries":
-        """Those of all rows, one row after the other."""
+        """Concatenates queries."""
 
         def cat(parts: Sequence[Tensor | None]) -> Tensor | None:
             given = [part for part in parts if part is not None]
@@ -54,14 +54,14 @@ class Queries:
 
 @dataclass(kw_only=True)
 class Start:
-    """Where a group comes into the decoder, if not before its first layer: content and reference of
-    its queries are then those of other groups as they came out of an earlier layer.
+    """Where a group enters the decoder, if not before the first layer: content and reference of its
+    queries are then the outputs of other groups after an earlier layer.
 
-    layer: the first that it goes through, of those from 0 on. passed: how many the others had gone
-    through by then. of: their names; their queries follow each other.
+    layer: the first layer (from 0) that the group passes. passed: number of layers that the others
+    have passed by then. of: names of those groups, whose queries are concatenated.
 
     Raises:
-        ValueError: no layer lies between, or the queries are to come from nowhere.
+        ValueError: no layer lies in between, or no group is named.
     """
 
     layer: int
@@ -75,11 +75,11 @@ class Start:
 
 @dataclass(kw_only=True)
 class Group:
-    """Queries with a task of their own, which their losses are named after.
+    """Queries with an objective of their own, after which their losses are named.
 
-    name: the suffix of its losses, "" for the main group. assigner: how the queries find their
-    targets. weight: of class and box losses. blocks: the Q queries are so many equal blocks, one
-    after the other; each is matched with all targets.
+    name: suffix of its losses, "" for the main group. assigner: assigns targets to the queries.
+    weight: of class and box losses. blocks: number of equal, consecutive blocks of the Q queries;
+    each block is assigned all targets.
     """
 
     name: str
@@ -89,17 +89,15 @@ class Group:
 
     @property
     def first_layer(self) -> int:
-        """The number of the first layer that it has predictions of."""
+        """Index of the first layer with predictions for the group."""
         return 0
 
     def normaliser(self, step: Step) -> Tensor:
-        """What sums over the queries of each layer are divided by, `Tensor[L]` or 0-d, at least
-        1.
-        """
+        """The divisor of sums over the queries of each layer, `Tensor[L]` or 0-d, at least 1."""
         return self.assigner.normaliser(step).clamp(min=1)
 
     def weight_of_mean(self, step: Step) -> float:
-        """How much a mean over the queries counts: it is one over a part of the step, and over all
+        """The weight of a mean over the queries, which covers only part of a step, but all
         blocks.
         """
         return step.share * (self.blocks if self.assigner.sums_blocks else 1)
@@ -107,11 +105,10 @@ class Group:
 
 @dataclass(kw_only=True)
 class FurtherTask(Group):
-    """What the queries of a group learn besides, by the same predictions.
+    """An additional objective of a group's queries, on the same predictions.
 
-    of: the name of the group. name, assigner, weight, blocks: of the task itself. targets: what
-    they learn; None for the ground truth. first: the first layer of the group, which the model
-    fills in.
+    of: name of the group. name, assigner, weight, blocks: of the objective itself. targets: what
+    they learn; None for the ground truth. first: the group's first layer, set by the model.
     """
 
     of: str = ""
@@ -125,25 +122,25 @@ class FurtherTask(Group):
 
 @dataclass(kw_only=True)
 class QueryGroup(Group):
-    """A group that goes through the decoder: its queries see those of their block, and what the
-    group `sees`; its blocks are blind to each other.
+    """A group that passes the decoder: its queries attend to their own block, and to the groups in
+    `sees`; blocks do not attend to each other.
 
-    queries: the decoder's input. alone: a query sees none of its block but itself. sees: names of
-    other groups whose queries are further keys for its own in self-attention; they do not see it.
-    attention_bias: of the scores of its self-attention, in the place of what the decoder may have
-    for the main group and for those that see it. valid: `Tensor[B, Q]` bool, False where a
-    query is padding, which is seen by nobody and which the assigner must give `NO_LOSS`; at least
-    one of an image is valid. Both are for groups of one block whose queries see each other and
-    nobody else. own: what it has in the place of parts of the decoder, which are named in
-    `OWN_PARTS`. tokens: further keys for the queries of each block. start: where it comes in, if
-    not before the first layer. attends: False for queries that pass by the self-attention of every
-    layer, with its norm, and are seen by nobody. branches_from: another group of as many queries,
-    from which its own branch off after the self-attention of the first layer: up to there they are
-    the same, and `queries.content` is not asked for.
+    queries: the decoder's input. alone: each query attends only to itself within its block. sees:
+    names of other groups whose queries are additional keys in self-attention; these groups do not
+    attend back. attention_bias: of the self-attention scores; replaces the decoder's bias, if any,
+    for the main group and groups that see it. valid: `Tensor[B, Q]` bool, False for padding
+    queries, which nobody attends to and to which the assigner must give `NO_LOSS`; each image needs
+    at least one valid query. The last two require a group of one block whose queries attend to each
+    other and nothing else. own: replacements for the parts of the decoder named in `OWN_PARTS`.
+    tokens: additional keys for the queries of each block. start: where it enters, if not before the
+    first layer. attends: False for queries that skip self-attention and its norm in every layer,
+    and that nobody attends to. branches_from: another group with as many queries, from which this
+    one branches off after the self-attention of the first layer; up to there both are identical,
+    and `queries.content` is unused.
 
     Raises:
-        ValueError: queries that cannot be divided into the blocks; a bias or padding where it has
-            no place; a part that nobody can have for itself; keys for queries that do not attend.
+        ValueError: the queries cannot be divided into the blocks; a bias or padding is not possible
+            for this group; an unknown part in `own`; keys for queries that do not attend.
     """
 
     queries: Queries
@@ -192,7 +189,9 @@ class QueryGroup(Group):
 
     @property
     def layout(self) -> tuple[int, int]:
-        """How many parts of the queries do not see each other, and how many queries each has."""
+        """Number of parts of the queries that do not see each other, and number of queries in
+        each.
+        """
         queries = self.queries.content.shape[1]
         parts = queries if self.alone else self.blocks
         return parts, queries // max(1, parts)

@@ -1,4 +1,4 @@
-"""Masks of one image that are brought to its size when they are asked for."""
+"""Masks of an image, upscaled to its size on demand."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
@@ -14,16 +14,16 @@ from hdetr_d2.pixels.run_lengths import run_lengths
 
 
 class ScaledMasks:
-    """Masks of N objects in pixels of the original image, each pixel that of the nearest one of
-    what the model was fed. For the `pred_masks` of Detectron2's Instances, in the place of a
-    `Tensor[N, H, W]`, which of a large photo and a hundred detections is a gigabyte.
+    """Masks of N objects in pixels of the original image, by nearest-neighbour interpolation of the
+    model's resolution. Used as `pred_masks` of Detectron2's Instances, in place of a
+    `Tensor[N, H, W]`, which takes a gigabyte for a large photograph with a hundred detections.
 
-    `masks[i]` is a mask, `Tensor[H, W]` bool, and so is each when one iterates over them; a slice,
-    indices or a `Tensor[N]` bool choose some. `masks.rles()` are COCO's run lengths. These need the
-    memory of one mask at most; whatever else a tensor does, that of all of them does.
+    `masks[i]`, and each item of an iteration, is a mask `Tensor[H, W]` bool; a slice, indices or a
+    `Tensor[N]` bool select several. `masks.rles()` returns COCO's run lengths. All of these hold at
+    most one full mask in memory; any other tensor operation materialises all.
 
     Attributes:
-        small: `Tensor[N, h, w]` bool, in pixels of the fed image.
+        small: `Tensor[N, h, w]` bool, in pixels of the model's input.
         size: (H, W) of the original image.
     """
 
@@ -48,7 +48,7 @@ class ScaledMasks:
         return np.asarray(self.tensor.cpu(), dtype=dtype)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name == "small":  # as copies ask, before anything is there
+        if name.startswith("_") or name == "small":  # asked by copy before any attribute exists
             raise AttributeError(name)
         return getattr(self.tensor, name)
 
@@ -74,7 +74,7 @@ class ScaledMasks:
         return self._scale(self.small)
 
     def to(self, *args: Any, **kwargs: Any) -> "ScaledMasks":
-        """On another device, as a tensor's `to`."""
+        """Moves to another device, like a tensor's `to`."""
         return ScaledMasks(self.small.to(*args, **kwargs), self.size)
 
     def cpu(self) -> "ScaledMasks":
@@ -82,20 +82,22 @@ class ScaledMasks:
 
     @staticmethod
     def cat(parts: Sequence["ScaledMasks"]) -> "ScaledMasks":
-        """Those of one image, one after the other, as Detectron2's `Instances.cat` asks for."""
+        """Concatenates masks of one image, as Detectron2's `Instances.cat` expects."""
         return ScaledMasks(torch.cat([part.small for part in parts]), parts[0].size)
 
     def rles(self) -> list[dict]:
-        """{"size": [H, W], "counts": text} of each, what pycocotools makes of the mask."""
+        """{"size": [H, W], "counts": text} of each mask, equal to pycocotools' encoding."""
         rows, columns = (self._nearest(axis).cpu().numpy() for axis in (0, 1))
         return [run_lengths(small, rows, columns) for small in self.small.cpu().numpy()]
 
     def _scale(self, small: Tensor) -> Tensor:
         rows, columns = self._nearest(0), self._nearest(1)
-        # Columns first: of the larger picture whole rows are copied.
+        # Columns first: for the larger result, whole rows are then copied.
         return small.index_select(-1, columns).index_select(-2, rows)
 
     def _nearest(self, axis: int) -> Tensor:
-        """Of each row or column of the original image, the one of the fed image: int64."""
+        """For each row or column of the original image, the corresponding one of the input:
+        int64.
+        """
         given = torch.arange(self.small.shape[1 + axis], device=self.device)
         return F.interpolate(given[None, None].float(), self.size[axis])[0, 0].long()

@@ -1,4 +1,4 @@
-"""What an optimizer step is, seen from a part of it."""
+"""An optimizer step, as seen by the code that computes a part of it."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from hdetr_d2.utils.distributed import mean_over_processes
 
 @dataclass(frozen=True)
 class Step:
-    """An optimizer step, and which part of it is at hand.
+    """An optimizer step, and the part of it being computed.
 
-    ground_truths: of all images of the step, averaged over processes; 0-d float. share: the part
-    that the images at hand have in those of the step in this process. progress: the part of the
-    training that is done, in [0, 1].
+    ground_truths: number of targets in all images of the step, averaged over processes; 0-d float.
+    share: the fraction of this process's targets that belong to the current images. progress:
+    training progress, in [0, 1].
     """
 
     ground_truths: Tensor
@@ -23,7 +23,5 @@ class Step:
 
     @classmethod
     def of(cls, targets: Targets) -> "Step":
-        """The first one of a training, with the images of `targets` and no others in this
-        process.
-        """
+        """The first step of a training, consisting of the images of `targets` in this process."""
         return cls(mean_over_processes(targets.counts.sum().float()))

@@ -1,4 +1,4 @@
-"""Predictions that are taken from inside the decoder layers."""
+"""Predictions taken from inside the decoder layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,29 +11,29 @@ from hdetr_d2.structures.queries import Group
 
 
 class Branch(Protocol):
-    """What a tap makes of the queries in the middle of a layer. A module that learns belongs to the
-    scheme that makes the tap.
+    """Transforms queries taken from the middle of a layer. A branch with parameters belongs to the
+    scheme that creates the tap.
     """
 
     def __call__(self, index: int, layer: nn.Module, found: Tensor) -> Tensor:
         """The states `Tensor[B, Q, C]` that the heads read.
 
         Args:
-            index: of the layer, from 0 on.
-            layer: the decoder layer, whose `feed_forward` a branch may go through, too.
-            found: `Tensor[B, Q, C]`: the main queries after the layer's attention to the memory.
+            index: of the layer, from 0.
+            layer: the decoder layer, whose `feed_forward` the branch may use too.
+            found: `Tensor[B, Q, C]`, the main queries after the layer's cross-attention.
         """
 
 
 @dataclass(kw_only=True)
 class Tap(Group):
-    """A group whose queries are the main ones in the middle of each decoder layer, after its
-    attention to the memory: they have the references of that layer, and what is made of them there
-    does not enter the next one.
+    """A group consisting of the main queries in the middle of each decoder layer, after the
+    cross-attention. It uses the references of that layer, and its results do not enter the next
+    one.
 
-    branch: from there to the heads; None for nothing. own: what it has in the place of the
-    decoder's heads, "class_logits" and "box_deltas" (see `OWN_PARTS`). trains_before: whether its
-    boxes also train the layer before where those of the main queries do so (look forward twice).
+    branch: from there to the heads; None for the identity. own: replacements for the decoder's
+    heads, "class_logits" and "box_deltas" (see `OWN_PARTS`). trains_before: whether its boxes also
+    pass gradients to the previous layer if those of the main queries do (look forward twice).
     """
 
     branch: Branch | None = None

@@ -14,12 +14,11 @@ from hdetr_d2.utils.device import lay, to_device, travel
 
 @dataclass
 class Targets:
-    """The ground truth of a batch, padded to the image with the most objects, 1 at least.
+    """The ground truth of a batch, padded to the image with the most objects (at least 1).
 
-    labels: `Tensor[B, G]` int64. boxes: `Tensor[B, G, 4]` cxcywh in [0, 1] of the image without
-    padding. valid: `Tensor[B, G]` bool, the real ones come first. masks: `Tensor[B, G, H, W]` bool
-    in pixels of the largest image of the batch, false in the padding; None where nothing learns
-    them.
+    labels: `Tensor[B, G]` int64. boxes: `Tensor[B, G, 4]` cxcywh, normalised to the unpadded image.
+    valid: `Tensor[B, G]` bool; real targets come first. masks: `Tensor[B, G, H, W]` bool, in pixels
+    of the largest image of the batch, False in the padding; None if no masks are learned.
     """
 
     labels: Tensor
@@ -29,11 +28,11 @@ class Targets:
 
     @property
     def counts(self) -> Tensor:
-        """`Tensor[B]` int64: objects of each image."""
+        """`Tensor[B]` int64: number of objects in each image."""
         return self.valid.sum(1)
 
     def class_agnostic(self) -> "Targets":
-        """The same targets with every label 0, as two-stage proposals are trained."""
+        """The same targets with label 0 everywhere, for two-stage proposals."""
         return replace(self, labels=torch.zeros_like(self.labels))
 
     @classmethod
@@ -46,26 +45,26 @@ class Targets:
         sizes: Sequence[tuple[int, int]] | None = None,
         at_least: int = 1,
     ) -> "Targets":
-        """Targets from Detectron2's training inputs (`instances` with `gt_boxes`, `gt_classes` and
-        for `with_masks` also `gt_masks`, bitmaps or polygons).
+        """Creates targets from Detectron2's training inputs (`instances` with `gt_boxes`,
+        `gt_classes` and, for `with_masks`, `gt_masks` as bitmaps or polygons).
 
-        The tensors are checked and padded where the loader left them and travel to `device` once.
+        Tensors are checked and padded on the loader's device, and copied to `device` once.
 
         Args:
-            sizes: (H, W) in pixels that boxes in [0, 1] are relative to; None for those of the
+            sizes: (H, W) in pixels, to which boxes are normalised; None for the sizes of the
                 images.
-            at_least: how many targets to pad to, if no image has more.
+            at_least: minimum number of targets to pad to.
 
         Raises:
-            UserError: an input without instances, a label outside [0, num_classes), a box that is
-                not finite or has no area, masks that are missing or not of the image's size; the
-                sentence names the image.
+            UserError: an input without instances, a label outside of [0, num_classes), a box that
+                is not finite or has no area, or masks that are missing or of the wrong size. The
+                message names the image.
         """
         instances = [_instances_of(item) for item in batched_inputs]
         counts = [len(each) for each in instances]
         labels = torch.cat([each.gt_classes for each in instances])
         xyxy = torch.cat([each.gt_boxes.tensor.float() for each in instances])
-        # A check reads values on the host: free for a loader's tensors, and left out for others.
+        # The check reads values on the host: free for a loader's tensors, skipped for others.
         if labels.device.type == "cpu":
             _check_rows(labels, xyxy, num_classes, batched_inputs, counts)
         frames = [(w, h, w, h) for h, w in sizes or [each.image_size for each in instances]]
@@ -82,21 +81,21 @@ class Targets:
 
 
 def _of_rows(per_image: Tensor, counts: Sequence[int]) -> Tensor:
-    """What each image has, `Tensor[B, N]`, for each of its rows."""
+    """Repeats the values of each image, `Tensor[B, N]`, for each of its rows."""
     rows = torch.tensor(counts, device=per_image.device)
     return per_image.repeat_interleave(rows, 0, output_size=sum(counts))
 
 
 def _pad_rows(rows: Tensor, valid: Tensor) -> Tensor:
-    """The rows of all images, one after the other, as `Tensor[B, G, ...]` where `valid` is true."""
+    """The concatenated rows of all images as `Tensor[B, G, ...]`, where `valid` is true."""
     padded = rows.new_zeros(*valid.shape, *rows.shape[1:])
     padded[valid] = rows
     return padded
 
 
 def _pad_masks(masks: Sequence[Tensor], length: int, device: torch.device) -> Tensor:
-    """Masks `Tensor[G_i, H_i, W_i]` of each image as `Tensor[B, length, H, W]` on `device`, where
-    the padding is made: most of it need not travel.
+    """Masks `Tensor[G_i, H_i, W_i]` of each image as `Tensor[B, length, H, W]` on `device`. Padding
+    happens there, so that most of it is not copied.
     """
     height, width = (max(m.shape[axis] for m in masks) for axis in (1, 2))
     shape = (len(masks), length, height, width)
@@ -111,10 +110,10 @@ def _name(item: dict) -> str:
 
 
 def _masks_of(item: dict) -> Tensor:
-    """The masks `Tensor[G, H, W]` bool of one input, polygons filled on the host."""
+    """The masks `Tensor[G, H, W]` bool of one input; polygons are rasterised on the host."""
     instances: Instances = item["instances"]
     height, width = instances.image_size
-    if not len(instances):  # without objects, Detectron2's mappers leave masks out
+    if not len(instances):  # without objects, Detectron2's mappers omit masks
         return instances.gt_classes.new_zeros(0, height, width, dtype=torch.bool)
     if not instances.has("gt_masks"):
         raise UserError(
@@ -141,7 +140,7 @@ def _instances_of(item: dict) -> Instances:
 def _check_rows(
     labels: Tensor, xyxy: Tensor, num_classes: int, items: Sequence[dict], counts: Sequence[int]
 ) -> None:
-    """Raises UserError for the first label, else for the first box, that is none."""
+    """Raises UserError for the first invalid label or, if there is none, the first invalid box."""
 
     def image_of(row: int) -> str:
         ends = accumulate(counts)
