@@ -1,4 +1,4 @@
-"""Backbones, necks, transformers, heads and the meta-architecture that puts them together."""
+"""Backbones, necks, transformers, heads, and the meta-architecture that combines them."""
 
 from hdetr_d2.modeling.backbone import TimmBackbone, ViTDet, WindowedViT
 from hdetr_d2.modeling.heads import PredictionHeads

@@ -1,4 +1,4 @@
-"""Which features of the backbone a part of the model takes."""
+"""Which backbone features a part of the model uses."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,12 @@ Shapes = Mapping[str, ShapeSpec] | Sequence[int]
 
 
 class TakesFeatures(nn.Module, ABC):
-    """A part whose arguments `in_shapes` and `in_features` tell which features it takes. What they
-    leave open follows from the backbone, when a detector connects the two. The layers are made as
-    soon as the channels are known.
+    """A part whose arguments `in_shapes` and `in_features` select the features it uses. What they
+    leave open is filled in from the backbone when a detector connects the two. The layers are
+    created as soon as the channels are known.
 
-    part: its name in a config, for messages.
-    in_features: names of the features in use, from the moment that they are known.
-    in_channels: of each of them, by name.
+    part: its name in a config, for messages. in_features: names of the features in use, once known.
+    in_channels: channels of each, by name.
     """
 
     part = ""
@@ -27,10 +26,12 @@ class TakesFeatures(nn.Module, ABC):
 
     @abstractmethod
     def make_layers(self, channels: Sequence[int]) -> None:
-        """Those for features with these channels."""
+        """Creates the layers for features with these channels."""
 
     def take(self, in_shapes: Shapes | None, in_features: Sequence[str] | None) -> None:
-        """What the arguments tell; the last line of a constructor, since it may make layers."""
+        """Evaluates the arguments. Must be the last line of a constructor, since it may create
+        layers.
+        """
         if in_features is None and isinstance(in_shapes, Mapping):
             in_features = _finest_first(in_shapes)
         self._shapes, self._names = in_shapes, in_features
@@ -42,8 +43,8 @@ class TakesFeatures(nn.Module, ABC):
             self.make_layers(self._settle(in_shapes, in_features))
 
     def connect(self, given: Mapping[str, ShapeSpec]) -> None:
-        """Takes what is still open from the backbone's `output_shape()`: all of its features, from
-        the finest on, and their channels.
+        """Fills in what is still open from the backbone's `output_shape()`: all of its features,
+        finest first, and their channels.
 
         Raises:
             ValueError: features and channels do not fit each other, or this part.
@@ -56,7 +57,7 @@ class TakesFeatures(nn.Module, ABC):
             self.make_layers(self._settle(given, names))
 
     def only(self, channels: Sequence[int]) -> int:
-        """Those of the one feature.
+        """The single feature.
 
         Raises:
             ValueError: there are several.

@@ -1,4 +1,4 @@
-"""Which parameters of a model do not learn."""
+"""Freezing of parameters."""
 
 import re
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from torch import nn
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
-    """Fixes the parameters in whose name one of `patterns` is found, regular expressions.
+    """Freezes the parameters whose names match any of `patterns`, regular expressions.
 
     Raises:
-        ValueError: a pattern that no parameter matches.
+        ValueError: a pattern matches no parameter.
     """
     for pattern in patterns:
         named = [p for name, p in model.named_parameters() if re.search(pattern, name)]

@@ -9,21 +9,21 @@ from hdetr_d2.losses import ClassLoss
 
 
 class PredictionHeads(nn.Module):
-    """A class head and a box head for every layer. All layers start with equal ones, as in the
-    published codes of Deformable-DETR: a layer then begins with what the one before it reads from
-    the states.
+    """A class head and a box head for every layer. The heads of all layers are initialised equally,
+    as in the published Deformable-DETR: each layer then starts with the predictions of the previous
+    one.
 
     Args:
         dim: channels C of the states.
         num_classes: foreground classes.
         num_layers: layers L that are scored.
-        class_loss: says how many logits a class head has and where it starts.
-        shared: one pair of heads for all layers (DETR, and Deformable-DETR without box refinement),
-            else one pair each.
-        at_reference: whether the last layers of box heads start at zero, so that the first boxes
-            are those of the references; without references all boxes would be one.
-        size_bias: first bias of width and height on the first box head; -2 makes boxes start at a
-            tenth of the image where the reference has no size.
+        class_loss: determines the number of logits and the initial bias.
+        shared: one pair of heads for all layers (DETR, and Deformable-DETR without box refinement);
+            otherwise one pair per layer.
+        at_reference: initialise the last layers of box heads to zero, so that the first boxes are
+            the references. Without references all boxes would be equal.
+        size_bias: initial bias of width and height of the first box head; -2 makes boxes start at
+            about a tenth of the image if the references have no size.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class PredictionHeads(nn.Module):
         size_bias: float = 0.0,
     ) -> None:
         super().__init__()
-        if not num_classes:  # a config that no data set has completed
+        if not num_classes:  # a config that no data set has completed yet
             raise UserError(
                 f"model.num_classes={num_classes}: set it, or data.num_classes to which it points."
             )
@@ -59,28 +59,28 @@ class PredictionHeads(nn.Module):
                 box_heads[0].last.bias[2:] = size_bias
 
     def start_as(self, other: "PredictionHeads") -> None:
-        """Begin with the weights of the first heads of `other`, where they have the same form."""
+        """Copies the weights of the first heads of `other`, where the shapes agree."""
         for head in self.class_heads:
             _copy(other.class_heads[0], head)
         for head in self.box_heads:
             _copy(other.box_heads[0], head)
 
     def forward(self, layer: int, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits `Tensor[B, Q, K]` and box deltas `Tensor[B, Q, 4]` (before the sigmoid) of
-        `Tensor[B, Q, C]`, in the dtype of the weights also under autocast.
+        """Logits `Tensor[B, Q, K]` and box deltas `Tensor[B, Q, 4]` (before the sigmoid) from
+        states `Tensor[B, Q, C]`, in the dtype of the weights, also under autocast.
         """
         return self.class_logits(layer, states), self.box_deltas(layer, states)
 
     def class_logits(self, layer: int, states: Tensor) -> Tensor:
-        """The logits alone."""
+        """Only the logits."""
         return self.read(self.class_heads, layer, states)
 
     def box_deltas(self, layer: int, states: Tensor) -> Tensor:
-        """The box deltas alone."""
+        """Only the box deltas."""
         return self.read(self.box_heads, layer, states)
 
     def read(self, heads: nn.ModuleList, layer: int, states: Tensor) -> Tensor:
-        """What the head of a layer makes of the states, `Tensor[B, Q, N]`."""
+        """Applies the head of a layer to the states: `Tensor[B, Q, N]`."""
         # 16 bits would round boxes by whole pixels, and make many scores equal.
         with torch.autocast(states.device.type, enabled=False):
             states = states.to(next(self.parameters()).dtype)

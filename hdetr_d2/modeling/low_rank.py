@@ -1,7 +1,7 @@
-"""Adapters of low rank (LoRA, https://arxiv.org/abs/2106.09685): what a layer learns beside its
-frozen weight is the product of two thin matrices.
+"""Low-rank adapters (LoRA, https://arxiv.org/abs/2106.09685): the update of a frozen weight is the
+product of two thin matrices.
 
-There is no factor alpha: under Adam the learning rate does the same.
+There is no factor alpha: with Adam, the learning rate has the same effect.
 """
 
 import re
@@ -17,9 +17,9 @@ UP, DOWN = "low_rank_up", "low_rank_down"
 
 
 class LowRankLinear(Linear):
-    """A linear layer whose weight, `Tensor[D, C]`, is the stored one, which is frozen, plus
-    `low_rank_up`, `Tensor[D, r]`, times `low_rank_down`, `Tensor[r, C]`. The first one starts at
-    zero: nothing changes before the first step.
+    """A linear layer whose weight `Tensor[D, C]` is a frozen one plus `low_rank_up`,
+    `Tensor[D, r]`, times `low_rank_down`, `Tensor[r, C]`. The former starts at zero, so that
+    nothing changes before the first step.
     """
 
     low_rank_up: nn.Parameter
@@ -32,7 +32,7 @@ class LowRankLinear(Linear):
 
     @staticmethod
     def of(layer: Linear, rank: int) -> None:
-        """Makes one of `layer`, with its weight and the name that this has."""
+        """Converts `layer`, keeping its weight and the weight's name."""
         layer.weight.requires_grad_(False)
         layer.low_rank_up = nn.Parameter(layer.weight.new_zeros(layer.out_features, rank))
         down = layer.weight.new_empty(rank, layer.in_features)
@@ -40,7 +40,7 @@ class LowRankLinear(Linear):
         layer.__class__ = LowRankLinear
 
     def merge(self) -> None:
-        """Makes a plain layer of it again, with the sum as its weight."""
+        """Converts back to a plain layer, with the sum as its weight."""
         weight = self.weight.detach()
         del self.low_rank_up, self.low_rank_down
         self.__class__ = Linear  # type: ignore[assignment]
@@ -48,11 +48,11 @@ class LowRankLinear(Linear):
 
 
 class LowRank:
-    """Which layers of a model get adapters.
+    """Selects the layers of a model that get adapters.
 
     Args:
         rank: r, at least 1.
-        patterns: regular expressions: linear layers whose name one of them is found in.
+        patterns: regular expressions, matched against the names of linear layers.
     """
 
     def __init__(self, *, rank: int, patterns: Sequence[str]) -> None:
@@ -64,7 +64,7 @@ class LowRank:
     def put_into(self, model: nn.Module) -> None:
         """
         Raises:
-            ValueError: a pattern that no linear layer matches.
+            ValueError: a pattern matches no linear layer.
         """
         layers = {name: each for name, each in model.named_modules() if type(each) is Linear}
         for pattern in self.patterns:
@@ -76,14 +76,14 @@ class LowRank:
 
 
 def merge_adapters(model: nn.Module) -> None:
-    """Makes plain layers of all that have an adapter."""
+    """Converts all layers with adapters to plain layers."""
     for module in model.modules():
         if isinstance(module, LowRankLinear):
             module.merge()
 
 
 def fresh_adapters(model: nn.Module) -> dict[str, Tensor]:
-    """Weights of all its adapters with which they add nothing."""
+    """Initial weights of all adapters, with which they have no effect."""
     return {
         name: torch.zeros_like(value) if name.endswith(UP) else value.detach()
         for name, value in model.named_parameters()
@@ -92,8 +92,8 @@ def fresh_adapters(model: nn.Module) -> dict[str, Tensor]:
 
 
 def merged(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of the plain model that computes the same, from those of one with adapters; any
-    others as they are.
+    """The weights of the equivalent plain model, from those of a model with adapters; other weights
+    are returned unchanged.
     """
     plain = {name: value for name, value in weights.items() if not name.endswith((UP, DOWN))}
     for name, up in weights.items():

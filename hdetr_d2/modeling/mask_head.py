@@ -15,21 +15,20 @@ from hdetr_d2.structures import Assignment, GroupOutput, ImageMaps, Step
 
 
 class MaskHead(TakesFeatures):
-    """Attention maps of the decoder's last states, brought to the resolution of the finest feature
-    by a small convolutional network.
+    """Attention maps of the decoder's last states, upsampled to the resolution of the finest
+    feature by a small convolutional network.
 
     Args:
-        dim: channels C of states and memory; every step towards the finest feature halves them.
-        num_heads: attention maps of a query.
+        dim: channels C of states and memory; halved by every step towards the finest feature.
+        num_heads: attention maps per query.
         in_shapes: channels of the features; None for those of the detector's backbone.
-        in_features: names of the backbone's features, from the coarsest on, all finer than the
-            level.
-        loss: of the masks.
-        level: of the memory; -1 is the coarsest.
-        norm_groups: groups of a GroupNorm; fewer where the channels cannot be divided.
+        in_features: names of the backbone's features, coarsest first, all finer than the level.
+        loss: the mask loss.
+        level: of the memory that the maps attend to; -1 is the coarsest.
+        norm_groups: groups of the GroupNorms; fewer where the channels are not divisible.
 
     Raises:
-        ValueError: not one number of channels for each feature.
+        ValueError: the numbers of channels and features differ.
     """
 
     part = "mask_head"
@@ -70,7 +69,7 @@ class MaskHead(TakesFeatures):
             nn.init.zeros_(conv.bias)
 
     def forward(self, states: Tensor, maps: ImageMaps) -> Tensor:
-        """Mask logits `Tensor[B, N, H, W]` at the resolution of the finest feature of the queries
+        """Mask logits `Tensor[B, N, H, W]`, at the resolution of the finest feature, for queries
         with the last states `Tensor[B, N, C]`.
         """
         x = self._first_conv(states, maps).flatten(0, 1)  # [B * N, C + heads, H_l, W_l]
@@ -83,8 +82,9 @@ class MaskHead(TakesFeatures):
         return self.output(x)[:, 0].unflatten(0, states.shape[:2])
 
     def _first_conv(self, states: Tensor, maps: ImageMaps) -> Tensor:
-        """The first convolution `Tensor[B, N, C + heads, H_l, W_l]`, of the level's map beside the
-        attention maps: the part of the map is the same for all queries and is computed once.
+        """The first convolution, `Tensor[B, N, C + heads, H_l, W_l]`, of the level's map
+        concatenated with the attention maps: the contribution of the former is the same for all
+        queries and is computed once.
         """
         level, conv = maps.levels[self.level], cast(nn.Conv2d, self.convs[0])
         attention = self.attention(states, *maps.memory.level(self.level))
@@ -94,7 +94,7 @@ class MaskHead(TakesFeatures):
         return F.conv2d(attention, of_query, padding=1).unflatten(0, states.shape[:2]) + shared
 
     def upsample(self, logits: Tensor, maps: ImageMaps, size: tuple[int, int]) -> Tensor:
-        """Logits in pixels of the padded images, cut to `size`: `Tensor[B, N, H, W]`."""
+        """Logits in pixels of the padded images, cropped to `size`: `Tensor[B, N, H, W]`."""
         full = F.interpolate(logits, maps.size, mode="bilinear", align_corners=False)
         return full[..., : size[0], : size[1]]
 
@@ -103,14 +103,14 @@ class MaskHead(TakesFeatures):
     ) -> dict[str, Tensor]:
         """The losses `loss_mask` and `loss_dice` of the main group's last layer.
 
-        Masks are computed for the targets' queries only: one of each, the first one where a target
-        takes several. The main group alone learns masks, so that its weight, a part beside other
-        groups, has no say here.
+        Masks are computed only for the targets' queries: one for each target, the first one if it
+        has several. Only the main group learns masks, so that its weight relative to other groups
+        does not apply.
 
         Args:
-            output: of the group; its predictions have states, its targets masks.
+            output: of the group; its predictions include states, its targets masks.
             assignment: `Tensor[L, B, Q]`.
-            step: that these images are of.
+            step: the training step.
         """
         states, masks = output.predictions.states, output.targets.masks
         assert states is not None and masks is not None

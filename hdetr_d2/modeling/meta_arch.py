@@ -1,4 +1,4 @@
-"""The detector around every architecture and scheme of this project."""
+"""The meta-architecture around all architectures and schemes of this project."""
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -48,24 +48,25 @@ class DETR(nn.Module):
     """A detection transformer: backbone, neck, encoder, query selection, decoder, losses.
 
     Args:
-        preprocessing: pads the images as the backbone needs it and normalises them.
+        preprocessing: pads the images as the backbone requires, and normalises them.
         backbone: a Detectron2 backbone, with its `size_divisibility` and `padding_constraints`.
-        neck: its feature maps to the list of maps that the encoder takes; has `in_channels` by
+        neck: maps the backbone's features to the list of maps for the encoder; has `in_channels` by
             feature name, or takes them from the backbone.
         encoder: maps and padding to `Memory`.
         query_selection: memory to queries.
         decoder: query groups and memory to `Predictions`; has `num_layers` and `refine`.
-        criterion: what the queries learn, and the losses of a group.
+        criterion: assigns targets, and computes the losses of a group.
         num_classes: foreground classes.
-        schemes: what training adds.
-        postprocessing: what evaluation gives; None for the best 100 pairs of a query and a class.
-        mask_head: gives targets and detections masks; None for boxes only.
-        freeze: regular expressions: a parameter whose name one of them is found in does not learn.
-        adapters: what layers learn beside frozen weights; None for nothing.
+        schemes: additions in training.
+        postprocessing: produces the outputs of evaluation; None for the best 100 pairs of query and
+            class.
+        mask_head: predicts masks for targets and detections; None for boxes only.
+        freeze: regular expressions; parameters whose names match are frozen.
+        adapters: trainable additions to frozen weights; None for none.
 
     Raises:
-        ValueError: parts that do not go together.
-        UserError: parameters that are not float32, here or after `to`, `half` and the like.
+        ValueError: parts do not fit together.
+        UserError: parameters are not float32, here or after `to`, `half` and the like.
     """
 
     def __init__(
@@ -131,10 +132,10 @@ class DETR(nn.Module):
         check_precision(self)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "DETR":
-        """What `to`, `half`, `double` and the like go through, of a model around this one too.
+        """Called by `to`, `half`, `double` and the like, also of a module that contains this one.
 
         Raises:
-            UserError: parameters that are no longer float32.
+            UserError: parameters are no longer float32.
         """
         super()._apply(fn, recurse)
         check_precision(self)
@@ -145,12 +146,12 @@ class DETR(nn.Module):
         return self.preprocessing.mean.device
 
     def fold_norms(self, dtype: torch.dtype = torch.float32) -> "DETR":
-        """Let the backbone's convolutions do in evaluation what the constant norms behind them do:
-        the same detections but for the rounding, on a CPU with a ResNet-50 in 0.93 of the time.
-        Training, and what is saved, stay as they are. Returns the model.
+        """Folds the backbone's constant norms into its convolutions in evaluation: the detections
+        are equal up to rounding, and a ResNet-50 takes 0.93 of the time on a CPU. Training and
+        saved weights do not change. Returns the model.
 
         Args:
-            dtype: of the autocast that evaluation runs under; float32 without one.
+            dtype: of the autocast context used in evaluation; float32 without one.
         """
         fold_norms(self.backbone, self.preprocessing.mean.numel(), dtype)
         return self
@@ -176,38 +177,41 @@ class DETR(nn.Module):
         return [key for key in self.class_head_keys() if key.startswith(prefixes)]
 
     def slot_keys(self) -> list[str]:
-        """The parameters with a row for each query."""
+        """The parameters with one row per query."""
         slots = [name for name, each in self.named_modules() if isinstance(each, Slots)]
         return [f"{name}.table" for name in slots]
 
     def optional_keys(self) -> list[str]:
-        """Prefixes of what the weights that a training starts from may lack: it begins anew."""
+        """Prefixes of parameters that initial weights may lack; these are then initialised."""
         further = [f"encoder.{key}" for key in self.encoder.optional]
         further += [f"decoder.{key}" for key in self.decoder.optional]
         return ["mask_head", "schemes", "scheme_slots", *further]
 
     def training_only_keys(self) -> list[str]:
-        """Prefixes of what evaluation does without: a checkpoint for it need not have them."""
+        """Prefixes of parameters that evaluation does not need, so that a checkpoint for it may
+        lack them.
+        """
         return [*self.postprocessing.training_only, *fresh_adapters(self)]
 
     def forward(
         self, batched_inputs: Sequence[dict], step: Step | None = None
     ) -> dict[str, Tensor] | list[dict]:
-        """Losses in training, detections in evaluation.
+        """Returns losses in training, detections in evaluation.
 
         Args:
             batched_inputs: Detectron2's dicts: "image" `Tensor[3, H, W]` RGB, 0 to 255; "height"
-                and "width" of the original image, and "outline" (see `Outline`) where it does not
-                fill "image" from edge to edge; in training "instances" with `gt_boxes` and
-                `gt_classes`, for a mask head also `gt_masks`.
-            step: that this batch is of; by default it is the whole of one, at the beginning of
-                the training.
+                and "width" of the original image, and "outline" (see `Outline`) if it does not fill
+                "image" from edge to edge; in training "instances" with `gt_boxes` and `gt_classes`,
+                for a mask head also `gt_masks`.
+            step: the step that this batch belongs to; by default the batch is the whole first step
+                of a training.
 
         Returns:
-            In training the weighted losses by name; else for each image {"instances": Instances}
-            with `pred_boxes` (xyxy in pixels of the original image), `scores`, `pred_classes`,
-            `pred_queries` (index of the query), of a mask head also `pred_masks` (`ScaledMasks`,
-            of the original image); of a panoptic one also Detectron2's "panoptic_seg".
+            In training the weighted losses by name; otherwise, for each image, {"instances":
+            Instances} with `pred_boxes` (xyxy in pixels of the original image), `scores`,
+            `pred_classes`, `pred_queries` (index of the query); with a mask head also `pred_masks`
+            (`ScaledMasks` of the original image); with panoptic post-processing also Detectron2's
+            "panoptic_seg".
         """
         if self.training:
             batch = self.stage(batched_inputs)
@@ -216,11 +220,11 @@ class DETR(nn.Module):
         return self.postprocessing(self, maps, batched_inputs)
 
     def stage(self, batched_inputs: Sequence[dict], least_targets: int = 1) -> StagedBatch:
-        """Brings a training batch to the device: all that is done on the host.
+        """Moves a training batch to the device: everything that is done on the host.
 
         Args:
-            batched_inputs: as `forward` takes them in training.
-            least_targets: pads the targets to so many, if no image has more.
+            batched_inputs: as for `forward` in training.
+            least_targets: minimum number of targets to pad to.
         """
         images = self.preprocessing.stack([item["image"] for item in batched_inputs])
         targets = Targets.from_inputs(
@@ -238,7 +242,7 @@ class DETR(nn.Module):
         return self.encode_batch(self.preprocessing(images))
 
     def encode_batch(self, batch: ImageBatch) -> ImageMaps:
-        """The maps of images that lie in one tensor."""
+        """The maps of images in a single tensor."""
         features = self.backbone(batch.tensor)
         levels = self.neck(features)
         memory = self.encoder(levels, batch.padding)
@@ -246,18 +250,18 @@ class DETR(nn.Module):
         return ImageMaps(features, levels, memory, (height, width), batch.sizes, batch.frames)
 
     def predict(self, memory: Memory) -> Predictions:
-        """Those of the main queries."""
+        """The predictions for the main queries."""
         queries = self.query_selection(memory).main
         main = main_group(self.schemes, queries, self.decoder.num_layers)
         return self.decoder([main], memory)[0]
 
     def scores(self, predictions: Predictions) -> Tensor:
-        """Those of the classes in the last layer, `Tensor[B, Q, num_classes]` in [0, 1]."""
+        """The class scores of the last layer, `Tensor[B, Q, num_classes]` in [0, 1]."""
         return self.criterion.class_loss.scores(predictions.logits[-1].float())
 
     def phase(self, progress: float) -> Hashable:
-        """What of the losses follows the progress of a training, on the host: two steps with the
-        same compute the same of the same tensors.
+        """What in the losses depends on the training progress, on the host: steps of equal phase
+        perform the same computation on the same tensors.
         """
         return (
             capacities(self.schemes, self.decoder.num_layers, progress),
@@ -266,7 +270,7 @@ class DETR(nn.Module):
         )
 
     def losses(self, batch: StagedBatch, step: Step) -> dict[str, Tensor]:
-        """The weighted losses by name: all that is done on the device."""
+        """The weighted losses by name: everything that is done on the device."""
         maps = self.encode_batch(self.preprocessing.prepare_batch(batch.images))
         targets, memory, layers = batch.targets, maps.memory, self.decoder.num_layers
         wanted: Any = dict(self.scheme_slots.items())
@@ -318,8 +322,8 @@ class DETR(nn.Module):
 
 
 def _check_features(backbone: Backbone, wanted: Mapping[str, int], part: str) -> None:
-    """Raises ValueError unless the backbone gives the feature maps that `part` of the model takes,
-    channels by name.
+    """Raises ValueError unless the backbone provides the feature maps that `part` of the model
+    needs, given as channels by name.
     """
     given = {name: shape.channels for name, shape in backbone.output_shape().items()}
     if any(given.get(name) != channels for name, channels in wanted.items()):

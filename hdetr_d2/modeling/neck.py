@@ -1,4 +1,4 @@
-"""From the backbone's features to the levels of the transformer."""
+"""From the backbone's features to the feature levels of the transformer."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from hdetr_d2.modeling.features import Shapes, TakesFeatures
 
 
 class Neck(nn.Module, ABC):
-    """Makes the levels of the transformer.
+    """Produces the feature levels of the transformer.
 
     in_channels: of the backbone's features in use, by name.
     """
@@ -18,28 +18,30 @@ class Neck(nn.Module, ABC):
     in_channels: Mapping[str, int]
 
     def connect(self, given: Mapping[str, ShapeSpec]) -> None:
-        """Told the backbone's `output_shape()` by the detector; nothing to do for a neck that knows
-        its features.
+        """Receives the backbone's `output_shape()` from the detector; necks that already know their
+        features ignore it.
         """
 
     @abstractmethod
     def forward(self, features: Mapping[str, Tensor]) -> list[Tensor]:
-        """`{name: Tensor[B, C_in, H, W]}` to a `Tensor[B, C, H_l, W_l]` a level, finest first."""
+        """`{name: Tensor[B, C_in, H, W]}` to one `Tensor[B, C, H_l, W_l]` per level, finest
+        first.
+        """
 
 
 class ChannelMapper(TakesFeatures, Neck):
-    """The input projection of Deformable DETR (https://arxiv.org/abs/2010.04159).
+    """The input projection of Deformable-DETR (https://arxiv.org/abs/2010.04159).
 
-    A 1x1 convolution for each feature; the first further level is a 3x3 convolution with stride 2
-    of the last backbone feature itself, each one after it of the level before.
+    A 1x1 convolution for each feature. The first additional level is a 3x3 convolution with stride
+    2 of the last backbone feature itself, each further one of the previous level.
 
     Args:
         in_shapes: channels of the backbone's features: its `output_shape()`, or a number for each
-            of `in_features`; None for those of the detector's backbone.
-        in_features: names of the features in use, from the finest on; None for all that the
-            backbone gives.
+            of `in_features`; None takes them from the detector's backbone.
+        in_features: names of the features in use, finest first; None for all features of the
+            backbone.
         out_channels: channels C of every level.
-        num_levels: levels to make, at least one for each feature.
+        num_levels: number of levels, at least one for each feature.
         norm_groups: groups of the GroupNorm after each convolution; None for no norm and PyTorch's
             initial weights, as in DETR.
         bias: whether convolutions have one.

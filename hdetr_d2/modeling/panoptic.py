@@ -1,5 +1,5 @@
-"""From the masks of things and stuff to one segment a pixel (DETR, https://arxiv.org/abs/2005.12872,
-section 4.4).
+"""Merges masks of things and stuff into one segment per pixel (DETR,
+https://arxiv.org/abs/2005.12872, section 4.4).
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ none, and a dict with `id`, `isthing`, `category_id`, `score` and `area` of each
 
 
 class PanopticMerger:
-    """Gives every pixel to the query with the highest mask logit there, which is the argmax of a
-    softmax over the masks.
+    """Assigns every pixel to the query with the highest mask logit there, the argmax of a softmax
+    over the masks.
 
     Args:
-        thing_classes: indices of the classes with countable objects; all masks of another class are
-            one segment.
-        threshold: queries with a lower best score are left out.
-        min_area: segments with no more pixels than that are left out, and others get their pixels.
+        thing_classes: indices of the countable classes; all masks of any other class are merged
+            into one segment.
+        threshold: queries whose best score is lower are dropped.
+        min_area: segments with at most this many pixels are dropped, and their pixels go to others.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class PanopticMerger:
 
     def select(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Indices, scores and classes, `Tensor[n]` each, of the queries above the threshold, from
-        `Tensor[Q, K]`.
+        scores `Tensor[Q, K]`.
         """
         best, labels = scores.max(-1)
         keep = torch.where(best > self.threshold)[0]
@@ -46,8 +46,8 @@ class PanopticMerger:
         """The segments of one image.
 
         Args:
-            logits: `Tensor[n, h, w]`, masks of the selected queries in pixels of the fed image;
-                a pixel where all are -inf belongs to none.
+            logits: `Tensor[n, h, w]`, masks of the selected queries in pixels of the model's input;
+                pixels where all are -inf belong to no segment.
             scores: `Tensor[n]`.
             labels: `Tensor[n]` int64.
             size: (H, W) of the result.
@@ -55,7 +55,7 @@ class PanopticMerger:
         logits, segments = self._join_stuff(logits, scores.tolist(), labels.tolist())
         while segments:
             winner = (logits.argmax(0) + 1).masked_fill(logits.amax(0).isneginf(), 0)
-            # The pixel under the middle of the new one, as image libraries take it.
+            # The pixel under the centre of the new one, as in image libraries.
             winner = F.interpolate(winner[None, None].float(), size, mode="nearest-exact")
             ids = winner[0, 0].int()
             areas = ids.flatten().bincount(minlength=len(segments) + 1)[1:].tolist()
@@ -72,7 +72,7 @@ class PanopticMerger:
     def _join_stuff(
         self, logits: Tensor, scores: Sequence[float], labels: Sequence[int]
     ) -> tuple[Tensor, list[dict]]:
-        """Masks and descriptions with all of a stuff class as one: the higher logit of each
+        """Masks and descriptions with all masks of a stuff class merged: the highest logit of each
         pixel.
         """
         members: dict[tuple[int, int], list[int]] = {}

@@ -1,4 +1,4 @@
-"""Which pairs of a query and a class are detections."""
+"""Selects the pairs of query and class that become detections."""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
@@ -7,8 +7,8 @@ from torch import Tensor
 
 
 class Picked(NamedTuple):
-    """Scores, labels, and queries of the N detections of an image: `Tensor[B, N]` each. A row with
-    the score -inf is none.
+    """Scores, labels and queries of the N detections of an image: `Tensor[B, N]` each. Rows with
+    the score -inf are not detections.
     """
 
     scores: Tensor
@@ -17,12 +17,13 @@ class Picked(NamedTuple):
 
 
 Pick: TypeAlias = Callable[[Tensor, Tensor, int], Picked]
-"""From scores `Tensor[B, Q, K]`, boxes `Tensor[B, Q, 4]` cxcywh in [0, 1], and how many detections
-an image has at most."""
+"""Called with scores `Tensor[B, Q, K]`, boxes `Tensor[B, Q, 4]` cxcywh in [0, 1], and the maximum
+number of detections per image.
+"""
 
 
 class BestPairs:
-    """The best pairs of a query and a class, best first; a query may appear with several classes
+    """The best pairs of query and class, best first; a query may appear with several classes
     (Deformable-DETR).
     """
 
@@ -35,10 +36,10 @@ class BestPairs:
 
 
 class BestClasses:
-    """The best class of every query, in their order (DETR, https://arxiv.org/abs/2005.12872)."""
+    """The best class of every query, in query order (DETR, https://arxiv.org/abs/2005.12872)."""
 
     def __call__(self, scores: Tensor, boxes: Tensor, num_select: int) -> Picked:
-        """With more queries than `num_select` only the best of them."""
+        """With more queries than `num_select`, only the best of them."""
         best, labels = scores.max(-1)
         queries = best.topk(min(num_select, best.shape[1]), dim=1).indices.sort(dim=1).values
         return Picked(best.gather(1, queries), labels.gather(1, queries), queries)

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class PostProcessing:
-    """Detections of the main queries, with masks where the model has a mask head.
+    """Detections from the main queries, with masks if the model has a mask head.
 
-    training_only: prefixes of the parameters that it does without.
+    training_only: prefixes of the parameters that it does not need.
 
     Args:
-        num_select: detections of an image, all of them if there are fewer.
-        pick: which ones; None for `BestPairs`.
-        panoptic: makes the masks of an image one segmentation; None for none.
+        num_select: maximum number of detections per image.
+        pick: selects them; None for `BestPairs`.
+        panoptic: merges the masks of an image into a panoptic segmentation; None for none.
     """
 
     training_only: Sequence[str] = ("schemes", "scheme_slots")
@@ -44,7 +44,9 @@ class PostProcessing:
         self.panoptic = panoptic
 
     def check_masks(self, mask_head: MaskHead | None) -> None:
-        """Raises ValueError for a model that has no masks to merge, or masks that it cannot use."""
+        """Raises ValueError for a model without the masks to merge, or with masks that it cannot
+        use.
+        """
         if self.panoptic is not None and mask_head is None:
             raise ValueError(
                 "model.postprocessing.panoptic needs model.mask_head, whose masks it merges."
@@ -53,7 +55,7 @@ class PostProcessing:
     def __call__(
         self, model: "DETR", maps: ImageMaps, batched_inputs: Sequence[dict]
     ) -> list[dict]:
-        """What `DETR.forward` gives at evaluation."""
+        """The outputs of `DETR.forward` in evaluation."""
         predictions = model.predict(maps.memory)
         scores = model.scores(predictions)
         detections = self.detections(scores, predictions.boxes[-1], maps.frames)
@@ -69,16 +71,16 @@ class PostProcessing:
     def detections(
         self, scores: Tensor, boxes: Tensor, frames: Sequence[tuple[int, int]]
     ) -> list[Instances]:
-        """The best of each image, in the order of `pick`.
+        """The detections of each image, in the order of `pick`.
 
         Args:
             scores: `Tensor[B, Q, K]`.
             boxes: `Tensor[B, Q, 4]` cxcywh in [0, 1].
-            frames: (H, W) in pixels that the boxes of each image are relative to.
+            frames: (H, W) in pixels, to which the boxes of each image are normalised.
 
         Returns:
-            Instances with `pred_boxes` (xyxy in pixels of the fed image, not clipped), `scores`,
-            `pred_classes` and `pred_queries` (index of the query).
+            Instances with `pred_boxes` (xyxy in pixels of the model's input, not clipped),
+            `scores`, `pred_classes` and `pred_queries` (index of the query).
         """
         best, labels, queries = self.pick(scores, boxes, self.num_select)
         scale = to_device([(w, h, w, h) for h, w in frames], boxes)
@@ -95,17 +97,17 @@ class PostProcessing:
 
 
 def to_original_size(detections: Sequence[Instances], batched_inputs: Sequence[dict]) -> list[dict]:
-    """Detectron2's outputs: boxes brought from each input's "outline" to its "height" and "width",
-    clipped, the empty ones left out.
+    """Detectron2's outputs: boxes are mapped from each input's "outline" to its "height" and
+    "width" and clipped; empty ones are removed.
     """
     outputs = []
     for instances, item in zip(detections, batched_inputs, strict=True):
-        # Not that of the detections, which may count what the image is padded with.
+        # Not the size stored in the detections, which may include padding.
         height, width = item["image"].shape[-2:]
         own = Instances((height, width), **instances.get_fields())
         if "outline" in item:
             outline = Outline.of(item)
-            # Fractions of a pixel are as good for a ratio.
+            # A ratio may be computed from fractional pixels.
             own = Instances(outline.size, **instances.get_fields())  # type: ignore[arg-type]
             own.pred_boxes = Boxes(outline.boxes(own.pred_boxes.tensor))
         scaled = detector_postprocess(own, item.get("height", height), item.get("width", width))

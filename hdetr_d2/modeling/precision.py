@@ -7,8 +7,8 @@ from hdetr_d2.errors import UserError
 
 
 def check_precision(model: nn.Module) -> None:
-    """Boxes, locations and losses are computed in float32, and parameters of another dtype would
-    meet them in the middle of a forward pass.
+    """Boxes, sampling locations and losses are computed in float32; parameters of another dtype
+    would fail in the middle of a forward pass.
 
     Raises:
         UserError: a parameter is not float32.

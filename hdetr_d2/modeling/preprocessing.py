@@ -14,9 +14,9 @@ from hdetr_d2.utils.device import lay, to_device
 
 @dataclass
 class ImageBatch:
-    """tensor: `Tensor[B, C, H, W]`, normalised, zeros where padded. padding: `Tensor[B, H, W]`
-    bool. sizes: (H, W) of the images as they came. frames: (H, W) that boxes in [0, 1] are relative
-    to, the sizes or more.
+    """tensor: `Tensor[B, C, H, W]`, normalised, zero in the padding. padding: `Tensor[B, H, W]`
+    bool. sizes: (H, W) of the original inputs. frames: (H, W) to which boxes are normalised, at
+    least the sizes.
     """
 
     tensor: Tensor
@@ -27,10 +27,10 @@ class ImageBatch:
 
 @dataclass(frozen=True)
 class StackedImages:
-    """Images of one batch on the device of the model, as they came: what the device needs of them.
+    """Images of one batch on the model's device, not normalised yet.
 
-    tensor: `Tensor[B, C, H, W]` in their own dtype and on their own scale, each at the top left.
-    limits: `Tensor[B, 2]` int64, their (H, W). sizes, frames: as those of `ImageBatch`.
+    tensor: `Tensor[B, C, H, W]` in the images' dtype and scale, each at the top left. limits:
+    `Tensor[B, 2]` int64, their (H, W). sizes, frames: as in `ImageBatch`.
     """
 
     tensor: Tensor
@@ -40,14 +40,14 @@ class StackedImages:
 
 
 class Preprocessing(nn.Module):
-    """Pads images at the bottom and right and normalises them on the device.
+    """Pads images on the bottom and right and normalises them on the device.
 
     Args:
-        pixel_mean: of the channels (RGB, unless `data.channels` is set), on the scale of the
-            images (0 to 255).
+        pixel_mean: per channel (RGB, unless `data.channels` is set), on the scale of the images (0
+            to 255).
         pixel_std: likewise.
-        size_divisibility: the padded height and width are multiples of it, in pixels, and of what
-            the backbone needs.
+        size_divisibility: padded height and width are multiples of this number of pixels, and of
+            what the backbone requires.
     """
 
     mean: Tensor
@@ -65,26 +65,26 @@ class Preprocessing(nn.Module):
         self.register_buffer("std", torch.tensor(tuple(pixel_std)).view(-1, 1, 1), persistent=False)
 
     def keep_to(self, backbone: Backbone) -> None:
-        """Pads from now on as the backbone needs it, too: all that is made of a batch knows of that
-        padding then.
+        """Pads as the backbone requires from now on, so that everything derived from a batch takes
+        that padding into account.
         """
         multiple, self.square = padding_needs(backbone)
         self.multiple = math.lcm(self.multiple, multiple)
 
     def forward(self, images: Sequence[Tensor]) -> ImageBatch:
-        """Takes `Tensor[C, H_i, W_i]` each, uint8 or float, on the scale of the mean.
+        """Takes images `Tensor[C, H_i, W_i]`, uint8 or float, on the scale of the mean.
 
         Raises:
-            UserError: as `stack` does.
+            UserError: see `stack`.
         """
         return self.prepare_batch(self.stack(images))
 
     def stack(self, images: Sequence[Tensor]) -> StackedImages:
-        """Brings the images to the device.
+        """Moves the images to the device.
 
         Raises:
-            UserError: an image that is larger than the square that the backbone takes, or has
-                another number of channels than the mean.
+            UserError: an image is larger than the square that the backbone takes, or has another
+                number of channels than the mean.
         """
         _check_channels(images, len(self.mean))
         sizes = _sizes(images)
@@ -93,15 +93,15 @@ class Preprocessing(nn.Module):
         return StackedImages(stacked, limits, sizes, self.frames(sizes))
 
     def prepare_batch(self, images: StackedImages) -> ImageBatch:
-        """What the backbone takes, all of it on the device."""
+        """The backbone's input, computed entirely on the device."""
         tensor, padding = self.prepare(images.tensor, images.limits)
         return ImageBatch(tensor, padding, images.sizes, images.frames)
 
     def padded_size(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """(H, W) of a batch of images of these (H, W).
+        """The padded (H, W) of a batch of images with these (H, W).
 
         Raises:
-            UserError: an image that is larger than the square that the backbone takes.
+            UserError: an image is larger than the square that the backbone takes.
         """
         if self.square:
             _check_inside(
@@ -114,30 +114,30 @@ class Preprocessing(nn.Module):
         return height, width
 
     def frames(self, sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """(H, W) that the boxes of images of these (H, W) are relative to."""
+        """(H, W) to which the boxes of images with these (H, W) are normalised."""
         return list(sizes)
 
     def frames_of(self, sizes: Tensor) -> Tensor:
-        """The same, of `Tensor[B, 2]`."""
+        """The same for `Tensor[B, 2]`."""
         return sizes
 
     def prepare(self, stacked: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
-        """Images that lie at the top left of one tensor, as the backbone takes them.
+        """Normalises images at the top left of one tensor for the backbone.
 
         Args:
             stacked: `Tensor[B, C, H, W]` on the scale of the mean.
-            sizes: `Tensor[B, 2]` int64, (H, W) of the images; what lies outside is not looked at.
+            sizes: `Tensor[B, 2]` int64, (H, W) of the images; pixels outside are ignored.
 
         Returns:
-            `Tensor[B, C, H, W]`, normalised, zeros where padded; and what is padding, `Tensor[B, H,
-            W]` bool.
+            `Tensor[B, C, H, W]`, normalised, zero in the padding; and the padding mask,
+            `Tensor[B, H, W]` bool.
         """
         padding = _outside(stacked, sizes)
         return self._normalise(stacked).masked_fill(padding[:, None], 0.0), padding
 
     def _stack(self, images: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """The images at the top left of `Tensor[B, C, H, W]`, in their own dtype."""
-        # Padded on the device: pinned images travel without a wait, and in their small dtype.
+        # Padded on the device: pinned images are copied without waiting, and in their small dtype.
         shape = (len(images), images[0].shape[0], *size)
         batch = images[0].new_zeros(shape, device=self.mean.device)
         for row, image in zip(batch, images, strict=True):
@@ -150,12 +150,12 @@ class Preprocessing(nn.Module):
 
 class GreySquare(Preprocessing):
     """Puts images at the top left of a grey square that counts as part of them, as after
-    large-scale jitter: nothing is padding, and boxes are relative to the square.
+    large-scale jitter: there is no padding, and boxes are normalised to the square.
 
     Args:
         pixel_mean, pixel_std: as in `Preprocessing`.
         side: of the square, in pixels.
-        grey: of the square, on the scale of the images.
+        grey: its value, on the scale of the images.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class GreySquare(Preprocessing):
         self.grey = grey
 
     def keep_to(self, backbone: Backbone) -> None:
-        """Raises UserError for a square that the backbone does not take."""
+        """Raises UserError if the backbone does not accept the square."""
         multiple, square = padding_needs(backbone)
         if self.side % multiple or square not in (0, self.side):
             wanted = str(square) if square else f"a multiple of {multiple}"
@@ -197,7 +197,9 @@ class GreySquare(Preprocessing):
 
 
 def _outside(stacked: Tensor, sizes: Tensor) -> Tensor:
-    """Where no image is, `Tensor[B, H, W]` bool; arguments as in `Preprocessing.prepare`."""
+    """The region outside of the images, `Tensor[B, H, W]` bool; arguments as in
+    `Preprocessing.prepare`.
+    """
     rows = torch.arange(stacked.shape[-2], device=stacked.device) >= sizes[:, :1]
     columns = torch.arange(stacked.shape[-1], device=stacked.device) >= sizes[:, 1:]
     return rows[:, :, None] | columns[:, None, :]
@@ -218,10 +220,10 @@ def _sizes(images: Sequence[Tensor]) -> list[tuple[int, int]]:
 
 
 def padding_needs(backbone: Backbone) -> tuple[int, int]:
-    """The number whose multiples the sides of a batch must be, and the side of the square that it
-    must be, 0 for none; both in pixels.
+    """What a batch's sides must be multiples of, and the side of the square that it must be, 0 for
+    no requirement; both in pixels.
     """
-    # Detectron2's Swin has the property, but fails in it; its ViTDet misspells the key.
+    # Detectron2's Swin has the property, but it raises; its ViTDet misspells the key.
     constraints = {"size_divisibility": getattr(backbone, "size_divisibility", 0)}
     constraints |= {
         key.replace("divisiblity", "divisibility"): value

@@ -1,4 +1,4 @@
-"""What the schemes of a model make of its queries: which groups there are, and what these learn."""
+"""Combines the schemes of a model: which query groups there are, and what they learn."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,8 +25,8 @@ from hdetr_d2.structures import (
 
 
 def capacities(schemes: Sequence[Scheme], num_layers: int, progress: float) -> tuple[int, ...]:
-    """How many main queries a target may take in each layer."""
-    # One scheme at most says more than 1.
+    """Maximum number of main queries per target in each layer."""
+    # At most one scheme returns more than 1.
     return tuple(
         max((each.capacity(layer, num_layers, progress) for each in schemes), default=1)
         for layer in range(num_layers)
@@ -36,7 +36,7 @@ def capacities(schemes: Sequence[Scheme], num_layers: int, progress: float) -> t
 def main_group(
     schemes: Sequence[Scheme], queries: Queries, num_layers: int, progress: float = 0.0
 ) -> QueryGroup:
-    """The main queries of a decoder with `num_layers`, when so much of the training is done."""
+    """The main group for a decoder with `num_layers`, at this training progress."""
     assigner: Assigner = Match(capacities(schemes, num_layers, progress))
     for scheme in schemes:
         assigner = scheme.assigner_of_main(assigner)
@@ -57,7 +57,7 @@ def select(
     slots: Mapping[str, Slots],
     memory: Memory,
 ) -> tuple[Selection, dict[str, Queries], dict[str, Predictions]]:
-    """The main queries; those of the schemes' `slots`; and the proposals of schemes' own heads."""
+    """The main queries, those for the schemes' `slots`, and the proposals of schemes' own heads."""
     asked: dict[str, Any] = {each.name: each.proposal_heads() for each in schemes}
     heads = {name: each for name, each in asked.items() if each is not None}
     ranked = {name: each for name, each in slots.items() if name not in heads}
@@ -73,10 +73,10 @@ def select(
 def further_outputs(
     outputs: Sequence[GroupOutput], tasks: Sequence[FurtherTask]
 ) -> list[GroupOutput]:
-    """The outputs of the groups again, beside what these learn besides.
+    """The outputs of groups that have additional objectives, once per objective.
 
     Raises:
-        ValueError: a task of a group that is not there.
+        ValueError: an objective names a group that does not exist.
     """
     given = {output.group.name: output for output in outputs}
     for task in tasks:
@@ -93,7 +93,7 @@ def _further(output: GroupOutput, task: FurtherTask) -> GroupOutput:
 
 
 def add_losses(losses: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:
-    """Raises ValueError for a loss that is there already: its groups have one name."""
+    """Raises ValueError for a loss that exists already: two groups have the same name."""
     if twice := sorted(losses.keys() & more.keys()):
         raise ValueError(f"Two groups of queries or heads have the losses {', '.join(twice)}.")
     losses.update(more)

@@ -11,7 +11,7 @@ from hdetr_d2.modeling.panoptic import PanopticMerger
 from hdetr_d2.structures import ImageMaps, Outline, Predictions, ScaledMasks
 
 _AT_ONCE = 20
-"""Masks that are computed together: as many of a large image fit into memory anywhere."""
+"""Number of masks computed at once: for large images, this many fit into any memory."""
 
 
 def add_masks(
@@ -21,22 +21,22 @@ def add_masks(
     maps: ImageMaps,
     outlines: Sequence[Outline],
 ) -> None:
-    """Gives the detections of each image their `pred_masks`, `ScaledMasks` in pixels of the
-    original image.
+    """Adds `pred_masks` to the detections of each image: `ScaledMasks` in pixels of the original
+    image.
 
     Args:
-        outputs: of each image {"instances": Instances} with `pred_queries`.
-        predictions: of the main queries.
-        outlines: of the original images in the fed ones.
+        outputs: for each image, {"instances": Instances} with `pred_queries`.
+        predictions: for the main queries.
+        outlines: of the original images in the model's inputs.
     """
     each = zip(outputs, maps.sizes, outlines, strict=True)
     for index, (output, size, outline) in enumerate(each):
         instances = output["instances"]
-        # A query may be there with several classes.
+        # A query may appear with several classes.
         queries, place = instances.pred_queries.unique(return_inverse=True)
         masks = [queries.new_zeros(0, *size, dtype=torch.bool)]
         masks += [logits > 0 for logits in _logits(head, predictions, queries, maps, index, size)]
-        # Nearest pixels of what is a mask already, as in DETR.
+        # Nearest-neighbour, since it is already a binary mask, as in DETR.
         small = outline.pixels(torch.cat(masks), False)[place]
         instances.pred_masks = ScaledMasks(small, instances.image_size)
 
@@ -50,13 +50,13 @@ def add_panoptic(
     maps: ImageMaps,
     outlines: Sequence[Outline],
 ) -> None:
-    """Gives each image its "panoptic_seg", what `merger` makes of its queries.
+    """Adds "panoptic_seg" to each image: the result of `merger` for its queries.
 
     Args:
-        outputs: of each image {"instances": Instances}, which know the original size.
+        outputs: for each image, {"instances": Instances}, which have the original size.
         scores: `Tensor[B, Q, K]`.
-        predictions: of the main queries.
-        outlines: of the original images in the fed ones.
+        predictions: for the main queries.
+        outlines: of the original images in the model's inputs.
     """
     each = zip(outputs, maps.sizes, outlines, strict=True)
     for index, (output, size, outline) in enumerate(each):
@@ -75,9 +75,9 @@ def _logits(
     size: tuple[int, int],
 ) -> Iterator[Tensor]:
     """Mask logits `Tensor[N, H, W]` of `queries` `Tensor[n]` of the image at `index`, in pixels of
-    the fed image, some at a time.
+    the model's input, in chunks.
     """
-    assert predictions.states is not None  # they are the decoder's
+    assert predictions.states is not None  # the decoder always has states
     image = maps.of_image(index)
     for part in queries.split(_AT_ONCE) if len(queries) else ():
         logits = head(predictions.states[index, part][None], image)

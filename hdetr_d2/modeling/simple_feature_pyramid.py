@@ -1,4 +1,4 @@
-"""Levels of all strides from the one map of a plain vision transformer."""
+"""Levels of several strides from the single map of a plain vision transformer."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,21 +10,21 @@ from hdetr_d2.modeling.neck import Neck
 
 
 class SimpleFeaturePyramid(TakesFeatures, Neck):
-    """The neck of ViTDet (https://arxiv.org/abs/2203.16527) in the form of Co-DETR. A level is the
-    map made finer by nearest upsampling, with a 3x3 convolution behind each step, or coarser by a
-    pooling and for further steps by 3x3 convolutions; then come a 1x1 and a 3x3 convolution. Each
+    """The neck of ViTDet (https://arxiv.org/abs/2203.16527) in the form of Co-DETR. Finer levels
+    are made by nearest-neighbour upsampling, with a 3x3 convolution after each step; coarser levels
+    by pooling, and further ones by 3x3 convolutions. A 1x1 and a 3x3 convolution follow. Each
     convolution is followed by a norm over the channels, and each but the last by a GELU.
 
     Args:
         in_shapes: channels of the backbone's features: its `output_shape()`, or a number for each
-            of `in_features`; None for those of the detector's backbone.
-        in_features: the name of the one feature in use; None for the one that the backbone gives.
+            of `in_features`; None takes them from the detector's backbone.
+        in_features: the name of the single feature in use; None for the only one of the backbone.
         out_channels: channels C of every level.
-        num_levels: levels to make, each with twice the stride of the one before.
+        num_levels: number of levels, each with twice the stride of the previous one.
         finer: how many levels are finer than the map.
 
     Raises:
-        ValueError: other than one feature, an unknown one, or a negative number.
+        ValueError: not exactly one feature, an unknown one, or a negative number.
     """
 
     part = "neck"
@@ -57,7 +57,7 @@ class SimpleFeaturePyramid(TakesFeatures, Neck):
 
 
 def _level(dim: int, out_channels: int, step: int) -> nn.Sequential:
-    """A level that is 2^step as fine as the map."""
+    """The level with 2^step times the resolution of the map."""
     layers: list[nn.Module] = []
     for _ in range(step):
         layers += [nn.Upsample(scale_factor=2.0), *_normed(_conv(dim, dim // 2, 3)), nn.GELU()]

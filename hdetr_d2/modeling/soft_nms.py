@@ -1,4 +1,4 @@
-"""Detections that lower the scores of those they hide (Soft-NMS,
+"""Detections that lower the scores of those they overlap (Soft-NMS,
 https://arxiv.org/abs/1704.04503).
 """
 
@@ -14,12 +14,12 @@ from hdetr_d2.ops import box_cxcywh_to_xyxy, box_iou
 
 
 class SoftNMSPairs:
-    """The best pairs of a query and a class, of which one lowers the scores of those of its class
-    that overlap with it, best first; as many pairs take part as there are queries.
+    """The best pairs of query and class, each lowering the scores of overlapping pairs of its
+    class, best first; there are as many candidates as queries.
 
     Args:
-        iou_threshold: boxes that overlap less than that leave each other alone.
-        min_score: pairs whose score falls below it are no detections.
+        iou_threshold: boxes with a lower IoU do not affect each other.
+        min_score: pairs whose score falls below it are dropped.
     """
 
     def __init__(self, *, iou_threshold: float = 0.8, min_score: float = 1e-3) -> None:
@@ -27,7 +27,7 @@ class SoftNMSPairs:
         self.min_score = min_score
 
     def __call__(self, scores: Tensor, boxes: Tensor, num_select: int) -> Picked:
-        """Rows behind the last detection of an image have the score -inf."""
+        """Rows beyond the last detection of an image have the score -inf."""
         lower = partial(lowering, threshold=self.iou_threshold)
         return suppress(scores, boxes, num_select, lower, self.min_score)
 
@@ -39,13 +39,13 @@ def suppress(
     lower: Callable[[Tensor, Tensor], Tensor],
     min_score: float,
 ) -> Picked:
-    """Soft-NMS of the best pairs of a query and a class, as many as there are queries.
+    """Soft-NMS of the best pairs of query and class, as many as there are queries.
 
     Args:
         scores, boxes, num_select: see `Pick`.
-        lower: from the IoU of pairs and whether they are of one class, `Tensor[B, Q, Q]` both, to
-            the factors by which they lower each other's scores.
-        min_score: pairs whose score falls below it are no detections.
+        lower: maps the IoU of pairs, and whether they are of the same class, `Tensor[B, Q, Q]`
+            both, to the factors by which they lower each other's scores.
+        min_score: pairs whose score falls below it are dropped.
     """
     pairs = BestPairs()(scores, boxes, scores.shape[1])
     factors = lower(*overlaps(pairs, boxes))
@@ -58,20 +58,19 @@ def suppress(
 
 
 def overlaps(pairs: Picked, boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """The IoU of pairs, and whether they are of one class, `Tensor[B, N, N]` both; `boxes` are
+    """The IoU of pairs, and whether they are of the same class, `Tensor[B, N, N]` both; `boxes` are
     those of the queries.
     """
     places = pairs.queries[..., None].expand(-1, -1, 4)
     corners = box_cxcywh_to_xyxy(boxes).clamp(0, 1).gather(1, places)
-    corners = corners.mT.contiguous().mT  # each coordinate in one piece: much faster on a CPU
+    corners = corners.mT.contiguous().mT  # contiguous per coordinate: much faster on a CPU
     iou = box_iou(corners[:, :, None], corners[:, None])
     return iou, pairs.labels[:, :, None] == pairs.labels[:, None]
 
 
 def lowering(iou: Tensor, same: Tensor, threshold: float) -> Tensor:
-    """What a box that is taken leaves of the scores of others: all of it of boxes that overlap less
-    than the threshold, or of another class. The arguments are tensors of one shape, the result has
-    the same.
+    """The factor by which a selected box lowers the scores of others: 1 for boxes below the
+    threshold, or of another class. Arguments and result are tensors of the same shape.
     """
     return torch.where(same & (iou >= threshold), 1 - iou, 1.0)
 
@@ -79,18 +78,19 @@ def lowering(iou: Tensor, same: Tensor, threshold: float) -> Tensor:
 def soft_nms(
     scores: Tensor, factors_of: Callable[[Tensor], Tensor], min_score: float, num_select: int
 ) -> tuple[Tensor, Tensor]:
-    """Takes the highest score, lowers the others by its factors, and so on.
+    """Repeatedly selects the highest score and lowers the others by its factors.
 
     Args:
         scores: `Tensor[B, N]`.
-        factors_of: from the places that are taken, `Tensor[B, 1]`, to what that leaves of the
-            scores, `Tensor[B, N]`.
-        min_score: what falls below it is out; only the first one may be lower from the start.
-        num_select: how many are taken at most.
+        factors_of: maps the selected indices, `Tensor[B, 1]`, to factors on the scores,
+            `Tensor[B, N]`.
+        min_score: scores below it are dropped; only the first selected one may be lower from the
+            start.
+        num_select: maximum number of selections.
 
     Returns:
-        Scores and places of those taken, `Tensor[B, min(N, num_select)]` each; where none are left,
-        -inf and any place.
+        Scores and indices of the selected ones, `Tensor[B, min(N, num_select)]` each; -inf and an
+        arbitrary index once none are left.
     """
     rounds = min(num_select, scores.shape[1])
     if torch.compiler.is_exporting():
@@ -108,10 +108,10 @@ def soft_nms(
 def _take(
     left: Tensor, factors_of: Callable[[Tensor], Tensor], min_score: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The best of `left`, its place, and what it leaves of the others."""
+    """The best score in `left`, its index, and the lowered scores of the others."""
     best, place = left.max(1, keepdim=True)
     lowered = left * factors_of(place)
-    # What was out before is no number here, where its factor is 0.
+    # -inf times a factor of 0 is NaN.
     lowered = lowered.masked_fill(~(lowered >= min_score), -torch.inf)
     return best, place, lowered.scatter(1, place, -torch.inf)
 
@@ -119,7 +119,7 @@ def _take(
 def _taken_in_a_graph(
     scores: Tensor, factors_of: Callable[[Tensor], Tensor], min_score: float, rounds: int
 ) -> tuple[Tensor, Tensor]:
-    """All rounds, as a loop that an exported graph holds once."""
+    """All rounds, as a loop that is stored once in an exported graph."""
 
     def goes_on(number: Tensor, *_: Tensor) -> Tensor:
         return number < rounds

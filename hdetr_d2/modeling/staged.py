@@ -1,4 +1,4 @@
-"""A training batch where the model can take it from."""
+"""A training batch, ready for the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from hdetr_d2.structures import Targets
 
 @dataclass(frozen=True)
 class StagedBatch:
-    """A batch of a training, with all that its losses need of it on the device of the model.
+    """A training batch with everything that the losses need on the model's device.
 
-    inputs: Detectron2's dicts, as they came, for teachers that look for themselves. images:
-    stacked, not yet normalised. targets: the ground truth.
+    inputs: Detectron2's dicts, unchanged, for teachers that process images themselves. images:
+    stacked, not normalised yet. targets: the ground truth.
     """
 
     inputs: Sequence[dict]

@@ -1,4 +1,4 @@
-"""Levels from the one map of a plain vision transformer, as Detectron2 makes them."""
+"""Levels from the single map of a plain vision transformer, as in Detectron2."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,21 +12,21 @@ from hdetr_d2.modeling.neck import ChannelMapper, Neck
 
 class ViTDetPyramid(TakesFeatures, Neck):
     """The simple feature pyramid of ViTDet (https://arxiv.org/abs/2203.16527) in the form of
-    Detectron2, of the levels that are twice, once and half as fine as the map; further ones take
-    every second cell of the one before. Behind it are the 1x1 convolutions of a `ChannelMapper`.
+    Detectron2, for levels of twice, once and half the resolution of the map; further levels take
+    every second cell of the previous one. The 1x1 convolutions of a `ChannelMapper` follow.
 
-    `SimpleFeaturePyramid` is the form of Co-DETR: it upsamples without weights, and puts norms and
+    `SimpleFeaturePyramid` is the form of Co-DETR: it upsamples without weights, and has norms and
     activations between its convolutions.
 
     Args:
         in_shapes: channels of the backbone's features: its `output_shape()`, or a number for each
-            of `in_features`; None for those of the detector's backbone.
-        in_features: the name of the one feature in use; None for the one that the backbone gives.
+            of `in_features`; None takes them from the detector's backbone.
+        in_features: the name of the single feature in use; None for the only one of the backbone.
         out_channels: channels C of every level.
-        num_levels: levels to make, at least three.
+        num_levels: number of levels, at least three.
 
     Raises:
-        ValueError: other than one feature, an unknown one, or too few levels.
+        ValueError: not exactly one feature, an unknown one, or too few levels.
     """
 
     part = "neck"

@@ -13,8 +13,8 @@ class Step:
     """An optimizer step, and the part of it being computed.
 
     ground_truths: number of targets in all images of the step, averaged over processes; 0-d float.
-    share: the fraction of this process's targets that belong to the current images. progress:
-    training progress, in [0, 1].
+    share: the current images as a fraction of this process's images of the step. progress: training
+    progress, in [0, 1].
     """
 
     ground_truths: Tensor

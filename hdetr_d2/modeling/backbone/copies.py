@@ -1,4 +1,4 @@
-"""Copies of a module with other tensors."""
+"""Copies of a module with different tensors."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -10,8 +10,8 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def copy_with(module: Module, change: Callable[[Tensor], Tensor]) -> Module:
-    """Modules of their own, with `change(tensor)` in the place of each parameter and buffer; what
-    is shared in `module` is shared in the copy. `module` stays as it is.
+    """A copy of `module` with `change(tensor)` in place of each parameter and buffer; tensors
+    shared in `module` are shared in the copy. `module` is left unchanged.
     """
     memo: dict[int, object] = {}
     for parameter in module.parameters():

@@ -1,4 +1,4 @@
-"""Weights that were learned on red, green and blue, for images of other channels."""
+"""Adapts RGB weights to images with other channels."""
 
 import logging
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ COLOURS = 3
 def with_channels(
     weights: Mapping[str, Tensor], own: Mapping[str, Tensor], source: object
 ) -> dict[str, Tensor]:
-    """`weights` for the channels of `own`: in a convolution of red, green and blue, the only one
-    that differs in nothing else, they are repeated in turn and scaled by 3 / channels, or added up
-    for a single one, as timm does. It is logged.
+    """Adapts `weights` to the channels of `own`. An RGB convolution, recognised by a shape that
+    differs only in the input channels, has its kernels repeated cyclically and scaled by 3 /
+    channels, or summed for a single channel, as timm does. This is logged.
 
     Args:
         weights: of a backbone.
-        own: the state of the model under the same names.
-        source: where the weights are from, for the sentence.
+        own: the model's state dict, with the same names.
+        source: where the weights come from, for the message.
     """
     fitted = dict(weights)
     for name in adapted(weights, own):
@@ -49,11 +49,11 @@ def adapted(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[st
 
 
 def refuse_frozen(module: nn.Module, names: list[str], option: str) -> None:
-    """Weights of other channels must learn.
+    """Refuses to freeze adapted weights: they must be trained.
 
     Args:
-        names: of parameters of `module` that `with_channels` has changed.
-        option: what freezes them, for the sentence.
+        names: parameters of `module` that `with_channels` has changed.
+        option: the option that freezes them, for the message.
 
     Raises:
         UserError: one of them is frozen.

@@ -1,4 +1,4 @@
-"""A backbone's constant norms as part of the convolutions before them, where nothing learns."""
+"""Folds a backbone's constant norms into the preceding convolutions for inference."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -12,11 +12,11 @@ from hdetr_d2.ops.autocast import without_autocast
 
 
 class FoldedConv2d(nn.Conv2d):
-    """A convolution that does in evaluation what the norm behind it did, and that norm nothing.
+    """A convolution that includes the norm after it in evaluation; the norm then does nothing.
 
-    Parameters, their names and, in training or where gradients are taken, what is computed are
-    those without folding. The folded weights are made when evaluation begins or weights are loaded;
-    who changes weights otherwise calls `fold`.
+    Parameters, their names, and the computation in training or with gradients are unchanged. The
+    folded weights are computed when evaluation begins or weights are loaded; code that changes
+    weights in another way must call `fold`.
     """
 
     folded_weight: Tensor
@@ -29,7 +29,7 @@ class FoldedConv2d(nn.Conv2d):
         )
         self.weight, self.bias = conv.weight, conv.bias
         self.train(conv.training)
-        self.norms = (norm,)  # no submodule of this one
+        self.norms = (norm,)  # not registered as a submodule
         self.dtype = dtype
         for name in ("folded_weight", "folded_bias"):
             self.register_buffer(name, None, persistent=False)
@@ -49,13 +49,13 @@ class FoldedConv2d(nn.Conv2d):
         return self._conv_forward(x, weight, bias)
 
     def fold(self) -> None:
-        """Makes the folded weights of the weights and the norm as they are now."""
+        """Computes the folded weights from the current weights and norm."""
         weight, bias = self._product()
         self.folded_weight, self.folded_bias = weight.to(self.dtype), bias.to(self.dtype)
 
     def for_good(self) -> nn.Conv2d:
-        """A plain convolution with the folded weights, in float32, for a net that does not learn
-        any more. The norm does nothing from now on.
+        """A plain convolution with the folded weights, in float32, for a network that is no longer
+        trained. The norm does nothing from then on.
         """
         conv = nn.Conv2d(*_geometry(self), padding_mode=self.padding_mode, device="meta")
         weights = (nn.Parameter(each, requires_grad=False) for each in self._product())
@@ -82,20 +82,19 @@ class FoldedConv2d(nn.Conv2d):
 def fold_norms(
     backbone: nn.Module, channels: int, dtype: torch.dtype = torch.float32
 ) -> list[FoldedConv2d]:
-    """Let convolutions of a backbone do what the constant norms behind them do.
+    """Folds the constant norms of a backbone into the preceding convolutions.
 
-    Which norm follows which convolution is seen in a forward pass of a small image. Nothing is
-    folded where the maps would not be those of before, because a convolution's output is used
-    elsewhere, too.
+    A forward pass of a small image shows which norm follows which convolution. Nothing is folded
+    where that would change the maps, because a convolution's output is also used elsewhere.
 
     Args:
         backbone: in evaluation mode, from `Tensor[B, channels, H, W]` to maps by name.
         channels: of the images.
-        dtype: of the folded weights: that of the autocast that the backbone is called under. They
-            are rounded to it, whatever it is called under then.
+        dtype: of the folded weights: that of the autocast context in which the backbone runs. They
+            are rounded to it, whatever the context is later.
 
     Returns:
-        What took the place of plain convolutions.
+        The modules that replace plain convolutions.
     """
     if not any(isinstance(module, FrozenBatchNorm2d) for module in backbone.modules()):
         return []
@@ -112,7 +111,7 @@ def fold_norms(
 
 
 def fold_for_good(net: nn.Module) -> None:
-    """Plain convolutions in the place of those that `fold_norms` put into a net, see `for_good`."""
+    """Replaces the convolutions created by `fold_norms` with plain ones, see `for_good`."""
     for name, module in list(net.named_modules()):
         if isinstance(module, FoldedConv2d):
             net.set_submodule(name, module.for_good())
@@ -123,7 +122,7 @@ def _always() -> bool:
 
 
 def _geometry(conv: nn.Conv2d) -> tuple[int, int, Any, Any, Any, Any, int]:
-    """The arguments of a convolution up to its groups."""
+    """The constructor arguments of a convolution, up to its groups."""
     return (
         conv.in_channels,
         conv.out_channels,
@@ -136,14 +135,15 @@ def _geometry(conv: nn.Conv2d) -> tuple[int, int, Any, Any, Any, Any, int]:
 
 
 def _pairs(net: nn.Module, image: Tensor) -> list[tuple[str, str]]:
-    """The names of each plain convolution and of the constant norm that takes its output, both
-    called once for an image.
+    """The names of each plain convolution and of the constant norm that takes its output, if both
+    are called once per image.
     """
     outputs: list[tuple[str, Tensor]] = []
     inputs: list[tuple[str, Tensor]] = []
     hooks = []
     for name, module in net.named_modules():
-        # What has a forward of its own may do more to its weights, as in weight standardisation.
+        # A module with a forward of its own may transform its weights, as in weight
+        # standardisation.
         if isinstance(module, nn.Conv2d) and type(module).forward is nn.Conv2d.forward:
             hooks.append(
                 module.register_forward_hook(

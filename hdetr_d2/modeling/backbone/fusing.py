@@ -1,4 +1,4 @@
-"""What follows the constant norms of a ResNet as part of them: ReLUs, and the sums of blocks."""
+"""Fuses ReLUs and shortcuts of ResNet blocks into the constant norms before them."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from hdetr_d2.modeling.backbone.norm import FrozenBatchNorm2d
 
 
 class FusedBasicBlock(BasicBlock):
-    """One whose norms have taken over its ReLUs and its sum."""
+    """A block whose norms include its ReLUs and its shortcut."""
 
     norms: ClassVar[tuple[str, ...]] = ("bn1", "bn2")
 
@@ -21,7 +21,7 @@ class FusedBasicBlock(BasicBlock):
 
 
 class FusedBottleneck(Bottleneck):
-    """One whose norms have taken over its ReLUs and its sum."""
+    """A block whose norms include its ReLUs and its shortcut."""
 
     norms: ClassVar[tuple[str, ...]] = ("bn1", "bn2", "bn3")
 
@@ -40,8 +40,8 @@ _FUSED: dict[type, type[FusedBasicBlock] | type[FusedBottleneck]] = {
 
 
 def fuse_blocks(net: nn.Module) -> None:
-    """Lets the constant norms of timm's ResNets below `net` do what follows them, in the stem and
-    in blocks that have nothing else between a norm and its ReLU. Names of weights stay.
+    """Fuses what follows the constant norms of timm's ResNets below `net`, in the stem and in
+    blocks with nothing else between a norm and its ReLU. Names of weights stay the same.
     """
     if _can_take(net, "bn1", "act1"):
         _take(net, "bn1", "act1")

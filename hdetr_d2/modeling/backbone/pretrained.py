@@ -1,4 +1,4 @@
-"""Weights that a backbone starts from: timm's, or those of a local file."""
+"""Initial weights of a backbone: from timm, a package, or a local file."""
 
 import logging
 import pickle
@@ -27,13 +27,15 @@ logger = logging.getLogger(__name__)
 OFFLINE = "offline"
 _HEAD = ("fc.", "head.", "classifier.")
 _WRAPPERS = ("model", "state_dict", "model_state_dict")
-_HUB_TIMEOUT = 5.0  # seconds; huggingface_hub's own retries take most of a minute
+_HUB_TIMEOUT = 5.0  # seconds; retries of huggingface_hub take most of a minute
 _skipped: ContextVar[bool] = ContextVar("hdetr_d2_without_pretrained", default=False)
 
 
 @contextmanager
 def without_pretrained() -> Iterator[None]:
-    """Within it no backbone reads or downloads weights: a checkpoint with all of them follows."""
+    """Within this context no backbone reads or downloads weights, because a complete checkpoint
+    will be loaded.
+    """
     token = _skipped.set(True)
     try:
         yield
@@ -42,15 +44,16 @@ def without_pretrained() -> Iterator[None]:
 
 
 def pretrained_skipped() -> bool:
-    """Whether the caller is inside `without_pretrained`."""
+    """Whether `without_pretrained` is active."""
     return _skipped.get()
 
 
 def expect_checkpoint(backbone: nn.Module) -> None:
-    """Let `backbone`, whose weights are random yet, train only after all of them were loaded.
+    """Lets `backbone`, whose weights are still random, train only after all of them have been
+    loaded.
 
     Raises (later):
-        UserError: in a forward pass in training mode before that.
+        UserError: a forward pass in training mode before that.
     """
     backbone.expects_checkpoint = True  # type: ignore[assignment]
     backbone.register_load_state_dict_pre_hook(_note_weights)
@@ -73,16 +76,17 @@ def _require_weights(backbone: nn.Module, images: Any) -> None:
 def find_weights(
     pretrained: bool | str, name: str, options: Mapping[str, Any], classifier: nn.Module
 ) -> tuple[str, dict[str, Tensor]]:
-    """Where the weights of a backbone are from, and its classifier's state dict.
+    """Finds the weights of a backbone: where they come from, and the classifier's state dict.
 
     Args:
-        pretrained: True for timm's, "offline" for those of a package, or the path of a file.
+        pretrained: True for timm's weights, "offline" for those of a package, or the path of a
+            file.
         name: of the timm model.
-        options: further arguments of the timm model.
+        options: additional arguments of the timm model.
         classifier: the timm model, whose weights may be on the meta device.
 
     Raises:
-        UserError: they cannot be had, or do not fit the options.
+        UserError: they are not available, or do not fit the options.
     """
     if pretrained == OFFLINE:
         return packaged_file(name).name, weights_from_package(name, classifier)
@@ -92,15 +96,15 @@ def find_weights(
 
 
 def published_weights(name: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The state dict of timm's pretrained classifier, from its cache or downloaded.
+    """The state dict of timm's pretrained classifier, from the cache or downloaded.
 
     Raises:
-        UserError: they cannot be had, or do not fit the options.
+        UserError: it is not available, or does not fit the options.
     """
     mend = "set model.backbone.pretrained to a local file of weights or to false"
     try:
         with nullcontext() if _hub_answers() else _hub_offline():
-            # With the channels that it has learned: those of the images come later.
+            # With the channels it was trained on; those of the images come later.
             own = {key: value for key, value in options.items() if key != "in_chans"}
             return timm.create_model(name, pretrained=True, **own).state_dict()
     except OSError as error:
@@ -111,23 +115,23 @@ def published_weights(name: str, options: Mapping[str, Any]) -> dict[str, Tensor
 
 
 def weights_from_package(name: str, reference: nn.Module) -> dict[str, Tensor]:
-    """The state dict of a package's file for the timm model `name`, in the names and the order that
-    `reference` has.
+    """The state dict in a package's file for the timm model `name`, renamed and ordered like
+    `reference`.
     """
     state = _read(packaged_file(name))
     return dict(zip(reference.state_dict(), state.values(), strict=True))
 
 
 def weights_from_file(path: str | Path, reference: nn.Module) -> dict[str, Tensor]:
-    """The state dict of a `.safetensors` or torch file, in the names that timm gives to the model.
+    """The state dict in a `.safetensors` or torch file, under timm's names of the model.
 
     Args:
-        path: the file, in timm's names or others that timm converts (torchvision's ResNets have the
-            same).
+        path: the file, with timm's names or others that timm can convert (torchvision's ResNets use
+            the same names).
         reference: timm's classifier, whose weights may be on the meta device.
 
     Raises:
-        UserError: no such file, or one that holds no weights.
+        UserError: the file does not exist, or contains no weights.
     """
     path = Path(path)
     if not path.is_file():
@@ -139,7 +143,7 @@ def weights_from_file(path: str | Path, reference: nn.Module) -> dict[str, Tenso
     values = state.values() if isinstance(state, Mapping) else [state]
     if not all(isinstance(value, Tensor) for value in values) or isinstance(state, Tensor):
         raise UserError(f"model.backbone.pretrained: {path} does not hold a state dict.")
-    # timm keeps the conversion of other projects' names beside each model.
+    # timm keeps the conversion from other projects' names beside each model.
     convert = getattr(sys.modules[type(reference).__module__], "checkpoint_filter_fn", None)
     return dict(convert(dict(state), reference) if convert else state)
 
@@ -151,23 +155,24 @@ def load(
     known: set[str],
     source: str,
 ) -> None:
-    """Copies a classifier's weights into `net`; all of the net must be there, and nothing unknown.
+    """Copies a classifier's weights into `net`. All parameters of the net must be present, and no
+    unknown ones.
 
     Args:
         net: the feature extractor.
-        names: key of the net -> key of the classifier.
+        names: maps each key of the net to a key of the classifier.
         weights: the classifier's state dict.
-        known: the keys of timm's own classifier, some of which `net` has no use for.
-        source: where the weights are from, for the sentences.
+        known: the keys of timm's own classifier, some of which `net` does not need.
+        source: where the weights come from, for messages.
 
     Raises:
-        UserError: keys that are missing, unmatched or of another shape, all of them listed.
+        UserError: keys that are missing, unknown or of another shape; all are listed.
     """
     head = sorted(key for key in weights if key.startswith(_HEAD))
     if head:
         logger.info("%s: the classifier head is left out (%s)", source, ", ".join(head))
     own = net.state_dict()
-    # Files from before the counter existed lack it, and nothing reads it.
+    # Files older than the counter lack it, and nothing reads it.
     missing = {
         key
         for key in names.values()
@@ -203,7 +208,7 @@ def _read(path: Path) -> Any:
 
 
 def _hub_answers() -> bool:
-    """False when the hub cannot be reached; True as well where trying would not tell."""
+    """False if the hub cannot be reached; True also if that cannot be determined."""
     constants = huggingface_hub.constants
     if constants.HF_HUB_OFFLINE:
         return True
@@ -212,7 +217,7 @@ def _hub_answers() -> bool:
     except HTTPError:
         return True
     except URLError as error:
-        # The hub's own client may know a certificate that this one does not.
+        # The hub's own client may accept a certificate that this one does not.
         return isinstance(error.reason, ssl.SSLError)
     except OSError:
         return False
@@ -221,7 +226,7 @@ def _hub_answers() -> bool:
 
 @contextmanager
 def _hub_offline() -> Iterator[None]:
-    """Within it the hub's files come from its cache, or fail at once."""
+    """Within this context files of the hub come from the cache, or fail immediately."""
     constants = huggingface_hub.constants
     before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
     try:

@@ -1,4 +1,6 @@
-"""The stages of a timm model, and how its feature extractor names what its classifier has."""
+"""The stages of a timm model, and how names in its feature extractor correspond to those in its
+classifier.
+"""
 
 import math
 from collections.abc import Mapping
@@ -13,8 +15,8 @@ from hdetr_d2.errors import UserError
 class Stage:
     """A feature map that a timm model can return.
 
-    index: its place in `out_indices`. module: whose output it is, in the classifier's names. level:
-    n of its name `res{n}`.
+    index: its position in `out_indices`. module: the module that outputs it, by its name in the
+    classifier. level: n of its name `res{n}`.
     """
 
     index: int
@@ -25,10 +27,10 @@ class Stage:
 
 
 def find_stages(classifier: nn.Module) -> dict[str, Stage]:
-    """Every feature map of a timm classifier by name, the finest first.
+    """Every feature map of a timm classifier by name, finest first.
 
-    The name is `res{n}` for stride 2^n, and the next free n where a map is no coarser than the one
-    before it.
+    The name is `res{n}` for stride 2^n, or the next free n if a map is not coarser than the
+    previous one.
     """
     stages: dict[str, Stage] = {}
     level = -1
@@ -42,9 +44,9 @@ def find_stages(classifier: nn.Module) -> dict[str, Stage]:
 
 
 def classifier_name(name: str, classifier: nn.Module) -> str:
-    """The name within timm's classifier of a module or weight of its feature extractor.
+    """Translates the name of a module or weight from timm's feature extractor to its classifier.
 
-    Extractors either hold the whole model as one child, or the model's children, with those of a
+    Extractors either contain the whole model as one child, or the model's children, with those of a
     Sequential joined to its name by an underscore (`layers.0` is `layers_0`).
     """
     head, dot, rest = name.partition(".")
@@ -59,14 +61,14 @@ def classifier_name(name: str, classifier: nn.Module) -> str:
 def modules_up_to(
     level: int, net: nn.Module, classifier: nn.Module, stages: Mapping[str, Stage]
 ) -> list[nn.Module]:
-    """The stem of the extractor `net` and its stages up to `res{level}`; nothing for level 0.
+    """The stem of the extractor `net` and its stages up to `res{level}`; empty for level 0.
 
     Raises:
-        UserError: the extractor is not made of the stages that the classifier names.
+        UserError: the extractor does not consist of the classifier's stages.
     """
     if not level:
         return []
-    # timm registers modules in the order in which they run: what freezes is how this list begins.
+    # timm registers modules in execution order: the frozen ones are the beginning of this list.
     modules = [
         (f"{classifier_name(key, classifier)}.", module) for key, module in net.named_modules()
     ]

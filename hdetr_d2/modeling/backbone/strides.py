@@ -1,4 +1,4 @@
-"""Where the bottlenecks of a ResNet have their stride."""
+"""The position of the stride in a ResNet's bottlenecks."""
 
 from timm.models.resnet import Bottleneck
 from torch import nn
@@ -7,8 +7,9 @@ from hdetr_d2.errors import UserError
 
 
 def stride_in_1x1(net: nn.Module, name: str) -> None:
-    """Moves the stride of each bottleneck from its 3x3 convolution to the 1x1 one before it, as in
-    the first ResNets (https://arxiv.org/abs/1512.03385) and in Detectron2's weights of them.
+    """Moves the stride of each bottleneck from its 3x3 convolution to the preceding 1x1
+    convolution, as in the original ResNets (https://arxiv.org/abs/1512.03385) and Detectron2's
+    weights for them.
 
     Raises:
         UserError: the model `name` has no such bottlenecks.

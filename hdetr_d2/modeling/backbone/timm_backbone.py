@@ -1,4 +1,4 @@
-"""Any feature extractor of timm as a Detectron2 backbone."""
+"""Any timm feature extractor as a Detectron2 backbone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
@@ -30,48 +30,49 @@ from hdetr_d2.modeling.backbone.windows import pad_like_detectors
 
 Norm = Literal["frozen_bn", "bn", "gn"]
 
-# What models need is looked for once: name, options and maps to a padding.
+# Padding constraints are determined once for each name, options and maps.
 _PADDINGS: dict[tuple[str, str, tuple[Stage, ...]], dict[str, int]] = {}
 
-_SWINS = {"swin_transformer", "swin_transformer_v2"}  # in swin_transformer_v2_cr blocks end normed
+# In swin_transformer_v2_cr, blocks end with a norm
+_SWINS = {"swin_transformer", "swin_transformer_v2"}
 
 
 class TimmBackbone(Backbone):
-    """A timm model cut down to its feature maps, named `res{n}` by their stride 2^n.
+    """A timm model reduced to its feature maps, which are named `res{n}` after their stride 2^n.
 
     A dilated stage keeps the name it has without dilation (`res5` of a DC5 model has stride 16);
-    maps of one stride, as in a plain ViT, count on. Layers after the last map in use do not exist.
-    Maps of a Swin get the LayerNorm that detectors give them (`norms.res2` ...), with weights of
-    its own, those of other models on demand. What padding the maps need is found by trying, and is
-    Detectron2's `padding_constraints`.
+    maps of equal stride, as in a plain ViT, are numbered consecutively. Layers after the last map
+    in use are removed. Maps of a Swin get the LayerNorm that detectors use (`norms.res2` ...), with
+    its own weights; for other models this is optional. The padding that the maps need is determined
+    by trial, and becomes Detectron2's `padding_constraints`.
 
     Args:
         name: a timm model, with or without the tag of its weights.
         out_features: names of the maps to return.
-        pretrained: True for timm's weights, "offline" for those of a package (of
-            tf_efficientnet_lite0), a path for those of a file, False for random ones; None if a
-            checkpoint will be loaded that holds them: until then the model cannot train.
+        pretrained: True for timm's weights, "offline" for those of a package (tf_efficientnet_lite0
+            only), a path for a file, False for random weights; None if a checkpoint will be loaded,
+            until which the model cannot train.
         frozen: 0 trains everything, 1 freezes the stem, n > 1 the stem and the stages up to
             `res{n}`.
-        norm: "frozen_bn" makes every BatchNorm a constant, "bn" keeps them trainable, "gn" puts
-            GroupNorm in their place (for training from scratch); None for a model without
-            BatchNorm. The BatchNorm of a frozen stage is a constant in any case.
-        output_stride: 16 dilates the last stage instead of striding (DC5), for models that can.
-        stride_in_1x1: let the bottlenecks of a ResNet stride in their first convolution, as the
-            first ones did.
-        drop_path_rate: stochastic depth, for models that have it; None for what timm gives the
-            model (0.1 for a Swin).
+        norm: "frozen_bn" makes every BatchNorm constant, "bn" keeps them trainable, "gn" replaces
+            them by GroupNorm (for training from scratch); None for a model without BatchNorm. The
+            BatchNorms of frozen stages are always constant.
+        output_stride: 16 dilates the last stage instead of striding (DC5), for models that support
+            it.
+        stride_in_1x1: put the stride of a ResNet's bottlenecks into their first convolution, as in
+            the original ResNets.
+        drop_path_rate: stochastic depth, for models that support it; None for timm's default (0.1
+            for a Swin).
         checkpointing: recompute activations in the backward pass to save memory.
-        map_norm_eps: give each map a LayerNorm with this eps; None for what detectors do with the
-            model, 1e-5 for a Swin, and no norm for any other.
-        in_chans: channels of the images; weights that know three are made to fit, see
-            `with_channels`.
-        options: further arguments of the timm model.
+        map_norm_eps: add a LayerNorm with this eps to each map; None for what detectors usually do:
+            1e-5 for a Swin, no norm otherwise.
+        in_chans: channels of the images; RGB weights are adapted, see `with_channels`.
+        options: additional arguments of the timm model.
 
     Raises:
-        UserError: an unknown model or feature map, a model whose maps fit no image, arguments the
-            model does not take, weights that cannot be had or do not fit, and freezing random
-            weights or those of other channels.
+        UserError: an unknown model or feature map, a model whose maps fit no image size, arguments
+            that the model does not accept, weights that are not available or do not fit, or
+            freezing of random or adapted weights.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class TimmBackbone(Backbone):
         _check_plan(pretrained, frozen, norm)
         family = family_of(name)
         options = {"in_chans": in_chans, **plain_options(options or {})}
-        # Models without dilation or stochastic depth do not know these arguments.
+        # Models without dilation or stochastic depth do not accept these arguments.
         options |= {"output_stride": output_stride} if output_stride != 32 else {}
         options |= {} if drop_path_rate is None else {"drop_path_rate": drop_path_rate}
         classifier = meta_classifier(name, options)
@@ -134,15 +135,15 @@ class TimmBackbone(Backbone):
         )
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """`Tensor[B, in_chans, H, W]` to `{name: Tensor[B, C, H / stride, W / stride]}`, the finest
+        """`Tensor[B, in_chans, H, W]` to `{name: Tensor[B, C, H / stride, W / stride]}`, finest
         first, sizes rounded up.
 
-        Images that do not keep to the `padding_constraints` are padded with zeros, at the right and
-        below, and the cells that lie wholly there are left out.
+        Images that violate the `padding_constraints` are padded with zeros on the right and bottom,
+        and cells that lie entirely in the padding are removed.
         """
         height, width = x.shape[-2:]
         x = pad(x, self.padding) if self.padding else x
-        if x.device.type == "cpu":  # whose convolutions are faster where channels lie together
+        if x.device.type == "cpu":  # where convolutions are faster in channels_last
             x = x.contiguous(memory_format=torch.channels_last)
         channels_last = _channels_last(self.net)
         maps = {}
@@ -163,7 +164,7 @@ class TimmBackbone(Backbone):
 
     @property
     def padding_constraints(self) -> dict[str, int]:
-        """ "size_divisibility" or "square_size" in pixels, or nothing, as for Detectron2."""
+        """"size_divisibility" or "square_size" in pixels, or nothing, in Detectron2's form."""
         return dict(self.padding)
 
     @property
@@ -178,7 +179,7 @@ def _channels_last(net: nn.Module) -> bool:
 
 
 def _check_plan(pretrained: bool | str | None, frozen: int, norm: str | None) -> None:
-    """Raises UserError for wishes that contradict each other, whatever the model."""
+    """Raises UserError for options that contradict each other, whatever the model."""
     if norm not in (None, "frozen_bn", "bn", "gn"):
         raise UserError(f"model.backbone.norm must be frozen_bn, bn, gn or null, not {norm!r}.")
     random = pretrained is False and not weights.pretrained_skipped()
@@ -227,7 +228,7 @@ def _load(
     pretrained: bool | str,
     options: Mapping[str, Any],
 ) -> list[str]:
-    """The names in `net` of what was made to fit its channels."""
+    """Returns the names in `net` of what was adapted to its channels."""
     source, state = weights.find_weights(pretrained, name, options, classifier)
     names = {key: classifier_name(key, classifier) for key in net.state_dict()}
     known = classifier.state_dict()
@@ -241,7 +242,7 @@ def _freeze(net: nn.Module, modules: Sequence[nn.Module]) -> None:
     for module in modules:
         for parameter in module.parameters(recurse=False):
             parameter.requires_grad_(False)
-    # Statistics that go on moving would undo what freezing the weights is for.
+    # Moving statistics would defeat the purpose of freezing the weights.
     replace(net, batch_norms(net).intersection(modules), FrozenBatchNorm2d)
 
 
@@ -257,7 +258,7 @@ def _replace_norms(net: nn.Module, norm: Norm | None, name: str) -> None:
 
 
 def _checkpoint_activations(net: nn.Module) -> None:
-    # An extractor that holds the whole model leaves it to the model.
+    # Extractors that contain the whole model leave it to that model.
     for owner in (net, getattr(net, "model", None)):
         if switch := getattr(owner, "set_grad_checkpointing", None):
             switch(True)

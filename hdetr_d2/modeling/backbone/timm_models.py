@@ -1,4 +1,4 @@
-"""What is asked of timm: its models by name, for images of any size where they can be."""
+"""Queries to timm: models by name, accepting images of any size where possible."""
 
 import difflib
 import inspect
@@ -11,13 +11,13 @@ from torch import nn
 
 from hdetr_d2.errors import UserError
 
-# What models with windows or position embeddings must be told to take images of any size. Without
+# Options with which models with windows or position embeddings accept images of any size. Without
 # always_partition a Swin's last stage would lose its shift.
 _ANY_SIZE = {"strict_img_size": False, "always_partition": True, "dynamic_img_size": True}
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with tuples for a config's lists: timm compares some of them with tuples."""
+    """Converts a config's lists to tuples: timm compares some options with tuples."""
     return {
         key: tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
         for key, value in options.items()
@@ -25,7 +25,7 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def family_of(name: str) -> str:
-    """The module of timm that defines the model."""
+    """The timm module that defines the model."""
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise UserError(
@@ -35,20 +35,20 @@ def family_of(name: str) -> str:
 
 
 def meta_classifier(name: str, options: Mapping[str, Any]) -> nn.Module:
-    """The whole model without memory: what maps it has and how its weights are called.
+    """The whole model on the meta device, to inspect its maps and the names of its weights.
 
     Raises:
-        UserError: arguments that the model does not take.
+        UserError: arguments that the model does not accept.
     """
     try:
         with torch.device("meta"):
             return timm.create_model(name, pretrained=False, **options)
-    except Exception as error:  # timm passes arguments on to code of many authors
+    except Exception as error:  # timm passes arguments on to code by many authors
         raise UserError(f"timm cannot build {name} with {dict(options)}: {error}.") from error
 
 
 def any_size_options(classifier: nn.Module) -> dict[str, Any]:
-    """The arguments with which a model of that class takes images of any size, if it has them."""
+    """The arguments with which models of that class accept images of any size, if there are any."""
     constructors = [vars(kind).get("__init__") for kind in type(classifier).__mro__]
     known = {key for init in constructors if init for key in inspect.signature(init).parameters}
     return {key: value for key, value in _ANY_SIZE.items() if key in known}
@@ -62,7 +62,7 @@ def image_side(classifier: nn.Module, options: Mapping[str, Any]) -> int:
 
 
 def extractor(name: str, out_indices: Sequence[int], options: Mapping[str, Any]) -> nn.Module:
-    """The model cut down to those of its feature maps, with random weights.
+    """The model reduced to those of its feature maps, with random weights.
 
     Raises:
         UserError: timm has no extractor for the model.

@@ -20,20 +20,20 @@ _FAMILY = "vision_transformer_sam"
 
 
 class ViTDet(PatchBackbone):
-    """A ViT most of whose blocks attend inside windows, with learned relative positions, in the
-    form of Detectron2 (https://arxiv.org/abs/2203.16527); its one map is not normed.
+    """A ViT with window attention in most blocks and learned relative positions, in the form of
+    Detectron2 (https://arxiv.org/abs/2203.16527); its single map is not normalised.
 
     Args:
-        name: timm's model of the same form, one of SAM's.
+        name: a timm model of the same form: one of SAM's.
         positions: rows and columns of the learned absolute positions, which are resampled for each
-            map: 14 after a pretraining with 224 pixels.
-        image_size: side in pixels of the images for which the blocks without windows have relative
-            positions, which are resampled for others.
-        pretrained: False for random weights; None if a checkpoint will be loaded that holds them:
-            until then the model cannot train.
-        drop_path_rate: stochastic depth of the last block; the others have less.
+            map; 14 after pretraining at 224 pixels.
+        image_size: side in pixels of the images for which the global blocks have relative
+            positions, which are resampled for other sizes.
+        pretrained: False for random weights; None if a checkpoint will be loaded, until which the
+            model cannot train.
+        drop_path_rate: stochastic depth of the last block; it increases linearly up to there.
         checkpointing: recompute activations in the backward pass to save memory.
-        options: further arguments of the timm model.
+        options: additional arguments of the timm model.
 
     Raises:
         UserError: a model of another form.
@@ -76,8 +76,8 @@ class ViTDet(PatchBackbone):
         self.checkpointing = checkpointing
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """`Tensor[B, 3, H, W]`, padded with zeros to whole patches, to the map `Tensor[B, C, H /
-        patch_size, W / patch_size]`.
+        """`Tensor[B, 3, H, W]`, padded with zeros to whole patches, to the map
+        `Tensor[B, C, H / patch_size, W / patch_size]`.
         """
         x = self.net.patch_embed(pad(x, self.padding_constraints))  # [B, h, w, C]
         x = x + self._positions((x.shape[1], x.shape[2]))
@@ -90,7 +90,7 @@ class ViTDet(PatchBackbone):
         return {name: x.permute(0, 3, 1, 2)}
 
     def _positions(self, shape: tuple[int, int]) -> Tensor:
-        """The absolute ones for a map of that many rows and columns, `Tensor[1, H, W, C]`."""
+        """The absolute positions resampled for a map, `Tensor[1, H, W, C]`."""
         learned = self.net.pos_embed.permute(0, 3, 1, 2)
         if learned.shape[-2:] != shape:
             learned = F.interpolate(learned, shape, mode="bicubic")

@@ -25,27 +25,27 @@ _BARE: dict[str, Any] = {
 
 
 class WindowedViT(PatchBackbone):
-    """A ViT of the EVA family (https://arxiv.org/abs/2303.11331) most of whose blocks attend inside
-    windows (ViTDet, https://arxiv.org/abs/2203.16527). It has no class token, and one map, which is
-    normed with weights of its own.
+    """A ViT of the EVA family (https://arxiv.org/abs/2303.11331) with window attention in most
+    blocks (ViTDet, https://arxiv.org/abs/2203.16527). It has no class token, and a single map,
+    normalised with weights of its own.
 
     Args:
         name: timm's EVA or EVA-02, with or without the tag of its weights.
         window: side of a window, in patches.
-        global_every: so many blocks are a group, whose last one attends to the whole map.
-        patch_size: in pixels; pretrained patches are resampled.
-        image_size: of the images whose patches have a learned position, which is resampled for
-            others; 512 with patches of 16 are the 32 x 32 positions of a pretraining with 448 and
-            patches of 14.
-        pretrained: True for timm's weights, a path for those of a file, False for random ones; None
-            if a checkpoint will be loaded that holds them: until then the model cannot train.
-        drop_path_rate: stochastic depth of the last block; the others have less.
+        global_every: the last block of every group of this many attends to the whole map.
+        patch_size: in pixels; pretrained patch embeddings are resampled.
+        image_size: side of the images whose patches have learned positions, which are resampled for
+            other sizes; 512 with patches of 16 corresponds to the 32 x 32 positions of a
+            pretraining at 448 with patches of 14.
+        pretrained: True for timm's weights, a path for a file, False for random weights; None if a
+            checkpoint will be loaded, until which the model cannot train.
+        drop_path_rate: stochastic depth of the last block; it increases linearly up to there.
         checkpointing: recompute activations in the backward pass to save memory.
-        options: further arguments of the timm model.
+        options: additional arguments of the timm model.
 
     Raises:
-        UserError: a model of another family, arguments it does not take, weights that cannot be had
-            or do not fit.
+        UserError: a model of another family, arguments it does not accept, weights that are not
+            available or do not fit.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class WindowedViT(PatchBackbone):
         return {name: self.norm(tokens).unflatten(1, shape).permute(0, 3, 1, 2)}
 
     def _positions(self, shape: tuple[int, int]) -> Tensor:
-        """The learned ones for a map of that many rows and columns, `Tensor[1, H, W, C]`; unlike
-        timm's, without the filter against aliasing, as in ViTDet and in published detectors.
+        """The learned positions resampled for a map, `Tensor[1, H, W, C]`; unlike in timm without
+        antialiasing, as in ViTDet and published detectors.
         """
         learned = self.net.pos_embed.unflatten(1, self.net.patch_embed.grid_size)
         if learned.shape[1:3] == shape:
@@ -112,7 +112,9 @@ class WindowedViT(PatchBackbone):
 
 
 class _Windows(NamedTuple):
-    """Rows and columns of a map, the side of its windows, and the rotary position of a window."""
+    """Rows and columns of a map, the side of its windows, and the rotary position embedding of a
+    window.
+    """
 
     shape: tuple[int, int]
     side: int
@@ -120,12 +122,12 @@ class _Windows(NamedTuple):
 
 
 class _WindowAttention(EvaAttention):
-    """Attention inside windows; where a map does not fill them there are zeros."""
+    """Attention within windows; incomplete windows are padded with zeros."""
 
     def forward(  # type: ignore[override]
         self, x: Tensor, rope: _Windows, *args: Any, **options: Any
     ) -> Tensor:
-        """`Tensor[B, H * W, C]` to the same."""
+        """`Tensor[B, H * W, C]` to `Tensor[B, H * W, C]`."""
         (height, width), side = rope.shape, rope.side
         below, right = -height % side, -width % side
         x = F.pad(x.unflatten(1, rope.shape), (0, 0, 0, right, 0, below))

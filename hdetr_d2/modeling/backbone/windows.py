@@ -1,4 +1,4 @@
-"""Windows of a Swin as its authors lay them over an image of any size."""
+"""Swin windows as the authors' detectors lay them over images of any size."""
 
 import torch.nn.functional as F
 from timm.layers import PatchEmbed
@@ -10,15 +10,15 @@ from torch import Tensor, nn
 class _PadFirst:
     """Pads a map to whole windows before it is shifted.
 
-    timm pads after the shift, which then tears the map where it wraps around: published detectors
-    (https://arxiv.org/abs/2103.14030) are trained the other way. With whole windows, as in
+    timm pads after the shift, which splits the map where it wraps around, while published detectors
+    (https://arxiv.org/abs/2103.14030) were trained the other way. For maps of whole windows, as in
     classification, both are the same.
     """
 
     window_size: tuple[int, int]
 
     def _attn(self, x: Tensor) -> Tensor:
-        """`Tensor[B, H, W, C]` to the same."""
+        """`Tensor[B, H, W, C]` to `Tensor[B, H, W, C]`."""
         height, width = x.shape[1:3]
         x = F.pad(x, (0, 0, 0, -width % self.window_size[1], 0, -height % self.window_size[0]))
         return super()._attn(x)[:, :height, :width]  # type: ignore[misc]
@@ -39,9 +39,8 @@ _PADDING_FIRST: dict[type, type] = {
 
 
 def pad_like_detectors(net: nn.Module) -> None:
-    """Lets a Swin or Swin V2 pad an image to whole patches itself, which leaves maps of ceil(n / s)
-    cells, and each of its maps to whole windows before it is shifted. Other models stay as they
-    are.
+    """Makes a Swin or Swin V2 pad an image to whole patches, so that maps have ceil(n / s) cells,
+    and each map to whole windows before it is shifted. Other models are left unchanged.
     """
     blocks = [module for module in net.modules() if type(module) in _PADDING_FIRST]
     for block in blocks:

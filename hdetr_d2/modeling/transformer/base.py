@@ -1,4 +1,4 @@
-"""What the meta-architecture asks of an encoder and of a decoder."""
+"""The interfaces of encoders and decoders."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ from hdetr_d2.structures import (
 
 
 class Encoder(nn.Module, ABC):
-    """Feature maps to memory.
+    """Maps features to memory.
 
-    optional: its parts that the weights which a training starts from may lack.
+    optional: parts that may be missing from initial weights.
     """
 
     optional: ClassVar[Sequence[str]] = ()
@@ -35,18 +35,18 @@ class Encoder(nn.Module, ABC):
         """Encodes the maps of a batch.
 
         Args:
-            features: `Tensor[B, C, H_l, W_l]` of each level, the finest first.
+            features: `Tensor[B, C, H_l, W_l]` per level, finest first.
             padding: `Tensor[B, H, W]` bool of the images, True where padded.
         """
 
 
 class Decoder(nn.Module, ABC):
-    """Query groups and memory to predictions.
+    """Maps query groups and memory to predictions.
 
-    num_layers: layers that predict. refine: whether a layer moves the boxes of the layer before.
-    heads: class and box heads of the layers. attention_bias: of the main group's self-attention, in
-    training and in evaluation, and of that of groups which see the main one: they learn to be such
-    queries. Other groups go through the layers without it. optional: as an encoder's.
+    num_layers: layers with predictions. refine: whether a layer refines the boxes of the previous
+    one. heads: class and box heads of the layers. attention_bias: of the self-attention of the main
+    group, in training and evaluation, and of groups that see the main group, since they learn to
+    act as main queries. Other groups pass the layers without it. optional: see `Encoder`.
     """
 
     optional: ClassVar[Sequence[str]] = ("attention_bias",)
@@ -54,18 +54,18 @@ class Decoder(nn.Module, ABC):
     num_layers: int
     refine: bool
     heads: PredictionHeads
-    attention_bias: AttentionBias | None  # without a value here, which would hide a module
+    attention_bias: AttentionBias | None  # without a value here, which would hide a submodule
 
     def forward(
         self, groups: Sequence[QueryGroup], memory: Memory, taps: Sequence[Tap] = ()
     ) -> list[Predictions]:
-        """The predictions of each group, all groups in one pass; then those of each tap, whose
-        queries are the ones of the first group.
+        """The predictions of each group, all groups in one pass, followed by those of each tap,
+        whose queries are those of the first group.
 
         Raises:
-            ValueError: a group sees one that is not there, that has padding or that passes by
-                self-attention; or one shall start as others that are not there by then, or branch
-                off from one that it cannot branch off from, or have another number of queries.
+            ValueError: a group sees another one that does not exist, has padding or skips
+                self-attention; starts from groups that have not entered by then; or branches off
+                from a group that does not allow it or has another number of queries.
         """
         order = sorted(range(len(groups)), key=lambda place: groups[place].first_layer)
         row = [groups[place] for place in order]
@@ -78,8 +78,8 @@ class Decoder(nn.Module, ABC):
         return [*in_place, *tapped.predictions()]
 
     def readers(self, layout: Layout) -> list[Callable[[Tensor], Tensor]]:
-        """What reads logits, and box deltas, from the states of a layer: the heads, and those that
-        groups have for themselves.
+        """Functions from the states of a layer to logits and box deltas: the heads, or the groups'
+        replacements for them.
         """
         shared = (self.heads.class_logits, self.heads.box_deltas)
         return [layout.own(read.__name__, partial(read, layout.layer)) for read in shared]
@@ -88,12 +88,12 @@ class Decoder(nn.Module, ABC):
     def decode(
         self, queries: Queries, groups: Sequence[Span], memory: Memory, taps: Taps
     ) -> DecoderOutput:
-        """The predictions of the queries of all groups, which stand one after the other. Its layers
-        run by `taps`, which read what they see.
+        """The predictions for the queries of all groups, concatenated. Its layers are run by
+        `taps`, which record what they need.
         """
 
     def _spans(self, groups: Sequence[QueryGroup]) -> list[Span]:
-        """Of the groups, one after the other."""
+        """The spans of the groups, in order."""
         places = {group.name: place for place, group in enumerate(groups)}
         for group in groups:
             if absent := set(group.sees) - set(places):
@@ -127,7 +127,7 @@ class Decoder(nn.Module, ABC):
 
 
 def _entry(group: QueryGroup, start: Start, groups: Sequence[QueryGroup]) -> Entry:
-    """How the group comes in, which is after all those that it starts as."""
+    """How the group enters, which is after all the groups that it starts from."""
     there = {each.name: each for each in groups if each.first_layer < max(start.passed, 1)}
     if absent := sorted(set(start.of) - set(there)):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""An encoder that leaves the finest maps as they are, which is most of the tokens and of its time.
+"""An encoder that skips the finest maps, which are most of the tokens and of the encoder's time.
 
 Lite DETR (https://arxiv.org/abs/2303.07335) does so in most of its layers.
 """
@@ -15,7 +15,7 @@ from hdetr_d2.structures import Memory
 
 
 class CoarseEncoderLayer(DeformableEncoderLayer):
-    """The last of all tokens look at all of them."""
+    """A layer in which only the last tokens are updated, and attend to all tokens."""
 
     def attend(self, x: Tensor, placed: Tensor, reference: Tensor, memory: Memory) -> Tensor:
         fine = memory.tokens[:, : memory.tokens.shape[1] - x.shape[1]]
@@ -23,14 +23,15 @@ class CoarseEncoderLayer(DeformableEncoderLayer):
 
 
 class CoarseEncoder(DeformableEncoder):
-    """A `DeformableEncoder` for the coarser levels: they see the finest ones, which pass by.
+    """A `DeformableEncoder` for the coarser levels: they attend to the finest levels, which are
+    passed on unchanged.
 
     Args:
-        passed: how many of the levels pass by, from the finest on.
+        passed: number of levels that are passed on unchanged, finest first.
         sizes, num_layers, position, checkpointing: see `DeformableEncoder`.
 
     Raises:
-        ValueError: no level would pass by, or all.
+        ValueError: no level would be passed on, or all.
     """
 
     layer = CoarseEncoderLayer

@@ -1,4 +1,4 @@
-"""The layers of every transformer here, but for how they look at the tokens."""
+"""The common parts of all transformer layers, independent of their kind of attention."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -15,8 +15,8 @@ from hdetr_d2.structures import Memory
 
 
 def run_layer(layer: nn.Module, *inputs: Any, checkpointing: bool, **options: Any) -> Any:
-    """The output of a layer; with `checkpointing` its activations are recomputed in the backward
-    pass of a training step instead of being kept.
+    """The output of a layer; with `checkpointing`, its activations are recomputed in the backward
+    pass of a training step instead of being stored.
     """
     if checkpointing and layer.training:
         return checkpoint(layer, *inputs, use_reentrant=False, **options)
@@ -24,11 +24,11 @@ def run_layer(layer: nn.Module, *inputs: Any, checkpointing: bool, **options: An
 
 
 class EncoderLayer(nn.Module, ABC):
-    """The tokens' attention to each other, then the feed-forward half.
+    """Self-attention of the tokens, followed by the feed-forward network.
 
     Args:
         sizes: of the layer.
-        attention: of the tokens.
+        attention: self-attention of the tokens.
     """
 
     def __init__(self, sizes: DenseLayerSizes, attention: nn.Module) -> None:
@@ -39,19 +39,18 @@ class EncoderLayer(nn.Module, ABC):
         self.feed_forward = sizes.feed_forward()
 
     def forward(self, x: Tensor, position: Tensor, *where: Any) -> Tensor:
-        """`x` and `position`, `Tensor[B, S, C]`, are those of the tokens; `where` tells the
-        attention more of them.
-        """
+        """`x` and `position` are `Tensor[B, S, C]`; `where` is passed to the attention."""
         x = self.residual(x, self.norm, lambda x: self.attend(x, x + position, *where))
         return self.feed_forward(x)
 
     @abstractmethod
     def attend(self, x: Tensor, placed: Tensor, *where: Any) -> Tensor:
-        """What the tokens find in each other; `placed` are they with their positions."""
+        """The output of the attention; `placed` are the tokens with their positions."""
 
 
 class DecoderLayer(nn.Module, ABC):
-    """Self-attention inside each group and attention to the memory, then the feed-forward half.
+    """Self-attention within each group and cross-attention to the memory, followed by the
+    feed-forward network.
 
     Args:
         sizes: of the layer.
@@ -85,9 +84,9 @@ class DecoderLayer(nn.Module, ABC):
         Args:
             x, position: `Tensor[B, Q, C]` of the queries.
             layout: of the groups.
-            where: tells the attention to the memory more of the queries.
-            branch_off: sees the queries after that attention; then what it makes of them stands
-                behind the output in a tuple.
+            where: passed to the cross-attention.
+            branch_off: called with the queries after the cross-attention; its results follow the
+                output in a tuple.
         """
         among = partial(self.among, position, layout)
         x = self.order.before(x, among)
@@ -98,7 +97,7 @@ class DecoderLayer(nn.Module, ABC):
         return (x, *branches) if branches else x
 
     def among(self, position: Tensor, layout: Layout, x: Tensor) -> Tensor:
-        """The queries after they have attended to each other."""
+        """The queries after self-attention."""
         return attend_or_pass(self._among_queries, x, position, layout)
 
     def _among_queries(self, x: Tensor, position: Tensor, layout: Layout) -> Tensor:
@@ -107,4 +106,4 @@ class DecoderLayer(nn.Module, ABC):
 
     @abstractmethod
     def attend(self, query: Tensor, memory: Memory, *where: Any) -> Tensor:
-        """What the queries, with their positions, find in the memory."""
+        """The output of the cross-attention; the argument includes positions."""

@@ -1,4 +1,4 @@
-"""The row of queries on its way through the decoder layers, where groups come in."""
+"""The queries on their way through the decoder layers, where groups can enter later."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,12 +10,12 @@ from hdetr_d2.layers import Entry, Span
 
 
 class Course:
-    """Which groups go through a layer, and with what.
+    """Which groups pass a layer, and with which inputs.
 
-    spans: those in the row by now.
+    spans: of the groups that have entered.
 
     Args:
-        spans: of all groups, in the order in which they come in.
+        spans: of all groups, in the order in which they enter.
     """
 
     def __init__(self, spans: Sequence[Span]) -> None:
@@ -24,12 +24,12 @@ class Course:
         self._past: list[tuple[Sequence[Tensor | None], list[int]]] = []
 
     def present(self, row: Tensor | None) -> Tensor | None:
-        """Of a row of all groups, `Tensor[B, Q, N]`, those that are there by now."""
+        """Restricts `Tensor[B, Q, N]` for all groups to those that have entered."""
         return row[:, : sum(self._lengths())] if self._waiting and row is not None else row
 
     def enter(self, layer: int, *rows: Tensor | None) -> Sequence[Any]:
-        """The `rows`, `Tensor[B, Q, N]` each, as they go into `layer`: with the queries of groups
-        that come in there, behind the others. None is a row that says nothing yet.
+        """The `rows`, `Tensor[B, Q, N]` each, as input of `layer`: queries of groups that enter
+        there are appended. None is a row without values yet.
         """
         if not self._waiting:
             return rows
@@ -39,7 +39,8 @@ class Course:
             before, lengths = self._past[entry.passed]
             pairs = zip(rows, before, strict=True)
             rows = tuple(_join(row, past, lengths, entry) for row, past in pairs)
-            self.spans = [*self.spans, span]  # a new list: what is recomputed later has the old one
+            # A new list, because recomputation refers to the old one
+            self.spans = [*self.spans, span]
         return rows
 
     def _lengths(self) -> list[int]:
@@ -49,10 +50,12 @@ class Course:
 def _join(
     row: Tensor | None, past: Tensor | None, lengths: Sequence[int], entry: Entry
 ) -> Tensor | None:
-    """The row, and what `entry` takes of the past one with parts of these lengths."""
+    """A row extended by what `entry` takes from an earlier row, which has parts of these
+    lengths.
+    """
     if row is None:
         return None
-    if past is None:  # nothing had been said of them: zeros stand for that
+    if past is None:  # zeros stand for values that did not exist
         new = [row.new_zeros(len(row), lengths[place], row.shape[2]) for place in entry.of]
     else:
         parts = past.split([*lengths], 1)

@@ -1,4 +1,4 @@
-"""The decoder of Deformable DETR (https://arxiv.org/abs/2010.04159), over all query groups in one
+"""The decoder of Deformable-DETR (https://arxiv.org/abs/2010.04159), over all query groups in one
 pass.
 """
 
@@ -22,7 +22,7 @@ from hdetr_d2.structures import DecoderOutput, Memory, Queries, Tap
 
 
 class DeformableDecoderLayer(DecoderLayer):
-    """Self-attention inside each group, deformable attention to the memory, feed-forward."""
+    """Self-attention within each group, deformable cross-attention, feed-forward network."""
 
     def __init__(self, sizes: LayerSizes, order: LayerOrder) -> None:
         super().__init__(sizes, order, sizes.deformable_attention())
@@ -32,28 +32,28 @@ class DeformableDecoderLayer(DecoderLayer):
 
 
 class DeformableDecoder(Decoder):
-    """Query groups and memory to predictions of every layer.
+    """Maps query groups and memory to the predictions of every layer.
 
     Args:
         sizes: of every layer.
         num_layers: decoder layers.
         heads: class and box heads.
-        refine: iterative box refinement: a layer looks around the (detached) boxes of the layer
-            before.
-        look_forward_twice: the boxes of a layer also train the layer before (DINO,
+        refine: iterative box refinement: a layer attends around the (detached) boxes of the
+            previous layer.
+        look_forward_twice: the boxes of a layer also pass gradients to the previous layer (DINO,
             https://arxiv.org/abs/2203.03605).
-        position: makes the queries' position in every layer, of the references on the finest level
-            (DINO); None for queries that bring one.
-        position_scale: from a query's content, what its position is multiplied by from the second
-            layer on (DAB-DETR, https://arxiv.org/abs/2201.12329); None for 1.
+        position: computes the positional queries in every layer, from the references on the finest
+            level (DINO); None if queries have positions.
+        position_scale: maps a query's content to a factor on its position, from the second layer on
+            (DAB-DETR, https://arxiv.org/abs/2201.12329); None is 1.
         norm: of the states before the heads (DINO); None for none.
         attention_bias: of the main group's self-attention; see `Decoder`.
-        order: which attention comes first in a layer; None for that of the queries to each other.
-        eps: the least odds of a reference that a layer moves.
-        checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
+        order: which attention comes first in a layer; None for self-attention.
+        eps: lower bound of the odds of a reference that a layer refines.
+        checkpointing: recompute a layer's activations in the backward pass instead of storing them.
 
     Raises:
-        ValueError: looking forward twice without refinement.
+        ValueError: look forward twice without refinement.
     """
 
     optional: ClassVar[Sequence[str]] = ("attention_bias", "position_scale")
@@ -98,8 +98,8 @@ class DeformableDecoder(Decoder):
     ) -> DecoderOutput:
         course = Course(groups)
         x, reference = course.present(queries.content), course.present(queries.reference)
-        assert reference is not None  # all queries of this family start at a place
-        origin = reference  # what a box head adds to: the reference, or its un-detached form
+        assert reference is not None  # all queries of this family have references
+        origin = reference  # what a box head adds to: the reference, or its non-detached form
         said: Tensor | None = None
         last: list[Tensor | None] = [None, reference if reference.shape[-1] == 4 else None]
         logits: list[Tensor] = []  # list[Tensor]() could not be compiled
@@ -109,7 +109,7 @@ class DeformableDecoder(Decoder):
         for index, layer in enumerate(self.layers):
             row = (x, reference, origin, said, *last)
             x, reference, origin, said, *last = course.enter(index, *row)
-            # References of the image, on the padded levels: [B, Q, L, 2 or 4].
+            # References relative to the padded levels: [B, Q, L, 2 or 4].
             scale = ratios if reference.shape[-1] == 2 else of_boxes
             on_levels = reference[:, :, None] * scale
             position = course.present(queries.position)
@@ -128,7 +128,8 @@ class DeformableDecoder(Decoder):
             taps.read(index, branches, self.heads, partial(self._move_main, origin, reference))
             said, last = logits[-1], [last[-1], boxes[-1]]
             if self.refine and index + 1 < len(self.layers):
-                # The norm is for what is reported; the next layer starts at the box of the state.
+                # The norm applies to what is predicted; the next layer starts at the box of the
+                # unnormalised state.
                 step = delta if self.norm is None else box_deltas(x)
                 same = step is delta and origin is reference
                 refined = boxes[-1] if same else move_boxes(step, reference, self.eps)
@@ -137,6 +138,8 @@ class DeformableDecoder(Decoder):
         return DecoderOutput(logits, boxes, state)
 
     def _move_main(self, origin: Tensor, reference: Tensor, delta: Tensor, tap: Tap) -> Tensor:
-        """The boxes of a tap at `delta` `Tensor[B, Q, 4]` from where the main queries stand."""
+        """The boxes of a tap, from deltas `Tensor[B, Q, 4]` and the references of the main
+        queries.
+        """
         start = origin if tap.trains_before else reference
         return move_boxes(delta, start[:, : delta.shape[1]], self.eps)

@@ -1,4 +1,4 @@
-"""The encoder of Deformable DETR (https://arxiv.org/abs/2010.04159)."""
+"""The encoder of Deformable-DETR (https://arxiv.org/abs/2010.04159)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from hdetr_d2.structures import Memory
 
 
 class DeformableEncoderLayer(EncoderLayer):
-    """Deformable self-attention over all levels, then the feed-forward half."""
+    """Deformable self-attention over all levels, followed by the feed-forward network."""
 
     def __init__(self, sizes: LayerSizes) -> None:
         super().__init__(sizes, sizes.deformable_attention())
@@ -24,7 +24,7 @@ class DeformableEncoderLayer(EncoderLayer):
 
 
 class DeformableEncoder(Encoder):
-    """Feature maps to `Memory`.
+    """Maps features to `Memory`.
 
     layer: the class of its layers.
 
@@ -32,9 +32,9 @@ class DeformableEncoder(Encoder):
         sizes: of every layer.
         num_layers: encoder layers.
         position: encodes the cells of all levels, see `hdetr_d2.layers.SinePositionEncoding`.
-        fusion: makes the memory of the tokens and of what each layer gives; None for what the last
-            layer gives.
-        checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
+        fusion: combines the tokens and the outputs of all layers into the memory; None uses the
+            last output.
+        checkpointing: recompute a layer's activations in the backward pass instead of storing them.
     """
 
     layer: type[DeformableEncoderLayer] = DeformableEncoderLayer
@@ -57,7 +57,7 @@ class DeformableEncoder(Encoder):
         self.level_embed = nn.Parameter(torch.randn(sizes.num_levels, sizes.dim))
         self.layers = nn.ModuleList(self.layer(sizes) for _ in range(num_layers))
         self.norm = sizes.norm_of_encoder()
-        if not num_layers:  # nothing reads them, and processes wait for the gradients of all
+        if not num_layers:  # unused parameters would leave processes waiting for their gradients
             for unread in (self.level_embed, *position.parameters()):
                 unread.requires_grad_(False)
 
@@ -70,15 +70,15 @@ class DeformableEncoder(Encoder):
             return replace(maps, tokens=self.norm(maps.tokens))
         maps = flatten_levels(features, padding, self.position)
         position = self._with_levels(maps)
-        assert maps.centres is not None  # as flatten_levels makes them
+        assert maps.centres is not None  # always set by flatten_levels
         reference = maps.centres[:, :, None] * maps.valid_ratios[:, None]
         x = self.encode(maps.tokens, position, reference, maps)
-        # Deformable decoders look near references and ask for no positions of tokens.
+        # Deformable decoders attend near references and do not use the tokens' positions.
         return replace(maps, tokens=self.norm(x), position=None)
 
     def encode(self, tokens: Tensor, position: Tensor, reference: Tensor, maps: Memory) -> Tensor:
-        """All layers, on tokens and their positions `Tensor[B, S, C]` which stand at `Tensor[B, S,
-        L, 2]`.
+        """All layers, on tokens and positions `Tensor[B, S, C]` with references
+        `Tensor[B, S, L, 2]`.
         """
         states = [tokens]
         for layer in self.layers:
@@ -88,6 +88,6 @@ class DeformableEncoder(Encoder):
         return states[-1] if self.fusion is None else self.fusion(states)
 
     def _with_levels(self, maps: Memory) -> Tensor:
-        """The positions of the tokens, which tell the levels apart."""
-        assert maps.position is not None  # as flatten_levels makes it
+        """The positions of the tokens plus the embeddings of their levels."""
+        assert maps.position is not None  # always set by flatten_levels
         return maps.position + of_cells(self.level_embed, maps.shapes)

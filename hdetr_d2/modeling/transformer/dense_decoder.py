@@ -16,28 +16,30 @@ from hdetr_d2.structures import DecoderOutput, Memory, Queries
 
 
 class DenseDecoderLayer(DecoderLayer):
-    """Self-attention inside each group, attention to all tokens of the memory, feed-forward."""
+    """Self-attention within each group, cross-attention to all tokens of the memory, feed-forward
+    network.
+    """
 
     def __init__(self, sizes: DenseLayerSizes, order: LayerOrder) -> None:
         super().__init__(sizes, order, sizes.dense_attention())
 
     def attend(self, query: Tensor, memory: Memory) -> Tensor:
-        assert memory.position is not None  # of the encoder of the same family
+        assert memory.position is not None  # set by the encoder of the same family
         placed = memory.tokens + memory.position
         return self.cross_attention(query, placed, memory.tokens, memory.padding)
 
 
 class DenseDecoder(Decoder):
-    """Query groups and memory to predictions of every layer. Queries bring a position; references
-    are not asked for, and a layer predicts a box afresh.
+    """Maps query groups and memory to the predictions of every layer. Queries have positions but no
+    references; every layer predicts boxes anew.
 
     Args:
         sizes: of every layer.
         num_layers: decoder layers.
-        heads: class and box heads, which read the normed states.
+        heads: class and box heads, which read the normalised states.
         attention_bias: of the main group's self-attention; see `Decoder`.
-        order: which attention comes first in a layer; None for that of the queries to each other.
-        checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
+        order: which attention comes first in a layer; None for self-attention.
+        checkpointing: recompute a layer's activations in the backward pass instead of storing them.
     """
 
     refine = False

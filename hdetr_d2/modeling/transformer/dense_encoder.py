@@ -13,7 +13,7 @@ from hdetr_d2.structures import Memory
 
 
 class DenseEncoderLayer(EncoderLayer):
-    """Self-attention of all tokens, then the feed-forward half."""
+    """Self-attention of all tokens, followed by the feed-forward network."""
 
     def __init__(self, sizes: DenseLayerSizes) -> None:
         super().__init__(sizes, sizes.dense_attention())
@@ -23,13 +23,13 @@ class DenseEncoderLayer(EncoderLayer):
 
 
 class DenseEncoder(Encoder):
-    """Feature maps to `Memory`: every token sees all others, at the cost of their number's square.
+    """Maps features to `Memory`: every token attends to all others, at quadratic cost.
 
     Args:
         sizes: of every layer.
         num_layers: encoder layers.
         position: encodes the cells of all levels, see `hdetr_d2.layers.SinePositionEncoding`.
-        checkpointing: recompute a layer's activations in the backward pass instead of keeping them.
+        checkpointing: recompute a layer's activations in the backward pass instead of storing them.
     """
 
     def __init__(

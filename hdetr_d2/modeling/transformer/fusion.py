@@ -9,7 +9,7 @@ from hdetr_d2.layers import MLP
 
 
 class LayerFusion(nn.Module):
-    """One state of a token from what enters an encoder and what each of its layers gives.
+    """Combines the encoder's input and the outputs of all its layers, token by token.
 
     Args:
         dim: channels C.

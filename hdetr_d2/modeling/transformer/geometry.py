@@ -1,4 +1,4 @@
-"""Feature maps as tokens, and where the cells of padded maps lie in their images."""
+"""Feature maps as tokens, and the location of the cells of padded maps in their images."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,13 +14,13 @@ def flatten_levels(
     padding: Tensor,
     encode: Callable[[Sequence[Tensor]], Tensor] | None,
 ) -> Memory:
-    """Maps `Tensor[B, C, H_l, W_l]` as tokens with their positions, before any encoding.
+    """Flattens maps `Tensor[B, C, H_l, W_l]` to tokens with their positions, before any encoding.
 
     Args:
         features: of each level.
         padding: `Tensor[B, H, W]` bool of the images.
-        encode: from the padding of the levels, `Tensor[B, H_l, W_l]` each, to the positions of all
-            cells `Tensor[B, S, C]`; None where nobody asks for them.
+        encode: maps the padding of the levels, `Tensor[B, H_l, W_l]` each, to the positional
+            encodings of all cells, `Tensor[B, S, C]`; None if they are not needed.
     """
     shapes = tuple((f.shape[-2], f.shape[-1]) for f in features)
     cells = cells_of(shapes, padding)
@@ -37,8 +37,8 @@ def flatten_levels(
 
 
 def cells_of(shapes: Sequence[tuple[int, int]], like: Tensor) -> Tensor:
-    """`Tensor[S, 2]` of whole numbers on the device of `like`: (column, row) of the cells of maps
-    (H, W), row by row and map by map.
+    """The (column, row) of the cells of maps with sizes (H, W), row by row and map by map:
+    `Tensor[S, 2]` of whole numbers on the device of `like`.
     """
     sizes = [height * width for height, width in shapes]
     index = torch.arange(sum(sizes), device=like.device)
@@ -50,10 +50,10 @@ def cells_of(shapes: Sequence[tuple[int, int]], like: Tensor) -> Tensor:
 
 
 def padding_of(padding: Tensor, cells: Tensor, shapes: Sequence[tuple[int, int]]) -> Tensor:
-    """The padding `Tensor[B, H, W]` bool at cells `Tensor[S, 2]`, nearest neighbour: `Tensor[B,
-    S]`.
+    """The padding `Tensor[B, H, W]` bool at cells `Tensor[S, 2]`, by nearest neighbour:
+    `Tensor[B, S]`.
 
-    By indices, not by `interpolate`: files of OpenVINO with that chose other proposals for an image
+    By indexing, not by `interpolate`, with which OpenVINO files chose other proposals for an image
     that does not fill its batch.
     """
     height, width = padding.shape[1:]
@@ -63,21 +63,23 @@ def padding_of(padding: Tensor, cells: Tensor, shapes: Sequence[tuple[int, int]]
 
 
 def as_maps(of_cells: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
-    """`Tensor[B, S]` as maps `Tensor[B, H_l, W_l]`."""
+    """Splits `Tensor[B, S]` into maps `Tensor[B, H_l, W_l]`."""
     maps = of_cells.split([height * width for height, width in shapes], 1)
     return [each.unflatten(1, shape) for each, shape in zip(maps, shapes, strict=True)]
 
 
 def valid_ratios_of(padding: Tensor, shapes: Sequence[tuple[int, int]]) -> Tensor:
-    """`Tensor[B, L, 2]`: the shares (x, y) of each level that are not padded, of `Tensor[B, S]`."""
+    """The fractions (x, y) of each level that are not padding, `Tensor[B, L, 2]`, from
+    `Tensor[B, S]`.
+    """
     inside = as_maps((~padding).float(), shapes)
     shares = [share for each in inside for share in (each[:, 0].mean(1), each[:, :, 0].mean(1))]
     return torch.stack(shares, 1).unflatten(1, (-1, 2))
 
 
 def cell_centres(cells: Tensor, valid_ratios: Tensor, shapes: Sequence[tuple[int, int]]) -> Tensor:
-    """`Tensor[B, S, 2]`: (x, y) of the centre of every cell, 1 being the end of the unpadded part
-    of its level.
+    """The centre (x, y) of every cell, `Tensor[B, S, 2]`, normalised to the unpadded part of its
+    level.
     """
     sides = to_device([(width, height) for height, width in shapes], valid_ratios)  # [L, 2]
     of_level = (cells + 0.5) / of_cells(sides, shapes)
@@ -85,7 +87,9 @@ def cell_centres(cells: Tensor, valid_ratios: Tensor, shapes: Sequence[tuple[int
 
 
 def of_cells(per_level: Tensor, shapes: Sequence[tuple[int, int]]) -> Tensor:
-    """What each level has, `Tensor[..., L, N]`, for each of its cells: `Tensor[..., S, N]`."""
+    """Repeats the values of each level, `Tensor[..., L, N]`, for each of its cells:
+    `Tensor[..., S, N]`.
+    """
     sizes = [height * width for height, width in shapes]
     levels = zip(per_level.split(1, -2), sizes, strict=True)
     return torch.cat(

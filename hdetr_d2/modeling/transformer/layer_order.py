@@ -1,4 +1,4 @@
-"""In which order a decoder layer does what it does before its feed-forward half."""
+"""The order of the two attentions in a decoder layer."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -7,23 +7,23 @@ from torch import Tensor
 
 
 class LayerOrder(ABC):
-    """When the queries of a decoder layer attend to each other: before or after they attend to the
-    memory.
+    """When the self-attention of a decoder layer takes place: before or after the
+    cross-attention.
     """
 
     @abstractmethod
     def before(self, x: Tensor, among: Callable[[Tensor], Tensor]) -> Tensor:
-        """The queries `Tensor[B, Q, C]` that attend to the memory; `among` is the self-attention
-        with its sum and norm.
+        """The queries `Tensor[B, Q, C]` that enter the cross-attention; `among` is the
+        self-attention with its residual and norm.
         """
 
     @abstractmethod
     def after(self, x: Tensor, among: Callable[[Tensor], Tensor]) -> Tensor:
-        """The queries that enter the feed-forward half, likewise."""
+        """The queries that enter the feed-forward network, likewise."""
 
 
 class SelfFirst(LayerOrder):
-    """Self-attention, then attention to the memory (DETR, https://arxiv.org/abs/2005.12872)."""
+    """Self-attention, then cross-attention (DETR, https://arxiv.org/abs/2005.12872)."""
 
     def before(self, x: Tensor, among: Callable[[Tensor], Tensor]) -> Tensor:
         return among(x)
@@ -33,8 +33,8 @@ class SelfFirst(LayerOrder):
 
 
 class CrossFirst(LayerOrder):
-    """Attention to the memory, then self-attention (MS-DETR, https://arxiv.org/abs/2401.03989): in
-    the middle of the layer a query knows what it has found, and not yet what the others have.
+    """Cross-attention, then self-attention (MS-DETR, https://arxiv.org/abs/2401.03989): in the
+    middle of the layer, a query knows what it has found, but not yet what the others have.
     """
 
     def before(self, x: Tensor, among: Callable[[Tensor], Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Two-stage query selections: the queries start at the encoder's best proposals."""
+"""Two-stage query selections: queries start at the encoder's best proposals."""
 
 import math
 from abc import abstractmethod
@@ -17,14 +17,15 @@ from hdetr_d2.utils.device import to_device
 
 
 class ProposalQueries(QuerySelection):
-    """What two-stage selections share: every token proposes a box, and the best ones are picked.
+    """The common base of two-stage selections: every token proposes a box, and the best ones are
+    selected.
 
     Args:
         num_queries: of the main group.
         dim: channels C.
         heads: a class and a box head for the proposals.
         content_dim: channels of a query's learned content, 0 for none.
-        proposal_weight: of the losses of the proposals.
+        proposal_weight: weight of the proposals' losses.
     """
 
     two_stage = True
@@ -79,13 +80,14 @@ class ProposalQueries(QuerySelection):
     def propose(
         self, tokens: Tensor, anchors: Tensor, lengths: Sequence[int], heads: PredictionHeads
     ) -> tuple[Tensor, Predictions]:
-        """The best proposals `Tensor[B, Q, 4]`, the best first, Q the sum of `lengths`; and those
-        that have losses.
+        """The best proposals `Tensor[B, Q, 4]`, best first, where Q is the sum of `lengths`; and
+        the proposals that have losses.
 
         Args:
             tokens: `Tensor[B, S, C]`.
-            anchors: the logits of their boxes, `Tensor[B, S, 4]`.
-            lengths: queries of the first group, which learn, and of each further one.
+            anchors: logits of the tokens' anchor boxes, `Tensor[B, S, 4]`.
+            lengths: number of queries of the first group, whose proposals have losses, and of each
+                further group.
             heads: of the proposals.
         """
 
@@ -93,11 +95,11 @@ class ProposalQueries(QuerySelection):
     def queries(
         self, slots: Sequence[Slots], lengths: Sequence[int], reference: Tensor
     ) -> list[Queries]:
-        """Queries of each group at the proposals of all groups, `Tensor[B, Q, 4]`.
+        """The queries of each group, from the proposals of all groups, `Tensor[B, Q, 4]`.
 
         Args:
             slots: of each group.
-            lengths: queries of each group, Q together; there may be fewer than slots.
+            lengths: queries of each group, Q in total; there may be fewer than slots.
             reference: the proposals, group by group.
         """
 
@@ -106,15 +108,15 @@ class ProposalQueries(QuerySelection):
         return self.proposal_norm(self.proposal_proj(tokens))
 
     def best(self, confidence: Tensor, number: int) -> Tensor:
-        """Places `Tensor[B, number]` of the proposals with the highest `Tensor[B, S]`, the best
-        first.
+        """Indices `Tensor[B, number]` of the proposals with the highest values in `Tensor[B, S]`,
+        best first.
         """
         return confidence.topk(number, dim=1).indices
 
     def _candidates(self, memory: Memory) -> tuple[Tensor, Tensor]:
         """Tokens `Tensor[B, S, C]` and the logits of their anchor boxes `Tensor[B, S, 4]`."""
         centres = memory.centres
-        assert centres is not None  # as encoders of tokens on several levels make it
+        assert centres is not None  # always set by encoders with tokens on several levels
         sides = to_device([[0.05 * 2.0**level] for level in range(len(memory.shapes))], centres)
         sides = of_cells(sides, memory.shapes).expand_as(centres)
         anchors = torch.cat([centres, sides], -1)
@@ -126,15 +128,16 @@ class ProposalQueries(QuerySelection):
 
 
 class ObjectQueries(ProposalQueries):
-    """Proposals are objects of no class, and all of them learn.
+    """Class-agnostic proposals, all of which are trained.
 
     Args:
         num_queries: of the main group.
         dim: channels C.
         heads: a class and a box head for the proposals.
-        mixed_selection: the content of a query is learned and only its position comes from the
-            proposal (DINO, https://arxiv.org/abs/2203.03605); else both come from the proposal.
-        proposal_weight: of the losses of the proposals.
+        mixed_selection: the content of a query is learned, and only its position comes from the
+            proposal (DINO, https://arxiv.org/abs/2203.03605); otherwise both come from the
+            proposal.
+        proposal_weight: weight of the proposals' losses.
     """
 
     def __init__(
@@ -157,8 +160,8 @@ class ObjectQueries(ProposalQueries):
 
     @abstractmethod
     def embed(self, embedding: Tensor) -> tuple[Tensor, ...]:
-        """Position and content `Tensor[B, Q, C]` each, from the sine embedding of boxes, `Tensor[B,
-        Q, 2 * C]`.
+        """Position and content `Tensor[B, Q, C]` each, from the sine embedding of boxes,
+        `Tensor[B, Q, 2 * C]`.
         """
 
     def propose(
@@ -189,7 +192,7 @@ class ObjectQueries(ProposalQueries):
 
 
 class TwoStageQueries(ObjectQueries):
-    """Two-stage Deformable DETR (https://arxiv.org/abs/2010.04159): one projection and one norm for
+    """Two-stage Deformable-DETR (https://arxiv.org/abs/2010.04159): one projection and one norm for
     position and content; see `ObjectQueries`.
     """
 
@@ -209,7 +212,7 @@ class TwoStageQueries(ObjectQueries):
             mixed_selection=mixed_selection,
             proposal_weight=proposal_weight,
         )
-        # With mixed selection the second half of these outputs is unused, as in the published
+        # With mixed selection the second half of the outputs is unused, as in the published
         # weights.
         self.position_proj = Linear(2 * dim, 2 * dim)
         self.position_norm = nn.LayerNorm(2 * dim)
@@ -220,8 +223,9 @@ class TwoStageQueries(ObjectQueries):
 
 
 class DINOQueries(ProposalQueries):
-    """DINO (https://arxiv.org/abs/2203.03605): proposals have classes, those that are picked learn
-    them, and a query has a learned content and a place; the decoder makes its position.
+    """DINO (https://arxiv.org/abs/2203.03605): proposals have classes, of which the selected ones
+    are trained; queries have learned content and start at the proposals; the decoder computes their
+    positions.
 
     Args:
         num_queries: of the main group.
@@ -244,8 +248,8 @@ class DINOQueries(ProposalQueries):
         return boxes.detach(), Predictions(logits[None, :, learning], boxes[None, :, learning])
 
     def _surest(self, tokens: Tensor, number: int, heads: PredictionHeads) -> Tensor:
-        """Places `Tensor[B, number]` of the tokens that are surest of their class. Those that are
-        not picked learn nothing, so the backward pass needs to keep nothing of them.
+        """Indices `Tensor[B, number]` of the tokens with the most confident class. Other tokens are
+        not trained, so the backward pass need not keep anything of them.
         """
         with without_gradient(tokens.device):
             logits = heads.class_logits(0, self.project(tokens))
@@ -266,7 +270,7 @@ class DINOQueries(ProposalQueries):
 
 
 def _pick(rows: Tensor, index: Tensor) -> Tensor:
-    """`Tensor[B, S, N]` and `Tensor[B, Q]` to `Tensor[B, Q, N]`."""
+    """`Tensor[B, S, N]` indexed by `Tensor[B, Q]`: `Tensor[B, Q, N]`."""
     return rows.gather(1, index[..., None].expand(-1, -1, rows.shape[-1]))
 
 
@@ -277,12 +281,12 @@ def _contents(slots: Sequence[Slots], lengths: Sequence[int], batch: int) -> tup
 
 
 def _clip(wanted: Sequence[int], available: int) -> list[int]:
-    """Sizes of the parts when there are fewer proposals than wanted: the first parts are served
+    """The sizes of the parts if there are fewer proposals than requested: earlier parts come
     first.
     """
     sizes: list[int] = []
     for size in wanted:
         left = available - sum(sizes)
-        # No `min`, which an exporter would keep for later, where it is known by now.
+        # Not `min`, which an exporter would keep symbolic although the result is known here.
         sizes.append(size if size <= left else left)
     return sizes

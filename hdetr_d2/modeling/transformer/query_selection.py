@@ -1,4 +1,4 @@
-"""Where the decoder's queries come from: what is asked of it, and learned tables."""
+"""Query selection: the interface, and learned queries."""
 
 import math
 from abc import ABC, abstractmethod
@@ -14,8 +14,8 @@ from hdetr_d2.structures import Memory, Predictions, Queries
 
 
 class Slots(nn.Module):
-    """The learned part of `num` queries, `table` `Tensor[num, dim]`; with `dim` 0 it is their
-    number alone.
+    """The learned part of `num` queries, `table` `Tensor[num, dim]`; with `dim` 0 only their
+    number.
     """
 
     table: Tensor
@@ -31,7 +31,7 @@ class Slots(nn.Module):
 
 @dataclass
 class Selection:
-    """The queries of the main group, those of the extra slots, and the proposals (two-stage)."""
+    """The queries of the main group, those for the extra slots, and the proposals (two-stage)."""
 
     main: Queries
     extra: list[Queries]
@@ -40,8 +40,8 @@ class Selection:
 
 class QuerySelection(nn.Module, ABC):
     """Makes queries from the memory. `slots`: those of the main group. `two_stage`: whether it
-    scores proposals, which then have losses. `class_agnostic`: whether these learn objects of no
-    class, else the classes. proposal_weight: of those losses.
+    scores proposals, which then have losses. `class_agnostic`: whether these are trained without
+    classes. proposal_weight: weight of those losses.
     """
 
     slots: Slots
@@ -51,38 +51,38 @@ class QuerySelection(nn.Module, ABC):
 
     @property
     def proposal_heads(self) -> PredictionHeads | None:
-        """The heads of the proposals, where there are any."""
+        """The heads of the proposals, if there are any."""
         return None
 
     def start_as(self, heads: PredictionHeads) -> None:
-        """Take over how the heads of the decoder start, where it has heads of its own."""
+        """Initialises its heads, if there are any, like the first ones of the decoder."""
         return
 
     @abstractmethod
     def make_slots(self, num: int) -> Slots:
-        """The learned part of `num` queries more."""
+        """Creates the learned part of `num` more queries."""
 
     @abstractmethod
     def forward(self, memory: Memory, extra: Sequence[Slots] = ()) -> Selection:
-        """Queries for the main slots, which have the first ranks, and for each of `extra`."""
+        """Queries for the main slots, which get the first ranks, and for each of `extra`."""
 
     def select(
         self, memory: Memory, slots: Slots, heads: PredictionHeads
     ) -> tuple[Queries, Predictions]:
-        """Of a two-stage selection: queries for further slots from the best proposals of other
-        heads, and those of their proposals that learn.
+        """For two-stage selections: queries for further slots from the best proposals of other
+        heads, and the proposals of these heads that are trained.
         """
         raise NotImplementedError(f"{type(self).__name__} makes no proposals.")
 
     @abstractmethod
     def embed_boxes(self, boxes: Tensor) -> Tensor | None:
-        """The position `Tensor[B, Q, C]` of queries that a scheme puts at `Tensor[B, Q, 4]` cxcywh
-        in [0, 1]; None where the decoder makes it.
+        """The positional queries `Tensor[B, Q, C]` for boxes `Tensor[B, Q, 4]` cxcywh in [0, 1]
+        given by a scheme; None if the decoder computes them.
         """
 
 
 class SingleStageQueries(QuerySelection):
-    """What selections of learned queries share: they are the same for every image.
+    """The common base of selections of learned queries, which are the same for every image.
 
     Args:
         num_queries: of the main group.
@@ -104,16 +104,16 @@ class SingleStageQueries(QuerySelection):
 
     @abstractmethod
     def queries(self, slots: Slots) -> Queries:
-        """Those of the slots, without images: `Tensor[Q, ...]`."""
+        """The queries of the slots, without a batch dimension: `Tensor[Q, ...]`."""
 
     def embed_boxes(self, boxes: Tensor) -> Tensor | None:
-        # A learned position says nothing of a box: the plain embedding stands beside it.
+        # A learned position is not derived from a box: the plain embedding is used instead.
         return sine_embedding(2 * math.pi * boxes, self.dim // 4)
 
 
 class LearnedQueries(SingleStageQueries):
-    """Deformable-DETR without proposals: a learned position and content for every query, its
-    reference a function of the position.
+    """Deformable-DETR without proposals: learned position and content for every query; the
+    reference is a function of the position.
     """
 
     def __init__(self, *, num_queries: int, dim: int) -> None:
@@ -127,15 +127,15 @@ class LearnedQueries(SingleStageQueries):
 
     def queries(self, slots: Slots) -> Queries:
         position, content = slots.table.chunk(2, -1)
-        # Places keep their precision: 16 bits would round them to a 256th of the image.
+        # Keep full precision: 16 bits would round references to a 256th of the image.
         with torch.autocast(position.device.type, enabled=False):
             reference = self.reference_points(position).sigmoid()
         return Queries(content, position, reference)
 
 
 class LearnedAnchors(SingleStageQueries):
-    """DAB-DETR (https://arxiv.org/abs/2201.12329): a learned content and a learned box for every
-    query; the decoder makes its position.
+    """DAB-DETR (https://arxiv.org/abs/2201.12329): learned content and a learned box for every
+    query; the decoder computes its position.
     """
 
     def make_slots(self, num: int) -> Slots:
@@ -150,8 +150,8 @@ class LearnedAnchors(SingleStageQueries):
 
 
 class LearnedPositions(SingleStageQueries):
-    """DETR (https://arxiv.org/abs/2005.12872): a learned position for every query, which starts
-    with no content and at no place.
+    """DETR (https://arxiv.org/abs/2005.12872): a learned position for every query, zero content and
+    no reference.
     """
 
     def make_slots(self, num: int) -> Slots:

@@ -1,4 +1,4 @@
-"""The sizes that the layers of a transformer share."""
+"""The sizes shared by the layers of a transformer."""
 
 from torch import nn
 
@@ -13,18 +13,18 @@ from hdetr_d2.layers import (
 
 
 class DenseLayerSizes:
-    """What an encoder or decoder layer is made of.
+    """The sizes of an encoder or decoder layer, and constructors of its parts.
 
     Args:
         dim: channels C.
         num_heads: heads of every attention.
-        feedforward_dim: hidden channels of the feed-forward half.
-        dropout: of every residual branch and of the weights of dense attention.
-        pre_norm: whether norms are of what a branch sees, else of the sum.
-        checkpointing: recompute the hidden channels in the backward pass instead of keeping them.
+        feedforward_dim: hidden channels of the feed-forward network.
+        dropout: of every residual branch, and of the weights of dense attention.
+        pre_norm: normalise the input of a branch instead of the sum.
+        checkpointing: recompute the hidden channels in the backward pass instead of storing them.
     """
 
-    # No dataclass: LazyCall makes text of one, and Detectron2 cannot write that as Python again.
+    # Not a dataclass: LazyCall turns these into text that Detectron2 cannot write as Python again.
     def __init__(
         self,
         *,
@@ -43,7 +43,7 @@ class DenseLayerSizes:
         self.checkpointing = checkpointing
 
     def self_attention(self) -> SelfAttention:
-        """A new attention among queries."""
+        """A new self-attention of queries."""
         return SelfAttention(dim=self.dim, num_heads=self.num_heads, dropout=self.dropout)
 
     def dense_attention(self) -> DenseAttention:
@@ -51,11 +51,11 @@ class DenseLayerSizes:
         return DenseAttention(dim=self.dim, num_heads=self.num_heads, dropout=self.dropout)
 
     def residual(self) -> PostNorm:
-        """A new sum of a branch and its input."""
+        """A new residual connection."""
         return PreNorm(self.dropout) if self.pre_norm else PostNorm(self.dropout)
 
     def feed_forward(self) -> FeedForward:
-        """A new feed-forward half."""
+        """A new feed-forward network."""
         return FeedForward(
             dim=self.dim,
             hidden_dim=self.feedforward_dim,
@@ -68,16 +68,18 @@ class DenseLayerSizes:
         return nn.LayerNorm(self.dim)
 
     def norm_of_encoder(self) -> nn.Module:
-        """A new norm behind the last layer: with post-norm, the layer's own was the last."""
+        """A new norm after the last layer, for pre-norm only: with post-norm the last layer ends
+        with one.
+        """
         return self.norm() if self.pre_norm else nn.Identity()
 
 
 class LayerSizes(DenseLayerSizes):
-    """What a deformable encoder or decoder layer is made of.
+    """The sizes of a deformable encoder or decoder layer, and constructors of its parts.
 
     Args:
         num_levels: feature levels L.
-        num_points: samples of a head on a level.
+        num_points: sampling points per head and level.
         dim, num_heads, feedforward_dim, dropout, pre_norm, checkpointing: see `DenseLayerSizes`.
     """
 
@@ -105,7 +107,7 @@ class LayerSizes(DenseLayerSizes):
         self.num_points = num_points
 
     def deformable_attention(self) -> DeformableAttention:
-        """A new attention to places near a reference."""
+        """A new deformable attention."""
         return DeformableAttention(
             dim=self.dim,
             num_heads=self.num_heads,

@@ -1,5 +1,5 @@
-"""The decoder of MDS-DETR (https://arxiv.org/abs/2605.23507): behind the layers that find objects,
-several queries each, one that decides which of them keeps an object.
+"""The decoder of MDS-DETR (https://arxiv.org/abs/2605.23507): layers that find objects with several
+queries each, followed by one layer that decides which query keeps an object.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from hdetr_d2.structures import DecoderOutput, Memory, Queries
 
 
 class DuplicateSuppressor(nn.Module):
-    """Self-attention without positions, and feed-forward: nothing is looked at in the image.
+    """Self-attention without positions, and a feed-forward network; there is no cross-attention.
 
     Args:
         sizes: of the layer.
-        num_tokens: learned keys T, which queries see that see nobody else.
+        num_tokens: learned keys T, for queries that attend to no other query.
     """
 
     def __init__(self, sizes: LayerSizes, num_tokens: int) -> None:
@@ -39,7 +39,7 @@ class DuplicateSuppressor(nn.Module):
         return self.token_content, self.token_position
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
-        """`Tensor[B, Q, C]` to the same."""
+        """`Tensor[B, Q, C]` to `Tensor[B, Q, C]`."""
         return self.feed_forward(attend_or_pass(self._among, x, torch.zeros_like(x), layout))
 
     def _among(self, x: Tensor, position: Tensor, layout: Layout) -> Tensor:
@@ -47,15 +47,16 @@ class DuplicateSuppressor(nn.Module):
 
 
 class SuppressingDecoder(DeformableDecoder):
-    """A `DeformableDecoder`, and one layer more that scores its boxes anew and leaves them as they
-    are. There main queries, and those that see them, see only surer ones (`ConfidenceOrder`).
+    """A `DeformableDecoder` plus one layer that scores its boxes again without moving them. In that
+    layer, main queries, and groups that see them, attend only to more confident queries
+    (`ConfidenceOrder`).
 
     Args:
         sizes: of every layer.
-        num_layers: those that look at the memory; one more predicts.
-        heads: class and box heads of these.
+        num_layers: layers with cross-attention; the additional layer also predicts.
+        heads: class and box heads of these layers.
         num_tokens: learned keys of the last layer.
-        options: others of `DeformableDecoder`; it has no `attention_bias` but that order.
+        options: see `DeformableDecoder`; `attention_bias` is not available.
     """
 
     optional = (*DeformableDecoder.optional, "suppressor", "class_heads")
@@ -78,7 +79,7 @@ class SuppressingDecoder(DeformableDecoder):
         self.suppressor = DuplicateSuppressor(sizes, num_tokens)
         first = cast(Linear, heads.class_heads[0])
         self.class_heads = nn.ModuleList([Linear(sizes.dim, first.out_features)])
-        self.class_heads[0].load_state_dict(first.state_dict())  # as all layers begin
+        self.class_heads[0].load_state_dict(first.state_dict())  # the common start of all layers
 
     def decode(
         self, queries: Queries, groups: Sequence[Span], memory: Memory, taps: Taps
@@ -94,9 +95,9 @@ class SuppressingDecoder(DeformableDecoder):
         return DecoderOutput([*found.logits, logits], [*found.boxes, boxes], x)
 
     def _spans_here(self, groups: Sequence[Span]) -> list[Span]:
-        """The groups, with nothing of their own, which is for layers that look at the memory; and
-        with tokens where their bias speaks of them. Told by its class: a tracer puts another object
-        in the place of a module whenever it is asked for.
+        """The groups without their own parts, which belong to layers with cross-attention, and with
+        tokens where their bias covers them. Recognised by the bias's class: a tracer replaces a
+        module by another object on every access.
         """
         tokens = self.suppressor.tokens
         return [

@@ -1,4 +1,4 @@
-"""The taps of a decoder at work."""
+"""Runs the taps of a decoder."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from hdetr_d2.structures import Predictions, Tap
 
 
 class Taps:
-    """Runs the layers of a decoder, and keeps what the taps see in them.
+    """Runs the layers of a decoder, and records what the taps need.
 
     Args:
-        taps: of the step; without any, layers run as if there was no such thing.
-        queries: the main ones: so many that stand first.
+        taps: of the step; without any, layers run normally.
+        queries: number of main queries, which come first.
     """
 
     def __init__(self, taps: Sequence[Tap], queries: int) -> None:
@@ -28,7 +28,7 @@ class Taps:
         self, index: int, layer: nn.Module, *inputs: Any, checkpointing: bool
     ) -> tuple[Tensor, Sequence[Tensor]]:
         """The output of a layer, `Tensor[B, Q, C]`, and the states of each tap in it; `inputs` are
-        the layer's. With `checkpointing` the branches are recomputed with the layer.
+        the layer's. With `checkpointing`, branches are recomputed together with the layer.
         """
         if not self.taps:
             return run_layer(layer, *inputs, checkpointing=checkpointing), ()
@@ -47,12 +47,12 @@ class Taps:
         heads: PredictionHeads,
         place: Callable[[Tensor, Tap], Tensor],
     ) -> None:
-        """Keeps what the heads read in a layer.
+        """Records the heads' outputs for a layer.
 
         Args:
-            states: of each tap, normed as those of the layer.
+            states: of each tap, normalised like those of the layer.
             heads: of the decoder.
-            place: from deltas `Tensor[B, Q, 4]` of the main queries to boxes.
+            place: maps deltas `Tensor[B, Q, 4]` of the main queries to boxes.
         """
         for tap, state, read in zip(self.taps, states, self._read, strict=True):
             class_logits = tap.own.get("class_logits", heads.class_logits)
@@ -61,7 +61,7 @@ class Taps:
             read.append((class_logits(index, state), boxes, state))
 
     def predictions(self) -> list[Predictions]:
-        """Those of each tap, when all layers have run."""
+        """The predictions of each tap, once all layers have run."""
         found = []
         for read in self._read:
             logits, boxes, states = zip(*read, strict=True)
