@@ -1,1 +1,1 @@
-"""Training and evaluation: the config is read here and nowhere else."""
+"""Training and evaluation. Configs are read in this room only."""

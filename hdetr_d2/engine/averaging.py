@@ -1,5 +1,5 @@
-"""The mean of several checkpoints: of the last ones of a run, or of several that started from the
-same weights (https://arxiv.org/abs/1803.05407, https://arxiv.org/abs/2203.05482).
+"""The mean of several checkpoints: the last ones of a run, or several that started from the same
+weights (https://arxiv.org/abs/1803.05407, https://arxiv.org/abs/2203.05482).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ LAST = "last_checkpoint"
 
 
 def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> Path:
-    """Write the mean of the weights that evaluation uses: of the moving averages, where there are
-    any. Floating-point tensors are averaged in double precision, all others are those of the last
-    checkpoint, and so are config and names of the classes.
+    """Writes the mean of the weights used in evaluation: of the moving averages, if there are any.
+    Floating-point tensors are averaged in double precision; all others, the config and the class
+    names are those of the last checkpoint.
 
     Args:
         paths: at least two checkpoints of one model.
@@ -33,7 +33,7 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> Path
         `output`.
 
     Raises:
-        UserError: a checkpoint cannot be read, or is of another model than the last one.
+        UserError: a checkpoint cannot be read, or belongs to a different model than the last one.
     """
     target = Path(output)
     if target.exists():
@@ -50,7 +50,7 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> Path
         theirs = _weights(other, path)
         sums = {name: value + theirs[name].double() for name, value in sums.items()}
     means = {name: (value / len(paths)).to(weights[name].dtype) for name, value in sums.items()}
-    # The iteration and the metric are those of one of them, and not of the mean.
+    # The iteration and the metric belong to one of the checkpoints, not to the mean.
     told = content.get("metadata", {})
     metadata = {key: told[key] for key in ("config", "class_names") if key in told}
     metadata["averaged"] = [Path(path).name for path in paths]
@@ -60,10 +60,11 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> Path
 
 
 def last_checkpoints(folder: str | Path, count: int) -> list[Path]:
-    """The last ones of the run in a folder, oldest first; what another run left there is none.
+    """The last checkpoints of the run in a folder, oldest first; those left by another run do not
+    count.
 
     Raises:
-        UserError: there are fewer.
+        UserError: there are too few.
     """
     folder = Path(folder)
     named = folder / LAST
@@ -90,7 +91,7 @@ def _metadata(path: Path) -> dict[str, Any]:
 def _require_same(
     one: Mapping[str, Any], path: str | Path, last: Mapping[str, Any], last_path: str | Path
 ) -> None:
-    """Raises UserError, with all differences, unless both are of the same model."""
+    """Raises UserError, listing all differences, unless both belong to the same model."""
     ours, theirs = (_kinds(evaluated_weights(content)) for content in (last, one))
     changes = {**dict(differences(theirs, ours)), **dict(differences(_said(one), _said(last)))}
     if changes:
@@ -105,7 +106,7 @@ def _weights(content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:
 
 
 def _kinds(weights: Mapping[str, Tensor]) -> dict[str, str]:
-    """Name -> shape and type."""
+    """Maps each name to shape and type."""
     return {
         name: f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
         for name, value in weights.items()
@@ -113,7 +114,7 @@ def _kinds(weights: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 def _said(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says of its model; nothing, if it has no config."""
+    """What a checkpoint says about its model; empty if it has no config."""
     metadata = content.get("metadata", {})
     config = renamed(yaml.safe_load(metadata["config"])) if "config" in metadata else {}
     return {"class_names": metadata.get("class_names"), "model": config.get("model")}

@@ -1,4 +1,4 @@
-"""Matching costs that are not finite: counted in every step, told in words where there are any."""
+"""Matching costs that are not finite: counted in every step, and described if there are any."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,9 @@ from torch import Tensor
 from hdetr_d2.matching import COST_TERMS, NONFINITE_COSTS
 
 Observed: TypeAlias = Mapping[str, Tensor]
-"""What a micro-batch observed: as the matcher says, `Tensor[L, B, 3]` for each matched group."""
+"""The observations of a micro-batch: those of the matcher, `Tensor[L, B, 3]` for each matched
+group.
+"""
 
 Place: TypeAlias = tuple[str, str, int, Any]
 """Group, term, layer and image id of a cost that is not finite."""
@@ -22,7 +24,7 @@ _WORDS = {"class": "class", "bbox": "L1", "giou": "GIoU"}
 
 
 def count(observed: Observed, device: torch.device) -> Tensor:
-    """`Tensor[3]` on `device`: the costs of each term that are not finite, zeros without any."""
+    """The number of costs that are not finite for each term, `Tensor[3]` on `device`."""
     total = torch.zeros(len(COST_TERMS), device=device)
     for counts in _by_group(observed).values():
         total = total + counts.sum((0, 1))
@@ -30,9 +32,9 @@ def count(observed: Observed, device: torch.device) -> Tensor:
 
 
 def spoil(loss: Tensor, counts: Tensor) -> Tensor:
-    """`loss`, with a gradient of NaN if any of `counts` is not 0.
+    """`loss`, with a NaN gradient if any of `counts` is not 0.
 
-    Such a step then changes no weight, in no process, and the host need not know of it.
+    Such a step then changes no weight in any process, without the host having to know.
     """
     return loss * torch.where(counts.any(), math.nan, 1.0)
 

@@ -1,4 +1,4 @@
-"""What repeats a step that was not finite: its batch, its random numbers and its weights."""
+"""Everything needed to repeat a step that was not finite: batch, random state and weights."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,10 @@ def process_file(rank: int) -> str:
 
 class BadStepFiles:
     """Writes the first `most` bad steps of a training to `folder`/bad_steps/ITERATION: weights.pth,
-    which is a checkpoint, and for every process its batch and where it was in the random numbers.
+    which is a checkpoint, and for every process its batch and the state of the random numbers.
 
-    A bad step changes no weight, so that those afterwards are those before; running statistics of
-    normalisation have seen its images.
+    A bad step changes no weight, so that weights can be saved afterwards. Running statistics of
+    normalisation layers have already seen its images.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class BadStepFiles:
     ) -> None:
         """
         Args:
-            model: not in DistributedDataParallel; of one in parts the file has the whole.
+            model: not wrapped in DistributedDataParallel; a sharded model is saved as a whole.
             metadata: of the weights: class names, and the config as YAML.
         """
         self.folder = Path(folder) / FOLDER
@@ -45,14 +45,14 @@ class BadStepFiles:
         self.metadata = metadata
 
     def keep(self, iteration: int, batches: Sequence[list[dict]], **position: Any) -> None:
-        """Called by all processes, before another step.
+        """Called by all processes, before the next step.
 
         Args:
             batches: the micro-batches of this process.
-            position: plain Python, all that the step knows beside them.
+            position: plain Python, everything else that determines the step.
 
         Raises:
-            UserError: nothing can be written.
+            UserError: the files cannot be written.
         """
         if not self.left:
             return
@@ -64,7 +64,7 @@ class BadStepFiles:
             _write(
                 folder / WEIGHTS, {**weights, "metadata": {**self.metadata, "iteration": iteration}}
             )
-        comm.synchronize()  # the folder is there
+        comm.synchronize()  # the folder exists now
         content = {"batches": [*batches], "iteration": iteration, **position}
         _write(folder / process_file(comm.get_rank()), content)
         logger.info("`hdetr-d2 replay %s` repeats the step", folder)

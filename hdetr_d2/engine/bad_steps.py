@@ -1,4 +1,4 @@
-"""Steps that were not finite: told one by one, and the end of a training that has too many."""
+"""Steps that were not finite: reported one by one; too many of them end the training."""
 
 import logging
 import math
@@ -16,15 +16,17 @@ from hdetr_d2.errors import UserError
 logger = logging.getLogger(__name__)
 
 SCALE = "loss_scale"
-"""Name among the metrics of a step: what its loss was multiplied by; where it is missing, 1."""
+"""Name of the loss scale among the metrics of a step; if missing, the scale is 1."""
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a step leaves to be read later: at once, the host would wait for the device.
+    """What a step stores to be read later: reading it at once would make the host wait for the
+    device.
 
     names, values: its metrics, `Tensor[len(names)]` float32. image_ids, observed: of each
-    micro-batch of this process. batches: these themselves, where they may be kept.
+    micro-batch of this process. batches: the micro-batches themselves, if they are to be written to
+    files.
     """
 
     iteration: int
@@ -39,11 +41,11 @@ Keep: TypeAlias = Callable[[StepRecord, Mapping[str, float]], object]
 
 
 class BadSteps:
-    """Looks at every step, in all processes together, and counts the bad ones in a row.
+    """Checks every step, in all processes together, and counts consecutive bad ones.
 
     Args:
-        most: that many end the training.
-        keep: called with each of them, and its metrics, in all processes.
+        most: number of consecutive bad steps that ends the training.
+        keep: called with each bad step and its metrics, in all processes.
     """
 
     def __init__(self, most: int, keep: Keep = lambda record, metrics: None) -> None:
@@ -52,16 +54,16 @@ class BadSteps:
         self._in_a_row = 0
 
     def is_good(self, record: StepRecord, metrics: Mapping[str, float]) -> bool:
-        """Whether loss, gradient and matching costs were finite; warns if not. A gradient alone
-        that is not may have been too large for 16 bits after the loss was scaled: as long as the
-        scale, which now falls, is above 1, the step is as good as any.
+        """Whether loss, gradient and matching costs were finite; warns if not. If only the gradient
+        is not finite, it may have overflowed 16 bits because of the loss scale: as long as the
+        scale, which is now reduced, is above 1, the step counts as good.
 
         Args:
             record: of this process.
-            metrics: the same in all processes, so that they go the same way from here.
+            metrics: the same in all processes, so that all take the same branch.
 
         Raises:
-            UserError: too many bad steps in a row.
+            UserError: too many consecutive bad steps.
         """
         costs = any(metrics[name] for name in bad_costs.METRICS)
         if math.isfinite(metrics["total_loss"]) and not costs:
@@ -86,7 +88,7 @@ class BadSteps:
 
 
 def _what_is_wrong(record: StepRecord, metrics: Mapping[str, float]) -> str:
-    """Metrics, costs, processes and images; those of all processes, which must call this
+    """Describes metrics, costs, processes and images of all processes, which must call this
     together.
     """
     wrong = [f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)]
@@ -96,7 +98,7 @@ def _what_is_wrong(record: StepRecord, metrics: Mapping[str, float]) -> str:
     is_here = bool(places) or not math.isfinite(mine["total_loss"])
     everyone = comm.all_gather((is_here, places, list(chain(*record.image_ids))))
     ranks = [rank for rank, (is_there, *_) in enumerate(everyone) if is_there]
-    # The gradient alone is that of all of them.
+    # If only the gradient is bad, it belongs to all processes.
     images = list(chain(*(everyone[rank][2] for rank in ranks or range(len(everyone)))))
     if places := list(chain(*(places for _, places, _ in everyone))):
         wrong.append(f"matching costs: {bad_costs.in_words(places)}")

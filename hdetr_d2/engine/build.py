@@ -1,4 +1,4 @@
-"""The parts of a training, built from the nodes of a config."""
+"""The parts of a training, built from config nodes."""
 
 import logging
 from collections.abc import Iterator
@@ -23,7 +23,9 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def options_of(name: str) -> Iterator[None]:
-    """Turns what a constructor says about its arguments into a UserError about the node `name`."""
+    """Turns a constructor's complaint about its arguments into a UserError about the node
+    `name`.
+    """
     try:
         yield
     except (TypeError, ValueError, KeyError, ImportError) as error:
@@ -31,10 +33,10 @@ def options_of(name: str) -> Iterator[None]:
 
 
 def build(cfg: DictConfig, name: str) -> Any:
-    """What the node `name` of the config describes, as `model` or `dataloader.test`.
+    """Instantiates the node `name` of the config, such as `model` or `dataloader.test`.
 
     Raises:
-        UserError: its options do not go together.
+        UserError: its options do not fit together.
     """
     with options_of(name):
         return instantiate(OmegaConf.select(cfg, name))
@@ -44,7 +46,7 @@ def build_model(cfg: DictConfig, *, weights_follow: bool) -> nn.Module:
     """The model on its device.
 
     Args:
-        weights_follow: a checkpoint with all weights is loaded next: look for none elsewhere.
+        weights_follow: a complete checkpoint will be loaded next, so no other weights are loaded.
     """
     with without_pretrained() if weights_follow else nullcontext():
         model = build(cfg, "model")
@@ -58,7 +60,7 @@ def build_optimizer(node: DictConfig, model: nn.Module) -> Optimizer:
         UserError: an option is unknown or out of range.
     """
     options = {
-        # Optimizers save their options, and a checkpoint holds plain Python only.
+        # Optimizers save their options, and checkpoints contain plain Python only.
         key: tuple(value) if isinstance(value, ListConfig) else value
         for key, value in node.items()
         if key != "params"
@@ -72,9 +74,9 @@ def build_parallel(cfg: DictConfig) -> Parallel:
     """How the processes of this run train the model together.
 
     Raises:
-        UserError: options of a way that is not taken.
+        UserError: options of a strategy that is not selected.
     """
-    options, sharded = cfg.train.ddp, cfg.train.get("parallel") == "fsdp2"  # older ones lack it
+    options, sharded = cfg.train.ddp, cfg.train.get("parallel") == "fsdp2"  # older configs lack it
     if sharded and options:
         raise UserError(
             f"train.ddp={dict(options)} has options of DistributedDataParallel, and "
@@ -91,10 +93,10 @@ def build_parallel(cfg: DictConfig) -> Parallel:
 
 
 def build_train_loader(cfg: DictConfig, iteration: int) -> Any:
-    """The training stream of this process, behind `iteration` steps.
+    """The training batches of this process, starting after `iteration` steps.
 
     Raises:
-        UserError: its options do not go together.
+        UserError: its options do not fit together.
     """
     device = choose_device(cfg.train.device, comm.get_local_rank())
     given = {
@@ -107,10 +109,10 @@ def build_train_loader(cfg: DictConfig, iteration: int) -> Any:
 
 
 def build_validation_loader(cfg: DictConfig) -> Any:
-    """The images of `dataloader.test` with their objects, as a training would have them.
+    """The images of `dataloader.test` with their objects, as in training.
 
     Raises:
-        UserError: the options of the loader and its mapper do not go together.
+        UserError: the options of the loader and its mapper do not fit together.
     """
     mapper = {**cfg.dataloader.test.mapper, "is_train": True}
     if (with_masks := cfg.dataloader.train.mapper.get("with_masks")) is not None:

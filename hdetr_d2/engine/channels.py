@@ -1,4 +1,4 @@
-"""What a model must know of images that are not RGB: the number of channels, and their scales."""
+"""What a model must know about images that are not RGB: the number of channels, and their scale."""
 
 import inspect
 import logging
@@ -15,15 +15,16 @@ logger = logging.getLogger(__name__)
 
 
 def follow_channels(cfg: DictConfig, train_files: Sequence[str]) -> None:
-    """Write `model.backbone.in_chans` and, unless they have as many numbers as there are channels,
-    `pixel_mean` and `pixel_std` of `model.preprocessing`, as measured. Without `data.channels`
-    nothing is changed.
+    """Sets `model.backbone.in_chans` and, unless they already have one number per channel,
+    `pixel_mean` and `pixel_std` of `model.preprocessing`, from measurements. Without
+    `data.channels` nothing is changed.
 
     Args:
-        train_files: the training images; none where the training data were not looked at.
+        train_files: the training images; empty if the training data were not read.
 
     Raises:
-        UserError: the backbone knows RGB alone; there is nothing to measure, or no such image.
+        UserError: the backbone supports RGB only, there is nothing to measure, or an image does not
+            have these channels.
     """
     channels = cfg.data.get("channels")
     if channels is None:

@@ -1,5 +1,5 @@
-"""Class names in a config, where some texts are more than that: `${x}` is the value of another
-option, `???` one that is missing. Names of that kind are written with escapes.
+"""Class names in a config, where some strings have a special meaning: `${x}` refers to another
+option, and `???` marks a missing value. Such names are written with escapes.
 """
 
 import re
@@ -8,18 +8,18 @@ from collections.abc import Iterable
 from omegaconf import DictConfig
 
 _CODES = {"\\": "\\u005c", "$": "\\u0024", "?": "\\u003f"}
-# What starts an interpolation, all of a missing value, and what would be read as an escape.
+# The start of an interpolation, the whole of a missing value, and what would be read as an escape.
 _SPECIAL = re.compile(r"\$(?=\{)|^\?(?=\?\?$)|\\(?=u00(?:5c|24|3f))")
 _LETTERS = {code: letter for letter, code in _CODES.items()}
 _ESCAPE = re.compile("|".join(map(re.escape, _LETTERS)))
 
 
 def put_class_names(cfg: DictConfig, names: Iterable[str]) -> None:
-    """Write `data.class_names` and `data.num_classes`."""
+    """Sets `data.class_names` and `data.num_classes`."""
     written = [_SPECIAL.sub(lambda match: _CODES[match[0]], name) for name in names]
     cfg.data.class_names, cfg.data.num_classes = written, len(written)
 
 
 def get_class_names(cfg: DictConfig) -> list[str]:
-    """Those that `put_class_names` wrote."""
+    """Reads what `put_class_names` has written."""
     return [_ESCAPE.sub(lambda match: _LETTERS[match[0]], name) for name in cfg.data.class_names]

@@ -13,7 +13,7 @@ from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# These decide what is learned from what, and how.
+# These determine what is learned from what, and how.
 DECISIVE = (
     "data",
     "dataloader.train",
@@ -26,7 +26,7 @@ DECISIVE = (
     "train.iterations_per_epoch",
     "train.seed",
 )
-# A data set may have moved (its classes and size are compared), and reading is not learning.
+# A data set may have moved (its classes and size are compared), and how it is read does not matter.
 FREE = (
     "data.folder",
     "data.generate",
@@ -42,20 +42,21 @@ FREE = (
     "dataloader.train.patience",
 )
 ABSENT = "(none)"
-# Wherever it stands: memory for time, with the same result. A run that ran out of memory needs it.
+# Anywhere in the config: trades memory for time, with the same result. A run that ran out of memory
+# needs to change it.
 CHECKPOINTING = "checkpointing"
-# Both are followed: the learning rate is a function of iteration / max_iter.
+# Both may change: the learning rate is a function of iteration / max_iter.
 FOLLOWED = ("train.epochs", "train.max_iter")
 
 
 def compare_configs(old: str, new: DictConfig) -> None:
-    """Hold the config of the checkpoint (YAML) against the one that is to go on.
+    """Compares the config of the checkpoint (YAML) with the one of the resumption.
 
-    A longer or shorter training is taken up with a warning. Differences in model, optimizer,
-    schedule or data are an error, or a warning under `train.resume_with_changes=true`.
+    A longer or shorter training is accepted with a warning. Differences in model, optimizer,
+    schedule or data are an error, or a warning with `train.resume_with_changes=true`.
 
     Raises:
-        UserError: decisive options differ; all of them are listed.
+        UserError: such options differ; all of them are listed.
     """
     changes = dict(differences(renamed(yaml.safe_load(old)), plain_config(new)))
     for key in FOLLOWED:
@@ -82,7 +83,7 @@ def compare_configs(old: str, new: DictConfig) -> None:
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted path and `old -> new` of every option in which two plain configs differ."""
+    """Dotted path and `old -> new` of every option that differs between two plain configs."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in [*old, *(key for key in new if key not in old)]:
             below = f"{path}.{key}" if path else str(key)

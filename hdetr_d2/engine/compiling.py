@@ -1,17 +1,19 @@
-"""Parts of a model that torch.compile compiles."""
+"""Compiles parts of a model with torch.compile."""
 
 from collections.abc import Sequence
 
 from torch import nn
 
 PARTS = ("backbone", "neck", "encoder", "decoder")
-"""Of a `DETR`: what computes the same of each batch. Schemes, matching and losses do not."""
+"""Parts of a `DETR` that perform the same computation for each batch, unlike schemes, matching and
+losses.
+"""
 
 
 def compile_parts(model: nn.Module, parts: Sequence[str], *, backend: str = "inductor") -> None:
-    """Let torch.compile compile the forward of these parts of `model`, when they are first called,
-    and once more at the second size of images: from then on sizes are symbols. Weights and their
-    names stay as they are.
+    """Makes torch.compile compile the forward of these parts of `model` when they are first called,
+    and once more at the second image size, with symbolic sizes from then on. Weights and their
+    names do not change.
 
     Args:
         parts: some of `PARTS`.

@@ -1,4 +1,4 @@
-"""Config files and overrides, as the user gives them and as a run saves them."""
+"""Config files and overrides, as given by the user and as saved by a run."""
 
 import math
 import os
@@ -19,7 +19,7 @@ from hdetr_d2.errors import UserError
 
 NODES = ("data", "dataloader", "model", "optimizer", "lr_multiplier", "train")
 
-# What reading a file, and running the few statements of a config, can raise.
+# What reading a file and executing a config can raise.
 CONFIG_ERRORS = (
     AttributeError,
     ImportError,
@@ -33,15 +33,16 @@ CONFIG_ERRORS = (
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """The config file `path` (.py or .yaml) with `key=value` overrides in Hydra's grammar.
+    """Loads the config file `path` (.py or .yaml) and applies `key=value` overrides in Hydra's
+    grammar.
 
-    Where there is no such file, the recipe of that name (see `shipped_configs`) is taken. An
-    override must name an option that exists; `+key=value` adds one on purpose. Its value becomes
-    what the option takes, see `apply_overrides`.
+    If there is no such file, the recipe of that name is used (see `shipped_configs`). An override
+    must name an existing option; `+key=value` adds a new one. Values are converted to the option's
+    type, see `apply_overrides`.
 
     Raises:
-        UserError: no such file, a file that is no training config, or an override that is
-            malformed, names an unknown option or has a value of another kind.
+        UserError: the file does not exist or is not a training config, or an override is malformed,
+            names an unknown option or has a value of the wrong type.
     """
     cfg = _load(path)
     lacking = [node for node in NODES if node not in cfg]
@@ -62,7 +63,7 @@ def _load(path: str) -> DictConfig:
     except CONFIG_ERRORS as error:
         reason = " ".join(str(error.__cause__ or error).split())
         raise UserError(f"cannot load config file {path}: {reason}") from error
-    if not isinstance(cfg, DictConfig) or cfg._is_none():  # an empty YAML file is a None
+    if not isinstance(cfg, DictConfig) or cfg._is_none():  # an empty YAML file is None
         raise UserError(f"{path} is not a training config: it has no options")
     return cfg
 
@@ -75,7 +76,7 @@ def _recipe(name: str) -> str:
 
 
 def _forget_derived(cfg: DictConfig) -> None:
-    """What an earlier run derived and saved must follow the overrides of this one."""
+    """What an earlier run derived and saved must follow the overrides of this run."""
     derived = cfg.train.get("iterations_per_epoch")
     if derived and cfg.train.max_iter == count_iterations(cfg.train.epochs, derived):
         cfg.train.max_iter = None
@@ -83,15 +84,16 @@ def _forget_derived(cfg: DictConfig) -> None:
 
 
 def count_iterations(epochs: float, each: int) -> int:
-    """How many iterations are in `epochs` of `each` iterations; a begun one counts."""
-    return math.ceil(round(epochs * each, 6))  # 1.1 * 10 is a little more than 11
+    """The number of iterations in `epochs` of `each` iterations, rounded up."""
+    return math.ceil(round(epochs * each, 6))  # 1.1 * 10 is slightly more than 11
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
-    """`cfg` as nested dicts and lists, interpolations kept, callables by their dotted names.
+    """`cfg` as nested dicts and lists, with interpolations, and callables as dotted names.
 
     Raises:
-        UserError: it holds an object that is none of string, number, list, mapping and `_target_`.
+        UserError: it contains an object other than strings, numbers, lists, mappings and
+            `_target_`.
     """
     return _plain(OmegaConf.to_container(cfg, resolve=False), "")
 
@@ -112,7 +114,9 @@ def _plain(value: Any, path: str) -> Any:
 
 
 def _public_name(target: Callable[..., Any]) -> str:
-    """The shortest dotted name by which a callable is imported, as LazyConfig.save has it."""
+    """The shortest dotted name from which a callable can be imported, as written by
+    LazyConfig.save.
+    """
     parts, name = target.__module__.split("."), target.__qualname__
     modules = [".".join(parts[: length + 1]) for length in range(len(parts))]
     for module in modules:
@@ -126,11 +130,11 @@ def _public_name(target: Callable[..., Any]) -> str:
 
 
 def config_text(cfg: DictConfig) -> str:
-    """`cfg` as YAML that any safe loader reads and `load_config` takes."""
+    """`cfg` as YAML that any safe loader can read, and `load_config` accepts."""
     return yaml.safe_dump(plain_config(cfg), sort_keys=False, allow_unicode=True, width=100)
 
 
 def save_config(cfg: DictConfig, path: str | Path) -> None:
-    """Write `config_text`, whole or not at all."""
+    """Writes `config_text` atomically."""
     text = config_text(cfg)
     write_durably(path, lambda file: file.write(text.encode()))

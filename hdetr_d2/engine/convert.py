@@ -1,4 +1,4 @@
-"""From a published checkpoint to a config and weights of this project."""
+"""Converts a published checkpoint to a config and weights of this project."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,9 @@ from hdetr_d2.utils.new_folder import new_folder, require_new
 class Converted:
     """What was written, and what the user should know about it.
 
-    config, weights: the files. left_out: names of the published file that were not needed -> why.
-    assumed: arguments that neither the file nor the user stated. num_classes: of the class heads.
+    config, weights: the files. left_out: maps names of the published file that were not needed to
+    the reason. assumed: arguments that neither the file nor the user stated. num_classes: of the
+    class heads.
     """
 
     config: Path
@@ -53,21 +54,22 @@ def convert_checkpoint(
     ignore: Sequence[str] = (),
     weights: str | None = None,
 ) -> Converted:
-    """Write `config.yaml` and `model.pth` for a published checkpoint.
+    """Writes `config.yaml` and `model.pth` for a published checkpoint.
 
     Args:
         path: the published file.
-        source: which training script wrote it, see `find_importer`.
-        output: a folder that is empty or not there; it is either written whole or left alone.
-        arguments: of that script, where the file does not state them or should not be believed.
-        classes: "coco80" keeps COCO's 80 classes of 91 category ids, "coco133" the 133 of panoptic
-            COCO of 250; "all" keeps them all.
+        source: the training script that wrote it, see `find_importer`.
+        output: a folder that is empty or does not exist; it is either written completely or not at
+            all.
+        arguments: of that script, if the file does not state them or is wrong about them.
+        classes: "coco80" keeps COCO's 80 classes of 91 category ids, "coco133" the 133 classes of
+            panoptic COCO of 250; "all" keeps all.
         ignore: patterns (`*` and `?`) of names in the file that may be left out.
-        weights: under which name of the file, where it holds a moving average, too.
+        weights: the key of the weights, if the file also contains a moving average.
 
     Raises:
-        UserError: the file cannot be read, contradicts itself or its arguments, or has weights
-            besides those of the model, or not all of them: every name is listed.
+        UserError: the file cannot be read, contradicts itself or its arguments, or its weights are
+            not exactly those of the model: every name is listed.
     """
     folder = require_new(output, "--output")
     importer = find_importer(source)
@@ -94,7 +96,7 @@ def convert_checkpoint(
 def _without(
     weights: Mapping[str, Tensor], patterns: Sequence[str]
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights whose names match no pattern, and the other names."""
+    """The weights whose names match no pattern, and the remaining names."""
     ignored = []
     for pattern in patterns:
         matching = [name for name in weights if fnmatchcase(name, pattern)]
@@ -105,7 +107,7 @@ def _without(
 
 
 def _config(imported: Imported, names: Sequence[str], run: str) -> DictConfig:
-    """The recipe with the options of the published model; all its weights are at hand."""
+    """The recipe with the options of the published model; all its weights are available."""
     cfg = load_config(shipped_config(imported.recipe))
     options = {
         **imported.options,
@@ -119,7 +121,7 @@ def _config(imported: Imported, names: Sequence[str], run: str) -> DictConfig:
 
 
 def _require_fit(cfg: DictConfig, weights: Mapping[str, Tensor], source: str) -> None:
-    """Raises UserError unless the weights are exactly those of the model that `cfg` describes."""
+    """Raises UserError unless the weights are exactly those of the model described by `cfg`."""
     with torch.device("meta"), without_pretrained():
         misfit = Misfit.between(weights, build(cfg, "model"))
     if misfit:

@@ -1,4 +1,4 @@
-"""Options that go together: a warning where the overrides change one and leave the other."""
+"""Options that belong together: warns if overrides change only one of them."""
 
 import logging
 
@@ -11,12 +11,12 @@ EPOCHS, MILESTONES = "train.epochs", "lr_multiplier.milestones"
 
 
 def warn_of_counterparts(cfg: DictConfig, written: DictConfig) -> None:
-    """Log a warning for a learning rate that stays while its batch changes, and for milestones that
-    stay while the length of the training does.
+    """Logs a warning for a learning rate that is unchanged although the batch size changes, and for
+    milestones that are unchanged although the length of the training changes.
 
     Args:
         cfg: with the overrides.
-        written: the same config without them.
+        written: the same config without the overrides.
     """
     if _one_alone(cfg, written, BATCH, RATE) and not cfg.train.get("reference_batch"):
         before, now = (OmegaConf.select(config, BATCH) for config in (written, cfg))
@@ -42,7 +42,7 @@ def warn_of_counterparts(cfg: DictConfig, written: DictConfig) -> None:
 
 
 def _one_alone(cfg: DictConfig, written: DictConfig, changed: str, stays: str) -> bool:
-    """Whether the first option differs and the second, which must be there, does not."""
+    """Whether the first option differs and the second, which must exist, does not."""
     first, second = (
         OmegaConf.select(cfg, key) == OmegaConf.select(written, key) for key in (changed, stays)
     )

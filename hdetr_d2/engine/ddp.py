@@ -1,4 +1,4 @@
-"""The model in several processes, each of which has all of it."""
+"""Data-parallel training: every process has the whole model."""
 
 import inspect
 from contextlib import AbstractContextManager
@@ -9,7 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hdetr_d2.engine.parallel import Parallel
 
-# Of DistributedDataParallel: whether it sends buffers, now and before PyTorch 2.13.
+# The argument of DistributedDataParallel that synchronises buffers, now and before PyTorch 2.13.
 _SENDING = ("forward_sync_buffers", "broadcast_buffers")
 _PARAMETERS = inspect.signature(DistributedDataParallel).parameters
 _SENDS = next(name for name in _SENDING if name in _PARAMETERS)
@@ -18,18 +18,17 @@ _SENDS = next(name for name in _SENDING if name in _PARAMETERS)
 class DDP(Parallel):
     """DistributedDataParallel.
 
-    No `device_ids`, on the CPU or on CUDA: they would only make the wrapper move the inputs, and
-    wait for each of them, where the model moves its own without waiting. Every parameter gets a
-    gradient in every step, also in a process that sees empty images only, so unused parameters are
-    not searched for.
+    There are no `device_ids`, on the CPU or on CUDA: they would only make the wrapper move the
+    inputs and wait for each of them, while the model moves its own inputs without waiting. Every
+    parameter gets a gradient in every step, also in a process with empty images only, so unused
+    parameters are not searched for.
     """
 
     def __init__(self, **options: Any) -> None:
         """
         Args:
-            options: of DistributedDataParallel. By default buffers are sent to the other processes
-                only if training changes some of them, and gradients lie in the buffers of the
-                exchange.
+            options: of DistributedDataParallel. By default, buffers are synchronised only if
+                training changes any of them, and gradients are views of the communication buckets.
         """
         self.options = options
 
@@ -44,5 +43,5 @@ class DDP(Parallel):
 
 
 def learns_buffers(model: nn.Module) -> bool:
-    """Running statistics are the only buffers here that are not constant."""
+    """Running statistics are the only buffers that are not constant."""
     return any(getattr(module, "track_running_stats", False) for module in model.modules())

@@ -1,4 +1,4 @@
-"""Where, and how precisely, to compute."""
+"""Device and precision of the computation."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ MATMUL_PRECISIONS = ("auto", "highest", "high", "medium")
 
 
 def choose_device(name: str, local_rank: int = 0, *, option: str = "train.device") -> torch.device:
-    """The device that an option means: `auto` is CUDA where there is one, else the CPU.
+    """The device for an option: `auto` is CUDA if available, otherwise the CPU.
 
     Args:
-        local_rank: number of this process on its machine; `cuda` without a number is that device.
-        option: what the user knows the name by.
+        local_rank: number of this process on its machine; `cuda` without an index is that device.
+        option: name of the option, for messages.
 
     Raises:
-        UserError: an unknown name, or a CUDA device that is not there.
+        UserError: an unknown name, or a CUDA device that does not exist.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -44,15 +44,15 @@ def choose_device(name: str, local_rank: int = 0, *, option: str = "train.device
 
 
 def set_matmul_precision(name: str, device: torch.device) -> None:
-    """How precisely this process multiplies matrices of float32.
+    """Sets the precision of float32 matrix products in this process.
 
     Args:
-        name: of `torch.set_float32_matmul_precision`: highest, high (TF32 on a GPU) or medium
-            (bfloat16, also on processors that multiply it); auto is high on a CUDA device, as
-            PyTorch's convolutions are there, and highest elsewhere.
+        name: as for `torch.set_float32_matmul_precision`: highest, high (TF32 on a GPU) or medium
+            (bfloat16, also on CPUs that support it). auto is high on a CUDA device, like the
+            default of PyTorch's convolutions there, and highest elsewhere.
 
     Raises:
-        UserError: another name.
+        UserError: an unknown name.
     """
     if name not in MATMUL_PRECISIONS:
         known = ", ".join(MATMUL_PRECISIONS)
@@ -64,14 +64,16 @@ def set_matmul_precision(name: str, device: torch.device) -> None:
 
 @dataclass(frozen=True)
 class Precision:
-    """The floating-point type of the forward pass on a kind of device; None: float32 throughout."""
+    """The floating-point type of the forward pass, and the device type; None is float32
+    throughout.
+    """
 
     device_type: str
     dtype: torch.dtype | None = None
 
     @classmethod
     def choose(cls, *, enabled: bool, dtype: str, device: torch.device) -> "Precision":
-        """What `train.amp` means on `device`.
+        """The precision selected by `train.amp` on `device`.
 
         Raises:
             UserError: an unknown type, or float16 without CUDA.
@@ -82,7 +84,7 @@ class Precision:
 
     @classmethod
     def of(cls, name: str, device: torch.device, *, option: str) -> "Precision":
-        """The precision of a name; `option` is the one that it was given to.
+        """The precision of this name; `option` is the option that it was given to, for messages.
 
         Raises:
             UserError: an unknown name, or float16 without CUDA.
@@ -98,14 +100,14 @@ class Precision:
 
     @property
     def scales_loss(self) -> bool:
-        """Whether gradients would underflow without a scaled loss."""
+        """Whether gradients would underflow without loss scaling."""
         return self.dtype is torch.float16
 
     def autocast(self) -> AbstractContextManager:
         return torch.autocast(self.device_type, dtype=self.dtype, enabled=self.dtype is not None)
 
     def scaler(self) -> torch.amp.GradScaler:
-        """Keeps gradients that are not finite from the weights; scales the loss in float16."""
+        """Keeps non-finite gradients from the weights; scales the loss in float16."""
         return torch.amp.GradScaler(
             self.device_type, init_scale=2.0**16 if self.scales_loss else 1.0
         )

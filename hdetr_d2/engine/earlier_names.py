@@ -1,4 +1,4 @@
-"""Options of a saved config under the names that they have had since."""
+"""Renames options of saved configs that have been renamed since."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ _POSTPROCESSING = ("num_select", "pick", "panoptic")
 
 
 def renamed(config: dict[str, Any]) -> dict[str, Any]:
-    """A saved config, plain and changed in place, whose model was written before matcher and
-    post-processing were nodes of their own; one that is newer stays as it is.
+    """Updates a saved config (plain, changed in place) from before matcher and post-processing were
+    separate nodes; newer configs are left unchanged.
     """
     model = config.get("model")
     if not isinstance(model, dict):
@@ -15,7 +15,7 @@ def renamed(config: dict[str, Any]) -> dict[str, Any]:
     criterion, matcher = model.get("criterion"), model.get("matcher")
     if isinstance(criterion, dict) and isinstance(matcher, dict):
         del model["matcher"]
-        # That of the class loss is what a matcher takes now; another one is left, and refused.
+        # The cost of the class loss is now the default; any other one is kept, and refused.
         if matcher.get("class_cost") == "${model.criterion.class_loss}":
             del matcher["class_cost"]
         criterion["matcher"] = matcher
@@ -26,5 +26,5 @@ def renamed(config: dict[str, Any]) -> dict[str, Any]:
         model["postprocessing"] = {"_target_": "hdetr_d2.modeling.PostProcessing", **moved}
     neck = model.get("neck", {})
     if neck.get("in_features") == "${model.backbone.out_features}":
-        neck["in_features"] = None  # the same: all that the backbone gives
+        neck["in_features"] = None  # equivalent: all features of the backbone
     return config

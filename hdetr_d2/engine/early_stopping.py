@@ -1,4 +1,4 @@
-"""The end of a training that no longer gets better."""
+"""Ends a training that no longer improves."""
 
 import logging
 import math
@@ -16,14 +16,14 @@ logger = logging.getLogger(__name__)
 
 
 class TrainingEnds(BaseException):
-    """A training ends before its last iteration, and nothing is wrong; the message says why. (The
-    loop of Detectron2 reports an Exception as a failure.)
+    """Ends a training before its last iteration, without an error; the message says why.
+    (Detectron2's training loop reports an Exception as a failure.)
     """
 
 
 class EarlyStopping(HookBase):
-    """Ends the training when `patience` evaluations in a row have brought no better `metric`, with
-    the checkpoint of the end. A resumed run takes what was before from its metrics.json.
+    """Ends the training with a final checkpoint if `patience` consecutive evaluations have not
+    improved `metric`. A resumed run reads earlier values from its metrics.json.
     """
 
     def __init__(
@@ -39,16 +39,16 @@ class EarlyStopping(HookBase):
     ) -> None:
         """
         Args:
-            metric: a name in metrics.json, as `bbox/AP` or `validation/total_loss`.
-            patience: so many evaluations may pass; None: any number.
-            mode: whether more of it is better, or less.
-            min_change: what is better by no more than that is not better.
-            period: iterations from one evaluation to the next.
+            metric: a name in metrics.json, such as `bbox/AP` or `validation/total_loss`.
+            patience: allowed number of evaluations without improvement; None for no limit.
+            mode: whether higher or lower is better.
+            min_change: a smaller change is not an improvement.
+            period: iterations between evaluations.
             folder: of the run.
-            save: writes the last checkpoint, of the number of iterations that it is given.
+            save: writes the final checkpoint, given the number of iterations.
 
         Raises:
-            ValueError: an option out of range.
+            ValueError: an option is out of range.
         """
         if patience is not None and (type(patience) is not int or patience < 1):
             raise ValueError(f"patience={patience} must be a positive whole number, or null")
@@ -89,7 +89,7 @@ class EarlyStopping(HookBase):
     def _rows(self) -> Sequence[Mapping[str, float]]:
         try:
             return read_metrics(self.folder / "metrics.json")
-        except UserError as error:  # a kill may have left it empty
+        except UserError as error:  # a killed run may have left it empty
             logger.warning("Early stopping counts anew: %s", error)
             return []
 
@@ -106,14 +106,16 @@ class EarlyStopping(HookBase):
             )
 
     def _reason(self) -> str | None:
-        """Why the training ends, in every process; only the main one knows results."""
+        """The reason to end the training, in every process; only the main process knows the
+        results.
+        """
         best, waited = wait([self.sign * value for value in self._values], self.min_change)
         text = f"no better {self.metric} than {self.sign * best:.4f} in {waited} evaluations"
         return comm.all_gather(text if waited >= self.patience else None)[0]
 
 
 def wait(values: Sequence[float], min_change: float = 0.0) -> tuple[float, int]:
-    """The best value so far, and how many came after it that were not better; nan never is."""
+    """The best value so far, and how many later values did not improve on it; NaN never does."""
     best, waited = -math.inf, 0
     for value in values:
         better = value > best + min_change

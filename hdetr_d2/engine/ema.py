@@ -14,17 +14,17 @@ class ModelEma(AveragedModel):
     """The exponential moving average of a model's parameters and buffers, in `self.module`.
 
     The first update copies. The decay of update n is min(decay, (1 + n) / (10 + n)), so that the
-    random weights of the start are soon forgotten.
+    random initial weights are soon forgotten.
     """
 
     def __init__(self, model: nn.Module, *, decay: float) -> None:
         """
         Raises:
-            UserError: `decay` lies outside (0, 1).
+            UserError: `decay` is outside of (0, 1).
         """
         if not 0 < decay < 1:
             raise UserError(f"train.ema.decay={decay} must lie between 0 and 1")
-        # `n_averaged` stays on the host, wherever the model is: reading it waits for nothing.
+        # `n_averaged` stays on the host, wherever the model is, so that reading it does not wait.
         super().__init__(model, use_buffers=True)
         self.decay = decay
         self.requires_grad_(False)
@@ -32,7 +32,7 @@ class ModelEma(AveragedModel):
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
-        """Blend in the weights of `model`. The base class's own update waits for a CUDA device."""
+        """Blends in the weights of `model`. The base class's own update waits for a CUDA device."""
         count = int(self.n_averaged)
         decay = min(self.decay, (1 + count) / (10 + count)) if count else 0.0
         average, current = (
@@ -44,6 +44,6 @@ class ModelEma(AveragedModel):
         torch._foreach_lerp_(
             [average[i] for i in blended], [current[i] for i in blended], 1 - decay
         )
-        for i in copied:  # counters, as in BatchNorm
+        for i in copied:  # counters, such as BatchNorm's
             average[i].copy_(current[i])
         self.n_averaged += 1

@@ -1,16 +1,16 @@
-"""The end of a training that finds nothing to learn."""
+"""Ends a training that has nothing to learn."""
 
 from hdetr_d2.errors import UserError
 
 TARGETS = "data/targets"
-"""Name among the metrics of a step: its ground truths, averaged over processes."""
+"""Name of the ground truths of a step (averaged over processes) among its metrics."""
 
 
 class EmptySteps:
-    """Looks at the steps until one of them has an object, in any process.
+    """Checks the steps until one of them has an object in any process.
 
     Args:
-        most: that many steps without an object end the training.
+        most: number of steps without an object that ends the training.
     """
 
     def __init__(self, most: int) -> None:
@@ -19,15 +19,15 @@ class EmptySteps:
         self._has_seen = False
 
     def look(self, ground_truths: float, images: int, *, is_last: bool) -> None:
-        """Called for every step, in its turn.
+        """Called for every step, in order.
 
         Args:
-            ground_truths: the same in all processes, so that they end together.
+            ground_truths: the same in all processes, so that all end together.
             images: of the step, in all processes.
             is_last: whether it is the last step of a training that began with step 0.
 
         Raises:
-            UserError: no object so far, and none will be waited for.
+            UserError: there has been no object, and the limit is reached.
         """
         self._has_seen = self._has_seen or ground_truths > 0
         self._steps, self._images = self._steps + 1, self._images + images

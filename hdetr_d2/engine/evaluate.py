@@ -1,4 +1,4 @@
-"""Evaluation of a checkpoint, or of a model in training."""
+"""Evaluation of a checkpoint, or of a model during training."""
 
 import logging
 from pathlib import Path
@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 
 def do_eval(cfg: DictConfig) -> dict[str, Any]:
-    """Evaluate `train.init_checkpoint`, or without one the last checkpoint of the output folder.
+    """Evaluates `train.init_checkpoint`, or the last checkpoint of the output folder.
 
     Returns:
         The results, in the main process.
 
     Raises:
-        UserError: there is neither, or its weights do not fit.
+        UserError: neither exists, or its weights do not fit.
     """
     model = build_model(cfg, weights_follow=True)
     path, folder = cfg.train.init_checkpoint, cfg.train.output_dir
@@ -49,24 +49,24 @@ def do_eval(cfg: DictConfig) -> dict[str, Any]:
 
 
 class Evaluation:
-    """Evaluates models as they are on `dataloader.test`, as often as it is called."""
+    """Evaluates models in their current state on `dataloader.test`; can be called repeatedly."""
 
     def __init__(self, cfg: DictConfig, precision: Precision) -> None:
-        """Raises UserError if the options of loader or evaluator do not go together."""
+        """Raises UserError if the options of loader or evaluator do not fit together."""
         self.cfg = cfg
         self.precision = precision
         self.loader = build(cfg, "dataloader.test")
         self.evaluator = build(cfg, "dataloader.evaluator")
 
     def __call__(self, model: nn.Module) -> dict[str, Any]:
-        """The results as Detectron2's evaluators give them, in the main process; {} in others."""
+        """The results in the form of Detectron2's evaluators, in the main process; {} in others."""
         with self.precision.autocast():
             results = inference_on_dataset(model, self.loader, self.evaluator)
-        self.evaluator.reset()  # the predictions would stay in memory until the next time
+        self.evaluator.reset()  # frees the memory of the predictions
         if comm.is_main_process():
             print_csv_format(results)
             if path := self.cfg.dataloader.evaluator.get("output_dir"):
                 folder = Path(path)
                 folder.mkdir(parents=True, exist_ok=True)
-                save_config(self.cfg, folder / "config.yaml")  # what its results are of
+                save_config(self.cfg, folder / "config.yaml")  # the config of these results
         return results or {}

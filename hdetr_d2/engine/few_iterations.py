@@ -1,4 +1,4 @@
-"""Epochs of few images are few iterations: whoever trains so is told what would be enough."""
+"""With few images, epochs have few iterations: warns, and says how many epochs would be enough."""
 
 import logging
 import math
@@ -11,10 +11,10 @@ FEW = 500
 
 
 def warn_of_few_iterations(cfg: DictConfig) -> None:
-    """Log a warning if the epochs of a training come to fewer than `FEW` iterations.
+    """Logs a warning if the epochs of a training amount to fewer than `FEW` iterations.
 
     Args:
-        cfg: with `train.max_iter`, which came of `train.epochs`.
+        cfg: with `train.max_iter`, derived from `train.epochs`.
     """
     train = cfg.train
     if train.max_iter < FEW:

@@ -1,4 +1,4 @@
-"""The model in several processes, each of which keeps a part of it."""
+"""Sharded training: every process holds a part of the model."""
 
 import warnings
 from collections import Counter
@@ -18,13 +18,13 @@ from torch.optim import Optimizer
 from hdetr_d2.engine.ddp import learns_buffers
 from hdetr_d2.engine.parallel import Parallel
 
-# The model gives losses that are views of one tensor; nothing changes them in place.
+# The losses returned by the model are views of one tensor; nothing changes them in place.
 HARMLESS = r"FSDP2-wrapped module .* returned a view tensor"
 
 
 class Twin(NamedTuple):
-    """A parameter without dimensions, which `fully_shard` takes none of, and what an optimizer has
-    in its place: a DTensor that every process has all of, in the same memory.
+    """A 0-d parameter, which `fully_shard` does not support, and its replacement for the optimizer:
+    a replicated DTensor in the same memory.
     """
 
     parameter: nn.Parameter
@@ -32,12 +32,12 @@ class Twin(NamedTuple):
 
 
 class FSDP2(Parallel):
-    """`torch.distributed.fsdp.fully_shard`: of each weight, its gradient, what the optimizer keeps
-    of it and its moving average every process holds one row in as many as there are processes. A
-    unit of the model has its weights whole only while it computes.
+    """`torch.distributed.fsdp.fully_shard`: of each weight, its gradient, optimizer state and
+    moving average, every process holds a shard of the rows. A unit of the model gathers its whole
+    weights only while it computes.
 
-    Whatever is called otherwise than through the `forward` of a unit, as the heads, belongs to the
-    rest of the model, which is whole during the model's own `forward`.
+    Modules that are not called through the `forward` of a unit, such as the heads, belong to the
+    root unit, which is gathered during the model's own `forward`.
     """
 
     saves_together = True
@@ -46,8 +46,8 @@ class FSDP2(Parallel):
         """
         Args:
             device: of this process.
-            min_parameters: a block or layer with fewer is left with the rest of the model: each
-                unit is an exchange of its own.
+            min_parameters: blocks and layers with fewer parameters stay in the root unit, because
+                each unit communicates separately.
         """
         self.device = device
         self.min_parameters = min_parameters
@@ -75,7 +75,7 @@ class FSDP2(Parallel):
             _follow(optimizer, {old: self._learned(after[name]) for name, old in before.items()})
 
     def _learned(self, parameter: nn.Parameter) -> nn.Parameter:
-        """What an optimizer changes in the place of the parameter."""
+        """The tensor that an optimizer updates in place of the parameter."""
         if isinstance(parameter, DTensor):
             return parameter
         seen = DTensor.from_local(parameter.detach(), self.mesh, [Replicate()])
@@ -87,7 +87,7 @@ class FSDP2(Parallel):
             model.register_forward_pre_hook(_send_buffers)
         return model
 
-    # `accumulating` stays what it is: gradients that wait for their exchange would be whole.
+    # `accumulating` is inherited: gradients that are not yet reduced would not be sharded.
 
     def finish_gradients(self) -> None:
         for parameter, seen in self._twins:
@@ -121,8 +121,8 @@ def _mesh(device_type: str, size: int) -> DeviceMesh:
 
 
 def units(model: nn.Module, min_parameters: int) -> list[nn.Module]:
-    """The blocks of the backbone and the layers of encoder and decoder that have so many
-    parameters, each of them used by itself alone.
+    """The blocks of the backbone and the layers of encoder and decoder with at least this many
+    parameters, none of which is used elsewhere.
     """
     found = [*_elements(getattr(model, "backbone", None))]
     for part in ("encoder", "decoder"):
@@ -137,7 +137,7 @@ def units(model: nn.Module, min_parameters: int) -> list[nn.Module]:
 
 
 def _elements(module: nn.Module | None) -> Iterator[nn.Module]:
-    """What stands in the outermost lists and sequences below a module, and is called."""
+    """The elements, which are called, of the outermost lists and sequences below a module."""
     if module is None:
         return
     in_list = isinstance(module, nn.ModuleList | nn.Sequential)
@@ -149,13 +149,13 @@ def _elements(module: nn.Module | None) -> Iterator[nn.Module]:
 
 
 def _uses(module: nn.Module) -> Counter[nn.Parameter]:
-    """In how many places of the module each of its parameters stands."""
+    """In how many places of the module each of its parameters occurs."""
     return Counter(each for _, each in module.named_parameters(remove_duplicate=False))
 
 
 def _follow(optimizer: Optimizer, pairs: dict[Tensor, nn.Parameter]) -> None:
-    """Lets the optimizer change the new one of each pair, with its part of what was kept of the old
-    one.
+    """Makes the optimizer update the new parameter of each pair, with its shard of the old one's
+    state.
     """
     for group in optimizer.param_groups:
         group["params"] = [pairs[each] for each in group["params"]]
@@ -177,7 +177,7 @@ def _part(value: Tensor, like: DTensor) -> Tensor:
 
 
 def _send_buffers(model: nn.Module, given: Any) -> None:
-    """Running statistics are those of the first process, as with DistributedDataParallel."""
+    """Broadcasts the running statistics of the first process, as DistributedDataParallel does."""
     if model.training and torch.is_grad_enabled():
         for buffer in model.buffers():
             dist.broadcast(buffer, 0)

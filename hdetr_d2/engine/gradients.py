@@ -18,9 +18,9 @@ Batch = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of a micro-batch after its backward pass, detached.
+    """The results of a micro-batch after its backward pass, detached.
 
-    metrics: 0-d, weighted losses, their sum, counts and means. observed: what the model has told,
+    metrics: 0-d: weighted losses, their sum, counts and means. observed: the model's observations,
     see `bad_costs`.
     """
 
@@ -41,9 +41,9 @@ class Gradients:
     ) -> None:
         """
         Args:
-            model: whose `forward(batch, step)` returns a dict of weighted losses.
+            model: its `forward(batch, step)` returns a dict of weighted losses.
             scaler: of the loss.
-            processes: that train the model.
+            processes: number of processes that train the model.
         """
         self.model = model
         self.precision = precision
@@ -54,14 +54,14 @@ class Gradients:
         return self.of(lambda: self.model(batch, step), step)
 
     def of(self, losses: Callable[[], dict[str, Tensor]], step: Step) -> Outcome:
-        """Those of the losses that are computed so."""
+        """The gradients of the losses returned by this function."""
         with section("forward"), self.precision.autocast(), Observer() as observer:
             found = losses()
         loss = torch.stack([*found.values()]).sum()
         counts = bad_costs.count(observer.seen, loss.device)
         with section("backward"):
             self.scaler.scale(bad_costs.spoil(loss, counts)).backward()
-        # Metrics are averaged over processes, but what is counted is summed.
+        # Metrics are averaged over processes, but counts are summed.
         counted = zip(bad_costs.METRICS, counts * self.processes, strict=True)
         means = {name: value * step.share for name, value in observer.means.items()}
         metrics = {**found, "total_loss": loss, **dict(counted), **means}

@@ -1,4 +1,6 @@
-"""Forward and backward, recorded once and then repeated: a GPU does not wait for the host."""
+"""Forward and backward passes recorded once and then replayed, so that a GPU does not wait for the
+host.
+"""
 
 import logging
 from collections import Counter
@@ -20,28 +22,30 @@ from hdetr_d2.utils.timing import section, untimed
 logger = logging.getLogger(__name__)
 
 WARM_UP = 3
-"""Steps of a kind before it is recorded: they choose algorithms, and make what is made once."""
+"""Steps of a kind that run before it is recorded: they select algorithms and fill caches."""
 MOST = 16
-"""Kinds of steps that are recorded; each keeps its results, gradients among them."""
+"""Maximum number of recorded kinds of steps; each keeps its results, including gradients."""
 PATIENCE = 200
-"""Steps after which it is told that none of them was like another."""
+"""Number of steps after which a warning says that no kind has repeated."""
 COUNTED = 4096
-"""Kinds that are counted, before counting begins anew: where sizes vary there is no end of them."""
+"""Number of kinds that are counted before counting restarts: with varying sizes there is no end to
+them.
+"""
 LEAST_TARGETS = 8
 
 
 class Record(Protocol):
-    """Records what a function puts on the device. Nothing of it has been done when it returns: each
-    call of what it returns does it once, with the values that the tensors have then, and puts the
-    results into those of the function.
+    """Records what a function runs on the device. Recording may leave the work undone: each call of
+    the returned function performs it once, with the current values of the tensors, and writes the
+    results into the tensors returned by `function`.
     """
 
     def __call__(self, function: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]: ...
 
 
 class CudaGraphs:
-    """Records a CUDA graph of each function. They share memory: one runs at a time, and nobody
-    reads its results, or what it computed on its way, once another has run.
+    """Records each function as a CUDA graph. All graphs share one memory pool: they run one at a
+    time, and results and intermediate values of one are not read after another has run.
     """
 
     def __init__(self) -> None:
@@ -49,7 +53,7 @@ class CudaGraphs:
 
     def __call__(self, function: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]:
         graph = torch.cuda.CUDAGraph()
-        # Other threads, as that which pins images, may go on meanwhile.
+        # Other threads, such as the one that pins images, may keep running.
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             outcome = function()
         self._pool = graph.pool()
@@ -57,33 +61,33 @@ class CudaGraphs:
 
 
 class GraphedGradients(Gradients):
-    """Steps of one kind, that differ in the values of their tensors alone, are recorded when they
-    come for the fourth time, and repeated from then on. The kind of a step is the size of its
-    padded images, the number of its targets, rounded up to a power of two (to which they are padded
-    in all steps), and what follows the progress of the training on the host.
+    """Steps of one kind, which differ only in the values of their tensors, are recorded at their
+    fourth occurrence and replayed from then on. The kind of a step is the size of its padded
+    images, the number of its targets rounded up to a power of two (to which targets are padded in
+    all steps), and everything on the host that depends on the training progress.
 
-    Gradients and metrics stay what they are until the next step: one micro-batch a step.
+    Gradients and metrics are valid until the next step, so a step has one micro-batch.
     """
 
-    model: Any  # a `DETR`: its forward in two parts
+    model: Any  # a `DETR`, whose forward has two parts
 
     def __init__(self, *, record: Record, **options: Any) -> None:
         """
         Args:
-            record: how.
-            options: those of `Gradients`.
+            record: records a function.
+            options: see `Gradients`.
         """
         super().__init__(**options)
         self.record = record
         self.graphs: dict[Hashable, Graph] = {}
         self.constants = Constants()
         self._seen: Counter[Hashable] = Counter()
-        self._steps = 0  # that were not recorded
+        self._steps = 0  # not recorded
 
     def __call__(self, batch: Batch, step: Step) -> Outcome:
         """
         Raises:
-            UserError: the model needs numbers of this very batch on the host, or cannot be
+            UserError: the model needs values of this particular batch on the host, or cannot be
                 recorded.
         """
         most = max((len(item["instances"]) for item in batch), default=0)
@@ -95,7 +99,7 @@ class GraphedGradients(Gradients):
         self._seen[kind] += 1
         if self._seen[kind] <= WARM_UP or len(self.graphs) == MOST:
             self._note_unrecorded()
-            # The next step of the kind is recorded, and needs the numbers that this one has.
+            # The next step of the kind is recorded, and reuses this one's constants.
             is_last = self._seen[kind] == WARM_UP and len(self.graphs) < MOST
             with self.constants if is_last else nullcontext():
                 return self._compute(staged, step)
@@ -140,7 +144,7 @@ class GraphedGradients(Gradients):
 
 @dataclass(frozen=True)
 class Held:
-    """The tensors that a recorded step reads: each repetition is given others' values."""
+    """The tensors that a recorded step reads; replays fill in new values."""
 
     batch: StagedBatch
     step: Step
@@ -155,7 +159,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Graph:
-    """A recorded step, and where its gradients and results are."""
+    """A recorded step, with its gradients and results."""
 
     held: Held
     replay: Callable[[], None]
@@ -168,16 +172,16 @@ class Graph:
             self.replay()
         for parameter, gradient in self.gradients.items():
             parameter.grad = gradient
-        # They are read when the next steps have already been.
+        # They are read after later steps have run.
         observed = {name: value.clone() for name, value in self.outcome.observed.items()}
         return Outcome(self.outcome.metrics, observed)
 
 
 class FromTheHost(Sequence):
-    """Stands for what is known of a batch on the host alone, and differs from batch to batch.
+    """Stands for values of a batch that exist only on the host and differ between batches.
 
     Raises:
-        UserError: when it is looked at.
+        UserError: when it is used.
     """
 
     def __init__(self, what: str) -> None:

@@ -24,13 +24,15 @@ LAST_EVALUATION = "last_evaluation"
 
 
 class LearningRateHook(HookBase):
-    """Sets the rate of every parameter group: its base rate times a function of the progress."""
+    """Sets the learning rate of every parameter group: its base rate times a function of the
+    progress.
+    """
 
     def __init__(self, optimizer: Optimizer, multiplier: ParamScheduler) -> None:
         """
         Args:
-            optimizer: as built: its present rates are the base rates.
-            multiplier: called with iteration / max_iter; has no state to save.
+            optimizer: as built: its current rates are the base rates.
+            multiplier: called with iteration / max_iter; stateless.
         """
         self.optimizer = optimizer
         self.multiplier = multiplier
@@ -45,8 +47,8 @@ class LearningRateHook(HookBase):
 
 
 class ForgetHook(HookBase):
-    """Every `period` iterations it cuts the history of each metric down to the last `keep` values:
-    no writer looks further back, and a long training would fill the memory.
+    """Every `period` iterations, truncates the history of each metric to the last `keep` values: no
+    writer looks further back, and a long training would fill the memory.
     """
 
     def __init__(self, *, period: int, keep: int = 1000) -> None:
@@ -60,7 +62,7 @@ class ForgetHook(HookBase):
 
 
 class CheckpointHook(HookBase):
-    """Saves every `period` iterations and at the end; keeps `keep` of the periodic files."""
+    """Saves every `period` iterations and at the end; keeps the last `keep` periodic files."""
 
     def __init__(self, checkpointer: Checkpointer, *, period: int, keep: int) -> None:
         self.checkpointer = checkpointer
@@ -71,7 +73,7 @@ class CheckpointHook(HookBase):
 
     def before_train(self) -> None:
         if self.checkpointer.save_to_disk:
-            # Those of the run that goes on; what another run left in the folder is not ours.
+            # Those of the resumed run; files left in the folder by another run are not touched.
             self._files = periodic_files(self.checkpointer.save_dir, self.trainer.start_iter)
 
     def after_step(self) -> None:
@@ -80,7 +82,7 @@ class CheckpointHook(HookBase):
             self.save(done)
 
     def save(self, done: int) -> None:
-        """Save the state after so many iterations, unless that has been done."""
+        """Saves the state after this number of iterations, unless that has been done."""
         if done == self._saved:
             return
         is_last = done == self.trainer.max_iter
@@ -91,7 +93,7 @@ class CheckpointHook(HookBase):
             self._remember(Path(self.checkpointer.save_dir) / f"{name}.pth")
 
     def _remember(self, path: Path) -> None:
-        # The new file is whole, on the disk and named in last_checkpoint by now.
+        # By now the new file is complete, on disk, and named in last_checkpoint.
         self._files = [*(file for file in self._files if file != path), path]
         while self.checkpointer.save_to_disk and len(self._files) > self.keep:
             self._files.pop(0).unlink(missing_ok=True)
@@ -105,7 +107,7 @@ def periodic_files(folder: str, iteration: int) -> list[Path]:
 
 
 def is_evaluated(checkpointer: Checkpointer, iteration: int) -> bool:
-    """Whether the run of the checkpointer has its evaluation after so many iterations."""
+    """Whether the checkpointer's run has been evaluated after this number of iterations."""
     path = Path(checkpointer.save_dir) / LAST_EVALUATION
     run, _, done = path.read_text().partition(" ") if path.is_file() else ("", "", "")
     return run == checkpointer.metadata.get("run") and int(done) >= iteration
@@ -115,9 +117,9 @@ class EvaluationHook(HookBase):
     """Evaluates every `period` iterations (0: never) and at the end, and keeps the best weights.
 
     The results go to the storage, as `bbox/AP`. The weights with the highest `best_metric` so far
-    are in `model_best.pth`, and that number is in its metadata, where a resumed run finds it. So it
-    does the last evaluation, in `last_evaluation`: one during which the run was killed is made up
-    for before the first step.
+    are saved to `model_best.pth`, with the value in its metadata, from which a resumed run reads
+    it. Likewise, `last_evaluation` records the last evaluation: one during which the run was killed
+    is repeated before the first step.
     """
 
     def __init__(
@@ -133,11 +135,12 @@ class EvaluationHook(HookBase):
     ) -> None:
         """
         Args:
-            evaluate: returns results as Detectron2's evaluators do; empty but in the main process.
-            weights: the weights that are evaluated, at the time of the call.
+            evaluate: returns results in the form of Detectron2's evaluators; empty except in the
+                main process.
+            weights: returns the weights that are evaluated.
             best: the highest metric before this start.
-            writers: write at once: what waits for the next period does not survive a kill, and
-                would be the row of an iteration behind a later one.
+            writers: flushed immediately: rows that wait for the next period would be lost in a
+                kill, and rows of a repeated evaluation would appear after later ones.
         """
         self.evaluate = evaluate
         self.period = period
@@ -177,7 +180,7 @@ class EvaluationHook(HookBase):
             write_durably(path, lambda file: file.write(text.encode()))
 
     def _is_better(self, results: Mapping[str, float]) -> bool:
-        """Whether the results are the best so far, which they then are from now on."""
+        """Whether the results are the best so far; if so, they become the new best."""
         if self.best_metric not in results:
             logger.warning(
                 "No %s among the results (%s), so no %s.pth: see train.checkpoint.best_metric",
@@ -187,7 +190,7 @@ class EvaluationHook(HookBase):
             )
             return False
         value = float(results[self.best_metric])
-        if not value > self.best:  # also when it is NaN, as without any detection
+        if not value > self.best:  # also if it is NaN, as without any detections
             logger.info("%s = %.4f, the best remains %.4f", self.best_metric, value, self.best)
             return False
         logger.info("%s = %.4f is the best so far", self.best_metric, value)

@@ -1,4 +1,4 @@
-"""Whether the hosts of a run still hear each other."""
+"""Detects when a host of a run becomes unreachable."""
 
 import logging
 import secrets
@@ -14,30 +14,29 @@ from detectron2.utils import comm
 logger = logging.getLogger(__name__)
 
 PROBES = 3
-"""So many questions in a row stay without an answer where a host is gone."""
+"""Number of unanswered keep-alive probes after which a host counts as gone."""
 PATIENCE = 10.0
-"""Seconds in which a connection is made."""
+"""Seconds to establish a connection."""
 FAREWELL = 1.0
-"""Seconds in which the other hosts read why this one ends."""
+"""Seconds for other hosts to read why this one ends."""
 HELLO = 40  # bytes: a token and a rank
 
 
 def watch_hosts(
     address: str, *, local_size: int, seconds: float, end: Callable[[str], None]
 ) -> None:
-    """Connect the first process of every host with the first one of all, and have the connections
-    watched. Nothing is said on them: the systems ask each other whether they are there, and answer
-    for a process that is busy, stopped or swapped out. All processes must call this.
+    """Connects the first process of every host to the first process of all, and monitors the
+    connections. Nothing is sent: the operating systems exchange keep-alive probes, and answer even
+    if a process is busy, stopped or swapped out. All processes must call this.
 
-    A connection that is closed says nothing here: whoever waits for that process is told by those
-    of the training.
+    A closed connection is ignored here: the training's own communication reports lost processes.
 
     Args:
         address: of the host of process 0.
-        local_size: processes of each host.
-        seconds: so long, at the most, nothing may be heard of a host.
-        end: called, in a thread, with a sentence that names the host which is gone. It must end
-            this process: in a collective operation nothing else interrupts it.
+        local_size: processes per host.
+        seconds: maximum time without a sign of life from a host.
+        end: called in a thread with a sentence that names the lost host. It must end this process,
+            because nothing else interrupts a collective operation.
     """
     rank = comm.get_rank()
     server = _serve() if rank == 0 else None
@@ -70,7 +69,7 @@ def _serve() -> socket.socket:
 
 
 def _accept(server: socket.socket, token: str, ranks: set[int]) -> dict[int, socket.socket]:
-    """The connections of these processes, as far as they come in time."""
+    """Accepts connections from these processes until the time is over."""
     links: dict[int, socket.socket] = {}
     last = time.monotonic() + PATIENCE
     with server:
@@ -82,7 +81,7 @@ def _accept(server: socket.socket, token: str, ranks: set[int]) -> dict[int, soc
                 said = link.recv(HELLO, socket.MSG_WAITALL).decode(errors="replace")
                 if said[:32] == token and int(said[32:]) in ranks:
                     links[int(said[32:])] = link
-                else:  # a stranger
+                else:  # not one of ours
                     link.close()
     for rank in sorted(ranks - set(links)):
         _warn(f"process {rank} has not reached process 0")
@@ -106,8 +105,8 @@ def _warn(what: str) -> None:
 
 
 def _let_systems_ask(link: socket.socket, seconds: float) -> None:
-    """Lets an end of which nothing was heard for a part of the time be asked in each further one.
-    Where the system has other means than these, it keeps to its own times.
+    """Enables keep-alive probes: the first after a fraction of the time without data, and then at
+    the same interval. Systems with other settings keep their own intervals.
     """
     part = max(1, int(seconds / (PROBES + 1)))
     link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -133,12 +132,12 @@ def _watch(links: Mapping[socket.socket, str], seconds: float, end: Callable[[st
 
 
 def _reason(link: socket.socket, what: str, seconds: float) -> str:
-    """Why this process must end; empty where the connection was closed."""
+    """Why this process must end; empty if the connection was closed."""
     try:
         return link.recv(4096).decode(errors="replace")
     except ConnectionResetError:
         return ""
-    except OSError:  # the system has given up asking
+    except OSError:  # the system has given up probing
         return (
             f"nothing was heard of {what} for {seconds:g} seconds (train.host_timeout_seconds): "
             "that host, or the link to it, is down; --resume goes on from the last checkpoint"

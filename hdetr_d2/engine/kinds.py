@@ -1,4 +1,6 @@
-"""What kind of value an option takes: that of the argument which it is for, else of its default."""
+"""The type of value that an option takes: that of the argument it is passed to, otherwise that of
+its default.
+"""
 
 import inspect
 import math
@@ -20,15 +22,16 @@ NAMES = {
 
 
 class UnfitError(Exception):
-    """A value is of another kind; the message says what it must be."""
+    """A value has the wrong type; the message says what it must be."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The values that an option takes; any where nothing is said.
+    """The values that an option accepts; without information, any.
 
-    scalars: some of bool, int, float (whole numbers, too), str and NoneType. items: the kind of a
-    list's items, where it takes lists. groups: whether it takes groups of options, as nodes are.
+    scalars: some of bool, int, float (including whole numbers), str and NoneType. items: the kind
+    of a list's items, if lists are accepted. groups: whether groups of options are accepted, such
+    as nodes.
     """
 
     scalars: frozenset[type] = frozenset()
@@ -56,15 +59,15 @@ class Kind:
         return self.items is None and not self.groups and self.scalars <= {NoneType}
 
     def read(self, value: Any, typed: str | None = None) -> Any:
-        """The value of this kind that is meant.
+        """Converts a value to this kind.
 
         Args:
-            value: as Hydra's grammar has it, which knows nothing of kinds: `2026_11_28` is a
-                number there, and `off` a word.
-            typed: the same as it was typed, if that is known.
+            value: as parsed by Hydra's grammar, which ignores kinds: it reads `2026_11_28` as a
+                number, and `off` as a word.
+            typed: the original text, if known.
 
         Raises:
-            UnfitError: it cannot be had without loss.
+            UnfitError: it cannot be converted without loss.
         """
         if self.anything or str(value).startswith("${"):
             return value
@@ -108,7 +111,7 @@ def _text(value: Any, typed: str | None) -> str | None:
 
 
 def of_annotation(annotation: Any) -> Kind:
-    """The kind of what an argument is annotated with."""
+    """The kind of a type annotation."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in NAMES:
         return Kind.of(annotation)
@@ -125,7 +128,7 @@ def of_annotation(annotation: Any) -> Kind:
 
 
 def of_value(value: Any) -> Kind:
-    """The kind of a default."""
+    """The kind of a default value."""
     if isinstance(value, list | tuple):
         return Kind(items=_all_of(map(of_value, value)))
     if isinstance(value, Mapping):
@@ -134,7 +137,7 @@ def of_value(value: Any) -> Kind:
 
 
 def of_argument(target: Any, name: str) -> Kind | None:
-    """The kind of an argument of a node's `_target_`; None if that does not tell."""
+    """The kind of an argument of a node's `_target_`; None if that is unknown."""
     try:
         target = locate(target) if isinstance(target, str) else target
         annotation = inspect.signature(target, eval_str=True).parameters[name].annotation

@@ -1,4 +1,4 @@
-"""One process for each device: started by torchrun, or spawned here."""
+"""One process per device, started by torchrun or spawned here."""
 
 import logging
 import os
@@ -43,27 +43,27 @@ def launch(
     timeout_minutes: float = 30.0,
     host_timeout_seconds: float = 60.0,
 ) -> Any:
-    """Run `main(*args)` in every process of the run, and wait for them.
+    """Runs `main(*args)` in every process of the run, and waits for them.
 
-    Under torchrun this process is one of them, and the numbers given here are not used. Otherwise
-    `num_gpus` processes are spawned on this machine, or none if the run has one process in all.
-    Processes on the CPU talk through gloo, and must be asked for with `train.device=cpu`: without
-    it several processes on a machine without CUDA are taken for a mistake.
+    Under torchrun this process is one of them, and the numbers given here are ignored. Otherwise
+    `num_gpus` processes are spawned on this machine, or none if the run has a single process.
+    Processes on the CPU communicate by gloo and require `train.device=cpu`; without it, several
+    processes on a machine without CUDA are considered a mistake.
 
     Args:
         main: a function that a spawned process can import.
         device: `train.device`.
-        num_gpus: processes of each machine.
-        dist_url: where the processes meet, tcp://host:port; `auto` is a free port of this machine.
-        timeout_minutes: so long a process waits for the others.
-        host_timeout_seconds: so long nothing may be heard of another host.
+        num_gpus: processes per machine.
+        dist_url: address of the rendezvous, tcp://host:port; `auto` is a free port of this machine.
+        timeout_minutes: how long a process waits for the others.
+        host_timeout_seconds: maximum time without a sign of life from another host.
 
     Returns:
-        What `main` does, if this process is the only one; else None.
+        The result of `main` if this is the only process, otherwise None.
 
     Raises:
-        UserError: what was asked for cannot be started, or a process raised it.
-        Preempted: a signal asked for the end.
+        UserError: the processes cannot be started, or one of them raised it.
+        Preempted: a signal requested the end.
     """
     timeout = timedelta(minutes=timeout_minutes)
     if all(name in os.environ for name in TORCHRUN_VARIABLES):
@@ -80,7 +80,7 @@ def launch(
 
 
 def is_started_anew() -> bool:
-    """Whether torchrun has started this process in the place of one that ended before its time."""
+    """Whether torchrun has started this process to replace one that failed."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
@@ -88,8 +88,8 @@ def is_started_anew() -> bool:
 class Meeting:
     """How the processes of a run find each other.
 
-    device: `train.device`. url: of the place. local_size: processes of each machine. timeout: so
-    long one waits for the others. host_timeout: seconds in which something is heard of each host.
+    device: `train.device`. url: of the rendezvous. local_size: processes per machine. timeout: how
+    long to wait for others. host_timeout: maximum seconds without a sign of life from a host.
     """
 
     device: str
@@ -100,13 +100,13 @@ class Meeting:
     host_timeout: float
 
     def join(self, rank: int, local_rank: int, give_up: Callable[[str], None]) -> None:
-        """Make this process number `rank` of the group.
+        """Joins the group as process `rank`.
 
         Args:
-            give_up: is told, in a thread, why this process ends.
+            give_up: called in a thread with the reason why this process ends.
 
         Raises:
-            UserError: the others are not there, or do not stay until all have met.
+            UserError: other processes are missing, or leave before all have joined.
         """
         chosen = choose_device(self.device, local_rank)
         if chosen.type == "cuda":
@@ -190,7 +190,8 @@ def _spawned(
     def give_up(reason: str) -> None:
         complaints.put(reason)
         sys.stdout.flush()
-        # At once: an ordinary end may abort in threads of the group, and that would be the reason.
+        # Immediately: a regular exit may abort in threads of the group, which would hide the
+        # reason.
         os._exit(2)
 
     try:
@@ -203,7 +204,7 @@ def _spawned(
 def _run(main: Callable[..., None], args: tuple) -> None:
     with told_in_a_sentence("outside its steps"):
         main(*args)
-        # Whoever leaves the group first would take the others' connections along.
+        # The first process to leave the group would close the others' connections.
         comm.synchronize()
     dist.destroy_process_group()
 

@@ -1,4 +1,4 @@
-"""Whether the limits of a model leave room for the objects of its data."""
+"""Checks that the limits of a model leave room for the objects of its data."""
 
 import logging
 
@@ -8,11 +8,11 @@ logger = logging.getLogger(__name__)
 
 
 def warn_of_limits(cfg: DictConfig, most_objects: int | None) -> None:
-    """Log a warning for every limit that is narrower than what must go through it.
+    """Logs a warning for every limit that is too low for the data.
 
     Args:
-        cfg: with `data.num_classes`; an option that is not there, or no number, sets no limit.
-        most_objects: of one training image; None where the training data were not looked at.
+        cfg: with `data.num_classes`; an option that is missing or not a number sets no limit.
+        most_objects: maximum in one training image; None if the training data were not read.
     """
     queries = _number(cfg, "model.query_selection.num_queries")
     kept = _number(cfg, "model.postprocessing.num_select")
@@ -48,7 +48,7 @@ def warn_of_limits(cfg: DictConfig, most_objects: int | None) -> None:
 
 
 def _is_detectron2s(cfg: DictConfig) -> bool:
-    """Whether the evaluator is Detectron2's own of COCO's metrics."""
+    """Whether the evaluator is Detectron2's own for COCO metrics."""
     target = OmegaConf.select(cfg, "dataloader.evaluator._target_")
     name = target if isinstance(target, str) else f"{target.__module__}.{target.__qualname__}"
     return name.startswith("detectron2.") and name.endswith(".COCOEvaluator")

@@ -1,4 +1,4 @@
-"""Another process of the run is gone, or so slow that nobody waits any longer."""
+"""Errors about other processes that are gone, or too slow to wait for."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from hdetr_d2.errors import UserError
 
 
 class LostProcessError(UserError):
-    """This process can do nothing more without the other one."""
+    """This process cannot continue without another one."""
 
 
 def tells_of_a_lost_process(error: BaseException) -> bool:
-    """Whether an error is one of talking to another process. That of gloo has no class of its own,
-    but names its source file.
+    """Whether an error comes from communication with another process. Gloo's errors have no class
+    of their own, but name their source file.
     """
     if isinstance(error, dist.DistError):
         return True
@@ -25,13 +25,13 @@ def tells_of_a_lost_process(error: BaseException) -> bool:
 
 @contextmanager
 def told_in_a_sentence(when: str) -> Iterator[None]:
-    """Such an error within it is raised as a sentence.
+    """Context that turns such errors into one sentence.
 
     Args:
-        when: it was, in that sentence.
+        when: the time of the failure, for that sentence.
 
     Raises:
-        LostProcessError: in the place of such an error.
+        LostProcessError: in place of such an error.
     """
     try:
         yield
@@ -42,7 +42,7 @@ def told_in_a_sentence(when: str) -> Iterator[None]:
 
 
 def lost_at(iteration: int, error: BaseException) -> LostProcessError:
-    """What to raise in the place of such an error."""
+    """The exception to raise in place of such an error."""
     return _lost(f"in iteration {iteration}", error)
 
 

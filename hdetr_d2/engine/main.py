@@ -45,10 +45,10 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments, whose options may also stand behind overrides."""
+    """Parses arguments; options may also follow overrides."""
     parser = argument_parser()
     args, overrides = parser.parse_args(argv), []
-    # What follows the first override is left as it is: the next option is looked for in it.
+    # What follows the first override is left in place, and searched for the next option.
     while behind := [
         i for i, each in enumerate(args.opts) if each.startswith("--") and each != "--"
     ]:
@@ -59,10 +59,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the script.
+    """Runs the script.
 
     Returns:
-        The exit status: 0, or 2 after one line on stderr that says what to mend.
+        The exit status: 0, or 2 after one line on stderr that says what to fix.
     """
     args = parse(argv)
     try:
@@ -77,16 +77,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def start(args: argparse.Namespace) -> Any:
-    """Train or evaluate.
+    """Trains or evaluates.
 
     Args:
-        args: of `argument_parser`.
+        args: from `argument_parser`.
 
     Returns:
-        What `run` does, where this is the only process; else None.
+        The result of `run` if this is the only process, otherwise None.
 
     Raises:
-        UserError: anything the user can mend.
+        UserError: anything the user can fix.
     """
     cfg = _configured(args)
     return launch(
@@ -97,21 +97,21 @@ def start(args: argparse.Namespace) -> Any:
         num_machines=args.num_machines,
         machine_rank=args.machine_rank,
         dist_url=args.dist_url,
-        # Older ones lack both.
+        # Older configs lack both.
         timeout_minutes=cfg.train.get("timeout_minutes", 30),
         host_timeout_seconds=cfg.train.get("host_timeout_seconds", 60),
     )
 
 
 def _configured(args: argparse.Namespace) -> DictConfig:
-    """The config with all that was asked for, which stands in `args.opts` then."""
+    """The config with everything that was requested; `args.opts` then contains all overrides."""
     args.opts = [*overrides_of(args), *args.opts]
     cfg = load_config(args.config_file, args.opts)
     return _take_cpu(cfg, args) if args.num_gpus == 0 else cfg
 
 
 def _take_cpu(cfg: DictConfig, args: argparse.Namespace) -> DictConfig:
-    """The config on the CPU; `args` then ask for one process there."""
+    """The config for the CPU; `args` then requests one process."""
     if str(cfg.train.device).startswith("cuda"):
         raise UserError(f"--num-gpus 0 is the CPU, and train.device={cfg.train.device}: which?")
     args.num_gpus, args.opts = 1, [*args.opts, "train.device=cpu"]
@@ -119,10 +119,10 @@ def _take_cpu(cfg: DictConfig, args: argparse.Namespace) -> DictConfig:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any] | None:
-    """Train or evaluate, as one of the processes of the run.
+    """Trains or evaluates in one process of the run.
 
     Returns:
-        The results of an evaluation, in the main process; None of a training.
+        The results of an evaluation, in the main process; None for a training.
     """
     cfg = load_config(args.config_file, args.opts)
     start_logging(cfg.train.output_dir)

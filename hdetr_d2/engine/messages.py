@@ -1,4 +1,4 @@
-"""Where the messages of a process go: each once to the terminal, and to the log that it is of."""
+"""Routes the messages of a process: each once to the terminal, and to the log of its run."""
 
 import logging
 import sys
@@ -10,16 +10,16 @@ _in_use: list[tuple[logging.Logger, logging.Handler]] = []
 
 
 def write_messages(*names: str, folder: str | None = None) -> list[logging.Handler]:
-    """Let loggers write to the terminal and to `folder`/log.txt. What wrote for an earlier call
-    does so no longer: a process may train, predict, and train again into another folder.
+    """Makes loggers write to the terminal and to `folder`/log.txt. Handlers of earlier calls are
+    removed: a process may train, predict, and train again into another folder.
 
     Returns:
-        What writes.
+        The new handlers.
     """
     for log, handler in _in_use:
         log.removeHandler(handler)
     _in_use.clear()
-    setup_logger.cache_clear()  # it does nothing for what it was asked for before
+    setup_logger.cache_clear()  # otherwise it would ignore repeated calls
     for name in names:
         log = logging.getLogger(name)
         before = [*log.handlers]

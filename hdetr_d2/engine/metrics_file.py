@@ -1,4 +1,4 @@
-"""metrics.json: one line of strict JSON for every iteration that has new numbers."""
+"""metrics.json: one line of strict JSON for every iteration with new values."""
 
 import os
 
@@ -8,15 +8,15 @@ from hdetr_d2.utils.strict_json import to_json
 
 
 class MetricsFile(EventWriter):
-    """What Detectron2's JSONWriter writes, by growing iteration and without its NaN and Infinity,
-    at which most readers of JSON stop: they become null.
+    """Like Detectron2's JSONWriter, in order of iterations and without NaN and Infinity, which most
+    JSON readers reject: they become null.
     """
 
     def __init__(self, path: str, *, window: int = 20) -> None:
         """
         Args:
-            path: of the file; one that is there is appended to.
-            window: numbers that are smoothed are medians over so many iterations.
+            path: of the file; an existing one is appended to.
+            window: smoothed values are medians over this many iterations.
         """
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - `close` closes it
         self._window = window

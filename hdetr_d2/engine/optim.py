@@ -1,4 +1,4 @@
-"""Which parameter learns at which rate."""
+"""Parameter groups: which parameter learns at which rate."""
 
 import re
 from collections import defaultdict
@@ -17,19 +17,18 @@ _LAYER = r"(\d+)"
 def param_groups(
     model: nn.Module, *, lr: float, weight_decay: float, rules: Sequence[Mapping[str, Any]] = ()
 ) -> list[dict[str, Any]]:
-    """The parameter groups of an optimizer, the frozen parameters left out.
+    """The parameter groups of an optimizer, without frozen parameters.
 
     Args:
-        lr, weight_decay: what holds for every parameter that no rule names, norms and biases
-            included.
-        rules: mappings of `pattern` (a regular expression, searched for in the parameter's name)
-            and `lr_scale` (a factor on `lr`), `weight_decay`, or both. The first rule that matches
-            decides. With `layer_decay`, (\\d+) in the pattern numbers the layers: the last one
-            has that factor on its rate, and each one before it once more.
+        lr, weight_decay: for every parameter that no rule matches, including norms and biases.
+        rules: mappings with `pattern` (a regular expression, searched for in the parameter's name)
+            and `lr_scale` (a factor on `lr`), `weight_decay`, or both. The first matching rule
+            applies. With `layer_decay`, (\\d+) in the pattern is the index of a layer: the rate of
+            the last layer is multiplied by that factor once, that of each earlier layer once more.
 
     Raises:
-        UserError: a rule matches no parameter at all, has an unknown key, or a `layer_decay` and no
-            layers, or everything is frozen.
+        UserError: a rule matches no parameter, has an unknown key, or a `layer_decay` but no
+            layers; or everything is frozen.
     """
     rules = [_checked(rule) for rule in rules]
     names = [name for name, _ in model.named_parameters()]
@@ -67,7 +66,7 @@ def _checked(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _each_layer(rule: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
-    """A rule for each layer in the place of one with a `layer_decay`; any other as it is."""
+    """One rule per layer in place of a rule with `layer_decay`; other rules are unchanged."""
     if "layer_decay" not in rule:
         return [dict(rule)]
     pattern, scale = rule["pattern"], rule.get("lr_scale", 1.0)
@@ -86,7 +85,7 @@ def _each_layer(rule: Mapping[str, Any], names: Sequence[str]) -> list[dict[str,
 
 
 def _first_match(rules: Sequence[Mapping[str, Any]], name: str) -> int:
-    """Index of the first rule that names the parameter; `len(rules)` if none does."""
+    """Index of the first rule that matches the parameter; `len(rules)` if none does."""
     return next((i for i, rule in enumerate(rules) if _matches(rule, name)), len(rules))
 
 
@@ -96,7 +95,9 @@ def _matches(rule: Mapping[str, Any], name: str) -> bool:
 
 
 class OptimizerState:
-    """What a checkpoint holds of an optimizer: its averages. Its options come from the config."""
+    """The part of an optimizer that a checkpoint stores: its averages. Its options come from the
+    config.
+    """
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
@@ -111,6 +112,6 @@ class OptimizerState:
             for group in self.optimizer.param_groups
         ]
         self.optimizer.load_state_dict(state)
-        # What was saved is the rate of that iteration; the schedule starts from the base rate.
+        # The saved rate is that of the iteration; the schedule needs the base rate.
         for group, options in zip(self.optimizer.param_groups, built, strict=True):
             group.update(options)

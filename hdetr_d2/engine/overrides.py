@@ -1,4 +1,4 @@
-"""Overrides: `key=value` in Hydra's grammar, each value of the kind that its option takes."""
+"""Overrides: `key=value` in Hydra's grammar, with values converted to the option's type."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from hdetr_d2.errors import UserError
 
 TEXT, WHOLE = Kind.of(str, NoneType), Kind.of(int, NoneType)
 NUMBER = Kind.of(float, NoneType)
-# What no constructor's annotation tells of options that are null by default.
+# Types of options that are null by default and whose type no constructor annotation tells.
 NULL_BY_DEFAULT = {
     **{
         f"data.{split}_{what}": TEXT
@@ -46,13 +46,14 @@ NULL_BY_DEFAULT = {
 
 
 def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Apply `key=value` strings to `cfg`, in place.
+    """Applies `key=value` strings to `cfg`, in place.
 
-    A value becomes what its option takes: `off` is false for a boolean, `2026_11_28` stays as it is
-    typed for a text.
+    Values are converted to the option's type: `off` is false for a boolean, `2026_11_28` is kept as
+    typed for a string.
 
     Raises:
-        UserError: an override is malformed, names an unknown option or has a value of another kind.
+        UserError: an override is malformed, names an unknown option or has a value of the wrong
+            type.
     """
     known = set(_dotted(OmegaConf.to_container(cfg, resolve=False)))
     for text in overrides:
@@ -70,14 +71,14 @@ def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
 
 
 class Options:
-    """The options of a config, and the kinds that they take."""
+    """The options of a config, and their types."""
 
     def __init__(self, cfg: DictConfig) -> None:
         self.cfg = cfg
         self.written = OmegaConf.to_container(cfg, resolve=False)
 
     def at(self, key: str) -> Any:
-        """What is written there, interpolations as they are; None if nothing is."""
+        """The raw value there, with interpolations; None if there is none."""
         found: Any = self.written
         for part in key.split("."):
             if isinstance(found, list) and part.isdigit() and int(part) < len(found):
@@ -87,14 +88,14 @@ class Options:
         return found
 
     def read(self, key: str, value: Any, typed: str | None = None) -> Any:
-        """`value` as the option takes it; of a group of options each by itself.
+        """`value` converted to the option's type; each option of a group by itself.
 
         Args:
-            value: as Hydra's grammar has it.
-            typed: the same as it was typed, if that is known.
+            value: as parsed by Hydra's grammar.
+            typed: the original text, if known.
 
         Raises:
-            UserError: it is of another kind.
+            UserError: it has the wrong type.
         """
         return self._read(key, value, typed, self._target(key.rpartition(".")[0]))
 
@@ -125,7 +126,7 @@ class Options:
         return node.get("_target_") if isinstance(node, Mapping) else None
 
     def _meant(self, key: str) -> Any:
-        """What an interpolation stands for; None if that is not known yet."""
+        """The value of an interpolation; None if it is not known yet."""
         try:
             return OmegaConf.select(self.cfg, key)
         except OmegaConfBaseException:
@@ -148,7 +149,7 @@ def _parse(text: str) -> Override:
 
 
 def _require_group(cfg: DictConfig, key: str) -> None:
-    """Raises UserError if `key` would make a group of options of something else on its way."""
+    """Raises UserError if `key` would turn something else on its path into a group of options."""
     parts = key.split(".")
     for end in range(1, len(parts)):
         node = OmegaConf.select(cfg, ".".join(parts[:end]))
@@ -157,8 +158,8 @@ def _require_group(cfg: DictConfig, key: str) -> None:
 
 
 def _require_known(override: Override, known: set[str], *, grouped: bool) -> None:
-    """Raises UserError for an unknown option: of a group the parts are known, too; what takes the
-    place of null brings its own.
+    """Raises UserError for an unknown option. The members of a group are known too; a value that
+    replaces null brings its own.
     """
     key, value = override.key_or_group, override.value()
     parts = _dotted(value) if isinstance(value, Mapping) and grouped else ()
@@ -171,7 +172,7 @@ def _require_known(override: Override, known: set[str], *, grouped: bool) -> Non
 
 
 def _nearest(key: str, known: set[str]) -> str:
-    """The known option most like `key`: one that ends with it, or begins so, before all others."""
+    """The known option most similar to `key`; options that end or begin with it come first."""
     last = key.rpartition(".")[2]
     alike = (
         [name for name in known if name.endswith(f".{key}")],
@@ -185,7 +186,7 @@ def _nearest(key: str, known: set[str]) -> str:
 
 
 def _dotted(content: Any, prefix: str = "") -> Iterator[str]:
-    """Dotted paths of all that stands in nested dicts and lists, nodes and leaves."""
+    """Dotted paths of everything in nested dicts and lists, inner nodes and leaves."""
     items = content.items() if isinstance(content, Mapping) else enumerate(content)
     for key, value in items:
         yield f"{prefix}{key}"
@@ -194,7 +195,7 @@ def _dotted(content: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _require_structure(key: str, old: Any, value: Any) -> None:
-    """A group of options stays a group, and a list a list."""
+    """A group of options must stay a group, and a list a list."""
     if isinstance(value, str) and value.startswith("${"):
         return
     if isinstance(old, Mapping) and not isinstance(value, Mapping):

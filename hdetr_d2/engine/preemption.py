@@ -1,5 +1,4 @@
-"""A machine that is wanted back: the training is saved at once, and ends with a status that says
-so."""
+"""Preemption: the training is saved immediately, and ends with a status that says so."""
 
 import logging
 import os
@@ -21,11 +20,12 @@ from hdetr_d2.engine.lost_processes import LostProcessError
 logger = logging.getLogger(__name__)
 
 STATUS = 75
-"""Exit status of a training that was asked to end, and that `--resume` goes on with: EX_TEMPFAIL of
-sysexits.h."""
+"""Exit status of a training that was asked to end, and can be continued by `--resume`: EX_TEMPFAIL
+of sysexits.h.
+"""
 
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
-"""Those by which schedulers ask; Windows has no SIGUSR1."""
+"""The signals that schedulers send; Windows has no SIGUSR1."""
 
 
 class Preempted(SystemExit):
@@ -36,35 +36,37 @@ class Preempted(SystemExit):
 
 
 class Preemption(HookBase):
-    """Ends the training soon after a signal, with a checkpoint of what is done.
+    """Ends the training soon after a signal, with a checkpoint of what has been done.
 
-    A step is finished first, in all processes alike, since only between two of them are weights,
-    optimizer and data in one state; it is enough that one process was asked. What only looks at the
-    weights (`interruptible`), and all that lies before the first step, is broken off at once.
+    The current step is finished first, in all processes, since weights, optimizer and data are
+    consistent only between steps; a signal to one process suffices. What only reads the weights
+    (`interruptible`), and everything before the first step, is interrupted immediately.
 
-    As a context it heeds the signals within; its place among the hooks is behind that of the
-    checkpoints and before whatever takes long.
+    As a context manager it handles signals within. As a hook it belongs after the checkpoints and
+    before anything that takes long.
     """
 
     def __init__(self, *, timeout_minutes: float = 30.0) -> None:
         """
         Args:
-            timeout_minutes: so long a process waits for the others.
+            timeout_minutes: how long a process waits for the others.
         """
         self.saves_together = False
-        """Whether `save` takes all processes: then it is called before one may leave alone."""
+        """Whether `save` involves all processes: it is then called before any of them may leave."""
         self.timeout = timedelta(minutes=timeout_minutes)
         self.save: Callable[[int], object] = lambda done: None
-        """Writes a checkpoint of so many iterations, unless there is one; all processes call it."""
+        """Writes a checkpoint of this number of iterations, unless it exists; called by all
+        processes.
+        """
         self._asked: str | None = None
         self._may_break_off = True
         self._done: int | None = None  # iterations, once there are any
-        self._group: Any = None  # of torch.distributed; None is all processes, as they are
+        self._group: Any = None  # of torch.distributed; None for all processes in the default group
         self._before: dict[signal.Signals, Any] = {}
         self._process = os.getpid()
 
     def __enter__(self) -> "Preemption":
-        # Python lets no other thread do that.
+        # Python allows this in the main thread only.
         if threading.current_thread() is threading.main_thread():
             self._before = {each: signal.signal(each, self._ask) for each in SIGNALS}
         return self
@@ -72,7 +74,7 @@ class Preemption(HookBase):
     def __exit__(self, kind: type | None, error: BaseException | None, *rest: object) -> None:
         for each, handler in self._before.items():
             signal.signal(each, handler)
-        # One that is asked, too, may end before this one has the time to listen.
+        # A process that was also asked may end before this one has time to listen.
         lost = self._asked and isinstance(error, LostProcessError)
         if kind is Preempted or lost:
             done = f"after {self._done} iterations" if self._done else "before the first step"
@@ -83,7 +85,7 @@ class Preemption(HookBase):
 
     def before_train(self) -> None:
         if comm.get_world_size() > 1 and dist.get_backend() != "gloo":
-            # On the host: nobody waits for a device.
+            # On the host, so that nobody waits for a device.
             self._group = dist.new_group(backend="gloo", timeout=self.timeout)
         self._may_break_off = False
 
@@ -95,10 +97,10 @@ class Preemption(HookBase):
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """A time that may be long, and in which nothing is learned.
+        """Context for a potentially long operation that learns nothing.
 
         Raises:
-            Preempted: at any moment in it.
+            Preempted: at any moment within.
         """
         if self.saves_together and self._done is not None:
             self.save(self._done)
@@ -107,7 +109,7 @@ class Preemption(HookBase):
             if self._asked:
                 raise Preempted
             yield
-            # Where it was raised in a finalizer, Python has printed it and gone on.
+            # If it was raised in a finalizer, Python has printed and ignored it.
             if self._asked:
                 raise Preempted
         except Preempted:
@@ -116,7 +118,7 @@ class Preemption(HookBase):
             self._may_break_off = False
 
     def _end(self) -> NoReturn:
-        # No process waits for another one here: it may be gone.
+        # Processes do not wait for each other here: the other one may be gone.
         if self._done is not None:
             self.save(self._done)
         raise Preempted
@@ -129,11 +131,11 @@ class Preemption(HookBase):
         return bool(asked)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a process that loads data has inherited this
+        if os.getpid() != self._process:  # a data loader worker inherits this
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
         self._asked = signal.Signals(number).name
         if self._may_break_off:
-            self._may_break_off = False  # what follows is not broken off in its turn
+            self._may_break_off = False  # what follows must not be interrupted in turn
             raise Preempted

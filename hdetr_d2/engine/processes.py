@@ -1,4 +1,4 @@
-"""Processes of this machine that stand and fall together."""
+"""Processes on this machine that succeed or fail together."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ from hdetr_d2.engine.preemption import SIGNALS, STATUS, Preempted
 from hdetr_d2.errors import UserError
 
 GRACE = 30.0
-"""Seconds for the others, once one has ended, to write what they have to."""
+"""Seconds that the other processes get to finish writing once one has ended."""
 
 
 def run_together(main: Callable[..., Any], args: tuple, count: int) -> None:
-    """Run `main(number, *args, complaints)` in `count` new processes, and wait for them. Signals
-    that ask for an end are passed on to them. What a process puts into the queue `complaints` is
-    why it gives up.
+    """Runs `main(number, *args, complaints)` in `count` new processes, and waits for them. Signals
+    that request the end are forwarded to them. A process puts its reason for giving up into the
+    queue `complaints`.
 
     Raises:
         UserError: a process gave up, or was killed.
@@ -33,7 +33,7 @@ def run_together(main: Callable[..., Any], args: tuple, count: int) -> None:
             while not processes.join(grace_period=GRACE):
                 pass
     except (mp.ProcessExitedException, mp.ProcessRaisedException) as error:
-        # One process ends and takes the others down: what it said is the reason.
+        # One process ends and takes the others down: its message is the reason.
         reason = _reason_of(error)
         if reason is None and not complaints.empty():
             reason = UserError(complaints.get())
@@ -43,10 +43,10 @@ def run_together(main: Callable[..., Any], args: tuple, count: int) -> None:
 
 
 def _reason_of(error: Exception) -> BaseException | None:
-    """What the status of the first process that ended tells; None: nothing."""
+    """The reason according to the exit status of the first process that ended, or None."""
     if not isinstance(error, mp.ProcessExitedException):
         return None
-    if error.exit_code == STATUS or -error.exit_code in SIGNALS:  # it did not listen yet
+    if error.exit_code == STATUS or -error.exit_code in SIGNALS:  # it did not handle signals yet
         return Preempted()
     if error.exit_code < 0:
         return UserError(killed(f"process {error.error_index}", -error.exit_code))
@@ -54,7 +54,7 @@ def _reason_of(error: Exception) -> BaseException | None:
 
 
 def killed(what: str, number: int) -> str:
-    """A sentence about a process that a signal has ended."""
+    """A sentence about a process that was ended by a signal."""
     name = signal.Signals(number).name
     hint = ", as the system does where memory runs out" if name == "SIGKILL" else ""
     return f"{what} was ended by {name}{hint}; --resume goes on from the last checkpoint"
@@ -62,7 +62,9 @@ def killed(what: str, number: int) -> str:
 
 @contextmanager
 def _signals_to(processes: Sequence[int]) -> Iterator[None]:
-    """Within it, they get the signals that ask for an end, and this process goes on waiting."""
+    """Within this context signals that request the end are forwarded to the processes, and this
+    process keeps waiting.
+    """
 
     def pass_on(number: int, frame: object) -> None:
         for process in processes:

@@ -6,13 +6,13 @@ from hdetr_d2.errors import UserError
 
 
 def refuse_random_constants(model: nn.Module) -> None:
-    """Nothing was loaded: what a backbone keeps constant is what it was made with.
+    """For models without loaded weights: refuses a backbone whose constants are random.
 
-    Norms without statistics show that it was not trained. Backbones of Detectron2 load nothing by
-    themselves; of others, frozen parameters may be their own pretrained ones.
+    Norms without statistics show that it was not trained. Detectron2's backbones load nothing by
+    themselves; in others, frozen parameters may be pretrained.
 
     Raises:
-        UserError: the backbone has such norms, or is one of Detectron2 with frozen parameters.
+        UserError: the backbone has such norms, or is Detectron2's and has frozen parameters.
     """
     backbone = getattr(model, "backbone", nn.Identity())
     kept = [name for name, module in backbone.named_modules() if _is_empty_norm(module)]
@@ -27,7 +27,7 @@ def refuse_random_constants(model: nn.Module) -> None:
 
 
 def _is_empty_norm(module: nn.Module) -> bool:
-    """Whether it is a norm of constants that are not those of a training."""
+    """Whether it is a constant norm with untrained statistics."""
     constants = dict(module.named_buffers(recurse=False))
     if not constants.keys() >= {"weight", "bias", "running_mean", "running_var"}:
         return False

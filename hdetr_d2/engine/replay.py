@@ -1,4 +1,4 @@
-"""A bad step once more: where does the first number appear that is not finite?"""
+"""Repeats a bad step to find the first value that is not finite."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,15 +22,15 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.structures import Step
 
 SAFE = (Instances, Boxes, BitMasks)
-"""What a batch may hold besides tensors and plain Python."""
+"""What a batch may contain besides tensors and plain Python."""
 
 
 @dataclass(frozen=True)
 class Replayed:
     """A step of one process, forward and backward.
 
-    losses: by name. output: the module whose output was the first that is not finite. gradient: the
-    first parameter, in the order of the model, with such a gradient; None where there is none.
+    losses: by name. output: the first module whose output is not finite. gradient: the first
+    parameter, in model order, with such a gradient; None if there is none.
     """
 
     losses: dict[str, float]
@@ -39,15 +39,15 @@ class Replayed:
 
 
 def replay(folder: str | Path, *, process: int = 0, device: str = "auto") -> Replayed:
-    """Repeat a step that `train.keep_bad_steps` has kept.
+    """Repeats a step stored by `train.keep_bad_steps`.
 
     Args:
         folder: output/mine/bad_steps/0000123.
         process: whose batch.
-        device: the numbers of another than that of the training differ a little.
+        device: results on another device than the training's differ slightly.
 
     Raises:
-        UserError: the files are not there, or are others.
+        UserError: the files do not exist, or are not of this kind.
     """
     folder = Path(folder)
     weights, kept = read_checkpoint(folder / WEIGHTS), _read_batches(folder / process_file(process))
@@ -69,7 +69,7 @@ def _read_batches(path: Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals([*SAFE]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # every layer of the format fails in its own way
+    except Exception as error:  # every layer of the format raises errors of its own
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
 
@@ -92,7 +92,7 @@ def _repeat(model: nn.Module, kept: dict[str, Any], precision: Precision) -> Rep
 
 @contextmanager
 def _first_bad_output(model: nn.Module) -> Iterator[list[str]]:
-    """The modules whose outputs are not finite, in the order of their ends."""
+    """The modules whose outputs are not finite, in the order in which they finish."""
     bad: list[str] = []
 
     def watch(name: str, module: nn.Module) -> Any:

@@ -1,4 +1,4 @@
-"""From the options of a config to one in which every number is known and possible here."""
+"""Resolves the options of a config, so that every number is known and valid here."""
 
 import logging
 import math
@@ -37,7 +37,7 @@ def _is_whole(value: Any) -> bool:
     return _is_number(value) and isinstance(value, int)
 
 
-# Options, what their values must be, and that in words.
+# Options, the condition on their values, and its description.
 RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (
         (
@@ -179,16 +179,18 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
 
 
 def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
-    """Register the data sets, then write what follows from them: the rest interpolates from there.
+    """Registers the data sets, then sets everything that follows from them; the rest are
+    interpolations.
 
-    Writes `data.num_classes`, `data.class_names`, `data.thing_classes`, `data.image_counts`,
+    Sets `data.num_classes`, `data.class_names`, `data.thing_classes`, `data.image_counts`,
     `train.iterations_per_epoch` and, unless the user has set them, `data.pixel_range` and
-    `train.max_iter`; with `data.channels` what the model must know of them; with
-    `train.reference_batch` also `optimizer.lr`, with `data.folder` the options that it takes the
-    place of. Every process calls this.
+    `train.max_iter`; with `data.channels`, what the model must know about them; with
+    `train.reference_batch`, also `optimizer.lr`; with `data.folder`, the options that it replaces.
+    Called by every process.
 
     Args:
-        for_training: else the training data may be absent, and the length of a training is open.
+        for_training: otherwise the training data may be missing, and the length of a training is
+            left open.
 
     Raises:
         UserError: a data set cannot be read, or options contradict each other or this machine.
@@ -196,7 +198,7 @@ def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
     _check_interpolations(cfg)
     check_options(cfg)
     if for_training:
-        build(cfg, "lr_multiplier")  # what is wrong with it is told before anything is read
+        build(cfg, "lr_multiplier")  # reports its errors before any data are read
         _scale_rate(cfg)
     info = first_on_each_machine(
         lambda: register_datasets(cfg.data, cfg.dataloader, for_training=for_training)
@@ -231,7 +233,9 @@ def _tell_of_other_names(cfg: DictConfig, found: Sequence[str]) -> None:
 
 
 def _scale_rate(cfg: DictConfig) -> None:
-    """Let `optimizer.lr` follow the batch in proportion; once: a saved config has the new rate."""
+    """Scales `optimizer.lr` with the batch size; only once, since a saved config has the new
+    rate.
+    """
     reference = cfg.train.get("reference_batch")
     if reference is None:
         return
@@ -257,10 +261,11 @@ def _check_interpolations(cfg: DictConfig) -> None:
 
 
 def first_on_each_machine(function: Callable[[], Any]) -> Any:
-    """Call `function` in every process, first in one of each machine: it may write files.
+    """Calls `function` in every process, first in one process per machine, because it may write
+    files.
 
     Raises:
-        UserError: in all processes if one of the first raised it, so that nobody waits in vain.
+        UserError: in all processes if one of the first raised it, so that none waits in vain.
     """
     result, complaint = None, None
     leads = comm.get_local_rank() == 0
@@ -298,7 +303,7 @@ def _check_batch(total: int, processes: int, accumulate: int) -> None:
 
 
 def prepare_output(folder: str) -> None:
-    """Make the output folder; raises UserError if nothing can be written there."""
+    """Creates the output folder; raises UserError if nothing can be written there."""
     if not folder or not isinstance(folder, str):
         raise UserError(f"train.output_dir={folder} must be the path of a folder")
     try:

@@ -1,4 +1,4 @@
-"""What the last evaluation of a run has found, and on which data."""
+"""The results of a run's last evaluation, and the data it was evaluated on."""
 
 import logging
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ logger = logging.getLogger(__name__)
 
 CONFIG = "config.yaml"
 RESULTS = "coco_instances_results.json"
-SAME = 0.01  # AP, in percent
+SAME = 0.01  # AP in percent
 
 
 @dataclass(frozen=True)
 class RunResults:
-    """A training run, seen from its output folder.
+    """A training run, as found in its output folder.
 
     Attributes:
         folder: of the run.
         cfg: the config of its last evaluation.
-        truth: the content of the COCO json that it was evaluated on.
+        truth: the content of the COCO json used in that evaluation.
         results: COCO results, with the ids of that json.
-        file: where these stand.
+        file: the file with these results.
         images: the folder of the images.
-        max_dets: as many detections of an image and class count in its evaluation.
+        max_dets: the evaluation's limit on detections per image and class.
     """
 
     folder: Path
@@ -46,12 +46,14 @@ class RunResults:
     max_dets: int
 
     def metrics(self) -> list[dict[str, float]]:
-        """The rows of its metrics.json; none where it was only evaluated."""
+        """The rows of its metrics.json; empty if it was only evaluated."""
         path = self.folder / "metrics.json"
         return read_metrics(path) if path.is_file() else []
 
     def warn_of_changes(self, ap: float, task: str) -> None:
-        """Log a warning where the training saw another AP, in percent, at its last evaluation."""
+        """Logs a warning if the training reported a different AP, in percent, in its last
+        evaluation.
+        """
         name = f"{task}/AP"
         seen = [row[name] for row in self.metrics() if name in row]
         if seen and not abs(seen[-1] - ap) < SAME:
@@ -63,13 +65,13 @@ class RunResults:
 
 
 def read_run(folder: str | Path, task: Task = "bbox") -> RunResults:
-    """Read what `folder` has of a training or an evaluation.
+    """Reads the output folder of a training or an evaluation.
 
     Args:
-        task: which shapes its detections must have.
+        task: the shapes that the detections must have.
 
     Raises:
-        UserError: there is no config, no detections, or the validation data are not COCO's
+        UserError: there is no config, there are no detections, or the validation data are not COCO
             instances or cannot be read.
     """
     folder = Path(folder)
@@ -78,7 +80,7 @@ def read_run(folder: str | Path, task: Task = "bbox") -> RunResults:
     if path is None:
         raise UserError(f"{folder} is no output folder of a training: it has no {CONFIG}")
     cfg = load_config(str(path))
-    cfg.train.output_dir = str(folder)  # it may have moved
+    cfg.train.output_dir = str(folder)  # it may have been moved
     evaluator = cfg.dataloader.evaluator
     file = Path(evaluator.get("output_dir") or folder / "inference") / RESULTS
     if not file.is_file():
@@ -86,7 +88,7 @@ def read_run(folder: str | Path, task: Task = "bbox") -> RunResults:
     results = read_results(file, shape=SHAPES[task])
     data = cfg.data
     named = data.val_name if data.get("val_json") or data.get("folder") else None
-    with names_as_before(free=named):  # the same name may stand for other data in another run
+    with names_as_before(free=named):  # the same name may refer to other data in another run
         known = {**data, "generate": None}
         data.update(register_datasets(known, cfg.dataloader, for_training=False).replaced)
         metadata = MetadataCatalog.get(data.val_name)

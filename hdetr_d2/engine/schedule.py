@@ -1,4 +1,4 @@
-"""Learning-rate multipliers whose milestones are in epochs."""
+"""Learning-rate multipliers with milestones in epochs."""
 
 import math
 from abc import abstractmethod
@@ -12,8 +12,8 @@ from hdetr_d2.errors import UserError
 class EpochSchedule(ParamScheduler):
     """A multiplier of the base learning rate as a function of the epoch, with a linear warm-up.
 
-    Called with `where`, the part of the training that is done, in [0, 1]: iteration / max_iter. It
-    has no state, so a resumed run cannot disagree with one that was never stopped.
+    Called with `where`, the training progress in [0, 1]: iteration / max_iter. It is stateless, so
+    a resumed run cannot deviate from an uninterrupted one.
     """
 
     def __init__(self, *, epochs: float, warmup_epochs: float = 0.0) -> None:
@@ -25,7 +25,7 @@ class EpochSchedule(ParamScheduler):
         self.warmup_epochs = warmup_epochs
 
     def __call__(self, where: float) -> float:
-        # iteration / max_iter * epochs may fall a rounding error short of a whole epoch.
+        # iteration / max_iter * epochs may be slightly less than a whole epoch because of rounding.
         epoch = (where + self.WHERE_EPSILON) * self.epochs
         warmup = min(1.0, epoch / self.warmup_epochs) if self.warmup_epochs else 1.0
         return warmup * self.decay(epoch)
@@ -62,7 +62,7 @@ class StepDecay(EpochSchedule):
 
 
 class CosineDecay(EpochSchedule):
-    """Falls from 1 to `final` along half a cosine over the whole training."""
+    """Decreases from 1 to `final` along half a cosine over the whole training."""
 
     def __init__(self, *, epochs: float, final: float = 0.0, warmup_epochs: float = 0.0) -> None:
         super().__init__(epochs=epochs, warmup_epochs=warmup_epochs)

@@ -1,4 +1,4 @@
-"""What a process does before it builds anything: log, random state, precision of the machine."""
+"""What a process does before it builds anything: logging, random state, numerical precision."""
 
 import argparse
 import logging
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def start_logging(folder: str) -> None:
-    """Let this project, Detectron2 and fvcore write to the console and to `folder`/log.txt.
+    """Makes this project, Detectron2 and fvcore log to the console and to `folder`/log.txt.
 
     Raises:
         UserError: nothing can be written there.
@@ -33,18 +33,18 @@ def start_logging(folder: str) -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """False for a UserError and a lost process: the end of the run tells it, in one line and
-    without a traceback.
+    """False for a UserError and a lost process, which are reported at the end of the run in one
+    line without a traceback.
     """
     error = record.exc_info[1] if record.exc_info else None
     return error is None or not (isinstance(error, UserError) or tells_of_a_lost_process(error))
 
 
 def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:
-    """Say what runs where, and fix the random state of the weights and the precision.
+    """Logs what runs where, and sets the random state for the weights and the precision.
 
     Raises:
-        UserError: a device or precision that there is not.
+        UserError: an invalid device or precision.
     """
     device = choose_device(cfg.train.device, comm.get_local_rank())
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
@@ -53,14 +53,15 @@ def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:
     logger.info("Arguments: %s", vars(args))
     if device.type == "cpu":
         keep_freed_memory()
-    set_matmul_precision(cfg.train.get("matmul_precision", "highest"), device)  # older ones lack it
+    # Older configs lack it
+    set_matmul_precision(cfg.train.get("matmul_precision", "highest"), device)
     torch.manual_seed(cfg.train.seed)
     np.random.seed(cfg.train.seed)
     random.seed(cfg.train.seed)
     if cfg.train.deterministic:
         # cuBLAS reads this when CUDA starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        # The kernels of this project obey. On CUDA some operations of PyTorch have no deterministic
-        # form (cumulative sums; the backward pass of grid_sample, which stands in for kernels that
-        # are not built): torch names each of them in a warning.
+        # This project's kernels support it. On CUDA some PyTorch operations have no deterministic
+        # form (cumulative sums; the backward pass of grid_sample, which replaces kernels that are
+        # not built): torch warns about each of them.
         torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")

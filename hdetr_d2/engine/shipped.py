@@ -1,4 +1,6 @@
-"""The recipes that come with the package: at the root of a clone, or within what is installed."""
+"""The recipes that come with the package: at the root of a clone, or within the installed
+package.
+"""
 
 import difflib
 from collections.abc import Iterable
@@ -9,8 +11,8 @@ from hdetr_d2.errors import UserError
 
 
 def shipped_configs() -> dict[str, Path]:
-    """Every recipe by its path below `configs/`; those of the projects, last, by theirs from
-    `projects/` on. The parts in `common/` are none.
+    """Every recipe by its path below `configs/`, followed by those of the projects by their paths
+    from `projects/` on. The parts in `common/` are not recipes.
     """
     root = shipped_root()
     own = {path.relative_to(root / "configs"): path for path in _configs(root)}
@@ -30,7 +32,7 @@ def shipped_config(name: str, *, besides: Iterable[str] = ()) -> str:
         besides: other names that may have been meant.
 
     Raises:
-        UserError: there is no such recipe; the nearest ones are told.
+        UserError: there is no such recipe; the message suggests the most similar ones.
     """
     known, wanted = shipped_configs(), name.removeprefix("configs/")
     if wanted not in known:
@@ -41,7 +43,7 @@ def shipped_config(name: str, *, besides: Iterable[str] = ()) -> str:
 
 
 def shipped_root() -> Path:
-    """What holds `configs/` and `projects/`."""
+    """The folder that contains `configs/` and `projects/`."""
     package = Path(str(resources.files("hdetr_d2")))
     return package.parent if (package.parent / "setup.py").is_file() else package
 
@@ -49,6 +51,6 @@ def shipped_root() -> Path:
 def _configs(folder: Path) -> list[Path]:
     """The recipes in `folder`/configs, sorted."""
     configs = folder / "configs"
-    no_recipes = {"common", "__init__.py"}  # the latter in an installed package
+    no_recipes = {"common", "__init__.py"}  # the latter exists in an installed package
     found = sorted(configs.rglob("*.py"))
     return [path for path in found if path.relative_to(configs).parts[0] not in no_recipes]

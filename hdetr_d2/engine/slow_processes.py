@@ -1,4 +1,4 @@
-"""A process that all others wait for."""
+"""Detects a process that all others wait for."""
 
 import logging
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ from detectron2.utils import comm
 logger = logging.getLogger(__name__)
 
 OWN = ("data", "forward", "match", "loss")
-"""Sections of a step in which no process waits for another one."""
+"""Sections of a step in which processes do not wait for each other."""
 
 
 class SlowProcesses:
-    """Compares how long the processes are at their own work, and names those that keep the others
-    waiting, each once.
+    """Compares the time that processes spend on their own work, and reports those that delay the
+    others, each once.
 
     Args:
-        period: steps from one look to the next; all processes look together.
-        ratio: slow is what takes so many times as long as the median of the others.
-        least: seconds of a step, by which it must be longer at least.
+        period: steps between checks; all processes check together.
+        ratio: a process is slow if it takes this many times the median of the others.
+        least: minimum difference, in seconds per step.
     """
 
     def __init__(self, *, period: int, ratio: float = 2.0, least: float = 0.02) -> None:

@@ -1,5 +1,6 @@
-"""From where a training starts: another run's weights, its own last checkpoint, or nothing; and
-what it then finds in its folder."""
+"""The starting point of a training: another run's weights, its own last checkpoint, or nothing; and
+what happens to the contents of its folder.
+"""
 
 import logging
 import os
@@ -30,13 +31,13 @@ def has_run(folder: str) -> bool:
 
 
 def starting_point(cfg: DictConfig, checkpointer: Checkpointer, *, resume: bool) -> int:
-    """Load what there is to start from, and say which.
+    """Loads what there is to start from, and reports it.
 
     Returns:
-        The number of iterations already done.
+        The number of completed iterations.
 
     Raises:
-        UserError: it cannot be read or does not fit, or the run was another one.
+        UserError: it cannot be read or does not fit, or belongs to another run.
     """
     folder, weights = cfg.train.output_dir, cfg.train.init_checkpoint
     if has_run(folder):
@@ -58,8 +59,8 @@ def starting_point(cfg: DictConfig, checkpointer: Checkpointer, *, resume: bool)
 
 
 def compare_classes(metadata: Mapping[str, Any], class_names: Sequence[str], path: str) -> None:
-    """Warn when the metadata of the checkpoint in `path` name other classes than the data set, in
-    whatever order.
+    """Warns if the metadata of the checkpoint `path` name other classes than the data set, ignoring
+    the order.
     """
     names = list(metadata.get("class_names", class_names))
     if sorted(names) != sorted(class_names):
@@ -67,10 +68,10 @@ def compare_classes(metadata: Mapping[str, Any], class_names: Sequence[str], pat
 
 
 def take_folder(cfg: DictConfig, *, fresh: bool) -> None:
-    """Make the output folder that of this run: its config is there, and after a fresh start nothing
-    of an earlier run is taken for its own. Every process calls this.
+    """Claims the output folder for this run: writes its config and, after a fresh start, makes sure
+    that nothing of an earlier run is mistaken for its own. Called by every process.
     """
-    comm.synchronize()  # another process may still read what lies there
+    comm.synchronize()  # another process may still be reading what is there
     if not comm.is_main_process():
         return
     folder = Path(cfg.train.output_dir)
@@ -89,7 +90,7 @@ def _resume(cfg: DictConfig, checkpointer: Checkpointer) -> int:
     metadata = read_checkpoint(path, only_look=True).get("metadata", {})
     if not metadata.keys() >= RUN_METADATA:
         raise UserError(f"{path} was not written by a training of this project: nothing to resume")
-    # Before the weights: a line about options says more than a list of keys that do not fit.
+    # Before the weights: one line about options is clearer than a list of keys that do not fit.
     compare_configs(metadata["config"], cfg)
     checkpointer.load(path)
     checkpointer.metadata["run"] = metadata["run"]
@@ -101,7 +102,7 @@ def _resume(cfg: DictConfig, checkpointer: Checkpointer) -> int:
 
 
 def best_metric(folder: str, run: str) -> float | None:
-    """The metric of `model_best.pth` in `folder`; None if there is none of this run."""
+    """The metric of `model_best.pth` in `folder`; None if this run has none."""
     path = os.path.join(folder, f"{BEST}.pth")
     if not os.path.isfile(path):
         return None

@@ -1,4 +1,4 @@
-"""A training as a job of submitit: one a node, and torchrun starts the processes there."""
+"""A training as a submitit job: one task per node, in which torchrun starts the processes."""
 
 import os
 import signal
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 TRAINING = ("-m", "hdetr_d2", "train")
 PORTS = range(20000, 30000)
-"""Those at which the nodes of a job meet, by its number."""
+"""The port at which the nodes of a job meet, from its number."""
 
 
 @dataclass
 class TorchrunJob:
-    """What every node of a job runs. When its time is over, or it must make room for another one,
-    the training is saved, and the job queued again.
+    """What every node of a job runs. When its time is over, or it is preempted, the training is
+    saved and the job queued again.
 
-    arguments: of the program. processes: of a node. restarts: after processes that ended before
-    their time. program: what torchrun runs.
+    arguments: of the program. processes: per node. restarts: after processes that failed. program:
+    run by torchrun.
     """
 
     arguments: Sequence[str]
@@ -33,14 +33,14 @@ class TorchrunJob:
     _torchrun: subprocess.Popen | None = field(default=None, init=False, repr=False)
 
     def __call__(self) -> None:
-        """Raises RuntimeError where the training did not end well: the job has failed then."""
+        """Raises RuntimeError if the training failed, so that the job counts as failed."""
         self._torchrun = subprocess.Popen(self.command(), preexec_fn=_leave_preemption_to_parent)
         status = self._torchrun.wait()
         if status:
             raise RuntimeError(f"torchrun ended with status {status}: see the log of the training")
 
     def command(self) -> list[str]:
-        """Of this node."""
+        """The command for this node."""
         from submitit import JobEnvironment
 
         job = JobEnvironment()
@@ -59,19 +59,19 @@ class TorchrunJob:
         return [*torchrun, *self.program, *self.arguments]
 
     def checkpoint(self) -> "DelayedSubmission":
-        """What submitit asks for, in the first node, before it queues the job again."""
+        """Called by submitit, on the first node, before the job is queued again."""
         from submitit.helpers import DelayedSubmission
 
         if self._torchrun is not None:
             self._torchrun.terminate()
-            # `wait` is being called already: it is this signal that has broken into it.
+            # `wait` is already being called: this signal has interrupted it.
             with suppress(ChildProcessError):
                 os.waitid(os.P_PID, self._torchrun.pid, os.WEXITED | os.WNOWAIT)
         return DelayedSubmission(replace(self))
 
 
 def _leave_preemption_to_parent() -> None:
-    """Slurm sends its signal to all processes of a node, and torchrun would end of it at once."""
+    """Slurm sends its signal to all processes of a node, and torchrun would end because of it."""
     from submitit import JobEnvironment
 
     signal.signal(getattr(signal, f"SIG{JobEnvironment.USR_SIG}"), signal.SIG_IGN)

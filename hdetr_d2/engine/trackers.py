@@ -1,4 +1,4 @@
-"""Metrics for services that track experiments: Weights & Biases, MLflow."""
+"""Metrics for experiment trackers: Weights & Biases, MLflow."""
 
 import logging
 import math
@@ -13,12 +13,12 @@ from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-LONGEST_PARAMETER = 6000  # letters; what MLflow takes
+LONGEST_PARAMETER = 6000  # characters; MLflow's limit
 
 
 class Tracker(EventWriter):
-    """Sends the newest value of every scalar, once. A service that fails later than at the start
-    is told of in one warning, and the training goes on.
+    """Sends the latest value of every scalar once. If a service fails after the start, one warning
+    is logged and the training continues.
     """
 
     def __init__(self) -> None:
@@ -27,14 +27,14 @@ class Tracker(EventWriter):
 
     @abstractmethod
     def send(self, numbers: Mapping[str, float], iteration: int) -> None:
-        """Metrics by name, of an iteration; called with growing iterations."""
+        """Sends metrics by name for an iteration; called with increasing iterations."""
 
     def write(self) -> None:
         fresh: dict[int, dict[str, float]] = {}
         for name, (value, iteration) in get_event_storage().latest().items():
             if iteration > self._written:
                 fresh.setdefault(iteration, {})[name] = value
-        # Steps must grow, so what came with earlier iterations goes first.
+        # Steps must increase, so values of earlier iterations go first.
         for iteration in sorted(fresh):
             try:
                 self.send(fresh[iteration], iteration)
@@ -82,9 +82,8 @@ class WandbWriter(Tracker):
 
 
 class MlflowWriter(Tracker):
-    """Sends metrics to MLflow: to the server of MLFLOW_TRACKING_URI, without one to `mlflow.db` in
-    the folder of the run, where `mlflow ui --backend-store-uri sqlite:///FOLDER/mlflow.db` shows
-    them.
+    """Sends metrics to MLflow: to the server of MLFLOW_TRACKING_URI, or else to `mlflow.db` in the
+    folder of the run, which `mlflow ui --backend-store-uri sqlite:///FOLDER/mlflow.db` displays.
     """
 
     def __init__(
@@ -92,8 +91,8 @@ class MlflowWriter(Tracker):
     ) -> None:
         """
         Args:
-            experiment: is made where there is none of that name.
-            name: of the run there; None: one that MLflow makes up.
+            experiment: created if it does not exist.
+            name: of the run there; None lets MLflow choose one.
             config: its options become parameters, by their dotted names.
 
         Raises:
@@ -116,7 +115,7 @@ class MlflowWriter(Tracker):
             number = known.experiment_id if known else self._client.create_experiment(experiment)
             self._run = self._client.create_run(number, run_name=name).info.run_id
             options = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in _flat(config)]
-            for first in range(0, len(options), 100):  # no more at once
+            for first in range(0, len(options), 100):  # MLflow's limit per call
                 self._client.log_batch(self._run, params=options[first : first + 100])
         except Exception as error:
             raise UserError(f"MLflow does not start: {' '.join(str(error).split())}") from error
@@ -124,7 +123,7 @@ class MlflowWriter(Tracker):
     def send(self, numbers: Mapping[str, float], iteration: int) -> None:
         now = int(1000 * time.time())
         metrics = [
-            # MLflow's names know no other signs.
+            # MLflow allows no other characters.
             self._metric(name.replace("<", "_").replace(">", "_"), float(value), now, iteration)
             for name, value in numbers.items()
             if math.isfinite(value)

@@ -1,4 +1,4 @@
-"""A whole training, as a resolved config describes it."""
+"""A whole training, as described by a resolved config."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,14 +52,14 @@ logger = logging.getLogger(__name__)
 
 
 def do_train(cfg: DictConfig, *, resume: bool) -> None:
-    """Train as the resolved config says.
+    """Trains according to the resolved config.
 
     Args:
-        resume: go on with the run in `train.output_dir`, if there is one.
+        resume: continue the run in `train.output_dir`, if there is one.
 
     Raises:
-        UserError: anything the user can mend.
-        Preempted: a signal asked for the end; what is done is saved.
+        UserError: anything the user can fix.
+        Preempted: a signal requested the end; everything done is saved.
     """
     timeout = cfg.train.get("timeout_minutes", 30)  # older configs lack it
     with Preemption(timeout_minutes=timeout) as preemption:
@@ -84,7 +84,7 @@ def _train(cfg: DictConfig, preemption: Preemption, *, resume: bool) -> None:
     metadata = {"class_names": get_class_names(cfg), "config": config_text(cfg)}
     checkpointer = Checkpointer(model, cfg.train.output_dir, metadata=metadata, **states)
     start = starting_point(cfg, checkpointer, resume=resume)
-    # Now, since what is wrong with it would else come out after the first epochs.
+    # Now, because its errors would otherwise appear only after the first epochs.
     evaluation = Evaluation(cfg, precision)
     parallel.shard(model, optimizer)
     if ema is not None:
@@ -146,12 +146,12 @@ def build_hooks(
     preemption: Preemption,
     start: int,
 ) -> list[HookBase | None]:
-    """The hooks of a training, in their order.
+    """The hooks of a training, in order.
 
     Args:
         evaluated: the model itself, or its moving average.
-        precision: of the training's forward pass, and of that on the validation data.
-        start: iterations already done.
+        precision: of the forward pass in training and validation.
+        start: completed iterations.
     """
     each = cfg.train.iterations_per_epoch
     options = cfg.train.checkpoint
@@ -195,10 +195,10 @@ def build_validation_loss(
     precision: Precision,
     looking: Callable[[], ContextDecorator],
 ) -> HookBase | None:
-    """What looks at the losses on the validation data; None where they are not asked for.
+    """The hook for the losses on the validation data; None if it is not requested.
 
     Args:
-        looking: makes what is around each look at the model.
+        looking: makes the context for each look at the model.
     """
     options = cfg.train.get("validation_loss")  # older configs lack it
     if options is None or not options.period_epochs:
@@ -216,7 +216,7 @@ def build_validation_loss(
 
 
 def parts_to_compile(cfg: DictConfig) -> Sequence[str]:
-    """Raises UserError where they cannot be compiled."""
+    """Raises UserError if they cannot be compiled."""
     parts = cfg.train.get("compile") or []  # older configs lack it
     if parts and cfg.train.parallel == "fsdp2":
         raise UserError("train.compile needs train.parallel=ddp")
@@ -224,10 +224,10 @@ def parts_to_compile(cfg: DictConfig) -> Sequence[str]:
 
 
 def build_record(cfg: DictConfig, device: torch.device) -> Record | None:
-    """How steps are recorded.
+    """How steps are recorded; None if they are not.
 
     Raises:
-        UserError: they cannot be in this training.
+        UserError: they cannot be recorded in this training.
     """
     if not cfg.train.get("cuda_graphs", False):  # older configs lack it
         return None
@@ -246,7 +246,7 @@ def build_record(cfg: DictConfig, device: torch.device) -> Record | None:
 def build_bad_step_files(
     cfg: DictConfig, model: nn.Module, metadata: Mapping[str, Any]
 ) -> BadStepFiles | None:
-    """What keeps bad steps; None where that is not asked for."""
+    """Stores bad steps; None if it is not requested."""
     most = cfg.train.get("keep_bad_steps", 0)  # older configs lack it
     return (
         BadStepFiles(cfg.train.output_dir, most=most, model=model, metadata=metadata)
@@ -256,7 +256,7 @@ def build_bad_step_files(
 
 
 def build_early_stopping(cfg: DictConfig, checkpointer: Checkpointer) -> HookBase | None:
-    """What ends a training that gets no better; None where nothing says when."""
+    """Ends a training that no longer improves; None if it is not requested."""
     node = cfg.train.get("early_stopping")  # older configs lack it
     if node is None:
         return None
@@ -270,7 +270,7 @@ def build_early_stopping(cfg: DictConfig, checkpointer: Checkpointer) -> HookBas
 
 
 def build_writing(cfg: DictConfig, start: int) -> list[EventWriter]:
-    """What writes metrics to the console and to files."""
+    """The hook that writes metrics to the console and to files."""
     return build_writers(
         folder=cfg.train.output_dir,
         start_iteration=start,
@@ -283,7 +283,7 @@ def build_writing(cfg: DictConfig, start: int) -> list[EventWriter]:
 
 
 def log_plan(cfg: DictConfig) -> None:
-    """Say how much is learned from how many images at which rate."""
+    """Logs how much is learned from how many images at which rate."""
     total = cfg.dataloader.train.total_batch_size
     processes, parts = comm.get_world_size(), cfg.train.accumulate
     logger.info(

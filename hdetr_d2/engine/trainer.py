@@ -1,4 +1,4 @@
-"""One optimizer step: data, forward, backward, update; everything around it is a hook's."""
+"""One optimizer step: data, forward, backward, update; everything else is done by hooks."""
 
 import logging
 import math
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 def seed_step(seed: int, iteration: int, rank: int) -> None:
-    """Make all random state a function of the position: a resumed run then repeats it."""
+    """Makes all random state a function of the position, so that a resumed run repeats it."""
     high, low = (
         int(word) for word in np.random.SeedSequence([seed, iteration, rank]).generate_state(2)
     )
@@ -47,14 +47,14 @@ def seed_step(seed: int, iteration: int, rank: int) -> None:
 class Trainer(TrainerBase):
     """Trains a model whose `forward(batch, step)` returns a dict of weighted losses.
 
-    A step goes over `accumulate` micro-batches. The losses of each are divided by the ground truths
-    of the whole step (all micro-batches, averaged over the processes), and means count by the share
-    that its images have in the step of this process: their sum is the loss of the whole batch. A
-    step with a gradient or a matching cost that is not finite changes no weight; after
-    `max_bad_steps` steps in a row with such a gradient, cost or loss the training ends. It ends,
-    too, if the first `max_empty_steps` steps, or all there are, have no object. On CUDA the step
-    does not wait for the device: metrics are read every `log_period` steps. The storage of the main
-    process has them, since that one writes them.
+    A step consists of `accumulate` micro-batches. The losses of each are divided by the number of
+    targets of the whole step (all micro-batches, averaged over the processes), and means are
+    weighted by the micro-batch's share of this process's images: the sum is the loss of the whole
+    batch. A step with a non-finite gradient or matching cost changes no weights; `max_bad_steps`
+    consecutive steps with such a gradient, cost or loss end the training. So do `max_empty_steps`
+    initial steps without an object, or a whole training without one. On CUDA the step does not wait
+    for the device: metrics are read every `log_period` steps. They go to the storage of the main
+    process, which writes them.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class Trainer(TrainerBase):
         """
         Args:
             model: on `device`.
-            make_loader: from the number of steps already done to the micro-batches of this process;
-                what it counts in a dict `counts` is logged.
+            make_loader: maps the number of completed steps to an iterator over this process's
+                micro-batches; if it counts something in a dict `counts`, that is logged.
             scaler: of the loss; `Precision.scaler()`.
-            parallel: how the processes train the model together; None for a run of one process.
-            clip_grad_norm: largest norm of the whole gradient; None does not clip.
-            bad_step_files: where bad steps are kept; the host then waits for each step.
-            record: how forward and backward are recorded, see `GraphedGradients`: in one process,
-                with one micro-batch a step. None for one operator after the other.
+            parallel: how the processes train the model together; None for a single process.
+            clip_grad_norm: maximum norm of the whole gradient; None disables clipping.
+            bad_step_files: stores bad steps; the host then waits for each step.
+            record: how forward and backward are recorded, see `GraphedGradients`; requires one
+                process and one micro-batch per step. None runs them normally.
         """
         super().__init__()
         self.parallel = parallel or Parallel()
@@ -122,10 +122,10 @@ class Trainer(TrainerBase):
         self._slow_processes = SlowProcesses(period=log_period)
 
     def train(self, start_iter: int, max_iter: int) -> None:
-        """Go on until the last iteration, or until a hook says that the training ends.
+        """Runs until the last iteration, or until a hook ends the training.
 
         Raises:
-            UserError: another process is gone, or what `run_step` says.
+            UserError: another process is gone, or see `run_step`.
         """
         try:
             super().train(start_iter, max_iter)
@@ -172,8 +172,8 @@ class Trainer(TrainerBase):
     def _add_gradients(
         self, batches: list[Batch]
     ) -> tuple[dict[str, Tensor], list[bad_costs.Observed]]:
-        """Forward and backward of all micro-batches; returns the metrics of the step, detached, and
-        what each micro-batch observed.
+        """Forward and backward of all micro-batches; returns the step's metrics, detached, and the
+        observations of each micro-batch.
         """
         count = sum(len(item["instances"]) for batch in batches for item in batch)
         images = sum(len(batch) for batch in batches)
@@ -194,14 +194,14 @@ class Trainer(TrainerBase):
         return total, observed
 
     def _update(self) -> dict[str, Tensor]:
-        """Clip, step unless a gradient is not finite, average; returns the norm before clipping,
-        and the scale of the loss where it has one.
+        """Clips, updates unless a gradient is not finite, and averages; returns the norm before
+        clipping, and the loss scale if there is one.
         """
         self.scaler.unscale_(self.optimizer)
         norm = self.parallel.clip(self._parameters, self.clip_grad_norm)
         scale = self.scaler.scale(torch.ones_like(norm))
         self.scaler.step(self.optimizer)
-        # Without a scaled loss the scaler is there for its check of the gradients only.
+        # Without loss scaling, the scaler only checks the gradients.
         self.scaler.update(None if self.precision.scales_loss else 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema is not None:
@@ -209,9 +209,9 @@ class Trainer(TrainerBase):
         return {"grad_norm": norm} | ({SCALE: scale} if self.precision.scales_loss else {})
 
     def _read_records(self) -> None:
-        """Put the metrics of the last steps into the storage, averaged over processes."""
+        """Puts the metrics of the last steps, averaged over processes, into the storage."""
         records, self._records = self._records, []
-        # Metrics are means over the processes, but what is counted is summed.
+        # Metrics are averaged over the processes, but counts are summed.
         counts = records[0].values.new_tensor([*self._data_counts.values()])
         parts = [*(record.values for record in records), counts * comm.get_world_size()]
         values = iter(mean_over_processes(torch.cat(parts)).tolist())
@@ -236,7 +236,7 @@ class Trainer(TrainerBase):
             self.bad_step_files.keep(record.iteration, record.batches, **given)
 
     def _put(self, metrics: Mapping[str, float], **options: Any) -> None:
-        """Into the storage where it is written."""
+        """Into the storage, in the process that writes it."""
         if comm.is_main_process():
             for name, value in metrics.items():
                 self.storage.put_scalar(name, value, **options)
@@ -248,8 +248,8 @@ class Trainer(TrainerBase):
 
 
 def peak_memory(device: torch.device) -> float:
-    """Most memory used so far, in MB: allocated on a CUDA device, else resident in this process;
-    nan where the system does not tell.
+    """Peak memory so far, in MB: allocated on a CUDA device, otherwise resident in this process;
+    NaN if the system does not report it.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20

@@ -1,4 +1,4 @@
-"""The losses of a model on data that it does not learn."""
+"""The losses of a model on validation data."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -16,14 +16,15 @@ PREFIX = "validation/"
 
 
 class ValidationLoss(HookBase):
-    """Every `period` iterations (0: never) and at the end it puts the losses on the validation data
+    """Every `period` iterations (0: never) and at the end, puts the losses on the validation data
     into the storage, as `validation/loss_class` and `validation/total_loss`.
     """
 
     def __init__(self, losses: Callable[[float], Mapping[str, float]], *, period: int) -> None:
         """
         Args:
-            losses: by name, of the progress of the training in [0, 1]; called in every process.
+            losses: returns them by name, given the training progress in [0, 1]; called in every
+                process.
         """
         self.losses = losses
         self.period = period
@@ -43,24 +44,25 @@ def validation_losses(
     progress: float,
     autocast: Callable[[], AbstractContextManager],
 ) -> dict[str, float]:
-    """The weighted losses of a model on a data set, and their sum, `total_loss`: means over the
-    batches of all processes, in which a batch counts by its objects, and one without any as one.
+    """The weighted losses of a model on a data set, and their sum, `total_loss`: averaged over the
+    batches of all processes, weighted by their numbers of objects (at least one).
 
-    Nothing is learned, dropout is off, and random numbers are the same each time and leave the
-    training's alone. Each process takes its batches as if there were no other one, so that they may
-    have different numbers of them, or none: the means are those of one process that has them all.
+    Nothing is learned, dropout is off, and random numbers are the same each time and do not affect
+    the training's. Processes work independently, so that they may have different numbers of
+    batches, or none: the result equals that of a single process with all batches.
 
     Args:
-        model: not in DistributedDataParallel; its `forward(batch, step)` gives losses in training.
+        model: not wrapped in DistributedDataParallel; its `forward(batch, step)` returns losses in
+            training mode.
         batches: with "instances", of this process.
-        autocast: makes the context of a forward pass.
+        autocast: creates the context of a forward pass.
     """
     device = next(model.parameters()).device
     sums: dict[str, Tensor] = {}
     counted = 0
     modes = {module: module.training for module in model.modules()}
     model.eval()
-    model.training = True  # losses are asked for, and of no part that it behaves as in training
+    model.training = True  # losses are wanted, but no submodule shall behave as in training
     try:
         with seeded(0, [device]), apart():
             for batch in batches:
@@ -79,7 +81,7 @@ def validation_losses(
 
 
 def _means(sums: Mapping[str, Tensor], counted: int) -> dict[str, float]:
-    """The sums of all processes, of which each may have other names, by what they have counted."""
+    """Sums over all processes, whose names may differ, divided by the counts."""
     values = torch.stack([*sums.values()]).tolist() if sums else []
     gathered = comm.all_gather((counted, dict(zip(sums, values, strict=True))))
     total = sum(count for count, _ in gathered)

@@ -1,6 +1,4 @@
-"""What a training is asked for in words, `--data`, `--epochs` and `--scheme`: each stands for an
-override.
-"""
+"""The shorthand arguments `--data`, `--epochs` and `--scheme`; each stands for an override."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -27,10 +25,10 @@ def add_words(parser: argparse.ArgumentParser) -> None:
 
 
 def overrides_of(args: argparse.Namespace) -> list[str]:
-    """The overrides that the words stand for.
+    """The overrides that the arguments stand for.
 
     Raises:
-        UserError: a scheme that there is not.
+        UserError: an unknown scheme.
     """
     overrides = []
     if args.data is not None:
@@ -43,7 +41,7 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
 
 
 def _for_epochs(cfg: DictConfig, epochs: float) -> list[str]:
-    """The rate falls where it did in the whole of the training."""
+    """The rate decays at the same fractions of the training as before."""
     overrides = [f"train.epochs={epochs:g}"]
     if milestones := cfg.lr_multiplier.get("milestones"):
         moved = [f"{each * epochs / cfg.train.epochs:g}" for each in milestones]
@@ -55,7 +53,7 @@ def scheme_nodes(names: Sequence[str]) -> list[dict[str, Any]]:
     """The nodes of schemes, with the values of their papers.
 
     Raises:
-        UserError: a name that is none.
+        UserError: an unknown name.
     """
     nodes = plain_config(LazyConfig.load(str(shipped_root() / SCHEMES)))
     if unknown := [name for name in names if name not in nodes]:
@@ -64,7 +62,7 @@ def scheme_nodes(names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _typed(value: Any) -> str:
-    """A node as it is typed in an override."""
+    """A node as typed in an override."""
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{key}:{_typed(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):

@@ -23,15 +23,15 @@ PARTS = ("data", "forward", "match", "loss", "backward", "graph", "optimizer")
 
 
 class ConsoleWriter(EventWriter):
-    """One log line: iteration, epoch, time left, losses, rate, times of an iteration, memory.
+    """One log line: iteration, epoch, remaining time, losses, rate, times per iteration, memory.
 
-    Of the losses the total and those of the last layer are shown; the others are in the files.
+    Only the total loss and those of the last layer are shown; the others are in the files.
     """
 
     def __init__(self, *, max_iter: int, iterations_per_epoch: int, window: int = 20) -> None:
         """
         Args:
-            window: losses are medians, and times means, over so many iterations.
+            window: losses are medians, and times means, over this many iterations.
         """
         self.max_iter = max_iter
         self.iterations_per_epoch = iterations_per_epoch
@@ -58,7 +58,7 @@ class ConsoleWriter(EventWriter):
         )
 
     def _time_left(self, storage: EventStorage, iterations: int) -> str:
-        # The first iterations are not timed: they are slower than the rest.
+        # The first iterations are not timed, because they are slower than the rest.
         if "time" not in storage.latest():
             return ""
         seconds = storage.history("time").avg(1000) * iterations
@@ -72,14 +72,14 @@ class ConsoleWriter(EventWriter):
         )
 
     def _times(self, storage: EventStorage) -> str:
-        # The mean: on CUDA most steps return early, and one in a while waits for all of them.
+        # The mean: on CUDA most steps return early, and an occasional one waits for all of them.
         total = self._newest(storage, "time")
         first = total[0][1] if total else 0
         seconds = {
             part: [value for value, at in self._newest(storage, f"time/{part}") if at >= first]
             for part in PARTS
         }
-        # Not every step has every part, and on CUDA only some tell of all before them.
+        # Not every step has every part, and on CUDA only some report for all before them.
         told = max(map(len, seconds.values()))
         parts = ", ".join(
             f"{part} {sum(each) / told:.3f}" for part, each in seconds.items() if each
@@ -89,7 +89,7 @@ class ConsoleWriter(EventWriter):
         return f"{sum(value for value, _ in total) / len(total):.3f} s/it ({parts})"
 
     def _newest(self, storage: EventStorage, name: str) -> list[tuple[float, float]]:
-        """The last values of the window, each with its iteration."""
+        """The last values in the window, with their iterations."""
         if name not in storage.latest():
             return []
         return storage.history(name).values()[-self.window :]
@@ -109,13 +109,13 @@ def build_writers(
 
     Args:
         folder: for metrics.json (a resumed run appends to it) and the TensorBoard events.
-        start_iteration: what a killed run sent to TensorBoard from here on is hidden there.
+        start_iteration: events that a killed run wrote from here on are hidden in TensorBoard.
         wandb: `enabled`, `project` and `name`.
-        mlflow: `enabled`, `experiment` and `name`; None: not enabled.
-        config: what such services show as the settings of the run.
+        mlflow: `enabled`, `experiment` and `name`; None disables it.
+        config: shown by such services as the settings of the run.
 
     Raises:
-        UserError: wandb or mlflow is asked for and not installed, or does not start.
+        UserError: wandb or mlflow is requested but not installed, or does not start.
     """
     writers: list[EventWriter] = [
         ConsoleWriter(max_iter=max_iter, iterations_per_epoch=iterations_per_epoch),

@@ -164,7 +164,7 @@ class TimmBackbone(Backbone):
 
     @property
     def padding_constraints(self) -> dict[str, int]:
-        """"size_divisibility" or "square_size" in pixels, or nothing, in Detectron2's form."""
+        """Nothing, or "size_divisibility" or "square_size" in pixels, in Detectron2's form."""
         return dict(self.padding)
 
     @property
