@@ -1,4 +1,4 @@
-"""Bool masks [n, H, W] on the CPU, many times as fast as PyTorch's reductions of bool."""
+"""Boolean masks [n, H, W] on the CPU, many times faster than PyTorch's reductions of bool."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from torch import Tensor
 
 
 def areas(masks: Tensor) -> Tensor:
-    """How many pixels each mask has: int64 [n]."""
-    # Seen as a flat piece of memory, NumPy counts the bytes of a mask a hundred times as fast as
-    # PyTorch sums them, which makes int64 of every pixel first.
+    """The number of pixels of each mask: int64 [n]."""
+    # On a contiguous array, NumPy counts the bytes of a mask a hundred times faster than PyTorch
+    # sums them, because PyTorch converts every pixel to int64 first.
     return torch.tensor([np.count_nonzero(mask) for mask in masks.numpy()], dtype=torch.int64)
 
 
 def any_of(masks: Tensor, *dims: int) -> Tensor:
-    """Whether there is a pixel along some dimensions, as `masks.any(dims)`."""
+    """Whether any pixel is set along some dimensions, like `masks.any(dims)`."""
     return torch.from_numpy(masks.numpy().any(axis=dims))
 
 
@@ -23,10 +23,10 @@ def tight_boxes(masks: Tensor) -> Tensor:
     """Boxes around masks.
 
     Args:
-        masks: bool [n, H, W]; an empty one gets the box of the whole image.
+        masks: bool [n, H, W]; an empty mask gets the box of the whole image.
 
     Returns:
-        float [n, 4] xyxy; the right and bottom edges lie behind the last pixel.
+        float [n, 4] xyxy; right and bottom edges are one past the last pixel.
     """
     height, width = masks.shape[1:]
     columns, rows = any_of(masks, 1).byte(), any_of(masks, 2).byte()
@@ -36,15 +36,15 @@ def tight_boxes(masks: Tensor) -> Tensor:
 
 
 def resize(masks: Tensor, size: Sequence[int]) -> Tensor:
-    """The masks in another size [H', W'], of the same pixels that torchvision's resize takes."""
+    """The masks at another size [H', W'], with the same pixels as torchvision's resize."""
     resized = masks.numpy()
-    # Columns first: they are the dearer ones, and of an enlarged mask there are fewer rows then.
+    # Columns first: they are more expensive, and an enlarged mask then still has few rows.
     for axis in (2, 1):
         resized = resized.take(_nearest(resized.shape[axis], size[axis - 1]), axis=axis)
     return torch.from_numpy(resized)
 
 
 def _nearest(before: int, after: int) -> np.ndarray:
-    """For each pixel of a side its source, in PyTorch's arithmetic, which is in float32."""
+    """The source of each pixel along a side, in PyTorch's arithmetic, which is float32."""
     scaled = np.arange(after, dtype=np.float32) * (np.float32(before) / np.float32(after))
     return np.minimum(scaled.astype(np.int64), before - 1)

@@ -1,4 +1,4 @@
-"""Two images seen through each other."""
+"""Blending of two images."""
 
 from typing import Protocol
 
@@ -10,15 +10,15 @@ from hdetr_d2.data.sample import Sample
 
 
 class Blend(Protocol):
-    """Puts something of another image into one, after the augmentations of both.
+    """Blends something from another image into an image, after the augmentations of both.
 
-    when: it happens to an image.
+    when: decides whether it happens to an image.
     """
 
     when: During
 
     def __call__(self, sample: Sample, other: Sample) -> Sample:
-        """A new sample; both others stay as they are."""
+        """A new sample; both inputs are unchanged."""
 
 
 def uniform(low: float, high: float) -> float:
@@ -27,6 +27,6 @@ def uniform(low: float, high: float) -> float:
 
 
 def mixed(one: Tensor, two: Tensor, share: float) -> Tensor:
-    """`share` of the pixels of `one` and the rest of those of `two`, in the type of `one`."""
+    """`share` of the pixel values of `one` plus the rest from `two`, in the dtype of `one`."""
     both = one.float() * share + two.float() * (1 - share)
     return both.to(one.dtype) if one.is_floating_point() else both.round().to(one.dtype)

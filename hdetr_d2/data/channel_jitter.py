@@ -8,16 +8,16 @@ from torchvision.transforms import v2
 
 
 class ChannelJitter(v2.Transform):
-    """Multiplies each channel by a factor of its own and adds to it, within 0 to 255."""
+    """Multiplies each channel by a random factor and adds a random offset, clipped to 0 to 255."""
 
     _transformed_types = (tv_tensors.Image,)
 
     def __init__(self, gain: float = 0.2, offset: float = 0.05, p: float = 0.5) -> None:
         """
         Args:
-            gain: factors are from 1 - gain to 1 + gain.
-            offset: of 255, the most that is added or taken.
-            p: how often it happens to an image.
+            gain: factors range from 1 - gain to 1 + gain.
+            offset: maximum offset, as a fraction of 255.
+            p: probability.
         """
         super().__init__()
         self.gain = gain

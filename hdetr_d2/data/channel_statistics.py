@@ -1,4 +1,4 @@
-"""By which numbers the channels of a data set are normalised."""
+"""Normalisation constants of a data set's channels."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +17,11 @@ _DIGITS = 3
 def channel_statistics(
     paths: Sequence[str], image_format: ImageFormat
 ) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel, on the scale of 0 to 255, over all pixels of
-    some of the images, which are spread over the data set.
+    """Mean and standard deviation of each channel, on the scale of 0 to 255, over all pixels of a
+    sample of images spread over the data set.
 
     Raises:
-        UserError: none of these can be read; or a channel has one value everywhere.
+        UserError: none of these can be read, or a channel is constant.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         found = list(pool.map(partial(_sums, image_format=image_format), spread(paths)))
@@ -43,7 +43,7 @@ def channel_statistics(
 def _sums(
     path: str, image_format: ImageFormat
 ) -> tuple[int, np.ndarray, np.ndarray] | BadImageError:
-    """The number of pixels of an image, and for each channel the sums of values and squares."""
+    """The number of pixels of an image, and the sums of values and squares of each channel."""
     try:
         pixels = image_format.read(path).astype(np.float64)
     except BadImageError as error:

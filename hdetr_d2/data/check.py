@@ -1,4 +1,6 @@
-"""A full look at a data set: what registration checks, and every image file and class."""
+"""A full check of a data set: everything that registration checks, plus every image file and
+class.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,8 +32,8 @@ from hdetr_d2.data.survey import survey_problems
 
 @dataclass(frozen=True)
 class Report:
-    """What `check_data` found: problems, (name, value) rows and (class, objects, images) rows; and
-    the json and the image files it looked at.
+    """The result of `check_data`: problems, (name, value) rows and (class, objects, images) rows;
+    and the json and image files that were checked.
     """
 
     problems: list[Problem]
@@ -56,17 +58,17 @@ def check_data(
     rules: Rules | None = None,
     transform: v2.Transform | None = None,
 ) -> Report:
-    """Check a COCO json and its images; every file is decoded.
+    """Checks a COCO json and its images; every file is decoded.
 
     Args:
         json_file, images: the data set.
-        num_queries: of the model: an image with more objects cannot be learnt completely.
-        top_k: detections kept of an image: more objects than that cannot all be found.
-        num_threads: that decode images.
-        train: that of the training data, if these are the validation data: they must have the same
-            categories, and may have no annotations.
-        rules: how a config reads the json; None for its defaults.
-        transform: what a recipe does to images: objects are also measured behind it.
+        num_queries: of the model: images with more objects cannot be learned completely.
+        top_k: detections kept per image: more objects than that cannot all be found.
+        num_threads: threads that decode images.
+        train: the report of the training data, if these are the validation data: both must have the
+            same categories, and validation data may lack annotations.
+        rules: how a config reads the json; None for the defaults.
+        transform: what a recipe does to images: objects are also measured after it.
 
     Raises:
         UserError: the json cannot be read at all.

@@ -1,4 +1,4 @@
-"""Detections in a json of COCO's results: the one reader of such files."""
+"""Reads detections from a json of COCO results; the only reader of such files."""
 
 import math
 import os
@@ -12,22 +12,22 @@ from hdetr_d2.utils.json_file import read_json
 Shape = Literal["bbox", "segmentation"]
 
 FARTHEST = 1e9
-"""Pixels: numbers beyond are no place in an image."""
+"""Pixels; larger numbers are not positions in an image."""
 
 
 def read_results(
     path: str | os.PathLike, *, shape: Shape = "bbox", truth: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
-    """The detections in `path`: mappings with `image_id` and `category_id` (numbers or words), a
-    `score` in [0, 1] and a shape; what else they have is not looked at.
+    """The detections in `path`: mappings with `image_id` and `category_id` (numbers or strings), a
+    `score` in [0, 1] and a shape; other keys are ignored.
 
     Args:
         shape: "bbox" (x, y, width, height in pixels) or "segmentation" (compressed run lengths).
-        truth: of a COCO json, for which a whole json that `hdetr-d2 predict` wrote does as well:
-            its images and classes are found by their names.
+        truth: of a COCO json. If given, a complete json written by `hdetr-d2 predict` is also
+            accepted: its images and classes are matched by name.
 
     Raises:
-        UserError: the file cannot be read, or an entry is something else.
+        UserError: the file cannot be read, or an entry is invalid.
     """
     content = read_json(path)
     is_whole = isinstance(content, dict) and {"images", "annotations", "categories"} <= {*content}

@@ -1,5 +1,5 @@
-"""Copy-blend: single objects with what is around them, half seen through another place
-(DEIMv2, https://arxiv.org/abs/2509.20787).
+"""Copy-blend: single objects with their surroundings, blended into another place (DEIMv2,
+https://arxiv.org/abs/2509.20787).
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from hdetr_d2.data.during import During
 from hdetr_d2.data.sample import Found, Sample, select_found, together
 
 SAME = 0.5
-"""IoU from which on a teacher's box is one of the object."""
+"""Minimum IoU at which a teacher's box belongs to the object."""
 
 
 class CopyBlend:
-    """Draws some objects of an image and of another one, and blends each into a place of the first
-    that is drawn, too; what lies there stays an object.
+    """Draws objects from an image and from another one, and blends each into a random place of the
+    first; objects already there stay.
     """
 
     def __init__(
@@ -34,11 +34,12 @@ class CopyBlend:
     ) -> None:
         """
         Args:
-            when: it happens to an image.
-            objects: so many, or all that there are.
-            min_area: of the box of an object that may be taken, in pixels, at least 1.
-            margin: range of the part of an object's width and height that is blended around it.
-            share: range of the part that the pixels of the place keep.
+            when: decides whether it happens to an image.
+            objects: number of objects, or all if there are fewer.
+            min_area: minimum box area of an object, in pixels, at least 1.
+            margin: range of the margin that is blended along, as a fraction of the object's width
+                and height.
+            share: range of the fraction that the pixels of the place keep.
         """
         self.when = when
         self.objects = objects
@@ -67,7 +68,7 @@ class CopyBlend:
     def _blend(
         self, image: Tensor, source: Tensor, rows: "_Span", columns: "_Span", share: float
     ) -> None:
-        """Change `image` [3, H, W] where the object and its margin come to lie."""
+        """Changes `image` [3, H, W] where the object and its margin are placed."""
         margin = uniform(*self.margin)
         (from_row, row), (from_column, column) = (
             span.slices(int(span.length * margin), source.shape[axis], image.shape[axis])
@@ -78,7 +79,7 @@ class CopyBlend:
 
 
 class _Span(NamedTuple):
-    """`length` pixels along one side, from `source` in a picture to `target` in another one."""
+    """`length` pixels along one axis, from `source` in one picture to `target` in another."""
 
     source: int
     target: int
@@ -86,12 +87,12 @@ class _Span(NamedTuple):
 
     @classmethod
     def drawn(cls, low: int, high: int, side: int) -> "_Span":
-        """To anywhere within `side`; what is longer is cut off."""
+        """Placed randomly within `side`; cropped if it is longer."""
         length = min(high - low, side)
         return cls(low, int(torch.randint(side - length + 1, ())), length)
 
     def slices(self, margin: int, source_side: int, target_side: int) -> tuple[slice, slice]:
-        """In both pictures, with a margin as far as both have pixels there."""
+        """Slices of both pictures, with a margin as far as both have pixels there."""
         before = min(margin, self.source, self.target)
         behind = self.length + min(
             margin,
@@ -103,7 +104,7 @@ class _Span(NamedTuple):
 
 
 def _copy(source: Sample, index: int, rows: _Span, columns: _Span, image: Tensor) -> Sample:
-    """The object where it comes to lie in `image` [3, H, W]."""
+    """The copied object, placed in `image` [3, H, W]."""
     left, top = columns.target, rows.target
     box = torch.tensor([[left, top, left + columns.length, top + rows.length]])
     copy: Sample = {
@@ -124,8 +125,8 @@ def _copy(source: Sample, index: int, rows: _Span, columns: _Span, image: Tensor
 
 
 def _found(found: Found, box: Tensor, moved: tuple[int, int], image: Tensor) -> Found:
-    """What a teacher says of the object at `box` [4], `moved` by so many pixels to the right and
-    down, inside of `image` [3, H, W].
+    """The teacher's boxes of the object at `box` [4], `moved` by this many pixels to the right and
+    down, within `image` [3, H, W].
     """
     boxes = found["boxes"].as_subclass(Tensor)
     chosen = select_found(found, box_iou(boxes, box[None].as_subclass(Tensor))[:, 0] >= SAME)

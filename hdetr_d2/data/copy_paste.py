@@ -1,4 +1,6 @@
-"""Simple copy-paste: objects of one image, cut out along their masks, put on another one."""
+"""Simple copy-paste: objects of one image, cut out along their masks and pasted onto another
+one.
+"""
 
 import torch
 from torch import Tensor
@@ -9,21 +11,22 @@ from hdetr_d2.data.sample import Sample, select, together
 
 
 class CopyPaste:
-    """Pastes some objects of another image; what they hide is cut from masks and boxes beneath."""
+    """Pastes objects of another image; what they hide is removed from masks and boxes beneath."""
 
     def __init__(self, *, p: float = 0.5, p_object: float = 0.5, min_visible: float = 0.1) -> None:
         """
         Args:
-            p: how often anything is pasted.
-            p_object: probability of each object of the other image to be pasted.
-            min_visible: an object beneath stays if at least this share of its mask is still seen.
+            p: probability that anything is pasted.
+            p_object: probability of pasting each object of the other image.
+            min_visible: an object beneath is kept if at least this fraction of its mask is still
+                visible.
         """
         self.p = p
         self.p_object = p_object
         self.min_visible = min_visible
 
     def __call__(self, sample: Sample, other: Sample) -> Sample:
-        """Paste from `other` onto `sample`, with their top left corners upon each other."""
+        """Pastes from `other` onto `sample`, with their top left corners aligned."""
         if float(torch.rand(())) >= self.p:
             return sample
         other = select(other, torch.rand(len(other["labels"])) < self.p_object)
@@ -40,7 +43,9 @@ class CopyPaste:
         return together(image, [hidden, pasted])
 
     def _hide(self, sample: Sample, covering: Tensor) -> Sample:
-        """Cut `covering` bool [H, W] out of the masks; only boxes of cut ones are drawn anew."""
+        """Removes `covering` bool [H, W] from the masks; boxes are recomputed only for masks that
+        change.
+        """
         before = sample["masks"].as_subclass(Tensor)
         after = before & ~covering
         whole, left = areas(before), areas(after)
@@ -57,7 +62,7 @@ class CopyPaste:
 
 
 def _on_canvas(other: Sample, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Masks bool [n, H, W] and pixels [C, H, W] of `other`, cut or filled with 0 to `size`."""
+    """Masks bool [n, H, W] and pixels [C, H, W] of `other`, cropped or zero-padded to `size`."""
     masks, image = other["masks"].as_subclass(Tensor), other["image"].as_subclass(Tensor)
     height, width = (min(a, b) for a, b in zip(size, image.shape[-2:], strict=True))
     canvas = masks.new_zeros((len(masks), *size))

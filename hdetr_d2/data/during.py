@@ -1,12 +1,14 @@
-"""When something happens to an image: in which part of the training, and how often there."""
+"""Decides when an augmentation applies: in which part of the training, and with which
+probability.
+"""
 
 import torch
 
 
 class During:
-    """Called with a place in the stream, draws whether it happens there.
+    """Called with a position in the stream; draws whether the augmentation applies there.
 
-    It knows the place alone and has no state, so that a resumed run draws the same.
+    It depends on the position alone and has no state, so that a resumed run draws the same.
     """
 
     def __init__(
@@ -21,14 +23,14 @@ class During:
     ) -> None:
         """
         Args:
-            p: how often, from `start` to `end`; never before or behind.
-            start, end: in epochs on the way to `epochs`, the first of them is 0; with epochs=1 they
-                are parts of the training.
+            p: probability between `start` and `end`; 0 elsewhere.
+            start, end: in epochs out of `epochs`, counted from 0; with epochs=1 they are fractions
+                of the training.
             max_iter: steps of the training.
-            total_batch_size: images of a step.
+            total_batch_size: images per step.
 
         Raises:
-            ValueError: there is no such part of the training, or no such probability.
+            ValueError: an interval or probability out of range.
         """
         if not 0 <= start < end <= epochs:
             raise ValueError(

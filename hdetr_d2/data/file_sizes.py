@@ -1,4 +1,4 @@
-"""The sizes of the images of a json as their files tell them."""
+"""The sizes of a json's images according to their files."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 def with_file_sizes(
     coco: CocoJson, folder: str, image_format: ImageFormat = EIGHT_BITS
 ) -> CocoJson:
-    """With the sizes of the files in the place of the stated ones; how many differ is logged.
+    """Replaces the stated sizes by those of the files; the number of differences is logged.
 
     Args:
         folder: of the images.
@@ -34,8 +34,8 @@ def with_file_sizes(
 def unreadable_images(
     coco: CocoJson, folder: str, image_format: ImageFormat = EIGHT_BITS
 ) -> list[dict]:
-    """The images whose size neither the json nor their file tells: other formats than COCO's state
-    none, and their readers had to leave out what is on such an image.
+    """The images whose size is given neither by the json nor by a readable file: formats other than
+    COCO state no sizes, and their readers had to leave out the objects on such images.
 
     Args:
         folder: of the images.
@@ -52,7 +52,7 @@ def without_unreadable(
     on_bad_image: str,
     image_format: ImageFormat = EIGHT_BITS,
 ) -> CocoJson:
-    """Without the `unreadable_images`, which are named.
+    """Removes the `unreadable_images`, which are reported.
 
     Args:
         folder: of the images.
@@ -60,7 +60,7 @@ def without_unreadable(
         option, on_bad_image: see `check_files`.
 
     Raises:
-        UserError: there are some, and it is to stop; or all are.
+        UserError: there are some and the policy is to stop, or all are unreadable.
     """
     if not (unreadable := unreadable_images(coco, folder, image_format)):
         return coco
@@ -74,10 +74,10 @@ def without_unreadable(
 def unreadable_sentence(
     files: Sequence[str], total: int, source: str, image_format: ImageFormat = EIGHT_BITS
 ) -> str:
-    """Says that these of `total` images of a data set cannot be read, and why not the first.
+    """Says that these of `total` images of a data set cannot be read, and why the first one cannot.
 
     Args:
-        source: what a sentence calls the data set.
+        source: how messages refer to the data set.
         image_format: how they are read.
     """
     text = f"{len(files)} of {total} images of {source} cannot be read: {first_of(files)}"

@@ -1,4 +1,4 @@
-"""`data.folder`: what a folder puts in the place of the other options that name data."""
+"""`data.folder`: replaces the other options that name data by the contents of a folder."""
 
 import os
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from hdetr_d2.errors import UserError
 
 
 def data_of_folder(data: Mapping, *, for_training: bool) -> tuple[Mapping, dict[str, Any]]:
-    """The data of `data["folder"]`, or where there is none those that are given.
+    """The data of `data["folder"]` or, without one, those that are given.
 
     Returns:
-        `data` with the jsons and images of the folder; and the options of a config that are others
-        by that.
+        `data` with the jsons and images of the folder; and the options of the config that this
+        changes.
 
     Raises:
         UserError: the folder cannot be read, or lacks a split.
@@ -40,7 +40,7 @@ def data_of_folder(data: Mapping, *, for_training: bool) -> tuple[Mapping, dict[
 
 
 def _free_name(name: str, split: str, folder: str, json_file: str) -> str:
-    """The name of the config, unless other data have it, as COCO has that of its recipes."""
+    """The name in the config, unless other data have it, as COCO has in its recipes."""
     path = Path(folder).expanduser().resolve()
     for candidate in (name, f"{path.name}_{split}"):
         if candidate not in DatasetCatalog.list() or _source(candidate) == json_file:

@@ -1,4 +1,4 @@
-"""What was found in image files, under the ids of the json that has their objects."""
+"""Detections matched to the ids of another json by names."""
 
 import logging
 from collections import Counter
@@ -16,17 +16,17 @@ Entries = Sequence[Mapping[str, Any]]
 def under_ids_of(
     truth: Mapping[str, Any], found: Mapping[str, Any], source: str
 ) -> list[dict[str, Any]]:
-    """The annotations of a whole COCO json, as `hdetr-d2 predict` writes it, as results for another
-    one: classes are the same by their names, and images where the file name in `truth` is the end
-    of the other one, or all of it.
+    """Converts the annotations of a complete COCO json, as written by `hdetr-d2 predict`, to
+    results for another json: classes are matched by name, and images if the file name in `truth`
+    equals the other one or its end.
 
     Args:
         truth, found: contents with `images` and `categories`.
         source: of `found`, for messages.
 
     Raises:
-        UserError: an image or class that `truth` does not have, or has twice; or `found` is
-            something else.
+        UserError: an image or class is missing from `truth`, or ambiguous there; or `found` has
+            another form.
     """
     try:
         images, classes = _images(truth, found, source), _classes(truth, found, source)
@@ -46,7 +46,7 @@ def under_ids_of(
 
 
 def _images(truth: Mapping[str, Any], found: Mapping[str, Any], source: str) -> dict[Any, Any]:
-    """Ids of `truth` by those of `found`."""
+    """Maps ids in `found` to ids in `truth`."""
     names = _unique(truth["images"], "file_name", "the json with the objects")
     known = {PurePath(name).parts: number for name, number in names.items()}
     same = {image["id"]: _same(image["file_name"], known, source) for image in found["images"]}
@@ -79,7 +79,7 @@ def _classes(truth: Mapping[str, Any], found: Mapping[str, Any], source: str) ->
 
 
 def _unique(entries: Entries, key: str, whose: str) -> dict[str, Any]:
-    """Ids by what is under a key."""
+    """Ids by the value of a key."""
     known: dict[str, Any] = {}
     for entry in entries:
         if known.setdefault(entry[key], entry["id"]) != entry["id"]:

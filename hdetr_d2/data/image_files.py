@@ -1,4 +1,4 @@
-"""A look at every image file of a data set: can it be read, and which pixels does it have?"""
+"""Decodes every image file of a data set, to check it and to find equal pixels."""
 
 import hashlib
 import os
@@ -14,7 +14,9 @@ from hdetr_d2.utils.git_lfs import is_pointer
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image of a json as its file shows it: what is wrong with it, or a digest of its pixels."""
+    """An image of a json according to its file: what is wrong with it, or a digest of its
+    pixels.
+    """
 
     image: dict
     path: str
@@ -25,7 +27,7 @@ class ImageFile:
 def look_at_images(
     coco: CocoJson, folder: str, num_threads: int, image_format: ImageFormat = EIGHT_BITS
 ) -> list[ImageFile]:
-    """Decode every image that has a name."""
+    """Decodes every image that has a name."""
 
     def look(image: dict) -> ImageFile:
         path = os.path.join(folder, image["file_name"])
@@ -34,7 +36,7 @@ def look_at_images(
             check_size(path, pixels, image.get("width", 0), image.get("height", 0))
         except BadImageError as error:
             return ImageFile(image, path, fault=str(error))
-        # Of pixels, not of bytes: a copy may have other metadata, or be compressed anew.
+        # Of pixels, not of bytes: a copy may have other metadata, or be compressed again.
         digest = hashlib.blake2b(pixels.tobytes(), digest_size=16, salt=b"%dx%d" % pixels.shape[:2])
         return ImageFile(image, path, digest=digest.digest())
 
@@ -44,7 +46,9 @@ def look_at_images(
 
 
 def file_problems(coco: CocoJson, files: Sequence[ImageFile]) -> Iterator[Problem]:
-    """Images that are missing or wrong, one by one, but pointers of Git LFS together."""
+    """Missing or invalid images, one by one, except for Git LFS pointers, which are reported
+    together.
+    """
     faulty = [file for file in files if file.fault]
     pointers = [file for file in faulty if is_pointer(file.path)]
     if pointers:
@@ -59,7 +63,7 @@ def file_problems(coco: CocoJson, files: Sequence[ImageFile]) -> Iterator[Proble
 
 
 def repeated_pixels(coco: CocoJson, files: Sequence[ImageFile]) -> Iterator[Problem]:
-    """Images of other names with the same pixels."""
+    """Images with different names but the same pixels."""
     first: dict[bytes, str] = {}
     for file in files:
         name = file.image["file_name"]

@@ -35,7 +35,7 @@ POLICIES = ("stop", "skip")
 
 @dataclass(frozen=True)
 class Failure:
-    """What a worker hands over instead of raising, which would come out with its traceback."""
+    """Returned by a worker instead of raising, which would print its traceback."""
 
     message: str
     may_be_skipped: bool = False
@@ -43,13 +43,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Mapped:
-    """A training sample and what had to be left out on the way."""
+    """A training sample, and what had to be left out."""
 
     sample: dict[str, Any]
     skipped: tuple[str, ...]
 
     def pin_memory(self) -> "Mapped":
-        """What torch's loader asks of an object it does not know."""
+        """Called by torch's loader on objects of unknown types."""
         image = self.sample["image"].pin_memory()
         return Mapped({**self.sample, "image": image}, self.skipped)
 
@@ -63,13 +63,14 @@ class TrainDataset(Dataset):
         """
         Args:
             dicts: the data set.
-            mapper: called with (entry, position), and the entries of further images, without end,
-                if it `asks_for_others`; or with the entry alone, if it takes no `position`.
-            seed: of the choice of further images, and of mappers that take no `position`.
-            skip_bad: put the next good image in the place of one that cannot be read.
-            patience: seconds to wait for a folder of images that is gone.
+            mapper: called with (entry, position), plus an endless iterator over entries of further
+                images if it `asks_for_others`; or with only the entry, if it does not take a
+                `position`.
+            seed: of the choice of further images, and of mappers that do not take a `position`.
+            skip_bad: replace an image that cannot be read by the next good one.
+            patience: seconds to wait for an image folder that has disappeared.
         """
-        # Pickled in one array: workers share it instead of copying millions of small objects.
+        # Pickled into one array, which workers share instead of copying millions of small objects.
         self.entries = DatasetFromList(dicts, serialize=True)
         self.mapper = placed(mapper, seed)
         self.seed = seed
@@ -101,14 +102,14 @@ class TrainDataset(Dataset):
         return patiently(read, entry, self.patience)
 
     def _others(self, position: int, offset: int) -> Iterator[dict]:
-        """Entries that are drawn for a place in the stream; another `offset` gives others."""
+        """Randomly drawn entries for a position in the stream; another `offset` gives others."""
         for number in count(1):
             drawn = stream_seed(self.seed, position, purpose=number)
             yield self.entries[(drawn + offset) % len(self)]
 
 
 class TrainLoader:
-    """Endless micro-batches (list of input dicts) of this process.
+    """Endless micro-batches (lists of input dicts) of this process.
 
     Attributes:
         counts: "skipped_images" and "dropped_boxes" so far.
@@ -128,9 +129,9 @@ class TrainLoader:
         for batch in lasting(self._start):
             yield [self._unpack(result) for result in batch]
 
-    @on_host()  # where the loader of PyTorch draws a seed
+    @on_host()  # where PyTorch's loader draws a seed
     def _start(self, had: int) -> Iterator[list[Mapped | Failure]]:
-        """The batches behind the first `had`, by new processes."""
+        """The batches after the first `had`, from new workers."""
         loader = DataLoader(
             self.dataset,
             batch_sampler=self.sampler.behind(had),
@@ -138,7 +139,7 @@ class TrainLoader:
             collate_fn=_as_list,
             worker_init_fn=leave_quietly,
             pin_memory=self.pin_memory,
-            # Its own generator: the workers' seeds must not come out of the training's state.
+            # A separate generator: the workers' seeds must not change the training's random state.
             generator=torch.Generator(),
         )
         return iter(loader)
@@ -178,24 +179,25 @@ def build_train_loader(
 
     Args:
         dataset: registered name.
-        mapper: see `DetrMapper`; one that takes an entry alone, as Detectron2's do, is called with
-            its random numbers seeded by the position in the stream.
-        total_batch_size: images of one optimizer step over all processes and micro-batches.
-        num_workers: loading processes; 0 = load in this one.
-        seed: of order and further images (`DetrMapper` has its own, of the augmentation).
+        mapper: see `DetrMapper`; mappers that take only an entry, like Detectron2's, are called
+            with random numbers seeded by the position in the stream.
+        total_batch_size: images per optimizer step, over all processes and micro-batches.
+        num_workers: loading processes; 0 loads in this one.
+        seed: of order and further images (`DetrMapper` has its own for augmentation).
         keep_empty: keep images without objects.
-        repeat_threshold: images with a class that is in a smaller share of all images come several
-            times an epoch, see `repeat_factors`; None: all come once.
-        accumulate: micro-batches of one step; the loader gives one at a time.
-        start_iteration: steps already done; the stream goes on behind them.
+        repeat_threshold: images with a class that occurs in a smaller fraction of all images are
+            repeated within an epoch, see `repeat_factors`; None repeats none.
+        accumulate: micro-batches per step; the loader returns one at a time.
+        start_iteration: completed steps; the stream continues after them.
         on_bad_image: "stop", or "skip": take the next good image, with a warning and a count.
-        patience: seconds to wait for a folder of images that is gone, before that.
-        aspect_grouping: portrait and landscape images in batches of their own.
-        pin_memory: images in page-locked memory, from which a CUDA device copies without a wait.
+        patience: seconds to wait for an image folder that has disappeared, before that.
+        aspect_grouping: separate batches for portrait and landscape images.
+        pin_memory: put images into page-locked memory, from which a CUDA device copies without
+            waiting.
 
     Raises:
-        UserError: nothing to train on, an unknown policy, a batch that cannot be shared, a teacher
-            that knows none of the images; while iterating, an unreadable image.
+        UserError: there is nothing to train on, an unknown policy, a batch that cannot be divided,
+            a teacher that knows none of the images; while iterating, an unreadable image.
     """
     _check_policy(on_bad_image)
     dicts = dataset_dicts(dataset, keep_empty=keep_empty)
@@ -208,7 +210,7 @@ def build_train_loader(
         start_iteration=start_iteration,
         factors=repeat_factors(dicts, repeat_threshold),
     )
-    # Mappers of others say nothing about what they do to an image.
+    # Other mappers do not tell what they do to an image.
     if isinstance(mapper, DetrMapper):
         mapper.check_taught(dicts)
         if lost := describe_lost(dicts, mapper.augmentations):
@@ -221,7 +223,8 @@ def build_train_loader(
 
 
 def dataset_dicts(dataset: str, *, keep_empty: bool) -> list[dict]:
-    """The entries of a data set: with `keep_empty` all, else those with an object that is no crowd.
+    """The entries of a data set: all with `keep_empty`, otherwise those with an object that is not
+    a crowd.
 
     Raises:
         UserError: none is left.
@@ -233,7 +236,7 @@ def dataset_dicts(dataset: str, *, keep_empty: bool) -> list[dict]:
 
 
 class EvaluationLoader:
-    """Batches of Detectron2's test loader without the images that could not be read.
+    """Batches of Detectron2's test loader without unreadable images.
 
     Attributes:
         counts: "skipped_images" so far.
@@ -256,9 +259,9 @@ class EvaluationLoader:
         if skipped := self.counts["skipped_images"] - before:
             logger.warning(f"{skipped} images were skipped in this evaluation")
 
-    @on_host()  # where the loader of PyTorch draws a seed
+    @on_host()  # where PyTorch's loader draws a seed
     def _start(self, had: int) -> Iterator[list[Any]]:
-        # Starting a torch loader draws a seed, which must not come out of the training's state.
+        # Starting a torch loader draws a seed, which must not change the training's random state.
         with seeded(0):
             return islice(iter(self.loader), had, None)
 
@@ -281,15 +284,15 @@ def build_test_loader(
     on_bad_image: str = "stop",
     patience: float = 300.0,
 ) -> EvaluationLoader:
-    """Every image of a data set once over all processes, in order, with or without objects.
+    """Every image of a data set once, over all processes, in order, with or without objects.
 
     Args:
         dataset: registered name.
         mapper: see `DetrMapper`, with is_train=False.
         num_workers: loading processes.
-        batch_size: images of a batch of this process.
+        batch_size: images per batch of this process.
         on_bad_image: "stop", or "skip": leave the image out, so that its objects count as missed.
-        patience: seconds to wait for a folder of images that is gone, before that.
+        patience: seconds to wait for an image folder that has disappeared, before that.
 
     Raises:
         UserError: the data set is empty, an unknown policy, augmentations that cannot be undone, a
@@ -297,7 +300,7 @@ def build_test_loader(
     """
     _check_policy(on_bad_image)
     dicts = dataset_dicts(dataset, keep_empty=True)
-    # Before a training begins, and not at its first evaluation.
+    # Before the training begins, not at its first evaluation.
     if isinstance(mapper, DetrMapper):
         mapper.check_taught(dicts)
         if not mapper.is_train:
@@ -312,7 +315,7 @@ def build_test_loader(
 
 
 class _Guarded:
-    """A mapper that returns a Failure; at None, Detectron2 would take another image instead."""
+    """A mapper that returns a Failure; for None, Detectron2 would take another image instead."""
 
     def __init__(self, mapper: Callable[[dict], dict[str, Any]], patience: float) -> None:
         self.mapper = mapper
@@ -328,7 +331,7 @@ class _Guarded:
 
 
 def _as_list(batch: list[Any]) -> list[Any]:
-    """The batch as it is: images differ in size, so nothing is stacked."""
+    """Returns the batch unchanged: images differ in size, so nothing is stacked."""
     return batch
 
 

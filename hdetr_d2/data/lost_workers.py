@@ -1,4 +1,4 @@
-"""Loading processes that end before their time, as the system ends them where memory runs out."""
+"""Loading processes that die, for example because the system runs out of memory."""
 
 import logging
 import signal
@@ -16,20 +16,20 @@ logger = logging.getLogger(__name__)
 Batch = TypeVar("Batch")
 
 TRIES = 3
-"""So many starts in a row may bring no batch."""
+"""Number of consecutive restarts without a batch that is tolerated."""
 LOST = "a process that loads data was ended from outside"
 ADVICE = "where memory runs out, lower num_workers in dataloader.train or dataloader.test"
 
 
 def lasting(start: Callable[[int], Iterator[Batch]]) -> Iterator[Batch]:
-    """The batches of a DataLoader that outlive its processes.
+    """Batches of a DataLoader that survive the loss of its processes.
 
     Args:
-        start: from the number of batches that are not wanted any more to those that follow. It is
-            called again each time that a process was lost.
+        start: maps the number of batches to skip to an iterator over those that follow. It is
+            called again whenever a process is lost.
 
     Raises:
-        UserError: processes are lost again and again.
+        UserError: processes are lost repeatedly.
     """
     had, failed = 0, 0
     while True:
@@ -50,8 +50,8 @@ def lasting(start: Callable[[int], Iterator[Batch]]) -> Iterator[Batch]:
 
 
 def leave_quietly(_: int) -> None:
-    """The beginning of a process that loads data. Where the one that it loads for is killed, it
-    ends as well, and there is nothing more to tell: not what its thread was handing over just then.
+    """Initialises a worker. If the process that it works for is killed, it ends as well, without
+    reporting anything, not even what its thread was sending at that moment.
     """
     tell = sys.excepthook
 
@@ -65,20 +65,20 @@ def leave_quietly(_: int) -> None:
 
 
 def _is_of_a_lost_process(error: Exception) -> bool:
-    """Torch tells of a process that has ended. Where it is just ending, what it was handing over
-    breaks off: here, or in the thread that pins memory, which then is what torch misses.
+    """Torch reports a process that has ended. If it is just ending, its transfer is cut off: either
+    here, or in the thread that pins memory, whose death torch then reports.
     """
     if isinstance(error, RuntimeError):
         return str(error).startswith(("DataLoader worker (pid", "Pin memory thread exited"))
-    # An error that a process has sent, of a mapper, is not raised where torch waits for it.
+    # Errors sent by a worker, for example from a mapper, are not raised where torch waits for it.
     return any(frame.name == "_try_get_data" for frame in extract_tb(error.__traceback__))
 
 
 @contextmanager
 def _nothing_breaks_in() -> Iterator[None]:
-    """Loaders that are started within it tell of a lost process when they are asked for a batch,
-    after some seconds. Torch's own way is to raise wherever the main thread is at that moment: in
-    the middle of an update as well.
+    """Loaders that are started within this context report a lost process when they are asked for a
+    batch, after some seconds. Torch's own way raises wherever the main thread happens to be, even
+    in the middle of an update.
     """
     heeds = hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGCHLD) if heeds else None

@@ -1,13 +1,13 @@
-"""The `lvis` package of PyPI, made to run on today's numpy and without OpenCV.
+"""Makes the `lvis` package from PyPI work with current numpy and without OpenCV.
 
-Release 0.5.3 (2020, the last one) has three faults that hinder its use:
+Release 0.5.3 (2020, the latest) has three problems:
 
-- its evaluation writes `np.float`, a name that numpy dropped in 1.24: the evaluation module, and it
-  alone, gets a view of numpy that still has the name;
-- its `__init__` imports a drawing module that imports `cv2`, which nothing else needs: where cv2
-  cannot be imported (missing, or without its system libraries), an empty module stands in for it
-  while `lvis` is imported, and is taken away again;
-- its `__init__` configures the root logger: handlers and level are put back as they were.
+- its evaluation uses `np.float`, which numpy removed in 1.24: only the evaluation module gets a
+  view of numpy that still has the name;
+- its `__init__` imports a drawing module that imports `cv2`, which nothing else needs: if cv2
+  cannot be imported (missing, or without its system libraries), an empty module replaces it while
+  `lvis` is imported, and is removed afterwards;
+- its `__init__` configures the root logger: handlers and level are restored.
 """
 
 import contextlib
@@ -23,9 +23,9 @@ from hdetr_d2.errors import UserError
 
 
 def import_lvis() -> ModuleType:
-    """Import `lvis` so that `LVIS`, `LVISResults` and `LVISEval` work; may be called again.
+    """Imports `lvis` so that `LVIS`, `LVISResults` and `LVISEval` work; may be called again.
 
-    Outside the modules of `lvis` nothing is changed. Its `LVISVis` does need cv2.
+    Nothing is changed outside of the `lvis` modules. Its `LVISVis` does need cv2.
 
     Raises:
         UserError: the package is not installed.
@@ -44,7 +44,7 @@ def import_lvis() -> ModuleType:
 
 
 class _NumpyWithFloat(ModuleType):
-    """numpy, and in it the name that `lvis` uses for Python's float."""
+    """numpy with the name that `lvis` uses for Python's float."""
 
     float = float
 
@@ -66,7 +66,7 @@ def _cv2_or_empty_module() -> Iterator[None]:
     try:
         yield
     finally:
-        # Others who probe for cv2 must go on finding what they found before.
+        # Other code that probes for cv2 must get the same result as before.
         del sys.modules["cv2"]
         sys.modules.update(before)
 

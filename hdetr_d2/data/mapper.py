@@ -1,4 +1,4 @@
-"""From an entry of a data set to what the model eats."""
+"""From an entry of a data set to the model's input."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -29,17 +29,17 @@ from hdetr_d2.utils.random_state import seeded, stream_seed
 
 
 def composed(augmentations: Sequence[v2.Transform], tile: int | None = None) -> v2.Compose:
-    """What a mapper does to an image, or to a tile of it, with its objects, in this order; boxes
-    end where it does.
+    """The transforms of a mapper, applied in this order to an image (or a tile of it) with its
+    objects; boxes are clipped to the result.
     """
     first = () if tile is None else (RandomTile(tile),)
     return v2.Compose([*first, *augmentations, v2.ClampBoundingBoxes()])
 
 
 class DetrMapper:
-    """Reads an image, augments it with its objects, and returns Detectron2's input dict.
+    """Reads an image, augments it together with its objects, and returns Detectron2's input dict.
 
-    Random numbers come from (seed, position in the stream); the caller's random state stays.
+    Random numbers depend on (seed, position in the stream); the caller's random state is unchanged.
     """
 
     def __init__(
@@ -61,27 +61,27 @@ class DetrMapper:
         """
         Args:
             augmentations: applied in this order to image, boxes and masks.
-            is_train: give `instances`; without it annotations are ignored.
-            tile: side in pixels of the `RandomTile` that is taken of each image, before the
-                augmentations; None: the whole image.
-            with_masks: give `gt_masks` too, to a model that asks for them.
-            copy_paste: pastes objects of a second image. It cuts them out along their masks, as
-                large-scale jitter then draws boxes around what is left of masks; these stay here
-                unless `with_masks`.
-            mosaic: makes one image of four, before the augmentations.
-            blends: put something of a second image, augmented likewise, into the augmented one: the
-                first of them whose `when` says so.
-            teacher: boxes that it has found on the images, beside the objects: "teacher", Instances
-                with gt_boxes, gt_classes and scores. It has no masks.
+            is_train: return `instances`; otherwise annotations are ignored.
+            tile: side in pixels of the `RandomTile` that is cropped from each image before the
+                augmentations; None takes the whole image.
+            with_masks: also return `gt_masks`, for models that learn them.
+            copy_paste: pastes objects of a second image. It needs masks to cut objects out, and
+                large-scale jitter then computes boxes from the remaining masks; the masks are
+                returned only with `with_masks`.
+            mosaic: combines four images into one, before the augmentations.
+            blends: blend something from a second, likewise augmented image into the augmented one;
+                the first whose `when` applies is used.
+            teacher: adds its detections on the images as "teacher": Instances with gt_boxes,
+                gt_classes and scores. It has no masks.
             seed: of the augmentation.
-            pixel_range: the value that is white where pixels have more than 8 bits, in all images.
-            channels: of every image, as they are in the files; None for RGB with 8 bits.
-            shown_channels: those that a picture shows; see `image_format`.
+            pixel_range: the white level of pixels with more than 8 bits, in all images.
+            channels: of every image, as in the files; None for RGB with 8 bits.
+            shown_channels: those shown in pictures; see `image_format`.
 
         Raises:
-            UserError: the augmentations leave pixels on another scale than 0 to 255, or are for RGB
-                with 8 bits and the images are not.
-            ValueError: a teacher beside masks, which it does not have.
+            UserError: the augmentations leave pixels on another scale than 0 to 255, or require RGB
+                with 8 bits for other images.
+            ValueError: a teacher together with masks, which it does not have.
         """
         if odd := [item for item in augmentations if not callable(item)]:
             raise ValueError(f"augmentations must be transforms, not {odd[0]!r}")
@@ -109,35 +109,35 @@ class DetrMapper:
 
     @property
     def asks_for_others(self) -> bool:
-        """Whether it does anything with further images."""
+        """Whether it needs further images."""
         return self.copy_paste is not None or self.mosaic is not None or bool(self.blends)
 
     @on_host()
     def __call__(
         self, dataset_dict: dict, position: int = 0, others: Iterable[dict] = ()
     ) -> dict[str, object]:
-        """Map one entry.
+        """Maps one entry.
 
         Args:
-            dataset_dict: Detectron2's; height and width are checked where it has them. An entry
-                that has an "image", [H, W, C] as the `image_format` reads it, needs no file.
-            position: in the stream; the same one gives the same augmentation.
-            others: entries of further images, for what takes something of these; it does nothing
-                where there are none left.
+            dataset_dict: in Detectron2's form; height and width are checked if present. An entry
+                with an "image", [H, W, C] as read by the `image_format`, needs no file.
+            position: in the stream; determines the augmentation.
+            others: entries of further images, for transforms that need them, which do nothing once
+                none are left.
 
         Returns:
             The entry without its annotations, with "image": `Tensor[C, H, W]` in pixels of the
-            `image_format`, "height" and "width" of the file; without is_train "outline" (see
-            `Outline`) where augmentations do more than resize; and in training "instances":
-            gt_boxes (xyxy in pixels of "image"), gt_classes [n], gt_masks (with_masks), and
-            "dropped_boxes": how many objects of the
-            entry were lost, and not by a crop: boxes without area, masks without a pixel, and what
-            the augmentations make smaller than a pixel.
+            `image_format`; "height" and "width" of the file; without is_train, "outline" (see
+            `Outline`) if augmentations do more than resize; in training, "instances" with gt_boxes
+            (xyxy in pixels of "image"), gt_classes [n] and, with_masks, gt_masks; and
+            "dropped_boxes", the number of objects that were lost other than by a crop: boxes
+            without an area, masks without a pixel, and objects that the augmentations make smaller
+            than a pixel.
 
         Raises:
-            BadImageError: the image cannot be read or has another size than the data set says.
-            UserError: an object has no segmentation although masks are asked for; without is_train,
-                an augmentation that cannot be undone.
+            BadImageError: the image cannot be read, or has another size than the data set states.
+            UserError: an object has no segmentation although masks are needed; without is_train, an
+                augmentation that cannot be undone.
         """
         sample, dropped = self._read(dataset_dict)
         height, width = sample["image"].shape[-2:]
@@ -160,7 +160,7 @@ class DetrMapper:
         return mapped
 
     def check_taught(self, entries: Sequence[dict]) -> None:
-        """Say how many of these a teacher knows, where there is one.
+        """Logs how many of these images the teacher knows, if there is one.
 
         Raises:
             UserError: it knows none of them.
@@ -170,10 +170,10 @@ class DetrMapper:
 
     @on_host()
     def check_undoable(self, height: int, width: int) -> None:
-        """Try the augmentations on an image of this size.
+        """Tries the augmentations on an image of this size.
 
         Raises:
-            UserError: what is found in their images cannot be brought back to the original one.
+            UserError: detections on the augmented image cannot be mapped back to the original one.
         """
         black = np.zeros((height, width, self.image_format.channels), self.image_format.dtype)
         self._to_predict(_as_tensor(black), 0)
@@ -186,8 +186,8 @@ class DetrMapper:
         )
 
     def _augment(self, sample: Sample, position: int, others: Iterator[dict]) -> tuple[Sample, int]:
-        """The augmented image with what is seen of its objects, or a mosaic that begins with it;
-        and how many were lost.
+        """The augmented image with the visible parts of its objects, or a mosaic that starts with
+        it; and the number of lost objects.
         """
         if self.mosaic is None or not self.mosaic.when(position):
             return visible(self.augmentations(sample))
@@ -197,7 +197,7 @@ class DetrMapper:
         return visible(self.after_mosaic(self.mosaic([sample, *more])))
 
     def _mixes(self, position: int) -> Iterator[Callable[[Sample, Sample], Sample]]:
-        """What takes something of a second image here."""
+        """The blends that use a second image here."""
         if self.copy_paste is not None:
             yield self.copy_paste
         yield from islice((blend for blend in self.blends if blend.when(position)), 1)

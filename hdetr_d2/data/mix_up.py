@@ -1,5 +1,5 @@
-"""Mixup: a whole second image, half seen through the first, with the objects of both
-(DEIM, https://arxiv.org/abs/2412.04234).
+"""Mixup: blends a whole second image into the first, and keeps the objects of both (DEIM,
+https://arxiv.org/abs/2412.04234).
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from hdetr_d2.data.sample import Sample, moved, together, visible
 
 
 class MixUp:
-    """Mixes the pixels where both images are, from their top left corners on; what lies outside of
-    the first is cut off.
+    """Mixes the pixels where both images overlap, with their top left corners aligned; what exceeds
+    the first is cropped.
     """
 
     def __init__(self, *, when: During, share: Sequence[float] = (0.45, 0.55)) -> None:
         """
         Args:
-            when: it happens to an image.
-            share: range of the part that its own pixels have.
+            when: decides whether it happens to an image.
+            share: range of the weight of the first image.
         """
         self.when = when
         self.low, self.high = share

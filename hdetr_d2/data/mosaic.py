@@ -1,5 +1,5 @@
-"""Mosaics: four images in one, as dense one-to-one training has them
-(DEIM, https://arxiv.org/abs/2412.04234).
+"""Mosaics: four images in one, for dense one-to-one training (DEIM,
+https://arxiv.org/abs/2412.04234).
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from hdetr_d2.data.transforms import OWN_RULE, RandomShortSide
 from hdetr_d2.pixels.resize_rule import ResizeRule
 
 OTHERS = 3
-"""How many further images a mosaic has."""
+"""Number of further images in a mosaic."""
 
 
 class Mosaic:
-    """Lays four images out in two rows, all in cells of the size of the largest, and turns, moves
-    and scales the whole by chance.
+    """Lays out four images in two rows of equal cells, as large as the largest image, then randomly
+    rotates, translates and scales the whole.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class Mosaic:
     ) -> None:
         """
         Args:
-            when: it happens to an image.
+            when: decides whether it happens to an image.
             side, max_size: of each of the four images in pixels, as in `RandomShortSide`.
-            rotation: up to so many degrees to both sides; boxes are those around turned boxes.
-            translation: up to so large a part of width and height to both sides.
-            scale: range of a factor.
-            fill: the grey where no image is.
-            augmentations: of mosaics, in place of the mapper's; None: the mapper's.
-            rule: of the resize.
+            rotation: maximum angle in degrees; boxes enclose the rotated boxes.
+            translation: maximum, as a fraction of width and height.
+            scale: range of the factor.
+            fill: grey value where there is no image.
+            augmentations: of mosaics, instead of the mapper's; None for the mapper's.
+            rule: for resizing.
         """
         self.when = when
         self.resize = RandomShortSide([side], max_size, rule)
@@ -59,7 +59,7 @@ class Mosaic:
         self.augmentations = None if augmentations is None else tuple(augmentations)
 
     def __call__(self, samples: Sequence[Sample]) -> Sample:
-        """One sample of four, which stay as they are."""
+        """Combines four samples, which are unchanged."""
         return self.affine(self.lay_out([self.resize(sample) for sample in samples]))
 
     def lay_out(self, samples: Sequence[Sample]) -> Sample:

@@ -1,4 +1,4 @@
-"""How large the objects of a json are, as COCO counts it, in their files and after a resize."""
+"""The sizes of a json's objects by COCO's definition, in their files and after a resize."""
 
 import math
 from collections.abc import Sequence
@@ -15,13 +15,15 @@ SMALL, LARGE = 32**2, 96**2
 
 
 def count_sizes(areas: np.ndarray) -> str:
-    """How many objects are small, medium and large."""
+    """The number of small, medium and large objects."""
     small, large = int((areas < SMALL).sum()), int((areas > LARGE).sum())
     return f"{small} / {len(areas) - small - large} / {large}"
 
 
 def object_areas(annotations: Sequence[dict]) -> np.ndarray:
-    """The `area` of each annotation, or that of its box; those that have neither are left out."""
+    """The `area` of each annotation, otherwise that of its box; those that have neither are left
+    out.
+    """
     areas = (_area(annotation) for annotation in annotations)
     return np.array([area for area in areas if area is not None], np.float64)
 
@@ -40,7 +42,7 @@ def _is_box(box: object) -> bool:
 
 
 def resized_objects(coco: CocoJson, transform: v2.Transform) -> Resized | None:
-    """See `resized`: of the objects of a json whose boxes can be read."""
+    """See `resized`, for the objects of a json whose boxes are valid."""
     boxes: dict = {}
     for annotation in coco.annotations:
         if _is_box(annotation.get("bbox")):

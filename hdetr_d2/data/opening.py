@@ -1,4 +1,4 @@
-"""The two data sets of a config, each read, checked, and known to Detectron2 under its name."""
+"""The two data sets of a config: each is read, checked, and registered with Detectron2."""
 
 import difflib
 import os
@@ -26,31 +26,31 @@ from hdetr_d2.data.whole_json import whole_json
 from hdetr_d2.errors import UserError
 from hdetr_d2.utils.json_file import read_json
 
-# Metadata: the json that a data set was registered with, where `json_file` may be a whole one.
+# Metadata key: the json that a data set was registered with; `json_file` may be a completed one.
 SOURCE = "source_json"
-# Metadata: the rules by which it was read.
+# Metadata key: the rules by which it was read.
 RULES = "read_by_rules"
 
 
 @dataclass(frozen=True)
 class Split:
-    """A registered data set, and what is counted of it."""
+    """A registered data set, with statistics."""
 
     name: str
     class_names: list[str]
-    category_ids: list[int] | None  # None: not from a COCO json
+    category_ids: list[int] | None  # None if it does not come from a COCO json
     num_images: int
-    num_usable: int  # images with an object that is no crowd
-    most_objects: int  # of one image, crowds left out
-    image_counts: list[int]  # of every class, crowds left out
+    num_usable: int  # images with an object that is not a crowd
+    most_objects: int  # in one image, without crowds
+    image_counts: list[int]  # per class, without crowds
     num_crowds: int
-    files: list[str]  # of its images, where these are named
-    source: str  # what a sentence calls it
-    skipped_classes: tuple[str, ...] = ()  # that the json had
+    files: list[str]  # image files, if these are named
+    source: str  # how messages refer to it
+    skipped_classes: tuple[str, ...] = ()  # of the json
 
 
 def open_split(data: Mapping, use: Use) -> Split:
-    """Read and register the training or the validation data of a config's `data` section.
+    """Reads and registers the training or validation data of a config's `data` section.
 
     Raises:
         UserError: they cannot be used.
@@ -73,8 +73,8 @@ def open_split(data: Mapping, use: Use) -> Split:
 
 
 def evaluate_on_whole_json(name: str) -> None:
-    """Let evaluation read a whole json (see `whole_json`) of the registered data set `name`, also
-    where training never looked at it.
+    """Makes evaluation of the registered data set `name` use a completed json (see `whole_json`),
+    even if training never read it.
     """
     metadata = MetadataCatalog.get(name)
     if SOURCE in metadata.as_dict() or metadata.get("json_file") is None:
@@ -84,13 +84,13 @@ def evaluate_on_whole_json(name: str) -> None:
 
 
 def whole_truth(path: str | os.PathLike, *, with_masks: bool = False) -> dict[str, Any]:
-    """The content of a COCO json as evaluation takes it, see `whole_json`.
+    """The content of a COCO json as evaluation uses it, see `whole_json`.
 
     Args:
-        with_masks: masks are compared.
+        with_masks: whether masks are compared.
 
     Raises:
-        UserError: it cannot be read, or nothing can be compared with it.
+        UserError: it cannot be read, or there is nothing to compare with.
     """
     coco = read_coco_json(path)
     missing_masks: MissingMasks = "stop" if with_masks else "unneeded"
@@ -99,7 +99,7 @@ def whole_truth(path: str | os.PathLike, *, with_masks: bool = False) -> dict[st
 
 
 def _register(name: str, coco: CocoJson, images: str, use: Use) -> Split:
-    """Let Detectron2 read the json as these rules do, in the place of how others read it before."""
+    """Makes Detectron2 read the json by these rules, replacing an earlier registration."""
     coco = with_sound_masks(coco, required=use.rules.with_masks)
     before = MetadataCatalog.get(name).get(RULES)
     if name in DatasetCatalog.list() and before != use.rules and (before or coco.is_changed):
@@ -131,7 +131,7 @@ def _make_whole(name: str, coco: CocoJson) -> None:
     is_lvis = known.get("evaluator_type") == "lvis"
     path = whole_json(coco, for_evaluation=True, is_lvis=is_lvis)
     source = known.get(SOURCE, known["json_file"])
-    MetadataCatalog.remove(name)  # what is set there stays
+    MetadataCatalog.remove(name)  # existing values would be kept
     file = known["json_file"] if path == coco.path else path
     MetadataCatalog.get(name).set(**{**known, SOURCE: source, "json_file": file})
 
@@ -183,7 +183,7 @@ def _open_registered(name: str, use: Use) -> Split:
             f"{use.option}_json and {use.option}_images, for a folder data.folder (--data)"
         )
     metadata = MetadataCatalog.get(name)
-    # Detectron2's evaluator notes a json for entries of a function, too.
+    # Detectron2's evaluator also sets a json for data sets registered by a function.
     json_file, images = _json_of(name), metadata.get("image_root")
     is_lvis = metadata.get("evaluator_type") == "lvis"
     is_coco = json_file is not None and images is not None and not is_lvis
@@ -192,7 +192,7 @@ def _open_registered(name: str, use: Use) -> Split:
     if json_file is None or images is None:
         return _split_of_dicts(name, use)
     if is_lvis:
-        import_lvis()  # Detectron2's reader of LVIS imports the package as it comes
+        import_lvis()  # Detectron2's reader of LVIS imports the package unpatched
     coco = prepared_json(json_file, images, use, is_lvis=is_lvis)
     _check_known_classes(name, coco, use.rules, is_lvis)
     if is_coco:
@@ -205,7 +205,7 @@ def _open_registered(name: str, use: Use) -> Split:
 def _check_known_classes(name: str, coco: CocoJson, rules: Rules, is_lvis: bool) -> None:
     known, names = list(MetadataCatalog.get(name).get("thing_classes", [])), coco.class_names()
     known = [each for each in known if each not in rules.skip_classes]
-    # LVIS's names are synonyms, of which Detectron2 and the json may pick different ones.
+    # LVIS's names are synonyms, of which Detectron2 and the json may choose different ones.
     if known and (len(known) != len(names) if is_lvis else known != names):
         raise UserError(
             f"{coco.name} has {len(names)} categories ({', '.join(names[:3])}, ...), "
@@ -214,7 +214,7 @@ def _check_known_classes(name: str, coco: CocoJson, rules: Rules, is_lvis: bool)
 
 
 def _split_of_dicts(name: str, use: Use) -> Split:
-    """A data set that is registered by a function of the user's."""
+    """A data set registered by a user's function."""
     class_names = MetadataCatalog.get(name).get("thing_classes")
     if class_names is None:
         raise UserError(f"data set {name!r} has no thing_classes in its metadata")

@@ -1,4 +1,4 @@
-"""Where transforms put an image: a grid of boxes goes through them with it, and tells."""
+"""Determines where transforms put an image, by applying them to a grid of boxes."""
 
 import torch
 from torch import Tensor
@@ -9,36 +9,36 @@ from hdetr_d2.data.sample import Sample
 from hdetr_d2.errors import UserError
 from hdetr_d2.structures import Outline
 
-# Of the grid in each direction; a crop may leave `FEWEST` of them.
+# Cells of the grid per axis; after a crop at least `FEWEST` must remain.
 CELLS, FEWEST = 32, 3
-# A cell that has lost more of a side than this share was cut by a crop.
+# A cell that has lost more than this fraction of a side was cropped.
 CUT = 1e-3
-# Pixels that a cell may lie beside its place.
+# Pixels by which a cell may deviate from its expected position.
 TOLERANCE = 0.1
-# An edge so close to a whole pixel is there: boxes are float32.
+# Edges this close to a whole pixel are snapped to it: boxes are float32.
 SNAP = 0.01
-# Cells of an image of 1 x 1, xyxy.
+# Cells of a 1 x 1 image, xyxy.
 _CORNERS = torch.cartesian_prod(*[torch.arange(CELLS, dtype=torch.float64)] * 2).flip(1)
 UNIT_GRID = torch.cat([_CORNERS, _CORNERS + 1], dim=1) / CELLS
 
 
 class _NoOutline(Exception):
-    """Why there is none."""
+    """The reason why there is none."""
 
 
 def outlined(transforms: v2.Compose, image: tv_tensors.Image) -> tuple[Tensor, Outline | None]:
-    """What an image becomes, and where it lies in that.
+    """Transforms an image, and determines where the original lies in the result.
 
     Args:
         transforms: applied to a sample with boxes and labels.
         image: [C, H, W].
 
     Returns:
-        The image after `transforms`, [C, H', W'], and its outline in that, None where it fills it
-        from edge to edge: it was resized, if anything.
+        The image after `transforms`, [C, H', W'], and the original's outline in it; None if the
+        original fills it from edge to edge, as after a resize.
 
     Raises:
-        UserError: what is found there cannot be brought back, as after a rotation.
+        UserError: detections cannot be mapped back, as after a rotation.
     """
     sample = transforms(_with_grid(image))
     try:
@@ -55,11 +55,11 @@ def outlined(transforms: v2.Compose, image: tv_tensors.Image) -> tuple[Tensor, O
 
 def _with_grid(image: tv_tensors.Image) -> Sample:
     height, width = image.shape[-2:]
-    # Boxes, not key points: these are mirrored at the middle of the last pixel.
+    # Boxes, not key points, which are mirrored at the centre of the last pixel.
     boxes = tv_tensors.BoundingBoxes(
         _grid(height, width).float(), format="XYXY", canvas_size=(height, width)
     )
-    # Transforms may leave boxes out: the labels say which ones are there.
+    # Transforms may drop boxes: the labels tell which ones remain.
     return {"image": image, "boxes": boxes, "labels": torch.arange(CELLS**2)}
 
 
@@ -69,16 +69,16 @@ def _grid(height: int, width: int) -> Tensor:
 
 
 def _outline(sample: Sample, height: int, width: int) -> Outline:
-    """From a grid over an image of `height` and `width` after the transforms."""
+    """From the transformed grid of an image of `height` and `width`."""
     size = (sample["image"].shape[-2], sample["image"].shape[-1])
     if tuple(getattr(sample["boxes"], "canvas_size", size)) != size:
         raise _NoOutline("changes the image and not the boxes")
     moved, labels = sample["boxes"].as_subclass(Tensor).double(), sample["labels"]
     if len(moved) == CELLS**2 and bool(((moved - _grid(*size)[labels]).abs() < SNAP).all()):
-        return Outline(0, 0, size[1], size[0])  # as of most images: it costs little
+        return Outline(0, 0, size[1], size[0])  # a fast path for most images
     whole = _whole(moved[:, 2:] - moved[:, :2], labels)
     before, after = (_centers(boxes[whole]) for boxes in (_grid(height, width)[labels], moved))
-    # Each axis is a straight line of its own: after = slope * before + start.
+    # Each axis is fitted separately: after = slope * before + start.
     mean = before.mean(0)
     slope = ((before - mean) * after).sum(0) / (before - mean).square().sum(0)
     start = after.mean(0) - slope * mean
@@ -89,8 +89,8 @@ def _outline(sample: Sample, height: int, width: int) -> Outline:
 
 
 def _whole(sides: Tensor, labels: Tensor) -> Tensor:
-    """Which cells, with `sides` [n, 2], no crop has cut: bool [n]. They are a rectangle of the
-    grid, and those around it are cut.
+    """Which cells, with `sides` [n, 2], were not cropped: bool [n]. They form a rectangle of the
+    grid, surrounded by cropped ones.
     """
     solid = (sides > 0).all(1)
     if not bool(solid.any()):
@@ -116,7 +116,7 @@ def _snapped(edge: float) -> float:
 
 
 def _culprit(transforms: v2.Compose, image: tv_tensors.Image) -> str:
-    """The name of the first transform that has no outline by itself, or of all together."""
+    """The name of the first transform that has no outline by itself, or else of all together."""
     names = [getattr(each, "__name__", type(each).__name__) for each in transforms.transforms]
     for name, transform in zip(names, transforms.transforms, strict=True):
         try:

@@ -1,4 +1,4 @@
-"""Panoptic data: a PNG for each image, whose colours are segments, and a json about these."""
+"""Panoptic data: a PNG per image, whose colours are segments, and a json that describes them."""
 
 import logging
 import os
@@ -19,12 +19,12 @@ from hdetr_d2.pixels.images import BadImageError
 logger = logging.getLogger(__name__)
 
 LOOKED_INTO = 100
-"""So many PNGs are compared with the json at the start, spread over the data set."""
+"""Number of PNGs, spread over the data set, that are compared with the json at the start."""
 
 
 class PanopticMapper(DetrMapper):
-    """Makes instances with masks of the segments of an image, of things and of stuff, as DETR
-    learns them: crowds, too, are segments.
+    """Creates instances with masks from the segments of an image, things and stuff, as DETR learns
+    them: crowds are segments too.
     """
 
     def _read(self, dataset_dict: dict) -> tuple[Sample, int]:
@@ -36,7 +36,7 @@ class PanopticMapper(DetrMapper):
 
 
 def segment_ids(entry: Mapping) -> SegmentIds:
-    """Those of an entry of the data set; see `read_segment_ids`."""
+    """The segment ids of an entry of the data set; see `read_segment_ids`."""
     size = (entry["height"], entry["width"])
     return read_segment_ids(entry["pan_seg_file_name"], entry["segments_info"], size)
 
@@ -54,13 +54,13 @@ def _annotation(pixels: np.ndarray, segment: Mapping) -> dict:
 
 
 def register_panoptic(name: str, json_file: str, image_root: str, panoptic_root: str) -> None:
-    """Registers COCO's panoptic format under `name`; all categories are classes, in the order of
-    their ids, things and stuff together. Metadata have the names that Detectron2's evaluator asks
-    for. The same data again change nothing.
+    """Registers COCO's panoptic format under `name`. All categories are classes, things and stuff
+    together, in the order of their ids. Metadata use the names that Detectron2's evaluator expects.
+    Registering the same data again has no effect.
 
     Raises:
-        UserError: the json cannot be read or is not of that format, or another data set has the
-            name; no PNG of those that are looked into agrees with it.
+        UserError: the json cannot be read or has another format, another data set has the name, or
+            none of the inspected PNGs agrees with the json.
     """
     if name in DatasetCatalog.list():
         if MetadataCatalog.get(name).get("panoptic_json") != json_file:
@@ -119,8 +119,8 @@ def _entries(
 
 
 def _compare(json_file: str, entries: Sequence[dict]) -> None:
-    """Look into some PNGs: raises UserError if none can be used, else tells in the log what does
-    not agree.
+    """Inspects some PNGs: raises UserError if none is usable, otherwise logs what does not
+    agree.
     """
     some = entries[:: -(-len(entries) // LOOKED_INTO) or 1]
     faults, partial = [], []

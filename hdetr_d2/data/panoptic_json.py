@@ -1,4 +1,4 @@
-"""COCO's panoptic json: read, and checked before anything trusts it."""
+"""Reads COCO's panoptic json, and checks it before anything relies on it."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# What each entry of a list must have.
+# Required keys of each list's entries.
 _KEYS = {
     "images": ("id", "file_name", "height", "width"),
     "annotations": ("image_id", "segments_info", "file_name"),
@@ -19,10 +19,10 @@ _A = {"images": "an image", "categories": "a category", "annotations": "an annot
 
 
 def read_panoptic_json(path: str) -> dict[str, list[dict]]:
-    """Its images, categories and annotations. Images without an annotation are told in the log.
+    """Its images, categories and annotations. Images without an annotation are logged.
 
     Raises:
-        UserError: it cannot be read, is not of that format, or contradicts itself.
+        UserError: it cannot be read, has another format, or contradicts itself.
     """
     try:
         with open(path, encoding="utf-8") as file:

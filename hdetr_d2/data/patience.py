@@ -1,4 +1,4 @@
-"""Folders of images that are gone for a while, as those of a network are."""
+"""Waits for image folders that disappear for a while, such as network folders."""
 
 import logging
 import os
@@ -14,18 +14,20 @@ logger = logging.getLogger(__name__)
 Sample = TypeVar("Sample")
 
 INTERVAL = 1.0
-"""Seconds from one look to the next."""
+"""Seconds between attempts."""
 
 
 def patiently(read: Callable[[], Sample], entry: Mapping[str, Any], seconds: float) -> Sample:
-    """What `read` gives of an entry; where the folder of its file is gone, once that is back.
+    """The result of `read` for an entry; if the folder of its file has disappeared, waits for it to
+    return.
 
     Args:
-        entry: of a data set; with "file_name", where its image is a file.
-        seconds: to wait at most.
+        entry: of a data set, with "file_name" if its image is a file.
+        seconds: maximum waiting time.
 
     Raises:
-        BadImageError: the image cannot be read, and its folder is there; or not by then.
+        BadImageError: the image cannot be read although its folder exists, or the folder has not
+            returned in time.
     """
     folder = os.path.dirname(entry.get("file_name", ""))
     waited = 0.0
@@ -46,8 +48,8 @@ def patiently(read: Callable[[], Sample], entry: Mapping[str, Any], seconds: flo
 
 
 def is_gone(folder: str) -> bool:
-    """Whether there is nothing where there were images: a folder is empty where nothing is mounted
-    on it.
+    """Whether there is nothing where images used to be: a mount point without a mount is an empty
+    folder.
     """
     try:
         with os.scandir(folder or ".") as files:
@@ -57,6 +59,6 @@ def is_gone(folder: str) -> bool:
 
 
 def _tells() -> bool:
-    """One process tells for all that load data beside it."""
+    """One process reports for all loading processes."""
     worker = get_worker_info()
     return worker is None or worker.id == 0

@@ -1,4 +1,6 @@
-"""Whether transforms leave pixels on the scale of 0 to 255, on which the model normalises them."""
+"""Checks that transforms keep pixels on the scale of 0 to 255, which the model's normalisation
+expects.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -13,11 +15,11 @@ from hdetr_d2.utils.random_state import seeded
 
 # Large enough for the usual crops.
 HEIGHT, WIDTH = 480, 640
-# A random transform may darken one image; an image in [0, 1] stays dark in every draw.
+# A random transform may darken one image, but an image in [0, 1] stays dark in every draw.
 DRAWS = 4
-# What is white ends at least so bright; a bicubic resize goes a little beyond black and white.
+# White must remain at least this bright; a bicubic resize slightly overshoots black and white.
 LEAST_WHITE, BEYOND = 16, 64
-# What transforms raise that cannot take the image that is tried, or none at all.
+# Exceptions of transforms that do not accept the test image, or any.
 UNTRIED = (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 Transform = Callable[[Sample], Sample]
 
@@ -29,19 +31,19 @@ def check_pixel_scale(
     with_masks: bool,
     image_format: ImageFormat,
 ) -> None:
-    """Try the transforms on an image of noise; the caller's random state stays.
+    """Applies the transforms to a noise image; the caller's random state is unchanged.
 
-    What cannot be tried (an error in a transform) is left to the first image of the data.
+    If that is not possible (a transform raises), the check is left to the first real image.
 
     Args:
         transforms: applied in this order.
-        option: where they come from, for the message.
-        with_masks: they expect masks too.
+        option: where they come from, for messages.
+        with_masks: whether they expect masks.
         image_format: of the images.
 
     Raises:
         UserError: pixels end on another scale than 0 to 255, as after `ToDtype(scale=True)` or
-            `Normalize`; it names the first transform from which on they do.
+            `Normalize`; the message names the first transform responsible.
     """
     extremes: list[tuple[float, float]] = []
     with seeded(0):
@@ -76,7 +78,7 @@ def _extremes(transforms: Sequence[Transform], sample: Sample) -> list[tuple[flo
 
 
 def _noise(with_masks: bool, image_format: ImageFormat) -> Sample:
-    """Of every brightness everywhere, so that crops and tone curves leave some of it."""
+    """All brightness levels everywhere, so that crops and tone curves leave some of each."""
     box = torch.tensor([[0.0, 0.0, WIDTH, HEIGHT]])
     pixels = torch.randint(256, (image_format.channels, HEIGHT, WIDTH), dtype=torch.uint8)
     dtype = torch.from_numpy(np.empty(0, image_format.dtype)).dtype

@@ -1,4 +1,4 @@
-"""Mappers that know of no place in the stream, in a stream that is a function of the place."""
+"""Adapts mappers without a `position` to the stream, which is a function of the position."""
 
 import inspect
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Mapper = Callable[..., dict[str, Any]]
 
 
 class PlainMapper:
-    """Calls a mapper with the entry alone; what it draws follows from (seed, position)."""
+    """Calls a mapper with only the entry; its random numbers depend on (seed, position)."""
 
     def __init__(self, mapper: Mapper, seed: int) -> None:
         self.mapper = mapper
@@ -22,8 +22,8 @@ class PlainMapper:
 
 
 def placed(mapper: Mapper, seed: int) -> Mapper:
-    """The mapper itself if it takes a `position`, as `DetrMapper` does; else, as for Detectron2's
-    mappers and plain functions, one that takes it and calls this one.
+    """The mapper itself if it takes a `position`, like `DetrMapper`; otherwise (Detectron2's
+    mappers, plain functions) an adapter that does.
     """
     takes_it = "position" in inspect.signature(mapper).parameters
     return mapper if takes_it else PlainMapper(mapper, seed)

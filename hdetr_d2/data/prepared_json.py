@@ -1,4 +1,4 @@
-"""A json as it is used: read, changed as the options say, checked, and what is odd in it told."""
+"""A json as it is used: read, changed by options, checked, and its peculiarities reported."""
 
 import difflib
 import logging
@@ -28,14 +28,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rules:
-    """Options of a config's `data` section that change what is read from a json.
+    """Options of a config's `data` section that change how a json is read.
 
     Attributes:
         crowds_as_objects: crowds are learned and evaluated as objects.
-        sizes_from_files: sizes of images are those of their files.
+        sizes_from_files: image sizes are taken from the files.
         skip_classes: names of categories that are left out with their objects.
-        on_missing_mask: "stop", or "skip" the objects without a mask, where masks are learned.
-        with_masks: masks are learned.
+        on_missing_mask: "stop", or "skip" objects without a mask, if masks are learned.
+        with_masks: whether masks are learned.
         image_format: how image files are read.
     """
 
@@ -48,7 +48,7 @@ class Rules:
 
     @staticmethod
     def of(data: Mapping, *, with_masks: bool) -> "Rules":
-        """Those of a `data` section, which may lack some.
+        """Reads them from a `data` section, which may lack some.
 
         Raises:
             UserError: an unknown policy.
@@ -68,7 +68,7 @@ class Rules:
         return "skip" if self.on_missing_mask == "skip" else "stop"
 
     def changed_options(self) -> list[str]:
-        """Which options are not as they are by default."""
+        """The options that differ from their defaults."""
         plain = Rules(with_masks=self.with_masks, image_format=self.image_format)
         names = [f.name for f in fields(self) if getattr(self, f.name) != getattr(plain, f.name)]
         return [f"data.{name}" for name in names]
@@ -76,12 +76,12 @@ class Rules:
 
 @dataclass(frozen=True)
 class Use:
-    """What a data set is for.
+    """The purpose of a data set.
 
     Attributes:
         split: "train" or "val".
         rules: how its json is read.
-        on_bad_image: "stop" where an image is missing, or "skip".
+        on_bad_image: "stop" if an image is missing, or "skip".
     """
 
     split: str
@@ -90,12 +90,12 @@ class Use:
 
     @property
     def for_evaluation(self) -> bool:
-        """Its annotations may be secret then."""
+        """Annotations may then be secret."""
         return self.split == "val"
 
     @property
     def option(self) -> str:
-        """How the names of its options begin."""
+        """The prefix of its options' names."""
         return f"data.{self.split}"
 
     @property
@@ -104,12 +104,12 @@ class Use:
 
 
 def prepared_json(path: str, folder: str, use: Use, *, is_lvis: bool = False) -> CocoJson:
-    """Read a json, stop at its first error, and log the rest by kind with a count.
+    """Reads a json, stops at its first error, and logs all other problems by kind with a count.
 
     Args:
         path, folder: the json and the folder of its images.
-        use: what for.
-        is_lvis: it is one of LVIS.
+        use: its purpose.
+        is_lvis: whether it is LVIS's.
 
     Raises:
         UserError: it cannot be used.
@@ -135,7 +135,7 @@ def prepared_json(path: str, folder: str, use: Use, *, is_lvis: bool = False) ->
 def stop_at_error(problems: Iterable[Problem]) -> None:
     """
     Raises:
-        UserError: the first problem that is an error, and how many more there are.
+        UserError: the first problem that is an error, and the number of further ones.
     """
     if errors := [problem for problem in problems if problem.is_error]:
         count = len(errors) - 1
@@ -144,11 +144,11 @@ def stop_at_error(problems: Iterable[Problem]) -> None:
 
 
 def read_as_ruled(path: str, folder: str, rules: Rules, *, annotated: bool) -> CocoJson:
-    """A json with what the rules change of it; what that is is logged.
+    """Reads a json and applies the rules; the changes are logged.
 
     Args:
         path, folder: the json and the folder of its images.
-        annotated: it must have annotations.
+        annotated: whether it must have annotations.
 
     Raises:
         UserError: it cannot be read.
@@ -169,15 +169,15 @@ def read_as_ruled(path: str, folder: str, rules: Rules, *, annotated: bool) -> C
 
 
 def check_skipped(rules: Rules, skipped: Collection[str], left: Collection[str]) -> None:
-    """A name that no data set has is a slip; one that some have not may be left out of the rest.
+    """A name that occurs in no data set is a mistake; one that is missing in some of them is not.
 
     Args:
         rules: with the names of the classes to leave out.
-        skipped: those that were left out of some data set.
-        left: the classes that are left.
+        skipped: classes that were left out of some data set.
+        left: the remaining classes.
 
     Raises:
-        UserError: a name that was in no data set.
+        UserError: a name that occurs in no data set.
     """
     if unknown := [name for name in rules.skip_classes if name not in skipped]:
         names = sorted({*skipped, *left})
@@ -189,7 +189,7 @@ def check_skipped(rules: Rules, skipped: Collection[str], left: Collection[str])
 
 
 def _log_by_kind(problems: Iterable[Problem]) -> None:
-    """A line for each kind of problem, with a count and the first of them."""
+    """One line for each kind of problem, with a count and the first example."""
     kinds: dict[str, list[str]] = {}
     for problem in problems:
         kinds.setdefault(problem.kind, []).append(problem.text)
@@ -200,5 +200,5 @@ def _log_by_kind(problems: Iterable[Problem]) -> None:
 def _file_of(image: dict, folder: str, is_lvis: bool) -> str:
     if not is_lvis:
         return os.path.join(folder, image["file_name"])
-    # By address: folder and name are its last two parts, and Detectron2 adds them as they are.
+    # From the URL: folder and name are its last two parts, which Detectron2 appends as they are.
     return folder + "/".join(image["coco_url"].split("/")[-2:])

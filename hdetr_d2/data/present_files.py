@@ -1,4 +1,4 @@
-"""Image files before any is decoded: which are there, and how large the images are."""
+"""Image files before any is decoded: which exist, and how large the images are."""
 
 import logging
 import os
@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 
 
 def missing_files(paths: Iterable[str]) -> list[str]:
-    """Those that do not exist. Each folder is listed once, which is faster than to ask for each
-    file; names that are not listed are asked for, as some systems do not tell letters apart.
+    """The files that do not exist. Each folder is listed once, which is faster than checking each
+    file; names that are not listed are checked, since some file systems ignore case.
     """
     listed: dict[str, set[str]] = {}
     missing = []
@@ -28,16 +28,16 @@ def missing_files(paths: Iterable[str]) -> list[str]:
 
 
 def check_files(paths: Sequence[str], source: str, option: str, on_bad_image: str) -> None:
-    """Look for all images of a data set.
+    """Looks for all images of a data set.
 
     Args:
         paths: their files.
-        source: what a sentence calls the data set.
-        option: which option says what becomes of bad images.
+        source: how messages refer to the data set.
+        option: the option that decides about bad images.
         on_bad_image: its value, "stop" or "skip".
 
     Raises:
-        UserError: all are missing, or some are and it is to stop.
+        UserError: all are missing, or some are and the policy is to stop.
     """
     if not (missing := missing_files(paths)):
         return
@@ -47,22 +47,22 @@ def check_files(paths: Sequence[str], source: str, option: str, on_bad_image: st
 
 
 def why_missing(path: str) -> str:
-    """What a sentence adds where a name tells why its file is not found; else ""."""
+    """An addition to a message if a name explains why its file is not found, otherwise ""."""
     if os.sep == "/" and "\\" in path:
         return " (backslashes, as of Windows, are no folders here: write /)"
     return ""
 
 
 def skip_or_stop(text: str, option: str, on_bad_image: str, *, is_all: bool) -> None:
-    """Warn of images that cannot be used, or go no further.
+    """Warns about unusable images, or stops.
 
     Args:
         text: which they are, and why.
-        option, on_bad_image: as for `check_files`.
-        is_all: there are no others.
+        option, on_bad_image: see `check_files`.
+        is_all: whether there are no others.
 
     Raises:
-        UserError: it is to stop, or there are no others.
+        UserError: the policy is to stop, or there are no others.
     """
     if is_all:
         raise UserError(text)
@@ -74,8 +74,8 @@ def skip_or_stop(text: str, option: str, on_bad_image: str, *, is_all: bool) -> 
 def sizes_of(
     paths: Sequence[str], image_format: ImageFormat = EIGHT_BITS, num_threads: int = 16
 ) -> list[tuple[int, int] | None]:
-    """(width, height) of images as they are shown, from the beginnings of their files; None of what
-    is missing or no image of the format.
+    """(width, height) of images as displayed, from the beginnings of their files; None for missing
+    files and other formats.
     """
     with ThreadPoolExecutor(num_threads) as pool:
         return list(pool.map(image_format.size, paths))

@@ -1,4 +1,4 @@
-"""From a config's `data` section to registered data sets that have been looked at."""
+"""Registers and checks the data sets of a config's `data` section."""
 
 import logging
 import pkgutil
@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Class names in the order of the labels, and the training images of an epoch, left after
-    filtering; None where the training data were not looked at. `most_objects`: of one of them.
-    `image_counts`: in how many training images each class is. `thing_classes`: indices of those
-    with countable objects; None: all are. `pixel_range`: what is white where pixels have more than
-    8 bits, in all of the data; None where none have. `train_files`: the training images, where they
-    were looked at. `replaced`: options of `data` that a folder has made others.
+    """Class names in label order, and the number of training images per epoch after filtering, None
+    if the training data were not read. `most_objects`: in one of them. `image_counts`: the number
+    of training images with each class. `thing_classes`: indices of the countable classes; None if
+    all are. `pixel_range`: the white level of pixels with more than 8 bits, in all of the data;
+    None if there are none. `train_files`: the training images, if they were read. `replaced`:
+    options of `data` that a folder has changed.
     """
 
     class_names: list[str]
@@ -43,25 +43,23 @@ class DatasetInfo:
 def register_datasets(
     data: Mapping, loaders: Mapping | None = None, *, for_training: bool = True
 ) -> DatasetInfo:
-    """Register the training and the validation data, and make sure that training can start on them.
+    """Registers the training and validation data, and makes sure that training can start.
 
     Args:
-        data: `train_name`, `train_json`, `train_images` (json None: the name is registered
-            already), `train_panoptic`, the folder of the PNGs of a panoptic json (None
-            otherwise), and the same for `val`; `keep_empty`: count images without objects too;
-            `repeat_threshold`: count images as often as they come, see `repeat_factors`;
-            `channels`: None for RGB with 8 bits; `pixel_range`: what is white where pixels have
-            more than 8 bits, None to look for it;
-            what `Rules` has; `folder`: data in any format that takes the place of all of these
-            names and files, or None, with what `Ways` has;
-            `generate`: None, or a node whose `_target_` is called with its other keys before
-            anything is read.
-        loaders: the `dataloader` section, whose `train.mapper` says whether masks are learned, and
-            whose `train` and `test` what becomes of bad images; None: no masks, and they stop.
-        for_training: else only the validation data are needed, and the others are left alone.
+        data: `train_name`, `train_json`, `train_images` (json None: the name is already
+            registered), `train_panoptic`, the folder of the PNGs of a panoptic json (otherwise
+            None), and the same for `val`; `keep_empty`: also count images without objects;
+            `repeat_threshold`: count repeated images, see `repeat_factors`; `channels`: None for
+            RGB with 8 bits; `pixel_range`: the white level of pixels with more than 8 bits, None to
+            measure it; the fields of `Rules`; `folder`: data in any format that replaces all of
+            these names and files, or None, with the fields of `Ways`; `generate`: None, or a node
+            whose `_target_` is called with its other keys before anything is read.
+        loaders: the `dataloader` section: `train.mapper` determines whether masks are learned,
+            `train` and `test` the policy for bad images; None: no masks, and stop.
+        for_training: otherwise only the validation data are needed, and the others are not read.
 
     Raises:
-        UserError: one sentence about the first thing that is wrong.
+        UserError: one sentence about the first error.
     """
     data, replaced = data_of_folder(data, for_training=for_training)
     info = _register(data, loaders, for_training=for_training)
@@ -122,12 +120,12 @@ def _nothing_left(train: Split) -> str:
 
 
 def _pixel_range(data: Mapping, rules: Rules, *splits: Split) -> int | None:
-    """One for all splits: the given one, or the largest that is found."""
+    """One value for all splits: the given one, or the largest that is measured."""
     found = [survey(split.files, rules.image_format) for split in splits]
     for split, one in zip(splits, found, strict=True):
         if one.with_pages:
             logger.warning(f"{split.name}: {pages_sentence(one.with_pages)}")
-    # A config that was saved before there was this option has mappers without it.
+    # A config that was saved before this option existed has mappers without it.
     if data.get("pixel_range", 65535) is not None:
         return data.get("pixel_range")
     deep = dict.fromkeys(file for one in found for file in one.deep)
@@ -135,8 +133,8 @@ def _pixel_range(data: Mapping, rules: Rules, *splits: Split) -> int | None:
 
 
 def _repeated(name: str, keep_empty: bool, threshold: float) -> int:
-    """Images of an epoch in which rare ones come several times."""
-    # Of the loader's own entries, so that both mean the same epoch.
+    """Images per epoch, counting repetitions of rare ones."""
+    # Of the loader's own entries, so that both agree on the epoch.
     factors = repeat_factors(dataset_dicts(name, keep_empty=keep_empty), threshold)
     logger.info(
         "data.repeat_threshold=%g: %d of the %d images of %r have a rarer class and come up to "
@@ -152,7 +150,7 @@ def _repeated(name: str, keep_empty: bool, threshold: float) -> int:
 
 
 def _things(split: Split) -> list[int] | None:
-    """Indices of the classes of countable objects, where some are not."""
+    """Indices of the countable classes, if some are not."""
     metadata = MetadataCatalog.get(split.name)
     if metadata.get("panoptic_json") is None:
         return None

@@ -1,4 +1,4 @@
-"""A fence around what is registered: Detectron2 has one list of names for a whole process."""
+"""Isolates registrations: Detectron2 has one list of names per process."""
 
 from collections import UserDict
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 
 @contextmanager
 def names_as_before(*, free: str | None = None) -> Iterator[None]:
-    """What is registered within is forgotten at the end, and all is as it was.
+    """Context at whose end all registrations are as they were before.
 
     Args:
-        free: a name that may stand for other data within.
+        free: a name that may refer to other data within.
     """
     catalogs: tuple[UserDict, ...] = (DatasetCatalog, MetadataCatalog)
     before = [dict(catalog) for catalog in catalogs]

@@ -1,4 +1,4 @@
-"""Images of rare classes several times an epoch: https://arxiv.org/abs/1908.03195, appendix B."""
+"""Repeat factor sampling for rare classes: https://arxiv.org/abs/1908.03195, appendix B."""
 
 import math
 from collections import Counter
@@ -8,14 +8,15 @@ import numpy as np
 
 
 def repeat_factors(dicts: Sequence[dict], threshold: float | None) -> np.ndarray:
-    """How often each image comes in an epoch, on average.
+    """The mean number of repetitions of each image per epoch.
 
-    A class in a share f of all images has the factor max(1, sqrt(threshold / f)), and an image the
-    largest of its classes'; without objects, or where the threshold is None, it is 1.
+    A class in a fraction f of all images has the factor max(1, sqrt(threshold / f)), and an image
+    the largest factor of its classes; images without objects have 1, and so have all if the
+    threshold is None.
 
     Args:
-        dicts: Detectron2's entries; crowds are no objects.
-        threshold: share of the images below which a class is rare.
+        dicts: Detectron2's entries; crowds do not count as objects.
+        threshold: a class in a smaller fraction of the images is rare.
 
     Returns:
         float64 [n].
@@ -35,21 +36,21 @@ def repeat_factors(dicts: Sequence[dict], threshold: float | None) -> np.ndarray
 
 
 def epoch_size(factors: np.ndarray) -> int:
-    """Images of one epoch, the same for all epochs."""
+    """Images per epoch, the same in all epochs."""
     return math.floor(math.fsum(factors))
 
 
 def drawn_images(factors: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Indices of the images of one epoch, in their order: each as often as its factor says, rounded
-    up or down by chance, all of them together by one number, so that their sum is that of the
-    factors, rounded likewise. Where there is nothing to round, nothing is drawn.
+    """Indices of the images of one epoch, in order. Factors are rounded up or down at random, using
+    a single random number, so that their sum is the rounded sum of the factors. If there is nothing
+    to round, nothing is drawn.
     """
     counts = np.floor(factors)
     rest = factors - counts
     if rest.any():
-        # A comb with teeth at a distance of 1 lies over the rests, one behind the other: its place
-        # is drawn, and an image with a tooth is rounded up. In an order of their own, so that
-        # neighbours in the data set do not take turns.
+        # Systematic sampling: a comb with unit spacing and a random offset is laid over the
+        # concatenated fractional parts, and images hit by a tooth are rounded up. The images are
+        # shuffled first, so that neighbours in the data set do not alternate.
         order = random.permutation(len(rest))
         behind = np.floor(np.cumsum(rest[order]) + random.random())
         counts[order] += np.diff(behind, prepend=0)

@@ -1,4 +1,4 @@
-"""How large objects are once the transforms of a recipe have resized their images."""
+"""The sizes of objects after a recipe has resized their images."""
 
 import math
 from collections.abc import Sequence
@@ -12,28 +12,28 @@ from torchvision.transforms import v2
 
 from hdetr_d2.utils.random_state import seeded
 
-# The largest of so many draws counts: an object that is lost in all of them is hardly ever seen.
+# The largest of this many draws counts: an object that is lost in all of them is hardly ever seen.
 DRAWS = 4
-# An image ends with a longer side of at least so many pixels, whatever the recipe.
+# The longer side of every resized image has at least this many pixels, whatever the recipe.
 SMALLEST = 160
-# Squares that are spread over an image to see how the transforms scale it: in each direction so
-# many, of such a share of the shorter side. A crop leaves some of them whole.
+# Probe squares that measure how the transforms scale an image: their number per axis, and their
+# side as a fraction of the shorter side. A crop leaves some of them complete.
 SQUARES, SHARE = 8, 1 / 32
-# What transforms raise that look for an image.
+# Exceptions of transforms that require an image.
 WITHOUT_IMAGE = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
-# Float32 has no more digits for boxes of some thousand pixels.
+# The precision of float32 for boxes of some thousand pixels.
 TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Resized:
-    """The objects of a data set, crowds left out, before and after the transforms.
+    """The objects of a data set, without crowds, before and after the transforms.
 
     Attributes:
         image_ids: of each object, [N].
         images: float [N, 2], width and height of each object's image.
-        sides: float [N, 2], width and height of its box, as far as it lies in the image.
-        scales: float [N, 2], what both are multiplied by.
+        sides: float [N, 2], width and height of its box, clipped to the image.
+        scales: float [N, 2], the factors on both.
     """
 
     image_ids: Sequence
@@ -42,7 +42,7 @@ class Resized:
     scales: np.ndarray
 
     def areas(self) -> np.ndarray:
-        """Pixels of each box after the transforms, [N]."""
+        """Area of each box in pixels after the transforms, [N]."""
         return (self.sides * self.scales).prod(1)
 
     def lost(self) -> np.ndarray:
@@ -50,10 +50,11 @@ class Resized:
         return ((self.sides * self.scales).min(1) < 1 - TOLERANCE) & (self.sides > 0).all(1)
 
     def describe_lost(self, total: int | None = None) -> str | None:
-        """A sentence about the objects that are lost, of `total` (None: of all that are here);
-        None if there are none.
+        """A sentence about the lost objects, out of `total` (None: of those here); None if there
+        are none.
 
-        It has the smallest size of images that would keep all that have a pixel in their files.
+        It states the smallest image size that would keep all objects that have a pixel in their
+        files.
         """
         lost = self.lost()
         if not lost.any():
@@ -71,7 +72,7 @@ class Resized:
         if not lost.any():
             return "; they have no pixel in their files either"
         before, scales = self.images[lost], self.scales[lost]
-        # The least that makes the shorter side of the box one pixel.
+        # The smallest scale that makes the shorter side of the box one pixel.
         needed = before / self.sides[lost].min(1, keepdims=True)
         worst = int(needed.max(1).argmax())
         width, height = (before * scales)[worst].round().astype(int)
@@ -85,14 +86,14 @@ class Resized:
 
 
 def resized(dicts: Sequence[dict], transform: v2.Transform) -> Resized | None:
-    """Find out how `transform` resizes the objects of a data set; no image is read.
+    """Determines how `transform` resizes the objects of a data set, without reading images.
 
     Args:
-        dicts: Detectron2's entries, with the size of their images.
-        transform: called with boxes alone.
+        dicts: Detectron2's entries, with the sizes of their images.
+        transform: called with boxes only.
 
     Returns:
-        None where that cannot be told: an entry has no size, or a transform needs pixels.
+        None if that is impossible: an entry has no size, or a transform needs pixels.
     """
     if not all("width" in entry and "height" in entry for entry in dicts):
         return None
@@ -116,8 +117,8 @@ def resized(dicts: Sequence[dict], transform: v2.Transform) -> Resized | None:
 
 
 def describe_lost(dicts: Sequence[dict], transform: v2.Transform) -> str | None:
-    """`Resized.describe_lost` of a data set, in little time: only images with an object that may
-    be lost are looked at.
+    """`Resized.describe_lost` for a data set, computed quickly: only images with an object that may
+    be lost are examined.
     """
     boxes = [_boxes(entry) for entry in dicts]
     at_risk = [
@@ -134,14 +135,14 @@ def _smallest(corners: np.ndarray) -> float:
 
 
 def _boxes(entry: dict) -> np.ndarray:
-    """Float [n, 4] xyxy of the objects that are no crowds."""
+    """Float [n, 4] xyxy of the objects that are not crowds."""
     objects = [a for a in entry.get("annotations", []) if not a.get("iscrowd", 0)]
     corners = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in objects]
     return np.array(corners, np.float64).reshape(-1, 4)
 
 
 def _scales(sizes: np.ndarray, transform: v2.Transform) -> np.ndarray:
-    """The largest scales [M, 2] of width and height that the images of `sizes` [M, 2] may get."""
+    """The largest scales [M, 2] of width and height for images of `sizes` [M, 2]."""
     different, place = np.unique(sizes, axis=0, return_inverse=True)
     with seeded(0):
         scales = np.array([_scale(width, height, transform) for width, height in different])

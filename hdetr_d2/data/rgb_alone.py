@@ -1,4 +1,4 @@
-"""Transforms that are for RGB with 8 bits, where images are something else."""
+"""Refuses transforms made for 8-bit RGB if images are something else."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ from torchvision.transforms import v2
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels import ImageFormat
 
-# They know no other colours, or clip to [0, 1] what is no integer.
+# They know no other colours, or clip non-integer values to [0, 1].
 RGB_ALONE = (
     v2.AugMix,
     v2.AutoAugment,
@@ -30,13 +30,13 @@ RGB_ALONE = (
 
 
 def refuse_rgb_alone(transforms: Sequence[object], option: str, image_format: ImageFormat) -> None:
-    """Nothing is refused for images of 8-bit RGB.
+    """Accepts everything for images of 8-bit RGB.
 
     Args:
-        option: where the transforms come from, for the message.
+        option: where the transforms come from, for messages.
 
     Raises:
-        UserError: one of them, or a part of it, takes no such images.
+        UserError: one of them, or a part of it, does not accept such images.
     """
     if image_format.dtype == np.uint8:
         return
@@ -51,7 +51,7 @@ def refuse_rgb_alone(transforms: Sequence[object], option: str, image_format: Im
 
 
 def _parts(transform: object) -> Iterator[object]:
-    """The transform and what it is made of."""
+    """The transform and its parts."""
     yield transform
     for part in getattr(transform, "transforms", ()):
         yield from _parts(part)

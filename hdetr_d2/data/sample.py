@@ -1,4 +1,4 @@
-"""One image on its way through the augmentations, and what is done to its objects there."""
+"""An image on its way through the augmentations, with its objects."""
 
 from collections.abc import Callable, Sequence
 from typing import TypedDict
@@ -11,7 +11,7 @@ from hdetr_d2.data.bitmaps import any_of
 
 
 class Found(TypedDict):
-    """What a teacher has found on an image."""
+    """A teacher's detections on an image."""
 
     boxes: tv_tensors.BoundingBoxes  # float [m, 4] xyxy in pixels
     labels: Tensor  # int64 [m]
@@ -19,17 +19,17 @@ class Found(TypedDict):
 
 
 class Sample(TypedDict, total=False):
-    """One image on its way through the augmentations."""
+    """An image on its way through the augmentations."""
 
     image: tv_tensors.Image  # [C, H, W], 0 to 255: uint8 in RGB, or float32
     boxes: tv_tensors.BoundingBoxes  # float [n, 4] xyxy in pixels
     labels: Tensor  # int64 [n]
-    masks: tv_tensors.Mask  # bool [n, H, W], only where something needs them
-    found: Found  # only where there is a teacher
+    masks: tv_tensors.Mask  # bool [n, H, W], only if something needs them
+    found: Found  # only if there is a teacher
 
 
 def select(sample: Sample, keep: Tensor) -> Sample:
-    """The sample with only the objects for which `keep` bool [n] is true, and all of a teacher."""
+    """The sample with only the objects where `keep` bool [n] is true, and all of the teacher's."""
     chosen: Sample = {
         **sample,
         "boxes": tv_tensors.wrap(sample["boxes"][keep], like=sample["boxes"]),
@@ -41,7 +41,7 @@ def select(sample: Sample, keep: Tensor) -> Sample:
 
 
 def select_found(found: Found, keep: Tensor) -> Found:
-    """Only what `keep` bool [m] is true for."""
+    """Only those where `keep` bool [m] is true."""
     return {
         "boxes": tv_tensors.wrap(found["boxes"][keep], like=found["boxes"]),
         "labels": found["labels"][keep],
@@ -50,8 +50,8 @@ def select_found(found: Found, keep: Tensor) -> Found:
 
 
 def moved(sample: Sample, move: Callable[[Tensor], Tensor]) -> Sample:
-    """The sample with its objects, those of a teacher too, where `move` brings boxes and masks; its
-    image stays.
+    """The sample with boxes and masks, including the teacher's, transformed by `move`; the image is
+    unchanged.
     """
     placed: Sample = {**sample, "boxes": move(sample["boxes"])}
     if "masks" in sample:
@@ -62,9 +62,9 @@ def moved(sample: Sample, move: Callable[[Tensor], Tensor]) -> Sample:
 
 
 def visible(sample: Sample) -> tuple[Sample, int]:
-    """The sample without objects, of a teacher too, of which less than a pixel of the box, or none
-    of the mask, is in the picture; and how many of the true ones are lost by their size: no edge of
-    the picture cuts them.
+    """The sample without objects (also of a teacher) whose visible box is smaller than a pixel or
+    whose mask is empty; and the number of true objects that are lost because of their size, not
+    because an edge of the picture cuts them.
     """
     boxes = sample["boxes"].as_subclass(Tensor)
     large = _is_large(boxes)
@@ -86,7 +86,7 @@ def _is_large(boxes: Tensor) -> Tensor:
 
 
 def together(image: Tensor, samples: Sequence[Sample]) -> Sample:
-    """One sample of the objects of several, whose places are those in `image` [C, H, W]."""
+    """Merges the objects of several samples, whose coordinates refer to `image` [C, H, W]."""
     boxes = torch.cat([each["boxes"].as_subclass(Tensor) for each in samples])
     size = (image.shape[-2], image.shape[-1])
     joined: Sample = {

@@ -1,4 +1,4 @@
-"""Which images make up a step: a stream that is a function of (seed, position) alone."""
+"""Which images make up a step: a stream that is a function of (seed, position) only."""
 
 from collections.abc import Iterable, Iterator
 from copy import copy
@@ -13,7 +13,7 @@ from hdetr_d2.errors import UserError
 
 
 def iterations_per_epoch(num_images: int, total_batch_size: int) -> int:
-    """Steps of one epoch, at least 1; what does not fill a batch waits for another epoch."""
+    """Steps per epoch, at least 1; the incomplete last batch is dropped."""
     return max(1, num_images // total_batch_size)
 
 
@@ -27,18 +27,19 @@ def epoch_batches(
 ) -> np.ndarray:
     """The batches of one epoch, drawn from (seed, epoch).
 
-    What does not fill a batch is left out by chance, whatever its orientation, so that every image
-    is seen as often as any other. A batch holds images of one orientation, so that little is
-    padded; the leftovers of both share at most one. Fewer images than a batch are repeated to fill
-    it.
+    What does not fill a batch is dropped at random, whatever its orientation, so that all images
+    are seen equally often. A batch contains images of one orientation, to limit padding, except for
+    at most one with the leftovers of both. If there are fewer images than a batch, they are
+    repeated.
 
     Args:
         portrait: bool [n], images that are higher than wide.
         total_batch_size: T.
-        factors: float [n], how often each image comes in an epoch on average; None: once.
+        factors: float [n], mean repetitions of each image per epoch; None: 1.
 
     Returns:
-        int64 [iterations_per_epoch(N, T), T] indices of images, with N = n or epoch_size(factors).
+        int64 [iterations_per_epoch(N, T), T], indices of images, where N is n or
+        epoch_size(factors).
     """
     random = np.random.default_rng([seed, epoch])
     factors = np.ones(len(portrait)) if factors is None else factors
@@ -53,11 +54,11 @@ def epoch_batches(
 
 
 class StreamSampler(Sampler[list[tuple[int, int]]]):
-    """Endless micro-batches of (index of the image, position in the stream) for one process.
+    """Endless micro-batches of (image index, position in the stream) for one process.
 
-    Step i of the stream holds the positions i * T .. (i + 1) * T - 1, whatever the number of
-    processes and micro-batches: they only cut it into slices. It starts at any step; at most one
-    epoch is drawn for that.
+    Step i of the stream consists of the positions i * T .. (i + 1) * T - 1; processes and
+    micro-batches only divide it into slices. It can start at any step, for which at most one epoch
+    is drawn.
     """
 
     def __init__(
@@ -74,16 +75,17 @@ class StreamSampler(Sampler[list[tuple[int, int]]]):
     ) -> None:
         """
         Args:
-            portrait: bool [n], images that are higher than wide; all False: no grouping.
-            total_batch_size: images of one optimizer step, over all processes and micro-batches.
+            portrait: bool [n], images that are higher than wide; all False disables grouping.
+            total_batch_size: images per optimizer step, over all processes and micro-batches.
             seed: of the permutations.
-            accumulate: micro-batches of one step.
-            start_iteration: steps that are already done.
-            rank, world_size: this process and their number; None: those of the process group.
-            factors: float [n], how often each image comes in an epoch on average; None: once.
+            accumulate: micro-batches per step.
+            start_iteration: completed steps.
+            rank, world_size: index of this process and number of processes; None takes those of the
+                process group.
+            factors: float [n], mean repetitions of each image per epoch; None: 1.
 
         Raises:
-            UserError: a step cannot be cut into equal micro-batches.
+            UserError: a step cannot be divided into equal micro-batches.
         """
         self.portrait = np.asarray(portrait, dtype=bool)
         self.factors = np.ones(len(self.portrait)) if factors is None else factors
@@ -102,7 +104,7 @@ class StreamSampler(Sampler[list[tuple[int, int]]]):
             )
 
     def behind(self, had: int) -> Iterable[list[tuple[int, int]]]:
-        """The micro-batches without the first `had`."""
+        """The micro-batches after the first `had`."""
         later = copy(self)
         later.had = had
         return later

@@ -1,4 +1,4 @@
-"""The segments of an image: a PNG that says which pixel is whose, and the json that lists them."""
+"""The segments of an image: a PNG that assigns pixels to segments, and the json that lists them."""
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -10,12 +10,12 @@ from PIL import Image
 from hdetr_d2.pixels.images import DECODE_ERRORS, BadImageError, check_size
 
 PLACES = np.array([1, 256, 256**2])
-"""What red, green and blue count in an id."""
+"""Weights of red, green and blue in an id."""
 
 
 class SegmentIds(NamedTuple):
-    """The id of each pixel's segment, int64 [H, W], 0 where there is none or its id is not listed;
-    and what is on one side only: ids of pixels that are not listed, and listed ones of no pixel.
+    """The segment id of each pixel, int64 [H, W], 0 where there is none or its id is not listed;
+    and the mismatches: unlisted ids of pixels, and listed ids without pixels.
     """
 
     pixels: np.ndarray
@@ -26,15 +26,15 @@ class SegmentIds(NamedTuple):
 def read_segment_ids(
     path: str | os.PathLike, segments: Sequence[Mapping], size: tuple[int, int] | None = None
 ) -> SegmentIds:
-    """The segments' ids are colours, R + 256 G + 256^2 B, as COCO has them, or the values of a grey
-    picture of 8 or 16 bits, or indices into a palette (its colours, where these are listed).
+    """Ids are colours, R + 256 G + 256^2 B, as in COCO, or the values of a grey picture with 8 or
+    16 bits, or palette indices (or the palette's colours, if those are listed).
 
     Args:
-        segments: the listed ones, with `id`.
-        size: (H, W) of the image that they belong to.
+        segments: the listed segments, with `id`.
+        size: (H, W) of the image they belong to.
 
     Raises:
-        BadImageError: the file cannot be read or has another size, or has none of the segments.
+        BadImageError: the file cannot be read, has another size, or contains none of the segments.
     """
     path = os.fspath(path)
     listed = {segment["id"] for segment in segments}
@@ -55,13 +55,13 @@ def read_segment_ids(
 
 
 def few(ids: Collection[int]) -> str:
-    """The first ones of some."""
+    """The first few."""
     first = ", ".join(map(str, sorted(ids)[:3]))
     return f"{first}, ..." if len(ids) > 3 else first
 
 
 def _readings(picture: Image.Image, path: str) -> Iterator[np.ndarray]:
-    """What a picture may mean, the usual first."""
+    """Possible interpretations of a picture, the most common first."""
     if picture.format == "JPEG":
         raise BadImageError(f"{path} is a JPEG, which changes the ids of segments: write a PNG")
     if picture.mode == "P":
@@ -72,7 +72,7 @@ def _readings(picture: Image.Image, path: str) -> Iterator[np.ndarray]:
         raise BadImageError(f"{path} has pixels of the kind {picture.mode}, which are no ids")
     if pixels.ndim == 2:
         yield pixels.astype(np.int64)
-    elif pixels.shape[2] == 2:  # grey, and how opaque it is
+    elif pixels.shape[2] == 2:  # grey and alpha
         yield pixels[..., 0].astype(np.int64)
     else:
         yield pixels[..., :3].astype(np.int64) @ PLACES
@@ -94,5 +94,5 @@ def _check_agreement(path: str, found: set[int], listed: set[int]) -> None:
 
 
 def _swapped(id_: int) -> int:
-    """An id whose red and blue have changed places."""
+    """An id with red and blue swapped."""
     return id_ // 256**2 + id_ // 256 % 256 * 256 + id_ % 256 * 256**2

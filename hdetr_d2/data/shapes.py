@@ -1,8 +1,9 @@
-"""The "shapes" data set: geometric shapes on noisy backgrounds, from a seed, in COCO's format.
+"""The "shapes" data set: geometric shapes on noisy backgrounds, generated from a seed, in COCO's
+format.
 
-The class is the shape, never the colour. Objects overlap; boxes and masks show the visible part.
-With `channels` pictures are TIFFs of 16 bits: half of the objects are painted in the first three
-channels, and the others in two more alone, where those do not hide them.
+The class is the shape, never the colour. Objects overlap; boxes and masks cover the visible part.
+With `channels`, pictures are TIFFs with 16 bits: half of the objects are painted in the first three
+channels, the others only in two more, where the former do not hide them.
 
     python -m hdetr_d2.data.shapes --root datasets/shapes
 """
@@ -26,15 +27,15 @@ from hdetr_d2.pixels.stored_files import needed_tifffile
 
 logger = logging.getLogger(__name__)
 
-# Raised whenever the same numbers begin to give other pictures.
+# Increased whenever the same arguments give different pictures.
 VERSION = 1
 SPECIFICATION = "specification.json"
 SPLITS = ("train", "val")
-# An object stays recognisable while this share of it is seen.
+# An object stays recognisable while this fraction of it is visible.
 MIN_VISIBLE = 0.5
 EMPTY_IMAGES = 0.05
 MAX_TILT = math.radians(20)
-# Channels that an object is painted in: the one of these that is drawn.
+# Alternative sets of channels in which an object is painted.
 RGB_BANDS = (slice(0, 3),)
 DEEP_BANDS = (slice(0, 3), slice(3, 5))
 
@@ -53,12 +54,14 @@ class Specification:
     channels: int | None = None
 
     def content(self) -> dict[str, int]:
-        """As it lies with the pictures; those of RGB say nothing of channels."""
+        """As stored with the pictures; those of RGB do not mention channels."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def _regular(corners: int, inner: float = 1.0) -> np.ndarray:
-    """Points [n, 2] of a polygon in the unit circle; `inner` < 1: a star with that inner radius."""
+    """Points [n, 2] of a polygon in the unit circle; `inner` < 1 gives a star with that inner
+    radius.
+    """
     count = corners if inner == 1 else 2 * corners
     angles = np.arange(count) * 2 * math.pi / count
     radii = np.where(np.arange(count) % 2, inner, 1.0) if inner < 1 else np.ones(count)
@@ -93,25 +96,25 @@ def generate_shapes(
     seed: int = 0,
     channels: int | None = None,
 ) -> None:
-    """Write the data set; nothing is done if `root` already holds the same one.
+    """Generates the data set, unless `root` already contains the same one.
 
-    `root` gets `train/`, `val/` (PNG or TIFF), `annotations/train.json`, `annotations/val.json`. It
-    appears in one piece, so that several processes may call this at once and a killed one leaves
-    nothing half-written behind.
+    `root` gets `train/`, `val/` (PNG or TIFF), `annotations/train.json` and `annotations/val.json`.
+    It is created atomically, so that several processes may call this at once, and a killed one
+    leaves nothing incomplete.
 
     Args:
         root: the folder.
-        num_train, num_val: images.
+        num_train, num_val: numbers of images.
         image_size: their side in pixels.
-        num_classes: the first so many of circle, square, triangle, cross, ring and star.
-        max_objects: of one image; one image in twenty has none.
+        num_classes: the first of circle, square, triangle, cross, ring and star.
+        max_objects: per image; one image in twenty has none.
         seed: of everything.
-        channels: the first so many of the five in which pictures of 16 bits are drawn; None for RGB
-            of 8 bits.
+        channels: number of channels, out of five, of pictures with 16 bits; None for RGB with 8
+            bits.
 
     Raises:
-        UserError: too many classes or channels, or a `root` that is something else or cannot be
-            written.
+        UserError: too many classes or channels, or a `root` that contains something else or cannot
+            be written.
     """
     root = os.path.abspath(os.path.expanduser(root))
     if not 1 <= num_classes <= len(SHAPES):
@@ -134,14 +137,14 @@ def generate_shapes(
             _write_split(draft, split, number, wanted)
         with open(os.path.join(draft, SPECIFICATION), "w", encoding="utf-8") as file:
             json.dump(wanted.content(), file)
-        os.chmod(draft, 0o755)  # mkdtemp's folders are private
+        os.chmod(draft, 0o755)  # mkdtemp creates private folders
         _put_in_place(draft, root, wanted)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
 def _is_there(root: str, wanted: Specification) -> bool:
-    """Whether `root` holds the wanted data set; what is none of ours must never be replaced."""
+    """Whether `root` contains the wanted data set; foreign content must never be replaced."""
     try:
         with open(os.path.join(root, SPECIFICATION), encoding="utf-8") as file:
             return json.load(file) == wanted.content()
@@ -154,14 +157,14 @@ def _is_there(root: str, wanted: Specification) -> bool:
 def _put_in_place(draft: str, root: str, wanted: Specification) -> None:
     if os.path.isdir(root) and not _is_there(root, wanted):
         old = tempfile.mkdtemp(prefix=f".{os.path.basename(root)}-", dir=os.path.dirname(root))
-        # Another process may have moved it away already.
+        # Another process may have moved it already.
         with contextlib.suppress(FileNotFoundError):
             os.rename(root, old)
         shutil.rmtree(old)
     try:
         os.rename(draft, root)
     except OSError:
-        if not _is_there(root, wanted):  # else another process was faster
+        if not _is_there(root, wanted):  # otherwise another process was faster
             raise
 
 
@@ -172,7 +175,7 @@ def _write_split(draft: str, split: str, number: int, spec: Specification) -> No
     images: list[dict] = []
     annotations: list[dict] = []
     for i in range(spec.num_train if split == "train" else spec.num_val):
-        # One generator an image: asking for more images does not change the first ones.
+        # One generator per image: requesting more images does not change the first ones.
         picture, objects = draw_image(spec, np.random.default_rng([spec.seed, number, i]))
         name = f"{i:06d}.{'png' if spec.channels is None else 'tif'}"
         _write(picture, os.path.join(draft, split, name))
@@ -212,10 +215,10 @@ def _describe(mask: np.ndarray) -> dict:
 def draw_image(
     spec: Specification, random: np.random.Generator
 ) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
-    """One picture.
+    """Draws one picture.
 
     Returns:
-        uint8 [S, S, 3], or uint16 [S, S, channels]; and of each object its label and its visible
+        uint8 [S, S, 3], or uint16 [S, S, channels]; and for each object its label and its visible
         part, bool [S, S].
     """
     bands = RGB_BANDS if spec.channels is None else DEEP_BANDS
@@ -235,7 +238,7 @@ def draw_image(
         hides = any(
             part.sum() < MIN_VISIBLE * area for part, area in zip(left, full_areas, strict=True)
         )
-        # A shape that would hide another one is left out: the number of objects is random anyway.
+        # A shape that would hide another one is skipped: the number of objects is random anyway.
         if hides or not mask.any():
             continue
         objects = [(other, part) for (other, _), part in zip(objects, left, strict=True)]
@@ -249,7 +252,7 @@ def draw_image(
 
 
 def _background(side: int, band: slice, random: np.random.Generator) -> np.ndarray:
-    """A blurred random pattern with grain, float [S, S, C] of a band of at most three channels."""
+    """A blurred random pattern with grain, float [S, S, C], for at most three channels."""
     coarse = random.uniform(50, 205, 3) + random.uniform(-30, 30, (5, 5, 3))
     small = Image.fromarray(coarse.clip(0, 255).astype(np.uint8))
     smooth = np.asarray(small.resize((side, side), Image.Resampling.BICUBIC), dtype=np.float32)
@@ -260,9 +263,11 @@ def _background(side: int, band: slice, random: np.random.Generator) -> np.ndarr
 def _draw_shape(
     shape: tuple[np.ndarray, float], side: int, random: np.random.Generator
 ) -> np.ndarray:
-    """The shape at a random place, size and tilt, wholly within the picture, bool [S, S]."""
+    """The shape at a random position, size and angle, completely within the picture, bool [S,
+    S].
+    """
     outline, hole = shape
-    # Most objects are of a quarter to a half of the picture; one in six is small.
+    # Most objects span a quarter to half of the picture; one in six is small.
     low, high = (0.045, 0.075) if random.random() < 1 / 6 else (0.08, 0.22)
     radius = max(3.0, side * random.uniform(low, high))
     angle = random.uniform(-MAX_TILT, MAX_TILT)
@@ -278,7 +283,7 @@ def _draw_shape(
 
 
 def _paint(picture: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> None:
-    """Fill `mask` of `picture` float [S, S, C] with a colour that stands out from what is there."""
+    """Fills `mask` of `picture` float [S, S, C] with a colour that contrasts with what is there."""
     there = picture[mask].mean(0)
     colours = random.uniform(0, 255, (6, picture.shape[2]))
     colour = colours[np.abs(colours - there).sum(1).argmax()]

@@ -1,4 +1,4 @@
-"""What training and validation data must not have in common, and what they must."""
+"""What training and validation data must share, and what they must not."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,10 @@ from hdetr_d2.data.image_files import ImageFile
 def common_images(
     train: CocoJson, val: CocoJson, learned: Sequence[ImageFile], evaluated: Sequence[ImageFile]
 ) -> Iterator[Problem]:
-    """Images that are learned and evaluated: those with the same pixels, under whatever name.
+    """Images that are both learned and evaluated: those with the same pixels, whatever their names.
 
-    Names tell nothing: exporters number the images of every split anew. Copies of another size or
-    quality are not found.
+    Names do not help, because exporters number the images of every split anew. Copies with another
+    size or quality are not found.
     """
     names = {file.digest: file.path for file in learned if file.digest is not None}
     for file in evaluated:
@@ -26,7 +26,7 @@ def common_images(
 
 
 def untrained_classes(train: CocoJson, val: CocoJson) -> Iterator[Problem]:
-    """Classes that have objects to be found, and none to learn from."""
+    """Classes that have objects to find, but none to learn from."""
     learned, evaluated = (
         Counter(a.get("category_id") for a in coco.annotations if not a.get("iscrowd", 0))
         for coco in (train, val)

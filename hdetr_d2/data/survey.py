@@ -1,5 +1,5 @@
-"""What is to be known of the image files of a data set before the first is used: their depth, and
-pages that nobody reads.
+"""Checks the image files of a data set before they are used: their bit depth, and pages that are
+not read.
 """
 
 import logging
@@ -15,15 +15,15 @@ from hdetr_d2.pixels.deep_pixels import likely_white
 logger = logging.getLogger(__name__)
 
 LOOKED_INTO = 100
-"""So many deep files are decoded, spread over the data set."""
+"""Number of deep files, spread over the data set, that are decoded."""
 _THREADS = 4
-# JPEG has 8 bits; what lies behind the picture (previews, depth maps) is no page of it.
+# JPEG has 8 bits; what follows the picture (previews, depth maps) does not count as pages.
 _PLAIN = {".jpg", ".jpeg", ".jpe", ".jfif"}
 
 
 class Survey(NamedTuple):
-    """Files with several pages, of which the first is read; files with more than 8 bits a pixel,
-    and the highest value in those that were looked into.
+    """Files with several pages, of which only the first is read; files with more than 8 bits per
+    pixel, and the highest value in those that were decoded.
     """
 
     with_pages: list[str]
@@ -32,8 +32,8 @@ class Survey(NamedTuple):
 
 
 def survey(paths: Sequence[str], image_format: ImageFormat = EIGHT_BITS) -> Survey:
-    """Look at the headers of all files that are no JPEG, and at the pixels of some of the deep
-    ones. Files that cannot be read are passed over: whoever reads them says so.
+    """Reads the headers of all files except JPEGs, and the pixels of some of the deep ones.
+    Unreadable files are ignored here, and reported when they are read.
     """
     asked = [path for path in paths if Path(path).suffix.lower() not in _PLAIN]
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -44,15 +44,15 @@ def survey(paths: Sequence[str], image_format: ImageFormat = EIGHT_BITS) -> Surv
 
 
 def spread(paths: Sequence[str]) -> Sequence[str]:
-    """Those that are looked into."""
+    """The files that are decoded."""
     return paths[:: -(-len(paths) // LOOKED_INTO) or 1]
 
 
 def pixel_range(deep: Sequence[str], highest: int) -> int | None:
-    """The value that is white in a data set, which is logged; None where all of it has 8 bits.
+    """The white level of a data set, which is logged; None if everything has 8 bits.
 
     Args:
-        deep, highest: of a survey.
+        deep, highest: from a survey.
     """
     if not deep or highest == 0:
         return None
@@ -71,10 +71,10 @@ def range_sentence(deep: Sequence[str], highest: int) -> str:
 def survey_problems(
     source: str, paths: Sequence[str], image_format: ImageFormat = EIGHT_BITS
 ) -> Iterator[Problem]:
-    """The sentences about the files of a data set, none of them an error.
+    """Messages about the files of a data set, none of them an error.
 
     Args:
-        source: what lists them.
+        source: the file that lists them.
         image_format: how they are read.
     """
     found = survey(paths, image_format)

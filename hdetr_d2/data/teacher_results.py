@@ -1,4 +1,4 @@
-"""What a teacher has found on the images of a data set, from a json of COCO's results."""
+"""A teacher's detections on the images of a data set, from a json of COCO results."""
 
 import logging
 from collections.abc import Sequence
@@ -16,25 +16,25 @@ from hdetr_d2.errors import UserError
 logger = logging.getLogger(__name__)
 
 FEW = 0.5
-"""A share of the images."""
+"""A fraction of the images."""
 
 
 class TeacherResults:
-    """The boxes of a file, by image. They go through the augmentations as the ground truth does."""
+    """The boxes of a file, by image. They are augmented together with the ground truth."""
 
     def __init__(
         self, file: str, *, dataset: str, threshold: float = 0.3, num_boxes: int = 100
     ) -> None:
         """
         Args:
-            file: boxes as `read_results` takes them, with the ids of the json of the data set.
-            dataset: the registered name, which knows the categories.
-            threshold: scores of boxes that are taught are at least so high.
-            num_boxes: of an image, the best ones.
+            file: detections as accepted by `read_results`, with the ids of the data set's json.
+            dataset: registered name; provides the categories.
+            threshold: minimum score.
+            num_boxes: maximum number of boxes per image, the best ones.
 
         Raises:
-            UserError: the file cannot be read, holds something else or categories that the data set
-                does not have.
+            UserError: the file cannot be read, or contains something else or categories that the
+                data set lacks.
         """
         self.file = file
         self.dataset = dataset
@@ -44,7 +44,7 @@ class TeacherResults:
         results = [entry for entry in read_results(file) if entry["score"] >= threshold]
         if unknown := [e["category_id"] for e in results if e["category_id"] not in classes]:
             raise UserError(f"{file}: the data set {dataset!r} has no category {unknown[0]!r}")
-        # In arrays: workers share them instead of copying millions of small objects.
+        # In arrays, which workers share instead of copying millions of small objects.
         ids = [entry["image_id"] for entry in results]
         self._places: dict[Any, int] = {each: i for i, each in enumerate(dict.fromkeys(ids))}
         images = np.array([self._places[each] for each in ids], np.int64)
@@ -57,11 +57,10 @@ class TeacherResults:
         self._starts = np.searchsorted(images[order], np.arange(len(self._places) + 1))
 
     def check_images(self, image_ids: Sequence[Any]) -> None:
-        """Say on how many of these, at least one, there is anything; it is a warning if they are
-        few.
+        """Logs how many of these images have detections; a warning if they are few.
 
         Raises:
-            UserError: on none: the file is of other images.
+            UserError: none has; the file is for other images.
         """
         known = sum(each in self._places for each in image_ids)
         if not known:
@@ -82,9 +81,7 @@ class TeacherResults:
         )
 
     def on(self, image_id: Any, height: int, width: int) -> Found:
-        """Its boxes on an image, best first; none where it found
-        nothing.
-        """
+        """Its boxes on an image, best first; empty if it found nothing."""
         place = self._places.get(image_id)
         first, last = (0, 0) if place is None else self._starts[place : place + 2]
         rows = slice(first, min(last, first + self.num_boxes))

@@ -1,4 +1,4 @@
-"""COCO jsons that are made of other data, and end with this process."""
+"""COCO jsons made from other data, deleted when this process ends."""
 
 import atexit
 import hashlib
@@ -14,13 +14,13 @@ from hdetr_d2.data.coco_json.reading import MADE_OF
 def temporary_json(
     lists: Mapping[str, list[dict]], *, name: str, source: str | os.PathLike, called: str
 ) -> str:
-    """Write a json in COCO's format.
+    """Writes a json in COCO's format.
 
     Args:
         lists: its images, annotations and categories.
-        name: how its own name begins.
-        source: what it is made of; the same name and source again take the same file.
-        called: what sentences call it.
+        name: beginning of the file name.
+        source: what it is made of; the same name and source reuse the same file.
+        called: how messages refer to it.
 
     Returns:
         Its path.

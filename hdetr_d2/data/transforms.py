@@ -1,7 +1,7 @@
-"""What torchvision.transforms.v2 lacks for training detection transformers.
+"""Transforms for training detection transformers that torchvision.transforms.v2 lacks.
 
-Everything here works on `torchvision.tv_tensors`, mixes with v2's own transforms, and draws from
-torch's default generator only. Constructors take plain numbers, so that a config can hold them.
+All work on `torchvision.tv_tensors`, can be combined with v2's own transforms, and only use torch's
+default random generator. Constructors take plain numbers, so that configs can contain them.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.pixels.resize_rule import TORCH, ResizeRule
 
 COCO_SIDES = tuple(range(480, 801, 32))
-# The grey that large-scale jitter is padded with: close to the mean that the model subtracts.
+# The grey value used by large-scale jitter for padding: close to the mean that the model subtracts.
 PADDING = 114
 OWN_RULE = ResizeRule()
 
@@ -49,9 +49,10 @@ def _resize_array(image: tv_tensors.Image, size: Sequence[int], rule: ResizeRule
 
 
 class RandomShortSide(v2.Transform):
-    """Resize the shorter side to one of several lengths, keeping the aspect ratio.
+    """Resizes the shorter side to one of several lengths, keeping the aspect ratio.
 
-    v2.RandomShortestSize truncates: it may miss the side by a pixel, and make a thin image vanish.
+    v2.RandomShortestSize truncates: it may miss the side by a pixel, and reduce a thin image to
+    nothing.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class RandomShortSide(v2.Transform):
         """
         Args:
             sides: lengths in pixels to draw from; a single one is always used.
-            max_size: the longer side is at most this long, and the shorter one shrinks with it.
+            max_size: limit of the longer side, to which the shorter one is adjusted.
             rule: how sizes are rounded and pixels interpolated.
         """
         super().__init__()
@@ -81,12 +82,12 @@ class RandomShortSide(v2.Transform):
 
 
 class RandomSizeCrop(v2.Transform):
-    """Crop a window whose sides are drawn independently, but never longer than the image's."""
+    """Crops a window whose sides are drawn independently, limited to the image's."""
 
     def __init__(self, min_size: int = 384, max_size: int = 600) -> None:
         """
         Args:
-            min_size, max_size: range of a side in pixels, both included.
+            min_size, max_size: range of a side in pixels, inclusive.
         """
         super().__init__()
         self.min_size = min_size
@@ -105,14 +106,14 @@ class RandomSizeCrop(v2.Transform):
 
 
 class RandomTile(v2.Transform):
-    """Crop a square that has the centre of a random object somewhere in it, or any square where
-    there is no object: large images are learned as `Predictor.tiled` looks at them.
+    """Crops a square that contains the centre of a random object, or any square if there are no
+    objects: large images are then learned the way `Predictor.tiled` processes them.
     """
 
     def __init__(self, side: int) -> None:
         """
         Args:
-            side: of the square in pixels; an image keeps its own sides where they are shorter.
+            side: of the square in pixels; shorter sides of an image are kept.
         """
         super().__init__()
         self.side = side
@@ -135,7 +136,7 @@ class RandomTile(v2.Transform):
         return F.crop(inpt, **params)
 
     def _start(self, length: int, within: int | None) -> int:
-        """Of a window in `length` pixels, with the pixel `within` inside."""
+        """The start of a window in `length` pixels that contains the pixel `within`."""
         last = max(length - self.side, 0)
         if within is None:
             return _integer(0, last)
@@ -166,8 +167,8 @@ class ResizeOrCrop(v2.RandomChoice):
 
 
 class RandomScale(v2.Transform):
-    """Fit the image into a square of `size` times a random factor, keeping the aspect ratio; of
-    `rule` only the interpolation is taken.
+    """Fits the image into a square of `size` times a random factor, keeping the aspect ratio; only
+    the interpolation of `rule` is used.
     """
 
     def __init__(
@@ -190,7 +191,9 @@ class RandomScale(v2.Transform):
 
 
 class CropOrPad(v2.Transform):
-    """Make a square: a random window of what is too long, grey right of and below the rest."""
+    """Makes a square: crops a random window along sides that are too long, and pads the others with
+    grey on the right and bottom.
+    """
 
     def __init__(self, size: int, padding: int = PADDING) -> None:
         super().__init__()
@@ -211,9 +214,9 @@ class CropOrPad(v2.Transform):
 
 
 class BoxesFromMasks(v2.Transform):
-    """Draw every box anew around what is left of its mask; a sample without masks stays as it is.
+    """Recomputes every box from what is left of its mask; a sample without masks is unchanged.
 
-    A box that a crop has cut may be much larger than what is still seen of the object.
+    The clipped box of a cropped object may be much larger than its visible part.
     """
 
     _transformed_types = (tv_tensors.BoundingBoxes, tv_tensors.Mask)
@@ -229,7 +232,7 @@ class BoxesFromMasks(v2.Transform):
             bitmaps.tight_boxes(masks), format="XYXY", canvas_size=inpt.canvas_size
         )
         drawn = F.convert_bounding_box_format(drawn, new_format=inpt.format)
-        # An object without a pixel has no box to draw: it keeps its own, and the mapper drops it.
+        # An object without a pixel keeps its box, and the mapper drops it.
         return tv_tensors.wrap(
             torch.where(bitmaps.any_of(masks, 1, 2)[:, None], drawn, inpt).as_subclass(
                 torch.Tensor
@@ -239,8 +242,8 @@ class BoxesFromMasks(v2.Transform):
 
 
 class LargeScaleJitter(v2.Compose):
-    """Scale by a random factor, then crop or pad to a square of `size` pixels; with masks, boxes
-    are those of what the square holds of them.
+    """Scales by a random factor, then crops or pads to a square of `size` pixels; with masks, boxes
+    enclose the visible parts.
     """
 
     def __init__(
@@ -250,7 +253,7 @@ class LargeScaleJitter(v2.Compose):
 
 
 class ColorJitter(v2.RandomApply):
-    """Brightness, contrast, saturation and hue, each by a random amount, with probability `p`."""
+    """Random brightness, contrast, saturation and hue, with probability `p`."""
 
     def __init__(
         self,

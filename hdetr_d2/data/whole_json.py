@@ -1,8 +1,8 @@
-"""A COCO json that evaluation can trust, made of one whose ids or areas it would misread.
+"""Completes a COCO json whose ids or areas evaluation would misinterpret.
 
-pycocotools and lvis take an annotation id of 0 for "no object found", and know one object where
-two have the same id; Detectron2 cannot read words as ids; and an object without an area, or of one
-that cannot be, is lost.
+pycocotools and lvis interpret an annotation id of 0 as "no object found", and treat objects with
+equal ids as one; Detectron2 cannot read strings as ids; and objects with a missing or impossible
+area are lost.
 """
 
 from collections.abc import Sequence
@@ -13,23 +13,23 @@ from hdetr_d2.data.coco_json import CocoJson, evaluated_area, evaluation_gaps
 from hdetr_d2.data.temporary_json import temporary_json
 from hdetr_d2.errors import UserError
 
-# Ids are kept as floating-point numbers by pycocotools.
+# pycocotools stores ids as floating-point numbers.
 LARGEST_ID = 2**53
 
 
 def whole_json(coco: CocoJson, *, for_evaluation: bool, is_lvis: bool = False) -> str:
-    """The path of a json with the same objects, their ids 1..n, and nothing missing.
+    """The path of a json with the same objects, ids 1..n, and nothing missing.
 
     Args:
-        for_evaluation: else the ids need only be there and differ, which is what reading takes.
-        is_lvis: `iscrowd` is not asked for.
+        for_evaluation: otherwise ids only need to exist and differ, which suffices for reading.
+        is_lvis: `iscrowd` is not needed.
 
     Returns:
-        The path of `coco` itself where it is such a json, or has no annotations; else of a
-        temporary file, which ends with this process. The same json again takes the same file.
+        The path of `coco` itself if it is already complete, or has no annotations; otherwise of a
+        temporary file, which is deleted when this process ends. The same json reuses the same file.
 
     Raises:
-        UserError: ids of images or categories that evaluation cannot tell apart.
+        UserError: ids of images or categories that evaluation cannot distinguish.
     """
     if for_evaluation:
         for section in ("images", "categories"):
@@ -65,7 +65,7 @@ def _crowd(annotation: dict) -> int:
 
 
 def _check_ids(path: str, section: str, ids: Sequence) -> None:
-    """Evaluation sorts them with numpy, which makes one kind of number of them."""
+    """Evaluation sorts them with numpy, which converts them to one numeric type."""
     if np.unique(np.array(ids)).tolist() != sorted(set(ids)):
         raise UserError(
             f"{path}: evaluation cannot tell the ids of {section!r} apart, which are beyond the "

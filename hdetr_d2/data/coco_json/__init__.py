@@ -1,4 +1,4 @@
-"""Reading a COCO-format json, and what can be wrong in it: found before anything trusts it."""
+"""Reading of COCO-format jsons, and detection of their errors before anything relies on them."""
 
 from hdetr_d2.data.coco_json.annotations import evaluation_gaps
 from hdetr_d2.data.coco_json.areas import evaluated_area

@@ -1,4 +1,4 @@
-"""Problems of the annotations of a json: what they lack, and what they name in vain."""
+"""Problems of annotations: missing keys and dangling references."""
 
 from collections.abc import Iterator
 
@@ -30,7 +30,7 @@ def annotation_problems(coco: CocoJson) -> Iterator[Problem]:
 
 
 def evaluation_gaps(coco: CocoJson, *, is_lvis: bool = False) -> Iterator[Problem]:
-    """What evaluation reads and the json lacks; it is filled in, so these are warnings.
+    """Missing values that evaluation needs; they are filled in, so these are warnings.
 
     Args:
         is_lvis: there is no `iscrowd`.

@@ -1,4 +1,4 @@
-"""The area of an object, by which evaluation sorts it into sizes, or leaves it out."""
+"""The area of an object, by which evaluation assigns it to a size range or ignores it."""
 
 import math
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ import pycocotools.mask as mask_utils
 
 from hdetr_d2.data.coco_json.segmentation import has_shape
 
-# COCO's and LVIS's evaluation leave out what is larger.
+# The evaluations of COCO and LVIS ignore larger objects.
 LARGEST = 1e10
 
 
 def evaluated_area(annotation: dict) -> float:
-    """Its `area` where that can be; else that of the mask, or without one that of the box.
+    """Its `area` if plausible; otherwise the area of the mask, or without one of the box.
 
-    An area is of the mask, so it is above zero and not larger than the box: up to twice as large
-    where parts of a mask overlap. One below a thousandth of the box is in another unit, such as
-    fractions of the image, unless the mask agrees.
+    An area is that of the mask, so it is above zero and not larger than the box, or up to twice as
+    large if parts of a mask overlap. An area below a thousandth of the box is in another unit, such
+    as fractions of the image, unless the mask agrees.
 
     Args:
         annotation: of a COCO json.
@@ -32,7 +32,7 @@ def evaluated_area(annotation: dict) -> float:
 
 
 def _box_area(annotation: dict) -> float:
-    """0 of anything that is not four finite numbers."""
+    """0 for anything other than four finite numbers."""
     box = annotation.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(map(_is_finite, box)):
         return 0.0
@@ -48,7 +48,7 @@ def _can_be(area: float, box: float) -> bool:
 
 
 def _mask_area(annotation: dict, box: float) -> float:
-    """In pixels; that of the box for a mask that is none, or cannot be of this box."""
+    """In pixels; the area of the box if the mask is invalid or cannot belong to this box."""
     segmentation = annotation.get("segmentation")
     if not segmentation or not has_shape(annotation):
         return box

@@ -9,12 +9,12 @@ from hdetr_d2.data.coco_json.box_format import OUTSIDE, guess_box_format, mostly
 from hdetr_d2.data.coco_json.content import CocoJson
 from hdetr_d2.data.coco_json.problem import Problem, describe, first_of
 
-# Fewer boxes outside of their images are single mistakes, whatever their share.
+# Fewer boxes outside of their images are individual mistakes, whatever their fraction.
 SEVERAL = 3
 
 
 def box_problems(coco: CocoJson, annotations: list[dict], images: dict) -> Iterator[Problem]:
-    """What is wrong with all boxes together, or else with each.
+    """Problems of the boxes as a whole or, if there are none, of each box.
 
     Args:
         coco: the json.

@@ -1,4 +1,4 @@
-"""Problems of the categories of a json, and of two that should have the same."""
+"""Problems of a json's categories, and mismatches between those of two jsons."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +6,7 @@ from hdetr_d2.data.coco_json.content import CocoJson
 from hdetr_d2.data.coco_json.problem import Problem, first_of, repeated
 from hdetr_d2.utils.override_text import for_shell, quoted
 
-# Class names in the order of the labels, and their category ids, where there are any.
+# Class names in label order, and their category ids, if they have any.
 Labels = tuple[list[str], list[int] | None]
 
 
@@ -34,7 +34,7 @@ def labels_of(coco: CocoJson) -> Labels:
 
 
 def unused_classes(coco: CocoJson) -> Iterator[Problem]:
-    """Categories without an annotation, of which a model would learn that they never are."""
+    """Categories without annotations, which a model would learn never to predict."""
     used = {annotation.get("category_id") for annotation in coco.annotations}
     unused = [c for c in coco.categories if c.get("id") not in used]
     if not unused or not used:
@@ -52,7 +52,7 @@ def unused_classes(coco: CocoJson) -> Iterator[Problem]:
 
 
 def _skipping(categories: Sequence[dict]) -> str:
-    """The option that leaves them out, or the first ones where there are many, and that it does."""
+    """The override that leaves them out, or the first of them if there are many, and its effect."""
     names = [quoted(str(category.get("name"))) for category in categories[:3]]
     override = for_shell(f"data.skip_classes=[{','.join(names)}]")
     which = "such" if len(names) == len(categories) else f"these {len(names)}"
@@ -62,11 +62,11 @@ def _skipping(categories: Sequence[dict]) -> str:
 def category_mismatch(
     first: Labels, second: Labels, names: tuple[str, str] = ("the first", "the second")
 ) -> str | None:
-    """What tells the classes of two data sets apart; None if they are the same.
+    """The difference between the classes of two data sets; None if they are the same.
 
     Args:
         first, second: classes and ids.
-        names: what the sentence calls the two.
+        names: how the message refers to the two.
     """
     (classes, ids), (other_classes, other_ids) = first, second
     if set(classes) != set(other_classes):

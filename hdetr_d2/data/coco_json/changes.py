@@ -1,4 +1,4 @@
-"""What options make of a json before it is used: each gives another one and leaves the old."""
+"""Changes that options make to a json before it is used; each returns a new one."""
 
 from collections.abc import Collection, Hashable, Mapping
 
@@ -8,14 +8,14 @@ from hdetr_d2.data.coco_json.segmentation import mask_fault
 
 
 def crowds_as_objects(coco: CocoJson) -> CocoJson:
-    """No annotation is a crowd."""
+    """Turns crowds into ordinary annotations."""
     if not coco.crowds():
         return coco
     return coco.changed(annotations=[{**a, "iscrowd": 0} for a in coco.annotations])
 
 
 def without_classes(coco: CocoJson, names: Collection[str]) -> CocoJson:
-    """Without the categories of these names and their objects."""
+    """Removes the categories of these names and their objects."""
     ids = {c.get("id") for c in coco.categories if c.get("name") in names}
     if not ids:
         return coco
@@ -27,7 +27,7 @@ def without_classes(coco: CocoJson, names: Collection[str]) -> CocoJson:
 
 
 def without_images(coco: CocoJson, images: Collection[dict]) -> CocoJson:
-    """Without these of its images and what is on them."""
+    """Removes these images and their annotations."""
     if not images:
         return coco
     ids = {image["id"] for image in images}
@@ -38,7 +38,7 @@ def without_images(coco: CocoJson, images: Collection[dict]) -> CocoJson:
 
 
 def with_sizes(coco: CocoJson, sizes: Mapping[Hashable, tuple[int, int]]) -> CocoJson:
-    """With these (width, height) of images, by their ids, in the place of the stated ones."""
+    """Replaces the sizes of images by these (width, height), given by image id."""
     images = []
     for image in coco.images:
         width, height = sizes.get(image.get("id"), (image.get("width"), image.get("height")))
@@ -47,8 +47,8 @@ def with_sizes(coco: CocoJson, sizes: Mapping[Hashable, tuple[int, int]]) -> Coc
 
 
 def with_sound_masks(coco: CocoJson, *, required: bool) -> CocoJson:
-    """Without the segmentations that no mask can be made of; where masks are required, without
-    their objects, and without those that have none. To be used on a json without errors.
+    """Removes segmentations from which no mask can be made; if masks are required, removes their
+    objects, and objects without a segmentation. The json must have no errors.
     """
     images = {image["id"]: image for image in coco.images if is_sized(image)}
     annotations, count = [], 0

@@ -1,4 +1,4 @@
-"""A json in COCO's format, and what is counted of it."""
+"""A json in COCO's format, and statistics of it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ from hdetr_d2.data.coco_json.segmentation import has_shape
 
 @dataclass(frozen=True)
 class CocoJson:
-    """The three lists of a COCO json, as they stand in the file or as options change them.
+    """The three lists of a COCO json, as they are in the file or after changes by options.
 
-    `made_of` is what a temporary file was made of, "" for one of the user's.
+    `made_of` names the source of a temporary file, and is "" for the user's own files.
     """
 
     path: str
     images: list[dict]
     annotations: list[dict]
     categories: list[dict]
-    is_changed: bool = False  # it is no longer what stands in the file
-    skipped_classes: tuple[str, ...] = ()  # that stand there and were left out
+    is_changed: bool = False  # differs from the file
+    skipped_classes: tuple[str, ...] = ()  # left out of the file
     made_of: str = ""
 
     @property
     def name(self) -> str:
-        """What sentences call it."""
+        """How messages refer to it."""
         return self.made_of or self.path
 
     def class_names(self) -> list[str]:
@@ -33,7 +33,7 @@ class CocoJson:
         return [c["name"] for c in sorted(self.categories, key=lambda c: c["id"])]
 
     def changed(self, **fields: Any) -> "CocoJson":
-        """The json with other fields, as lists, in the place of its own."""
+        """The json with some fields, as lists, replaced."""
         return replace(self, **fields, is_changed=True)
 
     def crowds(self) -> list[dict]:
@@ -41,11 +41,11 @@ class CocoJson:
         return [annotation for annotation in self.annotations if annotation.get("iscrowd", 0)]
 
     def objects_per_image(self) -> Counter:
-        """How many objects that are no crowds an image has, for the images that have any."""
+        """The number of objects (without crowds) of each image that has any."""
         return Counter(a["image_id"] for a in self._usable())
 
     def images_per_class(self) -> list[int]:
-        """In how many images each class has an object that is no crowd, in the order of the labels
+        """The number of images in which each class has an object (without crowds), in label order
         (LVIS calls it `image_count`).
         """
         pairs = {(a["category_id"], a["image_id"]) for a in self._usable()}

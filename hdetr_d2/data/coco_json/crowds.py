@@ -1,4 +1,4 @@
-"""Crowds: regions with objects that nobody counted. Tools write masks of single objects as such."""
+"""Crowds: regions with uncounted objects. Some tools write masks of single objects as crowds."""
 
 from collections.abc import Iterator
 

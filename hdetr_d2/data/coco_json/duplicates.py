@@ -1,4 +1,4 @@
-"""Objects that are annotated more than once, as merged exports have them."""
+"""Objects that are annotated more than once, as in merged exports."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from hdetr_d2.data.coco_json.problem import Problem, describe_image
 def duplicate_problems(
     coco: CocoJson, annotations: Sequence[dict], images: Mapping
 ) -> Iterator[Problem]:
-    """How many objects have the image, class and box of another one; crowds are none.
+    """How many objects have the same image, class and box as another one; crowds are ignored.
 
     Args:
         coco: the json.

@@ -1,4 +1,4 @@
-"""All problems of a json together."""
+"""All problems of a json."""
 
 from collections.abc import Iterator
 
@@ -21,9 +21,9 @@ def find_problems(
 
     Args:
         coco: the json.
-        is_lvis: images have no `file_name` but a `coco_url`, annotations no `iscrowd`.
-        missing_masks: "unneeded" where only boxes are learned; else an object without a mask is an
-            error ("stop"), or said to be left out ("skip").
+        is_lvis: images have `coco_url` instead of `file_name`, and annotations no `iscrowd`.
+        missing_masks: "unneeded" if only boxes are learned; otherwise an object without a mask is
+            an error ("stop") or reported as left out ("skip").
     """
     yield from key_problems(coco)
     yield from image_problems(coco, "coco_url" if is_lvis else "file_name")

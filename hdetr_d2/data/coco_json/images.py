@@ -31,7 +31,7 @@ def image_problems(coco: CocoJson, name_key: str) -> Iterator[Problem]:
 
 
 def _file_problems(coco: CocoJson, name_key: str) -> Iterator[Problem]:
-    """Files listed twice, where each image lacks the objects of the other; Windows paths."""
+    """Files listed twice, where each entry lacks the objects of the other; Windows paths."""
     ids: dict[str, list] = {}
     for image in coco.images:
         if isinstance(name := image.get(name_key), str):

@@ -1,4 +1,4 @@
-"""Keys that are written in another manner than COCO's, as imageId or is_crowd."""
+"""Keys that are spelt differently from COCO's, such as imageId or is_crowd."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,7 +13,7 @@ KEYS = {
 
 
 def key_problems(coco: CocoJson) -> Iterator[Problem]:
-    """One problem for each key that a whole list has in another manner."""
+    """One problem for each key that a whole list spells differently."""
     for section, keys in KEYS.items():
         entries = getattr(coco, section)
         for wrong, key in _misspelt(entries, keys).items():
@@ -26,7 +26,7 @@ def key_problems(coco: CocoJson) -> Iterator[Problem]:
 
 
 def _misspelt(entries: Iterable[dict], keys: Iterable[str]) -> dict[str, str]:
-    """Keys of the entries that lack COCO's own -> what they should be."""
+    """Maps keys of the entries that lack COCO's own to what they should be."""
     plain = {_plain(key): key for key in keys}
     found: dict[str, str] = {}
     for entry in entries:

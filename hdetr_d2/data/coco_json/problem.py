@@ -1,4 +1,4 @@
-"""What can be wrong in a data set, and how a sentence names the place."""
+"""What can be wrong in a data set, and how messages name the place."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,9 @@ from hdetr_d2.data.coco_json.content import CocoJson
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault of a data set: a few words to count it by, a sentence, whether it stops us."""
+    """A problem of a data set: a short name to count it by, a sentence, and whether it is an
+    error.
+    """
 
     kind: str
     text: str
@@ -17,8 +19,8 @@ class Problem:
 
 
 def describe(coco: CocoJson, annotation: dict) -> str:
-    """How a sentence names an annotation: the entry of another format that it was, or else file,
-    annotation id and image id.
+    """How messages name an annotation: by the entry of the other format that it comes from, or by
+    file, annotation id and image id.
     """
     if source := annotation.get("source"):
         return str(source)
@@ -26,7 +28,7 @@ def describe(coco: CocoJson, annotation: dict) -> str:
 
 
 def describe_image(image: dict) -> str:
-    """How a sentence names an image: by its id, and by its file, if it has one."""
+    """How messages name an image: by its id and, if it has one, its file."""
     file = image.get("file_name")
     return f"image {image.get('id')}" + (f" ({file})" if isinstance(file, str) else "")
 
@@ -36,6 +38,6 @@ def repeated(values: Iterable) -> list:
 
 
 def first_of(values: Sequence, count: int = 3) -> str:
-    """The first few, and how many more there are, as a sentence lists them."""
+    """The first few, and the number of the rest, as listed in messages."""
     more = f" and {len(values) - count} more" if len(values) > count else ""
     return ", ".join(map(str, values[:count])) + more

@@ -1,4 +1,4 @@
-"""Reading a COCO json: a file that is none ends here, in one sentence."""
+"""Reads a COCO json; an invalid file is rejected here, in one sentence."""
 
 import os
 
@@ -7,20 +7,20 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.utils.json_file import read_json
 
 SECTIONS = ("images", "annotations", "categories")
-# Those of annotations are only names.
+# Annotation ids are only names.
 MADE_OF = "made_of"
 IDS = {"images": ("id",), "annotations": ("image_id", "category_id"), "categories": ("id",)}
 
 
 def read_coco_json(path: str | os.PathLike, *, annotated: bool = True) -> CocoJson:
-    """Read a COCO json.
+    """Reads a COCO json.
 
     Args:
-        annotated: it must have `annotations`; those of a test set may be secret.
+        annotated: whether it must have `annotations`; those of a test set may be secret.
 
     Raises:
-        UserError: the file is missing, is no JSON (line and column are told), lacks a list, or has
-            ids that cannot be compared.
+        UserError: the file is missing, is not JSON (line and column are given), lacks a list, or
+            has ids that cannot be compared.
     """
     path, content = os.fspath(path), read_json(path)
     if isinstance(content, dict) and not annotated:
@@ -37,7 +37,7 @@ def read_coco_json(path: str | os.PathLike, *, annotated: bool = True) -> CocoJs
 
 
 def _made_of(info: object) -> str:
-    """What this project writes of its temporary files."""
+    """The source recorded in temporary files of this project."""
     return str(info.get(MADE_OF, "")) if isinstance(info, dict) else ""
 
 

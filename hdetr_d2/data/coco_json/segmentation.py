@@ -1,16 +1,16 @@
-"""Whether a mask can be made of a segmentation: asked before any library of masks sees it."""
+"""Checks whether a segmentation gives a mask, before a mask library sees it."""
 
 import math
 from collections.abc import Sequence
 
-# Two spans that overlap by less than this share of their union are those of different objects.
+# Two spans with less IoU than this belong to different objects.
 AGREE = 0.1
 
 Span = tuple[float, float, float, float]
 
 
 def mask_fault(annotation: dict, width: int, height: int) -> str | None:
-    """Why an annotation has no mask that can be learned; None: it has one.
+    """Why an annotation has no mask that can be learned; None if it has one.
 
     Args:
         annotation: with a `bbox` of four numbers.
@@ -37,7 +37,7 @@ def mask_fault(annotation: dict, width: int, height: int) -> str | None:
 
 
 def has_shape(annotation: dict) -> bool:
-    """False if all polygons have fewer than three points: Detectron2 leaves such an object out."""
+    """False if all polygons have fewer than three points: Detectron2 drops such objects."""
     segmentation = annotation.get("segmentation")
     if not segmentation or not isinstance(segmentation, list):
         return True
@@ -45,7 +45,7 @@ def has_shape(annotation: dict) -> bool:
 
 
 def with_area(polygons: list[list[float]]) -> list[list[float]]:
-    """The polygons [x, y, x, y, ...] of at least three points."""
+    """The polygons [x, y, x, y, ...] with at least three points."""
     return [p for p in polygons if len(p) >= 6 and len(p) % 2 == 0]
 
 
@@ -63,8 +63,9 @@ def corners(box: Sequence[float]) -> Span:
 
 
 def overlap(first: Span, second: Span) -> float:
-    """Intersection over union of two spans, each larger by a pixel on every side: lines and points
-    have an area then, and exporters that count the last pixel agree with those that do not.
+    """Intersection over union of two spans, each enlarged by a pixel on every side: lines and
+    points then have an area, and exporters that include the last pixel agree with those that do
+    not.
     """
     width = min(first[2], second[2]) - max(first[0], second[0]) + 2
     height = min(first[3], second[3]) - max(first[1], second[1]) + 2
@@ -75,7 +76,7 @@ def overlap(first: Span, second: Span) -> float:
 
 def _is_finite(polygon: list) -> bool:
     try:
-        return math.isfinite(sum(polygon))  # it is not if one of them is not
+        return math.isfinite(sum(polygon))  # it is not if any of them is not
     except TypeError:
         return False
 

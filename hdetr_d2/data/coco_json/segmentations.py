@@ -1,4 +1,4 @@
-"""Problems of the segmentations of a json. A box is as good without, where masks are unneeded."""
+"""Problems of a json's segmentations. If masks are unneeded, an object without one is fine."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -7,16 +7,16 @@ from hdetr_d2.data.coco_json.content import CocoJson
 from hdetr_d2.data.coco_json.problem import Problem, describe
 from hdetr_d2.data.coco_json.segmentation import corners, mask_fault, overlap, span, with_area
 
-# What happens to an object that has no mask: nothing, where none is learned.
+# What happens to an object without a mask; "unneeded" if no masks are learned.
 MissingMasks = Literal["unneeded", "stop", "skip"]
-# Share of polygons that must agree with their boxes when read otherwise, to be so meant.
+# Fraction of polygons that must agree with their boxes under another reading for it to apply.
 MOST = 0.2
 
 
 def segmentation_problems(
     coco: CocoJson, annotations: list[dict], images: dict, missing_masks: MissingMasks
 ) -> Iterator[Problem]:
-    """What is wrong with the segmentations.
+    """Problems of the segmentations.
 
     Args:
         coco: the json.
@@ -51,9 +51,9 @@ def _without_mask(annotation: dict, text: str, policy: MissingMasks) -> Iterator
 
 
 def _other_reading(annotations: list[dict], images: dict) -> str | None:
-    """In which other format the polygons of a data set seem to be.
+    """The other format that the polygons of a data set seem to have.
 
-    A polygon counts that agrees well with its box when read so, and badly as it stands.
+    Counts polygons that agree well with their box under that reading, and badly as they are.
     """
     total, fractions, swapped = 0, 0, 0
     for annotation in annotations:

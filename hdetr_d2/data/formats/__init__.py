@@ -1,5 +1,5 @@
-"""Data as people have them, one reader a format; all become COCO's lists, and nothing else of the
-project knows of formats.
+"""Annotation formats, one reader each. Readers convert everything to COCO's lists, so that the rest
+of the project knows no other format.
 """
 
 from hdetr_d2.data.formats.content import Found

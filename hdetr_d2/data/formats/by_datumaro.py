@@ -1,7 +1,7 @@
-"""Whatever else `datumaro` reads: KITTI, Open Images, LabelMe's xml, WIDER FACE, VoTT, its own,
-and more.
+"""Everything else that `datumaro` reads: KITTI, Open Images, LabelMe's xml, WIDER FACE, VoTT, its
+own format, and more.
 
-It is asked last, and only where it is installed: pip install 'hdetr_d2[datumaro]'.
+Asked last, and only if installed: pip install 'hdetr_d2[datumaro]'.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ from hdetr_d2.data.formats.run_lengths import encoded
 from hdetr_d2.errors import UserError
 
 INSTALL = "pip install 'hdetr_d2[datumaro]'"
-# These say nothing of boxes, and fit every folder of images.
+# These contain no boxes, and match every folder of images.
 NO_OBJECTS = ("image", "video", "tabular", "common_semantic")
 
 
@@ -28,18 +28,18 @@ def is_installed() -> bool:
 
 
 def formats_of(folder: Path) -> list[str]:
-    """Those that datumaro takes the folder for."""
+    """The formats as which datumaro recognises the folder."""
     from datumaro.components.environment import Environment
 
     try:
         found = Environment().detect_dataset(str(folder))
-    except ImportError:  # some of its formats need packages of their own
+    except ImportError:  # some of its formats need additional packages
         return []
     return [name for name in found if not name.startswith(NO_OBJECTS)]
 
 
 def read(folder: Path, name: str) -> Found:
-    """The data set in a format of datumaro's.
+    """Reads the data set in one of datumaro's formats.
 
     Raises:
         UserError: datumaro cannot read it, or it has no boxes.
@@ -58,7 +58,7 @@ def read(folder: Path, name: str) -> Found:
             splits.setdefault(split_of(item.subset) or "train", []).append(picture)
     except UserError:
         raise
-    except Exception as error:  # it raises what its parts raise
+    except Exception as error:  # its plugins raise all kinds of errors
         reason = " ".join(str(error).split())
         raise UserError(f"{folder}: datumaro cannot read it as {name}: {reason}") from error
     notes = [f"{count} of type {kind} are left out" for kind, count in left_out.items()]
@@ -76,7 +76,7 @@ def _picture(item: Any, classes: Sequence[str], left_out: Counter[str], folder: 
         if shape.type.name not in ("bbox", "polygon", "mask", "rotated_bbox", "ellipse"):
             left_out[shape.type.name] += 1
         else:
-            # What is in one group is one object, as a box with its mask.
+            # A group is one object, such as a box with its mask.
             groups.setdefault((shape.group, 0 if shape.group else number), []).append(shape)
     objects = [_labelled(shapes, classes, where) for shapes in groups.values()]
     return Picture(Path(path), (int(size[1]), int(size[0])) if size else None, objects)

@@ -1,5 +1,5 @@
-"""Whether a data set is sound, before it is written anew: what a training would stop at, and the
-sizes of the images, of which other formats make their numbers.
+"""Checks a data set before it is converted: everything a training would stop at, and the image
+sizes, on which the numbers of other formats depend.
 """
 
 from hdetr_d2.data.coco_json import (
@@ -19,19 +19,19 @@ from hdetr_d2.pixels.images import size_fault
 
 
 def check_found(found: Found, image_format: ImageFormat) -> None:
-    """Look at all entries and files of a data set.
+    """Checks all entries and files of a data set.
 
     Args:
-        image_format: what image files are.
+        image_format: of the image files.
 
     Raises:
-        UserError: an entry is wrong, an image cannot be read or is of another size than is stated,
-            or the splits have other classes.
+        UserError: an entry is invalid, an image cannot be read or has another size than stated, or
+            the splits have different classes.
     """
     cocos = {split: _coco(split, found) for split in found.parts}
     for split, coco in cocos.items():
         part = found.parts[split]
-        # Their files are told of below.
+        # Their files are reported below.
         unreadable = unreadable_images(coco, str(part.root), image_format)
         stop_at_error(find_problems(without_images(coco, unreadable)))
         _check_files(part, coco.name, image_format)

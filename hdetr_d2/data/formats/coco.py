@@ -1,7 +1,7 @@
-"""COCO's json, also as Roboflow, CVAT, Label Studio and FiftyOne lay it beside its images.
+"""COCO's json, also in the layouts of Roboflow, CVAT, Label Studio and FiftyOne.
 
-Roboflow's exports begin with a category 0 that is the parent of the others and has no object: it is
-no class.
+Roboflow's exports begin with a category 0 that is the parent of the others and has no objects; it
+is not a class.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from hdetr_d2.pixels import ImageFormat
 NAME = "COCO"
 LOOKS_FOR = "a json with images, annotations and categories"
 ROBOFLOW = "_annotations.coco.json"
-# So many names of images tell in which folder they are.
+# This many image names suffice to find their folder.
 ENOUGH = 20
 ELSEWHERE = " (these are paths of another machine: cut file_name to what lies below one of these)"
 
@@ -53,7 +53,7 @@ def read(folder: Path, image_format: ImageFormat) -> Found:
 
 
 def _jsons(folder: Path) -> Iterator[Path]:
-    """Those with objects: captions have no categories, and panoptic ones have segments."""
+    """Those with objects: captions have no categories, and panoptic jsons have segments."""
     for path in files_below(folder, ".json"):
         of_coco = holds(path, b"{", b'"images"', b'"categories"')
         if of_coco and not holds(path, b"{", b'"segments_info"'):
@@ -61,10 +61,10 @@ def _jsons(folder: Path) -> Iterator[Path]:
 
 
 def _by_split(paths: Sequence[Path], folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """The json of each split, and what is left out.
+    """The json of each split, and notes about those left out.
 
     Raises:
-        UserError: several that could be it.
+        UserError: several candidates.
     """
     found: dict[str | None, list[Path]] = {}
     for path in paths:
@@ -102,7 +102,7 @@ def _parent(contents: Sequence[dict[str, Any]]) -> dict | None:
 
 
 def _root(json_file: Path, images: Sequence[dict], folder: Path, split: str) -> Path:
-    """The folder that `file_name`s are relative to: where the most of some are."""
+    """The folder that `file_name`s are relative to: the one that contains most of a sample."""
     names = [i["file_name"] for i in images if isinstance(i.get("file_name"), str)]
     some = list(islice(names, ENOUGH))
     candidates = list(dict.fromkeys(_candidates(json_file, folder, split)))

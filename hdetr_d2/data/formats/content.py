@@ -1,4 +1,4 @@
-"""What a reader gives: images with their objects, and what becomes of them: COCO's lists."""
+"""The result of a reader: images with their objects, and their conversion to COCO's lists."""
 
 import os
 from collections.abc import Hashable, Mapping, Sequence, Set
@@ -13,14 +13,14 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Labelled:
-    """An object, as all formats can say it.
+    """An object, in a form common to all formats.
 
     Attributes:
-        label: the name of its class.
-        box: x1, y1, x2, y2 in pixels, from 0 at the outer edge of the first one.
-        segmentation: as COCO has it, or None: polygons in pixels, or a dict of run lengths.
-        ignored: it is seen, and neither learned nor counted: COCO's crowds.
-        source: the file and the entry that say so.
+        label: its class name.
+        box: x1, y1, x2, y2 in pixels, from 0 at the outer edge of the first pixel.
+        segmentation: in COCO's form, or None: polygons in pixels, or a dict of run lengths.
+        ignored: neither learned nor counted, like COCO's crowds.
+        source: the file and entry it comes from.
     """
 
     label: str
@@ -34,8 +34,8 @@ class Labelled:
 class Picture:
     """An image: its file, (width, height) and objects.
 
-    The size is None where nothing states it and the file cannot be read: whoever looks at the files
-    says so. It has the objects that can be placed without.
+    The size is None if it is not stated and the file cannot be read, which is reported when files
+    are checked. Only objects that need no size are then included.
     """
 
     file: Path
@@ -50,7 +50,7 @@ class Part:
     Attributes:
         content: the three lists of a COCO json; `file_name`s are relative to `root`, or absolute.
         root: the folder of its images.
-        json_file: a file that says just this; None: there is none.
+        json_file: a file with exactly this content, or None.
     """
 
     content: Mapping[str, list[dict]]
@@ -67,8 +67,8 @@ class Part:
         return [category["name"] for category in categories]
 
     def parted(self, ids: Set[Hashable]) -> tuple["Part", "Part"]:
-        """The images that have these ids, with what is on them, and all the rest: what is on no
-        image, too, so that whoever checks the rest finds it.
+        """Splits off the images with these ids and their annotations. Annotations without an image
+        go to the rest, where they will be reported.
         """
         chosen: dict[str, list[dict]] = {}
         rest: dict[str, list[dict]] = {}
@@ -85,9 +85,9 @@ class Found:
     """A data set in a folder.
 
     Attributes:
-        format: its name. mark: the file that it is known by.
-        parts: by "train", "val" and "test", as far as they are there.
-        notes: what was decided on the way, each a sentence.
+        format: its name. mark: the file that identifies it.
+        parts: by "train", "val" and "test", as far as they exist.
+        notes: decisions made by the reader, one sentence each.
         channels: of every image.
     """
 
@@ -99,7 +99,7 @@ class Found:
     channels: int = 3
 
     def called(self, split: str) -> str:
-        """What sentences call one of its splits."""
+        """How messages refer to one of its splits."""
         return str(self.parts[split].json_file or f"{self.folder} ({split})")
 
     def sentence(self) -> str:
@@ -122,7 +122,7 @@ def _count(things: Sequence, word: str, plural: str = "s") -> str:
 
 
 def labels_of(splits: Mapping[str, Sequence[Picture]]) -> list[str]:
-    """The names of all classes of objects, in the order of the alphabet."""
+    """The names of all classes with objects, sorted."""
     pictures = (picture for split in splits.values() for picture in split)
     return sorted({found.label for picture in pictures for found in picture.objects})
 
@@ -130,11 +130,11 @@ def labels_of(splits: Mapping[str, Sequence[Picture]]) -> list[str]:
 def parts_of(
     splits: Mapping[str, Sequence[Picture]], class_names: Sequence[str], root: Path
 ) -> dict[str, Part]:
-    """Splits in COCO's lists: ids of images, objects and classes count from 1.
+    """Converts splits to COCO's lists, with ids of images, objects and classes counted from 1.
 
     Args:
-        splits: the images of each split, in the order that they shall have.
-        class_names: all of them, in the order of the labels.
+        splits: the images of each split, in order.
+        class_names: all of them, in label order.
         root: the folder of the data set.
     """
     ids = {name: number for number, name in enumerate(class_names, start=1)}
@@ -170,7 +170,7 @@ def _shape(found: Labelled) -> dict[str, Any]:
 
 
 def _relative(file: Path, root: Path) -> str:
-    """As COCO's names are: from the folder on, where it lies below."""
+    """As in COCO: relative to the folder if it is below that."""
     try:
         return file.relative_to(root).as_posix()
     except ValueError:

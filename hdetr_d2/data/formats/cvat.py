@@ -1,6 +1,4 @@
-"""CVAT's xml, version 1.1: "for images", and "for video", whose tracks are images where their
-frames were exported.
-"""
+"""CVAT's xml, version 1.1: "for images", and "for video", whose tracks need exported frames."""
 
 import re
 from collections import Counter
@@ -65,7 +63,7 @@ def _xmls(folder: Path) -> Iterator[Path]:
 
 
 def _labels(root: Element) -> list[str]:
-    """Names of classes; a label with a parent is a point of a skeleton."""
+    """Class names; a label with a parent is a point of a skeleton."""
     labels = root.iterfind("./meta/*/labels/label")
     return [text_of(label, "name") for label in labels if not text_of(label, "parent")]
 
@@ -143,7 +141,7 @@ SHAPES: dict[str, Shape] = {"box": _box, "polygon": _polygon, "ellipse": _ellips
 
 
 def _read_tracks(root: Element, tracks: Sequence[Element], path: Path, reading: _Reading) -> None:
-    """Frames are images with a number at the end of their names; what is outside is not seen."""
+    """Frames are images with a number at the end of their names; what is outside is ignored."""
     frames: dict[int, Path] = {}
     form = reading.pictures.image_format
     for file in pictures_below(path.parent, form):

@@ -1,4 +1,4 @@
-"""Names of splits, and a validation split where a folder has none."""
+"""Names of splits, and creation of a validation split if there is none."""
 
 import hashlib
 import os
@@ -15,36 +15,37 @@ NAMES = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-# So much of a file tells it from others: the end of a compressed image is like no other's.
+# This much of a file identifies it: the ends of compressed images differ.
 BYTES = 16384
 
 
 def split_of(name: str) -> str | None:
-    """Which split a name of a file or folder tells: "instances_val2017" tells "val"."""
+    """The split indicated by the name of a file or folder: "instances_val2017" indicates "val"."""
     words = re.findall("[a-z]+", name.lower())
     found = [split for split, names in NAMES.items() if set(names) & set(words)]
     return found[0] if len(found) == 1 else None
 
 
 def split_of_path(path: Path, folder: Path) -> str | None:
-    """What the nearest name tells: that of the file, then those of its folders below `folder`."""
+    """The split indicated by the nearest name: that of the file, then those of its folders below
+    `folder`.
+    """
     names = reversed(path.relative_to(folder).parts)
     return next((split for name in names if (split := split_of(name))), None)
 
 
 def divide(part: Part, share: float, seed: int) -> tuple[Part, Part]:
-    """Split images into those to train on and those to validate with.
+    """Divides images into training and validation images.
 
-    The same files give the same images, in whichever order they come and whatever they are called;
-    files that are equal stay together, and so do images of one id, which is an error of the data
-    that would not show any more.
+    The same files are divided in the same way, whatever their order and names. Identical files stay
+    together, and so do images with the same id, so that this error of the data is not hidden.
 
     Args:
-        share: of the images, that are to validate with; at least one is.
-        seed: another one gives other images.
+        share: fraction of the images for validation; at least one image.
+        seed: selects another division.
 
     Raises:
-        UserError: fewer than two images that differ, or a share that is none.
+        UserError: fewer than two different images, or a share outside of (0, 1).
     """
     if not 0 < share < 1:
         raise UserError(f"data.val_share={share} must be between 0 and 1")
@@ -68,7 +69,9 @@ def _why_none_differ(files: Sequence[Path]) -> str:
 
 
 def _draw(file: Path, seed: int) -> bytes:
-    """A number drawn by the seed and the bytes of the file, or, where it is missing, its name."""
+    """A pseudo-random number from the seed and the bytes of the file or, if it is missing, its
+    name.
+    """
     try:
         with open(file, "rb") as opened:
             size = opened.seek(0, os.SEEK_END)

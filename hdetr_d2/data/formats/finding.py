@@ -1,4 +1,4 @@
-"""From a folder to the data set in it, whichever format that has."""
+"""Detects the format of a folder and reads the data set in it."""
 
 import logging
 import os
@@ -20,29 +20,29 @@ logger = logging.getLogger(__name__)
 
 
 class Reader(Protocol):
-    """A module of this folder: one format.
+    """A module of this folder, for one format.
 
-    NAME: how sentences call it. LOOKS_FOR: by which files it is known, for a sentence.
+    NAME: used in messages. LOOKS_FOR: describes the files that identify it, for messages.
     """
 
     NAME: str
     LOOKS_FOR: str
 
     def mark(self, folder: Path) -> str | None:
-        """The file, relative to the folder, by which the format is known; None: it is another."""
+        """The file that identifies the format, relative to the folder, or None."""
 
     def read(self, folder: Path, image_format: ImageFormat) -> Found:
-        """The data set, whose images are of that format.
+        """Reads the data set, whose images have this format.
 
         Raises:
-            UserError: it cannot be read; the sentence names the file and the entry.
+            UserError: it cannot be read; the message names the file and the entry.
         """
 
 
-# What sentences call the splits that a training has.
+# How messages refer to the splits used in training.
 CALLED = {"train": "training", "val": "validation"}
 READERS: tuple[Reader, ...] = (coco, yolo, voc, cvat, label_studio, labelme)
-# Tables often lie beside one of these and say something else of the images.
+# Tables are often found beside another format, with other information about the images.
 WHERE_NONE: tuple[Reader, ...] = (table,)
 
 
@@ -51,9 +51,9 @@ class Ways:
     """Options of a config's `data` section about a folder.
 
     Attributes:
-        val_share: of the images that become the validation split, where there is none.
-        split_seed: which images these are.
-        image_format: what image files are.
+        val_share: fraction of the images for a validation split, if there is none.
+        split_seed: determines which images these are.
+        image_format: of the image files.
     """
 
     val_share: float = 0.2
@@ -62,20 +62,21 @@ class Ways:
 
     @staticmethod
     def of(data: Mapping) -> "Ways":
-        """Those of a `data` section, which may lack some."""
+        """Reads them from a `data` section, which may lack some."""
         given = {each.name: data.get(each.name) for each in fields(Ways)}
         given["image_format"] = image_format_of(data)
         return Ways(**{name: value for name, value in given.items() if value is not None})
 
 
 def read_folder(folder: str | os.PathLike, image_format: ImageFormat = EIGHT_BITS) -> Found:
-    """Find out which format the data set in a folder has, and read it.
+    """Detects the format of the data set in a folder, and reads it.
 
     Args:
-        image_format: what image files are.
+        image_format: of the image files.
 
     Raises:
-        UserError: no folder, none of the formats or several of them, or a fault of the data set.
+        UserError: the folder does not exist, has none or several of the formats, or the data set
+            has an error.
     """
     path = Path(folder).expanduser()
     if not path.is_dir():
@@ -93,10 +94,10 @@ def read_folder(folder: str | os.PathLike, image_format: ImageFormat = EIGHT_BIT
 
 
 def _reader(path: Path, readers: Sequence[Reader]) -> Reader | None:
-    """Whose files there are.
+    """The reader whose format is found.
 
     Raises:
-        UserError: those of several.
+        UserError: several are.
     """
     marks = {reader.NAME: mark for reader in readers if (mark := reader.mark(path)) is not None}
     if len(marks) > 1:
@@ -106,10 +107,10 @@ def _reader(path: Path, readers: Sequence[Reader]) -> Reader | None:
 
 
 def _format_of_datumaro(path: Path) -> str:
-    """What datumaro takes a folder for that no reader here knows.
+    """The format as which datumaro recognises a folder that no reader here knows.
 
     Raises:
-        UserError: nothing, or several formats, or it is not installed.
+        UserError: it recognises none, or several, or it is not installed.
     """
     names = by_datumaro.formats_of(path) if by_datumaro.is_installed() else []
     if len(names) > 1:
@@ -126,10 +127,10 @@ def _format_of_datumaro(path: Path) -> str:
 
 
 def with_validation(found: Found, ways: Ways) -> Found:
-    """The same with a validation split, made of the training images where there was none.
+    """Adds a validation split made from training images, if there is none.
 
     Raises:
-        UserError: there is nothing to make it of.
+        UserError: there are not enough images.
     """
     if "val" in found.parts or "train" not in found.parts:
         return found
@@ -146,7 +147,7 @@ def with_validation(found: Found, ways: Ways) -> Found:
 
 
 def tell(found: Found) -> None:
-    """Log what was found, and what was decided on the way."""
+    """Logs what was found, and the decisions made."""
     logger.info(found.sentence())
     for note in found.notes:
         logger.info(f"{found.folder}: {note}")
@@ -155,14 +156,14 @@ def tell(found: Found) -> None:
 def folder_files(
     folder: str | os.PathLike, ways: Ways, *, needed: Sequence[str] = ("train", "val")
 ) -> dict[str, str]:
-    """What a `data` section says of the data in a folder, which is logged: `train_json`,
-    `train_images`, and those of `val`, as far as there are these splits.
+    """The `data` options for a folder: `train_json`, `train_images`, and those of `val`, as far as
+    these splits exist. The findings are logged.
 
     Args:
-        needed: splits that there must be.
+        needed: splits that must exist.
 
     Raises:
-        UserError: see `read_folder`; or one of these is not there.
+        UserError: see `read_folder`; or one of these does not exist.
     """
     found = with_validation(read_folder(folder, ways.image_format), ways)
     tell(found)
@@ -178,7 +179,7 @@ def folder_files(
 
 
 def _json_of(found: Found, split: str) -> str:
-    """The path of a COCO json with a split; a temporary one where none says just that."""
+    """The path of a COCO json for a split; a temporary one if no file has exactly this content."""
     part = found.parts[split]
     if part.json_file is not None:
         return str(part.json_file)

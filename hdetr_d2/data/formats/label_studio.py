@@ -1,4 +1,4 @@
-"""Label Studio's json: a list of tasks, whose coordinates are percent of the image."""
+"""Label Studio's json: a list of tasks, with coordinates in percent of the image."""
 
 import re
 from collections import Counter
@@ -19,7 +19,7 @@ from hdetr_d2.utils.json_file import read_json
 
 NAME = "Label Studio"
 LOOKS_FOR = "its json of tasks with annotations"
-# Put in front of the names of files that are uploaded.
+# Prefix of uploaded files' names.
 UPLOADED = re.compile("^[0-9a-f]{8}-")
 RECTANGLE, POLYGON, ELLIPSE = "rectangle", "polygon", "ellipse"
 MASKS = "brush"
@@ -66,7 +66,7 @@ def _tasks(path: Path, pictures: Pictures, left_out: Counter[str]) -> Iterator[P
 
 
 def _address(data: Mapping[str, Any], where: str) -> str:
-    """The image of a task: in `image`, or whatever field looks like one."""
+    """The image of a task: in `image`, or whichever field looks like one."""
     texts = [data.get("image"), *data.values()]
     found = next((text for text in texts if isinstance(text, str) and "." in text), None)
     if found is None:
@@ -75,7 +75,7 @@ def _address(data: Mapping[str, Any], where: str) -> str:
 
 
 def _file(address: str, near: Path, pictures: Pictures) -> Path | None:
-    """Also of local files, whose paths are behind `?d=`, and with the mark of an upload or not."""
+    """Handles local files too, whose paths follow `?d=`, with or without the upload prefix."""
     parts = urlsplit(address)
     path = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
     folder, _, name = path.rpartition("/")
@@ -84,7 +84,9 @@ def _file(address: str, near: Path, pictures: Pictures) -> Path | None:
 
 
 def _chosen(task: Mapping[str, Any], left_out: Counter[str]) -> Mapping[str, Any] | None:
-    """One of the annotations of a task: a ground truth, or else the first that was not given up."""
+    """One of the annotations of a task: the ground truth, otherwise the first one that was not
+    cancelled.
+    """
     given = [a for a in task.get("annotations") or [] if not a.get("was_cancelled")]
     if len(given) > 1:
         left_out["annotations of tasks are left out, as another person's counts"] += len(given) - 1
@@ -92,7 +94,7 @@ def _chosen(task: Mapping[str, Any], left_out: Counter[str]) -> Mapping[str, Any
 
 
 def _size(results: list[dict], file: Path, image_format: ImageFormat) -> tuple[int, int] | None:
-    """As it was shown."""
+    """The size at which it was displayed."""
     for result in results:
         if result.get("original_width") and result.get("original_height"):
             return int(result["original_width"]), int(result["original_height"])
@@ -100,11 +102,12 @@ def _size(results: list[dict], file: Path, image_format: ImageFormat) -> tuple[i
 
 
 def _labelled(result: dict, where: str, left_out: Counter[str]) -> Iterator[Labelled]:
-    """An object for each label of a region."""
+    """One object for each label of a region."""
     kind, value = result.get("type") or "", result.get("value") or {}
     source = f"{where}: {kind} {result.get('id')}"
     shape = next((each for each in (RECTANGLE, POLYGON, ELLIPSE) if each in kind), None)
-    if shape is None and kind == "labels":  # beside a region of its own, which they repeat
+    # Belongs to a region of its own, whose labels it repeats
+    if shape is None and kind == "labels":
         shape = next((s for s, key in KEYS.items() if key in value), None)
     if shape is None:
         if MASKS in kind:
@@ -127,7 +130,7 @@ KEYS = {POLYGON: "points", ELLIPSE: "radiusX", RECTANGLE: "width"}
 
 
 def _polygon(shape: str, value: dict, result: dict, source: str) -> list[float]:
-    """In pixels. A box turns about its upper left corner, clockwise."""
+    """In pixels. Boxes rotate clockwise about their upper left corner."""
     try:
         across, down = result["original_width"] / 100, result["original_height"] / 100
         angle = float(value.get("rotation") or 0)

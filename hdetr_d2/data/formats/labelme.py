@@ -1,5 +1,5 @@
-"""LabelMe's json, which X-AnyLabeling writes, too: one an image, whose shapes are corners in pixels
-of the upright image.
+"""LabelMe's json, also written by X-AnyLabeling: one file per image, with shapes in pixels of the
+upright image.
 """
 
 import math
@@ -80,7 +80,7 @@ def _size(content: Mapping[str, Any], file: Path, image_format: ImageFormat) -> 
 def _labelled(
     shape: Mapping[str, Any], label: str, source: str, size: Size, left_out: Counter[str]
 ) -> Labelled | None:
-    """One shape; None of those without an area, which are counted."""
+    """Reads one shape; None for shapes without an area, which are counted."""
     kind = shape.get("shape_type") or "polygon"
     if kind not in (BOX, CIRCLE, MASK, *POLYGONS):
         left_out[str(kind)] += 1
@@ -91,7 +91,7 @@ def _labelled(
         raise UserError(f"{source}: a {kind} has at least {least} points, and this {len(points)}")
     if kind == MASK:
         if size is None:
-            return None  # whoever looks at the files says that this one cannot be read
+            return None  # the file check will report that this image cannot be read
         box, mask = placed_mask(shape.get("mask"), points[0], size, source)
         return Labelled(label, box, mask, source=source)
     if kind == CIRCLE:
@@ -113,7 +113,7 @@ def _points(shape: Mapping[str, Any], source: str) -> list[tuple[float, float]]:
 
 
 def _joined(parts: Sequence[Labelled], size: Size) -> Labelled:
-    """The parts of a group, of one label, are one object."""
+    """The parts of a group with the same label are one object."""
     first = parts[0]
     if len(parts) == 1:
         return first

@@ -1,4 +1,4 @@
-"""LabelMe's masks: a png in base64, laid with its upper left pixel upon a point of the image."""
+"""LabelMe's masks: a base64 png whose upper left pixel lies on a point of the image."""
 
 import base64
 import binascii
@@ -24,11 +24,11 @@ def placed_mask(
     Args:
         text: the png.
         corner: x, y in pixels, rounded.
-        size: (width, height) of the image; what lies outside of it is not there.
-        source: what sentences call the mask.
+        size: (width, height) of the image; pixels outside are ignored.
+        source: how messages refer to the mask.
 
     Raises:
-        UserError: no png, or nothing of it is within the image.
+        UserError: not a png, or the mask lies outside of the image.
     """
     try:
         pixels = np.asarray(Image.open(BytesIO(base64.b64decode(text, validate=True)))) > 0

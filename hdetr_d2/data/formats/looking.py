@@ -1,4 +1,4 @@
-"""A first look at a folder: which files are there, and what the text files of it hold."""
+"""A first look at a folder: which files exist, and what its text files contain."""
 
 import mmap
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from hdetr_d2.errors import UserError
 
-# Annotations lie at most so many folders deep; images may lie deeper.
+# Maximum depth of annotation files; images may be deeper.
 DEPTH = 3
 
 
 def files_below(folder: Path, ending: str) -> list[Path]:
-    """Files with this ending in the folder and a few levels below, sorted; hidden ones left out."""
+    """Files with this ending in the folder and a few levels below, sorted, without hidden ones."""
     return sorted(_walk(folder, ending, DEPTH))
 
 
@@ -31,8 +31,8 @@ def _walk(folder: Path, ending: str, depth: int) -> Iterator[Path]:
 
 
 def holds(path: Path, first: bytes, *words: bytes) -> bool:
-    """Whether a file begins with `first`, after white space, and holds all the words; large files
-    are not read as a whole.
+    """Whether a file begins with `first`, after white space, and contains all the words; large
+    files are not read completely.
     """
     try:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
@@ -43,7 +43,7 @@ def holds(path: Path, first: bytes, *words: bytes) -> bool:
 
 
 def read_text(path: Path) -> str:
-    """A text in UTF-8, with or without the mark of Windows.
+    """Reads text in UTF-8, with or without a byte order mark.
 
     Raises:
         UserError: it cannot be read.
@@ -57,5 +57,5 @@ def read_text(path: Path) -> str:
 
 
 def relative(path: Path, folder: Path) -> str:
-    """How a sentence names a file of the folder."""
+    """How messages name a file of the folder."""
     return path.relative_to(folder).as_posix()

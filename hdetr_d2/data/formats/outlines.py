@@ -1,20 +1,20 @@
-"""Polygons [x, y, x, y, ...] of what tools draw: turned boxes and ellipses."""
+"""Polygons [x, y, x, y, ...] of rotated boxes and ellipses."""
 
 import math
 from collections.abc import Sequence
 
-# Of an ellipse: its polygon is smaller by less than a thousandth.
+# Vertices of an ellipse's polygon, which is smaller by less than a thousandth.
 CORNERS = 96
 
 
 def turned(
     points: Sequence[tuple[float, float]], angle: float, centre: tuple[float, float]
 ) -> list[float]:
-    """Points turned about a centre.
+    """Points rotated about a centre.
 
     Args:
         points: x, y in pixels, y downwards.
-        angle: in degrees, clockwise as it is seen.
+        angle: in degrees, clockwise as displayed.
     """
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     polygon: list[float] = []
@@ -32,7 +32,7 @@ def corners_of(box: tuple[float, float, float, float]) -> list[tuple[float, floa
 def ellipse(
     centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0
 ) -> list[float]:
-    """An ellipse with its axes along x and y, turned by the angle."""
+    """An ellipse with its axes along x and y, rotated by the angle."""
     angles = (2 * math.pi * corner / CORNERS for corner in range(CORNERS))
     points = [
         (centre[0] + radii[0] * math.cos(each), centre[1] + radii[1] * math.sin(each))

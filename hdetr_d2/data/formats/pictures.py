@@ -1,4 +1,6 @@
-"""The image files of a folder, and their sizes; what an image is says the format of the pixels."""
+"""The image files of a folder, and their sizes; the pixel format determines what counts as an
+image.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ ENDINGS = frozenset(f".{name}" for name in _NAMES.split(" "))
 
 
 def is_picture(path: Path, image_format: ImageFormat = EIGHT_BITS) -> bool:
-    """By its ending; what begins with a dot is hidden."""
+    """Decided by its ending; names that begin with a dot are hidden."""
     known = path.suffix.lower() in ENDINGS | image_format.endings
     return known and not path.name.startswith(".")
 
@@ -28,12 +30,12 @@ def pictures_below(folder: Path, image_format: ImageFormat = EIGHT_BITS) -> list
 def sizes(
     files: Sequence[Path], image_format: ImageFormat = EIGHT_BITS
 ) -> dict[Path, tuple[int, int] | None]:
-    """(width, height) of images, upright; None of what is missing or no such image."""
+    """(width, height) of images, upright; None for missing and unreadable ones."""
     return dict(zip(files, sizes_of([*map(str, files)], image_format), strict=True))
 
 
 def lacks_annotations(folder: Path) -> str | None:
-    """What a sentence says of a folder with images and nothing else; None of any other."""
+    """A phrase for a folder that contains only images; None for any other."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."]
     if not files or not all(map(is_picture, files)):
         return None
@@ -43,7 +45,7 @@ def lacks_annotations(folder: Path) -> str | None:
 def refuse_arrays_alone(folder: Path, image_format: ImageFormat) -> None:
     """
     Raises:
-        UserError: there are images of other channels, and none that the format takes.
+        UserError: there are images of another format, and none of this one.
     """
     others = MultiChannel.endings - image_format.endings
     if others and not any(is_picture(path, image_format) for path in folder.rglob("*")):
@@ -57,7 +59,7 @@ def refuse_arrays_alone(folder: Path, image_format: ImageFormat) -> None:
 
 
 class Pictures:
-    """The images of a folder by the names that annotations have for them."""
+    """The images of a folder, found by the names that annotations give them."""
 
     def __init__(self, folder: Path, image_format: ImageFormat = EIGHT_BITS) -> None:
         self.folder = folder
@@ -69,19 +71,19 @@ class Pictures:
                 self.files.setdefault(name, []).append(file)
 
     def find(self, name: str, *, near: Path, called: str = "") -> Path | None:
-        """The image that annotations call `name`, with or without its ending; None if no file is
-        called so.
+        """The image that annotations call `name`, with or without its ending; None if no file
+        matches.
 
-        Of several, one that is called so exactly; then the one that has the most folders below that
-        of the data in common with `name` and `near`; then the one whose path ends most like `name`,
-        or which is in `near`.
+        Of several, an exact match comes first; then the one that shares the most folders (below the
+        data folder) with `name` and `near`; then the one whose path ends most like `name`, or that
+        is in `near`.
 
         Args:
-            near: the folder where the format has its images.
-            called: the exact name of the file, where `name` is without.
+            near: the folder where the format keeps its images.
+            called: the exact file name, if `name` has no ending.
 
         Raises:
-            UserError: two that are equally like it, and differ.
+            UserError: two match equally well, and differ.
         """
         *folders, wanted = PurePosixPath(name.replace("\\", "/")).parts or ("",)
         exact = {wanted, PurePosixPath(called.replace("\\", "/")).name}
@@ -101,16 +103,16 @@ class Pictures:
         return candidates[0] if candidates else None
 
     def claim(self, file: Path, source: str) -> None:
-        """Note whose labels an image has.
+        """Records which source labels an image.
 
         Raises:
-            UserError: it has those of another source: one of the two lacks its own image.
+            UserError: another source labels it already, so that one of the two lacks its own image.
         """
         if (other := self.owners.setdefault(file, source)) != source:
             raise UserError(f"{other} and {source} both label {file}; leave one of them")
 
 
 def _common_end(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many of the last are the same."""
+    """The number of equal items at the end."""
     pairs = zip(reversed(first), reversed(second), strict=False)
     return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])

@@ -1,4 +1,4 @@
-"""Where the images of a data set go when it is written anew, and what is on each."""
+"""Where images go when a data set is converted, and what is on each."""
 
 import os
 import shutil
@@ -11,13 +11,13 @@ from typing import Any
 from hdetr_d2.data.formats.content import Part
 from hdetr_d2.errors import UserError
 
-# Pixels by which a box may leave its image, as numbers of other formats do.
+# Pixels by which a box may exceed its image because of another format's rounding.
 ROUNDING = 0.01
 
 
 @dataclass(frozen=True)
 class Placed:
-    """An image of a split: its entry and file, its new name and what is on it."""
+    """An image of a split: its entry and file, its new name and its annotations."""
 
     image: dict[str, Any]
     file: Path
@@ -31,7 +31,7 @@ class Placed:
 
 
 def placed(part: Part) -> list[Placed]:
-    """The images of a split with their names from the folder on that all of them share."""
+    """The images of a split, with names relative to their common folder."""
     on_image = defaultdict(list)
     for annotation in part.content["annotations"]:
         on_image[annotation["image_id"]].append(annotation)
@@ -44,13 +44,13 @@ def placed(part: Part) -> list[Placed]:
 
 
 def placed_apart(part: Part, called: Callable[[Placed], object]) -> list[Placed]:
-    """`placed`, for a format that finds the annotations of an image by a name.
+    """Like `placed`, for formats that find the annotations of an image by a name.
 
     Args:
-        called: the name of an image there.
+        called: returns the name of an image there.
 
     Raises:
-        UserError: two images would have the same annotations.
+        UserError: two images would share annotations.
     """
     found: dict[object, Placed] = {}
     for each in placed(part):
@@ -63,7 +63,7 @@ def placed_apart(part: Part, called: Callable[[Placed], object]) -> list[Placed]
 
 
 def copy_images(images: list[Placed], folder: Path) -> None:
-    """Copy the files below a folder."""
+    """Copies the files below a folder."""
     for each in images:
         target = folder / each.name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def copy_images(images: list[Placed], folder: Path) -> None:
 
 
 def names_by_id(parts: Mapping[str, Part]) -> dict[Any, str]:
-    """Classes in the order of their ids, which is that of the labels; all splits have the same."""
+    """Class names in the order of their ids, which is the label order; all splits have the same."""
     categories = next(iter(parts.values())).content["categories"]
     return dict(sorted((category["id"], category["name"]) for category in categories))
 
@@ -79,7 +79,7 @@ def names_by_id(parts: Mapping[str, Part]) -> dict[Any, str]:
 def corners_in(
     annotation: Mapping[str, Any], image: Mapping[str, Any]
 ) -> tuple[float, float, float, float] | None:
-    """x1, y1, x2, y2 of a box clipped to its image; None if nothing of it is there."""
+    """x1, y1, x2, y2 of a box clipped to its image; None if nothing remains."""
     x, y, width, height = annotation["bbox"]
     x1, x2 = (min(max(edge, 0), image["width"]) for edge in (x, x + width))
     y1, y2 = (min(max(edge, 0), image["height"]) for edge in (y, y + height))
@@ -92,8 +92,8 @@ def boxes_of(
     """The annotations of an image with their corners.
 
     Args:
-        lost: what is left out is counted here, and masks.
-        crowds: the format has something like them.
+        lost: counts what is left out, including masks.
+        crowds: whether the format can represent them.
     """
     for annotation in each.annotations:
         corners = corners_in(annotation, each.image)

@@ -1,4 +1,6 @@
-"""Masks within a window, row by row, as COCO's run lengths of the image, column by column."""
+"""Converts masks within a window, in row-major order, to COCO's run lengths of the whole image, in
+column-major order.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +15,7 @@ def run_lengths(
     """A mask in COCO's format.
 
     Args:
-        counts: lengths of runs in the window, in turns outside and inside.
+        counts: run lengths in the window, alternately outside and inside.
         window: left, top, width and height in pixels.
         size: (width, height) of the image.
     """

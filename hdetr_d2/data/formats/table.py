@@ -1,5 +1,5 @@
-"""Tables: a csv with a box in a row, as Roboflow, VoTT, Open Images, RetinaNet's readers and many
-scripts write it. Corners are pixels, or fractions of the size of the image.
+"""Tables: a csv with one box per row, as written by Roboflow, VoTT, Open Images, RetinaNet's
+readers and many scripts. Corners are in pixels, or fractions of the image's size.
 """
 
 import csv
@@ -25,7 +25,7 @@ YES = frozenset(("1", "true", "yes"))
 
 @dataclass(frozen=True)
 class _Row:
-    """What a row says, by what its columns are, and where it stands."""
+    """The cells of a row by the meaning of their columns, and its place in the file."""
 
     cells: Mapping[str, str]
     path: Path
@@ -66,13 +66,13 @@ def read(folder: Path, image_format: ImageFormat) -> Found:
 
 
 def lacks(folder: Path) -> str | None:
-    """What a sentence says of a csv without boxes to learn from; None where there is no csv."""
+    """A phrase about a csv without usable boxes; None if there is none."""
     faults = ((path, _fault(path)) for path in files_below(folder, ".csv"))
     return next((f"{relative(path, folder)} {fault}" for path, fault in faults if fault), None)
 
 
 def _fault(path: Path) -> str | None:
-    """Why it has no boxes to learn from; None if it has."""
+    """Why it has no usable boxes; None if it has."""
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD).decode("utf-8-sig", errors="replace")
@@ -89,7 +89,9 @@ def _tables(folder: Path) -> Iterator[Path]:
 
 
 def _parted(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not empty, with their lines; what the first has most of parts the cells."""
+    """Non-empty rows with their line numbers; the delimiter is the most frequent candidate in the
+    first row.
+    """
     first = text.split("\n", 1)[0]
     rows = csv.reader(StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     for row in rows:
@@ -105,7 +107,7 @@ def _rows(path: Path) -> Iterator[_Row]:
             if not columns:
                 columns = columns_of(cells)
                 if not is_box(cells):
-                    continue  # the names of the columns
+                    continue  # column names
             if len(cells) <= max(columns.values()):
                 raise UserError(f"{path}: line {line} has only {len(cells)} cells")
             yield _Row({what: cells[place] for what, place in columns.items()}, path, line)
@@ -123,7 +125,7 @@ def _file(row: _Row, pictures: Pictures) -> Path:
 
 
 def _split(file: Path, rows: Sequence[_Row], folder: Path) -> str:
-    """As a column says, else the name of the table or of its folder."""
+    """Given by a column, otherwise by the name of the table or its folder."""
     splits = {row["split"]: row for row in rows}
     if len(splits) > 1:
         raise UserError(f"{rows[0].path}: {file} is in several splits, {', '.join(splits)}")
@@ -136,7 +138,7 @@ def _split(file: Path, rows: Sequence[_Row], folder: Path) -> str:
 
 
 def _picture(file: Path, rows: Sequence[_Row]) -> Picture:
-    """With the size that the first row states, and boxes as they stand there."""
+    """With the size stated in the first row, and boxes as they are."""
     sides = [
         int(number_of(rows[0][side] or "0", f"{rows[0].source}: {side}"))
         for side in ("width", "height")
@@ -157,13 +159,13 @@ def _labelled(row: _Row) -> Labelled:
 
 
 def _are_fractions(pictures: Iterable[Picture]) -> bool:
-    """No box of any image ends beyond 1: in pixels it would be one."""
+    """No box of any image exceeds 1, which would be a single pixel."""
     edges = [edge for picture in pictures for found in picture.objects for edge in found.box]
     return bool(edges) and max(edges) <= 1
 
 
 def _in_pixels(picture: Picture) -> Picture:
-    """Of an unreadable image, whose size nobody knows, nothing can be placed."""
+    """Objects on an unreadable image of unknown size are dropped."""
     if picture.size is None:
         return replace(picture, objects=[])
     scale = (*picture.size, *picture.size)

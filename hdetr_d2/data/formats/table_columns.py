@@ -1,5 +1,5 @@
-"""What the columns of a table of boxes are: known by their names, or, where the first row is a box,
-by their places, as in the csv of RetinaNet's readers.
+"""The meaning of the columns of a table of boxes, by their names or, if the first row is a box, by
+their order, as in the csv of RetinaNet's readers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from hdetr_d2.errors import UserError
 
 EDGES = ("xmin", "ymin", "xmax", "ymax")
-# What columns are called, without case and signs. Of several names the first counts: that of a
-# class tells more than its number.
+# Names of columns, ignoring case and punctuation. The first match counts: a class name is preferred
+# to a class number.
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "image": (
         "filename", "file", "imagename", "imagepath", "image", "filepath", "path", "img", "imageid",
@@ -33,13 +33,13 @@ _WITHOUT_NAMES = ("image", *EDGES, "class")
 
 
 def columns_of(first: Sequence[str]) -> dict[str, int]:
-    """The places of the columns by what they are, a key of `_NAMES`.
+    """Maps meanings, keys of `_NAMES`, to column indices.
 
     Args:
         first: the first row of the table.
 
     Raises:
-        UserError: it is no table of annotated boxes; the caller names it.
+        UserError: it is not a table of annotated boxes; the caller adds its name.
     """
     if is_box(first):
         return {what: place for place, what in enumerate(_WITHOUT_NAMES)}
@@ -57,7 +57,7 @@ def columns_of(first: Sequence[str]) -> dict[str, int]:
 
 
 def is_box(row: Sequence[str]) -> bool:
-    """Whether a row is an image, four numbers and a class, or an image and nothing else."""
+    """Whether a row is an image, four numbers and a class, or only an image."""
     if len(row) != len(_WITHOUT_NAMES) or not row[0]:
         return False
     return not any(row[1:]) or all(map(_is_number, row[1:-1]))

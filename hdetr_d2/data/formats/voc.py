@@ -1,9 +1,9 @@
-"""Pascal VOC: an xml an image, in the folders of the challenge, or beside the images as LabelImg
-and Roboflow write it.
+"""Pascal VOC: one xml per image, in the folders of the challenge, or beside the images as written
+by LabelImg and Roboflow.
 
-The format counts pixels from 1, and `xmax` is the last pixel of the object: the box is from
-xmin - 1 to xmax, as Detectron2 reads it, too. Many tools write corners that count from 0. A box
-that begins at 0 says that its data set is of that kind, and then the box is from xmin to xmax.
+The format counts pixels from 1, and `xmax` is the last pixel of the object: the box ranges from
+xmin - 1 to xmax, as in Detectron2. Many tools write corners that count from 0. A box that begins at
+0 shows that its data set is of that kind, and the box then ranges from xmin to xmax.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass(frozen=True)
 class _Entry:
-    """An xml: its image with boxes as they stand there."""
+    """An xml: its image, with boxes as they are in the file."""
 
     path: Path
     picture: Picture
@@ -47,7 +47,7 @@ def read(folder: Path, image_format: ImageFormat) -> Found:
     objects = [found for entry in entries for found in entry.picture.objects]
     first = 0 if any(min(found.box[:2]) < 1 for found in objects) else 1
     splits: dict[str, list[Picture]] = {}
-    lists = cache(_lists)  # for this call
+    lists = cache(_lists)  # only for this call
     left_out = 0
     for entry in entries:
         split = _split(entry.path, folder, lists)
@@ -64,7 +64,7 @@ def read(folder: Path, image_format: ImageFormat) -> Found:
 
 
 def _xmls(folder: Path) -> Iterator[Path]:
-    """Those of LabelMe have the same root, and another word for the size."""
+    """LabelMe's have the same root, but another name for the size."""
     for path in files_below(folder, ".xml"):
         if has_root(path, ROOT) and not holds(path, b"<", b"<imagesize>"):
             yield path
@@ -73,7 +73,7 @@ def _xmls(folder: Path) -> Iterator[Path]:
 def _entry(path: Path, pictures: Pictures) -> _Entry:
     root = read_xml(path)
     named = text_of(root, "filename")
-    # Copies of files often keep the name that another one had: that of the xml counts.
+    # Copied files often keep the original's <filename>, so the name of the xml comes first.
     below = path.parent.relative_to(pictures.folder).parts
     near = pictures.folder.joinpath(*(IMAGES if name == FOLDER else name for name in below))
     image = pictures.find(path.stem, near=near, called=named) or pictures.find(named, near=near)
@@ -99,7 +99,7 @@ def _labelled(element: Element, where: str) -> Labelled:
 
 
 def _with_sizes(entries: Sequence[_Entry], image_format: ImageFormat) -> list[_Entry]:
-    """Those of the files where an xml states none."""
+    """Adds the sizes of the files where an xml states none."""
     unsized = [entry.picture.file for entry in entries if entry.picture.size is None]
     found = sizes(unsized, image_format)
     return [
@@ -109,7 +109,7 @@ def _with_sizes(entries: Sequence[_Entry], image_format: ImageFormat) -> list[_E
 
 
 def _counted_from(first: int, picture: Picture) -> Picture:
-    """Boxes from the outer edge of the first pixel on."""
+    """Boxes measured from the outer edge of the first pixel."""
     objects = []
     for found in picture.objects:
         x1, y1, x2, y2 = found.box
@@ -118,7 +118,9 @@ def _counted_from(first: int, picture: Picture) -> Picture:
 
 
 def _split(path: Path, folder: Path, read_lists: Callable[[Path], Lists]) -> str | None:
-    """As the lists of the challenge say, or the nearest name of a folder; None: no list has it."""
+    """Given by the challenge's lists, otherwise by the nearest name of a folder; None if no list
+    contains it.
+    """
     below = path.relative_to(folder)
     if FOLDER in below.parts:
         base = folder.joinpath(*below.parts[: below.parts.index(FOLDER)])
@@ -142,7 +144,7 @@ def _lists(base: Path) -> Lists:
 
 
 def _class_names(folder: Path, objects: Sequence[Labelled]) -> list[str]:
-    """Those of `labelmap.txt`, as CVAT writes it, and whatever else there is, sorted."""
+    """Those of `labelmap.txt`, as written by CVAT, followed by any others, sorted."""
     path, listed = folder / LABELMAP, []
     if path.is_file():
         lines = [line.strip() for line in read_text(path).splitlines()]

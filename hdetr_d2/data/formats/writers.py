@@ -1,5 +1,5 @@
-"""Writers of data sets: each takes the splits and a new folder, and counts what its format cannot
-say.
+"""Writers of data sets. Each takes the splits and a new folder, and counts what its format cannot
+represent.
 """
 
 import json
@@ -59,7 +59,7 @@ def write_yolo(found: Found, folder: Path, lost: Counter) -> None:
 
 
 def write_voc(found: Found, folder: Path, lost: Counter) -> None:
-    """The folders of the challenge; those of the splits below where names would meet."""
+    """The folders of the challenge, with subfolders for the splits if names would collide."""
     classes = names_by_id(found.parts)
     images = {split: placed_apart(part, attrgetter("stem")) for split, part in found.parts.items()}
     every = [each.stem for several in images.values() for each in several]

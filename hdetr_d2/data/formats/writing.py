@@ -1,4 +1,4 @@
-"""A data set from one format to another."""
+"""Converts a data set to another format."""
 
 import logging
 import os
@@ -21,18 +21,18 @@ def convert_data(
     to: str,
     image_format: ImageFormat = EIGHT_BITS,
 ) -> None:
-    """Write the data set of a folder in another format, with copies of its images; what that format
-    cannot say is counted in the log.
+    """Writes the data set of a folder in another format, with copies of its images. What that
+    format cannot represent is counted in the log.
 
     Args:
-        source: a folder in any format that is read.
-        target: a folder that is new or empty; it is written whole or not at all.
+        source: a folder in any supported format.
+        target: a new or empty folder; it is written completely or not at all.
         to: "coco", "yolo", "voc" or "cvat".
-        image_format: what image files are.
+        image_format: of the image files.
 
     Raises:
-        UserError: the source cannot be read or is not sound, see `check_found`, or the target
-            cannot be written.
+        UserError: the source cannot be read or has errors, see `check_found`, or the target cannot
+            be written.
     """
     if to not in WRITERS:
         raise UserError(f"there is no format {to!r} to write; there are: {', '.join(WRITERS)}")

@@ -1,4 +1,4 @@
-"""XML without what makes it dangerous: entities of its own are refused."""
+"""Safe XML parsing: entity declarations are refused."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from xml.parsers import expat
 from hdetr_d2.errors import UserError
 from hdetr_d2.utils.git_lfs import why_unreadable
 
-# The root stands within so many bytes.
+# The root is within this many bytes.
 HEAD = 4096
 
 
@@ -27,7 +27,7 @@ def read_xml(path: Path) -> Element:
     """The root element.
 
     Raises:
-        UserError: no XML, or XML that declares entities, which may grow without bounds.
+        UserError: not XML, or XML that declares entities, which may expand without bounds.
     """
     builder, parser = TreeBuilder(), expat.ParserCreate()
     parser.buffer_text = True
@@ -49,18 +49,18 @@ def read_xml(path: Path) -> Element:
 
 
 def text_of(element: Element | None, tag: str) -> str:
-    """The text of a child, without space around it; "" where there is none."""
+    """The text of a child, stripped; "" if there is none."""
     return "" if element is None else (element.findtext(tag) or "").strip()
 
 
 def number_of(text: str | None, what: str) -> float:
-    """A finite number.
+    """Parses a finite number.
 
     Args:
-        what: file, entry and field, for the sentence.
+        what: file, entry and field, for messages.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not a finite number.
     """
     try:
         value = float(text or "")

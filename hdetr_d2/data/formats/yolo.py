@@ -1,5 +1,5 @@
-"""YOLO: a text file an image, a line an object, in fractions of the image; classes in a yaml file,
-or in `classes.txt` as Label Studio exports them.
+"""YOLO: one text file per image, one line per object, in fractions of the image; classes in a yaml
+file, or in `classes.txt` as exported by Label Studio.
 """
 
 import math
@@ -23,10 +23,10 @@ NAME = "YOLO"
 LOOKS_FOR = "a data.yaml with names, or classes.txt beside images and labels"
 CLASSES = "classes.txt"
 _LABELS = r"\d+( +-?[\d.e+-]+){4,}"
-"""A class, and four numbers or more."""
-_LONGEST = 1000  # letters of a line
+"""A class, and at least four numbers."""
+_LONGEST = 1000  # characters per line
 _LOOKED_INTO = 20
-# Fractions that are further outside are pixels.
+# Fractions further outside must be pixels.
 FARTHEST = 2.0
 
 
@@ -39,8 +39,8 @@ def mark(folder: Path) -> str | None:
 
 
 def lacks(folder: Path) -> str | None:
-    """What a folder that `mark` does not know lacks to be of this format; None where nothing speaks
-    for that.
+    """What a folder that `mark` does not recognise lacks to be of this format; None if nothing
+    suggests it.
     """
     for name in ("data.yaml", "data.yml"):
         if (folder / name).is_file():
@@ -53,7 +53,7 @@ def lacks(folder: Path) -> str | None:
 
 
 def _beginning(path: Path) -> str:
-    """The first line; "" of what is no text."""
+    """The first line; "" if it is not text."""
     try:
         with path.open(encoding="utf-8") as file:
             return file.readline(_LONGEST).strip()
@@ -92,8 +92,8 @@ def read(folder: Path, image_format: ImageFormat) -> Found:
 
 
 def _splits_by_folders(folder: Path, image_format: ImageFormat) -> dict[str, list[Path]]:
-    """The images of an export without a yaml file: the nearest folder that is called as a split
-    tells theirs. Names of images do not: they are those of the camera, and tell what is seen.
+    """The images of an export without a yaml file: the nearest folder named like a split determines
+    theirs. Image names do not, because they may describe the content.
     """
     splits: dict[str, list[Path]] = {}
     for image in pictures_below(folder / "images", image_format):
@@ -102,14 +102,14 @@ def _splits_by_folders(folder: Path, image_format: ImageFormat) -> dict[str, lis
 
 
 def _yaml_files(folder: Path) -> list[Path]:
-    """`data.yaml`, or else all with names of classes."""
+    """`data.yaml`, otherwise all yaml files with class names."""
     files = sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
     found = [path for path in files if re.search(r"^(names|nc)\s*:", read_text(path), re.MULTILINE)]
     return [path for path in found if path.stem == "data"] or found
 
 
 def _read_spec(path: Path) -> dict[str, Any]:
-    """All values as they are written: a class "no" or "1" is a name."""
+    """All values as written: a class "no" or "1" is a name."""
     try:
         spec = yaml.load(read_text(path), Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
@@ -137,7 +137,7 @@ def _class_names(spec: Mapping[str, Any], path: Path) -> dict[int, str]:
 
 
 def label_file(image: Path) -> Path:
-    """Where the labels of an image are: in `labels` where it is in `images`, else beside it."""
+    """The label file of an image: in `labels` if the image is in `images`, otherwise beside it."""
     parts = list(image.parts)
     places = [index for index, part in enumerate(parts[:-1]) if part == "images"]
     beside = image.with_suffix(".txt")
@@ -180,7 +180,7 @@ def _pictures(
 def _labelled(
     words: Sequence[str], size: tuple[int, int], classes: Mapping[int, str], source: str
 ) -> Labelled:
-    """An object: class, then centre, width and height, or three points and more."""
+    """An object: class, then centre, width and height, or at least three points."""
     try:
         index, *values = map(float, words)
     except ValueError:

@@ -1,5 +1,5 @@
-"""Which images the splits of YOLO's yaml file are: folders, or texts with a path a line, relative
-to a `path` that is often one of another machine.
+"""The images of the splits in YOLO's yaml file: folders, or text files with one path per line,
+relative to a `path` that is often one of another machine.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,11 +22,11 @@ def split_files(
 
     Args:
         spec: the content of the yaml file.
-        notes: gets a sentence of a validation or test split that is named and not there.
-        image_format: what image files are.
+        notes: receives a sentence about a validation or test split that is named but missing.
+        image_format: of the image files.
 
     Raises:
-        UserError: the images to train on are not there.
+        UserError: the training images are missing.
     """
     splits = {}
     for split, keys in KEYS.items():
@@ -53,8 +53,8 @@ def _entries(value: Any) -> list[str]:
 
 
 def _place(entry: str, spec: Mapping[str, Any], yaml_file: Path) -> Path | None:
-    """Where an entry is. `path` counts from the yaml file or from the working directory, and is
-    done without where nothing is there; one `../` too much is dropped, which Roboflow writes.
+    """Resolves an entry. `path` is relative to the yaml file or the working directory, and ignored
+    if nothing is there; a superfluous `../`, as Roboflow writes, is dropped.
     """
     entry = entry.replace("\\", "/")
     for base in _bases(str(spec.get("path") or ""), yaml_file.parent):
