@@ -1,4 +1,4 @@
-"""Saving and loading, so that neither a kill nor a wrong file goes unnoticed."""
+"""Saving and loading, robust against kills and unsuitable files."""
 
 from hdetr_d2.checkpoint.checkpointer import Checkpointer
 from hdetr_d2.checkpoint.files import read_checkpoint, write_durably

@@ -1,4 +1,6 @@
-"""Detectron2's checkpointer, made safe against a kill while it writes and files that do not fit."""
+"""Detectron2's checkpointer, made robust against kills while writing, and against files that do not
+fit.
+"""
 
 import logging
 import os
@@ -28,12 +30,12 @@ logger = logging.getLogger(__name__)
 
 
 class Checkpointer(DetectionCheckpointer):
-    """Saves and loads a model with the state of its training.
+    """Saves and loads a model with its training state.
 
-    A file is a dict: `model` (names to tensors), one entry for each of the checkpointables, as
-    `optimizer` and `ema`, and `metadata`, plain Python: class names, the config as YAML, the number
-    of iterations done, the best metric. `last_checkpoint` in the same folder names the file to
-    resume from.
+    A file is a dict: `model` (maps names to tensors), one entry for each checkpointable, such as
+    `optimizer` and `ema`, and `metadata` in plain Python: class names, the config as YAML, the
+    number of completed iterations, the best metric. `last_checkpoint` in the same folder names the
+    file to resume from.
     """
 
     def __init__(
@@ -47,16 +49,17 @@ class Checkpointer(DetectionCheckpointer):
     ) -> None:
         """
         Args:
-            metadata: what every file of this run says about itself.
-            save_to_disk: None means in the main process only.
+            metadata: stored in every file of this run.
+            save_to_disk: None saves in the main process only.
             checkpointables: objects with `state_dict` and `load_state_dict`.
         """
         super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
         self.metadata = dict(metadata or {})
 
     def save(self, name: str, **metadata: Any) -> None:
-        """Write `<name>.pth` with all that a resume needs, then name it in `last_checkpoint`. All
-        processes must call this, and the next one, since each may have a part of the tensors.
+        """Writes `<name>.pth` with everything needed to resume, then names it in `last_checkpoint`.
+        Both this and the next function must be called by all processes, since each may hold a part
+        of the tensors.
 
         Raises:
             UserError: the file cannot be written.
@@ -67,8 +70,8 @@ class Checkpointer(DetectionCheckpointer):
             self.tag_last_checkpoint(f"{name}.pth")
 
     def save_weights(self, name: str, weights: Mapping[str, Tensor], **metadata: Any) -> None:
-        """Write `<name>.pth` with what evaluation uses of a model: not to resume from, so it is not
-        tagged.
+        """Writes `<name>.pth` with the weights used in evaluation. It cannot be resumed from, so it
+        is not tagged.
         """
         whole = gathered(dict(weights))
         if not (self.save_dir and self.save_to_disk):
@@ -77,7 +80,7 @@ class Checkpointer(DetectionCheckpointer):
         self._write(name, {"model": plain}, metadata)
 
     def _write(self, name: str, content: dict[str, Any], metadata: Mapping[str, Any]) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process writes files."""
         if not self.save_dir or not self.save_to_disk:
             return False
         content["metadata"] = {**self.metadata, **metadata}
@@ -88,15 +91,15 @@ class Checkpointer(DetectionCheckpointer):
         return True
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
-        """Name the file to resume from, which must be there, whole, before this is called."""
+        """Names the file to resume from, which must already exist and be complete."""
         path = Path(self.save_dir) / "last_checkpoint"
         write_durably(path, lambda file: file.write(last_filename_basename.encode()))
 
     def get_checkpoint_file(self) -> str:
-        """The file that `last_checkpoint` names.
+        """The file named by `last_checkpoint`.
 
         Raises:
-            UserError: it names a file that is not there.
+            UserError: that file does not exist.
         """
         path = super().get_checkpoint_file()
         if not os.path.isfile(path):
@@ -107,23 +110,23 @@ class Checkpointer(DetectionCheckpointer):
         return path
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
-        """Load a file; an empty path loads nothing.
+        """Loads a file; an empty path loads nothing.
 
         Args:
-            checkpointables: None resumes: everything must be there and fit. An empty list only
-                starts from the weights (the averaged ones if the file has them), and the class
-                head, what only training uses and parts that were added, which the model names in
-                `class_head_keys()`, `training_only_keys()` and `optional_keys()`, keep their
-                initial values where they do not fit; of tables with another number of rows those
-                are taken that mean the same, see `with_common_rows`; and a first convolution of
-                red, green and blue is made one of other channels, see `with_channels`. The file of
-                a classifier is that of the backbone alone.
+            checkpointables: None resumes: everything must exist and fit. An empty list only
+                initialises the weights (with the averaged ones if the file has them). Then the
+                class head, parts needed only in training, and added parts, as listed by the model
+                in `class_head_keys()`, `training_only_keys()` and `optional_keys()`, keep their
+                initial values where they do not fit; tables with another number of rows take the
+                rows of equal meaning, see `with_common_rows`; and an RGB first convolution is
+                adapted to other channels, see `with_channels`. A classifier's file is loaded into
+                the backbone only.
 
         Returns:
             The file's `metadata`; empty if it has none.
 
         Raises:
-            UserError: the file cannot be read, or keys that do not fit, all of them listed.
+            UserError: the file cannot be read, or keys do not fit; all of them are listed.
         """
         if not path:
             return {}

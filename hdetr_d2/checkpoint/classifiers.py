@@ -1,8 +1,9 @@
-"""ImageNet classifiers as a start of Detectron2's ResNets: the files of its zoo (`R-50.pkl`) and
-torchvision's.
+"""ImageNet classifiers as initial weights of Detectron2's ResNets: the files of its zoo
+(`R-50.pkl`) and torchvision's.
 
-They expect other colours than a model here gives to its backbone, which are RGB and divided by the
-deviation of `model.preprocessing`; that is made up for in the weights of the first convolution.
+They expect a different colour order and scale than models here, which use RGB divided by the
+standard deviation of `model.preprocessing`; the weights of the first convolution are adjusted
+accordingly.
 """
 
 import logging
@@ -24,11 +25,11 @@ _IMAGENET = (58.395, 57.12, 57.375)
 
 @dataclass(frozen=True)
 class Kind:
-    """Whose classifiers they are, and what they expect.
+    """A source of classifiers, and what its models expect.
 
-    rename: of a name without the head, to that in Detectron2's ResNet. is_bgr: the first channel is
-    blue. deviation: what the three channels were divided by, as RGB. strides_first: a block of
-    three convolutions strides in the first, of 1x1, and not in the second.
+    rename: maps a name (without the head) to that in Detectron2's ResNet. is_bgr: whether the first
+    channel is blue. deviation: the divisor of the three channels, in RGB order. strides_first:
+    whether bottlenecks have their stride in the first, 1x1, convolution instead of the second.
     """
 
     name: str
@@ -59,20 +60,22 @@ def _from_torchvision(name: str) -> str:
 
 CAFFE2 = Kind("Caffe2", _from_caffe2, True, (1.0, 1.0, 1.0), True)
 TORCHVISION = Kind("torchvision", _from_torchvision, False, _IMAGENET, False)
-# Its names are those of Detectron2 already.
+# It uses Detectron2's names already.
 CONVERTED = Kind("torchvision", str, False, _IMAGENET, False)
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """What a file holds: its kind, and weights by the names of Detectron2's ResNet, no head."""
+    """The content of a file: its kind, and weights under the names of Detectron2's ResNet, without
+    the head.
+    """
 
     kind: Kind
     weights: Mapping[str, Tensor]
 
     @staticmethod
     def of(content: Mapping[str, Any]) -> "Classifier | None":
-        """That of a checkpoint's content; None if it is something else."""
+        """The classifier in a checkpoint's content; None if it is something else."""
         weights = content["model"]
         if "conv1_w" in weights:
             kind = CAFFE2
@@ -89,14 +92,14 @@ class Classifier:
 
 
 def put_classifier(model: nn.Module, classifier: Classifier, source: str) -> None:
-    """Load a classifier into a model's Detectron2 ResNet; nothing else of the model changes.
+    """Loads a classifier into a model's Detectron2 ResNet; the rest of the model is unchanged.
 
     Args:
         model: with `backbone` and `preprocessing.std`, `Tensor[3, 1, 1]`.
         source: the file, for the messages.
 
     Raises:
-        UserError: the backbone is none, strides elsewhere, or does not fit.
+        UserError: the backbone is not a ResNet, has its strides elsewhere, or does not fit.
     """
     kind, weights = classifier.kind, dict(classifier.weights)
     resnet = _find_resnet(model.backbone, source)  # type: ignore[arg-type]

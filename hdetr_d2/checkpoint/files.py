@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and checkpoints that hold data and no code."""
+"""Atomic file writes, and checkpoints that contain data but no code."""
 
 import contextlib
 import logging
@@ -26,14 +26,15 @@ SCALARS = (bool, int, float, str, bytes, type(None))
 
 
 def write_durably(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill `path`; a kill at any moment leaves its old or its new content, whole.
+    """Writes `path` atomically by calling `write`; a kill at any moment leaves either the complete
+    old or the complete new content.
 
     Raises:
-        UserError: the folder cannot be written to, or the disk is full; or `write` raised it, and
-            then nothing is left of the new content.
+        UserError: the folder is not writable, or the disk is full; or raised by `write`, in which
+            case nothing of the new content remains.
     """
     path = Path(path)
-    # Always the same name: what a killed run left behind is overwritten by the next one.
+    # Always the same name, so that leftovers of a killed run are overwritten by the next one.
     temporary = path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
@@ -42,11 +43,11 @@ def write_durably(path: str | Path, write: Callable[[IO[bytes]], object]) -> Non
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except UserError:  # of what is to be written
+    except UserError:  # about the content to write
         _remove(temporary)
         raise
     except (OSError, RuntimeError) as error:
-        # A full disk breaks off torch's writer, which then raises an error of its own.
+        # A full disk interrupts torch's writer, which then raises an error of its own.
         cause = error if isinstance(error, OSError) else error.__context__
         if not isinstance(cause, OSError):
             raise
@@ -55,13 +56,13 @@ def write_durably(path: str | Path, write: Callable[[IO[bytes]], object]) -> Non
 
 
 def _remove(path: Path) -> None:
-    """Give its room on the disk back, if that can be done."""
+    """Frees its disk space, if possible."""
     with contextlib.suppress(OSError):
         path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename in `folder` survive a power failure, where the system knows how."""
+    """Makes a rename in `folder` survive a power failure, where the system supports it."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -72,9 +73,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 def require_plain(value: Any, where: str) -> None:
-    """Raises TypeError, naming the place, if `value` holds anything but tensors and plain Python.
+    """Raises TypeError, naming the place, if `value` contains anything other than tensors and plain
+    Python.
 
-    The types must be exact: a NumPy float is a `float` as well, and no safe loader reads it.
+    Types must match exactly: a NumPy float is also a `float`, but safe loaders cannot read it.
     """
     if type(value) in (dict, OrderedDict):
         for key, item in value.items():
@@ -92,24 +94,24 @@ def require_plain(value: Any, where: str) -> None:
 def read_checkpoint(
     path: str | Path, *, only_look: bool = False, also: Sequence[type] = ()
 ) -> dict[str, Any]:
-    """The content of a checkpoint on the CPU, at least its `model`: a mapping of names to tensors.
+    """The content of a checkpoint on the CPU, with at least `model`: a mapping of names to tensors.
 
-    A file that has it under `state_dict`, or holds nothing else, will do, and a pickle of NumPy's
-    arrays (Detectron2's and Caffe2's `.pkl`); names that
-    DistributedDataParallel or torch.compile have prefixed lose it, and NumPy's numbers become
-    Python's. So will the folder of a model that was saved to be shared. No code in it is run.
+    Also accepted are files that have it under `state_dict` or contain nothing else, pickles of
+    NumPy arrays (Detectron2's and Caffe2's `.pkl`), and the folder of a shared model. Prefixes
+    added by DistributedDataParallel or torch.compile are removed, and NumPy numbers converted to
+    Python's. No code in the file is run.
 
     Args:
-        only_look: leave the tensors in the file (they are mapped), for a look at the metadata.
-        also: classes of which the file may hold objects; their attributes are set, and no code of
-            the file is run.
+        only_look: leave the tensors in the file (memory-mapped), to read the metadata only.
+        also: classes of objects that the file may contain; their attributes are set without running
+            code.
 
     Raises:
-        UserError: no such file, a truncated one, or one that holds something else.
+        UserError: the file does not exist, is truncated, or contains something else.
     """
     content = read_folder(path) if os.path.isdir(path) else _load(path, only_look, also)
     if isinstance(content, dict) and not isinstance(content.get("metadata", {}), dict):
-        del content["metadata"]  # another program's
+        del content["metadata"]  # of another program
     if isinstance(content, dict) and "model" not in content:
         weights = content.get("state_dict")
         content = {**content, "model": weights} if isinstance(weights, dict) else {"model": content}
@@ -119,7 +121,7 @@ def read_checkpoint(
 
 
 def _load(path: str | Path, only_look: bool, also: Sequence[type]) -> Any:
-    """All that a file holds."""
+    """The complete content of a file."""
     try:
         local = PathManager.get_local_path(str(path))
         if not os.path.isfile(local):
@@ -132,14 +134,14 @@ def _load(path: str | Path, only_look: bool, also: Sequence[type]) -> Any:
         raise
     except OSError as error:
         raise UserError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
-    except Exception as error:  # every layer of the format fails in its own way
+    except Exception as error:  # every layer of the format raises errors of its own
         reason = why_unreadable(local, _reason(error))
         raise UserError(f"{path} is not a readable checkpoint: {reason}") from error
 
 
 def without_wrappers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights by the names of the model itself: without the `module.` that
-    DistributedDataParallel puts before all of them, and the `_orig_mod.` of torch.compile.
+    """Weights under the model's own names, without the `module.` that DistributedDataParallel
+    prepends to all of them, and the `_orig_mod.` of torch.compile.
     """
     names = {name: name.replace("_orig_mod.", "") for name in weights}
     while all(name.startswith("module.") for name in names.values()):
@@ -163,7 +165,7 @@ def _reason(error: Exception) -> str:
 
 
 def is_state_dict(value: Any) -> bool:
-    """Whether it maps names to tensors, at least one."""
+    """Whether it maps names to tensors, and is not empty."""
     return (
         isinstance(value, dict)
         and bool(value)

@@ -1,5 +1,5 @@
-"""A model as a folder to share: safetensors, a config and the names of the classes, all of it data
-that any program reads.
+"""A model as a folder to share: safetensors, a config and the class names, all in formats that any
+program can read.
 """
 
 import json
@@ -24,34 +24,34 @@ FILES = (WEIGHTS, CONFIG, CLASSES)
 def write_folder(
     folder: Path, weights: Mapping[str, Tensor], config: str, class_names: Sequence[str]
 ) -> None:
-    """Write the files of a model into a folder that is there.
+    """Writes the files of a model into an existing folder.
 
     Args:
-        weights: by name; of any shape, type and device.
+        weights: by name, with any shapes, dtypes and devices.
         config: YAML.
         class_names: by class index.
 
     Raises:
         UserError: the weights cannot be written.
-        OSError: another file cannot.
+        OSError: another file cannot be written.
     """
-    # Copies: neither views nor two names of one tensor are in such a file.
+    # Copies: the format allows neither views nor two names of one tensor.
     alone = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
     try:
         safetensors.torch.save_file(alone, folder / WEIGHTS, {"format": "pt"})
     except safetensors.SafetensorError as error:
         raise UserError(f"cannot write {folder / WEIGHTS}: {error}") from error
     (folder / CONFIG).write_text(config, encoding="utf-8")
-    (folder / WEIGHTS).chmod((folder / CONFIG).stat().st_mode)  # not for its writer alone
+    (folder / WEIGHTS).chmod((folder / CONFIG).stat().st_mode)  # readable not only by its owner
     names = json.dumps(list(class_names), ensure_ascii=False, indent=0)
     (folder / CLASSES).write_text(f"{names}\n", encoding="utf-8")
 
 
 def read_folder(folder: str | Path) -> dict[str, Any]:
-    """What `write_folder` wrote, as the content of a checkpoint. No code in it is run.
+    """Reads what `write_folder` has written, in the form of a checkpoint. No code in it is run.
 
     Raises:
-        UserError: a file is missing, cut or holds something else.
+        UserError: a file is missing, truncated or contains something else.
     """
     folder = Path(folder)
     require_files(folder)
@@ -60,7 +60,7 @@ def read_folder(folder: str | Path) -> dict[str, Any]:
 
 
 def require_files(folder: Path) -> None:
-    """Raises UserError, with their names, if files of a model are not in the folder."""
+    """Raises UserError, with their names, if files of a model are missing from the folder."""
     if lacking := [name for name in FILES if not (folder / name).is_file()]:
         raise UserError(
             f"{folder} is no folder of a model that was saved to be shared: it lacks "
@@ -71,7 +71,7 @@ def require_files(folder: Path) -> None:
 def _weights(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
-    except Exception as error:  # its header may promise anything
+    except Exception as error:  # its header may contain anything
         reason = why_unreadable(path, "it is cut, or holds something else")
         raise UserError(f"{path} is no readable safetensors file: {reason} ({error})") from error
 
@@ -84,7 +84,7 @@ def _text(path: Path) -> str:
 
 
 def _config(path: Path) -> str:
-    """YAML that says all in full: a few lines with aliases would fill any memory."""
+    """Aliases are refused: a few lines of them could expand to fill any memory."""
     text = _text(path)
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):

@@ -1,13 +1,13 @@
-"""NumPy's numbers in a checkpoint, read as Python's without a call of NumPy's own constructors.
+"""Reads NumPy numbers in a checkpoint as Python numbers, without calling NumPy's constructors.
 
-Losses and scores that a training script keeps are often of these types. What a pickle says about
-them is names, a type code and bytes: the names lead here instead.
+Losses and scores stored by training scripts often have these types. A pickle describes them by
+names, a type code and bytes; the names are redirected to the functions here.
 """
 
 import struct
 from typing import Any
 
-# NumPy's code of a type -> that of `struct`.
+# NumPy's type code -> that of `struct`.
 _CODES = {"f8": "d", "f4": "f", "f2": "e", "i8": "q", "i4": "i", "i2": "h", "i1": "b"}
 _CODES |= {"u8": "Q", "u4": "I", "u2": "H", "u1": "B", "b1": "?"}
 

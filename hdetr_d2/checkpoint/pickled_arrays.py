@@ -1,4 +1,4 @@
-"""Files of Detectron2 and Caffe2 that are pickles of NumPy's arrays."""
+"""Files of Detectron2 and Caffe2 that are pickles of NumPy arrays."""
 
 import pickle
 from pathlib import Path
@@ -10,7 +10,7 @@ from hdetr_d2.errors import UserError
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads plain Python and NumPy's arrays; no other object is made, and no code is run."""
+    """Reads plain Python and NumPy arrays; no other objects are created, and no code is run."""
 
     _KNOWN = frozenset(
         [(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")]
@@ -25,7 +25,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_pickle(path: str | Path) -> dict[str, Any]:
-    """The content of a `.pkl` of Detectron2 or Caffe2; arrays are tensors under `model`.
+    """The content of a `.pkl` of Detectron2 or Caffe2, with arrays as tensors under `model`.
 
     Raises:
         UserError: it cannot be read as plain arrays.
@@ -39,6 +39,6 @@ def read_pickle(path: str | Path) -> dict[str, Any]:
             for name, value in content["model"].items()
             if not name.endswith("_momentum")
         }
-    except Exception as error:  # every layer of the format fails in its own way
+    except Exception as error:  # every layer of the format raises errors of its own
         raise UserError(f"{path} is not a readable checkpoint: {error}") from error
     return {**content, "model": weights}

@@ -1,4 +1,4 @@
-"""Weights with a row for each query or class, for a model that has another number of them."""
+"""Weights with a row per query or class, for models with another number of them."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -15,18 +15,18 @@ def with_common_rows(
     source: str | Path,
     class_names: tuple[Sequence[str], Sequence[str]] = ((), ()),
 ) -> dict[str, Tensor]:
-    """`weights` with the rows that the model has: of tables that differ in nothing else, those rows
-    are taken that mean the same in both, and the others are the model's own. It is logged.
+    """Adapts `weights` to the number of rows in the model: in tables that differ in nothing else,
+    rows with the same meaning are copied, and the others keep the model's values. This is logged.
 
     - Queries: the first ones.
-    - Classes: those that have one name in both, wherever they stand, and "no object" behind them.
-      As many classes of other names are taken as they are.
-    - Of the proposals of a model whose proposals learn objects of no class, that of the object.
+    - Classes: those with the same name in both, wherever they are, and "no object" after them. If
+      the number of classes is the same but the names differ, rows are kept as they are.
+    - Proposals that are trained without classes: the row that means "object".
 
     Args:
-        model: names its tables in `slot_keys`, `class_head_keys` and `objectness_keys`.
+        model: lists its tables in `slot_keys`, `class_head_keys` and `objectness_keys`.
         source: the file, for the messages.
-        class_names: by class index, of the model and of the file; empty where it does not say.
+        class_names: by class index, of the model and of the file; empty if unknown.
     """
     objectness = _keys(model, "objectness_keys")
     heads = [key for key in _keys(model, "class_head_keys") if key not in objectness]
@@ -62,12 +62,12 @@ def with_common_rows(
 def put_classes_in_order(
     model: nn.Module, class_names: Sequence[str], of_weights: Sequence[str]
 ) -> None:
-    """Where `model` has weights of the same classes in another order, gives it that of
+    """If the weights have the same classes as `model` in another order, reorders them to that of
     `class_names`.
 
     Args:
-        model: names its tables as `with_common_rows` wants it.
-        of_weights: by class index.
+        model: lists its tables as in `with_common_rows`.
+        of_weights: class names of the weights, by class index.
     """
     if sorted(class_names) != sorted(of_weights) or not _stand_elsewhere(class_names, of_weights):
         return
@@ -89,7 +89,7 @@ def _differ_in_rows(ours: Tensor, theirs: Tensor) -> bool:
 
 
 def _stand_elsewhere(our_names: Sequence[str], their_names: Sequence[str]) -> bool:
-    """Whether a class of both has another place, or one of them has others beside it."""
+    """Whether a class of both has another index, or one of them has additional classes."""
     return list(our_names) != list(their_names) and not set(our_names).isdisjoint(their_names)
 
 
@@ -101,7 +101,7 @@ def _first(ours: int, theirs: int) -> dict[int, int]:
 def _of_one_name(
     our_names: Sequence[str], their_names: Sequence[str], ours: int, theirs: int
 ) -> dict[int, int]:
-    """Rows of the model -> rows of the file; none where either does not say its classes."""
+    """Rows of the model -> rows of the file; empty if either does not know its classes."""
     if not our_names or not their_names:
         return {}
     places = {name: row for row, name in enumerate(their_names)}

@@ -1,4 +1,4 @@
-"""Putting weights into a model, with every key that does not fit told by name."""
+"""Loads weights into a model, and reports every key that does not fit."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -17,13 +17,13 @@ EMA_PREFIX = "module."
 
 
 def is_below(key: str, prefixes: Iterable[str]) -> bool:
-    """Whether `key` is one of `prefixes` or stands below one of them."""
+    """Whether `key` equals or is nested below one of `prefixes`."""
     return any(key == prefix or key.startswith(f"{prefix}.") for prefix in prefixes)
 
 
 @dataclass(frozen=True)
 class Misfit:
-    """The keys in which weights and model disagree; `reshaped` maps to a text with both shapes."""
+    """The keys on which weights and model disagree; `reshaped` maps to a text with both shapes."""
 
     missing: list[str]
     unexpected: list[str]
@@ -47,7 +47,7 @@ class Misfit:
         )
 
     def part(self, prefixes: Iterable[str], *, inside: bool) -> "Misfit":
-        """The keys that are (or are not) one of `prefixes` or below one of them."""
+        """The keys that are (or are not) equal to or nested below one of `prefixes`."""
         chosen = tuple(prefixes)
 
         def keep(key: str) -> bool:
@@ -74,7 +74,7 @@ class Misfit:
 
 
 def require_finite(weights: Mapping[str, Tensor], source: str | Path) -> None:
-    """Raises UserError, with all names, if a weight is infinite or no number."""
+    """Raises UserError, with all names, if a weight is infinite or NaN."""
     bad = [
         name
         for name, value in weights.items()
@@ -91,12 +91,12 @@ def put_weights(
     *,
     may_differ: Iterable[str] = (),
 ) -> None:
-    """Load `weights` into `model`.
+    """Loads `weights` into `model`.
 
     Args:
-        source: where they come from, for the messages.
-        may_differ: prefixes of the keys that keep the model's own values where they do not fit;
-            each of these is logged.
+        source: where they come from, for messages.
+        may_differ: prefixes of keys that keep the model's values if they do not fit; each is
+            logged.
 
     Raises:
         UserError: any other key is missing, unknown or of another shape, or a weight is not finite;
@@ -116,8 +116,8 @@ def put_weights(
 
 
 def evaluated_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights that evaluation used: the moving average if there is one, else the model's; those
-    of adapters are merged into what they stand beside.
+    """The weights used in evaluation: the moving average if there is one, otherwise the model's;
+    adapters are merged into the weights they modify.
     """
     average = checkpoint.get("ema")
     if average is None:
@@ -132,12 +132,12 @@ def evaluated_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def training_only(model: nn.Module) -> list[str]:
-    """Prefixes of what evaluation does without; nothing of a model that does not say."""
+    """Prefixes of what evaluation does not need; empty if the model does not tell."""
     return list(getattr(model, "training_only_keys", list)())
 
 
 def without_training_only(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`weights` without those that `model` uses in training only."""
+    """`weights` without those that `model` uses only in training."""
     prefixes = training_only(model)
     return {key: value for key, value in weights.items() if not is_below(key, prefixes)}
 
@@ -145,8 +145,8 @@ def without_training_only(model: nn.Module, weights: Mapping[str, Tensor]) -> di
 def put_evaluated_weights(
     model: nn.Module, checkpoint: Mapping[str, Any], source: str | Path
 ) -> None:
-    """Load the weights that evaluation would use into `model`. What only training uses may be
-    there, in the file or in the model, or not.
+    """Loads the weights used in evaluation into `model`. Weights needed only in training may be
+    present or missing, in the file and in the model.
 
     Raises:
         UserError: any other key does not fit.
@@ -159,10 +159,10 @@ def put_evaluated_weights(
 
 
 def load_for_inference(model: nn.Module, path: str | Path) -> dict[str, Any]:
-    """Load the weights that evaluation would use from a file.
+    """Loads the weights used in evaluation from a file.
 
     Returns:
-        The file's metadata; empty for a bare model.
+        The file's metadata; empty for bare weights.
 
     Raises:
         UserError: the file cannot be read, or a key that evaluation needs does not fit.

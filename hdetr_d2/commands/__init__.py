@@ -1,1 +1,3 @@
-"""What `hdetr-d2 COMMAND` and the scripts in tools/ do: one file for each, with its arguments."""
+"""What `hdetr-d2 COMMAND` and the scripts in tools/ do: one file per command, with its
+arguments.
+"""

@@ -63,8 +63,8 @@ def metadata_of(checkpoint: Path) -> dict[str, Any]:
 
 
 def data_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The validation data as `register_datasets` takes them. They are only read: what a config
-    would generate must be there.
+    """The validation data as `register_datasets` takes them. They are only read, so generated data
+    must already exist.
     """
     if args.json is not None:
         return dict(val_name="analysis", val_json=args.json, val_images=args.image_root)
@@ -89,7 +89,7 @@ def snapshot(path: Path, name: str, entries: Sequence[dict], args: argparse.Name
     predictor = Predictor(path, device=args.device, trust=args.trust)
     detector = cast(TrainedDetector, predictor.detector)
     model, mapper = cast(DETR, detector.model), cast(DetrMapper, detector.mapper)
-    mapper.is_train = True  # it goes on as in evaluation, but hands the objects over
+    mapper.is_train = True  # otherwise as in evaluation, but with the objects
     seen = study(
         model,
         mapper,
@@ -107,8 +107,8 @@ def snapshot(path: Path, name: str, entries: Sequence[dict], args: argparse.Name
 
 
 def heads_in(path: Path, model: DETR) -> dict[str, Head]:
-    """The heads of the model with their weights, which evaluation does without; nothing where the
-    file is an export without them.
+    """The heads of the model with their weights, which evaluation does not need; empty if the file
+    is an export without them.
     """
     heads, weights = heads_of(model), evaluated_weights(read_checkpoint(path))
     if len(heads) == 1 or not any(key.startswith("schemes.") for key in weights):
@@ -118,7 +118,7 @@ def heads_in(path: Path, model: DETR) -> dict[str, Head]:
 
 
 def write(snapshots: Sequence[Snapshot], folder: Path) -> str:
-    """Fill the folder; the tables that are in it, too."""
+    """Fills the folder, including the tables."""
     folder.mkdir(parents=True, exist_ok=True)
     found = changes(snapshots)
     studies = {snapshot.name: snapshot.study for snapshot in snapshots}

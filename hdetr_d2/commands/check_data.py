@@ -29,12 +29,12 @@ from hdetr_d2.engine.config import load_config
 from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.errors import UserError
 
-# Lines that are printed of a kind of problem; the others are counted.
+# Lines printed for each kind of problem; the others are counted.
 LINES = 3
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the report; the exit status."""
+    """Prints the report; returns the exit status."""
     options = _parse(arguments)
     try:
         cfg = load_config(options.config_file) if options.config_file else None
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     problems = chain(*(report.problems for report in reports))
     for line in _lines(problems, None if options.all else LINES):
         print(line)
-    console = Console(markup=False, emoji=False)  # names are what they are
+    console = Console(markup=False, emoji=False)  # names are printed as they are
     for table in chain(*map(tables, reports, ("Training data", "Validation data"))):
         console.print(table)
     return 1 if any(report.num_errors for report in reports) else 0
@@ -91,7 +91,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _files(options: argparse.Namespace, cfg: DictConfig | None) -> tuple[list[str], list[str]]:
-    """Json and images to train on, and those to validate with, if there are any."""
+    """Json and images of the training data and, if there are any, of the validation data."""
     if options.images is not None:
         return [options.data, options.images], options.val or []
     if not os.path.isdir(options.data):
@@ -107,7 +107,7 @@ def _files(options: argparse.Namespace, cfg: DictConfig | None) -> tuple[list[st
 
 
 def _limits(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, Any]:
-    """What the options say of the model, else the recipe."""
+    """From the options, otherwise from the recipe."""
 
     def number(given: int | None, key: str, default: int) -> int:
         found = None if cfg is None else OmegaConf.select(cfg, key)
@@ -126,7 +126,7 @@ def _rules(options: argparse.Namespace, cfg: DictConfig | None) -> Rules:
 
 
 def _data(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, Any]:
-    """A config's `data` section: as the options say, else as the recipe does."""
+    """A config's `data` section: from the options, otherwise from the recipe."""
     data = {} if cfg is None else dict(cfg.data)
     names = ("crowds_as_objects", "sizes_from_files", "skip_classes", "channels")
     given = {name: getattr(options, name) for name in names}
@@ -134,7 +134,7 @@ def _data(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, Any]
 
 
 def _transform(cfg: DictConfig | None, loader: str) -> Any:
-    """What the recipe's mapper does to each image; None where there is none of ours."""
+    """The transforms of the recipe's mapper; None if it is not ours."""
     if cfg is None:
         return None
     name = f"dataloader.{loader}.mapper"
@@ -143,19 +143,19 @@ def _transform(cfg: DictConfig | None, loader: str) -> Any:
         kind = locate(target) if isinstance(target, str) else target
     if not isinstance(kind, type) or not issubclass(kind, DetrMapper):
         return None
-    # Not the whole mapper: what mixes images may ask for the length of a training, or for files.
+    # Not the whole mapper: transforms that mix images may need the length of a training, or files.
     tile = OmegaConf.select(cfg, f"{name}.tile")  # of a training
     return composed(build(cfg, f"{name}.augmentations") or (), tile)
 
 
 def _lines(problems: Iterable[Problem], most: int | None) -> Iterator[str]:
-    """Errors first, then warnings, by their kinds; of each kind `most` (None: all), and a count."""
+    """Errors first, then warnings, sorted by kind; `most` of each kind (None: all), and a count."""
     kinds: dict[tuple[bool, str], list[str]] = {}
     for problem in problems:
         kinds.setdefault((not problem.is_error, problem.kind), []).append(problem.text)
     for (is_warning, kind), texts in sorted(kinds.items(), key=lambda item: item[0][0]):
         word = "warning" if is_warning else "error"
-        # A line that counts takes as much room as the one problem that it would count.
+        # A line with a count takes as much space as the single problem it would count.
         shown = texts if most is None or len(texts) <= most + 1 else texts[:most]
         yield from (f"{word}: {text}" for text in shown)
         if shown != texts:

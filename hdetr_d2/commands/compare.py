@@ -21,7 +21,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.report import Subject
 
 COLUMNS = ("AP", "AP50", "AR", "F1")
-# Options that a run writes: where it is, and what it counted.
+# Options written by a run: its folder, and its counts.
 WRITTEN = ("train.output_dir", "data.image_counts")
 
 
@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def table(first: Subject, second: Subject) -> str:
-    """Of each class and of all the numbers of both, and how far the second one is ahead."""
+    """For each class and for all numbers, both values and the difference."""
     headers = ["class", "objects"]
     for column in COLUMNS:
         headers += [f"{column} A", f"{column} B", "B - A"]
@@ -49,7 +49,7 @@ def table(first: Subject, second: Subject) -> str:
 
 
 def changes(first: RunResults, second: RunResults) -> Iterator[str]:
-    """The options in which both configs differ, but those that are written by the runs."""
+    """The options in which both configs differ, except for those written by the runs."""
     for option, change in differences(plain_config(first.cfg), plain_config(second.cfg)):
         if option not in WRITTEN:
             yield f"{option}: {change}"

@@ -29,7 +29,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.visualization import Runs, plot_comparison, plot_conditions, read_metrics, values_of
 
 CONFIG = "quickstart/compare_schemes_shapes.py"
-# Of `bbox` in the metrics -> its column.
+# Name in the `bbox` metrics -> column.
 RESULTS = {"AP": "AP", "AP50": "AP50", "AP_nms": "AP with NMS", "AR": "AR", "doubles": "doubles, %"}
 COLUMNS = ("scheme", *RESULTS.values(), "ms/iteration", "peak memory, MB")
 
@@ -54,8 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def train(cfg: DictConfig, threads: int) -> list[dict[str, float]]:
-    """The metrics of a run in a process of its own, whose memory is then its own, too. One that has
-    ended with this config is not entered again.
+    """The metrics of a run in a separate process, so that its memory is measured separately. A run
+    that has completed with this config is not repeated.
 
     Raises:
         UserError: the run failed; its log is in the folder.
@@ -74,11 +74,10 @@ def train(cfg: DictConfig, threads: int) -> list[dict[str, float]]:
 
 
 def replace(cfg: DictConfig, options: DictConfig) -> None:
-    """Put each of the options, nodes or values by their dotted names, in the place of what is
-    there.
+    """Replaces options, nodes or values, given by dotted names.
 
     Raises:
-        UserError: nothing is there.
+        UserError: such an option does not exist.
     """
     written: Any = OmegaConf.to_container(options, resolve=False)
     for key, value in written.items():
@@ -91,8 +90,9 @@ def replace(cfg: DictConfig, options: DictConfig) -> None:
 def run_all(
     args: argparse.Namespace, names: Sequence[str], conditions: Sequence[str]
 ) -> Mapping[str, Runs]:
-    """Under each condition the metrics of each contender for each seed; one seed after another, so
-    that a comparison that is stopped has seen all contenders."""
+    """Under each condition, the metrics of each contender for each seed; seeds are the outermost
+    loop, so that an interrupted comparison covers all contenders.
+    """
     threads = max(1, torch.get_num_threads() // args.at_once)
 
     def configured(seed: int, condition: str, name: str) -> DictConfig:
@@ -115,10 +115,10 @@ def run_all(
 
 
 def chosen(cfg: DictConfig, node: str, names: Sequence[str] | None) -> list[str]:
-    """Those of the config's node that were asked for: all, where none were.
+    """The requested members of the config's node; all if none are requested.
 
     Raises:
-        UserError: one that is not there.
+        UserError: one of them does not exist.
     """
     there = list(cfg.get(node, ()))
     unknown = sorted(set(names or ()) - set(there))
@@ -128,7 +128,7 @@ def chosen(cfg: DictConfig, node: str, names: Sequence[str] | None) -> list[str]
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Mean, and the standard deviation of several; nothing of none."""
+    """Mean, and standard deviation if there are several values; empty for none."""
     if not values:
         return ""
     text = f"{statistics.fmean(values):.{digits}f}"
@@ -136,7 +136,7 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 
 
 def quick(times: Sequence[float]) -> float:
-    """The tenth part of the times is below it: what other work on the machine hardly touches."""
+    """The 10 % quantile of the times, which is hardly affected by other work on the machine."""
     return sorted(times)[len(times) // 10]
 
 
@@ -149,7 +149,9 @@ def row_of(name: str, runs: Sequence[Sequence[Mapping[str, float]]]) -> list[str
 
 
 def write_runs(path: Path, runs: Mapping[str, Runs], seeds: Sequence[int]) -> None:
-    """How each run ended, a row each: what a later comparison with more seeds can go on from."""
+    """The result of each run, one row each: a later comparison with more seeds can continue from
+    it.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["condition", "scheme", "seed", *RESULTS])
@@ -162,7 +164,7 @@ def write_runs(path: Path, runs: Mapping[str, Runs], seeds: Sequence[int]) -> No
 
 
 def write(output: Path, runs: Mapping[str, Runs], seeds: Sequence[int]) -> str:
-    """Table, list and pictures of all conditions; returns the table."""
+    """Writes table, list and pictures of all conditions; returns the table."""
     several = len(runs) > 1
     rows = [
         [*([condition] if several else []), *row_of(name, of_seeds)]

@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def chosen_entries(cfg: DictConfig, count: int) -> list[dict[str, Any]]:
-    """Entries of the validation data, spread over them; nothing else of the data is needed."""
+    """Entries spread over the validation data; no other data are needed."""
     register_datasets({**cfg.data, "generate": None}, cfg.dataloader, for_training=False)
     entries = DatasetCatalog.get(cfg.dataloader.test.dataset)
     return entries[:: max(1, len(entries) // count)][:count]

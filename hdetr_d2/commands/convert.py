@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def parse_arguments(texts: list[str]) -> dict[str, Any]:
-    """`["nheads=8"]` to `{"nheads": 8}`; values are YAML, and 1e-4 is a number."""
+    """`["nheads=8"]` to `{"nheads": 8}`; values are YAML, but 1e-4 is a number."""
     arguments: dict[str, Any] = {}
     for text in texts:
         if "=" not in text:
@@ -73,7 +73,7 @@ def parse_arguments(texts: list[str]) -> dict[str, Any]:
 
 
 def report(result: Converted) -> None:
-    """Print what was left out and assumed, and how to go on."""
+    """Prints what was left out and assumed, and how to continue."""
     for name, reason in result.left_out.items():
         print(f"left out: {name} ({reason})")
     for name, value in result.assumed.items():
@@ -87,7 +87,7 @@ def report(result: Converted) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Convert and report; the exit status."""
+    """Converts and reports; returns the exit status."""
     options = build_parser().parse_args(arguments)
     try:
         result = convert_checkpoint(

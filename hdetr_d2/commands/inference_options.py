@@ -1,4 +1,4 @@
-"""The options of every command that looks at images with a trained model."""
+"""Options common to all commands that apply a trained model to images."""
 
 import argparse
 
@@ -9,7 +9,9 @@ from hdetr_d2.runtime import InferenceOptions
 def add_inference_options(
     parser: argparse.ArgumentParser, *, score_threshold: float = InferenceOptions.score_threshold
 ) -> None:
-    """What `InferenceOptions.of` takes; as there by default, but for the threshold."""
+    """Adds the arguments for `InferenceOptions.of`, with the same defaults except for the
+    threshold.
+    """
     default = InferenceOptions()
     add = parser.add_argument
     add("--score-threshold", type=float, default=score_threshold)

@@ -21,7 +21,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.judging import SHAPES, Judgement, Numbered, judge
 from hdetr_d2.utils.strict_json import to_json
 
-LONGEST = 20  # classes of a confusion matrix that still fits the screen
+LONGEST = 20  # classes of a confusion matrix that still fits on the screen
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """How detections are held against objects."""
+    """Adds the options for matching detections with objects."""
     parser.add_argument(
         "--iou", type=float, default=0.5, help="least overlap of a right detection with its object"
     )
@@ -55,7 +55,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def judged(args: argparse.Namespace, run: RunResults | None) -> Judgement:
-    """What the options say of a run, or without one of `args.json` and `args.results`.
+    """The judgement requested by the options, of a run or, without one, of `args.json` and
+    `args.results`.
 
     Raises:
         UserError: something cannot be read, or an option is out of range.
@@ -77,7 +78,7 @@ def judged(args: argparse.Namespace, run: RunResults | None) -> Judgement:
 
 
 def confusion_text(judgement: Judgement) -> str:
-    """The confusion matrix and what it counts."""
+    """The confusion matrix, with a description of what it counts."""
     title = f"From a score of {judgement.threshold:.15g} on, objects of a class (row) are found as:"
     names = [*judgement.data.class_names, "nothing"]
     rows = [[name, *row] for name, row in zip(names, judgement.confusion.tolist(), strict=True)]

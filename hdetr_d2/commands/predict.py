@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
-    args = parser.parse_intermixed_args(arguments)  # else no image may stand behind an option
+    args = parser.parse_intermixed_args(arguments)  # otherwise no image could follow an option
     if bool(args.images) == (args.input is not None):
         parser.error("give images, or a video with --input")
     if args.append and args.input is not None:

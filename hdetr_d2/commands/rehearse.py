@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 0, or 1 where something was not as it should be."""
+    """Returns 0, or 1 if anything was not as expected."""
     parser = build_parser()
     args = parser.parse_args(arguments)
     if min(args.times, args.steps, args.processes) < 1:
@@ -68,7 +68,7 @@ def _rehearse(rehearsal: Rehearsal, args: argparse.Namespace) -> int:
 
 
 def table(done: dict[str, list[Trial]]) -> str:
-    """A line a failure, as Markdown."""
+    """One line per failure, as Markdown."""
     rows = [
         [
             FAILURES[name].what,

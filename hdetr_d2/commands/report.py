@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_page_options(parser: argparse.ArgumentParser) -> None:
-    """What is on a page, and how detections are held against objects."""
+    """Adds the options for the content of a page, and for matching detections with objects."""
     parser.add_argument("--images", type=int, default=200, help="number of pictures, worst first")
     parser.add_argument(
         "--side", type=int, default=640, help="longer side of the pictures in pixels"
@@ -39,7 +39,7 @@ def add_page_options(parser: argparse.ArgumentParser) -> None:
 
 
 def subjects_of(args: argparse.Namespace, runs: Sequence[RunResults]) -> list[Subject]:
-    """The runs with what the options say of them.
+    """The runs, judged as the options say.
 
     Raises:
         UserError: they were not evaluated on the same objects, or an option is out of range.
@@ -62,13 +62,13 @@ def write_page(
     title: str,
     output: Path,
 ) -> str:
-    """Write the page, whole or not at all; returns a line about it.
+    """Writes the page atomically; returns a line about it.
 
     Args:
-        run: whose images are shown.
+        run: provides the images.
 
     Raises:
-        UserError: an image cannot be read, or the page not written.
+        UserError: an image cannot be read, or the page cannot be written.
     """
     images = chosen(subjects, args.images)
     entries = subjects[0].judgement.data.images
@@ -86,7 +86,7 @@ def write_page(
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The last parts of the paths, as many as tell them apart."""
+    """The ends of the paths, as long as needed to distinguish them."""
     paths = [folder.resolve().parts for folder in folders]
     for count in range(1, max(map(len, paths)) + 1):
         names = ["/".join(parts[-count:]) for parts in paths]

@@ -18,7 +18,7 @@ from hdetr_d2.errors import UserError
 SAVING = 120
 """Seconds before the end of its time at which a job is told to save."""
 TIMES = 1000
-"""A job may use up its time so often."""
+"""How often a job may exhaust its time."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def submit(args: argparse.Namespace) -> Any:
-    """The job of submitit.
+    """The submitit job.
 
     Raises:
         UserError: there is no submitit, or no cluster.
@@ -91,10 +91,10 @@ def resuming(training: Sequence[str]) -> list[str]:
 
 
 def parameters(args: argparse.Namespace) -> dict[str, Any]:
-    """Those of submitit's executor."""
+    """Parameters of submitit's executor."""
     given = dict(_pair(text) for text in args.slurm)
     cores = {"cpus_per_task": args.cpus_per_node} if args.cpus_per_node else {}
-    # Newer versions of Slurm do not hand the cores of a job on to its steps.
+    # Newer versions of Slurm do not pass the cores of a job on to its steps.
     steps = {"slurm_srun_args": [f"--cpus-per-task={args.cpus_per_node}"]} if cores else {}
     return {
         "name": args.name,

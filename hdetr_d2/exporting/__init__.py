@@ -1,5 +1,5 @@
-"""A trained model without PyTorch: the exported program, its formats, and the check that file and
-model agree.
+"""Export of trained models to run without PyTorch: the program, the formats, and a check that file
+and model agree.
 """
 
 from hdetr_d2.exporting.export import export

@@ -1,4 +1,4 @@
-"""Whether an exported file finds what the model finds."""
+"""Compares the detections of an exported file with those of the model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +13,12 @@ from hdetr_d2.runtime.session import Session
 
 @dataclass
 class Differences:
-    """The largest ones of all images.
+    """The largest differences over all images.
 
-    scores: of pairs of a query and a class that both have found. boxes: of these, in pixels of the
-    original images. missing: the highest score by which a pair that only one of both has stands
-    above the last one of the other. proposals: by how much the confidence of a proposal that was
-    chosen differs from that of the one in its place. masks: the share of pixels. pairs: how many
-    were compared.
+    scores: of query-class pairs that both have found. boxes: of these, in pixels of the original
+    images. missing: for pairs found by only one of them, the largest margin of their score above
+    the other's lowest. proposals: the largest difference in confidence between a selected proposal
+    and the one in its place. masks: the fraction of pixels. pairs: number of pairs compared.
     """
 
     scores: float = 0.0
@@ -37,7 +36,7 @@ class Differences:
 
     def widen(self, **found: float) -> None:
         for name, value in found.items():
-            # What is no number stays, and is within no tolerance.
+            # NaN stays, and is within no tolerance.
             setattr(self, name, float(np.maximum(getattr(self, name), value)))
 
 
@@ -51,16 +50,16 @@ def compare(
     """Runs both on the same images.
 
     Args:
-        graph: what PyTorch computes.
+        graph: computed by PyTorch.
         session: the exported file.
         inputs: of both.
-        images: how many of these count: a batch may be filled with black ones, which many norms
-            make anything of.
-        seen: pairs of a query and a class count from this score on.
+        images: how many of these count: a batch may be filled up with black ones, on which norms
+            give arbitrary results.
+        seen: minimum score of pairs that count.
 
-    Where a model of two stages chooses its proposals the order of nearly equal ones is anybody's,
-    and may decide what becomes of them. PyTorch therefore takes those of the file, and what they
-    would have been otherwise is compared by itself.
+    In two-stage models, the order of nearly equal proposals is arbitrary, and may affect the
+    results. PyTorch is therefore given the proposals selected by the file, and the selection is
+    compared separately.
     """
     theirs = session.run(inputs)
     differences = Differences()

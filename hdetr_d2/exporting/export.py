@@ -1,4 +1,4 @@
-"""From a checkpoint to a file that needs no PyTorch, checked against the model."""
+"""From a checkpoint to a file that needs no PyTorch, verified against the model."""
 
 from hdetr_d2 import __version__
 
@@ -32,11 +32,12 @@ from hdetr_d2.runtime.session import fed, stacked
 logger = logging.getLogger(__name__)
 
 TOLERANCES = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 0.15, "int8": 0.3}
-"""By how much scores may differ; boxes by a fifth of it, of the longer side of an image. Objects
-below `SEEN` do not count where the arithmetic itself is another."""
+"""Allowed differences of scores, by precision; boxes may differ by a fifth of it, relative to the
+longer side of an image. Objects scored below `SEEN` do not count if the arithmetic itself differs.
+"""
 SEEN = 0.3
 _CHECKED, _CALIBRATED = 4, 64
-"""So many of the given images."""
+"""Number of given images that are compared."""
 
 
 def export(
@@ -53,33 +54,33 @@ def export(
     tolerance: float | None = None,
     trust: str | Sequence[str] = (),
 ) -> Path:
-    """Write a trained model as a file that other runtimes read, and `Predictor` as well. The file
-    is read again, run, and compared with the model; it is kept only where both agree.
+    """Writes a trained model as a file for other runtimes, and for `Predictor`. The file is read
+    again, run, and compared with the model; it is kept only if both agree.
 
     Args:
-        checkpoint: a .pth file that `train_net.py` wrote, or a folder to share; or what is in it:
-            `Predictor.detector`.
-        output: the file, or for OpenVINO the folder; None for one beside the checkpoint.
+        checkpoint: a .pth file written by `train_net.py`, or a folder to share; or its loaded
+            model: `Predictor.detector`.
+        output: the file or, for OpenVINO, the folder; None puts it beside the checkpoint.
         format: "onnx", "openvino", or "torch" (a program of torch.export).
-        size: (H, W) in pixels, the only one that the graph takes: larger images are made smaller,
-            and what is left is padded. None for any: sides are then padded to multiples of some 64
-            pixels.
-        batch: the number of images that the graph takes at once; None for any.
+        size: the fixed (H, W) of the graph in pixels: larger images are downscaled, and the rest is
+            padded. None accepts any size: sides are then padded to multiples of some 64 pixels.
+        batch: the fixed number of images at once; None for any.
         precision: "float32"; "float16" for weights of half the size; for OpenVINO "bfloat16"
             arithmetic; "int8" for backbone and encoder in 8-bit integers.
-        post_processing: whether the graph gives detections; else scores and boxes of all queries.
-        grid_sample: False for deformable attention without GridSample.
-        images: files and folders, to compare on and, for "int8", to calibrate with; None for
-            generated ones.
-        tolerance: by how much scores may differ; None for what the precision admits (`TOLERANCES`).
+        post_processing: whether the graph outputs detections; otherwise scores and boxes of all
+            queries.
+        grid_sample: False implements deformable attention without GridSample.
+        images: files and folders, for the comparison and, with "int8", for calibration; None
+            generates some.
+        tolerance: allowed difference of scores; None is suitable for the precision (`TOLERANCES`).
         trust: see `Predictor`.
 
     Returns:
-        Where it was written.
+        The path of the written file.
 
     Raises:
-        UserError: the checkpoint cannot be used or its model not be exported, a library is missing,
-            or file and model do not agree.
+        UserError: the checkpoint cannot be used or its model cannot be exported, a library is
+            missing, or file and model do not agree.
     """
     if not isinstance(checkpoint, TrainedDetector) and Path(checkpoint).suffix in SESSIONS:
         raise UserError(f"{checkpoint} is exported already: name the checkpoint that it is of")
@@ -113,7 +114,7 @@ def exportable(detector: TrainedDetector) -> DETR:
     """The detector's model.
 
     Raises:
-        UserError: one that no graph computes.
+        UserError: its model cannot be exported.
     """
     model = detector.model
     if not isinstance(model, DETR):
@@ -127,7 +128,8 @@ def exportable(detector: TrainedDetector) -> DETR:
 
 
 def resize_rule(mapper: object) -> tuple[int | None, int | None, ResizeRule]:
-    """To which shorter side a mapper resizes an image, up to which longer side, and how.
+    """The shorter side to which a mapper resizes images, the limit of the longer side, and the
+    rule.
 
     Raises:
         UserError: it does something else.
@@ -154,10 +156,10 @@ def plan_for(
     grid_sample: bool = True,
     image_format: ImageFormat = EIGHT_BITS,
 ) -> Plan:
-    """What a graph of the model is made for; see `export`.
+    """The requirements of a graph of the model; see `export`.
 
     Raises:
-        UserError: sizes or numbers that the model does not take.
+        UserError: sizes or numbers that the model does not support.
     """
     preprocessing, square = model.preprocessing, _square_of(model)
     if square:
@@ -178,7 +180,7 @@ def plan_for(
 
 
 def _square_of(model: DETR) -> int:
-    """The side of the only images that the model takes; 0 for any."""
+    """The side of the only images that the model accepts; 0 for any."""
     preprocessing = model.preprocessing
     return preprocessing.side if isinstance(preprocessing, GreySquare) else preprocessing.square
 
@@ -211,7 +213,7 @@ def _card(
 
 
 def mostly_padding(card: Card) -> str:
-    """A sentence if the fixed size is so large that no image fills half of it, else none."""
+    """A sentence if no image fills half of the fixed size, otherwise empty."""
     if card.size is None or card.short_side is None:
         return ""
     height, width = card.size
@@ -234,7 +236,7 @@ def mostly_padding(card: Card) -> str:
 def _target(
     checkpoint: str | Path | TrainedDetector, output: str | Path | None, form: Format
 ) -> Path:
-    """Raises UserError for a file that would not be known by its name."""
+    """Raises UserError for a file whose name would not be recognised."""
     if output is None:
         if isinstance(checkpoint, TrainedDetector):
             raise UserError("output: a detector in memory has no file to write beside")
@@ -245,7 +247,7 @@ def _target(
 
 
 def _read(images: Source | Sequence[Source], card: Card) -> list[dict]:
-    """Images as a graph takes them; spread over those that are given."""
+    """Images as inputs of the graph, selected evenly from those given."""
     paths = find_images(images, image_format=card.image_format)
     paths = paths[:: -(-len(paths) // _CALIBRATED)]
     return [fed(card.image_format.read(path), card) for path in paths]
@@ -256,8 +258,8 @@ def _inputs(batch: Sequence[dict], card: Card) -> dict[str, np.ndarray]:
 
 
 def _generated(card: Card) -> list[dict]:
-    """Two images of noise, of different shapes, and where any size is taken of other sizes than
-    that of the trace.
+    """Two noise images with different aspect ratios, and with other sizes than in the trace if any
+    size is accepted.
     """
     if card.size is not None:
         side = min(card.size)
@@ -277,7 +279,7 @@ def _check(
     pictures: Sequence[dict],
     tolerance: float | None,
 ) -> None:
-    """Raises UserError where the file does not find what the model finds."""
+    """Raises UserError if the results of file and model differ."""
     pictures = pictures[:_CHECKED] or _generated(card)
     session = open_session(path)
     allowed = TOLERANCES[card.precision] if tolerance is None else tolerance
@@ -305,7 +307,7 @@ def _check(
 
 
 def _beyond(found: Differences, allowed: float, longest: int) -> str:
-    """What differs too much; empty for nothing."""
+    """What differs too much; empty if nothing does."""
     limits: Mapping[str, float] = {
         "scores": allowed,
         "missing": allowed,
@@ -319,7 +321,7 @@ def _beyond(found: Differences, allowed: float, longest: int) -> str:
 
 @contextmanager
 def _kept_if_good(target: Path) -> Iterator[Path]:
-    """A place to write to, which becomes `target` unless something is raised."""
+    """A temporary path that becomes `target` unless something is raised."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-")

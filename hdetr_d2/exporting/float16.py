@@ -1,15 +1,15 @@
-"""Weights of an ONNX file in half of the space."""
+"""Stores the weights of an ONNX file in half of the space."""
 
 from typing import Any
 
 import numpy as np
 
-_LEAST = 1024  # numbers of a tensor that is worth it
+_LEAST = 1024  # minimum number of elements of a tensor for which it is worthwhile
 
 
 def halve_weights(model: Any) -> None:
-    """Stores the large float32 weights of an `onnx.ModelProto` as float16, and has them cast back
-    before they are used: the arithmetic stays float32.
+    """Stores the large float32 weights of an `onnx.ModelProto` as float16, with casts back to
+    float32 before they are used: the arithmetic stays float32.
     """
     import onnx
 

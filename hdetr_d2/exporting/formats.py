@@ -1,4 +1,4 @@
-"""The formats of exported files: who writes each, and what it takes."""
+"""The formats of exported files: how each is written, and what it requires."""
 
 import io
 import warnings
@@ -17,14 +17,14 @@ from hdetr_d2.exporting.needed import require
 from hdetr_d2.exporting.program import INPUTS
 from hdetr_d2.runtime.card import KEY, Card
 
-_OPSET = 18  # GridSample is 16; what the optimiser of a higher one writes, ONNX Runtime refuses
+_OPSET = 18  # GridSample needs 16; ONNX Runtime rejects what the optimiser writes for higher ones
 
 
 @dataclass(frozen=True)
 class Format:
     """
-    ending: of the path that is written. precisions: that it can have. needs: packages. write: from
-    the program, the card, images for calibration (inputs of the graph) and the path.
+    ending: of the written path. precisions: that it supports. needs: packages. write: called with
+    the program, the card, calibration images (inputs of the graph) and the path.
     """
 
     ending: str
@@ -40,7 +40,7 @@ def _write_program(program: ExportedProgram, card: Card, images: list[dict], pat
 def _write_onnx(program: ExportedProgram, card: Card, images: list[dict], path: Path) -> None:
     import onnx
 
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it tells its progress
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it prints its progress
         warnings.simplefilter("ignore")
         written = torch.onnx.export(
             program,
@@ -66,7 +66,7 @@ def _write_openvino(program: ExportedProgram, card: Card, images: list[dict], pa
 
     path.mkdir()
     graph = path / "graph.onnx"
-    # Float weights become what the card says when the model is saved, or when it is run.
+    # Float weights are converted to the card's precision when the model is saved or run.
     exact = card if card.precision == "int8" else replace(card, precision="float32")
     _write_onnx(program, exact, images, graph)
     model = openvino.convert_model(str(graph))
@@ -90,7 +90,7 @@ FORMATS = {
 
 
 def format_of(name: str, precision: str) -> Format:
-    """Raises UserError for an unknown format, a precision that it has not, or a package that is not
+    """Raises UserError for an unknown format, an unsupported precision, or a package that is not
     installed.
     """
     if name not in FORMATS:

@@ -1,4 +1,4 @@
-"""A detector as functions of tensors alone: what an exported file computes."""
+"""A detector as a function of tensors only: what an exported file computes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ _MASKS_AT_ONCE = 20
 class DetectorGraph(nn.Module):
     """Images to detections.
 
-    outputs: names of what `forward` gives.
+    outputs: names of the outputs of `forward`.
 
     Args:
         model: in evaluation mode, on the CPU.
@@ -41,16 +41,16 @@ class DetectorGraph(nn.Module):
     def forward(self, images: Tensor, sizes: Tensor, originals: Tensor) -> tuple[Tensor, ...]:
         """
         Args:
-            images: `Tensor[B, C, H, W]` of the data's format, uint8 in RGB, each at the top left.
-            sizes: `Tensor[B, 2]` int64, (H, W) of the images there; the rest is not looked at.
-            originals: `Tensor[B, 2]` int64, (H, W) of the images from which these were resized.
+            images: `Tensor[B, C, H, W]` in the data's format, uint8 in RGB, each at the top left.
+            sizes: `Tensor[B, 2]` int64, (H, W) of the images there; pixels outside are ignored.
+            originals: `Tensor[B, 2]` int64, (H, W) of the images before resizing.
 
         Returns:
-            scores: `Tensor[B, N]`, -inf of what is none. labels: `Tensor[B, N]` int64. boxes:
-            `Tensor[B, N, 4]` xyxy in pixels of the original images, within them. queries:
-            `Tensor[B, N]` int64. masks, of a model that has them: `Tensor[B, N, H, W]` bool, in
-            pixels of the fed images. proposals, of a two-stage model: `Tensor[B, Q]` int64, the
-            place on the maps from which each query starts.
+            scores: `Tensor[B, N]`, -inf for rows that are not detections. labels: `Tensor[B, N]`
+                int64. boxes: `Tensor[B, N, 4]` xyxy in pixels of the original images, clipped to
+                them. queries: `Tensor[B, N]` int64. masks, for models that have them:
+                `Tensor[B, N, H, W]` bool, in pixels of the input. proposals, for two-stage models:
+                `Tensor[B, Q]` int64, the index of the token from which each query starts.
         """
         maps, predictions, proposals = self._predict(images, sizes)
         scores, boxes = self.model.scores(predictions), predictions.boxes[-1]
@@ -72,7 +72,7 @@ class DetectorGraph(nn.Module):
         selection = model.query_selection
         if not isinstance(selection, ProposalQueries):
             return maps, model.predict(maps.memory), []
-        best = selection.best  # who compares may have put another one in its place
+        best = selection.best  # a comparison may have replaced it
 
         def choose(confidence: Tensor, number: int) -> Tensor:
             proposals.append(best(confidence, number))
@@ -85,20 +85,20 @@ class DetectorGraph(nn.Module):
         """Boxes relative to the frames, xyxy, in pixels of the original images."""
         frames = self.model.preprocessing.frames_of(sizes)
         frame, fed, whole = (_twice(each) for each in (frames, sizes, originals))
-        # In this order, as the boxes of a batch of images come about.
+        # In this order, like the boxes of a batch of images.
         return (corners * frame * (whole / fed)).clamp(min=0).minimum(whole)
 
     def _masks(self, predictions: Predictions, queries: Tensor, maps: ImageMaps) -> Tensor:
         head, states = self.model.mask_head, predictions.states
         assert head is not None
-        assert states is not None  # they are the decoder's
+        assert states is not None  # the decoder always has states
         states = states.gather(1, queries[..., None].expand(-1, -1, states.shape[-1]))
         logits = [head(part, maps) for part in states.split(_MASKS_AT_ONCE, 1)]
         return torch.cat([head.upsample(part, maps, maps.size) > 0 for part in logits], 1)
 
 
 class QueriesGraph(DetectorGraph):
-    """Images to scores and boxes of all queries, for a post-processing of one's own."""
+    """Images to scores and boxes of all queries, for custom post-processing."""
 
     def _names(self) -> tuple[str, ...]:
         return ("query_scores", "query_boxes", *self._proposal_names())
@@ -107,7 +107,7 @@ class QueriesGraph(DetectorGraph):
         """
         Returns:
             query_scores: `Tensor[B, Q, K]` in [0, 1]. query_boxes: `Tensor[B, Q, 4]` xyxy in pixels
-            of the original images, within them. proposals: see `DetectorGraph`.
+                of the original images, clipped to them. proposals: see `DetectorGraph`.
         """
         _, predictions, proposals = self._predict(images, sizes)
         corners = box_cxcywh_to_xyxy(predictions.boxes[-1])
@@ -117,7 +117,9 @@ class QueriesGraph(DetectorGraph):
 
 @contextmanager
 def choosing(model: DETR, choose: Choose) -> Iterator[None]:
-    """Within it `choose` says which proposals become queries; see `ProposalQueries.best`."""
+    """Within this context `choose` selects the proposals that become queries; see
+    `ProposalQueries.best`.
+    """
     own = vars(model.query_selection)
     before = own.get("best")
     own["best"] = choose

@@ -1,5 +1,5 @@
-"""Backbone, neck and encoder of an ONNX file in 8-bit integers; decoder and heads stay in floats,
-where the places of boxes are made.
+"""Quantises backbone, neck and encoder of an ONNX file to 8-bit integers; decoder and heads, which
+localise the boxes, stay in floating point.
 """
 
 import ast
@@ -17,8 +17,8 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 def quantize(path: Path, images: Sequence[Mapping[str, np.ndarray]]) -> None:
-    """Quantises the file in place, statically: weights by channel, activations by the range that
-    they have in `images`.
+    """Quantises the file in place, statically: weights per channel, activations by their range on
+    `images`.
 
     Args:
         images: inputs of the graph, at least one.
@@ -44,7 +44,7 @@ def quantize(path: Path, images: Sequence[Mapping[str, np.ndarray]]) -> None:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Of each bias that stays a float, and of its advice to run an optimiser first."""
+    """It logs each bias that stays floating-point, and recommends running an optimiser first."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -59,7 +59,7 @@ def _is_chosen(node: Any) -> bool:
 
 
 class _Images:
-    """What ONNX Runtime asks for images one by one; None after the last."""
+    """Returns images one by one to ONNX Runtime; None after the last."""
 
     def __init__(self, images: Sequence[Mapping[str, np.ndarray]]) -> None:
         self.left: Iterator[Mapping[str, np.ndarray]] = iter(images)

@@ -1,4 +1,4 @@
-"""What the extra `export` brings."""
+"""Packages of the extra `export`."""
 
 from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""From a graph of a detector to a program of torch.export, in PyTorch's own operations."""
+"""From a detector graph to a torch.export program in PyTorch's own operations."""
 
 import copy
 import math
@@ -23,16 +23,16 @@ from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 
 INPUTS = ("images", "sizes", "originals")
 _MOST_CELLS, _MOST_IMAGES = 256, 1024
-_COARSEST = 256  # pixels that a cell of a map has at most
+_COARSEST = 256  # maximum size of a map's cell in pixels
 
 
 class Plan(NamedTuple):
-    """What a graph is made for.
+    """The requirements of a graph.
 
-    size: (H, W) in pixels that it is traced with. fixed_size: whether it takes no other. multiple,
-    least: in pixels, of which sides are multiples, and the shortest one. batch: of how many images;
-    None for any. post_processing: whether it gives detections. grid_sample:
-    whether deformable attention may be in terms of it. image_format: of the images.
+    size: (H, W) in pixels that it is traced with. fixed_size: whether it is the only one accepted.
+    multiple, least: in pixels, of which sides must be multiples, and the minimum side. batch:
+    number of images; None for any. post_processing: whether it outputs detections. grid_sample:
+    whether deformable attention may use GridSample. image_format: of the images.
     """
 
     size: tuple[int, int]
@@ -56,7 +56,7 @@ def make_graph(model: DETR, plan: Plan) -> DetectorGraph:
 
 
 def trace(graph: DetectorGraph, plan: Plan) -> ExportedProgram:
-    """A program of the graph.
+    """Traces the graph to a program.
 
     Raises:
         UserError: the model cannot be traced for any size, or not at all.
@@ -73,7 +73,7 @@ def trace(graph: DetectorGraph, plan: Plan) -> ExportedProgram:
                 strict=False,
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
-    except Exception as error:  # each part of PyTorch has errors of its own
+    except Exception as error:  # each part of PyTorch has its own errors
         if plan.fixed_size and plan.batch:
             raise
         wish = "any number of images" if plan.fixed_size else "images of any size"
@@ -87,7 +87,7 @@ def trace(graph: DetectorGraph, plan: Plan) -> ExportedProgram:
 def example_inputs(
     batch: int, size: tuple[int, int], image_format: ImageFormat = EIGHT_BITS
 ) -> dict[str, Tensor]:
-    """Images of noise that fill `size`, and their original ones, half as large."""
+    """Noise images that fill `size`, and original sizes half as large."""
     height, width = size
     pixels = torch.randint(0, 256, (batch, image_format.channels, height, width))
     pixels = pixels.to(torch.from_numpy(np.empty(0, image_format.dtype)).dtype)
@@ -97,8 +97,8 @@ def example_inputs(
 
 @torch.no_grad()
 def any_size(model: DETR) -> tuple[int, int]:
-    """In pixels, the number whose multiples are whole cells on every map of the model, and the
-    least one that leaves as many cells as it has queries.
+    """The number of pixels whose multiples are whole cells on every map of the model, and the
+    minimum that provides as many cells as the model has queries.
     """
     side = math.lcm(_COARSEST, model.preprocessing.multiple)
     black = torch.zeros(1, len(model.preprocessing.mean), side, side, device=model.device)
@@ -106,7 +106,7 @@ def any_size(model: DETR) -> tuple[int, int]:
     multiple = math.lcm(model.preprocessing.multiple, *strides)
     cells = sum((multiple // stride) ** 2 for stride in strides)
     least = math.isqrt(-(-model.query_selection.slots.num // cells) - 1) + 1
-    # Of a single one torch.export would make a case of its own.
+    # torch.export would specialise a size of 1.
     return multiple, multiple * max(2, least)
 
 
@@ -121,8 +121,9 @@ def _dynamic_shapes(plan: Plan) -> Sequence[dict[int, Any]]:
 
 
 def _fix_padding(root: nn.Module) -> None:
-    """Puts convolutions with constant padding in the place of timm's that pad as TensorFlow does:
-    these ask the size of the map, although on whole cells the answer is the same for all.
+    """Replaces timm's convolutions with TensorFlow-style padding by ones with constant padding: the
+    former depend on the size of the map, although the result is the same for all maps of whole
+    cells.
     """
     for name, child in root.named_children():
         if isinstance(child, Conv2dSame):

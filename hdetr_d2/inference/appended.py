@@ -1,4 +1,4 @@
-"""Results that are appended as they come, and go on where a process was killed."""
+"""Results that are appended as they are produced, and can be continued after a kill."""
 
 import json
 import os
@@ -10,14 +10,15 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.utils.strict_json import to_json
 
 Row = Mapping[str, Any]
-"""`id` (from 1, of the image among all), `file_name`, `width`, `height` and `detections`; of an
-image that cannot be read `error` in their place."""
+"""`id` (of the image among all, from 1), `file_name`, `width`, `height` and `detections`; for an
+image that cannot be read, `error` instead of them.
+"""
 
 
 class Appended(Protocol):
     """The results of one process.
 
-    done: images that are in them for good. last: the row of the last of these.
+    done: number of images that are stored permanently. last: the row of the last of these.
     """
 
     done: int
@@ -28,7 +29,7 @@ class Appended(Protocol):
 
 
 class JsonLines:
-    """A file with a line an image. What a kill left of a line is removed."""
+    """A file with one line per image. An incomplete last line left by a kill is removed."""
 
     def __init__(self, stem: Path) -> None:
         """
@@ -36,7 +37,7 @@ class JsonLines:
             stem: of the file, without its ending.
 
         Raises:
-            UserError: it cannot be written, or holds something else.
+            UserError: it cannot be written, or contains something else.
         """
         path = stem.with_name(f"{stem.name}.jsonl")
         try:
@@ -59,7 +60,7 @@ class JsonLines:
 
     def write(self, row: Row) -> None:
         self.file.write((to_json(row, ensure_ascii=False) + "\n").encode())
-        self.file.flush()  # a process that is killed leaves what it has handed to the system
+        self.file.flush()  # data handed to the system survive a kill of the process
 
     def close(self) -> None:
         self.file.close()
@@ -70,7 +71,7 @@ def _whole_lines(file: IO[bytes]) -> Iterator[bytes]:
 
 
 class Parquet:
-    """Files of `rows` images each, in Parquet: they are whole or not there."""
+    """Parquet files of `rows` images each, written atomically."""
 
     rows = 10_000
 
@@ -78,7 +79,7 @@ class Parquet:
         """See `JsonLines`.
 
         Raises:
-            UserError: pyarrow is not installed, or what is there cannot be read.
+            UserError: pyarrow is not installed, or existing files cannot be read.
         """
         try:
             import pyarrow
@@ -117,7 +118,7 @@ class Parquet:
 
     def _write_part(self) -> None:
         path = self._part(self.part)
-        draft = path.with_name(f".{path.name}")  # which readers of the folder pass over
+        draft = path.with_name(f".{path.name}")  # ignored by readers of the folder
         table = self.arrow.Table.from_pylist(self.waiting, schema=self.schema)
         self.parquet.write_table(table, draft)
         draft.replace(path)

@@ -1,4 +1,4 @@
-"""Prediction on very many images, by any number of processes that know nothing of each other."""
+"""Prediction on very many images, by any number of independent processes."""
 
 import logging
 import os
@@ -31,9 +31,9 @@ FORMATS: dict[str, Callable[[Path], Appended]] = {"jsonl": JsonLines, "parquet":
 
 @dataclass(frozen=True)
 class Share:
-    """The part of one of several processes: every `count`-th image, from number `rank`.
+    """The share of one process among several: every `count`-th image, starting from number `rank`.
 
-    local_rank: among those of its machine.
+    local_rank: its number on its machine.
     """
 
     rank: int = 0
@@ -42,7 +42,7 @@ class Share:
 
     @classmethod
     def of_torchrun(cls, environment: Mapping[str, str] = os.environ) -> "Share":
-        """What torchrun, or anything like it, tells; alone without it."""
+        """Set by torchrun or compatible launchers; a single process without them."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
         if not all(name in environment for name in names):
             return cls()
@@ -58,24 +58,24 @@ def predict_at_scale(
     format: Sequence[str] | None = None,
     share: Share | None = None,
 ) -> int:
-    """Append what is found in this process's share of the images to a file of its own in `output`.
-    Called again after a kill, it goes on behind what is there: no image comes twice, and none is
+    """Appends the detections in this process's share of the images to its own file in `output`.
+    Called again after a kill, it continues where it stopped: no image appears twice, and none is
     left out. Memory does not grow with the number of images.
 
     Args:
         checkpoint: see `Predictor`.
         images: see `named_images`.
         output: folder for `results-00000-of-00002.jsonl` and so on, and `run.json`.
-        format: of one kind: "jsonl", a line an image (see `Row`), which is the default, or
-            "parquet", files of 10,000 images each.
-        share: None is what torchrun says.
+        format: one of "jsonl", one line per image (see `Row`), the default, and "parquet", files of
+            10,000 images each.
+        share: None is what torchrun has set.
 
     Returns:
-        The number of images of this call.
+        The number of images processed in this call.
 
     Raises:
         UserError: the results in `output` are of other images, options or numbers of processes; or
-            what `predict` says. An image that cannot be read is a row with `error`.
+            see `predict`. An image that cannot be read gives a row with `error`.
     """
     share = Share.of_torchrun() if share is None else share
     kind, *others = format or ["jsonl"]
@@ -98,12 +98,12 @@ def predict_at_scale(
 
 
 def _take_folder(folder: Path, rank: int, asked: Mapping[str, object]) -> None:
-    """Raises UserError if it is that of another run."""
+    """Raises UserError if it belongs to another run."""
     path = folder / "run.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            # All processes write the same, each by a file of its own.
+            # All processes write the same content, each through a file of its own.
             draft = folder / f"run.json.{rank}"
             draft.write_text(to_json(asked), encoding="utf-8")
             draft.replace(path)
@@ -121,10 +121,10 @@ def _take_folder(folder: Path, rank: int, asked: Mapping[str, object]) -> None:
 def _left(
     images: Sequence[str | Path], share: Share, appended: Appended, image_format: ImageFormat
 ) -> Iterator[tuple[int, Named]]:
-    """The images of a share behind those that are appended.
+    """The images of a share after those already appended.
 
     Raises:
-        UserError: the last of these has another name now.
+        UserError: the name of the last of these has changed.
     """
     last = share.rank + share.count * (appended.done - 1)
     first = last if appended.done else share.rank
@@ -149,7 +149,7 @@ def _append(
     share: Share,
     options: InferenceOptions,
 ) -> int:
-    """The number of images."""
+    """Returns the number of images."""
     start, done = time.perf_counter(), 0
     for batch in _batches(images, options.batch_size):
         for row in _rows(predictor, batch, options.score_threshold):
@@ -172,7 +172,7 @@ def _batches(images: Iterable[tuple[int, Named]], size: int) -> Iterator[list[tu
 def _rows(
     predictor: Predictor, batch: Sequence[tuple[int, Named]], score_threshold: float
 ) -> Iterator[Row]:
-    """One for each image, in their order."""
+    """One row for each image, in order."""
     detections = predictor.detect([named.picture for _, named in batch], len(batch))
     for (number, named), seen in zip(batch, detections, strict=True):
         name = as_text(named.name)

@@ -1,4 +1,4 @@
-"""The image files that are named, and those in folders."""
+"""Finds image files, given by name or in folders."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -16,22 +16,22 @@ from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 logger = logging.getLogger(__name__)
 
 Source = str | Path
-# Of what Pillow knows: documents, and what it recognises only.
+# Formats known to Pillow that are documents, or that it only identifies.
 _NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-# Files that hold any picture in RGB; Pillow guesses the format of no other as well.
+# Formats that can store any RGB picture; others are not recognised reliably by Pillow.
 _DRAWN_IN_PLACE = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
 @cache
 def endings() -> frozenset[str]:
-    """Of all formats that Pillow reads, with the plugins that are imported at the first call."""
-    known = Image.registered_extensions()  # this brings Pillow's own
+    """Of all formats that Pillow reads; its plugins are imported at the first call."""
+    known = Image.registered_extensions()  # imports Pillow's own plugins
     readable = Image.OPEN.keys() - _NO_PICTURES
     return frozenset(ending for ending, form in known.items() if form in readable)
 
 
 def is_drawn_in_place(path: Path) -> bool:
-    """Whether a picture of any image can have the ending of `path`."""
+    """Whether any picture can be stored with the ending of `path`."""
     return path.suffix.lower() in _DRAWN_IN_PLACE
 
 
@@ -41,14 +41,15 @@ def find_images(
     besides: Path | None = None,
     image_format: ImageFormat = EIGHT_BITS,
 ) -> list[Path]:
-    """Every image file that is named, or lies in or below a named folder; those of a folder sorted.
+    """All image files that are named, or are in or below a named folder; those of a folder are
+    sorted.
 
     Args:
-        besides: a folder that is left out where it lies below a named one.
-        image_format: which may have endings of its own.
+        besides: a folder to leave out if it is below a named one.
+        image_format: may have additional endings.
 
     Raises:
-        UserError: a source that does not exist, a video, or no image at all.
+        UserError: a source that does not exist, a video, or no images at all.
     """
     given: Any = [sources] if isinstance(sources, str) else sources
     listed = list(given) if isinstance(given, Iterable) else [given]

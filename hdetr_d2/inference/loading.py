@@ -1,4 +1,4 @@
-"""From a checkpoint alone to a model and what it needs to read images."""
+"""Rebuilds a model, and its input pipeline, from a checkpoint alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -27,11 +27,11 @@ from hdetr_d2.runtime.shapes import Shapes
 
 
 class TrainedDetector:
-    """A checkpoint's model in evaluation mode, and what reads and resizes the image of a Detectron2
-    data set entry for it.
+    """A checkpoint's model in evaluation mode, with the mapper that reads and resizes images of
+    data set entries for it.
 
-    class_names: by class index. origin: the checkpoint, where it is from one. metadata: what that
-    says of itself; see `Checkpointer`. autocast: makes the context of a forward pass.
+    class_names: by class index. origin: the checkpoint, if it comes from one. metadata: of the
+    checkpoint; see `Checkpointer`. autocast: creates the context of a forward pass.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TrainedDetector:
 
     @property
     def image_format(self) -> ImageFormat:
-        """That of the mapper; RGB of one that does not say."""
+        """That of the mapper; RGB if it does not tell."""
         return getattr(self.mapper, "image_format", EIGHT_BITS)
 
     def read(self, entry: dict) -> dict:
@@ -72,8 +72,8 @@ def open_checkpoint(
     threads: int | None = None,
     precision: str = "float32",
 ) -> TrainedDetector:
-    """Rebuild a model that `train_net.py` saved, with the weights it was evaluated with. What the
-    arguments are and what is raised: see `Predictor` and `open_detector`.
+    """Rebuilds a model saved by `train_net.py`, with the weights it was evaluated with. For
+    arguments and exceptions see `Predictor` and `open_detector`.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -92,7 +92,7 @@ def open_checkpoint(
             model, mapper = instantiate(model_node), instantiate(mapper_node)
     except UserError:
         raise
-    except Exception as error:  # a part may be given anything, and answers in its own way
+    except Exception as error:  # parts may receive any value, and raise errors of their own
         reason = " ".join(str(error).split())
         raise UserError(f"the model in {checkpoint} cannot be built here: {reason}") from error
     if not isinstance(model, nn.Module) or not callable(mapper):
@@ -131,8 +131,8 @@ def _nodes(config: str, source: str, trust: str | Sequence[str]) -> list[Any]:
 
 
 def shapes_of(instances: Instances) -> Shapes:
-    """What a detector returns, as something to draw, best first: a detector may keep the order of
-    its queries.
+    """A detector's outputs as shapes to draw, best first: a detector may return them in query
+    order.
     """
     instances = instances.to("cpu")
     instances = instances[instances.scores.argsort(descending=True, stable=True)]

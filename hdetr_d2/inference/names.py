@@ -1,4 +1,4 @@
-"""Very many images, one after the other: names that are read as they are needed."""
+"""Iterates over very many images; names are read as needed."""
 
 import logging
 import os
@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Named:
-    """An image by its name: a path, and of a tar file `shard.tar/member.jpg`.
+    """An image and its name: a path, or `shard.tar/member.jpg` for a member of a tar file.
 
-    content: the bytes of a member; None of a file.
+    content: the bytes of a member; None for a file.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Named:
 
     @property
     def picture(self) -> Picture:
-        """What `Predictor` takes."""
+        """The input for `Predictor`."""
         return self.name if self.content is None else self.content
 
 
 def as_text(name: str) -> str:
-    """A name of a file in letters that any file can hold: names are bytes on a disk, and those that
-    are not UTF-8 become `\\xe9` and the like.
+    """A file name as valid text: names are bytes on disk, and those that are not UTF-8 become
+    `\\xe9` and the like.
     """
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
@@ -48,12 +48,13 @@ def named_images(
     every: int = 1,
     image_format: ImageFormat = EIGHT_BITS,
 ) -> Iterator[tuple[int, Named]]:
-    """The images number `first`, `first + every`, ... of all sources, with their numbers. The order
-    is always the same: folders and all below them by name, a tar file and a list as they are.
+    """The images with numbers `first`, `first + every`, ... of all sources, with their numbers. The
+    order is always the same: folders and everything below them sorted by name, tar files and lists
+    in their own order.
 
     Args:
-        sources: image files, folders, tar files (.tar), and lists of names (.txt), one a line.
-        image_format: which may have endings of its own.
+        sources: image files, folders, tar files (.tar), and lists of names (.txt), one per line.
+        image_format: may have additional endings.
 
     Raises:
         UserError: a source that does not exist or cannot be read.
@@ -65,7 +66,7 @@ def named_images(
 
 
 Found = tuple[str, Callable[[], bytes | None]]
-"""The name of an image, and what reads the bytes of a member of a tar file."""
+"""The name of an image, and a function that reads the bytes of a tar member."""
 
 
 def _images_in(source: Path, known: Collection[str]) -> Iterator[Found]:
@@ -86,7 +87,7 @@ def _no_bytes() -> None:
 
 
 def _below(folder: Path, known: Collection[str]) -> Iterator[Found]:
-    """A folder at a time is held in memory."""
+    """One folder at a time is held in memory."""
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
@@ -120,7 +121,7 @@ def _content(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Raises UserError where a tar file is none, or only a part of one."""
+    """Raises UserError if it is not a tar file, or incomplete."""
     try:
         yield
     except (tarfile.TarError, OSError) as error:
@@ -128,8 +129,8 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
-    """Of a tar file that was read to its end, as which tarfile also takes a cut between two
-    members, or in what stands before one. Raises ReadError for the latter.
+    """Checks a tar file after reading it: tarfile takes a truncation between two members, or in a
+    header, for the regular end. Raises ReadError if it is truncated.
     """
     assert tar.fileobj is not None
     tar.fileobj.seek(tar.offset)

@@ -1,4 +1,4 @@
-"""What the options `output` and `format` of a prediction mean together."""
+"""The combined meaning of the prediction options `output` and `format`."""
 
 import re
 from collections.abc import Sequence
@@ -10,34 +10,33 @@ from hdetr_d2.runtime.writers import WRITERS, format_of, place_in
 
 Formats = str | Sequence[str] | None
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm")
-"""Endings of the files that frames are written to."""
-# Letters alone, as most files have them: `v1.2` and `run.1` are folders.
+"""Endings of video files."""
+# Only letters, as in most file names: `v1.2` and `run.1` are folders.
 _ENDING_OF_FILES = re.compile(r"\.[A-Za-z]{2,5}")
 
 
 class Outputs(NamedTuple):
-    """files: format -> what is written in it. folder: with all that is drawn; None where nothing
-    is.
-    """
+    """files: format -> file to write. folder: for everything drawn; None if nothing is."""
 
     files: dict[str, Path]
     folder: Path | None
 
 
 def is_like_a_file(path: Path) -> bool:
-    """Whether a name has the ending of a file, and there is no folder of that name."""
+    """Whether a name has the ending of a file, and is not an existing folder."""
     return bool(_ENDING_OF_FILES.fullmatch(path.suffix)) and not path.is_dir()
 
 
 def outputs_of(output: str | Path | None, format: Formats, *, default: str) -> Outputs:
-    """Of a folder its files in these formats; of a file, by its ending, that file alone.
+    """For a folder, its files in these formats; for a file, only that file, whose format is given
+    by its ending.
 
     Args:
-        default: the format of a folder's file where none is named.
+        default: the format of a folder's file if none is named.
 
     Raises:
-        UserError: there is no such format, the file is of another one, or there is no output; or a
-            name with the ending of a file that is of no format, and no folder that there is.
+        UserError: an unknown format, a file of another format, or no output; or a name that looks
+            like a file of an unknown format and is not an existing folder.
     """
     formats = check_formats(format)
     if output is None and formats:
@@ -63,17 +62,17 @@ def outputs_of(output: str | Path | None, format: Formats, *, default: str) -> O
 def video_outputs(
     output: str | Path | None, format: Formats, source: str
 ) -> tuple[dict[str, Path], Path | None]:
-    """Of a video file it and, beside it, its detections; of a folder the same below it; of a file
-    of detections that alone.
+    """For a video file, the video and its detections beside it; for a folder, both in it; for a
+    file of detections, only that.
 
     Args:
-        source: the name of what is read.
+        source: the name of the input.
 
     Returns:
-        Format -> what is written in it; and the video to write, if any.
+        Format -> file to write; and the video to write, if any.
 
     Raises:
-        UserError: see `outputs_of`; or what is read would be written.
+        UserError: see `outputs_of`; or the input would be overwritten.
     """
     if output is None or Path(output).suffix.lower() not in VIDEOS:
         files, folder = outputs_of(output, format, default="csv")
@@ -88,10 +87,10 @@ def video_outputs(
 
 
 def check_formats(format: Formats) -> list[str]:
-    """The names, each once.
+    """The formats without duplicates.
 
     Raises:
-        UserError: one is no format.
+        UserError: an unknown format.
     """
     names = [format] if isinstance(format, str) else list(dict.fromkeys(format or ()))
     if odd := [name for name in names if name not in WRITERS]:

@@ -39,28 +39,28 @@ def predict(
     format: Formats = None,
     **options: "Unpack[InferenceKeywords]",
 ) -> Results:
-    """Find objects in image files with a trained model, which is read for this call. `Predictor` is
-    for many calls, and for images in memory.
+    """Finds objects in image files with a trained model, which is loaded for this call. Use
+    `Predictor` for many calls, and for images in memory.
 
     Args:
-        checkpoint: a .pth file that `train_net.py` wrote; it knows its model and class names.
+        checkpoint: a .pth file written by `train_net.py`, which includes model and class names.
         images: a file, a folder (with its subfolders), or a list of these.
         output: folder for `predictions.json` (a COCO json) and `pictures/`; or one file, whose
-            ending tells its format; None writes nothing. The pictures of an earlier call are not
-            looked at, should it lie in a folder of images.
-        format: of what is written to the folder in the place of the COCO json: "coco", "csv",
-            "jsonl", "yolo", or several of them.
-        options: score_threshold, device, precision, batch_size, tile, overlap and trust, as
-            `InferenceOptions` has them.
+            ending determines the format; None writes nothing. Pictures of an earlier call are not
+            processed if this folder is inside a folder of images.
+        format: what is written to the folder instead of the COCO json: "coco", "csv", "jsonl",
+            "yolo", or several of them.
+        options: score_threshold, device, precision, batch_size, tile, overlap and trust, see
+            `InferenceOptions`.
 
     Returns:
-        The detections of all images, a list of `Result`, best first within an image, which other
-        libraries' types can be made of. `image_id` counts from 1 in the order of `find_images`.
+        The detections of all images, a list of `Result`, best first within each image, which can be
+        converted to other libraries' types. `image_id` counts from 1 in the order of `find_images`.
 
     Raises:
-        UserError: no image can be read, the checkpoint or device cannot be used, no score can be
-            the threshold, no image has such tiles, or there is no such format. One broken image
-            among others is named in the log and left out.
+        UserError: no image can be read, the checkpoint or device cannot be used, the threshold or
+            the tiling is invalid, or the format is unknown. Single broken images are logged and
+            left out.
     """
     asked = InferenceOptions(**options)
     return predict_images(checkpoint, images, asked, output=output, format=format)
@@ -123,8 +123,8 @@ def _best_score(shapes: Shapes) -> float:
 
 
 class _Pictures:
-    """Draws images with their objects to a folder, where they keep their places below the folder
-    that they all share: no two have one name.
+    """Draws images with their objects into a folder, keeping their paths relative to their common
+    folder, so that names are unique.
     """
 
     def __init__(self, folder: Path, class_names: Sequence[str], paths: Sequence[Path]) -> None:
@@ -137,7 +137,7 @@ class _Pictures:
             raise UserError(f"cannot write to {folder}: {error.strerror}") from None
 
     def draw(self, path: Path, image: Image.Image, shapes: Shapes) -> None:
-        """A picture that cannot be written is named in the log: its detections are not lost."""
+        """Pictures that cannot be written are logged; their detections are not lost."""
         target = self._place(path)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -146,6 +146,6 @@ class _Pictures:
             logger.warning("No picture of %s: %s", path, error)
 
     def _place(self, path: Path) -> Path:
-        """Where the picture of `path` goes; as PNG if no image is written in its own format."""
+        """The file for the picture of `path`; PNG if its own format cannot be written."""
         place = self.folder / path.resolve().relative_to(self.root)
         return place if is_drawn_in_place(path) else place.with_name(f"{place.name}.png")

@@ -1,4 +1,4 @@
-"""Programs of torch.export."""
+"""Programs exported by torch.export."""
 
 import zipfile
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class ProgramSession:
         threads: of PyTorch, for all models of this process.
 
     Raises:
-        UserError: it cannot be read, or the device is another than the CPU.
+        UserError: it cannot be read, or the device is not the CPU.
     """
 
     def __init__(self, path: str | Path, device: str = "auto", threads: int | None = None) -> None:

@@ -1,5 +1,5 @@
-"""A checkpoint may come from anywhere, and its config says what to call: only parts of models, and
-what is defined in packages that the user names.
+"""Checkpoints may come from anywhere, and their configs name what to call: only parts of models,
+and definitions in packages that the user names, are allowed.
 """
 
 import inspect
@@ -12,7 +12,7 @@ from detectron2.utils.registry import locate
 
 from hdetr_d2.errors import UserError
 
-# Packages that hold parts of models and input transforms, and nothing that acts on the machine.
+# Packages that contain parts of models and input transforms, and nothing that acts on the machine.
 TRUSTED = (
     "hdetr_d2.data",
     "hdetr_d2.layers",
@@ -28,9 +28,9 @@ TRUSTED = (
     "torch.nn",
     "torchvision.transforms.v2",
 )
-# Functions of these packages that make a part of a model; of classes static methods may do so.
+# Functions in these packages that create parts of a model; static methods of classes may do so too.
 MAKERS = ("detectron2.layers.batch_norm.get_norm",)
-# Of the option `--trust` of every command that takes a checkpoint.
+# For the option `--trust` of every command that takes a checkpoint.
 HELP = "a package of your own that the model has parts of; may be given several times"
 
 
@@ -47,16 +47,16 @@ def targets(node: Any) -> Iterator[str]:
 
 
 def require_trusted(node: Any, source: str, trust: str | Sequence[str] = ()) -> None:
-    """Check a config node before it is instantiated.
+    """Checks a config node before it is instantiated.
 
     Args:
         node: plain mappings and lists.
-        source: where it comes from, for the message.
-        trust: more packages, whose code the user would run himself.
+        source: where it comes from, for messages.
+        trust: additional packages, whose code the user would run anyway.
 
     Raises:
-        UserError: a `_target_` that is no class, static method or maker of a trusted package, nor
-            defined in one of the user's.
+        UserError: a `_target_` that is neither a class, static method or maker function of a
+            trusted package, nor defined in one of the user's.
     """
     own = (trust,) if isinstance(trust, str) else tuple(trust)
     packages = (*TRUSTED, *own)
@@ -66,7 +66,7 @@ def require_trusted(node: Any, source: str, trust: str | Sequence[str] = ()) -> 
                 f"the config in {source} asks for {target!r}, which is no part of a model: only "
                 f"parts of {', '.join(packages)} are built from a checkpoint{_hint(target)}"
             )
-        # The name alone proves nothing: `hdetr_d2.modeling.os.system` begins well, too.
+        # The name alone proves nothing: `hdetr_d2.modeling.os.system` also begins well.
         if not _makes_parts(target, packages, own):
             raise UserError(
                 f"the config in {source} asks for {target!r}, which is no class that can be "
@@ -76,7 +76,9 @@ def require_trusted(node: Any, source: str, trust: str | Sequence[str] = ()) -> 
 
 
 def _hint(target: Any) -> str:
-    """How to go on with a class of one's own; nothing that would open what is not the user's."""
+    """How to proceed with a class of one's own; nothing that would allow code that is not the
+    user's.
+    """
     package = target.partition(".")[0] if isinstance(target, str) else ""
     foreign = {*sys.stdlib_module_names, *(name.partition(".")[0] for name in TRUSTED)}
     if not package.isidentifier() or package in foreign:
@@ -99,12 +101,14 @@ def _makes_parts(target: str, packages: Sequence[str], own: Sequence[str]) -> bo
         return True
     if not isinstance(found, FunctionType):
         return False
-    # A function of the user's is code that he would run himself.
+    # The user would run functions of their own packages anyway.
     return f"{found.__module__}.{found.__qualname__}" in MAKERS or _is_below(found.__module__, own)
 
 
 def _is_static(target: str, packages: Sequence[str]) -> bool:
-    """Whether it is a static method of a class, as Detectron2's `ResNet.make_default_stages` is."""
+    """Whether it is a static method of a class, such as Detectron2's
+    `ResNet.make_default_stages`.
+    """
     path, _, name = target.rpartition(".")
     owner = locate(path)
     if not isinstance(owner, type) or not _is_below(owner.__module__, packages):

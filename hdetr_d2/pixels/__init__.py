@@ -1,5 +1,5 @@
-"""Image files and images in memory as arrays, with numpy and Pillow alone; only a TIFF of several
-channels needs tifffile, too.
+"""Image files and images in memory as arrays, with numpy and Pillow only; multi-channel TIFFs also
+need tifffile.
 """
 
 from hdetr_d2.pixels.deep_pixels import BadImageError

@@ -1,5 +1,5 @@
-"""Pixels of more than 8 bits. Which value is white is a matter of the data set, not of an image:
-one that is dark stays dark.
+"""Pixels with more than 8 bits. The white level belongs to the data set, not to an image: a dark
+image stays dark.
 """
 
 import numpy as np
@@ -7,24 +7,24 @@ import numpy as np
 from hdetr_d2.errors import UserError
 
 WHITES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))
-"""Highest values of the depths that sensors have."""
+"""Maximum values of common sensor depths."""
 
 
 class BadImageError(UserError):
-    """An image file that cannot be used; a loader may leave it out and go on."""
+    """An unusable image file; a loader may skip it."""
 
 
 def to_8_bits(values: np.ndarray, white: int | None, name: str) -> np.ndarray:
-    """Integers of any type as uint8, of the same shape.
+    """Converts integers of any dtype to uint8, with the same shape.
 
     Args:
         values: from 0, black.
-        white: None is 65535 for uint16. The values of another type say nothing of their range: it
-            is then 255 where that holds them, else 65535.
-        name: of the image, for the message.
+        white: None is 65535 for uint16. For other dtypes, whose range is unknown, it is 255 if no
+            value exceeds that, otherwise 65535.
+        name: of the image, for messages.
 
     Raises:
-        BadImageError: a value outside of the range.
+        BadImageError: a value is out of range.
     """
     lowest, highest = (int(values.min()), int(values.max())) if values.size else (0, 0)
     if lowest < 0:
@@ -39,15 +39,15 @@ def to_8_bits(values: np.ndarray, white: int | None, name: str) -> np.ndarray:
 
 
 def scaled(values: np.ndarray, white: int | None, name: str) -> np.ndarray:
-    """Numbers of any type as float32 from 0 to 255, of the same shape: v * 255 / white, rounded
-    once, so that 65,536 levels stay as many; uint8 as they are.
+    """Scales numbers of any dtype to float32 from 0 to 255, with the same shape: v * 255 / white,
+    rounded once, so that 65,536 levels stay distinct; uint8 is unchanged.
 
     Args:
-        white: of numbers that are not uint8; None as in `to_8_bits`.
-        name: of the image, for the message.
+        white: for dtypes other than uint8; None as in `to_8_bits`.
+        name: of the image, for messages.
 
     Raises:
-        BadImageError: a value outside of the range, or none; floats without one.
+        BadImageError: a value is out of range or NaN, or floats without a white level.
     """
     if values.dtype == np.uint8:
         return values.astype(np.float32)
@@ -70,5 +70,5 @@ def scaled(values: np.ndarray, white: int | None, name: str) -> np.ndarray:
 
 
 def likely_white(highest: int) -> int:
-    """The highest value of the smallest depth that holds `highest`."""
+    """The maximum value of the smallest depth that contains `highest`."""
     return next((white for white in WHITES if highest <= white), highest)

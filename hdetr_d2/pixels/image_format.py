@@ -1,5 +1,5 @@
-"""What the images of a data set are: 8-bit RGB, or any number of channels of any depth. This alone
-decides what a file becomes; everything behind it asks for channels and type.
+"""The format of a data set's images: 8-bit RGB, or any number of channels and any depth. It alone
+determines how files are read; other code only asks for channels and dtype.
 """
 
 import os
@@ -23,11 +23,11 @@ from hdetr_d2.pixels.stored_files import bands, channels_last, checked, load, lo
 
 _SHOWN_PERCENTILES = (2, 98)
 _MEASURED = 512
-"""Of a picture at most so many rows and columns are measured for that."""
+"""At most this many rows and columns of a picture are measured for contrast."""
 
 
 class Header(NamedTuple):
-    """has_pages: of which only the first is read. is_deep: pixels have more than 8 bits."""
+    """has_pages: only the first page is read. is_deep: pixels have more than 8 bits."""
 
     has_pages: bool
     is_deep: bool
@@ -38,8 +38,8 @@ class ImageFormat(Protocol):
     Attributes:
         channels: of an image.
         dtype: of its pixels, which are on the scale of 0 to 255.
-        pixel_range: the value in files that becomes 255, where they have more than 8 bits.
-        endings: of files that hold such images, beside those that Pillow reads.
+        pixel_range: the value in files that becomes 255, if they have more than 8 bits.
+        endings: of files with such images, in addition to those that Pillow reads.
     """
 
     dtype: ClassVar[type[np.number]]
@@ -51,40 +51,40 @@ class ImageFormat(Protocol):
     def pixel_range(self) -> int | None: ...
     @property
     def options(self) -> dict[str, Any]:
-        """The arguments of `image_format` that make one like this."""
+        """The arguments of `image_format` that create an equal one."""
 
     def read(self, path: str | os.PathLike) -> np.ndarray:
-        """The image in a file, upright, [H, W, channels] of `dtype`.
+        """Reads the image in a file, upright, [H, W, channels] of `dtype`.
 
         Raises:
-            BadImageError: it cannot be read, or is another kind of image.
+            BadImageError: it cannot be read, or has another format.
         """
 
     def take(self, image: object) -> np.ndarray:
-        """The same of one in memory: of Pillow, an array, or the bytes of a file.
+        """The same for an image in memory: a Pillow image, an array, or the bytes of a file.
 
         Raises:
-            BadImageError: it is none, or another kind of image.
+            BadImageError: it is not an image, or has another format.
         """
 
     def picture(self, pixels: np.ndarray) -> np.ndarray:
-        """For people: of `read` or `take`, uint8 [H, W, 3] in RGB."""
+        """The result of `read` or `take` for display: uint8 [H, W, 3] in RGB."""
 
     def size(self, path: str | os.PathLike) -> tuple[int, int] | None:
-        """(width, height) in pixels of the upright image, from the beginning of its file; None of
-        what is missing or no such image.
+        """(width, height) in pixels of the upright image, from the beginning of its file; None for
+        missing files and other formats.
         """
 
     def header(self, path: str | os.PathLike) -> Header:
-        """From the beginning of a file; of what cannot be read neither is true."""
+        """From the beginning of a file; both False if it cannot be read."""
 
     def highest(self, path: str | os.PathLike) -> int:
-        """The highest value in a file; 0 of what cannot be read."""
+        """The highest value in a file; 0 if it cannot be read."""
 
 
 class RGB:
-    """8 bits and three channels, whatever the files have: grey becomes three channels, deeper
-    pixels lose their lower bits.
+    """8 bits and three channels, whatever the files contain: grey is expanded to three channels,
+    deeper pixels lose their lower bits.
 
     Args:
         pixel_range: see `to_8_bits`.
@@ -132,7 +132,7 @@ class RGB:
             return Header(False, False)
 
     def highest(self, path: str | os.PathLike) -> int:
-        """Of colours only the upper 8 bits are known."""
+        """Only the upper 8 bits of colours are known."""
         try:
             with Image.open(path) as image:
                 highest = int(np.asarray(image).max())
@@ -142,21 +142,21 @@ class RGB:
 
 
 EIGHT_BITS = RGB()
-"""What images are where nothing else is said."""
+"""The default format."""
 
 
 class MultiChannel:
-    """Any number of channels of any depth, as they are in the files: a value v of more than 8 bits
-    becomes v * 255 / pixel_range in float32, one of 8 bits stays.
+    """Any number of channels of any depth, as in the files: a value v with more than 8 bits becomes
+    v * 255 / pixel_range in float32; 8-bit values are unchanged.
 
     Args:
-        channels: that every image has.
+        channels: of every image.
         pixel_range: see `scaled`.
-        shown: indices of the channels that are red, green and blue in a picture, or of a single
-            one; None for the first three.
+        shown: indices of the channels displayed as red, green and blue, or of a single one; None
+            for the first three.
 
     Raises:
-        UserError: no such number, or no such channel.
+        UserError: an invalid number of channels, or an unknown channel.
     """
 
     dtype: ClassVar[type[np.number]] = np.float32
@@ -191,7 +191,7 @@ class MultiChannel:
         return scaled(load(path, self.channels), self.pixel_range, os.fspath(path))
 
     def take(self, image: object) -> np.ndarray:
-        """See `ImageFormat`; which axis of an array has the channels says `channels_last`."""
+        """See `ImageFormat`; for the channel axis of an array see `channels_last`."""
         name = IN_MEMORY
         if isinstance(image, bytes):
             return scaled(load(image, self.channels), self.pixel_range, name)
@@ -204,7 +204,7 @@ class MultiChannel:
         return scaled(channels_last(image, self.channels, name), self.pixel_range, name)
 
     def picture(self, pixels: np.ndarray) -> np.ndarray:
-        """The shown channels, each stretched between its own percentiles."""
+        """The displayed channels, each stretched between its own percentiles."""
         return np.stack([_stretched(pixels[..., index]) for index in _three(self.shown)], axis=-1)
 
     def size(self, path: str | os.PathLike) -> tuple[int, int] | None:
@@ -223,7 +223,7 @@ class MultiChannel:
             return Header(False, False)
 
     def highest(self, path: str | os.PathLike) -> int:
-        """Of integers; floats do not tell what is white, however high they are."""
+        """For integers; floats do not determine the white level, however high they are."""
         try:
             values = load(path, self.channels)
         except BadImageError:
@@ -236,8 +236,8 @@ def image_format(
     pixel_range: int | None = None,
     shown_channels: Sequence[int] | None = None,
 ) -> ImageFormat:
-    """That of the options `data.channels`, `data.pixel_range` and `data.shown_channels`; without
-    channels `RGB`.
+    """The format for the options `data.channels`, `data.pixel_range` and `data.shown_channels`;
+    `RGB` without channels.
     """
     if channels is None:
         return RGB(pixel_range)
@@ -245,7 +245,7 @@ def image_format(
 
 
 def image_format_of(data: Mapping) -> ImageFormat:
-    """That of the options of a `data` section, which may lack some; see `image_format`."""
+    """The format for the options of a `data` section, which may lack some; see `image_format`."""
     return image_format(*(data.get(key) for key in ("channels", "pixel_range", "shown_channels")))
 
 
@@ -254,7 +254,7 @@ def _three(indices: Sequence[int]) -> Sequence[int]:
 
 
 def _stretched(channel: np.ndarray) -> np.ndarray:
-    """uint8 of [H, W]; black where all is one value."""
+    """uint8 from [H, W]; black if it is constant."""
     rows, columns = (-(-side // _MEASURED) or 1 for side in channel.shape)
     low, high = np.percentile(channel[::rows, ::columns], _SHOWN_PERCENTILES)
     width: Any = high - low or np.inf

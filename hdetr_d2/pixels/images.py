@@ -1,4 +1,4 @@
-"""An image file of any common kind as 8-bit RGB, upright."""
+"""Image files of any common kind as 8-bit RGB, upright."""
 
 import io
 import os
@@ -22,8 +22,8 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 IN_MEMORY = "an image in memory"
-"""What sentences call it."""
-# What Pillow's decoders raise on broken files.
+"""How messages refer to it."""
+# Exceptions of Pillow's decoders for broken files.
 DECODE_ERRORS = (
     OSError,
     SyntaxError,
@@ -36,22 +36,22 @@ DECODE_ERRORS = (
 
 
 def read_image(path: str | os.PathLike, pixel_range: int | None = None) -> np.ndarray:
-    """Read an image as RGB, turned as its EXIF orientation says; of several pages the first.
+    """Reads an image as RGB, rotated by its EXIF orientation; the first of several pages.
 
-    Grey, palette, CMYK and the like are converted, transparency is dropped.
+    Grey, palette, CMYK and similar images are converted; transparency is dropped.
 
     Args:
-        pixel_range: the value that is white where pixels have more than 8 bits; see `to_8_bits`.
+        pixel_range: white level of pixels with more than 8 bits; see `to_8_bits`.
 
     Returns:
         uint8 [H, W, 3].
 
     Raises:
-        BadImageError: missing, truncated or not an image that can be read.
+        BadImageError: the file is missing, truncated or not a readable image.
     """
     path = os.fspath(path)
     try:
-        # Not by its name: Pillow maps a TIFF into memory by the sides it has once it is turned.
+        # Not by its name: Pillow would memory-map a TIFF with the dimensions it has after rotation.
         with open(path, "rb") as file:
             return _decoded(file, path, pixel_range)
     except FileNotFoundError:
@@ -61,10 +61,10 @@ def read_image(path: str | os.PathLike, pixel_range: int | None = None) -> np.nd
 
 
 def _decoded(file: BinaryIO, name: str, pixel_range: int | None) -> np.ndarray:
-    """What is in an opened file.
+    """The image in an opened file.
 
     Raises:
-        BadImageError: it is no image that can be read.
+        BadImageError: it is not a readable image.
     """
     try:
         with Image.open(file) as image:
@@ -78,19 +78,19 @@ def _decoded(file: BinaryIO, name: str, pixel_range: int | None) -> np.ndarray:
 
 
 def reason_of(error: Exception) -> str:
-    """What a sentence says of an error of a decoder."""
-    if isinstance(error, UnidentifiedImageError):  # which tells an address in memory
+    """How messages describe a decoder's error."""
+    if isinstance(error, UnidentifiedImageError):  # whose message contains a memory address
         return "its format is unknown"
     return " ".join(str(error).split())
 
 
 def to_rgb(image: object, pixel_range: int | None = None) -> np.ndarray:
-    """An image in memory as `read_image` gives that of a file.
+    """Converts an image in memory, like `read_image` for files.
 
     Args:
-        image: of Pillow; or an array of integers: [H, W, 3] in RGB, or grey [H, W]; or the bytes of
-            a file.
-        pixel_range: as for `read_image`, of pixels that are not uint8.
+        image: a Pillow image; or an array of integers: [H, W, 3] in RGB, or grey [H, W]; or the
+            bytes of a file.
+        pixel_range: see `read_image`; for pixels other than uint8.
 
     Returns:
         uint8 [H, W, 3].
@@ -120,7 +120,7 @@ def to_rgb(image: object, pixel_range: int | None = None) -> np.ndarray:
 
 
 def check_size(path: str, image: np.ndarray, width: int, height: int) -> None:
-    """Compare an image [H, W, 3] with the size that its data set states.
+    """Compares an image [H, W, 3] with the size stated by its data set.
 
     Raises:
         BadImageError: they differ, so the boxes cannot be right either.
@@ -133,7 +133,7 @@ def check_size(path: str, image: np.ndarray, width: int, height: int) -> None:
 def size_fault(
     path: str | os.PathLike, found: tuple[int, int], stated: tuple[int, int]
 ) -> str | None:
-    """A sentence where an image is not of the size that its data set states; else None.
+    """A sentence if an image does not have the size stated by its data set, otherwise None.
 
     Args:
         found, stated: width and height.
@@ -153,7 +153,7 @@ def _pixels(image: Image.Image, name: str, pixel_range: int | None) -> np.ndarra
         raise BadImageError(f"{name} has floating-point pixels; convert it to 8 bits")
     if image.mode.startswith("I"):
         values = np.asarray(image)
-        # Some versions and formats give 16 bits as 32.
+        # Some versions and formats return 16 bits as 32.
         values = values.astype(np.uint16) if ";16" in stored and "S" not in stored else values
         image = Image.fromarray(to_8_bits(values, pixel_range, name))
     elif ";16" in stored and pixel_range not in (None, 65535):
@@ -167,26 +167,26 @@ def _pixels(image: Image.Image, name: str, pixel_range: int | None) -> np.ndarra
 
 
 def stored_as(image: Image.Image) -> str:
-    """How the pixels of an opened file lie in it, in Pillow's words, which tell 16 bits by ";16";
-    "" once they are loaded.
+    """How an opened file stores its pixels, in Pillow's notation, in which ";16" means 16 bits; ""
+    once they are loaded.
     """
     return " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """(width, height) of an opened file once it is turned upright."""
-    # Of a TIFF Pillow knows the turned size from the start.
+    """(width, height) of an opened file after it is rotated upright."""
+    # For TIFFs Pillow reports the rotated size from the start.
     turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
     width, height = image.size
     return (height, width) if turned else (width, height)
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The image, loaded and turned as its EXIF orientation says."""
-    # First the pixels, then the tag: Pillow turns a TIFF while it is loaded, and drops its tag.
+    """The image, loaded and rotated by its EXIF orientation."""
+    # Pixels before the tag: Pillow rotates a TIFF while loading it, and removes its tag.
     image.load()
     try:
         turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
     except DECODE_ERRORS + (TypeError, KeyError):
-        turn = None  # a broken EXIF block says nothing about the pixels
+        turn = None  # a broken EXIF block does not affect the pixels
     return image if turn is None else image.transpose(turn)

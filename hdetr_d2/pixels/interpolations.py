@@ -1,4 +1,4 @@
-"""The pixels of a resized image, with numpy and Pillow alone."""
+"""Interpolation of resized images, with numpy and Pillow only."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,12 +8,12 @@ from PIL import Image
 from hdetr_d2.errors import UserError
 
 _BITS = 11
-"""Of a weight of OpenCV's, in fixed point."""
+"""Fractional bits of OpenCV's fixed-point weights."""
 
 
 def pillow(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 [H, W, 3] or float32 [H, W, C] in another (H, W): bilinear, over all pixels that a
-    smaller one covers.
+    """Resizes uint8 [H, W, 3] or float32 [H, W, C] to another (H, W): bilinear, with antialiasing
+    when shrinking.
     """
     if image.dtype == np.uint8:
         return _resized(image, size)
@@ -22,17 +22,17 @@ def pillow(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Of what Pillow has a mode for."""
+    """For what Pillow has a mode."""
     height, width = size
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def opencv(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 [H, W, 3] in another (H, W), as OpenCV's INTER_LINEAR gives it, to the last bit:
-    between two pixels of a row and two of a column, however much smaller the image becomes.
+    """Resizes uint8 [H, W, 3] to another (H, W), bit-exactly like OpenCV's INTER_LINEAR: between
+    two pixels of a row and two of a column, however much the image shrinks.
 
     Raises:
-        UserError: pixels of another type.
+        UserError: pixels of another dtype.
     """
     if image.dtype != np.uint8:
         raise UserError(
@@ -42,7 +42,7 @@ def opencv(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if image.shape[:2] == (2 * height, 2 * width):
         return _halved(image)
     first, second, weights = _neighbours(image.shape[1], width)
-    # Outside of a row its last pixel counts alone.
+    # Beyond the end of a row only its last pixel counts.
     weights[(first < 0) | (second >= image.shape[1])] = (1 << _BITS, 0)
     first, second = (each.clip(0, image.shape[1] - 1) for each in (first, second))
     wide = image.astype(np.int32)
@@ -56,14 +56,14 @@ def opencv(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _halved(image: np.ndarray) -> np.ndarray:
-    """The means of squares of four pixels."""
+    """The means of 2x2 blocks of pixels."""
     rows = image[0::2].astype(np.uint16) + image[1::2]
     return ((rows[:, 0::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)
 
 
 def _neighbours(before: int, after: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each of `after` pixels, the two of `before` between which it lies, int64 [after] each,
-    which may be outside, and the weights of both, int32 [after, 2].
+    """For each of `after` pixels, the two neighbours among `before`, int64 [after] each, possibly
+    outside, and both weights, int32 [after, 2].
     """
     place = ((np.arange(after) + 0.5) * (1 / (after / before)) - 0.5).astype(np.float32)
     first = np.floor(place)
@@ -77,4 +77,4 @@ INTERPOLATIONS: Mapping[str, Callable[[np.ndarray, tuple[int, int]], np.ndarray]
     "opencv": opencv,
     "pillow": pillow,
 }
-"""By the name that a config has."""
+"""By their names in configs."""

@@ -1,5 +1,5 @@
-"""The outline of a mask as one polygon, whatever the mask looks like: formats that have a line for
-an object cannot say more.
+"""The outline of a mask as a single polygon, whatever its shape, for formats with one line per
+object.
 """
 
 from typing import Any
@@ -9,16 +9,16 @@ import numpy as np
 
 
 def outline(mask: np.ndarray) -> np.ndarray:
-    """The polygon along the outer edges of the pixels of a mask.
+    """The polygon along the outer pixel edges of a mask.
 
-    Parts and holes are rings of it: a line goes there and back again, so that nothing is between.
-    What is inside by the even-odd rule are exactly the pixels of the mask.
+    Parts and holes are connected by lines that go back and forth, with nothing in between. By the
+    even-odd rule, exactly the mask's pixels are inside.
 
     Args:
         mask: bool [H, W].
 
     Returns:
-        int64 [N, 2], x and y from 0 at the outer edge of the first pixel; of nothing [0, 2].
+        int64 [N, 2], x and y from 0 at the outer edge of the first pixel; [0, 2] for an empty mask.
     """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
@@ -31,13 +31,13 @@ def outline(mask: np.ndarray) -> np.ndarray:
 
 
 def _rings(mask: np.ndarray) -> list[np.ndarray]:
-    """Corners of the edges of parts and holes, each int64 [N, 2], in order.
+    """Corners along the edges of parts and holes, each int64 [N, 2], in order.
 
-    Marching squares cut each corner of a pixel edge, half a pixel before and behind it: there, and
-    only there, a line of theirs is oblique.
+    Marching squares cut each corner half a pixel before and after it; only there their lines are
+    diagonal.
     """
     generator = contourpy.contour_generator(z=np.pad(mask, 1).astype(np.float32))
-    lines: Any = generator.lines(0.5)  # whose type depends on an option that is not given
+    lines: Any = generator.lines(0.5)  # its type depends on an option that is not used
     rings = []
     for line in lines:  # [P, 2], in pixels of the padded mask, whose centres are whole numbers
         start, end = line[:-1], line[1:]
@@ -47,7 +47,7 @@ def _rings(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _joined(polygon: np.ndarray, ring: np.ndarray) -> np.ndarray:
-    """Both as one, by a line between their nearest corners."""
+    """Both rings as one, connected between their nearest corners."""
     far = (polygon[:, None] - ring[None]) ** 2  # [N, M, 2]
     here, there = np.unravel_index(far.sum(-1).argmin(), far.shape[:2])
     around = np.concatenate([ring[there:], ring[: there + 1]])

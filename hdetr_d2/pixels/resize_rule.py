@@ -1,4 +1,4 @@
-"""How images are resized: if it is not as in its training, a model sees other pixels."""
+"""How images are resized: if it differs from training, a model sees different pixels."""
 
 from collections.abc import Collection
 
@@ -11,22 +11,22 @@ NEAREST = "nearest"
 """This project's own rounding."""
 
 TORCH = "torch"
-"""The interpolation that is torchvision's on tensors, which only a room with PyTorch can do."""
+"""torchvision's interpolation of tensors, which only code with PyTorch can use."""
 
 
 class ResizeRule:
-    """The rule of one code base; without arguments it is this project's own.
+    """The resize rule of one code base; by default this project's own.
 
     Args:
         rounding: of the size, one of `ROUNDINGS`.
-        interpolation: of the pixels: "torch" (torchvision's on tensors, with antialiasing),
+        interpolation: of the pixels: "torch" (torchvision's for tensors, with antialiasing),
             "pillow" (with antialiasing) or "opencv" (INTER_LINEAR, without).
 
     Raises:
-        ValueError: there is no such rounding or interpolation.
+        ValueError: an unknown rounding or interpolation.
     """
 
-    # No dataclass: LazyCall makes text of one, and Detectron2 cannot write that as Python again.
+    # Not a dataclass: LazyCall turns these into text that Detectron2 cannot write as Python again.
     def __init__(self, rounding: str = NEAREST, interpolation: str = TORCH) -> None:
         self.rounding = _one_of(ROUNDINGS, rounding=rounding)
         self.interpolation = _one_of([TORCH, *INTERPOLATIONS], interpolation=interpolation)
@@ -41,12 +41,13 @@ class ResizeRule:
         return hash(repr(self))
 
     def size(self, height: int, width: int, side: int, max_size: int | None) -> tuple[int, int]:
-        """(H, W) in pixels of an image of this size once it is resized; a side has at least one.
+        """(H, W) in pixels of an image of this size after the resize; a side has at least one
+        pixel.
 
         Args:
-            side: length that its shorter side shall have.
-            max_size: most that the longer one may have, as far as the rounding heeds it; None for
-                no bound.
+            side: length of its shorter side.
+            max_size: limit of the longer side, as far as the rounding respects it; None for no
+                limit.
         """
         short, long = sorted((height, width))
         shorter, longer = ROUNDINGS[self.rounding](short, long, side, max_size)
@@ -54,8 +55,8 @@ class ResizeRule:
         return (shorter, longer) if height <= width else (longer, shorter)
 
     def resize(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """uint8 [H, W, 3] or float32 [H, W, C] in another (H, W), without PyTorch: for "torch"
-        Pillow takes its place, which gives a few pixels of 8 bits in a thousand another level.
+        """Resizes uint8 [H, W, 3] or float32 [H, W, C] to another (H, W) without PyTorch: "torch"
+        is then replaced by Pillow, with which a few in a thousand 8-bit pixels differ by a level.
         """
         if image.shape[:2] == size:
             return image

@@ -1,9 +1,9 @@
-"""To which size an image is resized: each code base rounds in its own way.
+"""The size to which an image is resized: each code base rounds in its own way.
 
-Every function takes the shorter and the longer side of an image, the length that the shorter one
-shall have, and the most that the longer one may have (None: no bound), all in pixels, and gives the
-new shorter and longer side. They follow their sources to the last operation: where two pixels are
-equally near, the order of multiplications decides.
+Every function takes the shorter and longer side of an image, the desired shorter side, and the
+limit of the longer side (None for no limit), all in pixels, and returns the new shorter and longer
+side. They follow their sources to the last operation: in case of a tie, the order of
+multiplications decides.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ Rounding: TypeAlias = Callable[[int, int, int, int | None], Sides]
 
 
 def nearest(short: int, long: int, side: int, most: int | None) -> Sides:
-    """This project's: both sides are scaled alike and rounded."""
+    """This project's: both sides are scaled equally and rounded."""
     scale = side / short
     if most is not None:
         scale = min(scale, most / long)
@@ -24,8 +24,8 @@ def nearest(short: int, long: int, side: int, most: int | None) -> Sides:
 
 
 def detr(short: int, long: int, side: int, most: int | None) -> Sides:
-    """DETR's and its successors': the shorter side is met, the longer one truncated. The bound is
-    one of the shorter side, which is rounded: the longer one may exceed it.
+    """DETR's and its successors': the shorter side is exact, the longer one truncated. The limit is
+    applied by adjusting the shorter side, which is rounded, so the longer one may exceed it.
     """
     if most is not None and long / short * side > most:
         side = max(1, round(most * short / long))
@@ -33,8 +33,8 @@ def detr(short: int, long: int, side: int, most: int | None) -> Sides:
 
 
 def transformers(short: int, long: int, side: int, most: int | None) -> Sides:
-    """Hugging Face's: as DETR's, but the longer side follows from the shorter one before it is
-    rounded.
+    """Hugging Face's: as DETR's, but the longer side is computed from the shorter one before
+    rounding.
     """
     exact: float = side
     if most is not None and long / short * side > most:
@@ -44,7 +44,7 @@ def transformers(short: int, long: int, side: int, most: int | None) -> Sides:
 
 
 def torchvision(short: int, long: int, side: int, most: int | None) -> Sides:
-    """That of its `Resize(size, max_size)`: the side that is not met is truncated."""
+    """That of its `Resize(size, max_size)`: the side that is not exact is truncated."""
     longer = int(side * long / short)
     if most is not None and longer > most:
         return int(most * side / longer), most
@@ -52,7 +52,7 @@ def torchvision(short: int, long: int, side: int, most: int | None) -> Sides:
 
 
 def detectron2(short: int, long: int, side: int, most: int | None) -> Sides:
-    """That of its `ResizeShortestEdge`: scaled, scaled again where it is too long, and rounded."""
+    """That of its `ResizeShortestEdge`: scaled, scaled again if it is too long, and rounded."""
     shorter, longer = float(side), side / short * long
     if most is not None and longer > most:
         scale = most / longer
@@ -69,8 +69,8 @@ def mmdetection(short: int, long: int, side: int, most: int | None) -> Sides:
 
 
 def route_detr(short: int, long: int, side: int, most: int | None) -> Sides:
-    """That of Route-DETR's release: both sides are truncated, in single precision, where a number
-    by a tensor is its reciprocal times the number.
+    """That of Route-DETR's release: both sides are truncated, in single precision, where dividing a
+    number by a tensor means multiplying it by the reciprocal.
     """
     scale = np.float32(1) / np.float32(short) * np.float32(side)
     if most is not None:
@@ -80,4 +80,4 @@ def route_detr(short: int, long: int, side: int, most: int | None) -> Sides:
 
 _ALL = (nearest, detr, transformers, torchvision, detectron2, mmdetection, route_detr)
 ROUNDINGS: Mapping[str, Rounding] = {rounding.__name__: rounding for rounding in _ALL}
-"""By the name that a config has."""
+"""By their names in configs."""

@@ -1,5 +1,5 @@
-"""What lies in an image file, every channel in its own numbers: NumPy's arrays, TIFF, and whatever
-else Pillow reads.
+"""The raw content of image files, all channels in their own numbers: NumPy arrays, TIFF, and
+everything else Pillow reads.
 """
 
 import io
@@ -26,8 +26,8 @@ from hdetr_d2.pixels.images import (
 from hdetr_d2.utils.git_lfs import why_unreadable
 
 _NPY = (b"\x93NUMPY",)
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are of more than 4 GB
-# What EXIF's orientations do to an array [H, W, C]; to an image of Pillow: `images.UPRIGHT`.
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are larger than 4 GB
+# EXIF orientations applied to arrays [H, W, C]; for Pillow images see `images.UPRIGHT`.
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda image: image[:, ::-1],
     3: lambda image: image[::-1, ::-1],
@@ -38,12 +38,12 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     8: lambda image: image.swapaxes(0, 1)[::-1],
 }
 _NO_INTENSITIES = {"MINISWHITE": "has white as 0", "PALETTE": "holds indices of a palette"}
-# Modes of Pillow whose bands are channels; others are first made RGB.
+# Pillow modes whose bands are channels; others are first converted to RGB.
 _BANDS = ("L", "LA", "RGB", "RGBA", "CMYK", "F")
 
 
 class Stored(NamedTuple):
-    """Of an upright image: height and width in pixels, and the type of its numbers."""
+    """Of an upright image: height and width in pixels, and the dtype."""
 
     height: int
     width: int
@@ -53,7 +53,7 @@ class Stored(NamedTuple):
 class _Array(NamedTuple):
     """An array in an opened file.
 
-    read: gives it. arranged: from it, or one of its shape, to [H, W, channels], upright.
+    read: returns it. arranged: converts it, or one of its shape, to [H, W, channels], upright.
     """
 
     shape: tuple[int, ...]
@@ -63,7 +63,7 @@ class _Array(NamedTuple):
 
 
 def look(path: str | os.PathLike, channels: int) -> Stored:
-    """What a file says of its pixels, which are not read.
+    """Inspects a file without reading its pixels.
 
     Raises:
         BadImageError: missing, broken, or with another number of channels.
@@ -75,10 +75,10 @@ def look(path: str | os.PathLike, channels: int) -> Stored:
 
 
 def load(source: str | os.PathLike | bytes, channels: int) -> np.ndarray:
-    """[H, W, channels], upright, in the numbers of the file.
+    """[H, W, channels], upright, in the file's own numbers.
 
     Args:
-        source: a path, or what is in the file.
+        source: a path, or the bytes of a file.
 
     Raises:
         BadImageError: missing, broken, or with another number of channels.
@@ -88,11 +88,11 @@ def load(source: str | os.PathLike | bytes, channels: int) -> np.ndarray:
 
 
 def channels_last(array: np.ndarray, channels: int, name: str) -> np.ndarray:
-    """An array that does not say which of its axes are which, as [H, W, channels]: the channels are
-    its first or its last axis, whichever has so many; without one it has a single channel.
+    """An array without labelled axes as [H, W, channels]: the channels are the first or the last
+    axis, whichever has this size; a 2-d array has a single channel.
 
     Raises:
-        BadImageError: neither has, or both have.
+        BadImageError: neither axis fits, or both do.
     """
     shape = " x ".join(map(str, array.shape))
     if array.ndim == 2 and channels == 1:
@@ -112,13 +112,13 @@ def channels_last(array: np.ndarray, channels: int, name: str) -> np.ndarray:
 
 
 def bands(image: Image.Image, stored: str, name: str) -> np.ndarray:
-    """[H, W, C] of an image of Pillow, upright.
+    """[H, W, C] from a Pillow image, upright.
 
     Args:
-        stored: what `stored_as` says of it before it is loaded.
+        stored: the result of `stored_as` before it was loaded.
 
     Raises:
-        BadImageError: it has more bits than Pillow gives.
+        BadImageError: it has more bits than Pillow returns.
     """
     if ";16" in stored and not image.mode.startswith("I"):
         raise BadImageError(
@@ -127,13 +127,13 @@ def bands(image: Image.Image, stored: str, name: str) -> np.ndarray:
         )
     image = upright(image)
     values = np.asarray(image if _has_channels(image) else image.convert("RGB"))
-    # Some versions and formats give 16 bits as 32.
+    # Some versions and formats return 16 bits as 32.
     values = values.astype(np.uint16) if ";16" in stored and "S" not in stored else values
     return values[..., None] if values.ndim == 2 else values
 
 
 def checked(image: np.ndarray, channels: int, name: str) -> np.ndarray:
-    """The image [H, W, C] itself.
+    """Returns the image [H, W, C] itself.
 
     Raises:
         BadImageError: C is not `channels`.
@@ -144,10 +144,10 @@ def checked(image: np.ndarray, channels: int, name: str) -> np.ndarray:
 
 
 def needed_tifffile(path: str) -> Any:
-    """The module.
+    """Imports the module.
 
     Args:
-        path: of the file that asks for it.
+        path: of the file that requires it.
 
     Raises:
         UserError: it is not installed.
@@ -177,13 +177,13 @@ def _opened(given: str | bytes, channels: int) -> Iterator[_Array]:
         raise
     except FileNotFoundError:
         raise BadImageError(f"{name} does not exist") from None
-    except Exception as error:  # decoders of many authors
+    except Exception as error:  # decoders by many authors
         reason = why_unreadable(name, reason_of(error))
         raise BadImageError(f"{name} cannot be read as an image: {reason}") from None
 
 
 Source: TypeAlias = str | io.BytesIO
-"""A path, or what is in a file."""
+"""A path, or the bytes of a file."""
 
 
 def _file(source: Source) -> AbstractContextManager[BinaryIO]:
@@ -199,8 +199,8 @@ def _in_npy(source: Source, name: str, channels: int) -> Iterator[_Array]:
 
 @contextmanager
 def _in_tiff(source: Source, name: str, channels: int) -> Iterator[_Array]:
-    """A file that says which axis has its channels (samples of pixels, or the C of ImageJ and OME)
-    is taken at its word; in others, as those of several pages, it is sought as in any array.
+    """Files that declare a channel axis (samples per pixel, or the C of ImageJ and OME) are
+    trusted; in others, such as multi-page files, it is determined as for any array.
     """
     with needed_tifffile(name).TiffFile(source) as tiff:
         series = tiff.series[0]
@@ -222,7 +222,7 @@ def _in_tiff(source: Source, name: str, channels: int) -> Iterator[_Array]:
 @contextmanager
 def _in_pillow(source: Source, name: str, channels: int) -> Iterator[_Array]:
     with _file(source) as file, Image.open(file) as image:
-        stored = stored_as(image)  # before its EXIF is asked for, which may load it
+        stored = stored_as(image)  # before its EXIF is read, which may load it
         deep = "uint16" if ";16" in stored else "int32"
         width, height = upright_size(image)
         yield _Array(
@@ -234,5 +234,5 @@ def _in_pillow(source: Source, name: str, channels: int) -> Iterator[_Array]:
 
 
 def _has_channels(image: Image.Image) -> bool:
-    """Whether the bands of an image of Pillow are channels."""
+    """Whether the bands of a Pillow image are channels."""
     return image.mode in _BANDS or image.mode.startswith("I")

@@ -1,5 +1,5 @@
-"""A trained model in use, whatever computes it. With numpy and Pillow alone, a runtime beside them:
-what needs PyTorch is imported when a file asks for it.
+"""Using a trained model, whatever runs it. Needs only numpy, Pillow and the runtime of the file;
+whatever needs PyTorch is imported when a file requires it.
 """
 
 from hdetr_d2.runtime.collected import Results

@@ -1,4 +1,6 @@
-"""What an exported file says of its detector: all that is needed to feed it and to read it."""
+"""The metadata of an exported file: everything needed to prepare its inputs and interpret its
+outputs.
+"""
 
 import json
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -9,7 +11,7 @@ from hdetr_d2.pixels import ImageFormat, image_format
 from hdetr_d2.pixels.resize_rule import NEAREST, TORCH, ResizeRule
 
 KEY = "hdetr_d2"
-"""Under which the card stands in a file, as JSON."""
+"""The key of the card in a file, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -17,22 +19,20 @@ class Card:
     """
     Attributes:
         class_names: by class index.
-        short_side, max_size: an image is resized until its shorter side has so many pixels, or its
-            longer one `max_size` if that comes first; None where it is not resized, or has no
-            bound.
-        size: (H, W) of the images that the graph takes; None for any.
-        batch: of how many images; None for any number.
-        multiple, least: in pixels: H and W are multiples of the first, and not less than the
-            second.
-        pixel_mean, pixel_std: which the graph itself takes from, and divides, the channels (0 to
-            255) by.
-        pixel_range: the value that is white where pixels have more than 8 bits.
+        short_side, max_size: images are resized until the shorter side has this many pixels, or the
+            longer one `max_size`, whichever comes first; None for no resize, or no bound.
+        size: (H, W) of the images that the graph accepts; None for any.
+        batch: number of images; None for any.
+        multiple, least: in pixels: H and W are multiples of the first, and at least the second.
+        pixel_mean, pixel_std: subtracted from, and dividing, the channels (0 to 255) inside the
+            graph.
+        pixel_range: white level of pixels with more than 8 bits.
         precision: of the arithmetic: "float32", "float16", "bfloat16" or "int8".
-        outputs: names of what the graph gives, in order.
+        outputs: names of the graph's outputs, in order.
         version: of hdetr_d2.
-        rounding, interpolation: see `ResizeRule`. Files of earlier versions lack them and have this
+        rounding, interpolation: see `ResizeRule`. Files of earlier versions lack them and use this
             project's own.
-        channels, shown_channels: see `image_format`. Files of earlier versions are of RGB.
+        channels, shown_channels: see `image_format`. Files of earlier versions are for RGB.
     """
 
     class_names: tuple[str, ...]
@@ -73,11 +73,12 @@ class Card:
     def from_json(cls, text: str | None, path: object) -> "Card":
         """
         Args:
-            text: what the file has under `KEY`; None for nothing.
-            path: of the file, for the sentence.
+            text: the value under `KEY` in the file; None if it is missing.
+            path: of the file, for messages.
 
         Raises:
-            UserError: it was not written by `hdetr-d2 export`, or by a version with another card.
+            UserError: it was not written by `hdetr-d2 export`, or by a version with a different
+                card.
         """
         if text is None:
             raise UserError(
@@ -99,8 +100,8 @@ class Card:
             ) from None
 
     def fed_size(self, height: int, width: int) -> tuple[int, int]:
-        """(H, W) in pixels to which an image of this size is resized: that of the data, or less
-        where the graph takes no more.
+        """(H, W) in pixels to which an image of this size is resized: as in the data, or smaller if
+        the graph is limited.
         """
         fed = (height, width)
         if self.short_side is not None:
@@ -111,7 +112,7 @@ class Card:
         return fed
 
     def padded_size(self, sizes: list[tuple[int, int]]) -> tuple[int, int]:
-        """(H, W) of what the graph takes, for images of these (H, W)."""
+        """(H, W) of the graph's input for images of these (H, W)."""
         if self.size is not None:
             return self.size
         sides = (max(self.least, *side) for side in zip(*sizes, strict=True))

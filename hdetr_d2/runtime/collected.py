@@ -1,4 +1,4 @@
-"""The detections of any number of images, and what other libraries make of them."""
+"""The detections of any number of images, and conversions for other libraries."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,12 +17,12 @@ _NUMBERS = ("score", "x_min", "y_min", "x_max", "y_max", "time")
 
 
 class Results(list[Result]):
-    """The detections of images, best first within an image.
+    """The detections of images, best first within each image.
 
     Attributes:
         class_names: by class index.
-        images: COCO's entries of all images, also of those without a detection: `id`, `file_name`
-            (None of one in memory), `width` and `height`; and of a frame its `time` in seconds.
+        images: COCO's entries of all images, including those without detections: `id`, `file_name`
+            (None for images in memory), `width` and `height`; for frames also `time` in seconds.
     """
 
     def __init__(self, class_names: Sequence[str]) -> None:
@@ -31,7 +31,7 @@ class Results(list[Result]):
         self.images: list[Mapping[str, Any]] = []
 
     def add(self, image: Mapping[str, Any], shapes: Shapes) -> list[Result]:
-        """Take up an image with its objects.
+        """Adds an image with its objects.
 
         Returns:
             Its detections.
@@ -50,9 +50,9 @@ class Results(list[Result]):
         return ((image, found[image["id"]]) for image in self.images)
 
     def to_supervision(self) -> list[Any]:
-        """A `supervision.Detections` of each image, in order, also of those without a detection.
-        `class_id` is the index of the class, its name stands in `data["class_name"]`; `tracker_id`
-        is -1 of an object without a track.
+        """A `supervision.Detections` for each image, in order, including those without detections.
+        `class_id` is the class index, its name is in `data["class_name"]`; `tracker_id` is -1 for
+        objects without a track.
 
         Raises:
             UserError: supervision is not installed.
@@ -61,7 +61,7 @@ class Results(list[Result]):
         return [kind(**_fields(found)) for _, found in self.by_image()]
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` with a row for each detection: what a CSV file has, and
+        """A `pandas.DataFrame` with one row per detection: the columns of a CSV file, plus
         `segmentation` (RLE) if there are masks.
 
         Raises:
@@ -80,14 +80,14 @@ class Results(list[Result]):
         return table
 
     def save(self, path: str | Path, format: str | None = None) -> Path:
-        """Write a file in a format of `hdetr-d2 predict`.
+        """Writes a file in one of the formats of `hdetr-d2 predict`.
 
         Args:
-            path: of the file; of YOLO's labels the folder.
-            format: its name; None: the one that the ending of the file tells.
+            path: of the file; for YOLO's labels, of the folder.
+            format: its name; None derives it from the file's ending.
 
         Raises:
-            UserError: there is no such format, or the file cannot be written.
+            UserError: an unknown format, or the file cannot be written.
         """
         with open_writer(path, self.class_names, format) as writer:
             for image, found in self.by_image():
@@ -96,7 +96,7 @@ class Results(list[Result]):
 
 
 def _fields(found: Sequence[Result]) -> dict[str, Any]:
-    """Of one image, what `supervision.Detections` is made of."""
+    """The fields of `supervision.Detections` for one image."""
     boxes = np.array([result["bbox"] for result in found], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     fields: dict[str, Any] = {
@@ -106,7 +106,7 @@ def _fields(found: Sequence[Result]) -> dict[str, Any]:
         "data": {"class_name": np.array([result["category_name"] for result in found], str)},
     }
     if found and "segmentation" in found[0]:
-        import pycocotools.mask as mask_utils  # only of who has masks
+        import pycocotools.mask as mask_utils  # needed for masks only
 
         masks = [mask_utils.decode(result["segmentation"]) for result in found]
         fields["mask"] = np.stack(masks).astype(bool)

@@ -1,4 +1,4 @@
-"""One list of objects from those of overlapping parts of an image."""
+"""Merges the objects found in overlapping parts of an image."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -7,12 +7,12 @@ import numpy as np
 
 from hdetr_d2.runtime.shapes import Masks, Shapes
 
-# Of a tile's side: an object that ends so close to its edge may go on behind it.
+# Fraction of a tile's side: an object that ends this close to its edge may continue beyond it.
 NEAR_EDGE = 0.01
 
 
 class Tile(NamedTuple):
-    """A part of an image, in its pixels; `bottom` and `right` are outside."""
+    """A part of an image, in its pixels; `bottom` and `right` are exclusive."""
 
     top: int
     left: int
@@ -21,17 +21,18 @@ class Tile(NamedTuple):
 
 
 class Join:
-    """Of detections of one class in different tiles, one stands for all that show the same object.
+    """Merges detections of the same object, and class, in different tiles.
 
-    Best first, each takes away those of other tiles that overlap with it by `iou_threshold`. One
-    that the edge of its tile has cut, where the image goes on, counts half of its score here,
-    so that the whole object comes first, and is taken away by what covers half of it; what is left
-    of an object that no tile has in full grows to the box around its parts. Detections of one tile
-    leave each other alone: the model has sorted them out.
+    Best first, each detection suppresses those of other tiles that overlap it by `iou_threshold`. A
+    detection cut off by the edge of its tile (where the image continues) has its score halved for
+    this, so that complete objects come first, and is suppressed by anything that covers half of it.
+    If no tile contains the complete object, its parts are merged into their bounding box.
+    Detections of the same tile do not affect each other, because the model has already separated
+    them.
 
     Args:
-        iou_threshold: of two boxes that are one object.
-        min_score: detections below it are left out.
+        iou_threshold: at which two boxes are the same object.
+        min_score: lower-scored detections are dropped.
     """
 
     def __init__(self, *, iou_threshold: float = 0.5, min_score: float = 0.05) -> None:
@@ -39,8 +40,8 @@ class Join:
         self.min_score = min_score
 
     def __call__(self, parts: Sequence[tuple[Tile, Shapes]], size: tuple[int, int]) -> Shapes:
-        """The objects of an image of `size` (H, W), best first, from those of its tiles, in pixels
-        of the tile.
+        """The objects of an image of `size` (H, W), best first, from those of its tiles, given in
+        pixels of the tile.
         """
         parts = [(tile, shapes.above(self.min_score)) for tile, shapes in parts]
         corners = [np.array([tile.left, tile.top] * 2, np.float32) for tile, _ in parts]
@@ -68,7 +69,7 @@ class Join:
     def _stand_for_all(
         self, boxes: np.ndarray, cut: np.ndarray, tiles: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Of detections of one class in order: which stand for all, and their boxes."""
+        """For sorted detections of one class: which are kept, and their boxes."""
         boxes, left = boxes.copy(), np.ones(len(boxes), bool)
         for index in range(len(boxes)):
             if not left[index]:
@@ -90,7 +91,7 @@ class Join:
 
 
 def _is_cut(boxes: np.ndarray, tile: Tile, size: tuple[int, int]) -> np.ndarray:
-    """Which boxes [N, 4] in pixels of the tile end at an edge of it behind which the image goes on:
+    """Which boxes [N, 4], in pixels of the tile, end at an edge beyond which the image continues:
     bool [N].
     """
     height, width = tile.bottom - tile.top, tile.right - tile.left
@@ -103,17 +104,17 @@ def _is_cut(boxes: np.ndarray, tile: Tile, size: tuple[int, int]) -> np.ndarray:
 
 
 def _overlap(box: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """What a box has in common with others [N, 4], their areas, and its own."""
+    """The intersections of a box with others [N, 4], their areas, and its own area."""
     corner, end = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
     inside = np.maximum(end - corner, 0).prod(1)
     return inside, (boxes[:, 2:] - boxes[:, :2]).prod(1), float((box[2:] - box[:2]).prod())
 
 
 class PlacedMasks:
-    """Masks of tiles as masks of the image, each made when it is asked for.
+    """Masks of tiles as masks of the image, each created on access.
 
     Args:
-        placed: of each object the masks of its tile, which of them, and the tile.
+        placed: for each object, the masks of its tile, its index there, and the tile.
         size: (H, W) of the image.
     """
 
@@ -125,7 +126,7 @@ class PlacedMasks:
         return len(self.placed)
 
     def __getitem__(self, chosen: Any) -> "PlacedMasks":
-        """Those that a slice, indices or bool [N] choose."""
+        """Those selected by a slice, indices or bool [N]."""
         indices = np.arange(len(self))[chosen]
         return PlacedMasks([self.placed[index] for index in indices], self.size)
 

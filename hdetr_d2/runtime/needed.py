@@ -1,4 +1,4 @@
-"""Libraries that a file asks for, and that may not be installed."""
+"""Optional libraries that a file requires."""
 
 from importlib import import_module
 from typing import Any
@@ -7,11 +7,11 @@ from hdetr_d2.errors import UserError
 
 
 def needed(package: str, path: object, bringer: str = "") -> Any:
-    """The module `package`.
+    """Imports the module `package`.
 
     Args:
-        path: of the file that asks for it, or what else does.
-        bringer: what pip shall install; the package itself by default.
+        path: of the file that requires it, or another description.
+        bringer: what to install with pip; by default the package itself.
 
     Raises:
         UserError: it is not installed.

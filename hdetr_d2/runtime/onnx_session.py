@@ -1,4 +1,4 @@
-"""Files of ONNX, run by ONNX Runtime."""
+"""ONNX files, run by ONNX Runtime."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.runtime.card import KEY, Card
 from hdetr_d2.runtime.needed import needed
 
-_ERRORS = 3  # warnings tell of its own optimiser
+_ERRORS = 3  # warnings concern its own optimiser
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -17,9 +17,9 @@ class OnnxSession:
     """See `Session`.
 
     Args:
-        path: of a .onnx file; what it keeps in other files lies beside it.
+        path: of a .onnx file; its external data are beside it.
         device: "auto", "cpu", "cuda" or "cuda:1".
-        threads: None for as many as there are cores.
+        threads: None uses all cores.
 
     Raises:
         UserError: ONNX Runtime is not installed, cannot read the file, or lacks the device.
@@ -34,7 +34,7 @@ class OnnxSession:
             self.session = runtime.InferenceSession(
                 str(path), options, providers=_providers(runtime, device)
             )
-        # Its errors have no other base.
+        # Its errors have no other common base.
         except Exception as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{path} cannot be read by ONNX Runtime: {reason}") from error
@@ -46,7 +46,7 @@ class OnnxSession:
 
 
 def _providers(runtime: object, device: str) -> list:
-    """Raises UserError for a device that this ONNX Runtime has not."""
+    """Raises UserError for a device that this ONNX Runtime does not support."""
     kind, _, index = device.partition(":")
     there = runtime.get_available_providers()  # type: ignore[attr-defined]
     if kind == "auto":

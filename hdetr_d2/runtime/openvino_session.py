@@ -1,4 +1,4 @@
-"""Models of OpenVINO."""
+"""OpenVINO models."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +12,13 @@ from hdetr_d2.runtime.needed import needed
 
 
 class OpenVINOSession:
-    """See `Session`. Computes in the precision that the card says: OpenVINO itself would take
-    bfloat16 for float32 wherever the processor has it.
+    """See `Session`. Computes in the card's precision: by default OpenVINO would use bfloat16
+    instead of float32 wherever the processor supports it.
 
     Args:
-        path: of the .xml file; the .bin file lies beside it.
-        device: "auto", "cpu", or a name of OpenVINO's own ("GPU").
-        threads: None for as many as there are cores.
+        path: of the .xml file; the .bin file is beside it.
+        device: "auto", "cpu", or one of OpenVINO's own names ("GPU").
+        threads: None uses all cores.
 
     Raises:
         UserError: OpenVINO is not installed, cannot read the file, or lacks the device.
@@ -50,7 +50,7 @@ class OpenVINOSession:
         return {name: outputs[name] for name in self.card.outputs}
 
 
-# Of a card's precision: weights alone are float16, and int8 is where the graph says so.
+# For a card's precision: float16 applies to weights only, and int8 is encoded in the graph.
 _ARITHMETIC = {"float32": "f32", "float16": "f32", "int8": "f32", "bfloat16": "bf16"}
 
 

@@ -1,4 +1,4 @@
-"""What is asked of a trained model besides the images: one object, from the door to the model."""
+"""All options of using a trained model, in one object passed down to the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,7 +10,7 @@ from hdetr_d2.runtime.predictor import Predictor, check_score_threshold
 
 
 class InferenceKeywords(TypedDict, total=False):
-    """`InferenceOptions` as the keywords of a function."""
+    """`InferenceOptions` as keyword arguments."""
 
     score_threshold: float
     device: str
@@ -23,18 +23,18 @@ class InferenceKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class InferenceOptions:
-    """How a trained model is opened, and how it looks at images.
+    """How a trained model is opened and applied to images.
 
     Args:
-        score_threshold: detections below it are left out; from 0 to 1.
+        score_threshold: lower-scored detections are dropped; from 0 to 1.
         device, precision, trust: see `Predictor`.
-        batch_size: images, or tiles, of one forward pass.
-        tile: side in pixels of the tiles that large images are divided into; None looks at images
-            as a whole.
-        overlap: the share of a tile that its neighbour has, too.
+        batch_size: images, or tiles, per forward pass.
+        tile: side in pixels of the tiles into which large images are divided; None processes whole
+            images.
+        overlap: the fraction of a tile shared with its neighbour.
 
     Raises:
-        UserError: no score can be the threshold, or a batch of nothing.
+        UserError: a threshold outside of [0, 1], or a batch size below one.
     """
 
     score_threshold: float = 0.5
@@ -52,7 +52,7 @@ class InferenceOptions:
 
     @classmethod
     def of(cls, arguments: object) -> "InferenceOptions":
-        """Those that the arguments of a command have; the others as they are by default.
+        """Reads the options from a command's arguments; others keep their defaults.
 
         Raises:
             UserError: see the class.
@@ -61,12 +61,12 @@ class InferenceOptions:
         return cls(**{name: getattr(arguments, name) for name in names if hasattr(arguments, name)})
 
     def changed(self) -> dict[str, Any]:
-        """Those that are not as they are by default."""
+        """The options that differ from their defaults."""
         each = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
         return {name: value for name, (value, default) in each.items() if value != default}
 
     def open(self, model: str | Path) -> Predictor:
-        """The model of a file, which looks at tiles where there are to be tiles.
+        """Opens the model of a file, with tiling if requested.
 
         Raises:
             UserError: see `Predictor` and `Predictor.tiled`.
@@ -74,7 +74,7 @@ class InferenceOptions:
         return self.tiled(self.open_whole(model))
 
     def open_whole(self, model: str | Path) -> Predictor:
-        """The model of a file, without tiles.
+        """Opens the model of a file, without tiling.
 
         Raises:
             UserError: see `Predictor`.
@@ -82,12 +82,12 @@ class InferenceOptions:
         return Predictor(model, device=self.device, precision=self.precision, trust=self.trust)
 
     def tiled(self, predictor: Predictor) -> Predictor:
-        """The same model with these tiles; see `Predictor.tiled`."""
+        """The same model with this tiling; see `Predictor.tiled`."""
         if self.tile is None:
             return predictor
         return predictor.tiled(self.tile, self.overlap, batch_size=self.batch_size)
 
     def opens_like(self, other: "InferenceOptions") -> bool:
-        """Whether both open a model the same way, whatever is asked of it then."""
+        """Whether both open a model in the same way, whatever it is used for."""
         mine, theirs = ((each.device, each.precision, each.trust) for each in (self, other))
         return mine == theirs

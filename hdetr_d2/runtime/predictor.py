@@ -1,4 +1,4 @@
-"""A trained model that is kept, for images in files and in memory."""
+"""A trained model that stays loaded, for images in files and in memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
@@ -17,16 +17,17 @@ from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.tiles import TiledDetector
 
 Picture: TypeAlias = str | Path | bytes | np.ndarray | Image.Image
-"""A file; an array of integers: [H, W, 3] in RGB (what OpenCV reads is BGR: `image[..., ::-1]`), or
-grey [H, W]; an image of Pillow; or the bytes of a file. Floating-point pixels are refused. Where
-pixels have more than 8 bits, `image_format.pixel_range` of the detector is white, that of the
-training data; where these had none, 65535 for uint16, and 255 for an array of another type with no
-higher value. Of a detector with channels of its own: see `MultiChannel`."""
+"""A file; an array of integers: [H, W, 3] in RGB (OpenCV reads BGR: `image[..., ::-1]`), or grey
+[H, W]; a Pillow image; or the bytes of a file. Floating-point pixels are refused. For pixels with
+more than 8 bits, white is the detector's `image_format.pixel_range`, that of the training data; if
+these had none, 65535 for uint16, and 255 for other dtypes without higher values. For detectors with
+other channels: see `MultiChannel`.
+"""
 
 
 class Seen(NamedTuple):
-    """An image as it was given; its pixels, upright, [H, W, C] of the detector's format; and its
-    objects in these pixels, best first.
+    """An image as given; its upright pixels, [H, W, C] in the detector's format; and its objects in
+    these pixels, best first.
     """
 
     image: Picture
@@ -35,7 +36,7 @@ class Seen(NamedTuple):
 
 
 class Detector(Protocol):
-    """What a file of a trained model becomes, whatever computes it.
+    """A trained model read from a file, whatever runs it.
 
     class_names: by class index. image_format: of the images that it was trained on.
     """
@@ -46,19 +47,19 @@ class Detector(Protocol):
     def image_format(self) -> ImageFormat: ...
 
     def read(self, entry: dict) -> dict:
-        """What `find` takes of an image: of an entry of a data set with "file_name", and "image",
-        [H, W, C] of the format, where it is in memory.
+        """Prepares an image for `find`, given a data set entry with "file_name" and, if it is in
+        memory, "image", [H, W, C] in the format.
 
         Raises:
             BadImageError: it cannot be read.
         """
 
     def find(self, batch: Sequence[dict]) -> list[Shapes]:
-        """The objects of images that were read, in pixels of the upright ones, best first."""
+        """The objects of prepared images, in pixels of the upright images, best first."""
 
 
-# The end of a file's name -> the session with it, which is imported then: each needs a library of
-# its own. Everything else is a checkpoint.
+# File ending -> its session, imported on demand because each needs a library of its own. Everything
+# else is a checkpoint.
 SESSIONS = {
     ".onnx": "hdetr_d2.runtime.onnx_session.OnnxSession",
     ".xml": "hdetr_d2.runtime.openvino_session.OpenVINOSession",
@@ -67,14 +68,16 @@ SESSIONS = {
 CHECKPOINTS = "hdetr_d2.inference.loading.open_checkpoint"
 SAVE = "hdetr_d2.model_zoo.saving.save_pretrained"
 SAFETENSORS = "model.safetensors"
-"""In the folder of a checkpoint that `Predictor.save_pretrained` wrote; in no exported one."""
+"""Exists in the folder of a checkpoint written by `Predictor.save_pretrained`, but not in exported
+ones.
+"""
 
 
 class Predictor:
-    """Finds objects in images: `Predictor("model_final.pth")(images)`. The model is read once.
+    """Finds objects in images: `Predictor("model_final.pth")(images)`. The model is loaded once.
 
     Attributes:
-        detector: what computes: of a checkpoint with its `model` and `mapper`.
+        detector: the model; for a checkpoint it has a `model` and a `mapper`.
         class_names: by class index.
     """
 
@@ -87,23 +90,24 @@ class Predictor:
         trust: str | Sequence[str] = (),
     ) -> None:
         """
-        The file is data: no code in it is run, and its config can only name parts of models, and
-        classes of the packages in `trust`.
+        The file is treated as data: no code in it is run, and its config can only name parts of
+        models, and classes of the packages in `trust`.
 
         Args:
-            model: a .pth file that `train_net.py` wrote, a folder that `save_pretrained` wrote, or
-                what `hdetr-d2 export` wrote: a .onnx or .pt2 file, or a folder of OpenVINO's. Those
-                of ONNX and OpenVINO need no PyTorch.
-            device: "auto", "cpu", "cuda", "cuda:1", ...; of OpenVINO also its own names ("GPU").
-            precision: of the forward pass of a checkpoint, "float32", "bfloat16", or with CUDA
-                "float16"; what is exported has its own.
-            trust: packages of your own whose classes the model is made of, too; those of a file
-                that came from elsewhere are whatever that file asks for.
+            model: a .pth file written by `train_net.py`, a folder written by `save_pretrained`, or
+                the output of `hdetr-d2 export`: a .onnx or .pt2 file, or an OpenVINO folder. ONNX
+                and OpenVINO need no PyTorch.
+            device: "auto", "cpu", "cuda", "cuda:1", ...; for OpenVINO also its own names ("GPU").
+            precision: of a checkpoint's forward pass, "float32", "bfloat16" or, with CUDA,
+                "float16"; exported files have their own.
+            trust: packages of your own that define classes of the model. Do not trust a package
+                only because a file from elsewhere asks for it.
 
         Raises:
-            UserError: the file cannot be read, was not written by `train_net.py` or `hdetr-d2
-                export`, asks for what is no part of a model, or does not fit its own config; what
-                runs it is not installed; or the device is absent, or has not that precision.
+            UserError: the file cannot be read, was not written by `train_net.py` or
+                `hdetr-d2 export`, asks for something that is not part of a model, or does not fit
+                its own config; its runtime is not installed; or the device is missing or does not
+                support the precision.
         """
         self.detector = open_detector(model, device, trust, precision=precision)
 
@@ -112,16 +116,17 @@ class Predictor:
         return self.detector.class_names
 
     def tiled(self, side: int, overlap: float = 0.2, *, batch_size: int = 1) -> "Predictor":
-        """One with the same model that looks at large images tile by tile; see `TiledDetector`.
+        """A predictor with the same model that processes large images in tiles; see
+        `TiledDetector`.
 
         Args:
-            side: of a tile in pixels: objects are then as large to the model as in training.
-            overlap: the share of a tile that its neighbour has, too: at least the largest object
-                that is found in tiles.
-            batch_size: tiles of one forward pass.
+            side: of a tile in pixels; objects then have the same size for the model as in training.
+            overlap: the fraction of a tile shared with its neighbour; should be at least the size
+                of the largest object to be found in tiles.
+            batch_size: tiles per forward pass.
 
         Raises:
-            UserError: tiles that no image can be divided into.
+            UserError: an invalid tiling.
         """
         tiled = copy(self)
         tiled.detector = TiledDetector(
@@ -130,15 +135,15 @@ class Predictor:
         return tiled
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model to be shared: weights as evaluation uses them, config, names of the
-        classes, and a model card with what is known of the training. `Predictor` and
-        `hdetr_d2.from_pretrained` take the folder.
+        """Writes the model for sharing: the weights used in evaluation, config, class names, and a
+        model card with what is known about the training. `Predictor` and `hdetr_d2.from_pretrained`
+        accept the folder.
 
         Args:
-            folder: new or empty; it is either written whole or left alone.
+            folder: new or empty; it is either written completely or not at all.
 
         Raises:
-            UserError: it cannot be written, or this is no checkpoint's predictor.
+            UserError: it cannot be written, or the predictor's model is not a checkpoint.
         """
         _imported(SAVE)(self.detector, folder)
 
@@ -149,19 +154,20 @@ class Predictor:
         score_threshold: float = 0.5,
         batch_size: int = 1,
     ) -> Results:
-        """Find the objects of images.
+        """Finds the objects of images.
 
         Args:
-            images: one, or any number of them; a generator is asked for `batch_size` at a time.
-            score_threshold: detections below it are left out; from 0 to 1.
-            batch_size: images of one forward pass.
+            images: one, or any number of them; a generator is consumed `batch_size` at a time.
+            score_threshold: lower-scored detections are dropped; from 0 to 1.
+            batch_size: images per forward pass.
 
         Returns:
-            The detections of all images, a list of `Result`, best first within an image, which
-            other libraries' types can be made of. `image_id` counts the images from 1.
+            The detections of all images, a list of `Result`, best first within each image, which
+            can be converted to other libraries' types. `image_id` counts the images from 1.
 
         Raises:
-            UserError: an image cannot be read, or is no image; a threshold that no score is.
+            UserError: an image cannot be read or has an unsupported type, or the threshold is
+                outside of [0, 1].
         """
         check_score_threshold(score_threshold)
         given = [images] if isinstance(images, Picture) else images
@@ -176,13 +182,13 @@ class Predictor:
     def detect(
         self, images: Iterable[Picture], batch_size: int = 1
     ) -> Iterator[Seen | BadImageError]:
-        """Find the objects of each image, in order.
+        """Finds the objects of each image, in order.
 
         Yields:
-            The image with its objects; or what is wrong with it.
+            For each image, the image with its objects, or what is wrong with it.
 
         Raises:
-            UserError: a batch of nothing.
+            UserError: a batch size below one.
         """
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size} must be at least 1")
@@ -195,11 +201,11 @@ class Predictor:
         yield from self._detect(batch)
 
     def picture(self, pixels: np.ndarray) -> Image.Image:
-        """Those of `Seen` for people."""
+        """The pixels of `Seen` for display."""
         return Image.fromarray(self.detector.image_format.picture(pixels))
 
     def _read(self, image: Picture) -> tuple[Picture, np.ndarray, dict] | BadImageError:
-        """The image, its pixels, and what `Detector.find` takes of it."""
+        """The image, its pixels, and the input for `Detector.find`."""
         name, form = file_name(image), self.detector.image_format
         try:
             pixels = form.take(image) if name is None else form.read(name)
@@ -224,11 +230,11 @@ def open_detector(
     threads: int | None = None,
     precision: str = "float32",
 ) -> Detector:
-    """What `Predictor` opens, by the name of the file.
+    """Opens a model for `Predictor`, according to the name of the file.
 
     Args:
-        threads: that compute; None for as many as there are cores. PyTorch has one number for all
-            models of a process.
+        threads: for computation; None uses all cores. PyTorch has one number for all models of a
+            process.
     """
     if not is_exported(model):
         return _imported(CHECKPOINTS)(model, device, trust, threads, precision)
@@ -241,13 +247,13 @@ def open_detector(
 
 
 def is_exported(model: str | Path) -> bool:
-    """Whether a file, by its name, or a folder is one that `hdetr-d2 export` writes."""
+    """Whether a file (by its name) or a folder was written by `hdetr-d2 export`."""
     path = Path(model)
     return path.suffix in SESSIONS or (path.is_dir() and not (path / SAFETENSORS).is_file())
 
 
 def open_session(model: str | Path, device: str = "auto", threads: int | None = None) -> Session:
-    """An exported file, or the folder of an OpenVINO model.
+    """Opens an exported file, or the folder of an OpenVINO model.
 
     Raises:
         UserError: see `Predictor`.
@@ -270,23 +276,23 @@ def _imported(name: str) -> Callable[..., Any]:
 
 
 def check_score_threshold(threshold: float) -> None:
-    """Scores are from 0 to 1.
+    """Checks that a threshold lies between 0 and 1.
 
     Raises:
-        UserError: the threshold is not: nothing, or everything, would be above it.
+        UserError: it does not, so that no or all detections would exceed it.
     """
-    if not 0 <= threshold <= 1:  # NaN is neither
+    if not 0 <= threshold <= 1:  # NaN is not between them
         percent = f"; for {threshold:g} percent write {threshold / 100:g}" if threshold > 1 else ""
         raise UserError(f"score_threshold={threshold:g} must be from 0 to 1{percent}")
 
 
 def file_name(image: Picture) -> str | None:
-    """None of an image in memory."""
+    """None for an image in memory."""
     return str(image) if isinstance(image, str | Path) else None
 
 
 def image_entry(seen: Seen, image_id: int) -> dict[str, Any]:
-    """COCO's entry of an image; `file_name` is None of one in memory."""
+    """COCO's entry of an image; `file_name` is None for images in memory."""
     height, width = seen.pixels.shape[:2]
     name = file_name(seen.image)
     return {"id": image_id, "file_name": name, "width": width, "height": height}

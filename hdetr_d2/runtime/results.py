@@ -8,10 +8,11 @@ import numpy as np
 from hdetr_d2.runtime.shapes import Masks, Shapes
 
 Result: TypeAlias = dict[str, Any]
-"""One detection: `image_id`, `file_name` (None of an image in memory), `category_id`,
+"""One detection: `image_id`, `file_name` (None for images in memory), `category_id`,
 `category_name`, `score`, `bbox` [x, y, width, height] in pixels of the upright image,
-`segmentation` (RLE) if there are masks, and `track_id` (from 1; None of an object without a track)
-if objects were tracked."""
+`segmentation` (RLE) if there are masks, and `track_id` (from 1; None without a track) if objects
+are tracked.
+"""
 
 
 def coco_results(
@@ -49,11 +50,11 @@ def coco_results(
 def coco_content(
     images: Sequence[Mapping[str, Any]], results: Sequence[Result], class_names: Sequence[str]
 ) -> dict[str, list]:
-    """A whole COCO json, which annotation tools and pycocotools open.
+    """A complete COCO json, which annotation tools and pycocotools can open.
 
     Args:
         images: COCO's image entries: id, file_name, width, height.
-        results: of these images.
+        results: for these images.
     """
     annotations = [
         {"id": number, "iscrowd": 0, "area": _area(result), **result}
@@ -64,9 +65,9 @@ def coco_content(
 
 
 def _area(result: Result) -> float:
-    """In pixels, of the mask where there is one, else of the box."""
+    """In pixels, of the mask if there is one, otherwise of the box."""
     if "segmentation" in result:
-        import pycocotools.mask as mask_utils  # only of who has masks
+        import pycocotools.mask as mask_utils  # needed for masks only
 
         return float(mask_utils.area(result["segmentation"]))
     return result["bbox"][2] * result["bbox"][3]
@@ -75,7 +76,7 @@ def _area(result: Result) -> float:
 def _rles(masks: Masks) -> list[dict]:
     if hasattr(masks, "rles"):
         return masks.rles()
-    from hdetr_d2.pixels.run_lengths import run_lengths  # only of who has masks
+    from hdetr_d2.pixels.run_lengths import run_lengths  # needed for masks only
 
     arrays = [np.asarray(mask) for mask in masks]
     return [run_lengths(mask, *map(np.arange, mask.shape)) for mask in arrays]

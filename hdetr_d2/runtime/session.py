@@ -1,4 +1,4 @@
-"""A graph with the detector's inputs and outputs as arrays, and images in and objects out."""
+"""Runs a graph on arrays: images in, objects out."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -12,13 +12,13 @@ from hdetr_d2.runtime.scaled import NearestMasks
 from hdetr_d2.runtime.shapes import Shapes
 
 DETECTIONS = ("scores", "labels", "boxes")
-"""What a graph with its post-processing inside gives; `masks` may come after it."""
+"""Outputs of a graph with post-processing; `masks` may follow."""
 
 
 class Session(Protocol):
     """An opened file.
 
-    card: what it says of itself.
+    card: its metadata.
     """
 
     card: Card
@@ -27,9 +27,9 @@ class Session(Protocol):
         """The graph's outputs, by name.
 
         Args:
-            inputs: "images" [B, C, H, W] of the card's format, at the top left of which they lie;
-                "sizes" int64 [B, 2], (H, W) of each of them there; and "originals" int64 [B, 2],
-                (H, W) of the images from which they were resized.
+            inputs: "images" [B, C, H, W] in the card's format, each at the top left; "sizes" int64
+                [B, 2], their (H, W) there; and "originals" int64 [B, 2], (H, W) of the images
+                before resizing.
         """
 
 
@@ -38,10 +38,10 @@ class ExportedDetector:
 
     Args:
         session: an opened file.
-        path: of the file, for the sentences.
+        path: of the file, for messages.
 
     Raises:
-        UserError: the graph gives what comes before the detections.
+        UserError: the graph has no post-processing.
     """
 
     def __init__(self, session: Session, path: object) -> None:
@@ -62,13 +62,13 @@ class ExportedDetector:
         return self.card.image_format
 
     def read(self, entry: dict) -> dict:
-        """The image as the graph takes it, [H, W, C], and (H, W) of the original one."""
+        """The image as the graph's input, [H, W, C], and (H, W) of the original."""
         image = entry.get("image")
         image = self.image_format.read(entry["file_name"]) if image is None else image
         return fed(image, self.card)
 
     def find(self, batch: Sequence[dict]) -> list[Shapes]:
-        """Any number of images: a graph for a fixed one is run as often as it takes."""
+        """Any number of images: a graph with a fixed batch size is run repeatedly."""
         number = self.card.batch or len(batch)
         found: list[Shapes] = []
         for start in range(0, len(batch), number):
@@ -79,13 +79,13 @@ class ExportedDetector:
 
 
 def fed(image: np.ndarray, card: Card) -> dict:
-    """An image, [H, W, C] of its format, as a graph takes it, and (H, W) of the original one."""
+    """An image, [H, W, C] in its format, as the graph's input, and (H, W) of the original."""
     original = (image.shape[0], image.shape[1])
     return {"image": card.rule.resize(image, card.fed_size(*original)), "original": original}
 
 
 def stacked(batch: Sequence[dict], card: Card, number: int) -> dict[str, np.ndarray]:
-    """The inputs of a graph for `number` images, of which the last ones are black."""
+    """The graph's inputs for `number` images, of which the last ones are black."""
     sizes = [item["image"].shape[:2] for item in batch]
     height, width = card.padded_size(sizes)
     form = card.image_format
@@ -112,5 +112,5 @@ def shapes_of(outputs: Mapping[str, np.ndarray], index: int, item: dict) -> Shap
         height, width = item["image"].shape[:2]
         small = outputs["masks"][index][:, :height, :width][kept]
         masks = NearestMasks(small.astype(bool), item["original"])
-    # Copies: a runtime may write the next batch where this one is.
+    # Copies: a runtime may reuse this memory for the next batch.
     return Shapes(boxes[kept].copy(), labels[kept].copy(), scores[kept].copy(), masks)

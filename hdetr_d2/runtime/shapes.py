@@ -1,4 +1,4 @@
-"""The objects of one image, as what was found and what is drawn."""
+"""The objects of one image, for results and drawings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 
 
 class Masks(Protocol):
-    """Of N objects, each bool [H, W]: an array, a tensor, or what makes them when they are asked
-    for.
+    """Masks of N objects, each bool [H, W]: an array, a tensor, or an object that creates them on
+    demand.
     """
 
     def __len__(self) -> int: ...
@@ -19,15 +19,15 @@ class Masks(Protocol):
 
 @dataclass(frozen=True)
 class Shapes:
-    """The objects of one image, in its pixels. Tensors on the CPU do as well as arrays.
+    """The objects of one image, in its pixels. CPU tensors can be used in place of arrays.
 
     Attributes:
         boxes: float [N, 4], xyxy.
         classes: int [N], indices of class names.
         scores: float [N] in [0, 1], or None for ground truth.
         masks: bool [N, H, W], or None.
-        tracks: int [N], of a video: which objects of its frames are one, -1 of those that no other
-            frame has (yet); or None.
+        tracks: int [N], for videos: ids of objects across frames, -1 for objects (so far) without a
+            track; or None.
     """
 
     boxes: np.ndarray
@@ -40,13 +40,13 @@ class Shapes:
         return len(self.boxes)
 
     def above(self, threshold: float) -> "Shapes":
-        """Those with a score of at least `threshold`; all of them when there are no scores."""
+        """Those with a score of at least `threshold`; all if there are no scores."""
         if self.scores is None:
             return self
         return self.chosen(self.scores >= threshold)
 
     def chosen(self, keep: np.ndarray) -> "Shapes":
-        """Those that bool [N] choose."""
+        """Those selected by bool [N]."""
         scores = None if self.scores is None else self.scores[keep]
         masks = None if self.masks is None else self.masks[keep]
         tracks = None if self.tracks is None else self.tracks[keep]

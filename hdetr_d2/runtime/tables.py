@@ -25,7 +25,7 @@ def columns_of(images: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def rows_of(image: Mapping[str, Any], results: Sequence[Result]) -> Iterator[dict[str, Any]]:
-    """A row for each detection of an image: corners in pixels."""
+    """One row per detection of an image: corners in pixels."""
     for result in results:
         left, top, width, height = result["bbox"]
         corners = {"x_min": left, "y_min": top, "x_max": left + width, "y_max": top + height}

@@ -1,5 +1,5 @@
-"""Large images tile by tile, for objects that are too small once the image is made smaller (slicing
-aided inference, https://arxiv.org/abs/2202.06934).
+"""Processes large images in tiles, for objects that would be too small in a downscaled image
+(slicing aided inference, https://arxiv.org/abs/2202.06934).
 """
 
 import math
@@ -25,22 +25,22 @@ MOST_OVERLAP = 0.9
 
 
 class TiledDetector:
-    """Finds the objects of an image in overlapping tiles of it and, for those that are larger than
-    a tile, in the whole, made as small as a tile; see `Detector`.
+    """Finds the objects of an image in overlapping tiles and, for objects larger than a tile, in
+    the whole image downscaled to the size of a tile; see `Detector`.
 
-    An image is held once, and the pixels of `batch_size` tiles with it: what memory a forward pass
-    takes does not depend on the size of the image.
+    Only the image itself and the pixels of `batch_size` tiles are held in memory: the memory of a
+    forward pass does not depend on the size of the image.
 
     Args:
-        detector: of a tile.
+        detector: applied to each tile.
         side: of a tile in pixels.
-        overlap: the least share of a tile that its neighbour has, too: objects up to that size are
-            whole in one of them.
-        batch_size: tiles of one forward pass.
-        join: makes one list of what all tiles have.
+        overlap: minimum fraction of a tile shared with its neighbour: objects up to that size are
+            complete in at least one tile.
+        batch_size: tiles per forward pass.
+        join: merges the objects of all tiles.
 
     Raises:
-        UserError: tiles that no image can be divided into.
+        UserError: an invalid tiling.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class TiledDetector:
         return self.detector.image_format
 
     def read(self, entry: dict) -> dict:
-        """The image in full, [H, W, C]."""
+        """The full image, [H, W, C]."""
         image = entry.get("image")
         image = self.image_format.read(entry["file_name"]) if image is None else image
         return {"file_name": entry["file_name"], "image": image}
@@ -105,8 +105,8 @@ class TiledDetector:
 
 
 def tiles_of(height: int, width: int, side: int, overlap: float) -> list[Tile]:
-    """Tiles that cover an image, of `side` pixels where it has as many, row by row and evenly
-    spread; neighbours share at least `overlap` of a tile.
+    """Tiles that cover an image, of `side` pixels (or the image's own side, if shorter), row by row
+    and evenly spaced; neighbours share at least `overlap` of a tile.
     """
     rows, columns = (_spread(length, side, overlap) for length in (height, width))
     return [
@@ -116,7 +116,7 @@ def tiles_of(height: int, width: int, side: int, overlap: float) -> list[Tile]:
 
 
 def _spread(length: int, side: int, overlap: float) -> list[int]:
-    """Where tiles of `side` begin in `length`."""
+    """The starts of tiles of `side` in `length`."""
     rest = max(length - side, 0)
     step = max(1, math.floor(side * (1 - overlap)))
     number = math.ceil(rest / step)
@@ -135,7 +135,7 @@ def _reduced(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _enlarged(shapes: Shapes, size: tuple[int, int], side: int) -> Shapes:
-    """What was found in the reduced image, in pixels of the one of `size` (H, W)."""
+    """Objects found in the downscaled image, in pixels of the original of `size` (H, W)."""
     height, width = size
     small = _fitted(height, width, side)
     boxes = np.asarray(shapes.boxes) * np.array([width / small[1], height / small[0]] * 2)

@@ -1,5 +1,5 @@
-"""How long trained models take, whatever computes them; each has a process of its own, and they
-take turns, so that what happens to the machine happens to all of them.
+"""Measures the speed of trained models, whatever runs them. Each runs in a process of its own, and
+they take turns, so that disturbances of the machine affect all of them.
 """
 
 import multiprocessing
@@ -24,9 +24,9 @@ _WARM_UP = 3
 
 @dataclass(frozen=True)
 class Setting:
-    """size: (H, W) of an image in pixels, before it is resized as the model's data are. batch:
-    images at once. device: see `Predictor`. threads: of a model; None for all cores.
-    precision: of checkpoints; see `Predictor`.
+    """size: (H, W) of an image in pixels, before it is resized as in the model's data. batch:
+    images at once. device: see `Predictor`. threads: per model; None for all cores. precision: of
+    checkpoints; see `Predictor`.
     """
 
     size: tuple[int, int]
@@ -38,8 +38,8 @@ class Setting:
 
 @dataclass(frozen=True)
 class Timing:
-    """model: its name. seconds: of every round, from pixels to objects of a batch. batch: images of
-    it. memory: MB, of all of the process, at most.
+    """model: its name. seconds: of every round, from pixels to objects of a batch. batch: number of
+    images. memory: peak of the whole process, in MB.
     """
 
     model: str
@@ -48,7 +48,7 @@ class Timing:
     memory: float
 
     def percentile(self, percent: float) -> float:
-        """Milliseconds that so many of the rounds took at most."""
+        """The given percentile of the rounds, in milliseconds."""
         return float(np.percentile(self.seconds, percent)) * 1000
 
     @property
@@ -57,7 +57,7 @@ class Timing:
 
 
 def time_files(models: Sequence[str], setting: Setting, rounds: int) -> list[Timing]:
-    """Times of what `Predictor` opens; see `time_in_turns`."""
+    """Times models that `Predictor` can open; see `time_in_turns`."""
     return time_in_turns(
         {model: partial(_open, model, setting) for model in models}, setting, rounds
     )
@@ -71,11 +71,10 @@ def _open(model: str, setting: Setting) -> Detector:
 def time_in_turns(
     models: Mapping[str, Callable[[], Detector]], setting: Setting, rounds: int
 ) -> list[Timing]:
-    """Times of models, whose processes run one after the other in every round, once before they are
-    timed.
+    """Times models whose processes run one after the other in every round, after one untimed run.
 
     Args:
-        models: by name, what opens each in its process.
+        models: by name, a function that opens the model in its process.
 
     Raises:
         UserError: a model cannot be opened.
@@ -83,14 +82,14 @@ def time_in_turns(
     with ExitStack() as stack:
         sides = [stack.enter_context(_Side(*each, setting)) for each in models.items()]
         for side in sides:
-            side.answer()  # it is ready
+            side.answer()  # ready
         seconds = [[side.run() for side in sides] for _ in range(rounds)]
         each = zip(models, zip(*seconds, strict=True), sides, strict=True)
         return [Timing(model, own, setting.batch, side.memory()) for model, own, side in each]
 
 
 class _Side:
-    """The process of a model."""
+    """The process of one model."""
 
     def __init__(self, model: str, opened: Callable[[], Detector], setting: Setting) -> None:
         context = multiprocessing.get_context("spawn")
@@ -115,7 +114,7 @@ class _Side:
         return self.answer()
 
     def answer(self) -> float:
-        """Raises UserError for what the process has to say instead."""
+        """Raises UserError with the message of the process, if it sends one."""
         while not self.pipe.poll(1.0):
             if not self.process.is_alive():
                 raise UserError(f"{self.model}: its process has ended ({self.process.exitcode})")
@@ -144,15 +143,16 @@ def _serve(pipe: Connection, opened: Callable[[], Detector], setting: Setting) -
         if pipe.recv() == "memory":
             pipe.send(_megabytes())
             continue
-        detector.find(batch)  # caches are the other models', memory may be the system's again
+        # Caches now belong to other models, and memory may have been returned to the system
+        detector.find(batch)
         start = time.perf_counter()
         detector.find(batch)
         pipe.send(time.perf_counter() - start)
 
 
 def _megabytes() -> float:
-    """The most memory that this process has held. Not `ru_maxrss` where there is another way: on
-    Linux it begins with that of the process that started this one.
+    """The peak memory of this process. `ru_maxrss` is avoided if possible: on Linux it starts with
+    that of the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():

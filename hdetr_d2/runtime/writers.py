@@ -1,4 +1,6 @@
-"""Files of detections for other tools: an object a format, which is given image after image."""
+"""Writes detections for other tools: one writer per format, which receives one image after the
+other.
+"""
 
 import csv
 import logging
@@ -19,26 +21,28 @@ from hdetr_d2.utils.strict_json import to_json
 logger = logging.getLogger(__name__)
 
 _DIGITS = 6
-"""Of fractions in polygons, which have many corners: less than a hundredth of a pixel."""
+"""Digits of coordinates in polygons, which have many corners: precise to less than a hundredth of a
+pixel.
+"""
 
 
 class Writer(Protocol):
-    """A file in the making.
+    """A file being written.
 
-    lost: what the format leaves out -> how often.
+    lost: what the format cannot represent -> how often.
     """
 
     lost: Counter[str]
 
     def write(self, image: Mapping[str, Any], results: Sequence[Result]) -> None:
-        """Take an image with its detections; see `Results`."""
+        """Adds an image with its detections; see `Results`."""
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finishes the file."""
 
 
 class CocoWriter:
-    """A COCO json of images, annotations and categories; it is kept until the end.
+    """A COCO json of images, annotations and categories, held in memory until the end.
 
     Args:
         path: of the file.
@@ -64,14 +68,14 @@ class CocoWriter:
 
 
 def json_line(image: Mapping[str, Any], results: Sequence[Result]) -> dict[str, Any]:
-    """An image's entry, and its "detections" with all they have."""
+    """An image's entry, and its "detections" with all their fields."""
     told = ("image_id", "file_name")  # of the image
     found = [{k: v for k, v in result.items() if k not in told} for result in results]
     return {**image, "detections": found}
 
 
 class JsonLinesWriter:
-    """A line an image, see `json_line`; else see `CocoWriter`."""
+    """One line per image, see `json_line`; otherwise like `CocoWriter`."""
 
     ending = ".jsonl"
 
@@ -87,7 +91,7 @@ class JsonLinesWriter:
 
 
 class CsvWriter:
-    """A row a detection, corners in pixels; see `CocoWriter`."""
+    """One row per detection, corners in pixels; otherwise like `CocoWriter`."""
 
     ending = ".csv"
 
@@ -105,7 +109,7 @@ class CsvWriter:
         self.file.close()
 
     def _table(self, images: Sequence[Mapping[str, Any]]) -> csv.DictWriter:
-        """The table; its head is written with the first image, or at the end without one."""
+        """The table; its header is written with the first image, or at the end if there is none."""
         if self.table is None:
             self.table = csv.DictWriter(self.file, columns_of(images))
             self.table.writeheader()
@@ -113,13 +117,13 @@ class CsvWriter:
 
 
 class YoloWriter:
-    """`labels/`, a text file an image, whose lines are the index of a class and, in fractions of
-    the image, a box (centre, width, height), or of an object with a mask its outline; and
-    `classes.txt`.
+    """`labels/`, with one text file per image and one line per object: class index and, in
+    fractions of the image, a box (centre, width, height) or, for an object with a mask, its
+    outline; and `classes.txt`.
 
     Args:
-        path: of the folder. Files have the names of the images, below the folder that all images
-            share, and those of frames their number, too.
+        path: of the folder. Files are named after the images, relative to their common folder;
+            names of frames include their number.
         class_names: by class index.
     """
 
@@ -163,10 +167,10 @@ class YoloWriter:
 
 
 def _polygon(mask: Mapping[str, Any], start: np.ndarray, stop: np.ndarray) -> list[float]:
-    """x and y of the corners of a mask, or of the box where it is empty, in fractions: readers take
-    all lines of a file with polygons for polygons.
+    """Corners of a mask (or of the box if it is empty) in fractions: readers treat all lines of a
+    file with polygons as polygons.
     """
-    import pycocotools.mask as mask_utils  # only of who has masks
+    import pycocotools.mask as mask_utils  # needed for masks only
 
     from hdetr_d2.pixels.outlines import outline
 
@@ -177,7 +181,7 @@ def _polygon(mask: Mapping[str, Any], start: np.ndarray, stop: np.ndarray) -> li
 
 
 def _place(image: Mapping[str, Any]) -> Path:
-    """The file of an image, or one that an image in memory or a frame could have."""
+    """The file of an image, or a suitable name for an image in memory or a frame."""
     path = Path(os.path.abspath(image["file_name"] or "image"))
     is_file = image["file_name"] is not None and "time" not in image
     return path if is_file else path.with_name(f"{path.stem}_{image['id']}{path.suffix}")
@@ -189,17 +193,17 @@ WRITERS: dict[str, Any] = {
     "jsonl": JsonLinesWriter,
     "yolo": YoloWriter,
 }
-"""Format -> its writer: of a path and the names of the classes."""
+"""Format -> its writer, called with a path and the class names."""
 _BY_ENDING = {kind.ending: name for name, kind in WRITERS.items() if kind.ending}
 
 
 def format_of(path: Path) -> str | None:
-    """The format that a file's ending tells, or None."""
+    """The format of a file according to its ending, or None."""
     return _BY_ENDING.get(path.suffix.lower())
 
 
 def place_in(folder: Path, format: str) -> Path:
-    """What a format writes to a folder."""
+    """The file that a format writes into a folder."""
     ending = WRITERS[format].ending
     return folder / f"predictions{ending}" if ending else folder
 
@@ -208,14 +212,15 @@ def place_in(folder: Path, format: str) -> Path:
 def open_writer(
     path: str | Path, class_names: Sequence[str], format: str | None = None
 ) -> Iterator[Writer]:
-    """A writer, which is closed in any case; what its format leaves out is in the log.
+    """Context with a writer, which is closed in any case; what its format cannot represent is
+    logged.
 
     Args:
         path, format: see `Results.save`.
         class_names: by class index.
 
     Raises:
-        UserError: there is no such format, or the file cannot be written.
+        UserError: an unknown format, or the file cannot be written.
     """
     path = Path(path)
     name = format or format_of(path)

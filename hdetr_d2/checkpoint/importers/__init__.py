@@ -1,8 +1,7 @@
-"""Published checkpoints of other projects in this project's terms: config options and weights.
+"""Converts published checkpoints of other projects to config options and weights of this project.
 
-An importer is an object with a name, by which `tools/convert_checkpoint.py --source` finds it.
-Those of DETR and the Deformable-DETR family are here; a project brings its own, see
-`find_importer`.
+An importer is an object with a name, which `tools/convert_checkpoint.py --source` refers to. Those
+of DETR and the Deformable-DETR family are here; projects bring their own, see `find_importer`.
 """
 
 from hdetr_d2.checkpoint.importers.arguments import Arguments

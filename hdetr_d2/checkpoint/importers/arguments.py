@@ -1,4 +1,4 @@
-"""What a training script was told, and what it takes for granted."""
+"""The arguments of a training script: stated ones and defaults."""
 
 import difflib
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from hdetr_d2.errors import UserError
 
 
 class Arguments:
-    """The arguments of a published training script, with its defaults behind them.
+    """The arguments of a published training script, falling back to its defaults.
 
-    assumed: what was asked for and had to be taken from the defaults.
+    assumed: arguments that were used and had to be taken from the defaults.
     """
 
     def __init__(
@@ -18,13 +18,14 @@ class Arguments:
     ) -> None:
         """
         Args:
-            defaults: every argument that matters for an import; None for those that the weights
-                tell.
-            stored: those of the checkpoint; further ones are of no interest.
-            given: those of the user, which win.
+            defaults: every argument that matters for an import; None for those that can be derived
+                from the weights.
+            stored: those of the checkpoint; unknown ones are ignored.
+            given: those of the user, which take precedence.
 
         Raises:
-            UserError: a given one does not exist, or one is of another kind than its default.
+            UserError: a given argument does not exist, or an argument has another type than its
+                default.
         """
         for name in given:
             if name not in defaults:
@@ -46,10 +47,10 @@ class Arguments:
         return name in self.defaults
 
     def told(self, name: str, value: Any) -> Any:
-        """`value`, which the weights tell about the argument `name`.
+        """Returns `value`, which the weights imply for the argument `name`.
 
         Raises:
-            UserError: the argument was stated, and says otherwise.
+            UserError: the argument was stated, and contradicts it.
         """
         stated = self.stated.get(name, value)
         if stated != value:

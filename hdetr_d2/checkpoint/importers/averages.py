@@ -1,4 +1,4 @@
-"""A file with a moving average beside the weights: which of the two is meant."""
+"""Files that contain a moving average in addition to the weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +13,10 @@ from hdetr_d2.errors import UserError
 def choose_weights(
     content: Mapping[str, Any], wanted: str | None, source: str | Path
 ) -> dict[str, Tensor]:
-    """The weights under the name `wanted` of a file's content; None for the only ones.
+    """The weights under the key `wanted` of a file's content; None for the only ones.
 
     Raises:
-        UserError: there are none of this name, or an average besides them and nothing is said.
+        UserError: the key does not exist, or there is also an average and no key is given.
     """
     found = {"model": content["model"]}
     for name, value in content.items():

@@ -1,4 +1,4 @@
-"""Which backbone the weights of a published detector are."""
+"""Identifies the backbone of a published detector from its weights."""
 
 import math
 import re
@@ -13,9 +13,9 @@ from hdetr_d2.errors import UserError
 _BACKBONE = "backbone.0."
 _BODY = "backbone.0.body."
 
-# Blocks of the third stage -> timm's model, with the weights that its training starts from.
+# Blocks in the third stage -> timm's model, with the weights that training starts from.
 _RESNETS = {6: "resnet50.tv_in1k", 23: "resnet101.tv_in1k", 36: "resnet152.tv_in1k"}
-# Channels of the first stage, blocks of the third, side of a window -> timm's model.
+# Channels of the first stage, blocks of the third, window size -> timm's model.
 _SWINS = {
     (96, 6, 7): "swin_tiny_patch4_window7_224.ms_in1k",
     (96, 18, 7): "swin_small_patch4_window7_224.ms_in1k",
@@ -31,8 +31,8 @@ _CONVNEXTS = {
     (128, 27): "convnext_base.fb_in22k_ft_in1k_384",
     (192, 27): "convnext_large.fb_in22k_ft_in1k_384",
 }
-# Channels of the first stage, blocks of the third, levels of a modulation, whether its branches are
-# scaled -> timm's model.
+# Channels of the first stage, blocks of the third, focal levels, whether branches are scaled ->
+# timm's model.
 _FOCALNETS = {
     (96, 6, 3, False): "focalnet_tiny_lrf.ms_in1k",
     (96, 18, 3, False): "focalnet_small_lrf.ms_in1k",
@@ -43,11 +43,10 @@ _FOCALNETS = {
 
 
 def backbone_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
-    """The options of `model.backbone`, which the weights tell by their names and shapes.
+    """The options of `model.backbone`, derived from names and shapes of the weights.
 
     Raises:
-        UserError: it is neither a ResNet with bottlenecks nor a Swin, ConvNeXt or FocalNet that is
-            known here.
+        UserError: it is not a ResNet with bottlenecks, or a known Swin, ConvNeXt or FocalNet.
     """
     body = _of_backbone(weights)
     for first, family in _FAMILIES.items():
@@ -66,7 +65,7 @@ def backbone_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dic
 
 
 def _of_backbone(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Its own weights; what takes features out of a model calls the model its body."""
+    """Weights of the backbone; feature extractors call the wrapped model "body"."""
     return {
         name.removeprefix(_BODY).removeprefix(_BACKBONE): value
         for name, value in weights.items()
@@ -79,7 +78,7 @@ def _swin(body: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
     sizes = {
         "channels": len(body["patch_embed.proj.weight"]),
         "blocks in its third stage": _blocks(body, r"layers\.2\.blocks\."),
-        # A window of side w has a table of (2 w - 1)^2 rows.
+        # A window of size w has a table of (2 w - 1)^2 rows.
         "cells on a window's side": 0 if table is None else (math.isqrt(len(table)) + 1) // 2,
     }
     return _unfrozen(_of_sizes("Swin", _SWINS, sizes), arguments)
@@ -105,7 +104,7 @@ def _focalnet(body: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any
     return options | {"model.backbone.map_norm_eps": 1e-5}
 
 
-# The first weight of a kind -> its options.
+# The first weight of a family -> its options.
 _FAMILIES: Mapping[str, Callable[[Mapping[str, Tensor], Arguments], dict[str, Any]]] = {
     "patch_embed.proj.weight": _swin,
     "stem_0.weight": _convnext,
@@ -114,7 +113,7 @@ _FAMILIES: Mapping[str, Callable[[Mapping[str, Tensor], Arguments], dict[str, An
 
 
 def _of_sizes(kind: str, models: Mapping[tuple, str], sizes: Mapping[str, int]) -> str:
-    """timm's model of these sizes."""
+    """The timm model with these sizes."""
     name = models.get(tuple(sizes.values()))
     if name is None:
         told = ", ".join(f"{what}: {size}" for what, size in sizes.items())
@@ -132,6 +131,6 @@ def _unfrozen(name: str, arguments: Arguments) -> dict[str, Any]:
 
 
 def _blocks(body: Mapping[str, Tensor], stage: str) -> int:
-    """How many blocks have names that go on with their number after `stage`."""
+    """The number of blocks whose names continue `stage` with an index."""
     pattern = re.compile(stage + r"(\d+)\.")
     return len({match[1] for name in body if (match := pattern.match(name))})

@@ -1,4 +1,4 @@
-"""What an importer is, and what it makes of a file."""
+"""The interface of importers, and their result."""
 
 import argparse
 from abc import ABC, abstractmethod
@@ -16,14 +16,14 @@ from hdetr_d2.checkpoint.importers.averages import choose_weights
 
 @dataclass
 class Imported:
-    """A published checkpoint in this project's terms.
+    """A published checkpoint converted to this project.
 
-    recipe: the file below `configs/` that comes nearest. options: dotted config options -> plain
-    values that it does not have. weights: by this project's names; a name that the importer does
-    not know stays as it is, and is told to the user as one that does not fit. left_out: names of
-    the file that are not needed -> why. objectness_heads: prefixes of class heads whose channel 0
-    stands for "object", whatever the classes. label_tables: names of weights with a row for each
-    class and one more. class_names: by class index, where the file tells them.
+    recipe: the most similar file below `configs/`. options: dotted config options -> plain values
+    that differ from it. weights: under this project's names; unknown names are kept, and reported
+    as not fitting. left_out: names in the file that are not needed -> reason. objectness_heads:
+    prefixes of class heads whose channel 0 means "object", whatever the classes. label_tables:
+    names of weights with one row per class plus one. class_names: by class index, if the file
+    contains them.
     """
 
     recipe: str
@@ -38,7 +38,7 @@ class Imported:
 class Importer(ABC):
     """Reads the checkpoints of one training script.
 
-    name: of the source. defaults: the arguments of the script that matter here, with its defaults.
+    name: of the source. defaults: the relevant arguments of the script, with its defaults.
     """
 
     name: str
@@ -47,14 +47,15 @@ class Importer(ABC):
     def load(
         self, path: str | Path, weights: str | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The weights by the script's own names, and the arguments it was called with, if the file
-        says; for a file of the form {"model": ..., "args": Namespace}. No code in it is run.
+        """The weights under the script's own names, and the script's arguments, if the file
+        contains them; for files of the form {"model": ..., "args": Namespace}. No code in the file
+        is run.
 
         Args:
-            weights: under which name of the file, where it holds a moving average, too.
+            weights: the key of the weights, if the file also contains a moving average.
 
         Raises:
-            UserError: the file cannot be read, or holds objects of any other kind.
+            UserError: the file cannot be read, or contains other kinds of objects.
         """
         content = read_checkpoint(path, also=(argparse.Namespace,))
         arguments = content.get("args")
@@ -66,5 +67,6 @@ class Importer(ABC):
         """Options and weights of the model that the script would build.
 
         Raises:
-            UserError: weights and arguments contradict each other, or there is no such model here.
+            UserError: weights and arguments contradict each other, or the model is not supported
+                here.
         """

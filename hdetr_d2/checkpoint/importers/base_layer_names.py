@@ -1,5 +1,5 @@
-"""Parameter names of layers that are lists of attentions, norms and linear layers in the order in
-which they run (OpenMMLab's and detrex's) as those of the published Deformable-DETR family.
+"""Translates parameter names of layers that are lists of attentions, norms and linear layers in
+execution order (OpenMMLab's and detrex's) to those of the published Deformable-DETR family.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ LAYER_NAMES: Sequence[Rule] = [
     (_LAYERS + r"ffns\.0\.layers\.1\.", r"transformer.\1.layers.\2.linear2."),
     (_LAYERS + r"norms\.2\.", r"transformer.\1.layers.\2.norm3."),
     (
-        # The family counts the norm behind the decoder's self-attention, which runs first, second.
+        # The family numbers the norm after the decoder's self-attention second, although it runs
+        # first.
         _LAYERS + r"norms\.([01])\.",
         lambda m: f"transformer.{m[1]}.layers.{m[2]}.norm{_norm(m[1], int(m[3]))}.",
     ),

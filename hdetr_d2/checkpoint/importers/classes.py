@@ -1,4 +1,4 @@
-"""The classes of a published model: COCO's category ids, or those of them that are in use."""
+"""The classes of a published model: all of COCO's category ids, or those in use."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,9 +11,9 @@ from torch import Tensor
 from hdetr_d2.checkpoint.importers.base import Imported
 from hdetr_d2.errors import UserError
 
-NUM_COCO_IDS = 91  # 0 to 90, as DETR and its successors count
-NUM_PANOPTIC_IDS = 250  # with those of stuff, 92 to 200, and room behind them
-# What the classes in use are called, and the data set of Detectron2 that has them.
+NUM_COCO_IDS = 91  # 0 to 90, as in DETR and its successors
+NUM_PANOPTIC_IDS = 250  # including those of stuff, 92 to 200, and spare ones
+# Names of the classes in use, and Detectron2's data set with them.
 COCO_IDS = {
     NUM_COCO_IDS: ("coco80", "coco_2017_val"),
     NUM_PANOPTIC_IDS: ("coco133", "coco_2017_val_panoptic"),
@@ -24,13 +24,13 @@ _HEADS = ".class_heads."
 
 
 def class_names(num_ids: int) -> list[str]:
-    """Of a model of `num_ids` classes by index: COCO's where they are known, else numbers."""
+    """For a model with `num_ids` classes, by index: COCO's names if known, otherwise numbers."""
     names, labels = _coco(num_ids)
     return [names[labels[i]] if i in labels else f"class {i}" for i in range(num_ids)]
 
 
 def checked_names(names: Sequence[Any], number: int) -> list[str]:
-    """Names that a file or a user gives to `number` classes, if there are any.
+    """Class names given by a file or a user for `number` classes, if there are any.
 
     Raises:
         UserError: they are not the names of that many classes.
@@ -42,14 +42,14 @@ def checked_names(names: Sequence[Any], number: int) -> list[str]:
 
 
 def coco_names(number: int) -> list[str]:
-    """Those that Detectron2 counts from 0, if there are that many; else none."""
+    """COCO's names in Detectron2's order, if there are that many; otherwise empty."""
     names = MetadataCatalog.get(COCO_IDS[NUM_COCO_IDS][1]).thing_classes
     return list(names) if number == len(names) else []
 
 
 def keep_coco(imported: Imported, classes: str) -> Imported:
-    """With only those rows of the class heads that Detectron2's COCO uses: of "coco80" category
-    ids 1 to 90 become labels 0 to 79, of "coco133" 1 to 200 become 0 to 132.
+    """Keeps only the rows of the class heads that Detectron2's COCO uses: with "coco80", category
+    ids 1 to 90 become labels 0 to 79; with "coco133", 1 to 200 become 0 to 132.
 
     Raises:
         UserError: the heads have another number of classes.
@@ -70,10 +70,10 @@ def keep_coco(imported: Imported, classes: str) -> Imported:
 
 
 def _with_rows(imported: Imported, ids: Sequence[int], num_ids: int) -> dict[str, Tensor]:
-    """The weights with the rows `ids` of the `num_ids` in every class head and table of labels."""
+    """The weights with the rows `ids` out of `num_ids` in every class head and label table."""
     rows = torch.tensor(ids)
-    # Where channel 0 tells objects from background it must stay; the class whose place it takes was
-    # never taught to such a head.
+    # Where channel 0 separates objects from background it must stay; such a head was never trained
+    # on the class that it replaces.
     objectness = rows.clone()
     objectness[0] = 0
     weights = dict(imported.weights)
@@ -81,7 +81,7 @@ def _with_rows(imported: Imported, ids: Sequence[int], num_ids: int) -> dict[str
         if _HEADS in name:
             finds_objects = name.startswith(imported.objectness_heads)
             kept = objectness if finds_objects else rows
-            # Behind the classes stands "no object" in a head that knows it.
+            # After the classes, heads that know "no object" have a row for it.
             behind = torch.arange(num_ids, len(weights[name]))
             weights[name] = weights[name][torch.cat([kept, behind])]
     for name in imported.label_tables:
@@ -90,8 +90,8 @@ def _with_rows(imported: Imported, ids: Sequence[int], num_ids: int) -> dict[str
 
 
 def _coco(num_ids: int) -> tuple[list[str], dict[int, int]]:
-    """The names of COCO's classes, and the label of each category id; nothing where a model of so
-    many classes is none of COCO's.
+    """The names of COCO's classes, and the label of each category id; nothing if this number of
+    classes is not COCO's.
     """
     if num_ids not in COCO_IDS:
         return [], {}

@@ -1,7 +1,7 @@
-"""Checkpoints of Deformable-DETR and H-Deformable-DETR, as their training scripts save them.
+"""Checkpoints of Deformable-DETR and H-Deformable-DETR, as saved by their training scripts.
 
-https://arxiv.org/abs/2010.04159 and https://arxiv.org/abs/2207.13080. Names and shapes of the
-weights tell the architecture; the arguments tell what cannot be seen in them.
+https://arxiv.org/abs/2010.04159 and https://arxiv.org/abs/2207.13080. The architecture is derived
+from names and shapes of the weights, the rest from the arguments.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ _RECIPES = {  # two-stage, with box refinement
     (True, True): "deformable_detr/deformable_detr_two_stage_r50_50ep.py",
 }
 _OPTIONS = TRAINING_OPTIONS | {"topk": "model.postprocessing.num_select"}
-# The scripts' defaults, which the recipes have as well.
+# The scripts' defaults, which are also those of the recipes.
 _DEFAULTS = {
     "dropout": 0.1,
     "focal_alpha": 0.25,
@@ -60,7 +60,7 @@ _DEFAULTS = {
 
 
 class DeformableDETRImporter(Importer):
-    """Reads the form that both scripts share.
+    """Reads the format shared by both scripts.
 
     Args:
         name: of the source.
@@ -99,7 +99,7 @@ class DeformableDETRImporter(Importer):
 
 
 def _refines(arguments: Arguments, weights: Mapping[str, Tensor], *, two_stage: bool) -> bool:
-    """Whether every layer has heads of its own: only then does the decoder list them, too."""
+    """Whether every layer has its own heads: only then does the decoder list them as well."""
     if two_stage or any(name.startswith("transformer.decoder.bbox_embed.") for name in weights):
         return arguments.told("with_box_refine", True)
     return arguments["with_box_refine"]
@@ -108,7 +108,7 @@ def _refines(arguments: Arguments, weights: Mapping[str, Tensor], *, two_stage: 
 def _architecture(
     arguments: Arguments, weights: Mapping[str, Tensor], *, two_stage: bool, refine: bool
 ) -> dict[str, Any]:
-    """Options of everything but the queries."""
+    """All options except those of the queries."""
     options = {
         "data.num_classes": len(needed(weights, "class_embed.0.bias")),
         **backbone_options(weights, arguments),

@@ -1,4 +1,4 @@
-"""Parameter names of the published Deformable-DETR family as names of this project."""
+"""Translates parameter names of the published Deformable-DETR family to this project's."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from hdetr_d2.checkpoint.importers.names import SHARED, Rule, head_name, in_mlp,
 from hdetr_d2.errors import UserError
 
 LABEL_TABLE = "schemes.0.label_embed.weight"
-"""DINO's embedding of labels, with denoising as the only scheme."""
+"""DINO's label embedding, with denoising as the only scheme."""
 
 _RULES: Sequence[Rule] = [
     (r"^input_proj\.", "neck.projections."),
@@ -24,7 +24,7 @@ _RULES: Sequence[Rule] = [
     (r"^transformer\.pos_trans\.", "query_selection.position_proj."),
     (r"^transformer\.pos_trans_norm\.", "query_selection.position_norm."),
     (r"^transformer\.reference_points\.", "query_selection.reference_points."),
-    # Of DINO alone.
+    # Only in DINO.
     (r"^transformer\.tgt_embed\.weight$", "query_selection.slots.table"),
     (r"^transformer\.enc_out_class_embed\.", "query_selection.heads.class_heads.0."),
     (
@@ -43,7 +43,7 @@ _HEAD = re.compile(r"^(class|bbox)_embed\.(\d+)\.(.*)$")
 
 
 def rename(name: str, decoder_layers: int) -> str:
-    """A parameter's name here; the same name if it is no parameter of the family."""
+    """A parameter's name here; the same name if it does not belong to the family."""
     if head := _HEAD.match(name):
         kind, layer, rest = head[1], int(head[2]), head[3]
         owner, layer = ("query_selection", 0) if layer == decoder_layers else ("decoder", layer)
@@ -52,13 +52,13 @@ def rename(name: str, decoder_layers: int) -> str:
 
 
 def unneeded(weights: Mapping[str, Tensor], *, shared_heads: bool) -> dict[str, str]:
-    """Names of a state dict that hold nothing of their own -> why.
+    """Names in a state dict that contain nothing new -> reason.
 
     Args:
-        shared_heads: all layers have the same heads, which the state dict repeats for each.
+        shared_heads: all layers share the same heads, which the state dict repeats for each.
 
     Raises:
-        UserError: what should be a repetition differs.
+        UserError: what should be a copy differs.
     """
     reasons = {}
     for name, value in weights.items():

@@ -13,11 +13,11 @@ _BRANCH_SLOTS = "scheme_slots.one2many.table"
 
 
 def count_queries(arguments: Arguments, name: str, rows: int | None) -> tuple[int, int]:
-    """Queries of the main group and of the hybrid branch.
+    """Number of queries in the main group and in the hybrid branch.
 
     Args:
-        name: the argument for those of the main group.
-        rows: how many are learned, first the main ones; None if they come from proposals alone.
+        name: the argument for the main group.
+        rows: number of learned queries, the main ones first; None if all come from proposals.
 
     Raises:
         UserError: the arguments do not fit the rows.
@@ -36,7 +36,7 @@ def count_queries(arguments: Arguments, name: str, rows: int | None) -> tuple[in
 
 
 def query_options(arguments: Arguments, main: int, branch: int) -> dict[str, Any]:
-    """Config options for that many queries."""
+    """Config options for these numbers of queries."""
     options: dict[str, Any] = {"model.query_selection.num_queries": main}
     if branch:
         node = {
@@ -50,10 +50,10 @@ def query_options(arguments: Arguments, main: int, branch: int) -> dict[str, Any
 
 
 def split_slots(weights: dict[str, Tensor], main: int, branch: int) -> dict[str, Tensor]:
-    """The weights, by this project's names, with the rows of the hybrid branch under its own."""
+    """The weights, under this project's names, with the rows of the hybrid branch separated."""
     table = weights.get(_SLOTS)
     if table is None or not branch:
         return weights
-    # Copies: a file would hold all rows for each part of them.
+    # Copies: otherwise a file would contain all rows for each part of them.
     parts = {_SLOTS: table[:main].clone(), _BRANCH_SLOTS: table[main:].clone()}
     return weights | parts

@@ -1,4 +1,4 @@
-"""What the weights of a published Deformable-DETR tell about its sizes, as config options."""
+"""Derives the sizes of a published Deformable-DETR from its weights, as config options."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,15 +21,17 @@ TOLD_BY_WEIGHTS = dict.fromkeys(
         "dec_n_points",
     )
 )
-"""Arguments that need no default: the weights tell them; stated, they must agree with these."""
+"""Arguments that need no default, since the weights imply them; if stated, they must agree."""
 
 
 def neck_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
-    """Levels and features: a 1x1 convolution takes a feature, a wider one makes a further level."""
+    """Levels and features: a 1x1 convolution projects a feature, a larger one creates an additional
+    level.
+    """
     levels, dim = needed(weights, "transformer.level_embed").shape
     convs = [needed(weights, f"input_proj.{level}.0.weight") for level in range(levels)]
     channels = [conv.shape[1] for conv in convs if conv.shape[-1] == 1]
-    features = [f"res{6 - place}" for place in range(len(channels), 0, -1)]  # the last is res5
+    features = [f"res{6 - place}" for place in range(len(channels), 0, -1)]  # the last one is res5
     return {
         "model.backbone.out_features": features,
         "model.neck.in_shapes": channels,
@@ -56,9 +58,7 @@ def transformer_options(weights: Mapping[str, Tensor], arguments: Arguments) -> 
 
 
 def _points(weights: Mapping[str, Tensor], stack: str, attention: str, arguments: Arguments) -> int:
-    """Samples of a head on a level: of all heads, levels and points, the attention knows how many
-    there are.
-    """
+    """Sampling points per head and level, from the total number in the attention."""
     levels, dim = needed(weights, "transformer.level_embed").shape
     name = f"transformer.{stack}.layers.0.{attention}.attention_weights.bias"
     samples, heads = len(needed(weights, name)), arguments["nheads"]

@@ -1,5 +1,5 @@
-"""Names of the weights of Detectron2's and detrex's backbones as the published detectors' own
-scripts name them: below `backbone.0.body.`, a ResNet as torchvision and a Swin as its authors do,
+"""Translates names of Detectron2's and detrex's backbones to those used by the published detectors'
+own scripts: below `backbone.0.body.`, a ResNet as in torchvision and a Swin as its authors name it,
 others as timm's feature extractors; a ViTDet as here.
 """
 
@@ -28,7 +28,7 @@ _CONVNEXT: Sequence[Rule] = [
 ]
 _FOCALNET: Sequence[Rule] = [
     (r"^backbone\.patch_embed\.", f"{_BODY}stem."),
-    # timm counts a merging of patches to the stage after it.
+    # timm assigns patch merging to the stage after it.
     (
         r"^backbone\.layers\.(\d)\.downsample\.",
         lambda m: f"{_BODY}layers_{int(m[1]) + 1}.downsample.",
@@ -47,13 +47,13 @@ _AS_IT_IS: Rule = (r"^backbone\.(?:body\.)?", _BODY)
 
 
 def backbone_rules(names: Collection[str]) -> Sequence[Rule]:
-    """Those for the backbone that the weights of these names have."""
+    """The rules for the backbone with these weight names."""
     if is_vitdet(names):
         return VITDET_NAMES
     if "backbone.downsample_layers.0.0.weight" in names:
         return [*_CONVNEXT, _AS_IT_IS]
     if "backbone.layers.0.blocks.0.modulation.f.weight" in names:
-        # Where the branches of a block are scaled, they are normed behind and not before.
+        # If the branches of a block are scaled, they are normalised after and not before.
         scaled = "backbone.layers.0.blocks.0.gamma_1" in names
         return [*([_POST_NORM] if scaled else []), *_FOCALNET, _AS_IT_IS]
     return [*_RESNET, _AS_IT_IS]

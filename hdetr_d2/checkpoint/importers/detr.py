@@ -1,7 +1,7 @@
-"""Checkpoints of DETR (https://arxiv.org/abs/2005.12872), as its training script saves them.
+"""Checkpoints of DETR (https://arxiv.org/abs/2005.12872), as saved by its training script.
 
-Names and shapes of the weights tell the architecture; the arguments, which the released files lack,
-tell what cannot be seen in them.
+The architecture is derived from names and shapes of the weights, the rest from the arguments, which
+the released files lack.
 """
 
 from collections.abc import Mapping
@@ -35,12 +35,12 @@ _MASK_OPTIONS = {
 
 
 class DETRImporter(Importer):
-    """Reads models of boxes, of masks and panoptic ones: ResNets, dilated or not; pre- and
-    post-norm; sine and learned positions.
+    """Reads box, mask and panoptic models: ResNets with or without dilation; pre- and post-norm;
+    sine and learned positions.
     """
 
     name = "detr"
-    # The script's, which the recipe has as well.
+    # The script's, which are also the recipe's.
     defaults = {
         "dropout": 0.1,
         "eos_coef": 0.1,
@@ -58,7 +58,7 @@ class DETRImporter(Importer):
         "nheads": 8,
         "dilation": False,
         "lr_drop": 200,
-        # What the weights tell; stated, it must agree with them.
+        # Implied by the weights; if stated, they must agree.
         "position_embedding": None,
         "pre_norm": None,
         "masks": None,
@@ -73,7 +73,7 @@ class DETRImporter(Importer):
         """See `Importer.read`."""
         weights = {rename_mask_head(name): value for name, value in weights.items()}
         masks = arguments.told("masks", "mask_head.output.weight" in weights)
-        # The last output stands for no object.
+        # The last output means no object.
         classes = len(needed(weights, "class_embed.bias")) - 1
         panoptic = classes == NUM_PANOPTIC_IDS
         options = {
@@ -130,7 +130,7 @@ def _position_options(weights: Mapping[str, Tensor], arguments: Arguments) -> di
 
 def _query_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
     queries = arguments.told("num_queries", len(needed(weights, "query_embed.weight")))
-    # The script reports what every query found.
+    # The script reports the prediction of every query.
     return {
         "model.query_selection.num_queries": queries,
         "model.postprocessing.num_select": queries,

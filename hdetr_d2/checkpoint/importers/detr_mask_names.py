@@ -1,12 +1,12 @@
-"""Names of DETR's mask models (https://arxiv.org/abs/2005.12872, section 4.4) as names of this
-project.
+"""Translates names of DETR's mask models (https://arxiv.org/abs/2005.12872, section 4.4) to this
+project's.
 """
 
 import re
 from collections.abc import Callable
 
 _DETECTOR = "detr."
-"""Before every name of the detector that a mask model holds."""
+"""Prefix of all names of the detector inside a mask model."""
 
 _RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"^bbox_attention\.q_linear\.", "mask_head.attention.query."),
@@ -19,7 +19,9 @@ _RULES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
 
 
 def rename_mask_head(name: str) -> str:
-    """The name of a parameter of the mask head here; one of the detector as a box model has it."""
+    """Names of the mask head become those here; names of the detector become those of a box
+    model.
+    """
     for pattern, replacement in _RULES:
         renamed, count = re.subn(pattern, replacement, name)
         if count:

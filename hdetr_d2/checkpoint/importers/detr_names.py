@@ -1,4 +1,4 @@
-"""Parameter names of the published DETR as names of this project."""
+"""Translates parameter names of the published DETR to this project's."""
 
 from collections.abc import Sequence
 
@@ -30,5 +30,5 @@ _RULES: Sequence[Rule] = [
 
 
 def rename(name: str) -> str:
-    """A parameter's name here; the same name if it is no parameter of a DETR."""
+    """A parameter's name here; the same name if it does not belong to a DETR."""
     return rename_by(_RULES, name)

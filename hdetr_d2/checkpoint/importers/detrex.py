@@ -1,8 +1,8 @@
 """Checkpoints of detrex (https://github.com/IDEA-Research/detrex): DINO, H-Deformable-DETR,
-Deformable-DETR and DETR, as Detectron2's checkpointer saves them.
+Deformable-DETR and DETR, as saved by Detectron2's checkpointer.
 
-They hold weights and no arguments. Each is read as a checkpoint of the method's own script, called
-with what detrex does otherwise.
+They contain weights but no arguments. Each is read like a checkpoint of the method's own script,
+with arguments for what detrex does differently.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _STEMS = [
     for name in ("conv1", "patch_embed.proj", "stem_0", "stem.proj")
 ] + ["backbone.net.patch_embed.proj.weight"]
 _LABELS = "label_enc.weight"
-# Its configs differ in these.
+# detrex's configs differ in these.
 _CLASS_WEIGHTS = {"dino": 1.0, "h-deformable-detr": 2.0, "deformable-detr": 1.0, "detr": 1.0}
 _DROPOUT = {"dino": 0.0, "h-deformable-detr": 0.0, "deformable-detr": 0.1, "detr": 0.1}
 _HYBRID = {"num_queries_one2one": 300, "k_one2many": 6, "lambda_one2many": 1.0}
@@ -38,15 +38,15 @@ _TRAINING = {"lr": 1e-4, "weight_decay": 1e-4}
 
 
 class DetrexImporter(Importer):
-    """Reads weights by detrex's names; backbones are Detectron2's, detrex's and torchvision's."""
+    """Reads weights under detrex's names, with backbones of Detectron2, detrex and torchvision."""
 
     name = "detrex"
-    # What its configs say, under their names.
+    # From its configs, under their names.
     defaults = {
         **_HYBRID,
         **_TRAINING,
         "num_heads": 8,
-        "num_queries": None,  # 300 where the weights do not tell
+        "num_queries": None,  # 300 if the weights do not imply it
         "dn_number": 100,
         "label_noise_ratio": 0.5,
         "box_noise_scale": 1.0,
@@ -59,13 +59,13 @@ class DetrexImporter(Importer):
         "input_format": "RGB",
         "pixel_mean": [123.675, 116.28, 103.53],
         "pixel_std": [58.395, 57.12, 57.375],
-        "classes": None,  # names; those of COCO for 80
+        "classes": None,  # names; COCO's if there are 80
     }
 
     def load(
         self, path: str | Path, weights: str | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """See `Importer.load`. What else the file holds tells nothing about the model."""
+        """See `Importer.load`. The rest of the file does not describe the model."""
         return super().load(path, weights)[0], {}
 
     def read(self, arguments: Arguments, weights: Mapping[str, Tensor]) -> Imported:
@@ -76,7 +76,8 @@ class DetrexImporter(Importer):
         renamed = {names[name]: _shaped(names[name], value) for name, value in weights.items()}
         colours = _in_rgb(arguments, renamed)
         stated = _stated(arguments, source)
-        if source is DINO and _LABELS in renamed:  # behind the classes, a row that nobody looks up
+        # After the classes, a row that is never looked up
+        if source is DINO and _LABELS in renamed:
             renamed[_LABELS] = F.pad(renamed[_LABELS], (0, 0, 0, 1))
         imported = source.read(Arguments(source.defaults, stated, {}), renamed)
         number = imported.options["data.num_classes"]
@@ -106,7 +107,7 @@ def _source(arguments: Arguments, weights: Mapping[str, Tensor]) -> Importer:
 
 
 def _stated(arguments: Arguments, source: Importer) -> dict[str, Any]:
-    """The arguments of the method's own script."""
+    """The arguments for the method's own script."""
     weight = arguments["loss_class"]
     stated = {
         **{name: arguments[name] for name in _TRAINING},
@@ -141,7 +142,7 @@ def _stated(arguments: Arguments, source: Importer) -> dict[str, Any]:
 def _differences(
     arguments: Arguments, source: Importer, weights: Mapping[str, Tensor]
 ) -> dict[str, Any]:
-    """Options for what no argument of the method's own script says."""
+    """Options for which the method's own script has no argument."""
     options: dict[str, Any] = {
         "model.preprocessing.pixel_mean": arguments["pixel_mean"],
         "model.preprocessing.pixel_std": arguments["pixel_std"],
@@ -167,8 +168,8 @@ def _differences(
 
 
 def _shaped(name: str, value: Tensor) -> Tensor:
-    """A linear layer of a FocalNet as the 1x1 convolution that it is here, and the positions of a
-    ViTDet as a map.
+    """A FocalNet's linear layers as the 1x1 convolutions used here, and a ViTDet's positions as a
+    map.
     """
     if name == POSITIONS:
         return without_class_token(value)
@@ -177,10 +178,11 @@ def _shaped(name: str, value: Tensor) -> Tensor:
 
 
 def _in_rgb(arguments: Arguments, weights: dict[str, Tensor]) -> dict[str, Any]:
-    """Lets the first convolution take RGB, as every model here does; mean and deviation with it.
+    """Converts the first convolution to RGB, which all models here use, along with mean and
+    standard deviation.
 
     Raises:
-        UserError: another format than RGB and BGR.
+        UserError: a format other than RGB and BGR.
     """
     order = arguments["input_format"]
     if order not in ("RGB", "BGR"):

@@ -1,4 +1,4 @@
-"""Parameter names of detrex as those of each method's own script."""
+"""Translates detrex's parameter names to those of each method's own script."""
 
 from collections.abc import Collection, Sequence
 
@@ -14,7 +14,7 @@ _DEFORMABLE: Sequence[Rule] = [
     (r"^query_embedding\.", "query_embed."),
 ]
 _DETR: Sequence[Rule] = [
-    # Norms in the order in which they run, as in its own script.
+    # Norms in execution order, as in its own script.
     (
         r"^transformer\.(encoder|decoder)\.layers\.(\d+)\.norms\.(\d)\.",
         lambda m: f"transformer.{m[1]}.layers.{m[2]}.norm{int(m[3]) + 1}.",
@@ -29,13 +29,13 @@ _DETR: Sequence[Rule] = [
 
 
 def detr_names(names: Collection[str]) -> dict[str, str]:
-    """Those of a DETR -> its own script's."""
+    """Names of a DETR -> those of its own script."""
     rules = [*backbone_rules(names), *_DETR]
     return {name: rename_by(rules, name) for name in names}
 
 
 def deformable_names(names: Collection[str]) -> dict[str, str]:
-    """Those of a Deformable-DETR or one of its successors -> its own script's."""
+    """Names of a Deformable-DETR or a successor -> those of its own script."""
     features = len({name.split(".")[2] for name in names if name.startswith("neck.convs.")})
     further: Rule = (
         r"^neck\.extra_convs\.(\d+)\.(conv|norm)\.",

@@ -1,4 +1,4 @@
-"""Checkpoints of DINO (https://arxiv.org/abs/2203.03605), as its training script saves them."""
+"""Checkpoints of DINO (https://arxiv.org/abs/2203.03605), as saved by its training script."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ from hdetr_d2.checkpoint.importers.weights import count_layers, needed
 from hdetr_d2.errors import UserError
 
 _OPTIONS = TRAINING_OPTIONS | {"num_select": "model.postprocessing.num_select"}
-# What the script can also do otherwise, but never did for a published model.
+# Options of the script that all published models leave at these values.
 _FIXED = {
     "decoder_sa_type": "sa",
     "decoder_module_seq": ["sa", "ca", "ffn"],
@@ -42,10 +42,10 @@ _DENOISING = {
 
 
 class DINOImporter(Importer):
-    """Reads the form of 4-scale and 5-scale models alike."""
+    """Reads 4-scale and 5-scale models."""
 
     name = "dino"
-    # What the released configs say.
+    # From the released configs.
     defaults = {
         **_FIXED,
         **_DENOISING,
@@ -86,7 +86,7 @@ class DINOImporter(Importer):
             left_out["label_enc.weight"] = "of denoising, which is off"
         layers = count_layers(weights, "decoder")
         renamed = {rename(k, layers): v for k, v in weights.items() if k not in left_out}
-        if schemes:  # the table may have been made for more classes
+        if schemes:  # the table may have been created for more classes
             renamed[LABEL_TABLE] = needed(weights, "label_enc.weight")[: classes + 1].clone()
         return Imported(
             recipe="dino/dino_r50_4scale_12ep.py",
@@ -112,7 +112,7 @@ def _require_fixed(arguments: Arguments) -> None:
 
 
 def _both(arguments: Arguments, one: str, other: str) -> Any:
-    """The value that two arguments share.
+    """The value shared by two arguments.
 
     Raises:
         UserError: they differ.
@@ -135,15 +135,15 @@ def _architecture(arguments: Arguments, weights: Mapping[str, Tensor]) -> dict[s
 
 
 def _feature_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
-    """Of backbone and neck."""
+    """Options of backbone and neck."""
     if is_vitdet(weights):
         return vitdet_options(weights, arguments["drop_path_rate"])
     return {**backbone_options(weights, arguments), **neck_options(weights, arguments)}
 
 
 def _schemes(arguments: Arguments) -> list[dict[str, Any]]:
-    """Denoising as a node of a config, or nothing. Its number stands for that many pairs of a
-    positive and a negative query if it is at least 50, below that for half of the groups.
+    """Denoising as a config node, or nothing. Its number means that many pairs of a positive and a
+    negative query if it is at least 50, otherwise half of the number of groups.
     """
     number = arguments["dn_number"] if arguments["use_dn"] else 0
     if number < 1:
@@ -162,7 +162,7 @@ def _schemes(arguments: Arguments) -> list[dict[str, Any]]:
 def denoising(
     *, groups: int, max_queries: int | None, box_noise: float, label_noise: float
 ) -> dict[str, Any]:
-    """The scheme as a node of a config."""
+    """The scheme as a config node."""
     return {
         "_target_": "hdetr_d2.schemes.Denoising",
         "num_classes": "${model.num_classes}",

@@ -1,16 +1,16 @@
-"""Parameter names that DETR and its successors share, as names of this project."""
+"""Translates parameter names common to DETR and its successors to this project's."""
 
 import re
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 Rule: TypeAlias = tuple[str, str | Callable[[re.Match[str]], str]]
-"""A pattern, and what takes its place."""
+"""A pattern and its replacement."""
 
 _LAYER = r"^transformer\.(encoder|decoder)\.layers\.(\d+)\."
 
 SHARED: Sequence[Rule] = [
-    # A Swin, in DINO without `body`; timm counts a merging of patches to the stage after it.
+    # A Swin, without `body` in DINO; timm assigns patch merging to the stage after it.
     (
         r"^backbone\.0\.(?:body\.)?layers\.(\d+)\.downsample\.",
         lambda m: f"backbone.net.layers_{int(m[1]) + 1}.downsample.",
@@ -32,7 +32,7 @@ SHARED: Sequence[Rule] = [
 
 
 def rename_by(rules: Sequence[Rule], name: str) -> str:
-    """The name as the first rule that fits it says; the same name if none does."""
+    """The name after the first matching rule; the same name if none matches."""
     for pattern, replacement in rules:
         renamed, count = re.subn(pattern, replacement, name)
         if count:
@@ -41,19 +41,19 @@ def rename_by(rules: Sequence[Rule], name: str) -> str:
 
 
 def listed_once(name: str, names: Collection[str]) -> str:
-    """The name of a parameter of a head, which the transformer's decoder lists, too; without it
-    where nothing else lists the head, as in a moving average.
+    """The name of a head's parameter, which the transformer's decoder lists too; without the
+    decoder if nothing else lists the head, as in a moving average.
     """
     head = name.removeprefix("transformer.decoder.")
     return head if head.startswith(("class_embed.", "bbox_embed.")) and head not in names else name
 
 
 def in_mlp(parameter: str) -> str:
-    """That of a parameter of an MLP, which counts its activations as layers here."""
+    """A parameter's name in an MLP, which here counts its activations as layers."""
     return re.sub(r"^layers\.(\d+)", lambda m: str(2 * int(m[1])), parameter)
 
 
 def head_name(owner: str, kind: str, layer: int, parameter: str) -> str:
-    """That of a parameter of a "class" or "bbox" head of `owner`."""
+    """A parameter's name in a "class" or "bbox" head of `owner`."""
     owner_of_heads = f"{owner}.heads.{'class' if kind == 'class' else 'box'}_heads"
     return f"{owner_of_heads}.{layer}.{in_mlp(parameter)}"

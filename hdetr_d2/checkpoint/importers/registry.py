@@ -1,4 +1,4 @@
-"""Finding an importer by its name."""
+"""Finds importers by name."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,11 +16,11 @@ BUILT_IN = {importer.name: importer for importer in _ALL}
 
 
 def find_importer(source: str) -> Importer:
-    """The importer of a source, or that of a project: `my-system` is the object `importer` of
+    """The importer of a source. For projects, `my-system` is the object `importer` of
     `hdetr_d2.projects.my_system.importer`.
 
     Raises:
-        UserError: there is none.
+        UserError: it does not exist.
     """
     if source in BUILT_IN:
         return BUILT_IN[source]
@@ -36,5 +36,5 @@ def find_importer(source: str) -> Importer:
 def _exists(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even its project
+    except ModuleNotFoundError:  # nor does its project exist
         return False

@@ -2,14 +2,14 @@
 
 
 def resize_options(rounding: str, interpolation: str) -> dict[str, str]:
-    """The options of a rule by the names of its two parts."""
+    """The options for the names of both parts of a rule."""
     return {"data.resize.rounding": rounding, "data.resize.interpolation": interpolation}
 
 
 DETR = resize_options("detr", "pillow")
-"""Of DETR and the scripts that were made from it: Deformable-DETR, H-Deformable-DETR, DINO."""
+"""DETR and scripts derived from it: Deformable-DETR, H-Deformable-DETR, DINO."""
 DETECTRON2 = resize_options("detectron2", "pillow")
-"""Of Detectron2 and of what reads its images by its mappers, as detrex does."""
+"""Detectron2 and projects that use its mappers, such as detrex."""
 MMDETECTION = resize_options("mmdetection", "opencv")
 TRANSFORMERS = resize_options("transformers", "torch")
-"""Of Hugging Face's processors; those of its PIL backend have the interpolation "pillow"."""
+"""Hugging Face's processors; those with the PIL backend have the interpolation "pillow"."""

@@ -1,4 +1,4 @@
-"""How a published model was trained, as config options: arguments that DETR's successors share."""
+"""How a published model was trained, as config options: arguments common to DETR's successors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,12 +19,12 @@ TRAINING_OPTIONS = {
     "clip_max_norm": "train.clip_grad_norm",
     "epochs": "train.epochs",
 }
-"""Argument of a script -> config option."""
+"""Script argument -> config option."""
 
 
 def training_options(arguments: Arguments, options: Mapping[str, str]) -> dict[str, Any]:
-    """What was stated of `options`, and where the learning rate drops; the rest is as the recipe
-    has it.
+    """The stated values of `options`, and the epochs at which the learning rate drops; everything
+    else is as in the recipe.
     """
     found = {
         option: arguments[name] for name, option in options.items() if name in arguments.stated

@@ -1,7 +1,7 @@
 """Models of Hugging Face transformers: DETR, and Deformable-DETR single-stage, with box refinement
 and two-stage; from a folder with `config.json` and `model.safetensors`.
 
-Each is read as a checkpoint of the method's own script, called with what the config says.
+Each is read like a checkpoint of the method's own script, with arguments from the config.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _NUMBERS = {
     "eos_coefficient": "eos_coef",
     "focal_alpha": "focal_alpha",
 }
-"""A number of the config -> the argument of the script."""
+"""Config key -> argument of the script."""
 _MODELS = {
     "DetrForObjectDetection": DETR,
     "DeformableDetrForObjectDetection": DEFORMABLE_DETR,
@@ -39,12 +39,12 @@ _MODELS = {
 
 
 class TransformersImporter(Importer):
-    """The arguments are what `config.json` says, and under `processor` what
-    `preprocessor_config.json` does.
+    """The arguments are the content of `config.json`, and under `processor` that of
+    `preprocessor_config.json`.
     """
 
     name = "transformers"
-    # What transformers takes for granted where a config says nothing.
+    # Defaults of transformers for missing config keys.
     defaults = {
         **dict.fromkeys(_NUMBERS),
         "architectures": None,
@@ -66,10 +66,11 @@ class TransformersImporter(Importer):
     def load(
         self, path: str | Path, weights: str | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """See `Importer.load`; the path is that of the folder or of the weights in it.
+        """See `Importer.load`; the path is the folder or the weights file in it.
 
         Raises:
-            UserError: the files are not there, cannot be read, or hold no moving average.
+            UserError: the files do not exist or cannot be read, or a moving average is requested,
+                which they do not contain.
         """
         if weights is not None:
             raise UserError(f"--weights {weights}: {path} holds one set of weights")
@@ -113,7 +114,7 @@ def _source(arguments: Arguments) -> Importer:
 
 
 def _stated(arguments: Arguments, source: Importer) -> dict[str, Any]:
-    """The arguments of the method's own script."""
+    """The arguments for the method's own script."""
     heads, other = arguments["encoder_attention_heads"], arguments["decoder_attention_heads"]
     if heads != other:
         raise UserError(
@@ -140,12 +141,12 @@ def _stated(arguments: Arguments, source: Importer) -> dict[str, Any]:
 
 
 def _class_names(arguments: Arguments, number: int) -> list[str]:
-    """Those of `id2label`; nothing where they are transformers' own, LABEL_0 and so on."""
+    """The names in `id2label`; empty if they are transformers' defaults, LABEL_0 and so on."""
     labels = arguments["id2label"]
     names = [labels.get(str(index)) for index in range(number)]
     if all(name in (None, f"LABEL_{index}") for index, name in enumerate(names)):
         return []
-    # COCO's category ids that are not in use have no name, and others may have been left out.
+    # Unused COCO category ids have no name, and others may have been left out.
     named = [f"class {i}" if name in (None, "N/A") else name for i, name in enumerate(names)]
     return checked_names(named, number)
 

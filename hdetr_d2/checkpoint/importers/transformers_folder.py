@@ -1,4 +1,4 @@
-"""The files of a model of Hugging Face transformers."""
+"""The files of a Hugging Face transformers model."""
 
 import json
 from pathlib import Path
@@ -16,13 +16,14 @@ PROCESSOR = "preprocessor_config.json"
 
 
 def read_folder(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:
-    """The weights, the config, and what the image processor does, nothing where no file tells.
+    """The weights, the config, and the image processor's settings, empty if there is no file for
+    them.
 
     Args:
         path: a folder with `config.json` and `model.safetensors`, or the latter file.
 
     Raises:
-        UserError: a file is missing, or holds something else.
+        UserError: a file is missing, or contains something else.
     """
     folder = Path(path)
     if folder.name == WEIGHTS:

@@ -1,6 +1,6 @@
-"""Parameter names of Hugging Face transformers as those of each method's own script.
+"""Translates parameter names of Hugging Face transformers to those of each method's own script.
 
-Files have the names of its fourth version, which its fifth one reads and writes as well.
+Files use the names of version 4, which version 5 also reads and writes.
 """
 
 import re
@@ -62,16 +62,15 @@ _HEAD = re.compile(r"^(class|bbox)_embed\.0\.")
 
 
 def detr_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those of a DETR by its own script's names."""
+    """The weights of a DETR under its own script's names."""
     return _with_joint_projections({rename_by(_DETR, k): v for k, v in weights.items()})
 
 
 def deformable_weights(weights: Mapping[str, Tensor], *, heads: int | None) -> dict[str, Tensor]:
-    """Those of a Deformable-DETR by its own script's names.
+    """The weights of a Deformable-DETR under its own script's names.
 
     Args:
-        heads: where each layer has heads of its own, how many there are: a file keeps equal ones
-            once.
+        heads: number of heads, if each layer has its own: a file stores equal ones only once.
     """
     names = {name: rename_by(_DEFORMABLE, name) for name in weights}
     renamed = {listed_once(names[k], names.values()): v for k, v in weights.items()}
@@ -83,7 +82,7 @@ def deformable_weights(weights: Mapping[str, Tensor], *, heads: int | None) -> d
 
 
 def _with_joint_projections(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Query, key and value of an attention are projected at once."""
+    """Joins query, key and value projections of an attention into one."""
     joint, thirds = dict[str, Tensor](), dict[str, dict[str, Tensor]]()
     for name, value in weights.items():
         if third := _THIRD.match(name):
@@ -91,6 +90,6 @@ def _with_joint_projections(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         else:
             joint[name] = value
     for name, parts in thirds.items():
-        if len(parts) == 3:  # else the name is missing, and the user is told
+        if len(parts) == 3:  # otherwise the name is missing, which is reported
             joint[name] = torch.cat([parts[which] for which in "qkv"])
     return joint

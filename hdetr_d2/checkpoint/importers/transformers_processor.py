@@ -1,4 +1,4 @@
-"""What the image processor of Hugging Face transformers does to an image, as config options."""
+"""The preprocessing of Hugging Face's image processors, as config options."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,13 +11,15 @@ _BILINEAR = 2
 
 
 def processor_options(processor: Mapping[str, Any]) -> dict[str, Any]:
-    """Mean, deviation, size and rule of resizing, of the content of `preprocessor_config.json`;
-    where it says nothing, DETR's processor has what the recipes have.
+    """Mean, standard deviation, size and resize rule from the content of
+    `preprocessor_config.json`; where it says nothing, DETR's processor has the same values as the
+    recipes.
 
     Raises:
-        UserError: an image is treated in a way that there is not here.
+        UserError: a preprocessing that is not supported here.
     """
-    # It scales, takes the mean off and divides: here all of it is done on the scale of the images.
+    # It rescales, subtracts the mean and divides: here everything is done on the scale of the
+    # images.
     factor = processor.get("rescale_factor", 1 / 255) if processor.get("do_rescale", True) else 1.0
     normalise = processor.get("do_normalize", True)
     mean = processor.get("image_mean", [0.485, 0.456, 0.406]) if normalise else [0.0] * 3
@@ -41,7 +43,7 @@ def _on_scale(values: Any, factor: Any, name: str) -> list[float]:
 
 def _sizes(processor: Mapping[str, Any]) -> dict[str, Any]:
     size = processor.get("size", {"shortest_edge": 800, "longest_edge": 1333})
-    if isinstance(size, int):  # as older versions wrote it
+    if isinstance(size, int):  # as in older versions
         size = {"shortest_edge": size, "longest_edge": processor.get("max_size")}
     sides = (size.get("shortest_edge"), size.get("longest_edge")) if isinstance(size, dict) else ()
     if not sides or not isinstance(sides[0], int) or not isinstance(sides[1], int | None):

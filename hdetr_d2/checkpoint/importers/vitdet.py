@@ -1,5 +1,5 @@
-"""The plain vision transformer of ViTDet and the pyramid on it, in Detectron2's names: what their
-weights tell, and how they are called here.
+"""The plain vision transformer of ViTDet and its pyramid, under Detectron2's names: its options,
+and its names here.
 """
 
 import math
@@ -31,15 +31,15 @@ VITDET_NAMES: Sequence[Rule] = [
 
 
 def is_vitdet(names: Collection[str]) -> bool:
-    """Whether that is the backbone, by names of the file or of a model here: both are the same."""
+    """Whether the backbone is one, by names in a file or in a model here, which are the same."""
     return _RELATIVE.format(0) in names
 
 
 def vitdet_options(weights: Mapping[str, Tensor], drop_path_rate: float) -> dict[str, Any]:
-    """The options of backbone and neck, told by weights with their names here.
+    """The options of backbone and neck, derived from weights under their names here.
 
     Raises:
-        UserError: it is no model that is known here.
+        UserError: it is not a known model.
     """
     width = needed(weights, POSITIONS).shape[-1]
     blocks = {int(match[1]) for name in weights if (match := _BLOCK.match(name))}
@@ -49,7 +49,7 @@ def vitdet_options(weights: Mapping[str, Tensor], drop_path_rate: float) -> dict
             f"the ViT of the file, with {width} channels and {len(blocks)} blocks, is none of the "
             f"form of {', '.join(_MODELS.values())}"
         )
-    # A table has 2 n - 1 rows for n patches: inside a window, and along the largest image.
+    # A table has 2 n - 1 rows for n patches: within a window, or along the largest image.
     most = max(len(needed(weights, _RELATIVE.format(block))) for block in blocks)
     patch = needed(weights, "backbone.net.patch_embed.proj.weight").shape[-1]
     return {
@@ -70,12 +70,12 @@ def vitdet_options(weights: Mapping[str, Tensor], drop_path_rate: float) -> dict
 
 
 def without_class_token(positions: Tensor) -> Tensor:
-    """Those of the patches alone, `Tensor[1, N, N, C]`, of `Tensor[1, N * N (+ 1), C]`."""
+    """The positions of the patches only, `Tensor[1, N, N, C]`, from `Tensor[1, N * N (+ 1), C]`."""
     side = math.isqrt(positions.shape[1])
     return positions[:, -(side**2) :].unflatten(1, (side, side))
 
 
 def _place(stage: int, layer: int, norm: bool) -> int:
-    """Of a layer in a level here, where the norm of a convolution is a layer of its own."""
-    first = 0 if stage == 4 else 1  # one that makes the map finer or coarser comes before
+    """A layer's index within a level here, where the norm of a convolution is a separate layer."""
+    first = 0 if stage == 4 else 1  # preceded by one that changes the resolution of the map
     return layer if layer < first else first + 2 * (layer - first) + norm

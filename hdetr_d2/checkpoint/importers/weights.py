@@ -1,4 +1,4 @@
-"""What the names of published weights tell."""
+"""Information from the names of published weights."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ def needed(weights: Mapping[str, Tensor], name: str) -> Tensor:
     """The weight `name`.
 
     Raises:
-        UserError: there is none.
+        UserError: it does not exist.
     """
     if name not in weights:
         raise UserError(f"the file has no {name}, which every model of its kind has")
@@ -20,6 +20,6 @@ def needed(weights: Mapping[str, Tensor], name: str) -> Tensor:
 
 
 def count_layers(weights: Mapping[str, Tensor], stack: str) -> int:
-    """How many layers the transformer's "encoder" or "decoder" has."""
+    """The number of layers in the transformer's "encoder" or "decoder"."""
     pattern = re.compile(rf"transformer\.{stack}\.layers\.(\d+)\.")
     return len({match[1] for name in weights if (match := pattern.match(name))})

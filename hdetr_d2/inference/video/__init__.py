@@ -1,4 +1,4 @@
-"""Videos: frames in, objects followed through them, and drawn frames out."""
+"""Videos: reading frames, tracking objects, and writing drawn frames."""
 
 from hdetr_d2.inference.video.prediction import Summary, predict_video, watch
 from hdetr_d2.inference.video.reading import Frame, Video, open_video

@@ -44,7 +44,7 @@ class Watched(NamedTuple):
 
 @dataclass
 class Summary:
-    """How many of each a video had so far."""
+    """Counts for a video so far."""
 
     frames: int = 0
     detections: int = 0
@@ -54,7 +54,7 @@ class Summary:
         self.frames += 1
         self.detections += len(results)
         tracks = (result.get("track_id") or 0 for result in results)
-        self.tracks = max(self.tracks, *tracks, 0)  # they are counted from 1
+        self.tracks = max(self.tracks, *tracks, 0)  # tracks count from 1
 
     def __str__(self) -> str:
         return f"{self.frames} frames, {self.detections} detections, {self.tracks} tracks"
@@ -68,16 +68,16 @@ def watch(
     score_threshold: float = 0.5,
     batch_size: int = 1,
 ) -> Iterator[Watched]:
-    """Find the objects of a video, frame after frame; no more than `batch_size` of them are held.
+    """Finds the objects of a video, frame by frame, holding at most `batch_size` frames.
 
     Args:
         source: a video file, the address of a stream, or the number of a camera.
-        track: the tracker that says which objects of different frames are one; see `TRACKERS`.
-        score_threshold: detections below it are left out, unless they go on with a track.
-        batch_size: frames of one forward pass.
+        track: the tracker; see `TRACKERS`.
+        score_threshold: lower-scored detections are dropped, unless they continue a track.
+        batch_size: frames per forward pass.
 
     Raises:
-        UserError: the video cannot be read, or what it takes is not installed.
+        UserError: the video cannot be read, or a required package is not installed.
     """
     check_score_threshold(score_threshold)
     with open_video(source) as video:
@@ -94,17 +94,16 @@ def predict_video(
     track: str | None = None,
     **options: "Unpack[InferenceKeywords]",
 ) -> Summary:
-    """Find the objects of a video, and write them frame after frame. Ctrl-C ends it, as it must end
-    a camera's: what is written so far is whole.
+    """Finds the objects of a video, and writes them frame by frame. Ctrl-C ends it, which is the
+    way to stop a camera; everything written until then is valid.
 
     Args:
         checkpoint, options: see `predict`.
         source, track: see `watch`.
-        output: a video file (.mp4, .mov, .mkv, .webm), beside which the detections stand under its
-            name; or a folder for both; or one file of detections, by its ending; None writes
-            nothing.
-        format: of the detections: "csv" by default, "jsonl", "coco" (held until the end), "yolo",
-            or several of them.
+        output: a video file (.mp4, .mov, .mkv, .webm), with the detections beside it under the same
+            name; a folder for both; or a file of detections, by its ending; None writes nothing.
+        format: of the detections: "csv" (default), "jsonl", "coco" (held in memory until the end),
+            "yolo", or several of them.
 
     Raises:
         UserError: the video, the checkpoint or the output cannot be used.

@@ -1,4 +1,4 @@
-"""Videos as frames, one at a time: files and streams by PyAV, cameras by OpenCV."""
+"""Reads videos frame by frame: files and streams with PyAV, cameras with OpenCV."""
 
 import logging
 import time
@@ -16,15 +16,15 @@ logger = logging.getLogger(__name__)
 
 EXTRA = "'hdetr_d2[track]'"
 USUAL_RATE = 30.0
-"""Frames per second, of what does not tell."""
+"""Frames per second, if unknown."""
 _SLOWEST, _FASTEST = 0.01, 1000.0
 _OPENING, _READING = 10.0, 30.0  # seconds to wait for a stream
 MICROSECONDS = 1_000_000
 
 
 class Frame(NamedTuple):
-    """time: seconds from the start of the video, each later than the one before. pixels: uint8
-    [H, W, 3] in RGB, upright.
+    """time: seconds from the start of the video, strictly increasing. pixels: uint8 [H, W, 3] in
+    RGB, upright.
     """
 
     time: float
@@ -32,10 +32,10 @@ class Frame(NamedTuple):
 
 
 class Video(Protocol):
-    """An opened video, whose frames are read once.
+    """An opened video, whose frames can be read once.
 
-    name: for sentences and files. rate: frames per second, on average. length: frames, as far as it
-    is known. sound: the file with its sound, or None.
+    name: for messages and files. rate: mean frames per second. length: number of frames, if known.
+    sound: the file with its sound, or None.
     """
 
     name: str
@@ -54,7 +54,8 @@ def open_video(source: str | Path | int) -> Video:
         source: a video file, the address of a stream ("rtsp://..."), or the number of a camera.
 
     Raises:
-        UserError: it cannot be opened, has no frames to see, or what reads it is not installed.
+        UserError: it cannot be opened or has no video, or the package that reads it is not
+            installed.
     """
     if is_camera(source):
         return Camera(int(str(source)))
@@ -62,12 +63,13 @@ def open_video(source: str | Path | int) -> Video:
 
 
 def is_camera(source: str | Path | int) -> bool:
-    """Whether it is a number, and no file is called so."""
+    """Whether it is a number, and not the name of a file."""
     return str(source).isdecimal() and not Path(str(source)).exists()
 
 
 class FileVideo:
-    """A file or a stream; see `Video`. What cannot be decoded is left out, and counted in the log.
+    """A file or a stream; see `Video`. Frames that cannot be decoded are skipped, and counted in
+    the log.
 
     Args:
         source: path or address.
@@ -109,10 +111,10 @@ class FileVideo:
         start, last = (self.container.start_time or 0) / MICROSECONDS, -1 / self.rate
         for frame in self._decoded():
             now = last if frame.time is None else frame.time - start
-            # A clock that stands still or goes back is not one.
+            # A clock that stands still or runs backwards is ignored.
             last = now if now > last else last + 1 / self.rate
             pixels = frame.to_ndarray(format="rgb24")
-            # Telephones store what they see lying on its side, and by how much.
+            # Phones store videos as recorded, together with their rotation.
             turns = round(frame.rotation / 90)
             yield Frame(last, np.ascontiguousarray(np.rot90(pixels, turns)))
 
@@ -142,11 +144,11 @@ class FileVideo:
 
 
 class Camera:
-    """A camera of this machine, until it is taken away or Ctrl-C; see `Video`. Its clock starts
-    with the first frame.
+    """A camera of this machine, until it is unplugged or Ctrl-C is pressed; see `Video`. Time
+    starts with the first frame.
 
     Args:
-        number: 0 of the first one.
+        number: 0 is the first camera.
 
     Raises:
         UserError: see `open_video`.
@@ -182,11 +184,11 @@ class Camera:
 
 
 def _sensible(rate: Any) -> float:
-    """Frames per second: what does not know its own says 0, -1 or the ticks of its clock."""
+    """Frames per second; sources that do not know it report 0, -1 or the ticks of their clock."""
     return float(rate) if rate and _SLOWEST <= rate <= _FASTEST else USUAL_RATE
 
 
 def without_password(address: str) -> str:
-    """The address of a stream without who asks for it: names stand in logs and files."""
+    """The address of a stream without credentials, since names appear in logs and files."""
     parts = urlsplit(address)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,4 +1,4 @@
-"""The sound of a video file, as it is."""
+"""Copies the sound of a video file."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,14 +7,14 @@ from hdetr_d2.inference.video.reading import MICROSECONDS
 
 
 class Sound:
-    """Copies packets of sound to another file, without decoding them.
+    """Copies sound packets to another file, without decoding them.
 
     Args:
-        container: of PyAV, that of the file with the sound.
-        target: of PyAV, what is written.
+        container: of PyAV, the file with the sound.
+        target: of PyAV, the output.
 
     Raises:
-        ValueError: the target's kind of file cannot hold this sound.
+        ValueError: the output format cannot contain this sound.
     """
 
     def __init__(self, container: Any, target: Any) -> None:
@@ -28,7 +28,7 @@ class Sound:
         self.waiting: Any = None
 
     def until(self, time: float) -> Iterator[Any]:
-        """The packets that begin up to `time`, in seconds from the start of the video."""
+        """Copies the packets that begin up to `time`, in seconds from the start of the video."""
         while True:
             packet = self.waiting or next(self.packets, None)
             self.waiting = packet

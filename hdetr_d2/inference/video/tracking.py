@@ -1,4 +1,4 @@
-"""Which objects of the frames of a video are one: trackers of the package `trackers`."""
+"""Tracks objects across the frames of a video, with trackers of the package `trackers`."""
 
 import inspect
 from typing import Any
@@ -17,19 +17,20 @@ TRACKERS = {
     "ocsort": "OCSORTTracker",
     "sort": "SORTTracker",
 }
-"""Name -> the class in `trackers`."""
+"""Name -> class in `trackers`."""
 LEAST_SCORE = 0.1
-"""Of a detection that may still belong to an object that was seen before."""
+"""Minimum score of a detection that may continue a track."""
 DOUBLES = 0.7
-"""IoU of boxes, of whatever classes, of which the best one alone can have a track: as the detectors
-suppress them that trackers were made for."""
+"""Among boxes with at least this IoU, whatever their classes, only the best can have a track: the
+trackers were made for detectors with such suppression.
+"""
 
 
 class Tracker:
-    """Follows the objects of a video. A track begins with a score of at least `score_threshold`;
-    detections with less, which are left out without tracks, can go on with one. An object that was
-    found twice, or as two classes, has a single track: a detector without NMS would give it several
-    that change their places.
+    """Tracks the objects of a video. A track begins with a score of at least `score_threshold`;
+    lower-scored detections, which are dropped without tracking, can continue one. An object that is
+    detected twice, or as two classes, has a single track: otherwise a detector without NMS would
+    give it several that keep swapping.
 
     Args:
         name: one of `TRACKERS`.
@@ -37,7 +38,7 @@ class Tracker:
         score_threshold: see above.
 
     Raises:
-        UserError: there is no such tracker, or it is not installed.
+        UserError: an unknown tracker, or it is not installed.
     """
 
     def __init__(self, name: str, *, rate: float, score_threshold: float) -> None:
@@ -52,14 +53,14 @@ class Tracker:
         }
         known = inspect.signature(kind).parameters
         self.tracker = kind(**{key: value for key, value in options.items() if key in known})
-        self.looks = "enable_cmc" in known  # at the pixels, for how the camera moves
+        self.looks = "enable_cmc" in known  # uses the pixels, to compensate for camera motion
         self.score_threshold = score_threshold
 
     def update(self, frame: Frame, shapes: Shapes) -> Shapes:
         """The objects of the next frame with their tracks, in the order of `shapes`.
 
         Args:
-            shapes: all that was found in it, with scores.
+            shapes: all detections in it, with scores.
         """
         found = shapes.above(min(LEAST_SCORE, self.score_threshold))
         scores = np.asarray(found.scores)

@@ -1,4 +1,4 @@
-"""A video file of frames, with the sound of the video that they are from."""
+"""Writes frames to a video file, with the sound of the original video."""
 
 import logging
 import math
@@ -16,18 +16,17 @@ from hdetr_d2.runtime.needed import needed
 
 logger = logging.getLogger(__name__)
 
-_TICK = Fraction(1, 120_000)  # seconds: whole for the usual rates, or nearly
+_TICK = Fraction(1, 120_000)  # seconds; frame times of the usual rates are (almost) whole multiples
 
 
 class VideoWriter:
-    """Writes frames at their times. Those of another size than the first one are scaled to it, and
-    an odd side gets a pixel more, as players ask for.
+    """Writes frames at their times. Frames of another size than the first one are scaled to it, and
+    odd sides are padded by a pixel, as players require.
 
     Args:
-        path: its ending tells the kind of file.
-        rate: frames per second, on average.
-        sound: a file whose sound is copied as it is. That this kind of file cannot hold it is said
-            in the log.
+        path: its ending determines the format.
+        rate: mean frames per second.
+        sound: a file whose sound is copied. If the format cannot contain it, that is logged.
 
     Raises:
         UserError: the file cannot be written.
@@ -54,13 +53,13 @@ class VideoWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """What is written so far becomes a whole video, also after an error."""
+        """Completes the video, also after an error."""
         if self.size is not None:
             self._mux(self.stream.encode(None))
             if kind is None:
                 self._copy_sound(math.inf)
         self.container.close()
-        if self.size is None:  # a video without a frame is none
+        if self.size is None:  # a video without frames is invalid
             self.path.unlink(missing_ok=True)
         if self.sound is not None:
             self.sound.container.close()
@@ -69,7 +68,7 @@ class VideoWriter:
         """
         Args:
             pixels: uint8 [H, W, 3] in RGB.
-            time: seconds from the start, later than that of the frame before.
+            time: seconds from the start, later than the previous frame.
         """
         self._take(pixels.shape[0], pixels.shape[1])
         self._copy_sound(time)
@@ -79,7 +78,7 @@ class VideoWriter:
         self._mux(self.stream.encode(frame))
 
     def _take(self, height: int, width: int) -> None:
-        """The size of the first frame is that of the video."""
+        """The size of the first frame becomes that of the video."""
         if self.size is None:
             self.stream.height, self.stream.width = height + height % 2, width + width % 2
         elif self.size != (height, width):
