@@ -1,7 +1,7 @@
 """Detection transformers on Detectron2, with or without Detectron2 installed.
 
-Importing this package decides which `detectron2` the process uses (see `hdetr_d2._detectron2`), so
-scripts import it first.
+Importing this package determines which `detectron2` the process uses (see `hdetr_d2._detectron2`),
+so scripts import it first.
 """
 
 from hdetr_d2 import _detectron2
@@ -34,7 +34,7 @@ _detectron2.select()
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is first asked for: most of it needs torch, this package does not."""
+    """Imports names on first access: most of them need torch, this package does not."""
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_ROOMS[name]), name)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
 
-# Command -> the module with its `main`, which is imported when it is called, and what it does.
+# Command -> the module with its `main`, imported on demand, and its description.
 COMMANDS = {
     "train": ("hdetr_d2.engine.main", "train or evaluate a detector"),
     "predict": ("hdetr_d2.commands.predict", "find objects in images and videos"),
@@ -50,10 +50,10 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def start(command: str, argv: Sequence[str]) -> int:
-    """Run a command.
+    """Runs a command.
 
     Args:
-        argv: the name under which it was called, and its arguments.
+        argv: the name of the program, and its arguments.
 
     Returns:
         The exit status.
@@ -65,13 +65,13 @@ def start(command: str, argv: Sequence[str]) -> int:
 
 
 def _let_threads_wait() -> None:
-    """How the threads of torch, which reads it when it is imported, wait for each other; unless the
-    environment says how.
+    """Sets how torch's threads wait for each other, unless the environment says so; torch reads it
+    when it is imported.
 
-    Those that spin take the cores from whoever else is at work: beside one busy process a step took
-    six times as long. Those that sleep at once wake up late, on a virtual machine very late: a step
-    of many small operations took 1.4 times as long. GNU's OpenMP spins here for some tens of
-    microseconds.
+    Spinning threads take cores from other programs: beside one busy process, a step took six times
+    as long. Threads that sleep immediately wake up late, especially on a virtual machine: a step of
+    many small operations took 1.4 times as long. With this setting GNU's OpenMP spins for some tens
+    of microseconds.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
@@ -79,8 +79,8 @@ def _let_threads_wait() -> None:
 
 
 def _write_to_any_console() -> None:
-    """Names of classes and files may have characters that a console, or what stands for it, cannot
-    write: they are escaped, in processes that are started from here, too.
+    """Class and file names may contain characters that the console, or its replacement, cannot
+    write: they are escaped, also in processes started from here.
     """
     os.environ.setdefault("PYTHONIOENCODING", ":backslashreplace")
     for stream in (sys.stdout, sys.stderr):

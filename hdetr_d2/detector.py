@@ -1,4 +1,4 @@
-"""One object from a folder of pictures to a detector: it says which commands do the same."""
+"""One object from a folder of pictures to a detector, which prints the equivalent commands."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,38 +24,36 @@ if TYPE_CHECKING:
 
     from hdetr_d2.runtime.options import InferenceKeywords
 
-# Recipes under a shorter name.
+# Short names of recipes.
 SHORT = {"quickstart": "custom/deformable_detr_coco_json_offline.py"}
 
 
 class Detector:
     """Trains, evaluates, predicts and exports: `Detector("quickstart").train("pets/")`.
 
-    Nothing happens here that a config and a command would not do. A call of `train`, `evaluate` or
-    `export`, and one of `predict` that writes files, prints that command; the config is the one
-    that it names.
+    Everything done here can also be done with a config and a command. Calls of `train`, `evaluate`
+    and `export`, and of `predict` if it writes files, print that command, including the config.
 
     Attributes:
-        config: a recipe or config file; None of a model without one.
-        checkpoint: the trained model; None before a training.
-        options: what predictions are asked with, unless a call says otherwise.
+        config: a recipe or config file; None for a model without one.
+        checkpoint: the trained model; None before training.
+        options: default options of predictions, which a call can override.
     """
 
     def __init__(self, source: str | Path, **options: "Unpack[InferenceKeywords]") -> None:
         """
         Args:
-            source: "quickstart" (a small model that starts from ImageNet's weights, for a CPU), the
-                name of a recipe (docs/MODEL_ZOO.md) or a config file, or a trained model: what
-                `Predictor` takes. Beside a checkpoint is the `config.yaml` of its training, which
-                `train` and `evaluate` run as a command would: look at it first if the folder is a
-                stranger's.
+            source: "quickstart" (a small model for a CPU, initialised from ImageNet's weights), the
+                name of a recipe (docs/MODEL_ZOO.md), a config file, or a trained model as accepted
+                by `Predictor`. The `config.yaml` beside a checkpoint is used by `train` and
+                `evaluate` as a command would: inspect it first if the folder comes from a stranger.
             options: of predictions: device, precision, score_threshold, batch_size, tile, overlap
-                and trust, as `InferenceOptions` has them. The device is that of training and
-                evaluation, too, whose precision the config has (`train.amp`), and export asks for
-                the trust.
+                and trust, see `InferenceOptions`. The device also applies to training and
+                evaluation, whose precision is set by the config (`train.amp`), and the trust to
+                export.
 
         Raises:
-            UserError: there is no such recipe or file; see `InferenceOptions`.
+            UserError: the recipe or file does not exist; see `InferenceOptions`.
         """
         self.options = InferenceOptions(**options)
         self.config: str | None = None
@@ -88,7 +86,7 @@ class Detector:
 
     @cached_property
     def predictor(self) -> Predictor:
-        """The trained model, read once; it looks at images as a whole."""
+        """The trained model, loaded once, without tiling."""
         return self.options.open_whole(self._trained())
 
     def train(
@@ -102,22 +100,23 @@ class Detector:
         num_gpus: int = 1,
         options: Sequence[str] = (),
     ) -> Path:
-        """Train, from the weights of the checkpoint if this is one's.
+        """Trains, starting from the weights of the checkpoint if there is one.
 
         Args:
-            data: a folder in any format that docs/DATA.md names; None: what the config names.
-            epochs: None: as many as the config says; else its milestones move in proportion.
-            scheme: names in docs/SCHEMES.md, with the values of their papers; None: the config's.
-            output: the folder of the run; None: that of the config.
-            resume: go on with the run in that folder; without one, in that of the checkpoint.
-            num_gpus: processes of this machine.
-            options: more overrides of the config, "key=value".
+            data: a folder in any format listed in docs/DATA.md; None for the data in the config.
+            epochs: if given, milestones are scaled in proportion; None for the config's.
+            scheme: names from docs/SCHEMES.md, with the values of their papers; None for the
+                config's.
+            output: the folder of the run; None for the config's.
+            resume: continue the run in that folder or, if none is given, in that of the checkpoint.
+            num_gpus: processes on this machine.
+            options: further overrides of the config, "key=value".
 
         Returns:
-            The final checkpoint, with which this object predicts from now on.
+            The final checkpoint, which this object uses from now on.
 
         Raises:
-            UserError: whatever can be mended; a run that would overwrite the one of the checkpoint.
+            UserError: anything the user can fix; a run that would overwrite the checkpoint's.
         """
         opts = self._device_options()
         if output is not None:
@@ -145,17 +144,17 @@ class Detector:
     def evaluate(
         self, data: str | Path | None = None, *, options: Sequence[str] = ()
     ) -> dict[str, Any]:
-        """Evaluate the checkpoint on the validation split.
+        """Evaluates the checkpoint on the validation split.
 
         Args:
-            data: as for `train`.
-            options: as for `train`.
+            data: see `train`.
+            options: see `train`.
 
         Returns:
-            As Detectron2 has it: `{"bbox": {"AP": ..., "AP50": ..., ...}}`, in percent.
+            In Detectron2's form: `{"bbox": {"AP": ..., "AP50": ..., ...}}`, in percent.
 
         Raises:
-            UserError: nothing is trained yet, or what else can be mended.
+            UserError: nothing is trained yet, or anything else the user can fix.
         """
         weights = f"train.init_checkpoint={quoted(str(self._trained()))}"
         words = ["--eval-only", *_flags({"data": data}), weights]
@@ -170,10 +169,10 @@ class Detector:
         format: Formats = None,
         **options: "Unpack[InferenceKeywords]",
     ) -> Results:
-        """Find objects; see `Predictor` and, of files and folders with `output`, `predict`.
+        """Finds objects; see `Predictor` and, for files and folders with `output`, `predict`.
 
         Args:
-            options: as for the object, for this call alone.
+            options: see the class; for this call only.
 
         Raises:
             UserError: nothing is trained yet, or an image cannot be read; see `InferenceOptions`.
@@ -181,7 +180,7 @@ class Detector:
         asked = replace(self.options, **options)
         given: Any = [images] if isinstance(images, Picture) else list(images)
         of_files = all(isinstance(image, str | Path) for image in given)
-        outputs_of(output, format, default="coco")  # raises before a model is read
+        outputs_of(output, format, default="coco")  # raises before a model is loaded
         if output is not None:
             if not of_files:
                 raise UserError("output= is for image files and folders")
@@ -208,10 +207,10 @@ class Detector:
         precision: str = "float32",
         images: Source | Sequence[Source] | None = None,
     ) -> Path:
-        """Write the model for other runtimes; `hdetr_d2.export` has more options.
+        """Writes the model for other runtimes; `hdetr_d2.export` has more options.
 
         Returns:
-            The file or folder.
+            The path of the file or folder.
 
         Raises:
             UserError: nothing is trained yet, or it cannot be exported.
@@ -232,18 +231,18 @@ class Detector:
         return [] if device == "auto" else [f"train.device={quoted(device)}"]
 
     def _moved_run(self) -> list[str]:
-        """The folder of the checkpoint, where the config that lies there tells another one."""
+        """The folder of the checkpoint, if the config there names another one."""
         if self.checkpoint is None or self._is_own_folder():
             return []
         return [_output_dir(self.checkpoint.parent)]
 
     def _is_own_folder(self, options: Sequence[str] = ()) -> bool:
-        """Whether a run with these options is in the folder of the checkpoint."""
+        """Whether a run with these options would use the folder of the checkpoint."""
         folder = Path(load_config(self.config_file, options).train.output_dir)
         return self.checkpoint is not None and folder.resolve() == self.checkpoint.parent.resolve()
 
     def _run(self, words: Sequence[str]) -> Any:
-        """The arguments of a run, after it is said what they are."""
+        """The arguments of a run, after printing them."""
         arguments = ["--config-file", self.config_file, *words]
         _say("train", arguments)
         return argument_parser().parse_args(arguments)
@@ -254,7 +253,7 @@ def _output_dir(folder: str | Path) -> str:
 
 
 def _flags(options: Mapping[str, Any]) -> list[str]:
-    """As a command has them; without those that are None."""
+    """As command-line flags, without those that are None."""
     words = []
     for name, value in options.items():
         single = isinstance(value, str | Path) or not isinstance(value, Iterable)
@@ -264,7 +263,7 @@ def _flags(options: Mapping[str, Any]) -> list[str]:
 
 
 def _each(flag: str, values: str | Sequence[str]) -> list[str]:
-    """A flag that a command takes once for each value."""
+    """A flag that a command takes once per value."""
     values = [values] if isinstance(values, str) else values
     return [word for value in values for word in (flag, value)]
 

@@ -1,4 +1,6 @@
-"""What of the memory a detector answers to (Grad-CAM, https://arxiv.org/abs/1610.02391)."""
+"""Class activation maps of a detector on its memory (Grad-CAM,
+https://arxiv.org/abs/1610.02391).
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,13 +13,12 @@ from hdetr_d2.structures import Memory
 
 
 def activation_maps(memory: Memory, score: Callable[[Memory], Tensor]) -> list[Tensor]:
-    """The class activation of one image, `Tensor[H_l, W_l]` of each level, at least 0 and 0 where
-    padded. On each level a channel counts as much as the score rises with it, in the mean over the
-    cells.
+    """The class activation of one image, `Tensor[H_l, W_l]` per level, non-negative, and 0 where
+    padded. On each level, a channel is weighted by the mean derivative of the score over the cells.
 
     Args:
         memory: of one image.
-        score: of all that a detector finds, 0-d.
+        score: of all detections, 0-d.
     """
     tokens = memory.tokens.detach().requires_grad_()
     with torch.enable_grad():
@@ -29,8 +30,8 @@ def activation_maps(memory: Memory, score: Callable[[Memory], Tensor]) -> list[T
 
 
 def _slope(score: Tensor, tokens: Tensor) -> Tensor:
-    """The derivative by the tokens; zeros where what was found, as nothing, does not depend on
-    them.
+    """The derivative with respect to the tokens; zeros if the detections (such as none) do not
+    depend on them.
     """
     if not score.requires_grad:
         return torch.zeros_like(tokens)

@@ -1,4 +1,4 @@
-"""Which tokens the queries of a decoder look at."""
+"""Which tokens the queries of a decoder attend to."""
 
 from collections.abc import Sequence
 from functools import partial, singledispatch
@@ -15,15 +15,16 @@ from hdetr_d2.ops import ms_deform_attn
 
 @singledispatch
 def attended(attention: nn.Module, part: Tensor, *inputs: Any) -> Tensor:
-    """How much the queries look at each token, summed over heads: `Tensor[B, S]`, 0 in the padding.
+    """How much the queries attend to each token, summed over heads: `Tensor[B, S]`, 0 in the
+    padding.
 
     Args:
-        attention: to the tokens.
-        part: `Tensor[B, Q]`, how much each query counts.
-        inputs: those of `attention`.
+        attention: the cross-attention.
+        part: `Tensor[B, Q]`, the weight of each query.
+        inputs: of `attention`.
 
     Raises:
-        TypeError: an attention of another kind than the decoders here have.
+        TypeError: an attention of a type that the decoders here do not use.
     """
     raise TypeError(f"it is not known where {type(attention).__name__} looks")
 
@@ -40,8 +41,8 @@ def _of_deformable(
 ) -> Tensor:
     locations, weights = attention.samples(query, reference, shapes)
     weights = weights * part[..., None, None, None]
-    # The output is linear in the values: its derivative by the value of a cell is the weight of all
-    # samples there, each as far as it is interpolated from that cell.
+    # The output is linear in the values: its derivative with respect to a cell's value is the total
+    # weight of all samples there, including interpolation.
     with torch.enable_grad():
         value = weights.new_zeros(*tokens.shape[:2], attention.num_heads, 1, requires_grad=True)
         seen = ms_deform_attn(value, shapes, locations, weights)
@@ -62,8 +63,8 @@ def _of_dense(
 
 
 class CrossAttention:
-    """Remembers, while it is active (`with watching:`), what the attention to the memory is given
-    in every layer of a decoder.
+    """While active (`with watching:`), records the inputs of the cross-attention in every layer of
+    a decoder.
     """
 
     def __init__(self, decoder: Decoder) -> None:
@@ -86,8 +87,8 @@ class CrossAttention:
         self._inputs[layer] = inputs
 
     def attended(self, part: Tensor) -> Tensor:
-        """`Tensor[B, S]`, summed over layers and heads; `part` is `Tensor[L, B, Q]`, how much each
-        query counts in each layer.
+        """`Tensor[B, S]`, summed over layers and heads; `part` is `Tensor[L, B, Q]`, the weight of
+        each query in each layer.
         """
         layers = zip(self._attentions, part, strict=True)
         return torch.stack(

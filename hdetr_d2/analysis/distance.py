@@ -1,4 +1,4 @@
-"""How far the heads of a model are from each other in what they look at in an image (Co-DETR,
+"""How much the heads of a model differ in what they look at in an image (Co-DETR,
 https://arxiv.org/abs/2211.12860, appendix).
 """
 
@@ -8,15 +8,16 @@ import torch
 from torch import Tensor
 
 Distance = Callable[[Tensor, Tensor], Tensor]
-"""Of two maps `Tensor[H, W]` that are at least 0: 0-d, 0 for equal ones."""
+"""A distance of two non-negative maps `Tensor[H, W]`: 0-d, 0 if they are equal."""
 
 FLOOR = 1e-4
-"""What each place of a map is given besides its value, in parts of the highest one: one map may be
-0 where the other is not, and their divergence is finite then, too."""
+"""Added to each value of a map, relative to the highest one: one map may be 0 where the other is
+not, and the divergence must still be finite.
+"""
 
 
 def kl_divergence(first: Tensor, second: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of the first map, as a distribution over its places, from the
+    """Kullback-Leibler divergence of the first map, as a distribution over positions, from the
     second; in nats.
     """
     p, q = _distribution(first), _distribution(second)
@@ -24,19 +25,21 @@ def kl_divergence(first: Tensor, second: Tensor) -> Tensor:
 
 
 def l2_distance(first: Tensor, second: Tensor) -> Tensor:
-    """Of the maps as vectors of length 1: from 0 to the square root of 2, where no place has both.
-    A map of zeros is at the distance 1 of others.
+    """Distance of the maps as vectors of length 1: from 0 to the square root of 2, for disjoint
+    maps. A map of zeros has the distance 1 to others.
     """
     return (_unit(first) - _unit(second)).norm()
 
 
 def distances(maps: Sequence[Tensor], distance: Distance) -> Tensor:
-    """`Tensor[K, K]`: of the map of each head (rows) from that of each (columns)."""
+    """`Tensor[K, K]`: from the map of each head (rows) to that of each head (columns)."""
     return torch.stack([torch.stack([distance(row, other) for other in maps]) for row in maps])
 
 
 def mean_distances(matrix: Tensor) -> Tensor:
-    """`Tensor[K]`: how far each head is from the K - 1 others, both ways; K is 2 at least."""
+    """`Tensor[K]`: mean distance of each head to the K - 1 others, in both directions; K is at
+    least 2.
+    """
     both = matrix + matrix.T
     return (both.sum(1) - both.diagonal()) / (2 * (len(matrix) - 1))
 

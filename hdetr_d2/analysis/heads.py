@@ -1,5 +1,5 @@
-"""How far the heads that share an encoder are from each other (Co-DETR,
-https://arxiv.org/abs/2211.12860, appendix).
+"""Distances between the heads that share an encoder (Co-DETR, https://arxiv.org/abs/2211.12860,
+appendix).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,13 +21,13 @@ DECODER = "decoder"
 """The name of the main queries among the heads of a model."""
 
 Head: TypeAlias = Callable[[ImageMaps], list[Instances]]
-"""Finds the objects of a batch, with `scores`."""
+"""Detects the objects of a batch, with `scores`."""
 
 
 @dataclass(frozen=True)
 class HeadDistances:
-    """names: of the K heads. kl, l2: `Tensor[K, K]`, of the head of a row from that of a column, in
-    the mean over the images.
+    """names: of the K heads. kl, l2: `Tensor[K, K]`, from the head of a row to that of a column,
+    averaged over the images.
     """
 
     names: list[str]
@@ -36,13 +36,13 @@ class HeadDistances:
 
     @property
     def means(self) -> Tensor:
-        """`Tensor[K]`: the divergence of each head from the others and back."""
+        """`Tensor[K]`: the mean divergence between each head and the others, in both directions."""
         return mean_distances(self.kl)
 
 
 def heads_of(model: DETR) -> dict[str, Head]:
-    """The decoder with the main queries, and what the schemes of the model have learned to find
-    objects with.
+    """The decoder with the main queries, and the detectors that the schemes of the model have
+    trained.
     """
     heads: dict[str, Head] = {DECODER: partial(_decode, model)}
     for scheme in model.schemes:
@@ -58,8 +58,8 @@ def _decode(model: DETR, maps: ImageMaps) -> list[Instances]:
 
 @torch.no_grad()
 def look_with(model: DETR, item: dict[str, Any], heads: Mapping[str, Head]) -> dict[str, Tensor]:
-    """What each head answers to in an image: the score map, `Tensor[H, W]`, of the class activation
-    of all that it finds.
+    """What each head responds to in an image: the score map, `Tensor[H, W]`, of the class
+    activation of all its detections.
 
     Args:
         model: in evaluation mode.
@@ -75,7 +75,7 @@ def look_with(model: DETR, item: dict[str, Any], heads: Mapping[str, Head]) -> d
 
 
 def _score(head: Head, maps: ImageMaps, memory: Memory) -> Tensor:
-    """Of all that a head finds in another memory of the same image."""
+    """The score of all detections of a head on another memory of the same image."""
     return head(replace(maps, memory=memory))[0].scores.sum()
 
 
@@ -85,7 +85,7 @@ def study_heads(
     entries: Iterable[dict],
     heads: Mapping[str, Head],
 ) -> HeadDistances:
-    """The distances between heads, two at least, in the mean over `entries`, one at least."""
+    """The distances between at least two heads, averaged over at least one of the `entries`."""
     kl, l2 = list[Tensor](), list[Tensor]()
     for entry in entries:
         maps = list(look_with(model, mapper(entry), heads).values())

@@ -1,4 +1,4 @@
-"""How much the matching of the same images changes from one checkpoint of a run to the next."""
+"""How much the matching of the same images changes between consecutive checkpoints of a run."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from hdetr_d2.structures import BACKGROUND
 
 
 class Instability(NamedTuple):
-    """Of a data set, from one checkpoint to the next.
+    """Instability of a data set's matching, from one checkpoint to the next.
 
-    queries: how many queries of an image have another target, or lost or found one: the mean over
-    the images (IS of DN-DETR, https://arxiv.org/abs/2203.01305). targets: the part of
-    the targets whose query is another one; NaN without targets.
+    queries: the number of queries per image whose target has changed, appeared or disappeared: the
+    mean over the images (IS of DN-DETR, https://arxiv.org/abs/2203.01305). targets: the fraction of
+    targets whose query has changed; NaN without targets.
     """
 
     queries: float
@@ -22,7 +22,7 @@ class Instability(NamedTuple):
 
 
 def instability(before: Sequence[Tensor], after: Sequence[Tensor]) -> Instability:
-    """From the assignments of one decoder layer, `Tensor[Q]` of each image; at least one image, and
+    """From the assignments of one decoder layer, `Tensor[Q]` per image; at least one image, and
     both in the same order.
 
     Raises:

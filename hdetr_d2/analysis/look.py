@@ -1,4 +1,4 @@
-"""What a detector makes of one image, on the way to its detections."""
+"""Intermediate results of a detector on one image."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,12 @@ from hdetr_d2.structures import Assignment, GroupOutput, Match, QueryGroup, Targ
 
 @dataclass(frozen=True)
 class Look:
-    """Of one image, on the host.
+    """For one image, on the host.
 
-    image: `Tensor[C, H, W]`, as it was fed. boxes: of its objects, `Tensor[G, 4]` xyxy in
+    image: `Tensor[C, H, W]`, the model's input. boxes: of its objects, `Tensor[G, 4]` xyxy in
     pixels. features, attention: score maps, `Tensor[H, W]` in [0, 1], of the encoder's features and
-    of where the decoder looks in all layers together. assignment: of the main queries, each target
-    to one, `Tensor[L, Q]`.
+    of the decoder's attention in all layers together. assignment: one-to-one, of the main queries,
+    `Tensor[L, Q]`.
     """
 
     image: Tensor
@@ -35,11 +35,11 @@ def look(model: DETR, item: dict[str, Any], *, all_queries: bool = False) -> Loo
 
     Args:
         item: Detectron2's input dict with "instances", as in training.
-        all_queries: the attention of all main queries counts; else that of those which have a
-            target, in each layer.
+        all_queries: use the attention of all main queries; otherwise only of those with a target,
+            in each layer.
 
     Raises:
-        UserError: objects that the model cannot have.
+        UserError: objects that do not fit the model.
     """
     maps = model.encode([item["image"]])
     memory, sizes = maps.memory, (maps.size, maps.sizes[0])

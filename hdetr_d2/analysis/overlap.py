@@ -1,4 +1,4 @@
-"""How well a score map tells objects from background: the IoF-IoB curve (Co-DETR,
+"""How well a score map separates objects from background: the IoF-IoB curve (Co-DETR,
 https://arxiv.org/abs/2211.12860, section 3.4).
 """
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# The first is below every score. The others are dense at both ends: most cells get next to no
-# attention, and behind a layer norm features of all cells are of nearly the same length.
+# The first is below every score. The others are dense at both ends: most cells get almost no
+# attention, and after a layer norm the features of all cells have nearly the same length.
 THRESHOLDS = (-1.0, 0.0, *torch.linspace(-14, 14, 400, dtype=torch.float64).sigmoid().tolist(), 1.0)
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """By threshold, from the lowest to the highest, `Tensor[T]` float64 each.
+    """By threshold, increasing, `Tensor[T]` float64 each.
 
-    iof: the part of the objects' area whose scores are higher than the threshold. iob: the part of
-    the background whose scores are not.
+    iof: the fraction of the objects' area with scores above the threshold. iob: the fraction of the
+    background with scores not above it.
     """
 
     iof: Tensor
@@ -26,17 +26,17 @@ class Overlap:
 
     @classmethod
     def mean(cls, overlaps: "Sequence[Overlap]") -> "Overlap":
-        """Threshold by threshold; at least one."""
+        """The mean at each threshold; over at least one."""
         iof, iob = (torch.stack(rows).mean(0) for rows in zip(*map(_rows, overlaps), strict=True))
         return cls(iof, iob)
 
     @property
     def area(self) -> float:
-        """That under IoF over IoB: 1 if all objects stand out, 0.5 if the map knows nothing."""
+        """The area of IoF over IoB: 1 if all objects stand out, 0.5 if the map is uninformative."""
         return float(torch.trapezoid(self.iof, self.iob))
 
     def iof_at(self, iob: float) -> float:
-        """IoF where IoB is `iob`, between the two nearest thresholds."""
+        """IoF where IoB is `iob`, interpolated between the two nearest thresholds."""
         last = int((self.iob >= iob).nonzero()[0])
         first = max(last - 1, 0)
         step = self.iob[last] - self.iob[first]
@@ -47,14 +47,14 @@ class Overlap:
 def overlap(
     scores: Tensor, foreground: Tensor, thresholds: Sequence[float] = THRESHOLDS
 ) -> Overlap | None:
-    """The curve of one image; None where there are no objects, or where there is nothing else.
+    """The curve of one image; None if there are no objects, or no background.
 
     Args:
         scores: `Tensor[H, W]` in [0, 1].
         foreground: `Tensor[H, W]` bool, True inside objects.
-        thresholds: rising.
+        thresholds: increasing.
     """
-    # How many thresholds are below each score: it is higher than these and no others.
+    # How many thresholds are below each score: it is above exactly these.
     edges = torch.tensor(thresholds, dtype=torch.float64, device=scores.device)
     below = torch.bucketize(scores.double(), edges)
     inside, outside = below[foreground], below[~foreground]
@@ -64,7 +64,7 @@ def overlap(
 
 
 def _not_higher(below: Tensor, thresholds: int) -> Tensor:
-    """By threshold the part of the pixels, at least one, whose score is not higher."""
+    """For each threshold, the fraction of the pixels (at least one) whose score is not above it."""
     counts = torch.bincount(below, minlength=thresholds + 1)[:thresholds]
     return (counts.cumsum(0).double() / len(below)).cpu()
 
@@ -74,8 +74,8 @@ def _rows(overlap: Overlap) -> tuple[Tensor, Tensor]:
 
 
 def foreground_of(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """The pixels of an image of `size` (H, W) whose centres are in one of the boxes `Tensor[G, 4]`,
-    xyxy in pixels: `Tensor[H, W]` bool.
+    """The pixels of an image of `size` (H, W) whose centres are inside any of the boxes
+    `Tensor[G, 4]`, xyxy in pixels: `Tensor[H, W]` bool.
     """
     height, width = size
     x0, y0, x1, y1 = boxes.float()[:, None].unbind(-1)

@@ -1,4 +1,4 @@
-"""Score maps over images, and curves, of several models side by side."""
+"""Score maps drawn over images, and curves, of several models side by side."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,8 +13,8 @@ from hdetr_d2.analysis.study import PARTS, Study
 
 
 def draw_score_maps(studies: Mapping[str, Study]) -> Figure:
-    """A row for each image that was kept: itself with its objects, then for each model what stands
-    out in the features of its encoder, and where its decoder looks.
+    """One row for each stored image: the image with its objects, then for each model the score maps
+    of encoder features and decoder attention.
     """
     (first, *_) = studies.values()
     rows, columns = len(first.looks), 1 + len(PARTS) * len(studies)
@@ -41,7 +41,7 @@ def _draw_image(axes: Axes, look: Look, alpha: float = 1.0) -> None:
 def _draw_scores(axes: Axes, look: Look, part: str) -> None:
     _draw_image(axes, look)
     scores = getattr(look, part).numpy()
-    axes.imshow(scores, cmap="jet", alpha=0.6)  # from the lowest to the highest of the map
+    axes.imshow(scores, cmap="jet", alpha=0.6)  # from the map's minimum to its maximum
 
 
 def draw_overlaps(studies: Mapping[str, Study]) -> Figure:

@@ -1,4 +1,4 @@
-"""The numbers of several checkpoints, for the eye and for a file."""
+"""The numbers of several checkpoints, as tables and for a file."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from hdetr_d2.analysis.runs import Change, Snapshot
 from hdetr_d2.analysis.study import PARTS
 
 IOB = 0.8
-"""Where IoF is read off: so much of the background is left out."""
+"""The IoB at which IoF is reported."""
 
 
 def tables(snapshots: Sequence[Snapshot], changes: Sequence[Change]) -> str:
-    """GitHub tables of the curves, and where there are any of the changes and of the distances
+    """GitHub tables of the curves and, if there are any, of the changes and of the distances
     between heads.
     """
     kinds = ("area", "area of each image", f"IoF at IoB {IOB}")
@@ -37,7 +37,7 @@ def _heads_table(name: str, heads: HeadDistances) -> str:
 
 
 def content(snapshots: Sequence[Snapshot], changes: Sequence[Change]) -> dict[str, Any]:
-    """All numbers, with the curves, as a json holds them."""
+    """All numbers, including the curves, in a form suitable for json."""
     return {
         "checkpoints": [_entry(snapshot) for snapshot in snapshots],
         "changes": [

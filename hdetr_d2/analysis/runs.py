@@ -1,4 +1,4 @@
-"""Checkpoints of one training run in their order."""
+"""Checkpoints of a training run in order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,8 @@ from hdetr_d2.analysis.study import Study
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A checkpoint and what was seen with it. run: what its training is known by, and iteration:
-    after how many it was written; None of weights that do not say so. heads: None of a model that
-    has the decoder alone.
+    """A checkpoint and its study. run: identifies its training. iteration: at which it was written;
+    None for weights that do not tell. heads: None for a model with only the decoder.
     """
 
     name: str
@@ -25,7 +24,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Change:
-    """Of the matching, from one checkpoint of a run to the next one."""
+    """A change of the matching, from one checkpoint of a run to the next."""
 
     before: Snapshot
     after: Snapshot
@@ -33,8 +32,8 @@ class Change:
 
 
 def changes(snapshots: Sequence[Snapshot]) -> list[Change]:
-    """Between each two that follow each other in a run; of the same images. Of several after the
-    same iteration, as the last checkpoint and the best one may be, the first one stands for all.
+    """Between consecutive checkpoints of each run, on the same images. Of several with the same
+    iteration, such as the last checkpoint and the best one, only the first is used.
     """
     runs: dict[str, dict[int, Snapshot]] = {}
     for snapshot in snapshots:

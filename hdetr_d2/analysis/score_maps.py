@@ -12,12 +12,12 @@ from hdetr_d2.structures import Memory
 
 
 def score_map(levels: Sequence[Tensor], padded: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """The discriminability score of each pixel: the mean over the levels, each of them divided by
-    its highest value and resized to the image.
+    """The discriminability score of each pixel: the mean over the levels, each divided by its
+    maximum and resized to the image.
 
     Args:
-        levels: `Tensor[H_l, W_l]` each, at least 0; one of zeros alone stays as it is.
-        padded: (H, W) of the image with its padding, which the levels cover.
+        levels: `Tensor[H_l, W_l]` each, non-negative; a level of zeros stays zero.
+        padded: (H, W) of the image with its padding, covered by the levels.
         size: (H, W) without it.
 
     Returns:
@@ -32,15 +32,15 @@ def score_map(levels: Sequence[Tensor], padded: tuple[int, int], size: tuple[int
 
 
 def feature_norms(memory: Memory) -> list[Tensor]:
-    """The length of the features of one image in every cell: `Tensor[H_l, W_l]` of each level, 0
-    where padded.
+    """The norm of the features of one image in every cell: `Tensor[H_l, W_l]` per level, 0 where
+    padded.
     """
     return on_levels(memory.tokens.float().norm(dim=-1), memory)
 
 
 def on_levels(values: Tensor, memory: Memory) -> list[Tensor]:
-    """A value of each token of one image, `Tensor[1, S]`, as `Tensor[H_l, W_l]` of each level, 0
-    where padded.
+    """A value per token of one image, `Tensor[1, S]`, as `Tensor[H_l, W_l]` per level, 0 where
+    padded.
     """
     inside = values.masked_fill(memory.padding, 0.0)[0]
     parts = inside.split([height * width for height, width in memory.shapes])

@@ -1,4 +1,4 @@
-"""What a detector makes of a data set."""
+"""A detector's results on a data set."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping
@@ -15,14 +15,14 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.modeling import DETR
 
 PARTS = ("features", "attention")
-"""What has a score map: the encoder's features, and where the decoder looks."""
+"""What has a score map: the encoder's features, and the decoder's attention."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """features, attention: means over the images that have both objects and background. areas: by
-    part, in the mean over these images, below the curve of each by itself. assignments: of the last
-    decoder layer, `Tensor[Q]` of each image. looks: of the first images.
+    """features, attention: means over the images that have both objects and background. areas: for
+    both, the mean over these images of the area below each image's own curve. assignments: of the
+    last decoder layer, `Tensor[Q]` per image. looks: of the first images.
     """
 
     features: Overlap
@@ -41,14 +41,14 @@ def study(
     keep: int = 0,
     picture: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> Study:
-    """Looks at every image of `entries`, one after the other.
+    """Processes every image of `entries`, one after the other.
 
     Args:
         model: in evaluation mode.
-        mapper: from an entry of a data set to an image with its "instances".
+        mapper: maps an entry of a data set to an image with its "instances".
         all_queries: see `look`.
-        keep: how many looks are kept, to be drawn.
-        picture: from the pixels of an image, [H, W, C], to what is drawn, uint8 [H, W, 3].
+        keep: how many looks are kept for drawing.
+        picture: maps the pixels of an image, [H, W, C], to what is drawn, uint8 [H, W, 3].
 
     Raises:
         UserError: an image cannot be read, or none has both objects and background.

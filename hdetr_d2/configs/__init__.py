@@ -1,8 +1,8 @@
-"""The configs of `configs/`, for a config that lies elsewhere: `from hdetr_d2.configs.common.train
-import train`.
+"""The configs of `configs/`, for configs located elsewhere:
+`from hdetr_d2.configs.common.train import train`.
 
-In an installed wheel they lie in this folder; in a clone they stand at the root, and this package
-looks there too. What is imported is what a relative import between two configs gives: a fresh copy.
+In an installed wheel they are in this folder; in a clone they are at the root, where this package
+looks too. An import returns a fresh copy, like a relative import between two configs.
 """
 
 import sys
@@ -20,7 +20,7 @@ if (_CLONE / "setup.py").is_file() and (_CLONE / "configs").is_dir():
 
 
 class _Nodes(Loader):
-    """Makes a module whose every attribute is read from the config's file when it is asked for."""
+    """Creates a module whose attributes are read from the config file on access."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -37,14 +37,15 @@ class _Nodes(Loader):
             if name.startswith("__"):
                 raise KeyError(name)
             node = LazyConfig.load(self.path, name)
-            # Within its config a node finds what it points to: `${model.neck.out_channels}`.
+            # Within its config a node can resolve its references, such as
+            # `${model.neck.out_channels}`.
             return LazyConfig.load(self.path)[name] if OmegaConf.is_config(node) else node
         except KeyError:
             raise AttributeError(f"the config {self.path} has no {name}") from None
 
 
 class _Finder(MetaPathFinder):
-    """Finds the files; the folders between them are found as ever."""
+    """Finds the files; folders are found by the regular import system."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -20,7 +20,7 @@ def checks() -> Iterator[Check]:
 
 
 def main() -> int:
-    """Prints the report; the exit status."""
+    """Prints the report; returns the exit status."""
     facts = [*versions(), ("CPU kernels", state(extension.CPU))]
     facts.append(("CUDA kernels", state(extension.CUDA)))
     for name, fact in facts:

@@ -12,12 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def is_useless(library: Library) -> bool:
-    """Whether no such library can be loaded: a PyTorch without CUDA lacks what it needs."""
+    """Whether the library can never be loaded: a PyTorch without CUDA lacks what it needs."""
     return library is extension.CUDA and torch.version.cuda is None
 
 
 def state(library: Library) -> str:
-    """Built for what, loaded or not, and why not."""
+    """What it is built for, whether it is loaded, and if not, why."""
     facts = extension.build_facts()
     if library.path is None:
         reason = facts.get("cpu_reason" if library is extension.CPU else "cuda_reason")

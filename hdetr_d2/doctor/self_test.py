@@ -1,4 +1,4 @@
-"""Whether what is built computes rightly."""
+"""Checks that what is built computes correctly."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from hdetr_d2.ops import (
     sigmoid_focal_loss_reference,
 )
 
-# Largest error, as a part of the largest number: a little more than one rounding of the result.
+# Maximum error relative to the largest value: slightly more than one rounding of the result.
 TOLERANCES = {
     torch.float64: 1e-12,
     torch.float32: 1e-5,
@@ -53,7 +53,7 @@ class Check:
 
 
 def deformable_attention(dtype: torch.dtype, channels: int) -> tuple[list[Tensor], tuple]:
-    """Arguments of `ms_deform_attn`: tensors, and level sizes. No point is near the border of a
+    """Arguments of `ms_deform_attn`: tensors, and level sizes. No location is near the border of a
     cell, where the derivative jumps; some are outside of the level.
     """
     rng = torch.Generator().manual_seed(0)
@@ -78,7 +78,9 @@ def _attend(op: Callable, tensors: Sequence[Tensor], shapes: tuple) -> list[Tens
 
 
 def check_deformable_attention(device: torch.device, dtype: torch.dtype) -> Check:
-    """The kernels against their twin in float64 on the CPU; 5 channels fill no vector."""
+    """The kernels against their reference in float64 on the CPU; 5 channels do not fill a
+    vector.
+    """
     errors = []
     for channels in (32, 5):
         tensors, shapes = deformable_attention(dtype, channels)
@@ -91,7 +93,7 @@ def check_deformable_attention(device: torch.device, dtype: torch.dtype) -> Chec
 
 
 def _error(got: Tensor, wanted: Tensor) -> float:
-    """Largest difference as a part of the largest number; infinite for NaN."""
+    """Maximum difference relative to the largest value; infinite for NaN."""
     difference = (got.double().cpu() - wanted).abs().max() / wanted.abs().max()
     return difference.nan_to_num(torch.inf).item()
 
@@ -110,7 +112,7 @@ def check_determinism(device: torch.device) -> Check:
 
 
 def check_fused_attention(device: torch.device) -> Check:
-    """The kernels against their twin in float64 on the CPU; at points and at boxes."""
+    """The kernels against their reference in float64 on the CPU, for points and boxes."""
     rng, errors = torch.Generator().manual_seed(0), []
     shapes = [(9, 12), (5, 6)]
     for numbers in (2, 4):
@@ -133,7 +135,7 @@ def check_fused_attention(device: torch.device) -> Check:
 
 
 def check_matching_cost(device: torch.device) -> Check:
-    """The kernels against their twin on the CPU, with both class costs that they know."""
+    """The kernels against their reference on the CPU, with both class costs that they support."""
     rng = torch.Generator().manual_seed(0)
     logits, boxes = torch.randn(4, 100, 11, generator=rng), torch.rand(4, 100, 4, generator=rng)
     labels = torch.randint(11, (2, 20), generator=rng)
@@ -151,7 +153,7 @@ def check_matching_cost(device: torch.device) -> Check:
 
 
 def check_focal_loss(device: torch.device) -> Check:
-    """The kernels against their twin in float64 on the CPU."""
+    """The kernels against their reference in float64 on the CPU."""
     rng = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 2, 300, 11, generator=rng)
     labels = torch.randint(-2, 11, (2, 2, 300), generator=rng)
@@ -169,7 +171,7 @@ def check_focal_loss(device: torch.device) -> Check:
 
 
 def check_box_losses(device: torch.device) -> Check:
-    """The kernels against their twin in float64 on the CPU."""
+    """The kernels against their reference in float64 on the CPU."""
     rng = torch.Generator().manual_seed(0)
     boxes, truth = (torch.rand(4, n, 4, generator=rng) / 2 + 0.2 for n in (300, 20))
     index = torch.randint(-20, 20, (4, 300), generator=rng)
@@ -187,7 +189,9 @@ def check_box_losses(device: torch.device) -> Check:
 
 
 def check_move_boxes(device: torch.device) -> Check:
-    """The kernels against their twin in float64 on the CPU; half of the boxes have no size yet."""
+    """The kernels against their reference in float64 on the CPU; half of the references have no
+    size.
+    """
     rng, errors = torch.Generator().manual_seed(0), []
     for numbers in (2, 4):
         delta = torch.randn(4, 300, 4, generator=rng)
@@ -207,7 +211,7 @@ def check_move_boxes(device: torch.device) -> Check:
 
 
 def check_affine_relu(device: torch.device) -> Check:
-    """The kernels against their twin in float64 on the CPU, in both orders of memory."""
+    """The kernels against their reference in float64 on the CPU, in both memory formats."""
     rng, errors = torch.Generator().manual_seed(0), []
     x, residual = (torch.randn(2, 12, 9, 16, generator=rng) for _ in range(2))
     scale, shift = torch.rand(2, 12, generator=rng)
@@ -228,7 +232,7 @@ def check_affine_relu(device: torch.device) -> Check:
 
 
 def check_dropout(device: torch.device) -> Check:
-    """The kernel drops what its twin does."""
+    """The kernel drops the same elements as its reference."""
     x, seeds = torch.linspace(-1, 1, 5001, dtype=torch.float64), torch.tensor([5])
     wanted = dropout_reference(x, 0.1, seeds)
     error = _error(dropout(x.float().to(device), 0.1, seeds.to(device)), wanted)
@@ -237,7 +241,9 @@ def check_dropout(device: torch.device) -> Check:
 
 
 def check_assignment(device: torch.device) -> Check:
-    """As many pairs as the twin makes, as cheap; with a capacity, and with forbidden pairs."""
+    """As many pairs as the reference, at the same cost; with a capacity, and with forbidden
+    pairs.
+    """
     rng = torch.Generator().manual_seed(0)
     cost = torch.rand(4, 20, 100, generator=rng)
     cost[2:][torch.rand(2, 20, 100, generator=rng) < 0.5] = torch.inf
@@ -264,7 +270,7 @@ def devices_with_kernels() -> Iterator[torch.device]:
 
 def check_device(device: torch.device) -> Iterator[Check]:
     reason = extension.why_no_kernel("ms_deform_attn", device)
-    if reason:  # the twin would answer, and pass
+    if reason:  # otherwise the reference would run, and pass
         yield Check(f"ms_deform_attn on {device}", False, reason)
         return
     for dtype in TOLERANCES:
@@ -283,5 +289,5 @@ def check_device(device: torch.device) -> Iterator[Check]:
 def _guarded(name: str, check: Callable[..., Check], *arguments: object) -> Check:
     try:
         return check(*arguments)
-    except Exception as error:  # a kernel that raises is a finding, too
+    except Exception as error:  # a kernel that raises is a finding too
         return Check(name, False, extension.whole(error))

@@ -1,4 +1,4 @@
-"""What is installed here."""
+"""What is installed."""
 
 from hdetr_d2 import __version__, _detectron2
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def versions() -> Iterator[tuple[str, str]]:
-    """Name and version, or place, of everything that matters."""
+    """Name and version, or location, of everything that matters."""
     yield "hdetr_d2", f"{__version__} ({ROOT / 'hdetr_d2'})"
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
     yield "PyTorch", f"{torch.__version__}, {_cuda_of_torch()}"
@@ -45,7 +45,7 @@ def _installed(package: str) -> str:
 
 
 def _first_line(command: Sequence[str], containing: str = "") -> str:
-    """The first line that a command prints `containing` something, or why there is none."""
+    """The first line of a command's output `containing` something, or why there is none."""
     if not shutil.which(command[0]):
         return f"{command[0]} was not found"
     done = subprocess.run(command, capture_output=True, text=True)
@@ -54,7 +54,7 @@ def _first_line(command: Sequence[str], containing: str = "") -> str:
 
 
 def _nvcc() -> str:
-    """The one that the build takes."""
+    """The one that the build uses."""
     home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
     packages = [str(path) for path in Path(torch.__file__).parents[1].glob("nvidia/cu*/bin")]
     folders = [os.environ.get("PATH", os.defpath), *packages, "/usr/local/cuda/bin"]
@@ -81,10 +81,10 @@ def _devices() -> Iterator[tuple[str, str]]:
 
 
 def _why_no_gpu() -> str:
-    """PyTorch tells a missing driver from one that is too old."""
+    """PyTorch distinguishes a missing driver from one that is too old."""
     try:
         torch.cuda.init()
-    except Exception as error:  # AssertionError in a build without CUDA, else RuntimeError
+    except Exception as error:  # AssertionError in a build without CUDA, otherwise RuntimeError
         return f"none ({str(error).strip().splitlines()[0]})"
     return "none"
 

@@ -1,4 +1,4 @@
-"""COCO's metrics, whatever the ids of the annotations and the limit of detections are."""
+"""COCO's metrics, robust against unusual annotation ids and detection limits."""
 
 import logging
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ WORTH_SAYING = 1.0  # AP
 class COCOEvaluator(TakesRunLengths, _COCOEvaluator):
     """Detectron2's evaluator, with the same arguments.
 
-    Its ground truth is a whole json (see `whole_json`). And every AP of its table is that of
-    `max_dets_per_image` detections of an image and class: Detectron2 takes 10 for less than 10,
-    because COCO sorts its three limits and the largest is used.
+    Its ground truth is a completed json (see `whole_json`). Every AP in its table uses
+    `max_dets_per_image` detections per image and class: Detectron2 uses 10 if fewer are requested,
+    because COCO sorts its three limits and takes the largest.
 
-    The results of boxes have three more entries, in percent: `AR` (average recall), and of doubles
-    (see `Doubles`) `AP_nms`, what AP would be without them, and `doubles`, their share.
+    The results for boxes have three more entries, in percent: `AR` (average recall) and, about
+    duplicates (see `Doubles`), `AP_nms`, the AP without them, and `doubles`, their fraction.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class COCOEvaluator(TakesRunLengths, _COCOEvaluator):
     ) -> None:
         """
         Raises:
-            ValueError: `max_dets_per_image` is no positive whole number.
+            ValueError: `max_dets_per_image` is not a positive integer.
         """
         check_limit(max_dets_per_image)
         evaluate_on_whole_json(dataset_name)
@@ -54,7 +54,7 @@ class COCOEvaluator(TakesRunLengths, _COCOEvaluator):
 
 
 def say_what_doubles_cost(ap: float, doubles: Doubles) -> None:
-    """Nothing, where it is less than a point of AP."""
+    """Logs nothing if it is less than a point of AP."""
     if doubles.ap - ap >= WORTH_SAYING:
         logger.info(
             f"Duplicates cost {doubles.ap - ap:.1f} AP: {doubles.share:.0f}% of the best "

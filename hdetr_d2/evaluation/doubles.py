@@ -1,4 +1,4 @@
-"""How much of its AP a detector loses to finding again what it has found already."""
+"""How much AP a detector loses to duplicates."""
 
 import contextlib
 import io
@@ -14,17 +14,17 @@ from hdetr_d2.judging.average_precision import mean_of_known
 from hdetr_d2.utils.device import on_host
 
 IOU = 0.7
-"""Two boxes of one class in an image that overlap by more than that are of one object."""
+"""Two boxes of the same class in an image with a higher IoU belong to the same object."""
 
 Marked: TypeAlias = dict[int, list[tuple[dict, bool]]]
-"""Image -> its detections, best first, and whether each is a double of a better one."""
+"""Image -> its detections, best first, and whether each is a duplicate of a better one."""
 
 
 class Doubles(NamedTuple):
-    """What became of the detections that an evaluation is of; in percent, nan = cannot be computed.
+    """The effect of duplicates on an evaluation; in percent, nan = cannot be computed.
 
-    share: of the best n detections of every image with n objects, those that are doubles.
-    ap: what AP would be without doubles: after non-maximum suppression within the classes.
+    share: among the best n detections of every image with n objects, the fraction of duplicates.
+    ap: the AP without duplicates: after non-maximum suppression within the classes.
     """
 
     share: float
@@ -32,13 +32,13 @@ class Doubles(NamedTuple):
 
     @classmethod
     def of(cls, run: COCOeval) -> "Doubles":
-        """`run`: an evaluation of boxes that was accumulated; it stays as it is."""
+        """`run`: an accumulated evaluation of boxes, which is unchanged."""
         marked = _mark(run)
         return cls(100 * _share(run, marked), 100 * _precision(run, marked))
 
 
 def average_recall(run: COCOeval) -> float:
-    """In percent, for the largest number of detections of an image; nan = nothing to find."""
+    """In percent, for the largest number of detections per image; nan = nothing to find."""
     everything = run.params.areaRngLbl.index("all")
     return 100 * mean_of_known(run.eval["recall"][..., everything, -1])
 

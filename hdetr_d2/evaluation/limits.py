@@ -1,7 +1,9 @@
-"""How many detections of an image count."""
+"""The limit on detections per image."""
 
 
 def check_limit(limit: object) -> None:
-    """Raises ValueError if it is neither a positive whole number nor None, the metric's own."""
+    """Raises ValueError if it is neither a positive integer nor None, which is the metric's
+    default.
+    """
     if limit is not None and (type(limit) is not int or limit < 1):
         raise ValueError(f"max_dets_per_image={limit} must be a positive whole number")

@@ -1,4 +1,4 @@
-"""LVIS's metrics with today's numpy."""
+"""LVIS's metrics with current numpy."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ from hdetr_d2.evaluation.run_lengths import TakesRunLengths
 class LVISEvaluator(TakesRunLengths, _LVISEvaluator):
     """Detectron2's evaluator of LVIS, with the same arguments.
 
-    The `lvis` package is made to run before it is asked for, and what cannot be computed (the AP
-    of rare classes in a data set without any) is nan, as in the COCO evaluator, and not -100.
+    The `lvis` package is patched before it is used, and what cannot be computed (the AP of rare
+    classes in a data set without any) is nan, as in the COCO evaluator, instead of -100.
 
-    Its ground truth is a whole json (see `whole_json`).
+    Its ground truth is a completed json (see `whole_json`).
 
     Raises:
         UserError: the `lvis` package is not installed.
-        ValueError: `max_dets_per_image` is no positive whole number.
+        ValueError: `max_dets_per_image` is not a positive integer.
     """
 
     def __init__(

@@ -8,8 +8,9 @@ VOID = 0
 """The id of pixels without a segment."""
 
 IOU, FOUND, WRONG, MISSED = range(4)
-"""Columns of what is counted for a class: summed IoU of the found segments, and their number;
-predictions without a true segment; true segments that were not found."""
+"""Counts for each class, by column: summed IoU of the found segments, and their number; predictions
+without a true segment; true segments that were not found.
+"""
 
 
 def count_segments(
@@ -19,15 +20,15 @@ def count_segments(
     predicted_segments: Sequence[Mapping],
     num_classes: int,
 ) -> np.ndarray:
-    """What one image adds to the counts, float [K, 4].
+    """The contribution of one image to the counts, float [K, 4].
 
-    A prediction finds a true segment of its class at an IoU above 1/2, which one pair alone can
-    have. Predictions that lie for the most part on void or on a crowd of their class count nothing.
+    A prediction finds a true segment of its class at an IoU above 1/2, which is unique. Predictions
+    that lie mostly on void or on a crowd of their class do not count.
 
     Args:
-        truth, predicted: ids of segments, int [H, W].
-        true_segments, predicted_segments: dicts with `id` and `category_id`, true ones perhaps
-            with `iscrowd`.
+        truth, predicted: segment ids, int [H, W].
+        true_segments, predicted_segments: dicts with `id` and `category_id`; true ones may have
+            `iscrowd`.
     """
     counts = np.zeros((num_classes, 4))
     shared = _shared_pixels(truth, predicted)
@@ -54,8 +55,8 @@ def count_segments(
 
 
 def qualities(counts: np.ndarray) -> dict[str, float]:
-    """Panoptic, segmentation and recognition quality in percent, the means over the classes that
-    are there or were predicted; nan if there is none.
+    """Panoptic, segmentation and recognition quality in percent, averaged over the classes that
+    exist or were predicted; nan if there are none.
 
     Args:
         counts: float [K, 4], summed over images.
@@ -79,7 +80,7 @@ def _areas(ids: np.ndarray) -> dict[int, int]:
 
 
 def _shared_pixels(truth: np.ndarray, predicted: np.ndarray) -> dict[tuple[int, int], int]:
-    """Pixels of each pair of a true and a predicted id that meet."""
+    """The number of common pixels of each pair of a true and a predicted id."""
     pairs = np.stack([truth.ravel(), predicted.ravel()])
     values, counts = np.unique(pairs, axis=1, return_counts=True)
     return {(a, b): n for a, b, n in zip(*values.tolist(), counts.tolist(), strict=True)}

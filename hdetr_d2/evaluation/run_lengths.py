@@ -1,4 +1,4 @@
-"""Evaluators take the run lengths that masks know, and need no bitmap of the image's size."""
+"""Makes evaluators use the run lengths of masks, without bitmaps of the image's size."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,7 +10,7 @@ MASKS = "pred_masks"
 
 
 class TakesRunLengths:
-    """To be named before one of Detectron2's evaluators of COCO's or LVIS's results, whose
+    """A mixin, named before one of Detectron2's evaluators of COCO's or LVIS's results, whose
     `process` encodes every mask.
     """
 
@@ -30,13 +30,13 @@ class TakesRunLengths:
                     result["segmentation"] = rle
 
     def _last_results(self) -> Iterator[dict]:
-        """Those of the image that came last, as Detectron2 or the stand-in keeps them."""
+        """The results of the last image, as stored by Detectron2 or the stand-in."""
         last = self._predictions[-1]
         yield from last["instances"] if isinstance(last, dict) else last
 
 
 def _apart(output: Mapping) -> tuple[dict, ScaledMasks | None]:
-    """The instances without their masks, and these, where they know their run lengths."""
+    """The instances without masks, and the masks, if they know their run lengths."""
     found = output.get("instances")
     if found is None or not found.has(MASKS) or not isinstance(found.get(MASKS), ScaledMasks):
         return {}, None

@@ -1,5 +1,5 @@
-"""How good a detector is, from what it found and what there is to find; nothing but numpy and
-COCO's matching.
+"""How good a detector is, computed from detections and ground truth with only numpy and COCO's
+matching.
 """
 
 from hdetr_d2.judging.average_precision import COLUMNS, average_precision

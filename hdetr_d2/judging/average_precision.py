@@ -1,4 +1,4 @@
-"""COCO's average precision and recall, of all classes and of each."""
+"""COCO's average precision and recall, overall and per class."""
 
 import contextlib
 import io
@@ -8,7 +8,7 @@ from faster_coco_eval import COCOeval_faster
 
 from hdetr_d2.judging.numbered import Numbered
 
-# Name -> array of the evaluation, IoU threshold (None: the mean of all), size of objects.
+# Name -> array of the evaluation, IoU threshold (None: mean over all), object size.
 _WHICH = {
     "AP": ("precision", None, "all"),
     "AP50": ("precision", 0.50, "all"),
@@ -22,11 +22,11 @@ COLUMNS = tuple(_WHICH)
 
 
 def average_precision(data: Numbered, max_dets: int = 100) -> dict[str, np.ndarray]:
-    """pycocotools' numbers of each class and, at the end, of all, by the names in `COLUMNS`: float
-    [K + 1] in [0, 1], nan where there is nothing to find.
+    """pycocotools' numbers for each class and, at the end, overall, by the names in `COLUMNS`:
+    float [K + 1] in [0, 1], nan where there is nothing to find.
 
     Args:
-        max_dets: as many detections of an image and class count.
+        max_dets: limit on detections per image and class.
     """
     classes = len(data.class_names)
     if not data.truth.anns or not data.found.anns:
@@ -46,15 +46,17 @@ def average_precision(data: Numbered, max_dets: int = 100) -> dict[str, np.ndarr
 
 
 def mean_of_known(values: np.ndarray) -> float:
-    """The mean of precisions or recalls as pycocotools has them, where -1 is what is not known; nan
-    where none is.
+    """The mean of precisions or recalls in pycocotools' form, in which -1 means unknown; nan if all
+    are.
     """
     known = values[values > -1]
     return float(known.mean()) if known.size else float("nan")
 
 
 def _without_detections(data: Numbered) -> dict[str, np.ndarray]:
-    """0 where there is an object, else nan: the fast evaluation is not asked about nothing."""
+    """0 where there is an object, otherwise nan: the fast evaluation cannot handle an empty
+    list.
+    """
     zeros = {}
     sizes = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
     for name, (_, _, size) in _WHICH.items():

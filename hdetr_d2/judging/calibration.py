@@ -1,4 +1,4 @@
-"""Whether scores are what they look like: the share of detections that are right."""
+"""Calibration: whether scores equal the fraction of correct detections."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Calibration:
-    """Detections by their score, in bins of equal width (https://arxiv.org/abs/1706.04599).
+    """Detections grouped by score into bins of equal width (https://arxiv.org/abs/1706.04599).
 
     Attributes:
-        counts: int [M], detections in the bin [m / M, (m + 1) / M); the last one has 1, too.
+        counts: int [M], detections in the bin [m / M, (m + 1) / M); the last bin includes 1.
         scores: float [M], their mean score; nan in an empty bin.
-        precisions: float [M], the share of them that find an object; nan in an empty bin.
+        precisions: float [M], the fraction of them that find an object; nan in an empty bin.
     """
 
     counts: np.ndarray
@@ -23,7 +23,7 @@ class Calibration:
     def of(cls, scores: np.ndarray, hits: np.ndarray, bins: int = 10) -> "Calibration":
         """
         Args:
-            scores: float [D] in [0, 1], of detections of which none is ignored.
+            scores: float [D] in [0, 1], of detections that are not ignored.
             hits: bool [D].
         """
         place = np.clip(scores * bins, 0, bins - 1).astype(np.int64)
@@ -34,8 +34,8 @@ class Calibration:
 
     @property
     def error(self) -> float:
-        """The expected calibration error: the mean distance of both over the detections, in [0, 1];
-        nan without a detection.
+        """The expected calibration error: the mean distance between both, over the detections, in
+        [0, 1]; nan without detections.
         """
         used = self.counts > 0
         if not used.any():

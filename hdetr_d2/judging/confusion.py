@@ -1,4 +1,4 @@
-"""Which class is taken for which, and for nothing."""
+"""Which class is mistaken for which, or for background."""
 
 import numpy as np
 import pycocotools.mask as mask_utils
@@ -10,17 +10,16 @@ from hdetr_d2.judging.numbered import Numbered
 def confusion_matrix(
     data: Numbered, matches: Matches, *, threshold: float | np.ndarray, iou: float = 0.5
 ) -> np.ndarray:
-    """Objects by their class and the class they were found as, int [K + 1, K + 1].
+    """Objects by their true class and the class they were detected as, int [K + 1, K + 1].
 
-    Rows are true classes, columns found ones; the last row counts detections of nothing, the last
-    column objects that were not found. Detections and objects of an image that overlap by more than
-    `iou` are paired one to one: those of one class first, then by falling overlap (the rule of the
-    package `supervision`). What is left over a crowd of its class counts nothing, and crowds
-    neither.
+    Rows are true classes, columns detected ones; the last row counts false detections, the last
+    column missed objects. Detections and objects of an image whose IoU exceeds `iou` are paired one
+    to one: pairs of the same class first, then by decreasing IoU (the rule of the package
+    `supervision`). Remaining detections on a crowd of their class do not count, nor do crowds.
 
     Args:
-        matches: its detections count.
-        threshold: the least score, for all classes or float [K].
+        matches: provides the detections that count.
+        threshold: the minimum score, for all classes or float [K].
     """
     classes = len(data.class_names)
     matrix = np.zeros((classes + 1, classes + 1), np.int64)
@@ -35,7 +34,7 @@ def confusion_matrix(
 def _count(
     matrix: np.ndarray, annotations: list[dict], detections: list[dict], task: str, iou: float
 ) -> None:
-    """Add one image to the matrix."""
+    """Adds one image to the matrix."""
     nothing = len(matrix) - 1
     crowd = np.array([bool(each.get("iscrowd", 0)) for each in annotations], bool)
     true = np.array([each["category_id"] - 1 for each in annotations], np.int64)
@@ -69,10 +68,10 @@ def _pairs(
 
 
 def _overlaps(detections: list[dict], annotations: list[dict], task: str) -> np.ndarray:
-    """float [D, G]; with a crowd the part of the detection that lies in it."""
+    """float [D, G]; for a crowd, the fraction of the detection inside it."""
     if not detections or not annotations:
         return np.zeros((len(detections), len(annotations)))
-    key = "segmentation" if task == "segm" else "bbox"  # run lengths since the matching
+    key = "segmentation" if task == "segm" else "bbox"  # converted to run lengths by the matching
     shapes = [[each[key] for each in entries] for entries in (detections, annotations)]
     crowds = [int(each.get("iscrowd", 0)) for each in annotations]
     return np.asarray(mask_utils.iou(*shapes, crowds))

@@ -1,4 +1,4 @@
-"""What lies above a score threshold, and the best threshold."""
+"""Counts above each score threshold, and the best threshold."""
 
 import math
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Point:
-    """The detections with a score of at least `threshold`; nan: there is none to say.
+    """The detections with a score of at least `threshold`; nan if there is no meaningful threshold.
 
-    hits, false_alarms: of them. misses: objects that none of them finds.
+    hits, false_alarms: among them. misses: objects that none of them finds.
     """
 
     threshold: float
@@ -22,29 +22,29 @@ class Point:
 
     @property
     def precision(self) -> float:
-        """In [0, 1]; nan without a detection."""
+        """In [0, 1]; nan without detections."""
         return _ratio(self.hits, self.hits + self.false_alarms)
 
     @property
     def recall(self) -> float:
-        """In [0, 1]; nan without an object."""
+        """In [0, 1]; nan without objects."""
         return _ratio(self.hits, self.hits + self.misses)
 
     @property
     def f1(self) -> float:
-        """In [0, 1]; nan with neither."""
+        """In [0, 1]; nan without both."""
         return _ratio(2 * self.hits, 2 * self.hits + self.false_alarms + self.misses)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What every threshold gives that makes a difference.
+    """The counts for every threshold that makes a difference.
 
     Attributes:
-        thresholds: float [T], falling: the scores that occur. Equal scores are above a threshold
-            together.
+        thresholds: float [T], decreasing: the scores that occur. Detections with equal scores are
+            counted together.
         hits, false_alarms: int [T], with at least that score.
-        objects: how many there are to find.
+        objects: number of objects to find.
     """
 
     thresholds: np.ndarray
@@ -56,9 +56,9 @@ class Curve:
     def of(cls, scores: np.ndarray, hits: np.ndarray, objects: int) -> "Curve":
         """
         Args:
-            scores: float [D], of detections of which none is ignored.
+            scores: float [D], of detections that are not ignored.
             hits: bool [D].
-            objects: how many there are to find.
+            objects: number of objects to find.
         """
         thresholds, place = np.unique(-scores, return_inverse=True)
         found = np.bincount(place, weights=hits, minlength=len(thresholds)).cumsum()
@@ -72,7 +72,7 @@ class Curve:
         return 2 * self.hits / (self.hits + self.false_alarms + self.objects)
 
     def at(self, threshold: float) -> Point:
-        """What lies at or above `threshold`."""
+        """The counts at or above `threshold`."""
         kept = int((self.thresholds >= threshold).sum())
         if not kept:
             return Point(threshold, 0, 0, self.objects)
@@ -80,8 +80,8 @@ class Curve:
         return Point(threshold, hits, int(self.false_alarms[kept - 1]), self.objects - hits)
 
     def best(self) -> Point:
-        """Where F1 is highest, and of several such thresholds the highest one, with as few digits
-        as let the same detections through. Its threshold is nan where nothing is right.
+        """The threshold with the highest F1, the highest one if there are several, rounded to as
+        few digits as select the same detections. It is nan if no detection is correct.
         """
         if not self.hits.any():
             return Point(NAN, 0, 0, self.objects)
@@ -91,7 +91,7 @@ class Curve:
 
 
 def shortest(low: float, high: float) -> float:
-    """The number in (low, high] with the fewest digits behind the point, two or more."""
+    """The number in (low, high] with the fewest decimals, at least two."""
     for digits in range(2, 16):
         number = math.floor(high * 10**digits) / 10**digits
         if low < number <= high:

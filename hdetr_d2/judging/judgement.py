@@ -1,4 +1,4 @@
-"""Everything that is said about a detector on a data set, as numbers, a table and json."""
+"""All numbers about a detector on a data set, also as a table and json."""
 
 import math
 from collections.abc import Iterator
@@ -17,20 +17,20 @@ from hdetr_d2.judging.matches import Matches
 from hdetr_d2.judging.numbered import Numbered
 
 ALL = "all"
-ELSE = 0.5  # the threshold of a detector that is never right
+ELSE = 0.5  # the threshold for a detector that is never correct
 HEADERS = ("class", "objects", *COLUMNS, "score from", "precision", "recall", "F1")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of the detections of a data set.
+    """The evaluation of a data set's detections.
 
     Attributes:
         data: objects and detections.
-        matches: which detection finds which object, at an overlap of `iou`.
-        averages: COCO's numbers of each class and of all, float [K + 1] in [0, 1], by their names.
-        iou: the least overlap of a detection with the object that it finds.
-        max_dets: as many detections of an image and class count.
+        matches: which detection finds which object, at an IoU of `iou`.
+        averages: COCO's numbers per class and overall, float [K + 1] in [0, 1], by name.
+        iou: minimum IoU of a detection with the object it finds.
+        max_dets: limit on detections per image and class.
     """
 
     data: Numbered
@@ -41,7 +41,7 @@ class Judgement:
 
     @cached_property
     def curves(self) -> list[Curve]:
-        """Of each class."""
+        """For each class."""
         kept = ~self.matches.ignored
         labels, scores = self.matches.labels, self.matches.scores
         return [
@@ -52,20 +52,20 @@ class Judgement:
 
     @cached_property
     def curve(self) -> Curve:
-        """Of all classes under one threshold."""
+        """For all classes with a common threshold."""
         kept = ~self.matches.ignored
         scores, hits = self.matches.scores[kept], self.matches.hits[kept]
         return Curve.of(scores, hits, int(self.matches.counts.sum()))
 
     @cached_property
     def best(self) -> Point:
-        """The threshold with the highest F1 of all classes together."""
+        """The threshold with the highest F1 over all classes."""
         return self.curve.best()
 
     @property
     def threshold(self) -> float:
-        """That of the confusion matrix and of pictures: where F1 is highest, or `ELSE` where no
-        score finds anything.
+        """The threshold of the confusion matrix and of pictures: with the highest F1, or `ELSE` if
+        no detection finds anything.
         """
         best = self.best.threshold
         return ELSE if math.isnan(best) else best
@@ -82,12 +82,12 @@ class Judgement:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """Of all detections that count."""
+        """For all detections that count."""
         kept = ~self.matches.ignored
         return Calibration.of(self.matches.scores[kept], self.matches.hits[kept])
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Of each class and, at the end, of all: shares in percent, nan where there is none."""
+        """For each class and, at the end, overall: fractions in percent, nan if undefined."""
         names = [*self.data.class_names, ALL]
         points = [*self.best_of_classes, self.best]
         counts = [*self.matches.counts.tolist(), int(self.matches.counts.sum())]
@@ -104,7 +104,7 @@ class Judgement:
         return tabulate(rows, HEADERS, floatfmt=formats, disable_numparse=[0])
 
     def as_json(self) -> dict[str, Any]:
-        """All numbers, as plain json: shares in percent but scores and bins in [0, 1]."""
+        """All numbers as plain json: fractions in percent, but scores and bins in [0, 1]."""
         bins = self.calibration
         rows = list(self.rows())
         return {
@@ -130,12 +130,12 @@ class Judgement:
 
 
 def judge(data: Numbered, *, iou: float = 0.5, max_dets: int = 100) -> Judgement:
-    """Judge the detections of a data set.
+    """Evaluates the detections of a data set.
 
     Args:
-        iou: the least overlap with the object that a detection finds, for everything but COCO's
-            averages, which have theirs.
-        max_dets: as many detections of an image and class count.
+        iou: minimum IoU with the object that a detection finds, for everything except COCO's
+            averages, which have their own.
+        max_dets: limit on detections per image and class.
     """
     matches = Matches.of(data, iou=iou, max_dets=max_dets)
     return Judgement(data, matches, average_precision(data, max_dets), iou, max_dets)

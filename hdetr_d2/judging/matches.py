@@ -1,4 +1,4 @@
-"""Which detection finds which object, as COCO decides it at one overlap."""
+"""Which detection finds which object, by COCO's rules at one IoU."""
 
 import contextlib
 import io
@@ -14,20 +14,20 @@ NOBODY = -1
 
 @dataclass(frozen=True)
 class Matches:
-    """The detections that count, and the objects; all numbers count from 0.
+    """The detections that count, and the objects; all indices start at 0.
 
-    In an image and a class the best `max_dets` detections count. By falling score each takes the
-    object that it overlaps most, if no better one has. So what is true of all detections is true of
-    those above any score threshold.
+    In each image and class, the best `max_dets` detections count. In order of decreasing score,
+    each takes the object that it overlaps most, unless a better one has it. Therefore the same
+    matching holds for the detections above any score threshold.
 
     Attributes:
-        places: int [D], in the list of results.
+        places: int [D], indices in the list of results.
         scores: float [D].
         labels: int [D], classes.
         images: int [D].
-        objects: int [D], the object in the list of annotations; -1 for a false alarm.
-        ignored: bool [D]: of a crowd, neither right nor wrong.
-        counts: int [K], how many objects a class has, crowds left out.
+        objects: int [D], index in the list of annotations; -1 for a false alarm.
+        ignored: bool [D]: on a crowd, neither correct nor wrong.
+        counts: int [K], objects of each class, without crowds.
     """
 
     places: np.ndarray
@@ -40,11 +40,11 @@ class Matches:
 
     @property
     def hits(self) -> np.ndarray:
-        """bool [D]: finds an object that is no crowd."""
+        """bool [D]: finds an object that is not a crowd."""
         return (self.objects != NOBODY) & ~self.ignored
 
     def by_image(self, count: int) -> list[np.ndarray]:
-        """Of each of `count` images its detections, int [n], as they come."""
+        """For each of `count` images, its detections, int [n], in order."""
         order = np.argsort(self.images, kind="stable")
         ends = np.searchsorted(self.images[order], np.arange(1, count))
         return np.split(order, ends)[:count]
@@ -53,8 +53,8 @@ class Matches:
     def of(cls, data: Numbered, *, iou: float = 0.5, max_dets: int = 100) -> "Matches":
         """
         Args:
-            iou: the least overlap.
-            max_dets: as many detections of an image and class count.
+            iou: minimum IoU.
+            max_dets: limit on detections per image and class.
         """
         run = COCOeval(data.truth, data.found, data.task)
         run.params.iouThrs, run.params.maxDets = np.array([iou]), [max_dets]

@@ -1,4 +1,4 @@
-"""Objects and detections of a data set with small numbers for ids, as evaluation wants them."""
+"""Objects and detections of a data set with small numbers as ids, as evaluation requires."""
 
 import contextlib
 import io
@@ -13,23 +13,23 @@ from hdetr_d2.errors import UserError
 
 Task = Literal["bbox", "segm"]
 SHAPES: dict[Task, Literal["bbox", "segmentation"]] = {"bbox": "bbox", "segm": "segmentation"}
-"""Under which key objects and results have what a task compares."""
+"""The key of what a task compares, in objects and results."""
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """What there is and what was found; images, classes, objects and detections count from 1 there,
-    in the order of their ids, and objects and detections in that of their lists.
+    """Ground truth and detections. Images, classes, objects and detections are numbered from 1:
+    images and classes in the order of their ids, objects and detections in list order.
 
-    pycocotools takes an object with the id 0 for none at all, so that one found is a false alarm,
-    and knows one object where two have the same id.
+    pycocotools treats an object with the id 0 as missing, so that finding it is a false alarm, and
+    objects with equal ids as one.
 
     Attributes:
         truth: the objects.
         found: the detections.
         images: the entries of the json, in the order of the numbers.
-        class_names: by class index, which is the number less 1.
-        task: what overlaps: boxes or masks.
+        class_names: by class index, which is the number minus 1.
+        task: what is compared: boxes or masks.
     """
 
     truth: COCO
@@ -49,15 +49,15 @@ class Numbered:
     ) -> "Numbered":
         """
         Args:
-            content: of a COCO json: `images`, `annotations`, `categories`. An object without
-                `iscrowd` is none, and one without `area` has that of its `bbox`.
+            content: of a COCO json: `images`, `annotations`, `categories`. A missing `iscrowd` is
+                0, and a missing `area` that of the `bbox`.
             results: COCO results: `image_id`, `category_id`, `score`, and `bbox` (xywh, in pixels)
-                or `segmentation` (run lengths), whichever the task compares.
-            source: what a sentence calls them.
+                or `segmentation` (run lengths), depending on the task.
+            source: how messages refer to them.
 
         Raises:
-            UserError: an object or a result of an image or a category that the json has not, or
-                without what is compared; or a mask of another size than its image.
+            UserError: an object or a result belongs to an image or a category that the json lacks,
+                or lacks what is compared; or a mask has another size than its image.
         """
         images = _sorted(content["images"])
         categories = _sorted(content["categories"])
@@ -104,14 +104,14 @@ def _renamed(entry: Mapping[str, Any], numbers: Mapping[str, Mapping]) -> dict[s
 
 
 def _whole(entry: dict[str, Any]) -> dict[str, Any]:
-    """An object with what may be left out."""
+    """An object with optional keys filled in."""
     area = entry["area"] if "area" in entry else entry["bbox"][2] * entry["bbox"][3]
     return {**entry, "area": area, "iscrowd": entry.get("iscrowd", 0)}
 
 
 def _compared(entry: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """A copy that may be written into; of masks without the box, by which pycocotools would else
-    measure the object.
+    """A copy that may be modified; without the box for masks, because pycocotools would measure
+    object sizes by it.
     """
     left_out = "bbox" if task == "segm" else "segmentation"
     return {key: deepcopy(value) for key, value in entry.items() if key != left_out}
@@ -120,7 +120,7 @@ def _compared(entry: Mapping[str, Any], task: Task) -> dict[str, Any]:
 def _check(
     what: str, entries: Iterable[Mapping], numbers: Mapping[str, Mapping], keys: Iterable[str]
 ) -> None:
-    """What is in `entries` has all `keys` and names what is there."""
+    """Checks that the `entries` have all `keys`, and refer to what exists."""
     for place, entry in enumerate(entries):
         for key, known in numbers.items():
             if entry.get(key) not in known:
@@ -131,7 +131,7 @@ def _check(
 
 
 def _check_sizes(what: str, entries: Iterable[Mapping], images: Mapping[Any, Mapping]) -> None:
-    """Masks are as large as their images: others would overlap nothing, without a word."""
+    """Masks must be as large as their images: others would silently overlap nothing."""
     for place, entry in enumerate(entries):
         image, stated = images[entry["image_id"]], list(entry["segmentation"]["size"])
         size = [image.get("height", stated[0]), image.get("width", stated[1])]

@@ -1,4 +1,4 @@
-"""Whether two data sets ask for the same."""
+"""Whether two data sets have the same ground truth."""
 
 import json
 from collections import Counter
@@ -11,13 +11,13 @@ from hdetr_d2.judging.numbered import SHAPES, Task
 def truth_difference(
     first: Mapping[str, Any], second: Mapping[str, Any], task: Task = "bbox"
 ) -> str | None:
-    """What the contents of two COCO jsons do not share: "classes", "images" or "objects"; None
-    where detections of the one can be judged by the other. Where their images lie, how they are
-    ordered and what else they tell is no difference.
+    """What differs between the contents of two COCO jsons: "classes", "images" or "objects"; None
+    if detections for one can be evaluated on the other. The location and order of images, and
+    additional information, do not matter.
 
     Args:
-        first, second: as `whole_truth` gives them.
-        task: objects are compared by what it compares.
+        first, second: from `whole_truth`.
+        task: determines how objects are compared.
     """
     if _classes(first) != _classes(second):
         return "classes"

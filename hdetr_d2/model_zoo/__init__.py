@@ -1,8 +1,8 @@
-"""Recipes and published checkpoints by name, in the manner of Detectron2's model zoo.
+"""Recipes and published checkpoints by name, like Detectron2's model zoo.
 
-A recipe's name is its path below `configs/`, as `hdetr/h_deformable_detr_r50_12ep.py`; that of a
-project begins with `projects/`. docs/MODEL_ZOO.md lists them. And models that users share, on the
-Hugging Face hub or as folders: docs/HUB.md.
+A recipe's name is its path below `configs/`, such as `hdetr/h_deformable_detr_r50_12ep.py`; names
+of projects begin with `projects/`. docs/MODEL_ZOO.md lists them. Also models shared by users, on
+the Hugging Face hub or as folders: docs/HUB.md.
 """
 
 from hdetr_d2.model_zoo.hub import from_pretrained, push

@@ -1,5 +1,5 @@
-"""The README.md of a shared model: a head that the hub reads, and what is known of the model. What
-is not known is left out.
+"""The README.md of a shared model: a header for the hub, and what is known about the model.
+Anything unknown is left out.
 """
 
 import json
@@ -29,10 +29,10 @@ class ModelCard:
     Attributes:
         name: of the model on the hub, or of its folder.
         class_names: by class index.
-        facts: of its config.
-        iteration: how many were done; None where it is not known.
+        facts: from its config.
+        iteration: number of completed iterations; None if unknown.
         figures: see `Record.figures`.
-        pictures: file names -> what is to be seen.
+        pictures: file names -> captions.
     """
 
     name: str
@@ -81,7 +81,7 @@ class ModelCard:
         return head.to_yaml()
 
     def _training(self) -> list[str]:
-        if self.iteration is None:  # the config is not that of a training of ours
+        if self.iteration is None:  # otherwise the config is not that of a training of ours
             return []
         facts = [*self.facts.data(), *self.facts.training(self.iteration)]
         return ["## Training", _facts(facts)]
@@ -97,7 +97,7 @@ class ModelCard:
         return [heading, *parts] if parts else []
 
     def _classes(self) -> str:
-        """What is known of each class, in a table."""
+        """What is known about each class, as a table."""
         columns: dict[str, list[str]] = {"class": list(self.class_names)}
         counts = self.facts.images_of_classes()
         if self.iteration is not None and counts and len(counts) == len(self.class_names):
@@ -111,7 +111,7 @@ class ModelCard:
 
 
 def _overall(values: Mapping[str, float]) -> dict[str, float]:
-    """Those of all classes together, with two decimals."""
+    """The overall figures, with two decimals."""
     return {name: round(value, 2) for name, value in values.items() if not name.startswith(CLASS)}
 
 
@@ -125,7 +125,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Any text as one that Markdown shows as it is, on one line."""
+    """Escapes text so that Markdown shows it as it is, on one line."""
     return " ".join(text.translate(_MARKUP).split())
 
 

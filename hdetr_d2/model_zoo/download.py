@@ -1,4 +1,4 @@
-"""A published checkpoint on this machine: downloaded, verified and converted, all of it once."""
+"""Downloads, verifies and converts a published checkpoint, once per machine."""
 
 from hdetr_d2 import __version__
 
@@ -17,14 +17,14 @@ logger = logging.getLogger(__name__)
 
 
 def converted(published: Published) -> Path:
-    """The checkpoint in our names, in iopath's cache (`$FVCORE_CACHE`, or ~/.torch/iopath_cache).
+    """The converted checkpoint in iopath's cache (`$FVCORE_CACHE`, or ~/.torch/iopath_cache).
 
     Raises:
         UserError: it cannot be downloaded, is not the published one, or cannot be converted.
     """
     folder = Path(get_cache_dir()) / "hdetr_d2" / _folder_name(published)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # The processes of a machine ask at the same time, and one does the work.
+    # All processes of a machine ask at the same time, and one does the work.
     with file_lock(str(folder)):
         if not (folder / "model.pth").is_file():
             convert_checkpoint(
@@ -39,14 +39,14 @@ def converted(published: Published) -> Path:
 
 
 def _folder_name(published: Published) -> str:
-    """Another one for all that a conversion depends on."""
+    """Depends on everything that affects a conversion."""
     settings = (published.source, published.classes, published.arguments)
     key = repr((published.url, *settings, __version__))
     return f"{Path(published.url).stem}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 def _verified(published: Published) -> Path:
-    """The downloaded file, and with it those that belong to it."""
+    """The downloaded file, and any files that belong to it."""
     place = published.url.rpartition("/")[0]
     for name in published.beside:
         _local(f"{place}/{name}")

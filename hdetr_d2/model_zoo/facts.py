@@ -1,4 +1,4 @@
-"""What a saved config says of a model and of its training, in words for a reader."""
+"""What a saved config says about a model and its training, as text."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +18,7 @@ Fact = tuple[str, str]
 class Facts:
     """
     Args:
-        config: as YAML, one that a predictor was built from.
+        config: as YAML, one from which a predictor was built.
     """
 
     def __init__(self, config: str) -> None:
@@ -34,7 +34,7 @@ class Facts:
         )
 
     def data(self) -> list[Fact]:
-        """Names of data sets and of their files, without the folders that they are in."""
+        """Names of data sets and of their files, without their folders."""
         return _known(
             ("trained on", self._data("train")),
             ("evaluated on", self._data("val")),
@@ -44,14 +44,14 @@ class Facts:
         return self._get("data.val_name")
 
     def images_of_classes(self) -> list[int] | None:
-        """In how many images of the training data each class is, by class index."""
+        """The number of training images with each class, by class index."""
         counts = self._get("data.image_counts")
         return list(counts) if counts else None
 
     def training(self, iteration: int) -> list[Fact]:
         """
         Args:
-            iteration: how many are done.
+            iteration: number of completed iterations.
         """
         return _known(
             ("schemes", ", ".join(self._classes("model.schemes"))),
@@ -65,7 +65,7 @@ class Facts:
     def _get(self, key: str) -> Any:
         try:
             return OmegaConf.select(self._config, key)
-        except OmegaConfBaseException:  # it refers to what is not there
+        except OmegaConfBaseException:  # it refers to something that does not exist
             return None
 
     def _class(self, key: str) -> str:

@@ -36,18 +36,18 @@ def from_pretrained(
     precision: str = "float32",
     trust: str | Sequence[str] = (),
 ) -> Predictor:
-    """The predictor of a shared model. Its files are data: no code in them is run, and its config
-    can only name parts of models, and classes of the packages in `trust`.
+    """The predictor of a shared model. Its files are treated as data: no code in them is run, and
+    its config can only name parts of models, and classes of the packages in `trust`.
 
     Args:
-        model: a folder that `Predictor.save_pretrained` wrote, or the name of a model on the hub,
+        model: a folder written by `Predictor.save_pretrained`, or the name of a model on the hub,
             "user/model". Its files are downloaded once, to the hub's cache.
-        revision: branch, tag or commit on the hub; None for the newest.
+        revision: branch, tag or commit on the hub; None for the latest.
         device, precision, trust: see `Predictor`.
 
     Raises:
-        UserError: there is no such model, it cannot be had, is damaged, or asks for what is no part
-            of a model; or the device is absent.
+        UserError: the model does not exist, is not accessible, is damaged, or asks for something
+            that is not part of a model; or the device is missing.
     """
     if Path(model).is_file():
         raise UserError(f"{model} is a file: hdetr_d2.Predictor takes it")
@@ -62,7 +62,7 @@ def from_pretrained(
 
 
 def download(model: str, revision: str | None = None) -> Path:
-    """The folder of a model in the hub's cache, its weights compared with their checksum.
+    """The folder of a model in the hub's cache, with verified weights.
 
     Raises:
         UserError: see `from_pretrained`.
@@ -84,15 +84,15 @@ def download(model: str, revision: str | None = None) -> Path:
 
 
 def push(folder: str | Path, model: str, *, private: bool = False) -> str:
-    """Put a folder that `Predictor.save_pretrained` wrote on the hub, in one commit. What an
-    earlier one had of such files and this one has not is removed there; other files stay.
+    """Uploads a folder written by `Predictor.save_pretrained` to the hub, in one commit. Such files
+    of an earlier upload that this one lacks are removed there; other files are kept.
 
     Args:
-        model: its name there, "user/model"; it is made where there is none yet.
-        private: to be seen by its owner alone, where it is made.
+        model: its name there, "user/model"; created if it does not exist.
+        private: whether a newly created model is visible to its owner only.
 
     Returns:
-        Its address.
+        Its URL.
 
     Raises:
         UserError: the folder is damaged, or the hub refuses it or cannot be reached.
@@ -119,8 +119,8 @@ def push(folder: str | Path, model: str, *, private: bool = False) -> str:
 
 
 def require_checksum(path: Path, model: str) -> None:
-    """Compare a file of the hub's cache with its name there, which is its checksum: SHA-256, or of
-    a small file that of git. Where a system has no links, the cache has no such names.
+    """Compares a file of the hub's cache with its name there, which is its checksum: SHA-256, or
+    git's for a small file. On systems without links the cache has no such names.
 
     Raises:
         UserError: they differ; the file is removed, so that it is downloaded again.
@@ -144,7 +144,7 @@ def require_checksum(path: Path, model: str) -> None:
 
 @contextmanager
 def _sentences(model: str, done: str) -> Iterator[None]:
-    """What the hub or its client has against it, as a UserError."""
+    """Converts errors of the hub or its client to a UserError."""
     try:
         yield
     except HFValidationError as error:
@@ -162,7 +162,7 @@ def _sentences(model: str, done: str) -> Iterator[None]:
         if huggingface_hub.constants.HF_HUB_OFFLINE:
             reason = "HF_HUB_OFFLINE forbids to ask the hub"
         raise UserError(f"{model} is not in the cache as a whole, and {reason}") from error
-    except Exception as error:  # of the network's library, which is another with each version
+    except Exception as error:  # the network library differs with each version
         raise UserError(f"{model} cannot be {done}: {_first(error)}") from error
 
 
@@ -171,6 +171,6 @@ def _hub() -> str:
 
 
 def _first(error: BaseException) -> str:
-    """What the server says where it does, else the first line."""
+    """The server's message if there is one, otherwise the first line."""
     said = getattr(error, "server_message", None) or str(error) or type(error).__name__
     return said.strip().splitlines()[0].rstrip(".")

@@ -1,7 +1,7 @@
-"""Published checkpoints that no recipe describes: what was trained by other code bases, with their
-settings. Their config is the one that the conversion writes.
+"""Published checkpoints without a matching recipe, trained by other code bases with their settings.
+Their config is written by the conversion.
 
-The figures are those of detrex's pages of each project, of DETR's and of Deformable-DETR's.
+The figures are from detrex's project pages, and from DETR's and Deformable-DETR's repositories.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ _HYBRID = "hdetr/h_deformable_detr"
 
 
 def _detrex(path: str, ap: float, recipe: str, **arguments: Any) -> Published:
-    """Of its storage, by the version of the release and the name of the file."""
+    """In its storage, by release version and file name."""
     storage = "https://github.com/IDEA-Research/detrex-storage/releases/download"
     return Published(f"{storage}/{path}.pth", "detrex", ap, recipe=recipe, arguments=arguments)
 
 
 def _hybrid(backbone: str, epochs: int, ap: float, recipe: str, queries: int = 300) -> Published:
-    """One that detrex has made of H-DETR's release."""
+    """A checkpoint that detrex has converted from H-DETR's release."""
     branch = "hybrid_branch_lambda1_group6_t1500" + ("_n900" if queries == 900 else "")
     model = "dp0_mqs_lft_deformable_detr_plus_iterative_bbox_refinement_plus_plus_two_stage"
     drop = {"drop_path_rate": 0.5} if backbone.startswith("drop_path0.5") else {}
@@ -35,7 +35,7 @@ def _hybrid(backbone: str, epochs: int, ap: float, recipe: str, queries: int = 3
 
 
 def _hub(name: str, ap: float, recipe: str) -> Published:
-    """A folder of Hugging Face's hub, by owner and name, of a model with COCO's category ids."""
+    """A folder on Hugging Face's hub, by owner and name, with a model for COCO's category ids."""
     return Published(
         f"https://huggingface.co/{name}/resolve/main/model.safetensors",
         "transformers",
@@ -111,7 +111,7 @@ _DINO_ON_SWIN = {
         "v0.2.1/dino_swin_large_384_5scale_36ep", 58.5, f"{_DINO}_swin_large_5scale_36ep.py"
     ),
 }
-# Size of the ConvNeXt -> AP after a pretraining on ImageNet-1k, and on 22k.
+# Size of the ConvNeXt -> AP after pretraining on ImageNet-1k, and on 22k.
 _CONVNEXTS = {
     "tiny": (51.4, 52.4),
     "small": (52.0, 54.2),
@@ -236,4 +236,4 @@ IMPORTED: Mapping[str, Published] = {
     **{f"detrex/{name}": published for name, published in _DETREX.items()},
     **{f"transformers/{name}": published for name, published in _HUB.items()},
 }
-"""By a name of its own: that of the source, and the model's."""
+"""By their own names: the source, and the model's name there."""

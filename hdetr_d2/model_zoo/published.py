@@ -1,4 +1,4 @@
-"""The checkpoints that authors publish: where they are, in which format, and how good."""
+"""The checkpoints published by authors: URL, format, and AP."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,13 +7,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Published:
-    """A checkpoint of a recipe's model, trained by others.
+    """A checkpoint for a recipe's model, trained by others.
 
     url: the file. source, classes, arguments: how `engine.convert` reads it. ap: as published, on
-    the data of the recipe. sha256: of the file, or as much of its beginning as its authors publish;
-    None if they publish none. size: of the file in bytes, None if they do not say. recipe: that
-    comes nearest, where none describes it. beside: names of files that are needed from the same
-    place.
+    the data of the recipe. sha256: of the file, or a prefix of it if the authors publish no more;
+    None if they publish none. size: of the file in bytes, None if not stated. recipe: the most
+    similar one, if none matches. beside: names of additional files needed from the same place.
     """
 
     url: str
@@ -28,16 +27,16 @@ class Published:
 
 
 def _hdetr(name: str, epochs: int, ap: float) -> Published:
-    """A checkpoint of H-DETR's release, by the part of its file's name that differs."""
+    """A checkpoint of H-DETR's release, by the distinguishing part of its file name."""
     release = "https://github.com/HDETR/H-Deformable-DETR/releases/download/v0.1"
     model = "deformable_detr_plus_iterative_bbox_refinement_plus_plus_two_stage"
     url = f"{release}/{name}_{model}_{epochs}eps.pth"
-    # They have a logit for each of COCO's 91 category ids; our recipes one for each of its classes.
+    # They have a logit for each of COCO's 91 category ids; our recipes have one for each class.
     return Published(url, "h-deformable-detr", ap, "coco80")
 
 
 def _detr(name: str, ap: float, *, dilation: bool, panoptic: bool = False) -> Published:
-    """A checkpoint of DETR's release: the name of the file ends with the beginning of its sum."""
+    """A checkpoint of DETR's release; its file name ends with the beginning of its checksum."""
     epochs, lr_drop = (25, 15) if panoptic else (500, 400)
     return Published(
         url=f"https://dl.fbaipublicfiles.com/detr/detr-{name}.pth",
@@ -50,8 +49,8 @@ def _detr(name: str, ap: float, *, dilation: bool, panoptic: bool = False) -> Pu
 
 
 def _co_detr(data: str, ap: float) -> Published:
-    """A checkpoint of Co-DETR's release on EVA-02's ViT-L, by the data it is for; the others are in
-    folders that have no address for a file.
+    """A checkpoint of Co-DETR's release on EVA-02's ViT-L, by its data set; the other ones are in
+    folders without file URLs.
     """
     folder = f"https://huggingface.co/zongzhuofan/co-detr-vit-large-{data}"
     return Published(f"{folder}/resolve/main/pytorch_model.pth", "co-detr", ap)

@@ -1,4 +1,4 @@
-"""What the training of a checkpoint has left beside it; nothing that another run left there."""
+"""What the training of a checkpoint has left in its folder, ignoring leftovers of other runs."""
 
 import re
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ METRICS, PICTURE, CONFIG = "metrics.json", "contact_sheet.png", "config.yaml"
 
 @dataclass(frozen=True)
 class Record:
-    """A run's folder, as far as it tells of one checkpoint.
+    """A run's folder, as far as it concerns one checkpoint.
 
-    folder: None where no run is known. iteration: after which the checkpoint was written.
+    folder: None if no run is known. iteration: at which the checkpoint was written.
     """
 
     folder: Path | None = None
@@ -28,8 +28,8 @@ class Record:
     def of(cls, checkpoint: Path | None, metadata: Mapping[str, Any]) -> "Record":
         """
         Args:
-            checkpoint: a file; None for one that is nowhere.
-            metadata: what it says of itself.
+            checkpoint: a file; None if there is none.
+            metadata: of the checkpoint.
         """
         iteration = metadata.get("iteration")
         if checkpoint is None or not isinstance(iteration, int):
@@ -41,30 +41,30 @@ class Record:
         return cls(checkpoint.parent, iteration)
 
     def figures(self) -> dict[str, dict[str, float]]:
-        """Of the evaluation of this checkpoint, in percent: "bbox", "segm" or "panoptic_seg" ->
-        "AP", ..., and "AP-" with the name of a class. Empty where there was none.
+        """The evaluation of this checkpoint, in percent: "bbox", "segm" or "panoptic_seg" -> "AP",
+        ..., and "AP-" with a class name. Empty if it was not evaluated.
         """
         found: dict[str, dict[str, float]] = {}
         metrics = self._file(METRICS)
         if metrics is None or self.iteration is None:
             return found
         for row in read_metrics(metrics):
-            if row["iteration"] == self.iteration - 1:  # the first one is 0
+            if row["iteration"] == self.iteration - 1:  # iterations count from 0
                 for name, value in row.items():
                     if match := _FIGURE.fullmatch(name):
                         found.setdefault(match[1], {})[match[2]] = value
         return found
 
     def draw_curves(self, path: Path) -> bool:
-        """Draw the curves of the run; whether there are any."""
+        """Draws the curves of the run; returns whether there are any."""
         metrics = self._file(METRICS)
         if metrics is not None:
             plot_metrics(metrics, path)
         return metrics is not None
 
     def picture(self) -> Path | None:
-        """Images of the validation data with what the run's model found; None if there is none that
-        is as new as the run.
+        """Validation images with detections of the run's model; None if there are none as new as
+        the run.
         """
         picture, config = self._file(PICTURE), self._file(CONFIG)
         if picture is None or config is None:

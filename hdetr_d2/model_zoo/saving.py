@@ -1,4 +1,4 @@
-"""From a trained model in memory to a folder that can be shared."""
+"""Writes a trained model in memory to a folder for sharing."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from hdetr_d2.utils.new_folder import new_folder, require_new
 
 CARD, CURVES, PICTURE = "README.md", "curves.png", "examples.png"
 SHARED = (CARD, *FILES, CURVES, PICTURE)
-"""All that a folder may hold to be shared."""
+"""All files that such a folder may contain."""
 
 
 def save_pretrained(
@@ -23,12 +23,12 @@ def save_pretrained(
     """See `Predictor.save_pretrained`.
 
     Args:
-        detector: that of a predictor.
-        name: that the model will have on the hub; None for that of the folder.
-        option: of which `folder` is the value, for the sentence.
+        detector: of a predictor.
+        name: of the model on the hub; None uses the name of the folder.
+        option: whose value `folder` is, for messages.
 
     Raises:
-        UserError: it cannot be written, or the detector is of no checkpoint.
+        UserError: it cannot be written, or the detector does not come from a checkpoint.
     """
     target = require_new(folder, option)
     if not isinstance(detector, TrainedDetector) or "config" not in detector.metadata:
@@ -50,7 +50,7 @@ def save_pretrained(
 
 
 def _pictures(record: Record, folder: Path) -> dict[str, str]:
-    """Those of the run, written into the folder, and what is to be seen."""
+    """Writes the pictures of the run into the folder; returns their captions."""
     pictures = {}
     if record.draw_curves(folder / CURVES):
         pictures[CURVES] = "Losses, AP and learning rate of the training"

@@ -1,6 +1,4 @@
-"""Configs and models by the names of their recipes, or by those of checkpoints that no recipe
-describes.
-"""
+"""Configs and models by recipe names, or by names of checkpoints without a recipe."""
 
 from contextlib import nullcontext
 
@@ -25,31 +23,31 @@ def get_config_file(config_path: str) -> str:
     """The path of a recipe's file.
 
     Raises:
-        UserError: there is no such recipe; the nearest ones are told.
+        UserError: there is no such recipe; the message suggests the most similar ones.
     """
     return shipped_config(config_path)
 
 
 def get_checkpoint_url(config_path: str) -> str:
-    """Where a published checkpoint is, in its authors' format.
+    """The URL of a published checkpoint, in its authors' format.
 
     Raises:
-        UserError: no such recipe, or none is published.
+        UserError: there is no such recipe, or it has no published checkpoint.
     """
     return _published(config_path).url
 
 
 def get_config(config_path: str, trained: bool = False) -> DictConfig:
-    """The config of a recipe, with the classes of its data set where they are known without its
-    files; or that of a checkpoint without a recipe.
+    """The config of a recipe, with the classes of its data set if they are known without its files;
+    or of a checkpoint without a recipe.
 
     Args:
-        config_path: the recipe's name, or the checkpoint's, as `detrex/dino_r50_4scale_12ep`.
-        trained: let `train.init_checkpoint` be the published checkpoint, which is downloaded and
+        config_path: the recipe's name, or the checkpoint's, such as `detrex/dino_r50_4scale_12ep`.
+        trained: set `train.init_checkpoint` to the published checkpoint, which is downloaded and
             converted once.
 
     Raises:
-        UserError: no such recipe, or a published checkpoint that cannot be had.
+        UserError: there is no such recipe, or the published checkpoint is not available.
     """
     if config_path in IMPORTED:
         return _imported_config(config_path, trained)
@@ -59,7 +57,7 @@ def get_config(config_path: str, trained: bool = False) -> DictConfig:
     if trained:
         checkpoint = converted(_published(config_path))
         cfg.train.init_checkpoint = str(checkpoint)
-        # Its images are resized as its authors do.
+        # Images are resized as by its authors.
         cfg.data.resize = load_config(str(checkpoint.with_name("config.yaml"))).data.resize
     return cfg
 
@@ -77,15 +75,15 @@ def _imported_config(name: str, trained: bool) -> DictConfig:
 
 
 def get(config_path: str, trained: bool = True, device: str | None = None) -> nn.Module:
-    """The model of a recipe or of a checkpoint without one, in training mode.
+    """The model of a recipe, or of a checkpoint without one, in training mode.
 
     Args:
-        config_path: as in `get_config`.
-        trained: with the published weights; else as a training of the recipe begins.
-        device: "cpu", "cuda", "cuda:1", ...; None: CUDA where there is one.
+        config_path: see `get_config`.
+        trained: load the published weights; otherwise initialise as for a training of the recipe.
+        device: "cpu", "cuda", "cuda:1", ...; None: CUDA if available.
 
     Raises:
-        UserError: as `get_config`; the device is absent, or the classes are not known.
+        UserError: see `get_config`; the device is missing, or the classes are not known.
     """
     cfg = get_config(config_path, trained)
     if cfg.data.num_classes is None:
@@ -103,7 +101,7 @@ def get(config_path: str, trained: bool = True, device: str | None = None) -> nn
 def _published(config_path: str) -> Published:
     if config_path in IMPORTED:
         return IMPORTED[config_path]
-    get_config_file(config_path)  # says so if there is no such recipe
+    get_config_file(config_path)  # raises if there is no such recipe
     name = config_path.removeprefix("configs/")
     if name not in PUBLISHED:
         raise UserError(f"no checkpoint of {name} is published (docs/MODEL_ZOO.md lists those)")

@@ -1,4 +1,4 @@
-"""What goes wrong in a long training, tried in a short one."""
+"""Rehearsal of failures of long trainings in a short one."""
 
 from hdetr_d2.rehearsal.failures import FAILURES, Failure
 from hdetr_d2.rehearsal.rehearsal import Rehearsal

@@ -1,4 +1,4 @@
-"""What may go wrong, each as an object that does it to a training."""
+"""Possible failures, each as an object that causes it in a training."""
 
 import os
 import random
@@ -19,10 +19,11 @@ ERROR = "error: "
 
 @dataclass
 class Place:
-    """Where a training is rehearsed.
+    """The setting of a rehearsed training.
 
-    run: its output folder. data: of its data set. size: bytes of the files of a whole run.
-    checkpoint: bytes of one of its checkpoints. steps, count: of the training; of its processes.
+    run: its output folder. data: folder of its data set. size: bytes of all files of a run.
+    checkpoint: bytes of one checkpoint. steps, count: steps of the training, and number of
+    processes.
     """
 
     run: Path
@@ -36,8 +37,8 @@ class Place:
 class Failure:
     """Does something to a training at some moment; by default nothing.
 
-    name: as it is asked for. what: in the table. goes_on: whether the training should go on to its
-    end as if nothing had been. sentence: what one of the processes must say, once.
+    name: used in options. what: description for the table. goes_on: whether the training should
+    continue to its end undisturbed. sentence: what one of the processes must say, once.
     """
 
     name: str
@@ -54,18 +55,18 @@ class Failure:
         return None
 
     def strike(self, training: Training, place: Place, chance: random.Random) -> None:
-        """Called at a moment of it."""
+        """Called at some moment during the training."""
 
     def heal(self, place: Place) -> None:
-        """Called before the training goes on."""
+        """Called before the training is resumed."""
 
     def clean(self, place: Place) -> None:
-        """Called after all."""
+        """Called at the very end."""
 
 
 @dataclass
 class Signal(Failure):
-    """Asks for an end, all processes or one."""
+    """Asks all processes, or one, to end."""
 
     number: signal.Signals
     sentence: ClassVar[str] = ENDED
@@ -81,7 +82,7 @@ class Signal(Failure):
 
 
 class FullDisk(Failure):
-    """The run lies on a small disk of its own, which something else fills."""
+    """The run is on a small separate disk, which is filled by something else."""
 
     name, what = "full-disk", "the disk of the run fills"
 
@@ -99,7 +100,7 @@ class FullDisk(Failure):
         subprocess.run([*MOUNT, size, "tmpfs", place.run], check=True)
 
     def strike(self, training: Training, place: Place, chance: random.Random) -> None:
-        # Room for a part of a checkpoint may be left.
+        # There may be room left for a part of a checkpoint.
         left = int(chance.random() * place.checkpoint)
         disk = os.statvfs(place.run)
         with (place.run / "filling").open("wb") as file:
@@ -128,7 +129,7 @@ class FileLimit(Failure):
 
 
 class LostData(Failure):
-    """The folder of the images is gone for some seconds."""
+    """The image folder disappears for some seconds."""
 
     name, what = "lost-data", "the folder of the images gone, and back after 1 to 3 seconds"
     goes_on, sentence = True, "its return is awaited"
@@ -142,7 +143,7 @@ class LostData(Failure):
 
 
 class KilledLoader(Failure):
-    """A process that loads data is killed, as where memory runs out."""
+    """A loading process is killed, as when memory runs out."""
 
     name, what = "killed-loader", "a process that loads images killed (SIGKILL)"
     goes_on, sentence = True, "others take its place"
@@ -154,7 +155,7 @@ class KilledLoader(Failure):
 
 
 class KilledProcess(Failure):
-    """A process of the training is killed, as where memory runs out."""
+    """A training process is killed, as when memory runs out."""
 
     name, what = "killed-process", "a process of the training killed (SIGKILL)"
 
@@ -163,7 +164,7 @@ class KilledProcess(Failure):
 
 
 class NotANumber(Failure):
-    """The images of a process are no numbers in one step, and one such step ends the training."""
+    """The images of a process are NaN in one step, and one such step ends the training."""
 
     name, what = "nan", "images that are no numbers in one process, `train.max_bad_steps=1`"
 
@@ -172,7 +173,7 @@ class NotANumber(Failure):
 
 
 class SlowProcess(Failure):
-    """A process of the training is stopped again and again, for one or two seconds in all."""
+    """A training process is repeatedly stopped, for one or two seconds in total."""
 
     name, what = "slow", "a process stopped for three quarters of the time"
     goes_on, sentence = True, "the others wait for process"

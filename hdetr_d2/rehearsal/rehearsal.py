@@ -1,4 +1,4 @@
-"""Failures done to a short training again and again, at random moments."""
+"""Causes failures in a short training, repeatedly and at random moments."""
 
 import random
 import shutil
@@ -36,17 +36,17 @@ SMALL = (
     "model.decoder.num_layers=2",
     "model.freeze=[]",
 )
-"""The quickstart, as small as a training can be: its schemes take random numbers in every step."""
+"""The quickstart, made as small as possible; its schemes draw random numbers in every step."""
 
 
 class Rehearsal:
-    """The same training, undisturbed once, and then disturbed and gone on with.
+    """The same training: once undisturbed, then disturbed and resumed.
 
     Args:
-        folder: for all that is written; what is found wrong is left there.
+        folder: for all output; what fails is kept there.
         options: of the config, as for the training script.
         steps: of the training.
-        count: its processes.
+        count: number of processes.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class Rehearsal:
         self.seconds = 0.0
 
     def undisturbed(self) -> None:
-        """Train without a failure.
+        """Trains without a failure.
 
         Raises:
-            UserError: that fails, or is not the same when it is done again.
+            UserError: that fails, or is not reproducible.
         """
         reference = self.folder / "undisturbed"
         shutil.rmtree(reference, ignore_errors=True)
@@ -86,10 +86,11 @@ class Rehearsal:
         )
 
     def trial(self, failure: Failure, seed: int) -> Trial:
-        """Do it once, at a moment that follows from the seed, and go on with what is left.
+        """Causes the failure once, at a moment determined by the seed, and resumes from what is
+        left.
 
         Raises:
-            UserError: as of `undisturbed`.
+            UserError: see `undisturbed`.
         """
         if self.place is None:
             self.undisturbed()
@@ -128,7 +129,7 @@ class Rehearsal:
         return Training(arguments, self.folder / "printed", count=self.count, spoil=spoil)
 
     def _keep(self, run: Path, name: str, texts: Sequence[str]) -> None:
-        """For whoever looks at what went wrong."""
+        """For an investigation of what went wrong."""
         wrong = self.folder / "wrong" / name
         shutil.rmtree(wrong, ignore_errors=True)
         shutil.copytree(run, wrong)

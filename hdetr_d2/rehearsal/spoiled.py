@@ -1,4 +1,4 @@
-"""A training whose images are no numbers in one step of one process."""
+"""A training in which the images of one process are NaN in one step."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Spoil:
     iteration: int
 
     def install(self) -> None:
-        """Spoil the training of this process, if it is the one."""
+        """Spoils the training of this process, if it is the selected one."""
         build = train.build_train_loader
 
         def build_spoiled(cfg: Any, start: int) -> Any:
@@ -32,7 +32,7 @@ class Spoil:
 
 
 class SpoiledLoader:
-    """The batches of another loader, one of them with images that are no numbers."""
+    """The batches of another loader, one of them with NaN images."""
 
     def __init__(self, loader: Any, bad: int) -> None:
         self.loader = loader

@@ -1,4 +1,4 @@
-"""A training in a few processes of this machine, as torchrun starts them."""
+"""A training in a few processes on this machine, started as by torchrun."""
 
 import multiprocessing
 import os
@@ -15,10 +15,10 @@ from typing import cast
 from hdetr_d2.rehearsal.spoiled import Spoil
 
 LIMIT = 900.0
-"""Seconds after which a training is taken for one that does not end."""
+"""Seconds after which a training is considered stuck."""
 GRACE = 20.0
-"""Seconds for the others, once one has failed, until they are asked to end; torchrun asks at once,
-and nobody would see what they do by themselves.
+"""Seconds that the other processes get, once one has failed, before they are asked to end; torchrun
+asks immediately, which would hide their own reaction.
 """
 
 IMPORTED = [
@@ -30,11 +30,11 @@ IMPORTED = [
     "torchvision.transforms.v2",
     "timm",
 ]
-"""What a training takes seconds to import."""
+"""Modules of the training that take seconds to import."""
 
 
 class Training:
-    """Processes that train together. They are forked from one that has imported everything."""
+    """Processes that train together, forked from one that has imported everything."""
 
     def __init__(
         self, arguments: Sequence[str], output: Path, *, count: int, spoil: Spoil | None = None
@@ -42,7 +42,7 @@ class Training:
         """
         Args:
             arguments: of the training script.
-            output: a folder for what the processes print, a file for each.
+            output: a folder for the output of the processes, one file each.
         """
         output.mkdir(parents=True, exist_ok=True)
         self.outputs = [output / f"process_{rank}.txt" for rank in range(count)]
@@ -63,18 +63,20 @@ class Training:
         return all(process.is_alive() for process in self.processes)
 
     def send(self, rank: int, number: int) -> None:
-        """Send a signal to one of the processes, if it is still there."""
+        """Sends a signal to one of the processes, if it still exists."""
         process = self.processes[rank]
         if process.is_alive() and process.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, number)
 
     def loaders(self, rank: int) -> list[int]:
-        """The processes that load data for one of them."""
+        """The loading processes of one of them."""
         return forks(self.processes[rank].pid or 0)
 
     def wait(self) -> list[int | None]:
-        """How they end; None is one that did not, and was killed after `LIMIT` seconds."""
+        """Their exit statuses; None for one that did not end and was killed after `LIMIT`
+        seconds.
+        """
         running = {process.sentinel: process for process in self.processes}
         last, ends = self.began + LIMIT, None
         while running and time.monotonic() < last:
@@ -92,14 +94,14 @@ class Training:
         return [None if process in late else process.exitcode for process in self.processes]
 
     def stop(self) -> None:
-        """End what is left of it."""
+        """Ends all that are left."""
         for process in self.processes:
             process.kill()
         for process in self.processes:
             process.join()
 
     def read(self) -> list[str]:
-        """What each of them has printed."""
+        """The output of each process."""
         return [path.read_text(errors="replace") for path in self.outputs]
 
 
@@ -112,24 +114,24 @@ def _train(
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     os.environ.update({name: str(number) for name, number in numbers.items()})
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    # Those that load data are forked, too, as by default: else each would import everything again.
+    # Loading processes are forked too, as by default; otherwise each would import everything again.
     multiprocessing.set_start_method("fork", force=True)
     import torch
 
     from hdetr_d2.engine.main import main
 
-    torch.set_num_threads(1)  # sums of several threads have other last digits
+    torch.set_num_threads(1)  # sums by several threads differ in the last digits
     if spoil is not None:
         spoil.install()
     sys.exit(main(arguments))
 
 
 def forks(parent: int) -> list[int]:
-    """The processes that a process has forked, on Linux: their command line is its own."""
+    """The processes forked by a process, on Linux: they have the same command line."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            # The name of the program stands in brackets, and may have any character.
+            # The program's name is in parentheses, and may contain any character.
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             lines = [(each / "cmdline").read_bytes() for each in (folder, Path(f"/proc/{parent}"))]
             if int(fields[1]) == parent and lines[0] == lines[1]:

@@ -1,4 +1,4 @@
-"""What became of a training to which something was done."""
+"""The outcome of a disturbed training."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,8 @@ class Trial:
     """One failure, once.
 
     at: seconds from the start to the failure. seconds: from there to the end of all processes.
-    touched: whether the training has noticed anything. faults: sentences; none is a trial passed.
+    touched: whether the training has noticed anything. faults: sentences; a trial without any is
+    passed.
     """
 
     at: float
@@ -34,11 +35,11 @@ class Trial:
 def faults_of_an_end(
     failure: Failure, statuses: Sequence[int | None], texts: Sequence[str]
 ) -> list[str]:
-    """What is wrong with how the processes ended, and with what they said.
+    """What is wrong with how the processes ended, and with their output.
 
     Args:
         statuses: of each process; None: it did not end.
-        texts: what each of them has printed.
+        texts: output of each process.
     """
     faults = []
     for rank, (status, text) in enumerate(zip(statuses, texts, strict=True)):
@@ -59,11 +60,11 @@ def _wrong(failure: Failure, status: int | None, text: str) -> str:
         return f"left a traceback (status {status})"
     if failure.goes_on:
         return f"ended with status {status}" if status else ""
-    if status in (0, -9, -10, -15):  # nothing was left to do, or nothing listened yet
+    if status in (0, -9, -10, -15):  # there was nothing left to do, or no signal handler yet
         return ""
     if status not in (2, STATUS):
         return f"ended with status {status}"
-    if status == STATUS:  # which the main process tells, and others where they log
+    if status == STATUS:  # reported by the main process, and by others in their logs
         count = text.count(ENDED)
         return "" if count <= 1 else f"ended with status {status} and {count} sentences"
     count = len(re.findall(f"^{ERROR}", text, flags=re.MULTILINE))
@@ -71,7 +72,7 @@ def _wrong(failure: Failure, status: int | None, text: str) -> str:
 
 
 def faults_of_files(run: Path) -> list[str]:
-    """Checkpoints of a run that cannot be read, or are named and not there."""
+    """Checkpoints of a run that cannot be read, or are referred to but missing."""
     faults = []
     for path in sorted(run.glob("*.pth")):
         try:
@@ -85,7 +86,7 @@ def faults_of_files(run: Path) -> list[str]:
 
 
 def faults_of_weights(run: Path, reference: Path) -> list[str]:
-    """Where the last checkpoint of a run is another one than that of a run beside it."""
+    """Where the last checkpoint of a run differs from that of another run."""
     files = [each / "model_final.pth" for each in (run, reference)]
     if not files[0].is_file():
         return ["there is no model_final.pth"]
@@ -99,7 +100,7 @@ def faults_of_weights(run: Path, reference: Path) -> list[str]:
 
 
 def _tensors(content: Any, place: str = "") -> list[tuple[str, Tensor]]:
-    """All of a checkpoint, with their places."""
+    """All tensors of a checkpoint, with their paths."""
     if isinstance(content, Tensor):
         return [(place, content)]
     items: Iterable[tuple[Any, Any]] = content.items() if isinstance(content, Mapping) else ()

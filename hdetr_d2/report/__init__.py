@@ -1,4 +1,4 @@
-"""A page to look at: one HTML file that needs no network."""
+"""A report as one HTML file that needs no network."""
 
 from hdetr_d2.report.content import Subject, content_of
 from hdetr_d2.report.page import page_of

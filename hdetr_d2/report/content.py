@@ -1,4 +1,4 @@
-"""What a page shows of one run, or of two on the same data, as plain json."""
+"""The content of a page about one run, or two on the same data, as plain json."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,11 +11,11 @@ import numpy as np
 from hdetr_d2.judging import Judgement
 
 LEAST = 0.05
-"""Detections below that score are left out of the pictures, unless a threshold lies lower."""
+"""Minimum score of detections in the pictures, unless a threshold is lower."""
 CURVES = ("total_loss", "validation/total_loss", "bbox/AP", "bbox/AP50", "segm/AP", "segm/AP50")
 STEPS = 100  # of the slider
 WRONG, RIGHT, IGNORED = range(3)
-"""What a detection is."""
+"""The kinds of detections."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Subject:
     """A run on a page.
 
     Attributes:
-        name: as it is called there.
+        name: on the page.
         judgement: of its detections.
-        metrics: rows of its training, as `read_metrics` gives them; may be none.
+        metrics: rows of its training, as returned by `read_metrics`; may be empty.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Subject:
 
     @cached_property
     def by_image(self) -> list[np.ndarray]:
-        """Of each image its detections, as places in the matches."""
+        """For each image, its detections, as indices into the matches."""
         return self.judgement.matches.by_image(len(self.judgement.data.images))
 
     def errors(self) -> np.ndarray:
@@ -50,11 +50,11 @@ class Subject:
 
 
 def content_of(title: str, subjects: Sequence[Subject], images: Iterable[int]) -> dict[str, Any]:
-    """All that a page shows but the pictures.
+    """Everything on a page except the pictures.
 
     Args:
-        subjects: judged on the same data.
-        images: those with a picture, in its order: places among the images of the data.
+        subjects: evaluated on the same data.
+        images: those with a picture, in order: indices of the data's images.
     """
     data = subjects[0].judgement.data
     least = min(LEAST, *(subject.judgement.threshold for subject in subjects))
@@ -91,7 +91,7 @@ def _run(subject: Subject) -> dict[str, Any]:
 
 
 def _curve(rows: Sequence[Mapping[str, float]], name: str, most: int = 500) -> list[list[float]]:
-    """Iteration and value, of a long training means of neighbours."""
+    """Iterations and values; means of neighbours for a long training."""
     points = np.array([[row["iteration"], row[name]] for row in rows if name in row])
     if len(points) > most:
         points = np.array([part.mean(0) for part in np.array_split(points, most)])
@@ -117,7 +117,7 @@ def _image(subjects: Sequence[Subject], place: int, least: float) -> dict[str, A
 def _found(
     subject: Subject, place: int, least: float, numbers: Mapping[int, int]
 ) -> list[list[float]]:
-    """Box (xywh), class, score, what it is, and the object that it finds or -1; best first."""
+    """Box (xywh), class, score, kind, and the object it finds or -1; best first."""
     matches, found = subject.judgement.matches, subject.judgement.data.found
     here = subject.by_image[place]
     here = here[matches.scores[here] >= least]

@@ -1,4 +1,4 @@
-"""From content and pictures to one HTML file."""
+"""Combines content and pictures into one HTML file."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
@@ -21,13 +21,13 @@ SCRIPT = ("basics.js", "charts.js", "tables.js", "pictures.js", "viewer.js", "pa
 
 
 def page_of(content: Mapping[str, Any], pictures: Iterable[str]) -> Iterator[str]:
-    """The parts of a page, in order: it is never whole in memory.
+    """The parts of a page, in order: it is never completely in memory.
 
-    No text of the data is markup in it: names are json, and shown as text. Nothing is asked of the
-    network: the browser is told to refuse it.
+    No text from the data is interpreted as markup: names are in the json, and displayed as text.
+    Nothing is requested from the network; the browser is told to refuse it.
 
     Args:
-        content: of `content_of`.
+        content: from `content_of`.
         pictures: of its images, JPEG in base64.
     """
     yield HEAD

@@ -1,4 +1,4 @@
-"""What a model may learn from besides the ground truth: trained networks, and what they found."""
+"""What a model may learn from besides the ground truth: trained networks, and their results."""
 
 from hdetr_d2.teachers.asked_detector import DecoderTeacher
 from hdetr_d2.teachers.carried_boxes import CarriedBoxes

@@ -1,4 +1,4 @@
-"""A trained detector of this project that answers queries, its own ones and others."""
+"""A trained detector of this project that answers queries, its own and others."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,8 +14,8 @@ from hdetr_d2.teachers.checkpointed import CheckpointTeacher, Frames, from_frame
 
 
 class DecoderTeacher(CheckpointTeacher):
-    """A `QueryTeacher`: a checkpoint's model, on the images that the student gets. What its last
-    layer says are its answers.
+    """A `QueryTeacher`: a checkpoint's model, applied to the student's images. Its answers are the
+    predictions of its last layer.
     """
 
     @torch.no_grad()
@@ -29,7 +29,7 @@ class DecoderTeacher(CheckpointTeacher):
     ) -> tuple[Asked, Asked]:
         """
         Raises:
-            UserError: it knows another number of classes, or its queries are of another kind.
+            UserError: it has another number of classes, or queries of another form.
         """
         model = self.detector(num_classes, boxes.device)
         maps = model.encode([item["image"] for item in inputs])
@@ -51,14 +51,14 @@ class DecoderTeacher(CheckpointTeacher):
 
 
 def _kind(queries: Queries) -> str:
-    """What a decoder must know to take them."""
+    """What a decoder must support to accept them."""
     position = "no position" if queries.position is None else "a position"
     numbers = 0 if queries.reference is None else queries.reference.shape[-1]
     return f"{queries.content.shape[-1]} channels, {position} and a reference of {numbers} numbers"
 
 
 def _at(others: Queries, boxes: Tensor, model: DETR) -> Queries:
-    """The queries at `Tensor[B, Q, 4]`, as the model places some."""
+    """The queries at `Tensor[B, Q, 4]`, placed as by the model."""
     reference = others.reference
     return replace(
         others,
@@ -70,7 +70,7 @@ def _at(others: Queries, boxes: Tensor, model: DETR) -> Queries:
 def _asked(
     queries: Queries, predictions: Predictions, model: DETR, frames: tuple[Frames, Frames]
 ) -> Asked:
-    """Queries and answers relative to the second frames in the place of the first ones."""
+    """Queries and answers normalised to the second frames instead of the first ones."""
     reference = queries.reference
     if reference is not None:
         whole = torch.cat([reference, reference], -1)[..., :4]

@@ -1,4 +1,4 @@
-"""Boxes that a teacher found before the training, and that came with the images."""
+"""Boxes that a teacher found before the training, loaded with the images."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from hdetr_d2.structures import Lesson, Targets
 from hdetr_d2.utils.device import travel
 
 CARRIED = "teacher"
-"""The key of an input dict: Instances with `gt_boxes`, `gt_classes` and `scores`, as a
-`DetrMapper` with a `teacher` gives it.
+"""The key in an input dict: Instances with `gt_boxes`, `gt_classes` and `scores`, as returned by a
+`DetrMapper` with a `teacher`.
 """
 
 
 class CarriedBoxes:
-    """A `BoxTeacher` that reads what the mapper has put beside the ground truth."""
+    """A `BoxTeacher` that reads what the mapper has added to the ground truth."""
 
     def knows(self, inputs: Sequence[dict]) -> bool:
         """See `BoxTeacher`."""
@@ -31,7 +31,7 @@ class CarriedBoxes:
     ) -> Lesson:
         """
         Raises:
-            UserError: an image comes without, or with what is no target.
+            UserError: an image lacks it, or has invalid boxes.
         """
         if missing := [item for item in inputs if CARRIED not in item]:
             raise UserError(

@@ -1,4 +1,4 @@
-"""What teachers share that are trained detectors of this project."""
+"""The common base of teachers that are trained detectors of this project."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,15 @@ from hdetr_d2.teachers.frozen import Frozen
 from hdetr_d2.utils.device import to_device
 
 Frames = Sequence[tuple[int, int]]
-"""(H, W) in pixels that the boxes of each image are relative to."""
+"""(H, W) in pixels, to which the boxes of each image are normalised."""
 
 
 class CheckpointTeacher(Frozen[DETR]):
     """A checkpoint's model.
 
     Args:
-        checkpoint: a file that train_net.py wrote.
-        trust: more packages whose parts the checkpoint may be made of, see `Predictor`.
+        checkpoint: a file written by train_net.py.
+        trust: additional packages with parts of the checkpoint, see `Predictor`.
     """
 
     def __init__(self, checkpoint: str, trust: Sequence[str] = ()) -> None:
@@ -32,10 +32,10 @@ class CheckpointTeacher(Frozen[DETR]):
         return open_checkpoint(self.checkpoint, str(device), self.trust).model  # type: ignore[return-value]
 
     def detector(self, num_classes: int, device: torch.device) -> DETR:
-        """The model, for a student of so many classes.
+        """The model, for a student with this number of classes.
 
         Raises:
-            UserError: it knows another number of classes.
+            UserError: it has another number of classes.
         """
         model = self.net(device)
         if model.num_classes != num_classes:
@@ -47,7 +47,7 @@ class CheckpointTeacher(Frozen[DETR]):
 
 
 def from_frames(boxes: Tensor, given: Frames, wanted: Frames) -> Tensor:
-    """Boxes `Tensor[B, Q, 4]` cxcywh relative to frames, relative to others."""
+    """Converts boxes `Tensor[B, Q, 4]` cxcywh from one normalisation to another."""
     ratios = [
         [[width / w, height / h] * 2] for (height, width), (h, w) in zip(given, wanted, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Networks whose feature maps are taught."""
+"""Teachers that provide feature maps."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,15 @@ from hdetr_d2.modeling.backbone import TimmBackbone
 from hdetr_d2.teachers.frozen import Frozen
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-"""Of ImageNet's pixels, as timm's models expect them."""
+"""ImageNet's pixel statistics, as timm's models expect them."""
 
 
 class _Eye(nn.Module):
-    """A backbone with what prepares images for it.
+    """A backbone with its preprocessing.
 
     Args:
         feature: the name of one of its maps.
-        shrink: images are first averaged over squares of so many pixels.
+        shrink: images are first averaged over squares of this many pixels.
     """
 
     def __init__(
@@ -52,18 +52,18 @@ class _FeatureTeacher(Frozen[_Eye]):
 
 
 class TimmTeacher(_FeatureTeacher):
-    """A `FeatureTeacher`: a model of timm."""
+    """A `FeatureTeacher`: a timm model."""
 
     def __init__(
         self, name: str, *, feature: str, pretrained: bool | str = True, shrink: int = 1
     ) -> None:
         """
         Args:
-            name, pretrained: as of a `TimmBackbone`, whose pixels ImageNet's numbers normalise.
-            feature: the map that is taught, as "res5"; of a plain ViT with patches of 16 pixels
-                "res4" is that of the first block, "res15" that of the twelfth.
-            shrink: images are first averaged over squares of so many pixels (RT-DETRv4's 2 gives
-                a ViT with patches of 16 pixels maps of stride 32).
+            name, pretrained: see `TimmBackbone`; pixels are normalised by ImageNet's statistics.
+            feature: the map to learn, such as "res5"; in a plain ViT with patches of 16 pixels,
+                "res4" is the output of the first block, "res15" that of the twelfth.
+            shrink: images are first averaged over squares of this many pixels (RT-DETRv4 uses 2, so
+                that a ViT with patches of 16 pixels has maps of stride 32).
         """
         self.name = name
         self.feature = feature
@@ -80,14 +80,14 @@ class TimmTeacher(_FeatureTeacher):
 
 
 class BackboneTeacher(_FeatureTeacher):
-    """A `FeatureTeacher`: the backbone of a checkpoint that train_net.py wrote."""
+    """A `FeatureTeacher`: the backbone of a checkpoint written by train_net.py."""
 
     def __init__(self, checkpoint: str, *, feature: str, trust: Sequence[str] = ()) -> None:
         """
         Args:
             checkpoint: the file.
-            feature: the map that is taught, one of those that its detector takes.
-            trust: more packages whose parts the checkpoint may be made of, see `Predictor`.
+            feature: the map to learn, one of those that its detector uses.
+            trust: additional packages with parts of the checkpoint, see `Predictor`.
         """
         self.checkpoint = checkpoint
         self.feature = feature

@@ -1,4 +1,4 @@
-"""A trained detector of this project that looks at the images of every step."""
+"""A trained detector of this project that is applied to the images of every step."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from hdetr_d2.teachers.checkpointed import CheckpointTeacher, from_frames
 
 
 class DetectorTeacher(CheckpointTeacher):
-    """A `BoxTeacher`: a checkpoint's model, on the images that the student gets."""
+    """A `BoxTeacher`: a checkpoint's model, applied to the student's images."""
 
     def __init__(
         self,
@@ -22,15 +22,15 @@ class DetectorTeacher(CheckpointTeacher):
         """
         Args:
             checkpoint, trust: see `CheckpointTeacher`.
-            num_boxes: of an image, at most; of pairs of a query and a class the best.
-            threshold: scores of boxes that are taught are at least so high.
+            num_boxes: maximum number of boxes per image; the best query-class pairs.
+            threshold: minimum score.
         """
         super().__init__(checkpoint, trust)
         self.num_boxes = num_boxes
         self.threshold = threshold
 
     def knows(self, inputs: Sequence[dict]) -> bool:
-        """See `BoxTeacher`: it looks for itself."""
+        """See `BoxTeacher`: it processes any image."""
         return True
 
     @torch.no_grad()
@@ -43,7 +43,7 @@ class DetectorTeacher(CheckpointTeacher):
     ) -> Lesson:
         """
         Raises:
-            UserError: it knows another number of classes.
+            UserError: it has another number of classes.
         """
         model = self.detector(num_classes, device)
         maps = model.encode([item["image"] for item in inputs])
@@ -54,7 +54,7 @@ class DetectorTeacher(CheckpointTeacher):
         boxes = predictions.boxes[-1].float().gather(1, queries)
         boxes = from_frames(boxes, maps.frames, frames)
         valid = (best >= self.threshold) & (boxes[..., 2:] > 0).all(-1)
-        # A box without area may stand among the others: those that count come first.
+        # Boxes without area may be among the others: valid ones come first.
         order = valid.sort(dim=1, descending=True, stable=True).indices
         labels, best, valid = (each.gather(1, order) for each in (pairs % num_classes, best, valid))
         boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))

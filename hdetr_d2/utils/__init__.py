@@ -1,1 +1,1 @@
-"""Small helpers that every room may use; they import torch and nothing of ours."""
+"""Small helpers for all rooms; they import torch but nothing of this project."""

@@ -1,4 +1,4 @@
-"""Host numbers on a device."""
+"""Moving numbers from the host to a device."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -13,8 +13,8 @@ _active: ContextVar["Constants | None"] = ContextVar("hdetr_d2_constants", defau
 
 @contextmanager
 def on_host() -> Iterator[None]:
-    """Within it, and in what it decorates, tensors without a device are the host's, also in a
-    program that has set another default (`torch.set_default_device`).
+    """Within this context or decorated function, tensors without a device are created on the host,
+    also in a program with another default (`torch.set_default_device`).
     """
     is_host = torch.get_default_device().type == "cpu"
     with nullcontext() if is_host else torch.device("cpu"):
@@ -23,27 +23,27 @@ def on_host() -> Iterator[None]:
 
 def to_device(values: Sequence, like: Tensor) -> Tensor:
     """A tensor of `values` with the dtype and device of `like`, copied without waiting for the
-    device; while `Constants` are active, theirs, which is not to be changed.
+    device; while `Constants` are active, it is shared and must not be changed.
     """
     constants = _active.get()
     return _copy(values, like) if constants is None else constants.of(values, like)
 
 
 def travel(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """`tensor` on `device`, without waiting for the device: a host's tensor goes to a CUDA device
-    from page-locked memory.
+    """`tensor` on `device`, without waiting for the device: host tensors are copied to a CUDA
+    device from page-locked memory.
     """
     return _pinned(tensor, torch.device(device)).to(device, non_blocking=True)
 
 
 def lay(tensor: Tensor, place: Tensor) -> None:
-    """The same into `place`, a tensor of the same shape."""
+    """The same, into `place`, a tensor of the same shape."""
     place.copy_(_pinned(tensor, place.device), non_blocking=True)
 
 
 def _pinned(tensor: Tensor, device: torch.device) -> Tensor:
     travels = tensor.device.type == "cpu" and device.type == "cuda"
-    return tensor.pin_memory() if travels else tensor  # which one that is pinned answers itself
+    return tensor.pin_memory() if travels else tensor  # returns itself if it is pinned already
 
 
 def _copy(values: Sequence, like: Tensor) -> Tensor:
@@ -51,16 +51,16 @@ def _copy(values: Sequence, like: Tensor) -> Tensor:
 
 
 class UnknownConstant(RuntimeError):
-    """Numbers of the host that a recorded step cannot bring to the device: none of the steps before
-    has had them.
+    """Host numbers that a recorded step cannot copy to the device, because no previous step has
+    used them.
     """
 
 
 class Constants:
-    """Copies the numbers of the host to the device once, while it is active (`with constants:`),
-    and keeps them: what is recorded of a step then finds them again, at the same place.
+    """While active (`with constants:`), copies host numbers to the device once and keeps them, so
+    that a recorded step finds them at the same address.
 
-    growing: whether it takes in numbers that it has not seen yet.
+    growing: whether new numbers are accepted.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Constants:
             _active.reset(self._token)
 
     def of(self, values: Sequence, like: Tensor) -> Tensor:
-        """As `to_device` says.
+        """See `to_device`.
 
         Raises:
             UnknownConstant: the numbers are new, and it is not `growing`.

@@ -1,4 +1,6 @@
-"""What processes tell each other: the one reduction that the losses need, and whole tensors."""
+"""Communication between processes: the one reduction that the losses need, and gathering of sharded
+tensors.
+"""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,8 +16,8 @@ _APART = ContextVar("apart", default=False)
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Within it, this process is as if it were the only one: its losses wait for no other one, and
-    are those of its own images.
+    """Within this context, the process acts as if it were the only one: its losses do not wait for
+    others, and cover its own images only.
     """
     before = _APART.set(True)
     try:
@@ -25,7 +27,7 @@ def apart() -> Iterator[None]:
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
-    """`value` averaged over all processes; itself when there is one, and where they are `apart`.
+    """`value` averaged over all processes; unchanged for a single process, and within `apart`.
     Never waits for the device.
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
@@ -38,13 +40,12 @@ def mean_over_processes(value: Tensor) -> Tensor:
 
 
 def gathered(content: Any) -> Any:
-    """`content`, nested as it may be, with whole tensors on the CPU in the place of those of which
-    each process has a part. All processes must call this; only the first one keeps them, and the
-    others get empty ones.
+    """`content`, arbitrarily nested, with sharded tensors replaced by complete ones on the CPU.
+    Called by all processes; only the first keeps the result, others get empty tensors.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return content
-    from torch.distributed.tensor import DTensor  # which needs torch.distributed
+    from torch.distributed.tensor import DTensor  # requires torch.distributed
 
     if not any(isinstance(leaf, DTensor) for leaf in tree_leaves(content)):
         return content
@@ -58,11 +59,11 @@ def gathered(content: Any) -> Any:
 
 
 def held_bytes(tensors: Iterable[Tensor | None]) -> int:
-    """The bytes that this process holds of the tensors, where they are any."""
+    """The number of bytes of the tensors that this process holds."""
     parts = [own_part(each) for each in tensors if each is not None]
     return sum(each.numel() * each.element_size() for each in parts)
 
 
 def own_part(tensor: Tensor) -> Tensor:
-    """What this process has of a tensor, in the same memory."""
+    """This process's shard of a tensor, in the same memory."""
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor

@@ -1,4 +1,4 @@
-"""Reading a json file: one that cannot be read ends here, in one sentence."""
+"""Reads a json file; invalid ones are rejected in one sentence."""
 
 import json
 import os
@@ -9,10 +9,10 @@ from hdetr_d2.utils.git_lfs import why_unreadable
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """What a json file holds.
+    """The content of a json file.
 
     Raises:
-        UserError: it is missing, or is no JSON (line and column are told).
+        UserError: it is missing, or is not JSON (line and column are given).
     """
     path = os.fspath(path)
     try:

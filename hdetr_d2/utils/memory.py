@@ -1,22 +1,22 @@
-"""What the C library does with the memory that tensors give back."""
+"""How the C library handles memory freed by tensors."""
 
 import ctypes
 import sys
 
-# Of <malloc.h>.
+# From <malloc.h>.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_LARGEST_OF_HEAP = 2**30  # bytes of a tensor
+_LARGEST_OF_HEAP = 2**30  # bytes per tensor
 
 
 def keep_freed_memory() -> bool:
-    """Lets this process keep, for its next tensors, what tensors on the CPU give back.
+    """Lets this process keep memory freed by CPU tensors for its next tensors.
 
-    The GNU C library hands large pieces back to the system at once and asks for them again, cleared
-    page by page, at the next tensor: a tenth of a training step. The process's largest size stays
-    what it was; what it holds between two steps does not shrink.
+    By default the GNU C library returns large blocks to the system immediately, and requests them
+    again, zeroed page by page, for the next tensor: a tenth of a training step. The peak size of
+    the process does not change, but its size between steps does not shrink.
 
     Returns:
-        Whether this is a library that can be told so.
+        Whether this library supports it.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,4 +1,4 @@
-"""Folders that are either whole or not there."""
+"""Folders that are written completely or not at all."""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from hdetr_d2.errors import UserError
 
 
 def require_new(folder: str | Path, option: str) -> Path:
-    """`folder`, before there is work to lose.
+    """Checks `folder` before any work is done.
 
     Args:
-        option: what it is the value of, for the sentence.
+        option: whose value it is, for messages.
 
     Raises:
-        UserError: something is in it, or it is a file.
+        UserError: it is not empty, or is a file.
     """
     path = Path(folder)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -25,7 +25,7 @@ def require_new(folder: str | Path, option: str) -> Path:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill, beside `folder`, which takes that name when nothing was raised.
+    """Context with a temporary folder beside `folder`, to which it is renamed if nothing is raised.
 
     Raises:
         UserError: it cannot be written.
@@ -33,7 +33,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
-            draft = Path(beside) / "draft"  # with the rights that the user's folders have
+            draft = Path(beside) / "draft"  # with the permissions of the user's folders
             draft.mkdir()
             yield draft
             draft.replace(folder)

@@ -1,5 +1,5 @@
-"""How code inside a model tells the trainer a number, without a place for it in every signature and
-without making the device wait.
+"""Passes numbers from code inside a model to the trainer, without changing all signatures in
+between and without waiting for the device.
 """
 
 from contextvars import ContextVar, Token
@@ -10,9 +10,9 @@ _active: ContextVar["Observer | None"] = ContextVar("hdetr_d2_observer", default
 
 
 class Observer:
-    """Collects what this thread observes while it is active (`with observer:`).
+    """Collects the observations of this thread while active (`with observer:`).
 
-    seen: by name, still on its device; of several tensors of one name the sum. means: 0-d, by the
+    seen: by name, still on its device; tensors with the same name are summed. means: 0-d, by the
     name under which they are logged.
     """
 
@@ -35,8 +35,8 @@ class Observer:
 
 
 def observe_mean(name: str, value: Tensor) -> None:
-    """Tells the active `Observer` a mean over the images of the batch, 0-d, which the trainer logs
-    as the metric `name`: "routing/strength". Does nothing when there is none.
+    """Reports a mean over the images of the batch, 0-d, to the active `Observer`; the trainer logs
+    it as the metric `name`, such as "routing/strength". Does nothing without an observer.
     """
     observer = _active.get()
     if observer is not None:
@@ -44,7 +44,7 @@ def observe_mean(name: str, value: Tensor) -> None:
 
 
 def observe(name: str, value: Tensor) -> None:
-    """Tells `value` to the active `Observer`; does nothing when there is none."""
+    """Reports `value` to the active `Observer`; does nothing without one."""
     observer = _active.get()
     if observer is not None:
         observer.add(name, value)

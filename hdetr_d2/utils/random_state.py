@@ -1,4 +1,4 @@
-"""Random numbers of one call, as if there were no others."""
+"""Isolated random state for single calls."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -9,21 +9,21 @@ import torch
 
 
 def stream_seed(seed: int, position: int, purpose: int = 0) -> int:
-    """A 63-bit seed for one draw; other positions and purposes give unrelated ones."""
+    """A 63-bit seed for one draw; other positions and purposes give unrelated seeds."""
     state = np.random.SeedSequence([seed, position, purpose]).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))
 
 
 @contextmanager
 def seeded(seed: int, devices: Sequence[torch.device] = ()) -> Iterator[None]:
-    """Within it, what PyTorch (on the CPU and on `devices`), NumPy and Python draw follows from
-    `seed`; behind it, they go on as if nothing had been drawn.
+    """Within this context, random numbers of PyTorch (on the CPU and on `devices`), NumPy and
+    Python depend on `seed`; afterwards they continue as if nothing had been drawn.
     """
     python, numpy = random.getstate(), np.random.get_state()
     cuda = [device for device in devices if device.type == "cuda"]
     try:
         with torch.random.fork_rng(devices=cuda):
-            # torch.manual_seed would seed all devices, of which nobody sets the others back.
+            # torch.manual_seed would seed all devices, which are not restored.
             torch.default_generator.manual_seed(seed)
             for device in cuda:
                 with torch.cuda.device(device):

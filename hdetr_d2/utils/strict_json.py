@@ -1,4 +1,4 @@
-"""JSON that every reader takes: the standard knows neither NaN nor Infinity."""
+"""JSON without NaN and Infinity, which the standard does not know."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def to_json(content: Any, **options: Any) -> str:
-    """`json.dumps` with null in the place of numbers that are not finite."""
+    """`json.dumps` with null in place of numbers that are not finite."""
     return json.dumps(_finite(content), allow_nan=False, **options)
 
 

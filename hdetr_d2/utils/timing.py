@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, without making the device wait."""
+"""Measures the parts of a training step without making the device wait."""
 
 import time
 from collections import defaultdict
@@ -12,18 +12,18 @@ _active: ContextVar["StepTimer | None"] = ContextVar("hdetr_d2_step_timer", defa
 
 
 class StepTimer:
-    """Collects the time of named sections of the steps, in each of which it is active (`with
-    timer:`). Of a section, what belongs to another one inside it is that one's alone, so that the
-    times of a step add up.
+    """Collects the times of named sections of steps, while active in each step (`with timer:`).
+    Time in a nested section is attributed only to the inner one, so that the times of a step add
+    up.
 
-    On a CUDA device a section is a pair of events, whose distance is read in `pop` only: no section
-    synchronises. Elsewhere it is the host's clock.
+    On a CUDA device a section is a pair of events that are read only in `pop`: no section
+    synchronises. Elsewhere the host's clock is used.
     """
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self._cuda = torch.device(device).type == "cuda"
         self._spans: dict[str, list] = defaultdict(list)
-        self._inner: dict[str, list] = defaultdict(list)  # of the sections within one
+        self._inner: dict[str, list] = defaultdict(list)  # of nested sections
         self._open: list[str] = []
         self._steps = 0
         self._token: Token | None = None
@@ -51,8 +51,8 @@ class StepTimer:
                 self._inner[self._open[-1]].append(span)
 
     def pop(self) -> dict[str, float]:
-        """Seconds of each section in a step, the mean since the last call. Waits for the device's
-        last event.
+        """Mean seconds per step of each section since the last call. Waits for the device's last
+        event.
         """
         means = {
             name: (self._total(spans) - self._total(self._inner[name])) / self._steps
@@ -83,7 +83,7 @@ class StepTimer:
 
 @contextmanager
 def untimed() -> Iterator[None]:
-    """No section is timed inside, whatever timer is active."""
+    """Disables timing of sections within this context."""
     token = _active.set(None)
     try:
         yield
@@ -92,6 +92,6 @@ def untimed() -> Iterator[None]:
 
 
 def section(name: str) -> AbstractContextManager[None]:
-    """Times the block as `name` in the active `StepTimer`; does nothing when there is none."""
+    """Times the block as `name` in the active `StepTimer`; does nothing without one."""
     timer = _active.get()
     return nullcontext() if timer is None else timer.section(name)

@@ -1,4 +1,4 @@
-"""Curves of several ways to train, each with runs of several seeds."""
+"""Curves of several training methods, each with runs for several seeds."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,15 +9,15 @@ from matplotlib.figure import Figure
 from hdetr_d2.visualization.plots import Row
 
 Runs = Mapping[str, Sequence[Sequence[Row]]]
-"""For each way the rows of its runs' metrics, as `read_metrics` gives them."""
+"""For each method, the rows of its runs' metrics, as returned by `read_metrics`."""
 
 
 def plot_comparison(runs: Runs, output: str | Path, metric: str = "bbox/AP") -> Path:
-    """Draw a metric over the iterations, and at the end of every run.
+    """Draws a metric over the iterations, and at the end of every run.
 
     Args:
-        runs: of each way.
-        output: the picture to write; its ending chooses the format.
+        runs: of each method.
+        output: the picture to write; its ending determines the format.
         metric: of an evaluation.
 
     Returns:
@@ -40,11 +40,11 @@ def plot_comparison(runs: Runs, output: str | Path, metric: str = "bbox/AP") -> 
 def plot_conditions(
     results: Mapping[str, Runs], output: str | Path, metrics: Sequence[str] = ("AP", "AP_nms", "AR")
 ) -> Path:
-    """Draw how far each way ends above the first one of its condition, one picture a metric.
+    """Draws how far each method ends above the first one of its condition, one picture per metric.
 
     Args:
-        results: of each condition the runs of each way.
-        output: the picture to write; its ending chooses the format.
+        results: for each condition, the runs of each method.
+        output: the picture to write; its ending determines the format.
         metrics: of the boxes.
 
     Returns:
@@ -58,7 +58,9 @@ def plot_conditions(
 
 
 def plot_gains(axes: Axes, results: Mapping[str, Runs], metric: str) -> None:
-    """Draw `metric` of every run at its end, less the mean of the first way of its condition."""
+    """Draws the final `metric` of every run, minus the mean of the first method of its
+    condition.
+    """
     ways = list(dict.fromkeys(name for runs in results.values() for name in runs))
     for index, runs in enumerate(results.values()):
         ends = {
@@ -102,11 +104,11 @@ def _plot_way(
     name: str,
     seeds: Sequence[Sequence[tuple[float, float]]],
 ) -> None:
-    """One way in both pictures; `seeds` are (iteration, value) of every evaluation."""
+    """One method in both pictures; `seeds` are (iteration, value) of every evaluation."""
     if not seeds:
         return
     color = f"C{index}"
-    evaluations = list(zip(*seeds, strict=False))  # of a run that is not done there are fewer
+    evaluations = list(zip(*seeds, strict=False))  # unfinished runs have fewer
     iterations = [points[0][0] for points in evaluations]
     values = [[value for _, value in points] for points in evaluations]
     means = [sum(of_seeds) / len(of_seeds) for of_seeds in values]

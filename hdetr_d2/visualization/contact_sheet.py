@@ -1,4 +1,4 @@
-"""A sheet of validation images: what is there beside what was found."""
+"""A contact sheet of validation images: ground truth beside detections."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ MARGIN = 10
 CAPTION = 20
 GAP = 4
 LINE = 24  # of the legend
-# An image so many times as wide as high has a row for itself.
+# Images at least this many times wider than high get a row of their own.
 WIDE = 3
-# A longer name would hide its object: the class's number stands there, and both in the legend.
+# A longer name would hide its object: the class number is drawn instead, and explained in the
+# legend.
 LONGEST_TAG = 12
 
 
@@ -31,15 +32,14 @@ class Example:
 def contact_sheet(
     examples: Sequence[Example], class_names: Sequence[str], *, columns: int = 3, cell: int = 260
 ) -> Image.Image:
-    """A grid of pairs, the true objects on the left and the predicted ones on the right; those of a
-    wide image one upon the other, over the whole width. Above them a legend of the classes that
-    occur.
+    """A grid of pairs, with true objects on the left and predicted ones on the right; for wide
+    images one above the other. A legend on top lists the classes that occur.
 
     Args:
         examples: at least one.
         class_names: names by class index.
         columns: pairs side by side.
-        cell: width and height in pixels that one picture may take.
+        cell: maximum width and height of one picture in pixels.
 
     Raises:
         ValueError: no examples.
@@ -70,7 +70,7 @@ def _is_wide(example: Example) -> bool:
 
 
 def _rows(pictures: Sequence[Image.Image], columns: int, width: int) -> Iterator[list[Image.Image]]:
-    """In their order, so many side by side; one that takes the whole width is alone."""
+    """Distributes them to rows in order; one that takes the whole width is alone."""
     row: list[Image.Image] = []
     for picture in pictures:
         if row and (len(row) == columns or width in (picture.width, row[0].width)):
@@ -81,7 +81,7 @@ def _rows(pictures: Sequence[Image.Image], columns: int, width: int) -> Iterator
 
 
 def _tags(class_names: Sequence[str]) -> Sequence[str]:
-    """What is written at an object: the name of its class, or its number where names are long."""
+    """The label of an object: its class name, or its number if names are long."""
     if max(map(len, class_names), default=0) <= LONGEST_TAG:
         return class_names
     return [str(index) for index in range(len(class_names))]
@@ -122,7 +122,7 @@ def _titles(example: Example) -> tuple[str, str]:
 def _legend(
     examples: Sequence[Example], class_names: Sequence[str], tags: Sequence[str], width: int
 ) -> Image.Image:
-    """The classes that occur, in their colours, on as many lines as they take."""
+    """The classes that occur, in their colours, on as many lines as needed."""
     shapes = [each for example in examples for each in (example.true, example.predicted)]
     used = sorted({label for each in shapes for label in each.classes.tolist()})
     places, x, y = [], 0, 0
@@ -143,7 +143,7 @@ def _legend(
 
 
 def _write(picture: Image.Image, place: tuple[int, int], text: str, width: int) -> None:
-    """Small letters, shortened to the width."""
+    """Small letters, truncated to the width."""
     drawn = letter(text, 12)
     while drawn.width > width and len(text) > 1:
         text = text[:-2].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""Names in any script, on one line, in a font that has their letters."""
+"""Draws names in any script on one line, with fonts that have their letters."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from PIL import ImageFont
 
 
 class Lettering(NamedTuple):
-    """What is drawn, and in which font."""
+    """The text to draw, and its font."""
 
     letters: str
     font: ImageFont.FreeTypeFont
@@ -30,8 +30,9 @@ class Lettering(NamedTuple):
 
 @lru_cache(4096)
 def letter(name: str, size: int) -> Lettering:
-    """A name as it can be drawn: white space and line breaks become single blanks, and letters that
-    no font of this machine has, and unprintable ones, become their escapes (U+732B is `\\u732b`).
+    """Converts a name to drawable text: white space and line breaks become single spaces, and
+    unprintable letters, or letters that no font of this machine has, become escapes (U+732B is
+    `\\u732b`).
 
     Args:
         size: of the font, in pixels.
@@ -54,12 +55,12 @@ def _escaped(line: str, known: frozenset[int] | set[int]) -> str:
 
 
 def _fonts(wanted: set[int]) -> Iterator[str]:
-    """Files of fonts, matplotlib's own first. The others are looked for only where it lacks a
-    letter: that takes a second.
+    """Font files, matplotlib's own first. Others are searched for only if it lacks a letter,
+    because that takes a second.
     """
     yield _own_font()
     if not wanted <= _code_points(_own_font()):
-        # "Last Resort" has a box with a mark for every letter there is.
+        # "Last Resort" has a placeholder for every letter.
         found = [
             f for f in font_manager.fontManager.ttflist if not f.name.startswith("Last Resort")
         ]
@@ -76,7 +77,7 @@ def _own_font() -> str:
 def _code_points(path: str) -> frozenset[int]:
     try:
         return frozenset(FT2Font(path).get_charmap())
-    except (OSError, RuntimeError):  # not a font that can be read
+    except (OSError, RuntimeError):  # not a readable font
         return frozenset()
 
 
@@ -84,5 +85,5 @@ def _code_points(path: str) -> frozenset[int]:
 def _load(path: str, size: int) -> ImageFont.FreeTypeFont | None:
     try:
         return ImageFont.truetype(path, size)
-    except OSError:  # bitmaps of a size of their own, as emoji are
+    except OSError:  # bitmaps with fixed sizes, such as emoji
         return None

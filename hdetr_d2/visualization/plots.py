@@ -1,4 +1,4 @@
-"""Curves of a training run, drawn from the metrics.json that the trainer writes."""
+"""Curves of a training run, drawn from the trainer's metrics.json."""
 
 import json
 import re
@@ -18,15 +18,15 @@ LINE_STYLES = ("-", "--", ":", "-.")
 
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:
-    """The rows of a metrics.json, one a line, by growing iteration.
+    """The rows of a metrics.json, one per line, sorted by iteration.
 
-    A run that was killed and resumed, or started again in the same folder, writes some iterations
-    twice: the later row stays. A number that is not finite (null, or NaN and Infinity in files of
-    other writers) is left out of its row.
+    A run that was killed and resumed, or restarted in the same folder, writes some iterations
+    twice: the later row is kept. Numbers that are not finite (null, or NaN and Infinity in files of
+    other writers) are dropped from their rows.
 
     Raises:
-        UserError: no such file, a line that is not JSON (the last one may be cut off by a kill, and
-            is then left out), or no iteration in it.
+        UserError: the file does not exist, a line is not JSON (except for a truncated last line,
+            which is ignored), or it contains no iterations.
     """
     path = Path(path)
     if not path.is_file():
@@ -50,11 +50,11 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
 
 
 def plot_metrics(metrics: str | Path, output: str | Path) -> Path:
-    """Draw losses, AP or PQ, and learning rate of a run over its iterations.
+    """Draws losses, AP or PQ, and learning rate of a run over its iterations.
 
     Args:
         metrics: a metrics.json.
-        output: the picture to write; its ending chooses the format.
+        output: the picture to write; its ending determines the format.
 
     Returns:
         The path of the picture.
@@ -83,7 +83,7 @@ def _curve(rows: Iterable[Row], key: str) -> Curve:
 
 
 def _smooth(values: Sequence[float], keep: float = 0.5) -> list[float]:
-    """Running mean that forgets; its start is not pulled towards zero."""
+    """Exponential moving average whose start is not biased towards zero."""
     smoothed, level, weight = [], 0.0, 0.0
     for value in values:
         level = keep * level + (1 - keep) * value
@@ -134,7 +134,7 @@ def _plot_precision(axes: Axes, rows: Sequence[Row]) -> None:
     keys = sorted({key for row in rows for key in row if re.search(r"(^|/)(AP|AP50|PQ)$", key)})
     for key in keys:
         iterations, values = _curve(rows, key)
-        # Evaluations are few: the dots say when they were made.
+        # Evaluations are few: dots show when they were made.
         axes.plot(iterations, values, marker="o", markersize=4, label=f"{key}: {values[-1]:.1f}")
     if keys:
         axes.set_ylim(bottom=0)

@@ -14,7 +14,7 @@ Color = tuple[int, int, int]
 
 
 def class_color(index: int) -> Color:
-    """A colour that stays with its class; neighbours are far apart on the colour circle."""
+    """A fixed colour for each class; neighbours are far apart on the colour wheel."""
     golden = 0.61803398875
     red, green, blue = colorsys.hsv_to_rgb((0.02 + index * golden) % 1.0, 0.85, 0.95)
     return round(255 * red), round(255 * green), round(255 * blue)
@@ -23,13 +23,13 @@ def class_color(index: int) -> Color:
 def draw_shapes(
     image: Image.Image, shapes: Shapes, class_names: Sequence[str], *, zoom: float = 1.0
 ) -> Image.Image:
-    """A copy of the image with its objects on it: masks below, then boxes, then names with scores.
+    """A copy of the image with its objects: masks below, then boxes, then names with scores.
 
     Args:
         image: any PIL mode.
         shapes: objects in the pixels of `image`.
-        class_names: names by class index; a class beyond the list is written as its number.
-        zoom: the picture is made this much larger, while lines and letters stay sharp.
+        class_names: names by class index; a class beyond the list is labelled with its number.
+        zoom: enlarges the picture, while lines and letters stay sharp.
     """
     size = max(1, round(image.width * zoom)), max(1, round(image.height * zoom))
     picture = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
@@ -37,7 +37,7 @@ def draw_shapes(
     pen = ImageDraw.Draw(picture)
     width = max(2, round(min(size) / 250))
     letters = max(11, round(min(size) / 36))
-    # The largest first, so that a small object inside a large one keeps its frame and its name.
+    # Largest first, so that a small object inside a large one keeps its frame and label visible.
     boxes = np.asarray(shapes.boxes, np.float32) * zoom
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     for i in np.argsort(-areas, kind="stable").tolist():
@@ -53,12 +53,12 @@ def _fill_masks(picture: Image.Image, shapes: Shapes) -> None:
         return
     for i, mask in enumerate(shapes.masks):
         stencil = Image.fromarray(np.asarray(mask).astype("uint8") * 110).resize(picture.size)
-        if (box := stencil.getbbox()) is not None:  # of a large picture, a small part as a rule
+        if (box := stencil.getbbox()) is not None:  # usually a small part of a large picture
             picture.paste(_color(shapes, i), box, stencil.crop(box))
 
 
 def _color(shapes: Shapes, i: int) -> Color:
-    """That of its track, or else of its class."""
+    """That of its track, otherwise that of its class."""
     track = _track(shapes, i)
     return class_color(int(shapes.classes[i]) if track is None else track)
 
@@ -88,7 +88,7 @@ def _tag(
     letters: int,
     size: tuple[int, int],
 ) -> None:
-    """The name on a coloured ground: above the box, or inside where the picture ends."""
+    """The label on a coloured background: above the box, or inside it at the top of the picture."""
     drawn = letter(caption, letters)
     width, height = math.ceil(drawn.width) + 4, drawn.height + 1
     x = min(max(0.0, corners[0]), max(0, size[0] - width))

@@ -1,13 +1,13 @@
-"""What happens when somebody asks for a part of Detectron2 that this stand-in does not have.
+"""Errors for parts of Detectron2 that this stand-in does not have.
 
-A module that wants its missing names explained says, once::
+A module whose missing names should be explained contains::
 
     from detectron2._subset import absent
 
     __getattr__ = absent(__name__)
 
-`import detectron2.something` and `from detectron2.something import Name` then end in an ImportError
-that says how to install Detectron2, and `hasattr(detectron2.something, "Name")` is a quiet False.
+`import detectron2.something` and `from detectron2.something import Name` then raise an ImportError
+that says how to install Detectron2, and `hasattr(detectron2.something, "Name")` is False.
 """
 
 import sys
@@ -19,7 +19,7 @@ INSTALL = "pip install --no-build-isolation git+https://github.com/facebookresea
 
 
 def explain(name: str) -> str:
-    """The sentence for the dotted `name` that is not here."""
+    """The sentence about the missing dotted `name`."""
     return (
         f"{name} is not in the small stand-in for Detectron2 that hdetr_d2 brings along; "
         f"it needs Detectron2 itself: {INSTALL}"
@@ -28,18 +28,19 @@ def explain(name: str) -> str:
 
 def absent(module: str) -> Callable[[str], NoReturn]:
     """A module `__getattr__` for `module` that explains what is missing."""
-    # `from leaf import Name` asks the finder below only if the leaf has a path, be it an empty one.
+    # `from leaf import Name` asks the finder below only if the leaf has a path, even an empty one.
     sys.modules[module].__dict__.setdefault("__path__", [])
 
     def missing(name: str) -> NoReturn:
-        # Not an ImportError: hasattr, and pickle in search of a function's home, expect this one.
+        # Not an ImportError: hasattr, and pickle when it looks up functions, expect an
+        # AttributeError.
         raise AttributeError(explain(f"{module}.{name}"), name=name, obj=sys.modules[module])
 
     return missing
 
 
 class _Explainer(MetaPathFinder):
-    """Last in the row of finders, so it is asked only for modules that no other finder knows."""
+    """The last finder, asked only for modules that no other finder knows."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: object = None) -> None:
         if fullname.startswith("detectron2."):
@@ -47,5 +48,5 @@ class _Explainer(MetaPathFinder):
 
 
 def install() -> None:
-    """Make imports of missing submodules explain themselves."""
+    """Makes imports of missing submodules raise an explanation."""
     sys.meta_path.append(_Explainer())

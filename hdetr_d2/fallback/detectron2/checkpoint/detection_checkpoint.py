@@ -1,4 +1,4 @@
-"""fvcore's checkpointer, as a detector uses it."""
+"""fvcore's checkpointer, configured for detectors."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class DetectionCheckpointer(Checkpointer):
         """
         Args:
             save_to_disk: whether `save` writes; by default in the main process only.
-            checkpointables: more to save and load: objects with `state_dict` and
+            checkpointables: additional objects to save and load, with `state_dict` and
                 `load_state_dict`.
         """
         writes = comm.is_main_process() if save_to_disk is None else save_to_disk
@@ -35,7 +35,9 @@ class DetectionCheckpointer(Checkpointer):
         self.path_manager = PathManager
 
     def load(self, path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Load the checkpoint at `path`; see fvcore. What nobody claimed of it is returned."""
+        """Loads the checkpoint at `path`; see fvcore. Entries without a checkpointable are
+        returned.
+        """
         if path and "://" in path:
             path = self.path_manager.get_local_path(path)
         return super().load(path, *args, **kwargs)
@@ -48,7 +50,7 @@ class DetectionCheckpointer(Checkpointer):
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:
         incompatible = super()._load_model(checkpoint)
-        # The normalisation comes from the config: a checkpoint without it lacks nothing.
+        # The normalisation comes from the config, so a checkpoint without it is complete.
         own_buffers = dict(self.model.named_buffers(recurse=False))
         for name in ("pixel_mean", "pixel_std"):
             if name in own_buffers and name in incompatible.missing_keys:

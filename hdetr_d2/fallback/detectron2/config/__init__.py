@@ -1,4 +1,6 @@
-"""Lazy configs: Python or YAML files that describe calls, to be edited before they are made."""
+"""Lazy configs: Python or YAML files that describe calls, which can be edited before they are
+made.
+"""
 
 from detectron2._subset import absent
 from detectron2.config.instantiate import instantiate

@@ -1,4 +1,4 @@
-"""Run a config written in Python; its relative imports name other config files by their place."""
+"""Runs a config written in Python; its relative imports refer to other config files by path."""
 
 import builtins
 import os
@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 
 def as_config(value: Any) -> Any:
-    """A dict as a DictConfig that may hold any object; everything else as it is."""
+    """A dict as a DictConfig that may contain any object; everything else unchanged."""
     return DictConfig(value, flags={"allow_objects": True}) if isinstance(value, dict) else value
 
 
@@ -28,7 +28,7 @@ def run_config(filename: str) -> dict[str, Any]:
         code = compile(source, filename, "exec")
     except SyntaxError as error:
         raise SyntaxError(f"{filename}, line {error.lineno}: {error.msg}") from error
-    # A frame takes `__import__` from its own builtins: no other module ever sees ours.
+    # A frame takes `__import__` from its own builtins, so other modules are not affected.
     names = {
         "__file__": filename,
         "__name__": f"config file {os.path.basename(filename)}",
@@ -45,7 +45,9 @@ def _import(
     fromlist: Sequence[str] | None = (),
     level: int = 0,
 ) -> Any:
-    """The import statement of a config file: relative ones run another config, anew each time."""
+    """The import statement of a config file: relative imports run another config file, every time
+    anew.
+    """
     if level == 0:
         return builtins.__import__(name, globals, locals, fromlist or (), level)
     assert globals is not None
@@ -58,7 +60,9 @@ def _import(
 
 
 def _relative_file(importer: str, name: str, level: int) -> str:
-    """The file that `from <level dots><name> import ...` means in the config file `importer`."""
+    """The file that `from <level dots><name> import ...` refers to in the config file
+    `importer`.
+    """
     folder = os.path.dirname(importer)
     for _ in range(level - 1):
         folder = os.path.join(folder, os.pardir)

@@ -1,4 +1,4 @@
-"""Turn the description of a call into its result."""
+"""Turns the description of a call into its result."""
 
 import logging
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ __getattr__ = absent(__name__)
 
 
 def instantiate(cfg: Any) -> Any:
-    """Call `_target_` of `cfg` (a callable, its dotted path, or a node) with the other keys.
+    """Calls `_target_` of `cfg` (a callable, its dotted path, or a node) with the other keys.
 
-    Arguments that are calls themselves, or lists of them, are made first. A mapping without
-    `_target_`, and whatever is no node at all, comes back as it is.
+    Arguments that are calls themselves, or lists of them, are evaluated first. A mapping without
+    `_target_`, and anything that is not a node, is returned unchanged.
     """
     if isinstance(cfg, ListConfig):
         return ListConfig([instantiate(item) for item in cfg], flags={"allow_objects": True})
@@ -38,6 +38,6 @@ def _call(target: Any, arguments: dict[str, Any]) -> Any:
     try:
         return function(**arguments)
     except TypeError:
-        # The traceback shows the callee only; the node is what the user can find in the config.
+        # The traceback only shows the callee; the node is what the user can find in the config.
         logging.getLogger(__name__).error(f"cannot call {target} with {sorted(arguments)}")
         raise

@@ -1,4 +1,4 @@
-"""LazyCall writes a call down, LazyConfig loads, saves and edits files of such calls."""
+"""LazyCall describes a call; LazyConfig loads, saves and edits files of such calls."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ __all__ = ["LazyCall", "LazyConfig"]
 
 __getattr__ = absent(__name__)
 
-# In C where libyaml is: several times as fast.
+# The C version, where libyaml is available, is several times faster.
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Keys = None | str | Sequence[str]
@@ -61,11 +61,11 @@ class LazyConfig:
 
         Args:
             filename: its path, absolute or relative to the working directory.
-            keys: the name, or the names, to return; by default a DictConfig of all that are configs
-                and not private.
+            keys: the name, or names, to return; by default a DictConfig of all that are configs and
+                not private.
 
         Raises:
-            ValueError: it is another kind of file.
+            ValueError: it has another file type.
             FileNotFoundError, SyntaxError: it is missing, or not Python.
         """
         content = _read(filename)
@@ -77,9 +77,10 @@ class LazyConfig:
 
     @staticmethod
     def save(cfg: Any, filename: str) -> None:
-        """Write `cfg` as YAML, callables by name, interpolations unresolved.
+        """Writes `cfg` as YAML, with callables by name and unresolved interpolations.
 
-        A config with objects that plain YAML cannot hold is also pickled, to `filename` + ".pkl".
+        A config with objects that plain YAML cannot represent is also pickled, to `filename` +
+        ".pkl".
         """
         cfg = deepcopy(cfg)
         for node in _dict_nodes(cfg):
@@ -106,10 +107,10 @@ class LazyConfig:
 
     @staticmethod
     def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-        """Apply `key=value` strings in Hydra's grammar to `cfg`, in place, and return it.
+        """Applies `key=value` strings in Hydra's grammar to `cfg`, in place, and returns it.
 
         Raises:
-            KeyError: a key leads through something that is no config.
+            KeyError: a key passes through something that is not a config.
             NotImplementedError: an override deletes a key.
         """
         for override in OverridesParser.create().parse_overrides(list(overrides)):
@@ -155,7 +156,7 @@ def _dict_nodes(cfg: Any) -> Iterator[DictConfig]:
 
 
 def _check_path(cfg: DictConfig, key: str) -> None:
-    """OmegaConf.update would replace a plain value amid the path by a new config."""
+    """OmegaConf.update would replace a plain value in the middle of the path by a new config."""
     parts = key.split(".")
     for depth in range(1, len(parts)):
         prefix = ".".join(parts[:depth])

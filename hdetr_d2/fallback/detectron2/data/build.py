@@ -1,4 +1,4 @@
-"""From names of data sets to a list of dicts and to a loader for inference."""
+"""From data set names to a list of dicts, and to a loader for inference."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -25,12 +25,12 @@ logger = logging.getLogger(__name__)
 
 
 def trivial_batch_collator(batch: list[Any]) -> list[Any]:
-    """The batch as it is: images differ in size, so nothing is stacked."""
+    """Returns the batch unchanged: images differ in size, so nothing is stacked."""
     return batch
 
 
 def filter_images_with_only_crowd_annotations(dataset_dicts: list[dict]) -> list[dict]:
-    """The images that have at least one annotation which is not a crowd."""
+    """The images with at least one annotation that is not a crowd."""
     kept = [d for d in dataset_dicts if any(not a.get("iscrowd", 0) for a in d["annotations"])]
     logger.info(
         f"{len(kept)} of {len(dataset_dicts)} images have an object that is not a crowd; the "
@@ -40,7 +40,7 @@ def filter_images_with_only_crowd_annotations(dataset_dicts: list[dict]) -> list
 
 
 def _check_metadata(key: str, dataset_names: Sequence[str]) -> None:
-    """Raises ValueError when the data sets differ in the metadata `key`."""
+    """Raises ValueError if the data sets differ in the metadata `key`."""
     first, *others = dataset_names
     expected = getattr(MetadataCatalog.get(first), key)
     for name in others:
@@ -52,7 +52,7 @@ def _check_metadata(key: str, dataset_names: Sequence[str]) -> None:
 
 
 def print_instances_class_histogram(dataset_dicts: list[dict], class_names: Sequence[str]) -> None:
-    """Log how many instances each class has; crowds are not counted.
+    """Logs the number of instances of each class; crowds are not counted.
 
     Raises:
         AssertionError: a category id outside [0, number of classes).
@@ -77,8 +77,8 @@ def get_detection_dataset_dicts(
 
     Args:
         names: registered names.
-        filter_empty: leave out images without annotations, and with nothing but crowds.
-        check_consistency: data sets that are put together must have the same class names.
+        filter_empty: leave out images without annotations, or with crowds only.
+        check_consistency: data sets that are combined must have the same class names.
 
     Raises:
         KeyError: an unknown name.
@@ -113,15 +113,15 @@ def build_detection_test_loader(
     num_workers: int = 0,
     collate_fn: Callable[[list[Any]], Any] | None = None,
 ) -> DataLoader:
-    """A loader that gives every element once over all processes, in order.
+    """A loader that returns every element once over all processes, in order.
 
     Args:
         dataset: a list of dicts, or a torch data set.
-        mapper: what is done to each element; None = nothing.
+        mapper: applied to each element; None = nothing.
         sampler: `InferenceSampler` when not given.
-        batch_size: images of one batch of this process.
+        batch_size: images per batch of this process.
         num_workers: loading processes; 0 = load in this one.
-        collate_fn: a batch is the list of its elements when not given.
+        collate_fn: by default a batch is the list of its elements.
     """
     elements: Any = DatasetFromList(dataset, copy=False) if isinstance(dataset, list) else dataset
     if mapper is not None:

@@ -1,4 +1,4 @@
-"""The two global registries: what a data set contains, and what is known about it."""
+"""The two global registries: the content of data sets, and their metadata."""
 
 from collections import UserDict
 from collections.abc import Callable
@@ -24,14 +24,14 @@ class _DatasetCatalog(_Catalog):
     """Name -> function without arguments that returns the data set as a list of dicts."""
 
     def register(self, name: str, func: Callable[[], Any]) -> None:
-        """Raises AssertionError when `func` cannot be called or the name is taken."""
+        """Raises AssertionError if `func` is not callable or the name is taken."""
         assert callable(func), f"To load dataset '{name}' takes a function, not {func!r}."
         assert name not in self, f"There already is a dataset '{name}'."
         self[name] = func
 
-    # A catalog gives no default, unlike a dict.
+    # Unlike a dict, a catalog has no default.
     def get(self, name: str) -> Any:  # type: ignore[override]
-        """Load the data set; raises KeyError with the registered names for an unknown one."""
+        """Loads the data set; raises KeyError, listing the registered names, for an unknown one."""
         if name not in self:
             known = ", ".join(self.data)
             raise KeyError(f"There is no dataset '{name}'. Known are: {known}")
@@ -39,7 +39,7 @@ class _DatasetCatalog(_Catalog):
 
 
 class Metadata(SimpleNamespace):
-    """What is known about one data set, as attributes: each may be set once, or again alike."""
+    """Metadata of one data set, as attributes; each may be set once, or again to the same value."""
 
     name = "N/A"
 
@@ -50,8 +50,8 @@ class Metadata(SimpleNamespace):
         )
 
     def __setattr__(self, key: str, value: Any) -> None:
-        """Raises AssertionError when the attribute already has another value."""
-        # Two readers of one data set that disagree about its classes would otherwise go unseen.
+        """Raises AssertionError if the attribute already has another value."""
+        # Otherwise two readers of one data set that disagree about its classes would go unnoticed.
         old = self.__dict__.get(key, value)
         assert old == value, (
             f"'{key}' of dataset '{self.name}' is known to be {old}, and cannot become {value}."
@@ -72,10 +72,10 @@ class Metadata(SimpleNamespace):
 
 
 class _MetadataCatalog(_Catalog):
-    """Name -> Metadata; the same object for the same name for as long as the program runs."""
+    """Name -> Metadata; always the same object for the same name."""
 
     def get(self, name: str) -> Metadata:  # type: ignore[override]
-        """The metadata of `name`, created empty when there is none yet."""
+        """The metadata of `name`, created empty if there is none yet."""
         assert name, "The metadata of a dataset without a name was asked for."
         return self.data.setdefault(name, Metadata(name=name))
 

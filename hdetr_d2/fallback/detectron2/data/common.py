@@ -16,10 +16,10 @@ __getattr__ = absent(__name__)
 
 
 class _Serialized:
-    """A list whose elements live pickled in one array.
+    """A list whose elements are pickled into one array.
 
-    Forked workers then share its memory: millions of small Python objects would be copied page
-    by page as soon as their reference counts change.
+    Forked workers then share its memory: millions of small Python objects would be copied page by
+    page as soon as their reference counts change.
     """
 
     def __init__(self, elements: Sequence[Any]) -> None:
@@ -43,8 +43,8 @@ class DatasetFromList(Dataset):
         """
         Args:
             lst: the elements.
-            copy: give out deep copies, so that a caller may change what it gets. Serialized
-                elements are always copies.
+            copy: return deep copies, so that callers may change them. Serialized elements are
+                always copies.
             serialize: keep the elements pickled in one array (see `_Serialized`).
         """
         self._elements = _Serialized(lst) if serialize else lst
@@ -59,13 +59,13 @@ class DatasetFromList(Dataset):
 
 
 class MapDataset(Dataset):
-    """A data set seen through a function, as a mapper; lambdas survive the way to a worker."""
+    """A data set seen through a function, such as a mapper; lambdas can be sent to workers."""
 
     def __init__(self, dataset: Any, map_func: Callable[[Any], Any]) -> None:
         """
         Args:
             dataset: anything with `__len__` and `__getitem__`.
-            map_func: may return None to refuse an element; a random other one takes its place.
+            map_func: may return None to reject an element, which is replaced by a random other one.
         """
         self._dataset = dataset
         self._map = map_func
@@ -86,7 +86,7 @@ class MapDataset(Dataset):
         return mapped
 
     def __getstate__(self) -> dict[str, Any]:
-        # Workers that are spawned get a pickle, and pickle alone refuses lambdas and closures.
+        # Spawned workers receive a pickle, and pickle alone cannot handle lambdas and closures.
         return {**self.__dict__, "_map": cloudpickle.dumps(self._map)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

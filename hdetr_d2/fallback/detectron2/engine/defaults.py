@@ -1,4 +1,4 @@
-"""What most training scripts begin with."""
+"""The usual beginning of training scripts."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ __getattr__ = absent(__name__)
 
 
 def default_argument_parser(epilog: str | None = None) -> argparse.ArgumentParser:
-    """The options of a training script; what follows them is left in `opts`, as overrides.
+    """The options of a training script; the remaining arguments are kept in `opts`, as overrides.
 
     Args:
         epilog: shown below the options; None = examples.
@@ -35,7 +35,7 @@ examples:
     add("--num-gpus", type=int, default=1, help="processes on each machine")
     add("--num-machines", type=int, default=1, help="machines in all")
     add("--machine-rank", type=int, default=0, help="number of this machine, from 0")
-    # One fixed port for each user: a process left over from before is then noticed.
+    # One fixed port per user, so that a leftover process is noticed.
     port = 2**15 + 2**14 + hash(os.getuid() if hasattr(os, "getuid") else 1) % 2**14
     add(
         "--dist-url",

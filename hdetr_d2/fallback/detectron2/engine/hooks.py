@@ -50,7 +50,7 @@ class CallbackHook(HookBase):
 
     def after_train(self) -> None:
         self._call("after_train")
-        # They are often closures over the trainer, which would keep it alive.
+        # They are often closures over the trainer, and would keep it alive.
         self._callbacks.clear()
 
     def before_step(self) -> None:
@@ -61,15 +61,15 @@ class CallbackHook(HookBase):
 
 
 class IterationTimer(HookBase):
-    """Writes `time`, the seconds of a step, and logs a summary in the end.
+    """Writes `time`, the seconds of a step, and logs a summary at the end.
 
-    Register it first: then the `after_step` of the other hooks is not counted as training.
+    Register it first: then the `after_step` of other hooks is not counted as training.
     """
 
     def __init__(self, warmup_iter: int = 3) -> None:
         """
         Args:
-            warmup_iter: so many first iterations are left out.
+            warmup_iter: number of first iterations that are not timed.
         """
         self._warmup = warmup_iter
         self._step = Timer()
@@ -113,7 +113,7 @@ def _clock(seconds: float) -> str:
 
 
 class PeriodicWriter(HookBase):
-    """Lets writers write every `period` iterations, after the last one, and in the end."""
+    """Lets writers write every `period` iterations, after the last one, and at the end."""
 
     def __init__(self, writers: Sequence[EventWriter], period: int = 20) -> None:
         for writer in writers:
@@ -129,6 +129,6 @@ class PeriodicWriter(HookBase):
 
     def after_train(self) -> None:
         for writer in self._writers:
-            # Hooks before this one may have something new, such as the last evaluation.
+            # Earlier hooks may have added something, such as the last evaluation.
             writer.write()
             writer.close()

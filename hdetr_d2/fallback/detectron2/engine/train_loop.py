@@ -1,4 +1,4 @@
-"""The training loop, and the hooks that do everything in it but the step."""
+"""The training loop, and hooks for everything except the step itself."""
 
 import logging
 import weakref
@@ -14,14 +14,14 @@ logger = logging.getLogger(__name__)
 
 
 class HookBase:
-    """Something to be done around the steps of a training; every method may be left as it is.
+    """Something to be done around the steps of a training; every method is optional.
 
-    The loop calls `before_train`, then for each iteration `before_step`, the step (in it
-    `after_backward`) and `after_step`, and in the end `after_train`, also after an error. What
-    takes time belongs into `after_step`, so that timers leave it out.
+    The loop calls `before_train`, then for each iteration `before_step`, the step (with
+    `after_backward` inside) and `after_step`, and at the end `after_train`, also after an error.
+    Anything slow belongs in `after_step`, which timers exclude.
 
     Attributes:
-        trainer: the trainer (a weak reference), known from the registration on.
+        trainer: the trainer (a weak reference), set when the hook is registered.
     """
 
     trainer: "TrainerBase"
@@ -38,12 +38,12 @@ class HookBase:
 
 
 class TrainerBase:
-    """A loop over iterations with hooks; what a step does is up to `run_step`.
+    """A loop over iterations with hooks; subclasses implement `run_step`.
 
     Attributes:
-        iter: the current iteration; equal to `max_iter` in `after_train` of a run that finished.
+        iter: the current iteration; equal to `max_iter` in `after_train` of a finished run.
         start_iter, max_iter: the first iteration, and the one before which the loop ends.
-        storage: where metrics of this training go.
+        storage: receives the metrics of this training.
     """
 
     max_iter: int
@@ -55,17 +55,17 @@ class TrainerBase:
         self.start_iter = 0
 
     def register_hooks(self, hooks: Sequence[HookBase | None]) -> None:
-        """Add hooks, called in this order; None is passed over."""
+        """Adds hooks, which are called in this order; None is ignored."""
         for hook in hooks:
             if hook is None:
                 continue
             assert isinstance(hook, HookBase), f"{hook!r} is not a hook."
-            # Owning each other, hooks and trainer (with the model) would outlive the training.
+            # With a reference cycle, hooks and trainer (with the model) would outlive the training.
             hook.trainer = weakref.proxy(self)
             self._hooks.append(hook)
 
     def train(self, start_iter: int, max_iter: int) -> None:
-        """Run iterations start_iter ... max_iter - 1."""
+        """Runs iterations start_iter ... max_iter - 1."""
         logger.info(f"Training iterations {start_iter} to {max_iter - 1}")
         self.iter = self.start_iter = start_iter
         self.max_iter = max_iter
@@ -76,7 +76,7 @@ class TrainerBase:
                     self.before_step()
                     self.run_step()
                     self.after_step()
-                # Hooks tell a finished training from a broken one by this.
+                # Tells hooks that the training has finished rather than failed.
                 self.iter += 1
             except Exception:
                 logger.exception(f"The training broke off at iteration {self.iter}:")

@@ -9,14 +9,14 @@ from pycocotools.coco import COCO
 class NumberedTruth:
     """Ground truth whose images and categories are numbered from 1, in the order of their ids.
 
-    An id may be any name: a word, a number below 0 or beyond 2^53. Not everything that evaluates
-    can read all of these.
+    Ids may be anything: a string, a negative number or one beyond 2^53. Not all evaluation code can
+    handle these.
 
-    coco: with the numbers for ids.
+    coco: with the numbers as ids.
     """
 
     def __init__(self, truth: COCO) -> None:
-        """`truth`: it stays as it is."""
+        """`truth` is unchanged."""
         self._images = _numbers(truth.imgs)
         self._categories = _numbers(truth.cats)
         self.coco = COCO()
@@ -29,7 +29,7 @@ class NumberedTruth:
         self.coco.createIndex()
 
     def read(self, predictions: Sequence[dict]) -> COCO:
-        """What was found, in the form of the ground truth."""
+        """Detections in the form of the ground truth."""
         return self.coco.loadRes(self._numbered(predictions))
 
     def image_numbers(self, ids: Iterable[Any]) -> list[int]:

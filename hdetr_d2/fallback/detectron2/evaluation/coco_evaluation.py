@@ -30,7 +30,7 @@ __getattr__ = absent(__name__)
 
 logger = logging.getLogger(__name__)
 
-# What is looked up in the precisions: IoU threshold (None = the mean of all) and object size.
+# Which entries of the precisions are averaged: IoU threshold (None = all) and object size.
 _METRICS = {
     "AP": (None, "all"),
     "AP50": (0.50, "all"),
@@ -42,7 +42,7 @@ _METRICS = {
 
 
 class COCOEvaluator(DatasetEvaluator):
-    """AP of boxes and, where there are any, of masks, in percent; nan = cannot be computed."""
+    """AP of boxes and, if there are any, of masks, in percent; nan = cannot be computed."""
 
     def __init__(
         self,
@@ -56,15 +56,15 @@ class COCOEvaluator(DatasetEvaluator):
     ) -> None:
         """
         Args:
-            dataset_name: its metadata have `json_file`, the annotations; else they are taken from
-                what the data set returns.
+            dataset_name: its metadata have `json_file`, the annotations; otherwise they are derived
+                from what the data set returns.
             tasks: of "bbox" and "segm"; None = what the predictions have.
-            distributed: bring the predictions of all processes to the first one.
-            output_dir: where `coco_instances_results.json` goes; None = nowhere, which only a data
-                set with a json allows.
-            max_dets_per_image: so many best predictions of an image count; None = 100.
-            use_fast_impl: by faster-coco-eval, which computes what pycocotools does, many times as
-                fast; False = by pycocotools.
+            distributed: collect the predictions of all processes in the first one.
+            output_dir: folder for `coco_instances_results.json`; None = not written, which requires
+                a data set with a json.
+            max_dets_per_image: number of best predictions of an image that count; None = 100.
+            use_fast_impl: use faster-coco-eval, which computes the same as pycocotools, many times
+                faster; False = use pycocotools.
 
         Raises:
             ValueError: the data set has no COCO json, and there is no output_dir.
@@ -97,12 +97,12 @@ class COCOEvaluator(DatasetEvaluator):
     def evaluate(self, img_ids: Sequence[int] | None = None) -> dict[str, dict[str, float]]:
         """
         Args:
-            img_ids: evaluate on these images only.
+            img_ids: evaluate only these images.
 
         Returns:
             task -> {"AP", "AP50", "AP75", "APs", "APm", "APl", and with several classes
-            "AP-<class>"}; {} on other processes than the first, when no image was processed, and
-            when the json has no annotations (then the predictions are only written).
+            "AP-<class>"}; {} in processes other than the first, if no image was processed, or if
+            the json has no annotations (then the predictions are only written).
         """
         gathered = gather_predictions(self._predictions, self._distributed)
         if gathered is None:
@@ -143,7 +143,9 @@ class COCOEvaluator(DatasetEvaluator):
     def _derive_coco_results(
         self, coco_eval: COCOeval, iou_type: str, class_names: Sequence[str] | None = None
     ) -> dict[str, float]:
-        """The metrics of an accumulated run; those of the classes if there are several."""
+        """The metrics of an accumulated evaluation, including those of the classes if there are
+        several.
+        """
         results = {name: _mean_precision(coco_eval, *which) for name, which in _METRICS.items()}
         logger.info(f"Results for {iou_type}:\n" + create_small_table(results))
         if not class_names or len(class_names) <= 1:
@@ -174,7 +176,7 @@ def _read_truth(dataset_name: str, output_dir: str | None) -> COCO:
 def _mean_precision(
     run: COCOeval, iou: float | None = None, area: str = "all", category: int | None = None
 ) -> float:
-    """Percent, for the largest number of predictions of an image; nan = nothing to find."""
+    """Percent, for the largest number of predictions per image; nan = nothing to find."""
     precision = run.eval["precision"][..., run.params.areaRngLbl.index(area), -1]  # [T, R, K]
     if iou is not None:
         precision = precision[np.isclose(run.params.iouThrs, iou)]
@@ -212,7 +214,7 @@ def instances_to_coco_json(instances: Instances, img_id: int) -> list[dict]:
 
 
 def gather_predictions(predictions: list, distributed: bool) -> list | None:
-    """The predictions of all processes; None on any but the first."""
+    """The predictions of all processes; None except in the first."""
     if not distributed:
         return predictions
     comm.synchronize()
@@ -221,8 +223,8 @@ def gather_predictions(predictions: list, distributed: bool) -> list | None:
 
 
 def to_dataset_ids(predictions: list[dict], metadata: object) -> list[dict]:
-    """Copies of the predictions with the category ids of the json; without a known mapping as
-    they are.
+    """Copies of the predictions with the category ids of the json; unchanged without a known
+    mapping.
 
     Raises:
         AssertionError: a class that the data set does not have.
@@ -243,8 +245,9 @@ def tasks_of(predictions: list[dict]) -> list[str]:
 
 
 def for_task(predictions: list[dict], task: str) -> list[dict]:
-    """Copies that an evaluation may write into; for masks without boxes, for otherwise the size of
-    an object would be measured by its box."""
+    """Copies that an evaluation may modify; without boxes for masks, because otherwise object sizes
+    would be measured by boxes.
+    """
     left_out = "bbox" if task == "segm" else "segmentation"
     return [{k: v for k, v in p.items() if k != left_out} for p in predictions]
 

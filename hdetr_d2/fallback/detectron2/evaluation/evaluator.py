@@ -1,4 +1,4 @@
-"""Running a model over a data set and collecting what evaluators make of its outputs."""
+"""Runs a model over a data set, and lets evaluators process its outputs."""
 
 import datetime
 import logging
@@ -21,16 +21,16 @@ logger = logging.getLogger(__name__)
 
 
 class DatasetEvaluator:
-    """Collects from the outputs of a model whatever its metrics need."""
+    """Collects from the outputs of a model what its metrics need."""
 
     def reset(self) -> None:
-        """Forget everything: a new round begins."""
+        """Clears everything for a new round."""
 
     def process(self, inputs: list[Any], outputs: list[Any]) -> None:
-        """Take a batch; the two lists go together element by element."""
+        """Processes a batch; both lists correspond element by element."""
 
     def evaluate(self) -> dict[str, Any] | None:
-        """Task -> {metric: score}; on other processes than the first it may be None or empty."""
+        """Task -> {metric: score}; may be None or empty in processes other than the first."""
 
 
 class DatasetEvaluators(DatasetEvaluator):
@@ -48,7 +48,7 @@ class DatasetEvaluators(DatasetEvaluator):
             evaluator.process(inputs, outputs)
 
     def evaluate(self) -> dict[str, Any]:
-        """The results together; raises AssertionError when two have the same task."""
+        """The combined results; raises AssertionError if two have the same task."""
         together: dict[str, Any] = {}
         for evaluator in self._evaluators:
             results = evaluator.evaluate()
@@ -60,7 +60,7 @@ class DatasetEvaluators(DatasetEvaluator):
 
 
 class _Stopwatch:
-    """Mean seconds of the parts of an iteration; the first few iterations are not counted."""
+    """Mean seconds of the parts of an iteration, without the first few iterations."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -110,12 +110,12 @@ def inference_on_dataset(
     evaluator: DatasetEvaluator | MutableSequence[DatasetEvaluator] | None,
     callbacks: Mapping[str, Callable[[], Any]] | None = None,
 ) -> dict[str, Any]:
-    """Run the model over all batches without gradients, a module in eval mode, and evaluate.
+    """Runs the model over all batches without gradients, a module in eval mode, and evaluates.
 
     Args:
         model: called with each batch of the loader.
         data_loader: anything with a length that can be iterated.
-        evaluator: one, several, or None: only the time is measured.
+        evaluator: one, several, or None to only measure time.
         callbacks: functions for "on_start", "before_inference", "after_inference" and "on_end".
 
     Returns:
@@ -141,7 +141,8 @@ def inference_on_dataset(
             outputs = model(inputs)
             call("after_inference")
             if torch.cuda.is_available():
-                torch.cuda.synchronize()  # else the time of the model would be the evaluator's
+                # Otherwise the model's time would be attributed to the evaluator
+                torch.cuda.synchronize()
             watch.lap("model")
             evaluator.process(inputs, outputs)
             watch.lap("evaluator")
@@ -156,7 +157,7 @@ def inference_on_dataset(
 
 @contextmanager
 def inference_context(model: nn.Module) -> Iterator[None]:
-    """The model in eval mode, and as before afterwards."""
+    """The model in eval mode; its previous mode is restored afterwards."""
     was_training = model.training
     model.eval()
     try:

@@ -30,10 +30,10 @@ _METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf")
 
 
 class LVISEvaluator(DatasetEvaluator):
-    """AP of boxes and, where there are any, of masks, in percent.
+    """AP of boxes and, if there are any, of masks, in percent.
 
-    A class counts in an image only if the image has it or is known not to have it. Like Detectron2
-    it gives -100 for what cannot be computed, as the AP of rare classes where none is.
+    A class counts in an image only if the image has it or is known not to have it. Like Detectron2,
+    it gives -100 for what cannot be computed, such as the AP of rare classes if there are none.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class LVISEvaluator(DatasetEvaluator):
         Args:
             dataset_name: its metadata must have `json_file`, the annotations.
             tasks: of "bbox" and "segm"; None = what the predictions have.
-            distributed: bring the predictions of all processes to the first one.
-            output_dir: where `lvis_instances_results.json` goes; None = nowhere.
-            max_dets_per_image: so many best predictions of an image count; None = 300.
+            distributed: collect the predictions of all processes in the first one.
+            output_dir: folder for `lvis_instances_results.json`; None = not written.
+            max_dets_per_image: number of best predictions of an image that count; None = 300.
         """
         from lvis import LVIS
 
@@ -70,7 +70,7 @@ class LVISEvaluator(DatasetEvaluator):
         """
         Args:
             inputs: dicts with image_id.
-            outputs: dicts with "instances", as for `COCOEvaluator`.
+            outputs: dicts with "instances", see `COCOEvaluator`.
         """
         for input_, output in zip(inputs, outputs, strict=False):
             instances = output["instances"].to(torch.device("cpu"))
@@ -79,9 +79,9 @@ class LVISEvaluator(DatasetEvaluator):
     def evaluate(self) -> dict[str, dict[str, float]] | None:
         """
         Returns:
-            task -> {"AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf"} (r, c, f:
-            rare, common and frequent classes); {} when no image was processed or the json has no
-            annotations; None on other processes than the first.
+            task -> {"AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf"} (r, c, f: rare,
+            common and frequent classes); {} if no image was processed or the json has no
+            annotations; None in processes other than the first.
         """
         gathered = gather_predictions(self._predictions, self._distributed)
         if gathered is None:

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def print_csv_format(results: Mapping[str, Any]) -> None:
-    """Log the main metrics of every task so that they can be pasted into a table.
+    """Logs the main metrics of every task in a form that can be pasted into a table.
 
     Args:
         results: task -> {metric: score}; "AP-<class>" and the like are left out.

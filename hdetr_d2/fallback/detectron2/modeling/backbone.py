@@ -1,4 +1,4 @@
-"""What a backbone owes the model that uses it."""
+"""The interface of backbones."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -15,8 +15,9 @@ __getattr__ = absent(__name__)
 class Backbone(nn.Module, ABC):
     """A network from an image to named feature maps.
 
-    A subclass gives `forward`, and either `output_shape` or the attributes that the default one
-    reads: `_out_features` (names), `_out_feature_channels`, `_out_feature_strides` (ints by name).
+    A subclass implements `forward`, and either `output_shape` or the attributes that the default
+    one reads: `_out_features` (names), `_out_feature_channels`, `_out_feature_strides` (ints by
+    name).
     """
 
     _out_features: list[str]
@@ -29,12 +30,12 @@ class Backbone(nn.Module, ABC):
 
     @property
     def size_divisibility(self) -> int:
-        """The sides of the input must be multiples of it; 0 if they may be anything."""
+        """The sides of the input must be multiples of it; 0 for any size."""
         return 0
 
     @property
     def padding_constraints(self) -> dict[str, int]:
-        """What padding must know: size_divisibility, square_size, or nothing."""
+        """Requirements for padding: size_divisibility, square_size, or nothing."""
         return {}
 
     def output_shape(self) -> dict[str, ShapeSpec]:

@@ -1,4 +1,4 @@
-"""From the resized image that the model saw back to the original one."""
+"""Maps predictions from the model's input size back to the original image."""
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,8 @@ __getattr__ = absent(__name__)
 def detector_postprocess(
     results: Instances, output_height: int, output_width: int, mask_threshold: float = 0.5
 ) -> Instances:
-    """Scale predictions to an image of the given size, clip them, drop boxes that become empty.
+    """Scales predictions to an image of the given size, clips them, and drops boxes that become
+    empty.
 
     Args:
         results: predictions with `pred_boxes` in pixels of `results.image_size`, changed in place.
@@ -22,7 +23,7 @@ def detector_postprocess(
         mask_threshold: the probability from which a pixel belongs to the object.
 
     Returns:
-        the kept predictions; `pred_masks` is then bool Tensor[N, output_height, output_width].
+        the remaining predictions; `pred_masks` is then bool Tensor[N, output_height, output_width].
     """
     height, width = results.image_size
     scaled = Instances((output_height, output_width), **results.get_fields())

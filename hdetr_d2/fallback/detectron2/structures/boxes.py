@@ -1,4 +1,4 @@
-"""Boxes as corners in absolute pixels, and the formats that annotation files use."""
+"""Boxes as corners in absolute pixels, and the formats used by annotation files."""
 
 from collections.abc import Iterator, Sequence
 from enum import IntEnum, unique
@@ -18,7 +18,7 @@ AnyBox = TypeVar("AnyBox", list[float], tuple[float, ...], Tensor, np.ndarray)
 
 @unique
 class BoxMode(IntEnum):
-    """What the four (or five) numbers of a box mean."""
+    """The meaning of the four (or five) numbers of a box."""
 
     XYXY_ABS = 0
     XYWH_ABS = 1
@@ -28,7 +28,8 @@ class BoxMode(IntEnum):
 
     @staticmethod
     def convert(box: AnyBox, from_mode: "BoxMode", to_mode: "BoxMode") -> AnyBox:
-        """The box, or the rows of an [N, 4] array or tensor, in another mode and of the same type.
+        """Converts a box, or the rows of an [N, 4] array or tensor, to another mode, keeping the
+        type.
 
         Raises:
             NotImplementedError: for any pair but XYXY_ABS and XYWH_ABS.
@@ -74,23 +75,23 @@ class Boxes:
         return self.tensor.device
 
     def area(self) -> Tensor:
-        """Tensor[N], square pixels."""
+        """Tensor[N], in square pixels."""
         width, height = (self.tensor[:, 2:] - self.tensor[:, :2]).unbind(1)
         return width * height
 
     def clip(self, box_size: tuple[int, int]) -> None:
-        """Limit the boxes, in place, to an image of (height, width)."""
+        """Clips the boxes, in place, to an image of (height, width)."""
         assert torch.isfinite(self.tensor).all(), "a box is infinite or NaN"
         height, width = box_size
         x, y = self.tensor[:, 0::2].clamp(0, width), self.tensor[:, 1::2].clamp(0, height)
         self.tensor = torch.stack((x[:, 0], y[:, 0], x[:, 1], y[:, 1]), dim=1)
 
     def nonempty(self, threshold: float = 0.0) -> Tensor:
-        """Bool Tensor[N]: are both sides longer than `threshold`?"""
+        """Bool Tensor[N]: whether both sides are longer than `threshold`."""
         return ((self.tensor[:, 2:] - self.tensor[:, :2]) > threshold).all(dim=1)
 
     def inside_box(self, box_size: tuple[int, int], boundary_threshold: int = 0) -> Tensor:
-        """Bool Tensor[N]: does the box leave (height, width) by no more than the threshold?"""
+        """Bool Tensor[N]: whether the box exceeds (height, width) by no more than the threshold."""
         low, high = self.tensor[:, :2], self.tensor[:, 2:]
         limit = high.new_tensor([box_size[1], box_size[0]]) + boundary_threshold
         return (low >= -boundary_threshold).all(dim=1) & (high < limit).all(dim=1)
@@ -100,19 +101,19 @@ class Boxes:
         return (self.tensor[:, :2] + self.tensor[:, 2:]) / 2
 
     def scale(self, scale_x: float, scale_y: float) -> None:
-        """Multiply the coordinates, in place."""
+        """Multiplies the coordinates, in place."""
         self.tensor[:, 0::2] *= scale_x
         self.tensor[:, 1::2] *= scale_y
 
     @classmethod
     def cat(cls, boxes_list: Sequence["Boxes"]) -> "Boxes":
-        """All boxes in one new object."""
+        """Concatenates boxes."""
         if not boxes_list:
             return cls(torch.empty(0, 4))
         return cls(torch.cat([boxes.tensor for boxes in boxes_list]))
 
     def __getitem__(self, item: Any) -> "Boxes":
-        """The boxes at an int, a slice, or a Tensor of indices or booleans."""
+        """The boxes selected by an int, a slice, or a Tensor of indices or booleans."""
         if isinstance(item, int):
             return Boxes(self.tensor[item][None])
         chosen = self.tensor[item]

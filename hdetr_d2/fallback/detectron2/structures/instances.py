@@ -16,7 +16,7 @@ __getattr__ = absent(__name__)
 class Instances:
     """Fields such as `gt_boxes` or `scores`: attributes that are indexed and concatenated together.
 
-    Names that begin with an underscore are no fields.
+    Names that begin with an underscore are not fields.
     """
 
     def __init__(self, image_size: tuple[int, int], **fields: Any) -> None:
@@ -38,13 +38,13 @@ class Instances:
             self.set(name, value)
 
     def __getattr__(self, name: str) -> Any:
-        # copy and pickle ask a half-made object, which has no _fields yet.
+        # copy and pickle access incomplete objects, which have no _fields yet.
         if name.startswith("_") or name not in self._fields:
             raise AttributeError(f"these Instances have no field {name!r}")
         return self._fields[name]
 
     def set(self, name: str, value: Any) -> None:
-        """Add or replace a field; it must be as long as the fields that are there."""
+        """Adds or replaces a field; it must have the same length as the other fields."""
         rows = len(value)
         assert not self._fields or rows == len(self), f"{name} has {rows} rows, not {len(self)}"
         self._fields[name] = value
@@ -70,7 +70,7 @@ class Instances:
         return moved
 
     def __getitem__(self, item: Any) -> "Instances":
-        """The instances at an int, a slice, or whatever else all fields take for an index."""
+        """The instances selected by an int, a slice, or any other index that all fields support."""
         if isinstance(item, int):
             if not -len(self) <= item < len(self):
                 raise IndexError(f"instance {item} of {len(self)}")
@@ -90,7 +90,7 @@ class Instances:
 
     @staticmethod
     def cat(instance_lists: Sequence["Instances"]) -> "Instances":
-        """The instances of several lists of the same image; the fields are those of the first."""
+        """Concatenates instances of the same image; the fields are those of the first."""
         assert instance_lists, "nothing to concatenate"
         first = instance_lists[0]
         if len(instance_lists) == 1:

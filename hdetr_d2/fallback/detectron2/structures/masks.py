@@ -19,7 +19,7 @@ Polygon = np.ndarray  # float64[2n]: x0, y0, x1, y1, ...
 
 
 def polygons_to_bitmask(polygons: Sequence[Polygon], height: int, width: int) -> np.ndarray:
-    """bool[height, width], true inside any of the polygons."""
+    """bool[height, width], True inside any of the polygons."""
     if len(polygons) == 0:
         return np.zeros((height, width), dtype=bool)
     pieces = coco_mask.frPyObjects(list(polygons), height, width)
@@ -48,7 +48,7 @@ class BitMasks:
         return self.tensor.device
 
     def __getitem__(self, item: Any) -> "BitMasks":
-        """The masks at an int, a slice, or a Tensor of indices or booleans."""
+        """The masks selected by an int, a slice, or a Tensor of indices or booleans."""
         if isinstance(item, int):
             return BitMasks(self.tensor[item][None])
         return BitMasks(self.tensor[item])
@@ -63,14 +63,14 @@ class BitMasks:
         return f"BitMasks(num_instances={len(self)})"
 
     def nonempty(self) -> Tensor:
-        """Bool Tensor[N]: does the mask have a pixel?"""
+        """Bool Tensor[N]: whether the mask has a pixel."""
         return self.tensor.flatten(1).any(dim=1)
 
     @staticmethod
     def from_polygon_masks(
         polygon_masks: "PolygonMasks | list[list[Polygon]]", height: int, width: int
     ) -> "BitMasks":
-        """Rasterize polygons."""
+        """Rasterizes polygons."""
         polygons = (
             polygon_masks.polygons if isinstance(polygon_masks, PolygonMasks) else polygon_masks
         )
@@ -78,7 +78,7 @@ class BitMasks:
         return BitMasks(np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool))
 
     def get_bounding_boxes(self) -> Boxes:
-        """The tight boxes, reaching to the far side of the last pixel; zeros for an empty mask."""
+        """The tight boxes, including the whole last pixel; zeros for an empty mask."""
         boxes = torch.zeros(len(self), 4)
         for box, mask in zip(boxes, self.tensor, strict=True):
             y, x = torch.where(mask)
@@ -88,7 +88,7 @@ class BitMasks:
 
     @staticmethod
     def cat(bitmasks_list: Sequence["BitMasks"]) -> "BitMasks":
-        """All masks in one new object."""
+        """Concatenates masks."""
         return BitMasks(torch.cat([masks.tensor for masks in bitmasks_list]))
 
 
@@ -99,7 +99,7 @@ class PolygonMasks:
         polygons: the polygons of every instance, each a float64 array [x0, y0, x1, y1, ...].
 
     Raises:
-        ValueError: no list of lists, or a polygon of fewer than three points.
+        ValueError: not a list of lists, or a polygon with fewer than three points.
     """
 
     def __init__(self, polygons: list[list[Any]]) -> None:
@@ -115,10 +115,12 @@ class PolygonMasks:
         return torch.device("cpu")
 
     def __getitem__(self, item: Any) -> "PolygonMasks":
-        """The masks at an int, a slice, a list of ints, or a Tensor of indices or booleans."""
+        """The masks selected by an int, a slice, a list of ints, or a Tensor of indices or
+        booleans.
+        """
         if isinstance(item, slice):
             return PolygonMasks(self.polygons[item])
-        # Numpy knows how to read all the other kinds of index.
+        # NumPy can interpret all other kinds of indices.
         return PolygonMasks([self.polygons[i] for i in np.arange(len(self))[item].reshape(-1)])
 
     def __iter__(self) -> Iterator[list[Polygon]]:
@@ -131,11 +133,13 @@ class PolygonMasks:
         return f"PolygonMasks(num_instances={len(self)})"
 
     def nonempty(self) -> Tensor:
-        """Bool Tensor[N]: does the instance have a polygon?"""
+        """Bool Tensor[N]: whether the instance has a polygon."""
         return torch.tensor([len(instance) > 0 for instance in self.polygons], dtype=torch.bool)
 
     def area(self) -> Tensor:
-        """Tensor[N], square pixels: the polygons of an instance summed, overlaps counted twice."""
+        """Tensor[N], in square pixels: the polygons of an instance summed, overlaps counted
+        twice.
+        """
         return torch.tensor([sum(map(_polygon_area, instance)) for instance in self.polygons])
 
     def get_bounding_boxes(self) -> Boxes:
@@ -149,7 +153,7 @@ class PolygonMasks:
 
     @staticmethod
     def cat(polymasks_list: Sequence["PolygonMasks"]) -> "PolygonMasks":
-        """All masks in one new object."""
+        """Concatenates masks."""
         return PolygonMasks(list(chain.from_iterable(polymasks_list)))
 
 

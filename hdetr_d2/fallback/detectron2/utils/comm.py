@@ -1,4 +1,4 @@
-"""Talking to the other processes of a training; everything works with a single process, too."""
+"""Communication with the other processes of a training; also works with a single process."""
 
 from typing import Any
 from weakref import WeakValueDictionary
@@ -21,7 +21,7 @@ __all__ = [
 
 __getattr__ = absent(__name__)
 
-# Weak: destroy_process_group ends the life of a group, and a new one may be made after it.
+# Weak: destroy_process_group ends a group, after which a new one may be created.
 _groups: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
@@ -42,11 +42,11 @@ def is_main_process() -> bool:
 
 
 def create_local_process_group(num_workers_per_machine: int) -> None:
-    """Make the group of the processes on this machine; all processes call it together."""
+    """Creates the group of the processes on this machine; called by all processes together."""
     assert get_world_size() % num_workers_per_machine == 0
     for first in range(0, get_world_size(), num_workers_per_machine):
         ranks = list(range(first, first + num_workers_per_machine))
-        group = dist.new_group(ranks)  # a collective call: also for the groups of other machines
+        group = dist.new_group(ranks)  # a collective call, including the groups of other machines
         if isinstance(group, dist.ProcessGroup):
             _groups["local"] = group
 
@@ -63,7 +63,7 @@ def get_local_rank() -> int:
 
 
 def synchronize() -> None:
-    """Wait until every process is here."""
+    """Waits until every process has arrived."""
     if get_world_size() == 1:
         return
     on_gpu = dist.get_backend() == dist.Backend.NCCL
@@ -71,7 +71,7 @@ def synchronize() -> None:
 
 
 def _cpu_group() -> dist.ProcessGroup | None:
-    """All processes, through a backend that takes pickled objects without the GPU."""
+    """All processes, through a backend that can send pickled objects without the GPU."""
     if dist.get_backend() != dist.Backend.NCCL:
         return None  # torch's own default
     if "cpu" not in _groups:
@@ -80,7 +80,7 @@ def _cpu_group() -> dist.ProcessGroup | None:
 
 
 def all_gather(data: Any, group: dist.ProcessGroup | None = None) -> list[Any]:
-    """`data` (anything that pickles) of every process, by rank, in every process."""
+    """`data` (anything that can be pickled) of every process, by rank, in every process."""
     if get_world_size() == 1:
         return [data]
     group = group or _cpu_group()
@@ -90,7 +90,7 @@ def all_gather(data: Any, group: dist.ProcessGroup | None = None) -> list[Any]:
 
 
 def gather(data: Any, dst: int = 0, group: dist.ProcessGroup | None = None) -> list[Any]:
-    """Like `all_gather`, in process `dst` only; an empty list elsewhere."""
+    """Like `all_gather`, but only in process `dst`; an empty list elsewhere."""
     if get_world_size() == 1:
         return [data]
     group = group or _cpu_group()

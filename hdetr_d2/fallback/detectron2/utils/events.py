@@ -1,4 +1,4 @@
-"""Numbers of a training: gathered in an EventStorage, taken out by writers."""
+"""Metrics of a training: collected in an EventStorage, and read by writers."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def get_event_storage() -> "EventStorage":
 
 
 class EventStorage:
-    """Scalars, each with its history, all at the current iteration."""
+    """Scalars with their histories, all at the current iteration."""
 
     def __init__(self, start_iter: int = 0) -> None:
         self.iter = start_iter
@@ -40,7 +40,7 @@ class EventStorage:
 
     @property
     def iter(self) -> int:
-        """The current iteration; a trainer sets it."""
+        """The current iteration; set by the trainer."""
         return self._iter
 
     @iter.setter
@@ -48,7 +48,7 @@ class EventStorage:
         self._iter = int(value)
 
     def step(self) -> None:
-        """On to the next iteration, for whoever has no trainer that does it."""
+        """Advances to the next iteration, for code without a trainer that does it."""
         self._iter += 1
 
     def __enter__(self) -> "EventStorage":
@@ -62,11 +62,12 @@ class EventStorage:
     def put_scalar(
         self, name: str, value: Any, smoothing_hint: bool = True, cur_iter: int | None = None
     ) -> None:
-        """Add a number.
+        """Adds a number.
 
         Args:
-            smoothing_hint: is it noisy, so that writers show a median? The same for all of a name.
-            cur_iter: the iteration it belongs to, if not the current one.
+            smoothing_hint: whether it is noisy, so that writers show a median. The same for all
+                values of a name.
+            cur_iter: its iteration, if not the current one.
         """
         at = self._iter if cur_iter is None else cur_iter
         hint = self._hints.setdefault(name, smoothing_hint)
@@ -77,7 +78,7 @@ class EventStorage:
     def put_scalars(
         self, *, smoothing_hint: bool = True, cur_iter: int | None = None, **scalars: Any
     ) -> None:
-        """Add several numbers."""
+        """Adds several numbers."""
         for name, value in scalars.items():
             self.put_scalar(name, value, smoothing_hint=smoothing_hint, cur_iter=cur_iter)
 
@@ -85,7 +86,7 @@ class EventStorage:
         """All values of a scalar.
 
         Raises:
-            KeyError: it was never put.
+            KeyError: it was never added.
         """
         if name not in self._histories:
             raise KeyError(f"no scalar {name!r} was put")
@@ -106,7 +107,7 @@ class EventStorage:
         }
 
     def count_samples(self, name: str, window_size: int = 20) -> int:
-        """How many values a scalar got in the `window_size` iterations up to its last one."""
+        """The number of values of a scalar in the `window_size` iterations up to its last one."""
         values = self._histories[name].values()
         first = values[-1][1] - window_size + 1
         return sum(1 for _, at in values if at >= first)
@@ -117,17 +118,17 @@ class EventStorage:
 
 
 class EventWriter:
-    """Takes what it wants out of the current storage, now and then."""
+    """Reads what it needs from the current storage from time to time."""
 
     def write(self) -> None:
         raise NotImplementedError
 
     def close(self) -> None:
-        """No more will come."""
+        """Called at the end."""
 
 
 class JSONWriter(EventWriter):
-    """One line of JSON for every iteration that has new scalars, appended to a file."""
+    """One line of JSON for every iteration with new scalars, appended to a file."""
 
     def __init__(self, json_file: str, window_size: int = 20) -> None:
         self._file = PathManager.open(json_file, "a", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The path manager through which Detectron2's code opens every file."""
+"""The path manager with which Detectron2's code opens all files."""
 
 from typing import Any, NoReturn
 
@@ -12,7 +12,7 @@ __getattr__ = absent(__name__)
 
 
 class _ModelZooHandler(PathHandler):
-    """Says that `detectron2://` needs Detectron2, instead of looking for such a folder."""
+    """Says that `detectron2://` requires Detectron2, instead of looking for such a folder."""
 
     def _get_supported_prefixes(self) -> list[str]:
         return ["detectron2://"]

@@ -1,4 +1,4 @@
-"""Loggers for the terminal and the log file, and messages that do not repeat themselves."""
+"""Loggers for the terminal and the log file, and messages that are not repeated."""
 
 import atexit
 import logging
@@ -37,7 +37,7 @@ class _TerminalFormatter(logging.Formatter):
         self._short = abbreviation + "." if abbreviation else ""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        # The other handlers get the same record: change a copy.
+        # Other handlers receive the same record, so a copy is changed.
         shown = logging.makeLogRecord(record.__dict__)
         shown.name = record.name.replace(self._name, self._short)
         text = super().formatMessage(shown)
@@ -58,13 +58,13 @@ def setup_logger(
     enable_propagation: bool = False,
     configure_stdout: bool = True,
 ) -> logging.Logger:
-    """Let the logger `name` write to the terminal (main process only) and to a file.
+    """Makes the logger `name` write to the terminal (main process only) and to a file.
 
     Args:
         output: a .txt or .log file, or a folder for `log.txt`; None for no file. Other processes
             have their own, ending in ".rank<n>".
-        abbrev_name: what stands for `name` in the terminal; by default "d2" for detectron2.
-        enable_propagation: also give the messages to the parent loggers.
+        abbrev_name: replaces `name` in the terminal; by default "d2" for detectron2.
+        enable_propagation: also pass messages to the parent loggers.
         configure_stdout: write to the terminal.
     """
     logger = logging.getLogger(name)
@@ -90,7 +90,7 @@ def _add_handler(logger: logging.Logger, stream: Any, formatter: logging.Formatt
     logger.addHandler(handler)
 
 
-@cache  # loggers that share a file share the stream, so that their lines keep their order
+@cache  # loggers that share a file share the stream, which keeps lines in order
 def _log_file(path: str) -> IO[str]:
     file = PathManager.open(path, "a", encoding="utf-8")
     atexit.register(file.close)
@@ -102,7 +102,7 @@ _last_times: dict[tuple[object, ...], float] = {}
 
 
 def _caller() -> tuple[str, tuple[object, ...]]:
-    """Module name and place of the code that called into this file."""
+    """Module name and location of the code that called into this file."""
     frame = sys._getframe(2)
     name = frame.f_globals["__name__"]
     place = (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
@@ -110,7 +110,7 @@ def _caller() -> tuple[str, tuple[object, ...]]:
 
 
 def log_every_n_seconds(lvl: int, msg: str, n: float = 1, *, name: str | None = None) -> None:
-    """Log unless this line has logged in the last `n` seconds."""
+    """Logs unless this line has logged in the last `n` seconds."""
     module, place = _caller()
     now = time.monotonic()
     if now - _last_times.get(place, float("-inf")) >= n:
@@ -119,7 +119,7 @@ def log_every_n_seconds(lvl: int, msg: str, n: float = 1, *, name: str | None = 
 
 
 def create_small_table(small_dict: Mapping[str, Any]) -> str:
-    """A table of one row, with the keys for headers."""
+    """A table with one row, with the keys as headers."""
     return tabulate(
         [list(small_dict.values())],
         headers=list(small_dict),

@@ -1,4 +1,4 @@
-"""From a name to an object and back."""
+"""Conversion between names and objects."""
 
 from importlib import import_module
 from typing import Any
@@ -24,13 +24,13 @@ def locate(name: str) -> Any:
     for depth, part in enumerate(parts[1:], start=2):
         try:
             found = getattr(found, part)
-        except AttributeError:  # a submodule that nobody has imported, or that its package hides
+        except AttributeError:  # a submodule that has not been imported, or that its package hides
             found = import_module(".".join(parts[:depth]))
     return found
 
 
 def dotted_path(target: Any) -> str:
-    """The shortest path from which `locate` gives `target` back, such as "torch.nn.Linear".
+    """The shortest path from which `locate` returns `target`, such as "torch.nn.Linear".
 
     Raises:
         AttributeError: `target` has no module or no qualified name.

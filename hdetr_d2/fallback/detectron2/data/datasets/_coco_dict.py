@@ -1,4 +1,4 @@
-"""From Detectron2's dicts to a COCO json: what a data set of any origin is evaluated on."""
+"""Converts Detectron2's dicts to a COCO json, on which data sets of any origin are evaluated."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from ..catalog import DatasetCatalog, MetadataCatalog
 
 
 def convert_to_coco_dict(dataset_name: str) -> dict[str, Any]:
-    """The content of a COCO json of a registered data set; without a single annotation it has no
+    """The content of a COCO json for a registered data set; without any annotations it has no
     `annotations`.
 
     Args:
         dataset_name: its metadata must have `thing_classes`; category ids are those of
             `thing_dataset_id_to_contiguous_id`, or without it 0..K-1.
     """
-    entries = DatasetCatalog.get(dataset_name)  # first: reading a json gives metadata
+    entries = DatasetCatalog.get(dataset_name)  # first, because reading a json sets metadata
     metadata = MetadataCatalog.get(dataset_name)
     known = metadata.get("thing_dataset_id_to_contiguous_id", {})
     ids = {label: category_id for category_id, label in known.items()}
@@ -36,8 +36,8 @@ def convert_to_coco_dict(dataset_name: str) -> dict[str, Any]:
 
 
 def _shape(annotation: dict) -> dict[str, Any]:
-    """What COCO knows of an object besides its ids: the box is xywh, the area that of the mask,
-    or without one that of the box.
+    """An object in COCO's form, apart from its ids: the box is xywh, the area that of the mask, or
+    without one that of the box.
     """
     numbers = [float(value) for value in annotation["bbox"]]
     x, y, w, h = BoxMode.convert(numbers, annotation["bbox_mode"], BoxMode.XYWH_ABS)

@@ -1,6 +1,6 @@
 """COCO 2017 and LVIS v1 under their usual names.
 
-They are looked for in the folder that the environment variable DETECTRON2_DATASETS names, else in
+They are expected in the folder named by the environment variable DETECTRON2_DATASETS, or in
 ./datasets: coco/{train2017,val2017,annotations} and lvis/.
 """
 
@@ -39,13 +39,13 @@ def register_all_coco(root: str) -> None:
             os.path.join(root, f"coco/{images}"),
         )
     for split in ("train", "val"):
-        # Of the panoptic data sets only what is known without their files.
+        # For panoptic data sets, only what is known without their files.
         metadata = MetadataCatalog.get(f"coco_2017_{split}_panoptic")
         metadata.set(**_get_builtin_metadata("coco_panoptic_standard"))
 
 
 def register_all_lvis(root: str) -> None:
-    # The class names are not repeated here: a thousand of them stand in the json.
+    # The class names are not repeated here: the json contains a thousand of them.
     for name, annotations in _LVIS.items():
         json_file = os.path.join(root, f"lvis/{annotations}.json")
         register_lvis_instances(name, {}, json_file, os.path.join(root, "coco/"))

@@ -1,4 +1,4 @@
-"""The classes of COCO, for those who have a trained model but no annotations."""
+"""The classes of COCO, for use without annotations."""
 
 from detectron2._subset import absent
 
@@ -17,9 +17,9 @@ _COCO_NAMES = (
     "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
     "teddy bear", "hair drier", "toothbrush",
 )
-# COCO names 80 of the ids 1..90; these were planned and never annotated.
+# COCO uses 80 of the ids 1..90; these were planned and never annotated.
 _COCO_UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
-# What has no countable objects, in the panoptic data only.
+# Classes without countable objects, in the panoptic data only.
 _COCO_STUFF = {
     92: "banner", 93: "blanket", 95: "bridge", 100: "cardboard", 107: "counter", 109: "curtain",
     112: "door-stuff", 118: "floor-wood", 119: "flower", 122: "fruit", 125: "gravel",
@@ -47,7 +47,7 @@ def _get_coco_instances_meta() -> dict:
 
 
 def _get_coco_panoptic_meta() -> dict:
-    """Things and stuff counted together, each under both kinds of names, as Detectron2 has it."""
+    """Things and stuff numbered together, each under both kinds of names, as in Detectron2."""
     things = _get_coco_instances_meta()
     names = [*things["thing_classes"], *_COCO_STUFF.values()]
     stuff = {category_id: i for i, category_id in enumerate(_COCO_STUFF, len(_COCO_NAMES))}

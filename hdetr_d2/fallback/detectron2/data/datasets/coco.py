@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 def register_coco_instances(
     name: str, metadata: dict, json_file: str | os.PathLike, image_root: str | os.PathLike
 ) -> None:
-    """Make a COCO json known under `name`; nothing is read before the data set is asked for.
+    """Registers a COCO json under `name`; nothing is read before the data set is requested.
 
     Args:
-        name: what configs call it. A name that is already registered keeps its loader.
-        metadata: more attributes for `MetadataCatalog.get(name)`.
+        name: used in configs. A name that is already registered keeps its loader.
+        metadata: additional attributes for `MetadataCatalog.get(name)`.
         json_file: the annotations.
-        image_root: the folder in which the `file_name`s of the json are looked up.
+        image_root: the folder that the `file_name`s of the json are relative to.
 
     Raises:
         AssertionError: the metadata of `name` is known and differs.
@@ -47,24 +47,24 @@ def load_coco_json(
     dataset_name: str | None = None,
     extra_annotation_keys: Sequence[str] | None = None,
 ) -> list[dict]:
-    """Read COCO instance annotations; images are listed by id, with or without annotations.
+    """Reads COCO instance annotations; images are sorted by id, with or without annotations.
 
     Args:
         json_file: the annotations.
-        image_root: put before every `file_name`.
-        dataset_name: with it, category ids become 0..K-1 in the order of the ids in the json, and
-            `thing_classes` and `thing_dataset_id_to_contiguous_id` go into its metadata; without
-            it, category ids stay as they are.
-        extra_annotation_keys: more keys of an annotation to keep.
+        image_root: prepended to every `file_name`.
+        dataset_name: if given, category ids become 0..K-1 in the order of the ids in the json, and
+            `thing_classes` and `thing_dataset_id_to_contiguous_id` are added to its metadata;
+            otherwise category ids are unchanged.
+        extra_annotation_keys: additional keys of annotations to keep.
 
     Returns:
-        One dict an image: file_name, height, width, image_id, annotations (each with bbox,
-        bbox_mode XYWH_ABS, category_id and, where the json has them, iscrowd and segmentation:
+        One dict per image: file_name, height, width, image_id, annotations (each with bbox,
+        bbox_mode XYWH_ABS, category_id and, if the json has them, iscrowd and segmentation:
         polygons, or a compressed RLE).
 
     Raises:
-        AssertionError: annotation ids that are not unique, or an annotation with `ignore`.
-        KeyError: a category id that `categories` does not have.
+        AssertionError: annotation ids are not unique, or an annotation has `ignore`.
+        KeyError: a category id is missing from `categories`.
         ValueError: no categories, or an annotation with an empty box.
     """
     with open(PathManager.get_local_path(os.fspath(json_file)), encoding="utf-8") as f:
@@ -119,7 +119,7 @@ def _contiguous_ids(
     if not names:
         raise ValueError(f"'{json_file}' has no categories.")
     ids = sorted(names)
-    # COCO's own ids have holes that everybody knows about.
+    # COCO's own ids have well-known gaps.
     if "coco" not in dataset_name and ids != list(range(1, len(ids) + 1)):
         logger.warning(
             f"Category ids of '{dataset_name}' are not 1, 2, ..., {len(ids)}: they are numbered "
@@ -133,10 +133,10 @@ def _contiguous_ids(
 
 
 class _AnnotationReader:
-    """Turns annotations of the json into those of a dataset dict.
+    """Converts annotations of the json to those of a dataset dict.
 
     Attributes:
-        without_shape: how many were left out because no polygon of theirs had an area.
+        without_shape: number of annotations left out because none of their polygons had an area.
     """
 
     def __init__(self, ids: dict[int, int] | None, keys: Iterable[str]) -> None:
@@ -171,7 +171,7 @@ class _AnnotationReader:
 
 
 def _shape(segmentation: list | dict) -> list | dict:
-    """Usable polygons (none: an empty list), or a compressed RLE."""
+    """Valid polygons (an empty list if there are none), or a compressed RLE."""
     if isinstance(segmentation, list):
         return [p for p in segmentation if len(p) >= 6 and len(p) % 2 == 0]
     if isinstance(segmentation["counts"], list):

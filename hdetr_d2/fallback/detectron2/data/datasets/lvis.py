@@ -18,14 +18,14 @@ logger = logging.getLogger(__name__)
 
 
 def register_lvis_instances(name: str, metadata: dict, json_file: str, image_root: str) -> None:
-    """Make an LVIS json known under `name`; nothing is read before the data set is asked for.
+    """Registers an LVIS json under `name`; nothing is read before the data set is requested.
 
     Args:
-        name: what configs call it.
-        metadata: more attributes for `MetadataCatalog.get(name)`.
+        name: used in configs.
+        metadata: additional attributes for `MetadataCatalog.get(name)`.
         json_file: the annotations.
-        image_root: put, as it is, before the last two parts of an image's `coco_url`: end it with
-            a slash.
+        image_root: prepended, as it is, to the last two parts of an image's `coco_url`, so it
+            should end with a slash.
     """
     DatasetCatalog.register(name, lambda: load_lvis_json(json_file, image_root, name))
     known = {"json_file": json_file, "image_root": image_root, "evaluator_type": "lvis"}
@@ -38,21 +38,21 @@ def load_lvis_json(
     dataset_name: str | None = None,
     extra_annotation_keys: Sequence[str] | None = None,
 ) -> list[dict]:
-    """Read LVIS annotations; images are listed by id.
+    """Reads LVIS annotations; images are sorted by id.
 
     Args:
         json_file: the annotations.
-        image_root: put before train2017/000000000001.jpg and the like.
-        dataset_name: with it, `thing_classes` goes into its metadata.
-        extra_annotation_keys: more keys of an annotation to keep.
+        image_root: prepended to train2017/000000000001.jpg and the like.
+        dataset_name: if given, `thing_classes` is added to its metadata.
+        extra_annotation_keys: additional keys of annotations to keep.
 
     Returns:
-        One dict an image: file_name, height, width, image_id, not_exhaustive_category_ids and
+        One dict per image: file_name, height, width, image_id, not_exhaustive_category_ids and
         neg_category_ids (as in the json, from 1), annotations (bbox, bbox_mode XYWH_ABS,
         category_id from 0, segmentation: polygons).
 
     Raises:
-        AssertionError: annotation ids that are not unique, or a polygon with less than 3 points.
+        AssertionError: annotation ids are not unique, or a polygon has fewer than 3 points.
     """
     content = _read(json_file)
     if dataset_name is not None:
@@ -68,7 +68,7 @@ def load_lvis_json(
     logger.info(f"Read {len(images)} images from {json_file}")
     return [
         {
-            # The split is part of the address only: LVIS val takes images from COCO train too.
+            # Only the URL contains the split: LVIS val also uses images from COCO train.
             "file_name": image_root + "/".join(image["coco_url"].split("/")[-2:]),
             "height": image["height"],
             "width": image["width"],

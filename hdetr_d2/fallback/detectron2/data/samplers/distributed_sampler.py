@@ -1,4 +1,4 @@
-"""Which process sees which elements of a data set."""
+"""Distributes the elements of a data set over processes."""
 
 from collections.abc import Iterator
 
@@ -10,10 +10,10 @@ __getattr__ = absent(__name__)
 
 
 class InferenceSampler(Sampler[int]):
-    """Every index exactly once over all processes: one run of consecutive indices for each.
+    """Every index exactly once over all processes, which get one range of consecutive indices each.
 
-    The runs differ by at most one element, the longer ones first, and nothing is padded or
-    repeated, because a metric over a repeated image would be wrong.
+    The ranges differ by at most one element, the longer ones first. Nothing is padded or repeated,
+    because a metric over a repeated image would be wrong.
     """
 
     def __init__(self, size: int) -> None:
