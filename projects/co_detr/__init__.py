@@ -1,5 +1,5 @@
-"""Co-DETR (https://arxiv.org/abs/2211.12860): detectors with many positives a target train beside
-the decoder, and their positives become its queries.
+"""Co-DETR (https://arxiv.org/abs/2211.12860): detectors with one-to-many assignments are trained
+beside the decoder, and their positives become additional decoder queries.
 """
 
 from hdetr_d2.projects.co_detr.adapter import Adapter

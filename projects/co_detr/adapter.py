@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 
 class Adapter(nn.Module):
-    """One level more for the heads, half as fine as the coarsest one of the encoder.
+    """An additional level for the heads, with half the resolution of the encoder's coarsest.
 
     Args:
         dim: channels C.
-        norm_groups: of the group norm behind the convolution.
+        norm_groups: of the GroupNorm after the convolution.
     """
 
     def __init__(self, *, dim: int, norm_groups: int = 32) -> None:
@@ -21,5 +21,5 @@ class Adapter(nn.Module):
         nn.init.zeros_(cast(Tensor, self.conv.bias))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """`Tensor[B, C, H_l, W_l]` of each level, finest first, to one more."""
+        """`Tensor[B, C, H_l, W_l]` per level, finest first, to one more level."""
         return [*maps, self.norm(self.conv(maps[-1]))]

@@ -1,4 +1,4 @@
-"""Boxes that stand at the cells of a pyramid."""
+"""Anchor boxes at the cells of a pyramid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from hdetr_d2.utils.device import to_device
 
 @dataclass
 class Anchors:
-    """The N anchors of a pyramid: those of a cell side by side, in the order of the cells.
+    """The N anchors of a pyramid, in the order of the cells; those of one cell are adjacent.
 
-    boxes: `Tensor[N, 4]` xyxy in pixels. strides: `Tensor[N]`, of their cells. valid: `Tensor[B,
-    N]` bool, as that of their cells. lengths: anchors of each level, on the host.
+    boxes: `Tensor[N, 4]` xyxy in pixels. strides: `Tensor[N]`, of their cells. valid:
+    `Tensor[B, N]` bool, of their cells. lengths: anchors per level, on the host.
     """
 
     boxes: Tensor
@@ -34,10 +34,10 @@ class AnchorShapes:
     """The shapes of anchors: all scales of the first ratio, then those of the next.
 
     Args:
-        scales: side of a square, in strides.
+        scales: side of a square anchor, in strides.
         ratios: height over width; the area is that of the square.
-        offset: where in its cell an anchor has its centre, in strides. The published heads with
-            anchors put it on the corner.
+        offset: position of an anchor's centre in its cell, in strides. The published anchor-based
+            heads put it on the corner.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class AnchorShapes:
         self.offset = offset
 
     def __len__(self) -> int:
-        """Anchors of a cell."""
+        """Anchors per cell."""
         return len(self.sides)
 
     def at(self, cells: Cells) -> Anchors:
@@ -73,6 +73,6 @@ def square_anchors(offset: float = 0.0) -> AnchorShapes:
 
 
 def nine_anchors() -> AnchorShapes:
-    """Three sizes in an octave of three ratios (RetinaNet, and Co-DETR's proposals)."""
+    """Three sizes per octave in three ratios (RetinaNet, and Co-DETR's proposals)."""
     scales = [4 * 2 ** (step / 3) for step in range(3)]
     return AnchorShapes(scales=scales, ratios=(0.5, 1.0, 2.0))

@@ -19,18 +19,18 @@ def box_sides(boxes: Tensor) -> Tensor:
 
 
 def side_distances(points: Tensor, boxes: Tensor) -> Tensor:
-    """From points `Tensor[..., 2]` to the left, top, right and bottom side of boxes `Tensor[...,
-    4]`, which broadcast: `Tensor[..., 4]`, all positive if the point is inside.
+    """Distances from points `Tensor[..., 2]` to the left, top, right and bottom side of boxes
+    `Tensor[..., 4]`, broadcast: `Tensor[..., 4]`, all positive if the point is inside.
     """
     return torch.cat([points - boxes[..., :2], boxes[..., 2:] - points], -1)
 
 
 def boxes_around(points: Tensor, distances: Tensor) -> Tensor:
-    """The boxes whose sides have these distances: the inverse of `side_distances`."""
+    """Boxes from the distances to their sides: the inverse of `side_distances`."""
     return torch.cat([points - distances[..., :2], points + distances[..., 2:]], -1)
 
 
 def clip_boxes(boxes: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
-    """`Tensor[B, N, 4]` with all corners moved into the images of `sizes` (h, w)."""
+    """Clips `Tensor[B, N, 4]` to images of `sizes` (h, w)."""
     limits = to_device([(w, h, w, h) for h, w in sizes], boxes)
     return torch.minimum(boxes.clamp(min=0), limits[:, None])

@@ -1,4 +1,4 @@
-"""The heads of a config, each with the way of its positives into the decoder."""
+"""The collaborative heads of a config, and how their positives become queries."""
 
 from torch import nn
 
@@ -7,7 +7,7 @@ from hdetr_d2.schemes.base import check_name
 
 
 class Collaborator(nn.Module):
-    """A dense head, and how its positive candidates become queries.
+    """A dense head, and the conversion of its positive candidates to queries.
 
     Args:
         head: on the pyramid.
@@ -21,11 +21,11 @@ class Collaborator(nn.Module):
 
 
 class Collaborators(nn.ModuleDict):
-    """Collaborators by name, in their order; None stands for none, as a config can say that one is
-    not wanted. A config builds the arguments of a node, but not what a mapping holds.
+    """Collaborators by name, in order; None disables one in a config. A class, because a config
+    instantiates the arguments of a node, but not the values of a mapping.
 
     Raises:
-        ValueError: none, or a name that no group can have.
+        ValueError: there are none, or a name that no group can have.
     """
 
     def __init__(self, **collaborators: Collaborator | None) -> None:

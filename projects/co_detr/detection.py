@@ -1,4 +1,4 @@
-"""From the boxes of a head to detections."""
+"""From a head's boxes to detections."""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
@@ -11,14 +11,16 @@ from hdetr_d2.modeling.soft_nms import lowering, soft_nms
 from hdetr_d2.ops import box_iou
 
 Suppress: TypeAlias = Callable[[Tensor, Tensor, Tensor, tuple[int, int]], Instances]
-"""From boxes `Tensor[N, 4]` xyxy in pixels, scores `Tensor[N]`, labels `Tensor[N]` and the size
-(h, w) of an image to its detections, the best first."""
+"""Called with boxes `Tensor[N, 4]` xyxy in pixels, scores `Tensor[N]`, labels `Tensor[N]` and the
+size (h, w) of an image; returns its detections, best first.
+"""
 
 
 class Suppression(NamedTuple):
-    """Non-maximum suppression: of boxes of one class that overlap, the best is left.
+    """Non-maximum suppression: of overlapping boxes of one class, the best is kept.
 
-    iou: from which on they do. most: detections of an image. least_score: a detection has more.
+    iou: minimum overlap. most: maximum number of detections per image. least_score: detections must
+    score more.
     """
 
     iou: float
@@ -35,11 +37,11 @@ class Suppression(NamedTuple):
 
 
 class SoftSuppression(NamedTuple):
-    """Soft-NMS (https://arxiv.org/abs/1704.04503): of boxes of one class that overlap, the best
-    lowers the scores of the others by how much they do.
+    """Soft-NMS (https://arxiv.org/abs/1704.04503): of overlapping boxes of one class, the best
+    lowers the scores of the others according to the overlap.
 
-    iou: from which on it does. most: detections of an image. least_score: what has or gets less is
-    no detection.
+    iou: minimum overlap. most: maximum number of detections per image. least_score: boxes whose
+    score is or becomes lower are dropped.
     """
 
     iou: float
@@ -50,10 +52,10 @@ class SoftSuppression(NamedTuple):
         self, boxes: Tensor, scores: Tensor, labels: Tensor, size: tuple[int, int]
     ) -> Instances:
         """See `Suppress`."""
-        # Of the many pairs of a proposal and a class most are out from the start.
+        # Most of the many pairs of proposal and class are dropped immediately.
         likely = scores >= self.least_score
         scores, labels = scores[likely], labels[likely]
-        boxes = boxes[likely].mT.contiguous().mT  # each coordinate in one piece: much faster
+        boxes = boxes[likely].mT.contiguous().mT  # contiguous per coordinate: much faster
 
         def factors_of(place: Tensor) -> Tensor:
             return lowering(box_iou(boxes[place], boxes), labels[place] == labels, self.iou)

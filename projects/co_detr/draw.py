@@ -1,4 +1,4 @@
-"""Random choices that a test can fix."""
+"""Random choices that tests can replace."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Draw(Protocol):
-    """Gives candidates keys in [0, 1); those with the smallest keys are taken."""
+    """Assigns keys in [0, 1) to candidates; those with the smallest keys are taken."""
 
     def __call__(self, shape: Sequence[int], device: torch.device) -> Tensor:
         """Keys, float32."""
@@ -18,7 +18,7 @@ class RandomDraw:
     """Every candidate has the same chance.
 
     Args:
-        generator: of the device that the keys are for; None for PyTorch's own.
+        generator: on the device of the keys; None for PyTorch's default.
     """
 
     def __init__(self, generator: torch.Generator | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Detection with one of the collaborating heads, in the decoder's place."""
+"""Detections from one of the collaborative heads instead of the decoder."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from hdetr_d2.structures import ImageMaps
 
 
 class HeadDetections(PostProcessing):
-    """What a collaborator's head finds; its `suppression` says how many of it.
+    """The detections of a collaborator's head; their number is limited by its `suppression`.
 
     Args:
         name: of the collaborator.
-        num_select, pick: for those who ask for detections of the queries.
+        num_select, pick: for callers that need detections of the queries.
     """
 
     training_only: Sequence[str] = ("scheme_slots",)
@@ -36,7 +36,7 @@ class HeadDetections(PostProcessing):
         return to_original_size(self.find(model, maps), batched_inputs)
 
     def find(self, model: DETR, maps: ImageMaps) -> list[Instances]:
-        """In pixels of the fed images."""
+        """In pixels of the model's input."""
         found = {name: each for s in model.schemes for name, each in s.detectors().items()}
         if self.name not in found:
             raise ValueError(

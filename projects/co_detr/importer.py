@@ -1,8 +1,8 @@
 """Checkpoints of the released Co-DETR code (https://github.com/Sense-X/Co-DETR): Co-Deformable-DETR
-and Co-DINO, with what only training uses.
+and Co-DINO, including the parts used only in training.
 
-They hold weights and a config as text, which nobody runs: names and shapes tell the architecture,
-and the options of the conversion what cannot be seen in them.
+They contain weights and a config as text, which is not executed: the architecture is derived from
+names and shapes, the rest from the options of the conversion.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ _VIT_SQUARES = f"{_CONFIGS}/co_dino_5scale_lsj_vit_large_lvis_16ep.py"
 
 
 class CoDETRImporter(Importer):
-    """Reads what the release saves: {"state_dict": ..., "meta": ...}."""
+    """Reads the release's format: {"state_dict": ..., "meta": ...}."""
 
     name = "co-detr"
     defaults = {
@@ -56,17 +56,17 @@ class CoDETRImporter(Importer):
         "dilation": False,
         "lambda_2": 2.0,
         "max_per_img": None,
-        # Unless they are stated, those of the recipe; which are other ones on a plain transformer.
+        # By default as in the recipe, which has other values for a plain transformer.
         "drop_path_rate": 0.2,
         "num_dn_queries": 100,
         "dn_box_noise_scale": 1.0,
-        "classes": None,  # the file's
+        "classes": None,  # those in the file
     }
 
     def load(
         self, path: str | Path, weights: str | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """See `Importer.load`. The file may tell the names of the classes."""
+        """See `Importer.load`. The file may contain the class names."""
         content = read_checkpoint(path)
         meta = content.get("meta")
         classes = meta.get("CLASSES") if isinstance(meta, dict) else None
@@ -76,7 +76,7 @@ class CoDETRImporter(Importer):
     def read(self, arguments: Arguments, weights: Mapping[str, Tensor]) -> Imported:
         """See `Importer.read`."""
         dino = "query_head.label_embedding.weight" in weights
-        place = int(dino)  # Co-DINO has the denoising in front
+        place = int(dino)  # Co-DINO has denoising first
         classes = len(needed(weights, "query_head.cls_branches.0.bias"))
         left_out = unneeded(weights) | foreign_second_stage(weights, classes)
         used = {name: value for name, value in weights.items() if name not in left_out}
@@ -131,9 +131,9 @@ def _architecture(
 
 
 def _with_own_rows(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tables with as many rows as they have here."""
+    """Adjusts tables to their number of rows here."""
     fitted = dict(weights)
-    if LABEL_TABLE in fitted:  # behind the classes, a row that nothing looks up
+    if LABEL_TABLE in fitted:  # after the classes, a row that is never looked up
         fitted[LABEL_TABLE] = F.pad(fitted[LABEL_TABLE], (0, 0, 0, 1))
     if POSITIONS in fitted:
         fitted[POSITIONS] = without_class_token(fitted[POSITIONS])

@@ -1,4 +1,4 @@
-"""The collaborating heads and the denoising in the released checkpoints, as config options."""
+"""The collaborative heads and the denoising of the released checkpoints, as config options."""
 
 import re
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ _BOX_HEAD = "roi_head.0.bbox_head"
 _OF_FASTER_RCNN = re.compile(
     r"^(rpn_head|roi_head\.0|query_head\.transformer\.aux_pos_trans(_norm)?\.0)\."
 )
-# What the deltas of the published second stages are divided by, for a box of each class and for one
-# of all classes.
+# Divisors of the deltas in the published second stages, with a box per class and with one for all
+# classes.
 _STDS = {False: [0.1, 0.1, 0.2, 0.2], True: [0.05, 0.05, 0.1, 0.1]}
 
 
 def foreign_second_stage(weights: Mapping[str, Tensor], classes: int) -> dict[str, str]:
-    """Names of the file that belong to Faster R-CNN -> why they are not needed, where its second
-    stage has another form: some models of LVIS have a cascade, no output for background, or none.
+    """Names of Faster R-CNN in the file -> why they are not needed, if its second stage has another
+    form: some LVIS models have a cascade, no background output, or none.
     """
     outputs = weights.get(f"{_BOX_HEAD}.fc_cls.bias")
     if outputs is not None and len(outputs) == classes + 1:
@@ -32,14 +32,13 @@ def foreign_second_stage(weights: Mapping[str, Tensor], classes: int) -> dict[st
 def scheme_options(
     arguments: Arguments, weights: Mapping[str, Tensor], layers: int, place: int
 ) -> dict[str, Any]:
-    """Options of the schemes, of which that of the heads is at `place`, behind denoising if there
-    is any.
+    """Options of the schemes; that of the heads is at `place`, after denoising if there is any.
 
     Args:
         arguments: those of the conversion.
-        weights: those in use, by the file's own names; without a second stage there is no Faster
+        weights: those in use, under the file's own names; without a second stage there is no Faster
             R-CNN.
-        layers: of the decoder, by whose number the losses of the heads are multiplied.
+        layers: number of decoder layers, by which the losses of the heads are multiplied.
         place: 0 or 1.
     """
     heads = f"model.schemes.{place}.collaborators"
@@ -70,7 +69,7 @@ def _count(weights: Mapping[str, Tensor], layers: str) -> int:
 
 
 def _denoising(arguments: Arguments, owner: str) -> dict[str, Any]:
-    """What was stated; the recipe has what its published model was trained with."""
+    """What was stated; otherwise the recipe has the values of its published model."""
     options: dict[str, Any] = {}
     if "num_dn_queries" in arguments.stated:
         number = arguments["num_dn_queries"]

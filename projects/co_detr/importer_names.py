@@ -1,5 +1,5 @@
-"""Parameter names of the published Co-DETR as those of the published Deformable-DETR family, which
-the core reads, and as those of the collaborators.
+"""Translates parameter names of the published Co-DETR to those of the published Deformable-DETR
+family, which the core reads, and to those of the collaborators.
 """
 
 import re
@@ -13,7 +13,7 @@ from hdetr_d2.checkpoint.importers.names import Rule, rename_by
 from hdetr_d2.projects.co_detr.importer_vit import VIT_NAMES
 
 COLLABORATORS = ("faster_rcnn", "atss")
-"""The heads in the order in which the file counts their queries."""
+"""The heads in the order in which the file numbers their queries."""
 
 _FAMILY: Sequence[Rule] = [
     *VIT_NAMES,
@@ -83,16 +83,17 @@ _HEAD_POSITIONS = "query_head.transformer.head_pos_embed.weight"
 
 
 def unneeded(names: Iterable[str]) -> dict[str, str]:
-    """Those of the file that hold nothing of a model here -> why."""
+    """Names in the file that do not belong to a model here -> reason."""
     patterns = _UNNEEDED.items()
     return {name: why for name in names for pattern, why in patterns if re.search(pattern, name)}
 
 
 def family_name(name: str, features: int) -> str:
-    """The name that Deformable-DETR's or DINO's own script gives the parameter, where it has it.
+    """The parameter's name in Deformable-DETR's or DINO's own script, if it exists there.
 
     Args:
-        features: of the backbone that the neck takes; further levels are counted on from them.
+        features: number of backbone features that the neck uses; additional levels are numbered
+            after them.
     """
     further: Rule = (
         r"^neck\.extra_convs\.(\d+)\.(conv|gn)\.",
@@ -104,8 +105,8 @@ def family_name(name: str, features: int) -> str:
 def split_collaborators(
     weights: Mapping[str, Tensor], scheme: str
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """What belongs to the heads and their queries, by the names of a `CollaborativeHeads`, and the
-    rest as it is.
+    """The weights of the heads and their queries, under the names of a `CollaborativeHeads`, and
+    the remaining weights.
 
     Args:
         scheme: the name of the scheme, and a dot.
@@ -115,7 +116,7 @@ def split_collaborators(
         if match := _SCALE.match(name):
             scales[int(match[1])] = value
         elif name == _HEAD_POSITIONS:
-            # A row of one number for each head, which all channels share.
+            # One number per head, shared by all channels.
             for head, row in zip(COLLABORATORS, value, strict=True):
                 own[f"{scheme}collaborators.{head}.queries.head_position"] = row[0].clone()
         elif (ours := _collaborator_name(name)) is not None:
@@ -129,7 +130,7 @@ def split_collaborators(
 
 
 def _collaborator_name(name: str) -> str | None:
-    """The name within the scheme; None for what belongs to the detector."""
+    """The name within the scheme; None for parameters of the detector."""
     if match := _OF_QUERIES.match(name):
         head = COLLABORATORS[int(match[2])]
         return f"collaborators.{head}.queries.{_QUERIES[match[1]]}.{match[3]}"

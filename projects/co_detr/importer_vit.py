@@ -1,7 +1,7 @@
-"""Checkpoints on EVA-02's plain transformer: what their weights tell about it.
+"""Checkpoints on EVA-02's plain transformer: options derived from their weights.
 
-They keep the tables of the rotary positions, whose lengths are numbers of patches: one for windows
-and, for some with images of one size, one for the whole map.
+They contain the tables of rotary positions, whose lengths are numbers of patches: one for windows
+and, in some models for images of one size, one for the whole map.
 """
 
 import math
@@ -17,7 +17,7 @@ from hdetr_d2.checkpoint.importers.weights import needed
 from hdetr_d2.errors import UserError
 
 POSITIONS = "backbone.net.pos_embed"
-"""What this project calls the learned positions."""
+"""This project's name of the learned positions."""
 
 _PARTS_OF_A_BLOCK = {
     "attn.q_bias": "attn.q_proj.bias",
@@ -35,7 +35,7 @@ VIT_NAMES: Sequence[Rule] = [
     (r"^backbone\.out_norm\.", "backbone.norm."),
     (r"^neck\.p(\d+)\.", lambda m: f"neck.levels.{int(m[1]) - 2}."),
 ]
-"""What timm and the pyramid call otherwise."""
+"""Names that differ in timm and in the pyramid."""
 
 # Channels and blocks -> timm's model.
 _MODELS = {(1024, 24): "eva02_large_patch14_448.mim_m38m_ft_in22k_in1k"}
@@ -44,25 +44,25 @@ _BLOCK = re.compile(r"^backbone\.blocks\.(\d+)\.")
 
 
 def is_plain_transformer(weights: Mapping[str, Tensor]) -> bool:
-    """Whether that is the backbone of the file, by its own names."""
+    """Whether this is the file's backbone, judging by its names."""
     return "backbone.blocks.0.norm1.weight" in weights
 
 
 def window_side(weights: Mapping[str, Tensor]) -> int | None:
-    """Of the windows, in patches; None where the file does not tell."""
+    """Side of the windows, in patches; None if the file does not tell."""
     table = weights.get("backbone.rope_win.freqs_cos")
     return None if table is None else math.isqrt(len(table))
 
 
 def vit_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str, Any]:
-    """The options of the backbone and of the simple feature pyramid on it.
+    """Options of the backbone and its simple feature pyramid.
 
     Args:
-        weights: of the file, by its own names.
+        weights: of the file, under its own names.
         arguments: those of the conversion.
 
     Raises:
-        UserError: it is no model that is known here.
+        UserError: it is not a known model.
     """
     patches = needed(weights, "backbone.patch_embed.proj.weight")
     width, patch = len(patches), patches.shape[-1]
@@ -89,16 +89,18 @@ def vit_options(weights: Mapping[str, Tensor], arguments: Arguments) -> dict[str
 
 
 def without_class_token(positions: Tensor) -> Tensor:
-    """Those of the patches alone, which are a square, of `Tensor[1, N, C]` or `[1, N + 1, C]`."""
+    """The positions of the patches, which form a square, from `Tensor[1, N, C]` or `[1, N + 1,
+    C]`.
+    """
     return positions[:, -(math.isqrt(positions.shape[1]) ** 2) :]
 
 
 def _window_options(weights: Mapping[str, Tensor], depth: int) -> dict[str, Any]:
-    """The windows, whose table every block has that attends inside of them; a file without tables
-    has those of the recipe.
+    """The window options: every block with window attention has a table; a file without tables uses
+    the recipe's.
 
     Raises:
-        UserError: other blocks than every n-th attend to the whole map.
+        UserError: the global blocks are not every n-th one.
     """
     side = window_side(weights)
     if side is None:

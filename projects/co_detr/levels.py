@@ -1,4 +1,4 @@
-"""Rows that lie level by level."""
+"""Rows grouped by level."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -12,13 +12,13 @@ from hdetr_d2.utils.device import to_device
 def best_of_levels(
     values: Tensor, lengths: Sequence[int], most: int, largest: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """The best values of each level, the best first, and their rows: `Tensor[..., n]` each.
+    """The best values of each level, best first, and their rows: `Tensor[..., n]` each.
 
     Args:
         values: `Tensor[..., N]`.
-        lengths: rows of each level, N in all.
-        most: of a level; all where there are fewer.
-        largest: whether a large value is good.
+        lengths: rows per level, N in total.
+        most: per level; all if there are fewer.
+        largest: whether larger is better.
     """
     starts = [0, *accumulate(lengths)]
     best = [
@@ -30,5 +30,5 @@ def best_of_levels(
 
 
 def level_of(rows: Tensor, lengths: Sequence[int]) -> Tensor:
-    """The level of each row, counted from 0; any shape."""
+    """The level of each row, from 0; any shape."""
     return torch.bucketize(rows, to_device([*accumulate(lengths)], rows), right=True)

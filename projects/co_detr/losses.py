@@ -1,4 +1,4 @@
-"""What dense heads learn by; all are summed over a batch, without any weight."""
+"""Losses of dense heads; all are summed over a batch, and not weighted."""
 
 import torch
 import torch.nn.functional as F
@@ -26,10 +26,10 @@ def binary_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
 
 
 def distribution_focal_loss(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Cross-entropy with the two whole numbers beside a number (GFL), each by how near it is.
+    """Cross-entropy with the two integers around a number (GFL), weighted by proximity.
 
     Args:
-        logits: `Tensor[..., n + 1]` of the numbers 0 to n.
+        logits: `Tensor[..., n + 1]` for the integers 0 to n.
         wanted: `Tensor[...]` in [0, n).
 
     Returns:
@@ -43,8 +43,8 @@ def distribution_focal_loss(logits: Tensor, wanted: Tensor) -> Tensor:
 
 
 def centerness(points: Tensor, boxes: Tensor) -> Tensor:
-    """How near points `Tensor[..., 2]` are to the middle of their boxes `Tensor[..., 4]`, which
-    contain them (FCOS, https://arxiv.org/abs/1904.01355): `Tensor[...]`, 1 in the middle and 0 on a
+    """How close points `Tensor[..., 2]` are to the centre of the boxes `Tensor[..., 4]` that
+    contain them (FCOS, https://arxiv.org/abs/1904.01355): `Tensor[...]`, 1 at the centre and 0 on a
     side.
     """
     left, top, right, bottom = side_distances(points, boxes).unbind(-1)
@@ -54,12 +54,14 @@ def centerness(points: Tensor, boxes: Tensor) -> Tensor:
 
 
 def mean_positives(assignment: Assignment) -> Tensor:
-    """Rows of `Tensor[B, N]` that have a target, at least one an image, averaged over processes;
-    0-d.
+    """Number of rows in `Tensor[B, N]` with a target, at least one per image, averaged over
+    processes; 0-d.
     """
     return at_least_one((assignment >= 0).sum(1).clamp(min=1).sum())
 
 
 def at_least_one(total: Tensor) -> Tensor:
-    """A sum over a batch, averaged over processes, as something to divide by; 0-d float32."""
+    """A sum over a batch, averaged over processes and at least 1, for use as a divisor; 0-d
+    float32.
+    """
     return mean_over_processes(total.detach().float()).clamp(min=1)

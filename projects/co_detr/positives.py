@@ -1,5 +1,5 @@
 """The customised positive queries of Co-DETR (https://arxiv.org/abs/2211.12860): which candidates
-of a head go through the decoder.
+of a head become decoder queries.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from hdetr_d2.structures import NO_LOSS
 
 @dataclass
 class Positives:
-    """The candidates that become queries. boxes: `Tensor[B, Q, 4]` xyxy in px. features: `Tensor[B,
-    Q, C]`. assignment: `Tensor[B, Q]`, `NO_LOSS` for padding. valid: `Tensor[B, Q]` bool, False for
-    padding.
+    """The candidates that become queries. boxes: `Tensor[B, Q, 4]` xyxy in px. features:
+    `Tensor[B, Q, C]`. assignment: `Tensor[B, Q]`, `NO_LOSS` for padding. valid: `Tensor[B, Q]`
+    bool, False for padding.
     """
 
     boxes: Tensor
@@ -27,14 +27,14 @@ class Positives:
 
 
 def pick_positives(candidates: Candidates, draw: Draw, most: int, least: int = 9) -> Positives:
-    """As many candidates of every image as the image with the most positive ones has: its
-    positives, or some of them, and then candidates of the background. The rest is padding, so that
-    no shape depends on the data.
+    """From every image, as many candidates as the image with the most positives has: its positives
+    (a sample, if there are too many), then background candidates. The rest is padding, so that
+    shapes do not depend on the data.
 
     Args:
-        draw: who is picked.
-        most: candidates of an image, the length Q of the rows.
-        least: candidates of an image where there are fewer positives than this.
+        draw: makes the random choice.
+        most: maximum number of candidates per image, the length Q of the rows.
+        least: minimum number of candidates per image.
     """
     some = sample(candidates.assignment, most, most, draw)
     number = (candidates.assignment >= 0).sum(1).max().clamp(least, most)  # on the device

@@ -1,4 +1,4 @@
-"""The feature maps that collaborative heads read, and their cells."""
+"""The feature maps for collaborative heads, and their cells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from hdetr_d2.utils.device import to_device
 
 @dataclass
 class Cells:
-    """The A cells of a pyramid: level by level, in a level row by row.
+    """The A cells of a pyramid: level by level, row by row within a level.
 
-    places: `Tensor[A, 2]`, (x, y) of their first corner in pixels. strides: `Tensor[A]`, their side
-    in pixels. valid: `Tensor[B, A]` bool, whether they begin inside of the image. lengths: cells of
-    each level, on the host.
+    places: `Tensor[A, 2]`, (x, y) of their top left corner in pixels. strides: `Tensor[A]`, their
+    side in pixels. valid: `Tensor[B, A]` bool, whether that corner is inside of the image. lengths:
+    cells per level, on the host.
     """
 
     places: Tensor
@@ -27,10 +27,10 @@ class Cells:
 
 @dataclass(frozen=True)
 class Pyramid:
-    """What the collaborative heads read.
+    """The input of the collaborative heads.
 
-    maps: `Tensor[B, C, H_l, W_l]` of each level, the finest first. strides: pixels of a cell's
-    side, one a level. sizes: (h, w) of each image in pixels without padding, on the host.
+    maps: `Tensor[B, C, H_l, W_l]` per level, finest first. strides: pixels per side of a cell, for
+    each level. sizes: (h, w) of each image in pixels without padding, on the host.
     """
 
     maps: list[Tensor]
@@ -39,7 +39,7 @@ class Pyramid:
 
     @cached_property
     def cells(self) -> Cells:
-        """The cells of all levels, also of the padding."""
+        """The cells of all levels, including padding."""
         levels = zip(self.maps, self.strides, strict=True)
         places = [_places(map_, stride) for map_, stride in levels]
         lengths = tuple(len(level) for level in places)
@@ -56,7 +56,7 @@ class Pyramid:
 
 
 def _places(map_: Tensor, stride: int) -> Tensor:
-    """`Tensor[H * W, 2]` float32 of a map `Tensor[B, C, H, W]`."""
+    """`Tensor[H * W, 2]` float32 for a map `Tensor[B, C, H, W]`."""
     height, width = map_.shape[-2:]
     y = stride * torch.arange(height, device=map_.device, dtype=torch.float32)
     x = stride * torch.arange(width, device=map_.device, dtype=torch.float32)

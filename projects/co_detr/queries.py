@@ -1,4 +1,4 @@
-"""Decoder queries at the boxes of positive candidates."""
+"""Decoder queries from the boxes of positive candidates."""
 
 import math
 
@@ -10,12 +10,12 @@ from hdetr_d2.schemes import Context
 from hdetr_d2.structures import Queries
 
 _EPS = 1e-5
-"""How near to the border of the image a coordinate may come in an embedding."""
+"""Minimum distance of a coordinate to the border of the image, for the embedding."""
 
 
 def embed(boxes: Tensor, dim: int) -> Tensor:
-    """Sine embedding `Tensor[B, Q, 2 * dim]` of `Tensor[B, Q, 4]` cxcywh in [0, 1]; a candidate may
-    reach beyond the image.
+    """Sine embedding `Tensor[B, Q, 2 * dim]` of boxes `Tensor[B, Q, 4]` cxcywh in [0, 1];
+    candidates may extend beyond the image.
     """
     return sine_embedding(2 * math.pi * boxes.clamp(_EPS, 1 - _EPS), dim // 2)
 
@@ -28,7 +28,7 @@ def _linear(dim_in: int, dim_out: int) -> nn.Linear:
 
 
 class BoxQueries(nn.Module):
-    """Content from the box; the position is the model's own (Co-DINO).
+    """Content from the box; the position is computed as for the main queries (Co-DINO).
 
     Args:
         dim: channels C.
@@ -41,14 +41,16 @@ class BoxQueries(nn.Module):
         self.box_norm = nn.LayerNorm(dim)
 
     def forward(self, boxes: Tensor, features: Tensor, context: Context) -> Queries:
-        """Queries at `Tensor[B, Q, 4]` cxcywh in [0, 1], with the parts of the main ones."""
+        """Queries at `Tensor[B, Q, 4]` cxcywh in [0, 1], with the same parts as the main
+        queries.
+        """
         content = self.box_norm(self.box_proj(embed(boxes, self.dim)))
         return Queries(content, context.embed_boxes(boxes), context.reference_at(boxes))
 
 
 class FeatureQueries(nn.Module):
-    """Position and content from the box, and the candidate's feature on top of the content
-    (Co-Deformable-DETR). For a decoder that makes the positions, all of it is content.
+    """Position and content from the box, plus the candidate's feature in the content
+    (Co-Deformable-DETR). For decoders that compute positions, everything goes into the content.
 
     Args:
         dim: channels C.
@@ -61,7 +63,7 @@ class FeatureQueries(nn.Module):
         self.box_norm = nn.LayerNorm(2 * dim)
         self.feature_proj = _linear(dim, dim)
         self.feature_norm = nn.LayerNorm(dim)
-        # One number for all channels tells the heads apart, as in the published weights.
+        # One number for all channels distinguishes the heads, as in the published weights.
         self.head_position = nn.Parameter(torch.zeros(()))
 
     def forward(self, boxes: Tensor, features: Tensor, context: Context) -> Queries:
@@ -69,6 +71,6 @@ class FeatureQueries(nn.Module):
         position, content = self.box_norm(self.box_proj(embed(boxes, self.dim))).chunk(2, -1)
         content = content + self.feature_norm(self.feature_proj(features))
         position = position + self.head_position
-        if context.main.queries.position is None:  # the decoder makes one of its own
+        if context.main.queries.position is None:  # computed by the decoder
             content, position = content + position, None
         return Queries(content, position, context.reference_at(boxes))

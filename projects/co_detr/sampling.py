@@ -1,4 +1,4 @@
-"""A few rows of many, by chance, in tensors of a fixed size."""
+"""Random samples of rows, in tensors of fixed size."""
 
 from typing import NamedTuple
 
@@ -10,28 +10,27 @@ from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment
 
 
 class Sample(NamedTuple):
-    """Rows of each image, the positive ones first and padding last.
+    """Rows of each image, positives first and padding last.
 
-    rows: `Tensor[B, S]` int64. assignment: `Tensor[B, S]`, theirs; `NO_LOSS` where there were not
-    enough rows.
+    rows: `Tensor[B, S]` int64. assignment: `Tensor[B, S]`, of these rows; `NO_LOSS` for padding.
     """
 
     rows: Tensor
     assignment: Assignment
 
     def pick(self, values: Tensor) -> Tensor:
-        """Of `Tensor[B, N, D]` those of the rows, `Tensor[B, S, D]`."""
+        """Selects the rows from `Tensor[B, N, D]`: `Tensor[B, S, D]`."""
         return values.gather(1, self.rows[..., None].expand(-1, -1, values.shape[-1]))
 
 
 def sample(assignment: Assignment, positives: int, total: int, draw: Draw) -> Sample:
-    """Up to `positives` rows with a target; rows of the background fill up to `total`.
+    """Samples up to `positives` rows with a target, and background rows up to `total`.
 
     Args:
         assignment: `Tensor[B, N]`; rows with `NO_LOSS` are never taken.
-        positives: the most rows with a target.
-        total: rows of an image, if there are that many.
-        draw: decides.
+        positives: maximum number of rows with a target.
+        total: number of rows per image, if there are that many.
+        draw: makes the random choice.
     """
     keys = draw(assignment.shape, assignment.device)
     some, is_some = _smallest(keys, assignment >= 0, positives)
@@ -39,13 +38,13 @@ def sample(assignment: Assignment, positives: int, total: int, draw: Draw) -> Sa
     room = total - is_some.sum(1, keepdim=True)
     is_other &= torch.arange(others.shape[1], device=keys.device) < room
     index, taken = torch.cat([some, others], 1), torch.cat([is_some, is_other], 1)
-    order = (~taken).byte().argsort(dim=1, stable=True)[:, :total]  # the gaps to the end
+    order = (~taken).byte().argsort(dim=1, stable=True)[:, :total]  # moves the gaps to the end
     index, taken = index.gather(1, order), taken.gather(1, order)
     return Sample(index, torch.where(taken, assignment.gather(1, index), NO_LOSS))
 
 
 def _smallest(keys: Tensor, among: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Indices of the smallest keys `among` the rows, and whether there was one, [B, count] each."""
+    """Indices of the smallest keys `among` the rows, and whether they exist, [B, count] each."""
     keys = keys.masked_fill(~among, float("inf"))
     values, index = keys.topk(min(count, keys.shape[1]), dim=1, largest=False)
     return index, values.isfinite()

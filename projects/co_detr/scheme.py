@@ -1,6 +1,6 @@
 """Collaborative hybrid assignments (Co-DETR, https://arxiv.org/abs/2211.12860): in training, dense
-heads with one-to-many assignments read the encoder's maps, and what they take for positive goes
-through the decoder as further queries.
+heads with one-to-many assignments read the encoder's maps, and their positives pass the decoder as
+additional queries.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,19 +22,20 @@ from hdetr_d2.utils.device import to_device
 
 
 class CollaborativeHeads(Scheme):
-    """Heads on the maps of the encoder, and a query group of each.
+    """Heads on the maps of the encoder, each with a query group.
 
     Args:
-        collaborators: by name, which is that of the group, and stands in the head's own losses.
-        adapter: the level that only the heads see.
-        strides: of the encoder's levels in px, the finest first.
+        collaborators: by name, which is also that of the group and part of the names of the head's
+            own losses.
+        adapter: creates the level that only the heads use.
+        strides: of the encoder's levels in px, finest first.
         weight: of the losses of the groups (the paper's lambda_1).
-        max_queries: of a group.
-        draw: the sampling of the heads and of the positive queries.
-        name: of the scheme; the collaborators name their groups.
+        max_queries: per group.
+        draw: makes the random choices of the heads and of the positive queries.
+        name: of the scheme; groups are named after the collaborators.
 
     Raises:
-        ValueError: groups without queries.
+        ValueError: groups would have no queries.
     """
 
     def __init__(
@@ -58,10 +59,10 @@ class CollaborativeHeads(Scheme):
         self.draw = draw or RandomDraw()
 
     def pyramid(self, maps: ImageMaps) -> Pyramid:
-        """What the heads read.
+        """The input of the heads.
 
         Raises:
-            ValueError: other levels than the strides say.
+            ValueError: the number of levels and strides differ.
         """
         levels = maps.memory.maps()
         if len(levels) + 1 != len(self.strides):

@@ -1,5 +1,5 @@
-"""Route-DETR (https://arxiv.org/abs/2512.13876): routed self-attention in a second branch that only
-training has.
+"""Route-DETR (https://arxiv.org/abs/2512.13876): routed self-attention in a second branch that
+exists only in training.
 """
 
 from hdetr_d2.projects.route_detr.descriptor import (

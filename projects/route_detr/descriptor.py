@@ -1,4 +1,6 @@
-"""What a router knows of each query: how alike it is to the others, how sure it is, how large."""
+"""What a router knows about each query: its similarity to the others, its confidence, and its
+size.
+"""
 
 from typing import Protocol
 
@@ -10,12 +12,12 @@ from hdetr_d2.losses import ClassLoss
 
 
 class Similarity(nn.Module):
-    """The mean cosine of a query to the others.
+    """The mean cosine similarity of a query to the others.
 
     Args:
-        placed: of content + position; else of the content alone.
-        rectified: negative cosines count as 0.
-        over_all: the sum over the others is divided by the number of all queries; else by theirs.
+        placed: of content + position; otherwise of the content only.
+        rectified: treat negative similarities as 0.
+        over_all: divide the sum over the others by the number of all queries instead of the others.
     """
 
     def __init__(
@@ -38,14 +40,14 @@ class Similarity(nn.Module):
 
 
 class Confidence(Protocol):
-    """How sure a query is of its class."""
+    """The confidence of a query."""
 
     def __call__(self, logits: Tensor) -> Tensor:
         """`Tensor[B, N, K]` to `Tensor[B, N]` in [0, 1]."""
 
 
 class ScoreConfidence(nn.Module):
-    """The highest score that the class loss of the model gives a class.
+    """The highest class score according to the model's class loss.
 
     Args:
         class_loss: that of the criterion.
@@ -60,19 +62,19 @@ class ScoreConfidence(nn.Module):
 
 
 class SoftmaxConfidence:
-    """The highest share of a softmax over all logits, whatever loss they learn by."""
+    """The highest softmax probability over all logits, whatever loss they are trained with."""
 
     def __call__(self, logits: Tensor) -> Tensor:
         return logits.softmax(-1).amax(-1)
 
 
 class Descriptor(nn.Module):
-    """Similarity, confidence and log area of every query; nothing of it has a gradient.
+    """Similarity, confidence and log area of every query, without gradients.
 
     Args:
         similarity: from content and position.
-        confidence: from the logits of the layer before; 0 in layer 0, which has none.
-        least_area: smaller boxes, as parts of the image, are taken for boxes of this area.
+        confidence: from the logits of the previous layer; 0 in layer 0.
+        least_area: smaller boxes, as fractions of the image, are treated as having this area.
     """
 
     num_features = 3
@@ -89,13 +91,15 @@ class Descriptor(nn.Module):
     def forward(
         self, content: Tensor, position: Tensor, reference: Tensor | None, logits: Tensor | None
     ) -> Tensor:
-        """`Tensor[B, N, 3]`; the arguments are those of a `QueryState`."""
+        """`Tensor[B, N, 3]`; see `QueryState` for the arguments."""
         similarity = self.similarity(content, position)
         confidence = torch.zeros_like(similarity) if logits is None else self.confidence(logits)
         return torch.stack([similarity, confidence, self._log_area(reference, similarity)], -1)
 
     def _log_area(self, reference: Tensor | None, like: Tensor) -> Tensor:
-        """`Tensor[B, N]`; a query without a size may be as large as the image, whose area is 1."""
+        """`Tensor[B, N]`; a query without a size is treated as large as the image, whose area is
+        1.
+        """
         if reference is None or reference.shape[-1] == 2:
             return torch.zeros_like(like)
         return reference[..., 2:].prod(-1).clamp(min=self.least_area).log()

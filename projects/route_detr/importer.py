@@ -1,7 +1,7 @@
 """Checkpoints of the released Route-DETR code (https://github.com/YZk67/Dual-R-DETR).
 
-They hold weights and no arguments: names and shapes tell the architecture, and the options of the
-conversion what cannot be seen in them.
+They contain weights but no arguments: the architecture is derived from names and shapes, the rest
+from the options of the conversion.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _RECIPE = "projects/route_detr/configs/route_released_deformable_detr_r50_12ep.p
 
 
 class RouteDETRImporter(Importer):
-    """Reads what the release's main.py saves."""
+    """Reads checkpoints of the release's main.py."""
 
     name = "route-detr"
     defaults = {"num_queries": 300, "last_n": 2, "nheads": 8, "dilation": False}
@@ -50,11 +50,11 @@ class RouteDETRImporter(Importer):
 
 
 def _unrouted(weights: Mapping[str, Any], layers: int, last: int) -> dict[str, str]:
-    """The routers of layers that are not routed, which the release builds and never trains -> why
-    they are not needed.
+    """The routers of unrouted layers, which the release creates but never trains -> why they are
+    not needed.
 
     Raises:
-        UserError: the decoder has no such number of layers.
+        UserError: the decoder does not have that many layers.
     """
     if not 1 <= last <= layers:
         raise UserError(f"last_n={last} does not fit the {layers} decoder layers of the file")

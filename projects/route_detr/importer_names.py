@@ -1,5 +1,5 @@
-"""Parameter names of the released Route-DETR code as those of the published Deformable-DETR family,
-which the core reads.
+"""Translates parameter names of the released Route-DETR code to those of the published
+Deformable-DETR family, which the core reads.
 """
 
 import re
@@ -34,7 +34,7 @@ _QUERIES = {
 
 
 def family_name(name: str, decoder_layers: int) -> str:
-    """The name that Deformable-DETR's own script gives the parameter, where it has it."""
+    """The parameter's name in Deformable-DETR's own script, if it exists there."""
     for pattern, replacement in _RULES:
         name = re.sub(pattern, replacement, name)
     proposal_heads = rf"\1_embed.{decoder_layers}."

@@ -1,5 +1,5 @@
-"""Bias and gate of every routed layer as matrices, and links between the queries that they push
-apart or together.
+"""Bias and gate of every routed layer as matrices, and links between the queries that they separate
+or connect.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ SUPPRESSED, DELEGATED = "tab:red", "tab:blue"
 
 
 class Link(NamedTuple):
-    """Query `row` looks at query `column`, with this bias of its score."""
+    """Query `row` attends to query `column`, with this bias on its score."""
 
     row: int
     column: int
@@ -26,8 +26,8 @@ class Link(NamedTuple):
 
 
 def links(bias: Tensor, number: int, *, suppressed: bool) -> list[Link]:
-    """The pairs of different queries whose scores are lowered most, or raised most: so many, and
-    fewer where fewer are lowered or raised.
+    """The pairs of different queries with the most negative or most positive bias: this many, or
+    fewer if there are fewer.
 
     Args:
         bias: `Tensor[N, N]`.
@@ -42,10 +42,10 @@ def links(bias: Tensor, number: int, *, suppressed: bool) -> list[Link]:
 
 
 def draw_routing(image: Image.Image, recording: Recording, *, num_links: int = 12) -> Figure:
-    """A row for each routed layer: its bias, the suppressor's part, and the links on the image.
+    """One row for each routed layer: its bias, the suppressor's share, and the links on the image.
 
     Args:
-        recording: of the queries that are drawn.
+        recording: of the queries to draw.
         num_links: of each kind.
     """
     layers = sorted(recording.routings)

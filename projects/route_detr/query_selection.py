@@ -1,4 +1,4 @@
-"""The queries of the released Route-DETR code."""
+"""The query selection of the released Route-DETR code."""
 
 from torch import Tensor, nn
 
@@ -6,8 +6,8 @@ from hdetr_d2.modeling import ObjectQueries, PredictionHeads
 
 
 class SeparateQueries(ObjectQueries):
-    """Two-stage queries whose content and position are normed apart: each is a projection of the
-    proposal's embedding with a norm of its own, where Deformable-DETR has one for both.
+    """Two-stage queries whose content and position are normalised separately: each is a projection
+    of the proposal's embedding with its own norm, while Deformable-DETR has one norm for both.
 
     Args:
         num_queries: of the main group.

@@ -1,4 +1,4 @@
-"""What the routers of a trained model make of an image."""
+"""Records the routers of a trained model on an image."""
 
 from dataclasses import dataclass
 
@@ -15,8 +15,8 @@ from hdetr_d2.structures import Match, QueryGroup
 
 @dataclass(frozen=True)
 class Recording:
-    """Of the queries of one image, the surest first. routings: by layer, without the dimension of
-    the images. boxes: `Tensor[N, 4]` cxcywh in [0, 1], of the last layer. scores: `Tensor[N]`.
+    """For the queries of one image, most confident first. routings: by layer, without a batch
+    dimension. boxes: `Tensor[N, 4]` cxcywh in [0, 1], of the last layer. scores: `Tensor[N]`.
     """
 
     routings: dict[int, Routing]
@@ -24,7 +24,7 @@ class Recording:
     scores: Tensor
 
     def top(self, number: int) -> "Recording":
-        """Of so many queries alone."""
+        """Restricted to this many queries."""
         routings = {
             layer: Routing(*(matrix[:number, :number] for matrix in routing))
             for layer, routing in self.routings.items()
@@ -33,7 +33,7 @@ class Recording:
 
 
 def routed_branch(model: DETR) -> RoutedBranch:
-    """Raises UserError if the model is trained without one."""
+    """Raises UserError if the model was trained without one."""
     for scheme in model.schemes:
         if isinstance(scheme, RoutedBranch):
             return scheme
@@ -41,7 +41,7 @@ def routed_branch(model: DETR) -> RoutedBranch:
 
 
 class Recorder:
-    """The bias of a routed branch, which remembers the routings that it comes from, by layer."""
+    """The bias of a routed branch, which records the routings it is computed from, by layer."""
 
     def __init__(self, scheme: RoutedBranch, strength: float) -> None:
         self.scheme = scheme
@@ -58,12 +58,12 @@ class Recorder:
 
 @torch.no_grad()
 def record(model: DETR, image: Tensor, strength: float) -> Recording:
-    """Lets the main queries of an image go through the decoder as the routed branch does.
+    """Passes the main queries of an image through the decoder like the routed branch.
 
     Args:
         model: in evaluation mode, with the weights of its routers.
         image: `Tensor[3, H, W]` RGB, 0 to 255.
-        strength: factor of the bias.
+        strength: factor on the bias.
 
     Raises:
         UserError: the model has no routed branch.

@@ -1,5 +1,5 @@
-"""The router of one decoder layer: an attention bias that pushes rivals apart and lets queries
-that should spread out look at each other.
+"""The router of one decoder layer: an attention bias that separates competing queries and connects
+queries that should spread out.
 """
 
 from typing import NamedTuple
@@ -12,20 +12,20 @@ from hdetr_d2.projects.route_detr.descriptor import Descriptor
 
 
 class RouterSizes(NamedTuple):
-    """What a router is made of.
+    """The sizes of a router.
 
     Args:
         dim: channels C of the queries.
-        hidden_dim: channels inside the network that makes the representation of a query.
+        hidden_dim: hidden channels of the network that computes the representation of a query.
         pair_dim: channels of that representation (the paper's d_z).
         rank: of the suppressor and delegator maps (the paper's r).
         gate_rank: channels in which the gate compares two descriptors.
-        concatenated: the representation is made of content and position side by side; else of
+        concatenated: compute the representation from content and position side by side instead of
             their sum.
-        scaled: the maps are divided by the square root of their rank.
-        one_signed: negative entries of a map count as 0, so that a suppressor never raises and a
-            delegator never lowers a score; else only their strengths have a sign.
-        limit: the most that the bias adds to or takes from a score; None for no limit.
+        scaled: divide the maps by the square root of their rank.
+        one_signed: treat negative entries of a map as 0, so that a suppressor never raises and a
+            delegator never lowers a score; otherwise only their strengths have a fixed sign.
+        limit: maximum magnitude of the bias; None for no limit.
         initial_strength: before the softplus.
     """
 
@@ -42,9 +42,9 @@ class RouterSizes(NamedTuple):
 
 
 class Routing(NamedTuple):
-    """bias: `Tensor[B, N, N]`, as added to the scores at full strength; row i, column j is for
-    query i that looks at query j. gate: `Tensor[B, N, N]` in [0, 1], the part of the suppressor;
-    the delegator has the rest.
+    """bias: `Tensor[B, N, N]`, added to the scores at full strength; row i, column j is for query i
+    attending to query j. gate: `Tensor[B, N, N]` in [0, 1], the share of the suppressor; the rest
+    is the delegator's.
     """
 
     bias: Tensor
@@ -52,7 +52,7 @@ class Routing(NamedTuple):
 
 
 class LowRankMap(nn.Module):
-    """A map of all pairs of queries, and its strength."""
+    """A map over all pairs of queries, and its strength."""
 
     def __init__(self, sizes: RouterSizes) -> None:
         super().__init__()
@@ -74,8 +74,8 @@ class LowRankMap(nn.Module):
 
 
 class PairGate(nn.Module):
-    """Which part of a pair the suppressor has: bilinear in the two descriptors, and so not the same
-    from both sides.
+    """The suppressor's share for each pair: bilinear in both descriptors, and therefore not
+    symmetric.
     """
 
     def __init__(self, sizes: RouterSizes) -> None:
@@ -89,7 +89,7 @@ class PairGate(nn.Module):
 
 
 class Router(nn.Module):
-    """Queries and their descriptors to a bias of their attention scores."""
+    """Maps queries and their descriptors to a bias of their attention scores."""
 
     def __init__(self, sizes: RouterSizes) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A number that rises along a cosine while a training goes on, as the paper counts: in epochs."""
+"""A number that increases along a cosine during training, in epochs as in the paper."""
 
 import math
 
@@ -6,13 +6,14 @@ from hdetr_d2.schemes import CosineRamp
 
 
 class CosineWarmup:
-    """`first` until `after` is done, then half a cosine wave long `over` to `last`, where it stays.
+    """`first` until epoch `after`, then half a cosine wave over `over` epochs to `last`, which it
+    keeps.
 
     Args:
-        first, last: the values at both ends; equal ones make it a constant.
+        first, last: values at both ends; equal values make it a constant.
         after, over: in epochs.
         epochs: of the whole training.
-        once_an_epoch: it changes where an epoch begins and nowhere else.
+        once_an_epoch: change only at the beginning of an epoch.
 
     Raises:
         ValueError: a negative length, or a training without epochs.
@@ -37,8 +38,8 @@ class CosineWarmup:
         self.once_an_epoch = once_an_epoch
 
     def __call__(self, done: float) -> float:
-        """The value when the part `done` of the training, in [0, 1], is done."""
+        """The value at training progress `done`, in [0, 1]."""
         epoch = done * self.epochs
         if self.once_an_epoch:
-            epoch = math.floor(epoch + 1e-6)  # the product of a third and 12 may be 3.999...
+            epoch = math.floor(epoch + 1e-6)  # a third times 12 may be 3.999...
         return self.ramp(epoch)

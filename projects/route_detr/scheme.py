@@ -1,5 +1,5 @@
-"""The dual branch of Route-DETR (https://arxiv.org/abs/2512.13876): in training the main queries go
-through the decoder once more, with routed self-attention.
+"""The dual branch of Route-DETR (https://arxiv.org/abs/2512.13876): in training, the main queries
+pass the decoder a second time with routed self-attention.
 """
 
 from collections.abc import Callable
@@ -19,15 +19,15 @@ from hdetr_d2.utils.observation import observe_mean
 
 
 class RoutedBranch(Scheme):
-    """A second group with the content, position and references of the main one, of which it knows
-    nothing else: main and routed queries are blind to each other.
+    """A second group with the content, position and references of the main group. Main and routed
+    queries do not attend to each other.
 
     Args:
-        sizes: of the routers; each routed layer has one of its own.
+        sizes: of the routers; each routed layer has its own.
         descriptor: of the queries.
         num_layers: of the decoder.
-        last: so many of its last layers are routed; None for all.
-        strength: factor of the bias, from the part of the training that is done.
+        last: number of routed layers, counted from the end; None for all.
+        strength: factor on the bias, as a function of the training progress.
         weight: of the losses of the branch (the paper's w), likewise.
         name: of the group.
 
@@ -75,8 +75,8 @@ class RoutedBranch(Scheme):
     def bias(
         self, strength: float, layer: int, queries: QueryState, keys: QueryState
     ) -> Tensor | None:
-        """What is added to the scores of `layer`; see `AttentionBias`. A strength of 0 leaves the
-        routers in the graph: their gradients are zeros.
+        """The bias for the scores of `layer`; see `AttentionBias`. With a strength of 0 the routers
+        stay in the graph, with zero gradients.
         """
         routing = self.route(layer, queries)
         if routing is None:
@@ -88,14 +88,14 @@ class RoutedBranch(Scheme):
         return strength * routing.bias
 
     def router(self, layer: int) -> Router:
-        """That of a routed layer."""
+        """The router of a routed layer."""
         return cast(Router, self.routers[str(layer)])
 
     def route(self, layer: int, queries: QueryState) -> Routing | None:
-        """The routing of `layer` at full strength, None where it has no router."""
+        """The routing of `layer` at full strength, None if it has no router."""
         if str(layer) not in self.routers:
             return None
-        # Descriptors span a factor of ten, and a gate of 16 bits would be coarse.
+        # Descriptors span a factor of ten, and a 16-bit gate would be coarse.
         with torch.autocast(queries.content.device.type, enabled=False):
             content, position = queries.content.float(), queries.position.float()
             descriptor = self.descriptor(content, position, queries.reference, queries.logits)

@@ -1,4 +1,4 @@
-"""Which anchors learn which target, for a whole batch at once."""
+"""Assignment of targets to anchors, for a whole batch at once."""
 
 from hdetr_d2.projects.co_detr.assigners.atss import assign_by_statistics
 from hdetr_d2.projects.co_detr.assigners.centre_prior import assign_by_centre

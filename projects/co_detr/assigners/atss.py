@@ -11,20 +11,21 @@ from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment
 
 _INSIDE = 0.01
-"""How far the centre of an anchor lies inside of its target at least, in pixels."""
+"""Minimum distance of an anchor's centre to the sides of its target, in pixels."""
 
 
 def assign_by_statistics(anchors: Anchors, targets: PixelTargets, per_level: int = 9) -> Assignment:
     """The assignment `Tensor[B, N]` of anchors; `NO_LOSS` outside of an image.
 
-    In every level the anchors nearest to a target are its candidates. It takes those whose IoU
-    reaches the mean of all plus their standard deviation, and whose centre it contains; an anchor
-    that several take goes to that with the largest IoU, the first one of equals.
+    In every level, the anchors nearest to a target are its candidates. It takes those whose IoU
+    reaches the mean of all candidates plus their standard deviation, and whose centre it contains.
+    An anchor taken by several targets goes to the one with the largest IoU, the first one in case
+    of a tie.
 
     Args:
         anchors: of the pyramid.
         targets: of the B images.
-        per_level: candidates of a target in a level; all anchors where there are fewer.
+        per_level: candidates per target and level; all anchors if there are fewer.
     """
     index, real = _candidates(anchors, targets, per_level)
     iou = box_iou(anchors.boxes[index], targets.boxes[:, :, None])  # [B, G, n]
@@ -36,7 +37,7 @@ def assign_by_statistics(anchors: Anchors, targets: PixelTargets, per_level: int
 
 def _candidates(anchors: Anchors, targets: PixelTargets, count: int) -> tuple[Tensor, Tensor]:
     """Indices of the anchors nearest to each target, and whether they are real, `Tensor[B, G, n]`
-    each: where an image has fewer of them in a level than the batch, some are not.
+    each: if an image has fewer of them in a level than the batch, some are not.
     """
     distance = torch.cdist(
         box_centres(targets.boxes), anchors.centres, compute_mode="donot_use_mm_for_euclid_dist"
@@ -47,8 +48,8 @@ def _candidates(anchors: Anchors, targets: PixelTargets, count: int) -> tuple[Te
 
 
 def _threshold(iou: Tensor, real: Tensor) -> Tensor:
-    """Mean plus unbiased standard deviation of the real ones of `Tensor[B, G, n]`, `Tensor[B, G,
-    1]`.
+    """Mean plus unbiased standard deviation of the real values in `Tensor[B, G, n]`,
+    `Tensor[B, G, 1]`.
     """
     count = real.sum(2, keepdim=True)
     mean = torch.where(real, iou, 0.0).sum(2, keepdim=True) / count.clamp(min=1)
@@ -57,12 +58,12 @@ def _threshold(iou: Tensor, real: Tensor) -> Tensor:
 
 
 def _largest(index: Tensor, iou: Tensor, length: int) -> Assignment:
-    """For each of `length` anchors the target with the largest IoU above 0, or `BACKGROUND`,
+    """For each of `length` anchors, the target with the largest IoU above 0, or `BACKGROUND`,
     `Tensor[B, length]`.
 
     Args:
         index: anchors, `Tensor[B, G, n]`.
-        iou: theirs with the target, -1 where it does not take them.
+        iou: of these with the target, -1 where it does not take them.
     """
     batch, most, _ = index.shape
     flat, value = index.flatten(1), iou.flatten(1)

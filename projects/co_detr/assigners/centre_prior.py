@@ -1,4 +1,4 @@
-"""Targets by place and size (FCOS, https://arxiv.org/abs/1904.01355)."""
+"""Assignment by position and size (FCOS, https://arxiv.org/abs/1904.01355)."""
 
 import torch
 from torch import Tensor
@@ -9,22 +9,24 @@ from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment
 
 _FARTHEST_SIDE = 8.0
-"""From a point to the sides of its target, in strides; half of it in the next finer level."""
+"""Maximum distance from a point to the sides of its target, in strides; half of it is the maximum
+of the next finer level.
+"""
 
 
 def assign_by_centre(anchors: Anchors, targets: PixelTargets, radius: float = 1.5) -> Assignment:
     """The assignment `Tensor[B, N]` of the centres of anchors, which are points; `NO_LOSS` outside
     of an image.
 
-    A point can learn a target if it is near the middle of it and inside of it, and if the farthest
-    side is as far away as its level is for: up to eight strides, and more than in the level before.
-    The finest level is also for all nearer ones, the coarsest for all farther ones. Of several
-    targets the smallest is learned.
+    A point can learn a target if it is inside and near its centre, and if the distance to the
+    farthest side suits the level: up to eight strides, and more than in the previous level. The
+    finest level has no lower limit, the coarsest no upper one. Of several targets the smallest is
+    learned.
 
     Args:
-        anchors: of the pyramid, one a cell.
+        anchors: of the pyramid, one per cell.
         targets: of the B images.
-        radius: strides from the middle of a target, in x and in y.
+        radius: strides from the centre of a target, along x and y.
     """
     closest, farthest = _closest_and_farthest(anchors.centres, targets.boxes)
     nearest, limit = _ranges(anchors)
@@ -37,8 +39,9 @@ def assign_by_centre(anchors: Anchors, targets: PixelTargets, radius: float = 1.
 
 
 def _closest_and_farthest(points: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """The distances `Tensor[B, G, N]` of points `Tensor[N, 2]` to the closest and to the farthest
-    side of boxes `Tensor[B, G, 4]`; one side after the other, as all four are four times as large.
+    """The distances `Tensor[B, G, N]` of points `Tensor[N, 2]` to the closest and farthest side of
+    boxes `Tensor[B, G, 4]`; computed one side at a time, since all four would take four times the
+    memory.
     """
     x, y = points.unbind(-1)
     left, top, right, bottom = boxes[..., None].unbind(-2)
@@ -49,7 +52,7 @@ def _closest_and_farthest(points: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor
 
 
 def _ranges(anchors: Anchors) -> tuple[Tensor, Tensor]:
-    """How far the farthest side is at least and at most, in pixels, `Tensor[N]` each."""
+    """Minimum and maximum distance of the farthest side, in pixels, `Tensor[N]` each."""
     limit = _FARTHEST_SIDE * anchors.strides
     nearest = limit / 2
     nearest[: anchors.lengths[0]] = -1.0
@@ -58,7 +61,7 @@ def _ranges(anchors: Anchors) -> tuple[Tensor, Tensor]:
 
 
 def _in_the_middle(anchors: Anchors, targets: PixelTargets, radius: float) -> Tensor:
-    """`Tensor[B, G, N]` bool: less than `radius` strides from the middle of the target."""
+    """`Tensor[B, G, N]` bool: less than `radius` strides from the centre of the target."""
     x, y = anchors.centres.unbind(-1)
     middle_x, middle_y = box_centres(targets.boxes)[..., None].unbind(-2)
     reach = radius * anchors.strides

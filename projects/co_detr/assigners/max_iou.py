@@ -1,4 +1,4 @@
-"""Targets by the largest IoU (Faster R-CNN, https://arxiv.org/abs/1506.01497)."""
+"""Assignment by the largest IoU (Faster R-CNN, https://arxiv.org/abs/1506.01497)."""
 
 import torch
 from torch import Tensor
@@ -8,18 +8,18 @@ from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment
 
 _TARGETS_AT_ONCE = 16
-"""Of all pairs of an anchor and a target only these are in memory: there can be 10^8."""
+"""Number of anchor-target pairs in memory at once: there can be 10^8 in total."""
 
 
 class MaxIoU:
-    """A box learns the target with which it has the largest IoU.
+    """A box learns the target with the largest IoU.
 
     Args:
-        positive: the least IoU with it.
-        negative: with less than this a box is background; between the two it has no loss.
-        rescue: a target's largest IoU with any box, from which on the boxes that have it learn this
-            target, whatever else they would learn; None for no such boxes. A target that touches no
-            box has none in any case.
+        positive: minimum IoU for that.
+        negative: boxes with less than this are background; between both limits, boxes have no loss.
+        rescue: if a target's largest IoU with any box reaches this value, the boxes with that IoU
+            learn the target, whatever they would learn otherwise; None disables this. A target that
+            overlaps no box never has any.
     """
 
     def __init__(self, *, positive: float, negative: float, rescue: float | None = None) -> None:
@@ -32,7 +32,7 @@ class MaxIoU:
 
         Args:
             boxes: `Tensor[N, 4]` or `Tensor[B, N, 4]` xyxy in pixels.
-            valid: `Tensor[B, N]` bool; the others have `NO_LOSS`.
+            valid: `Tensor[B, N]` bool; other boxes have `NO_LOSS`.
             targets: of the B images.
         """
         best = boxes.new_full(valid.shape, -1.0)
@@ -54,8 +54,8 @@ class MaxIoU:
 
 
 def _rescued(iou: Tensor, least: float, first: int) -> Tensor:
-    """For each box the last target, counted from `first`, whose largest IoU `Tensor[B, G, N]` it
-    has; `BACKGROUND` without.
+    """For each box, the last target, counted from `first`, whose largest IoU in `Tensor[B, G, N]`
+    it has; `BACKGROUND` if there is none.
     """
     largest = iou.amax(2, keepdim=True)
     has_it = (iou == largest) & (largest >= least) & (largest > 0)

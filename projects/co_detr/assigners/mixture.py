@@ -11,31 +11,31 @@ from hdetr_d2.structures import BACKGROUND, NO_LOSS, Assignment
 
 _LEAST_VARIANCE = 1e-6
 _CONVERGED = 1e-3
-"""A fit is done when the mean logarithm of the density changes by less than this."""
+"""A fit has converged when the mean log density changes by less than this."""
 
 
 def assign_by_mixture(
     candidates: Assignment, losses: Tensor, most: int, anchors: Anchors, per_level: int = 9
 ) -> Assignment:
-    """Of the candidates of each target, those that already learn it well: `Tensor[B, N]`.
+    """Selects, among the candidates of each target, those that already fit it well: `Tensor[B, N]`.
 
-    In every level the candidates with the smallest losses are kept. Two normal distributions are
-    fitted to the losses of all of them: those that belong to the smaller ones, up to where that
-    part is densest, learn the target; all others are background. A single candidate learns it.
+    In every level the candidates with the smallest losses are kept. A mixture of two normal
+    distributions is fitted to their losses: candidates of the component with smaller losses, up to
+    its mode, learn the target; all others are background. A single candidate learns the target.
 
     Args:
-        candidates: `Tensor[B, N]`, one target for each anchor.
-        losses: `Tensor[B, N]`, that each has with its target.
-        most: targets G of an image.
+        candidates: `Tensor[B, N]`, at most one target per anchor.
+        losses: `Tensor[B, N]`, of each with its target.
+        most: padded number of targets G per image.
         anchors: of the pyramid.
-        per_level: candidates of a target in a level.
+        per_level: candidates per target and level.
     """
     numbers = torch.arange(most, device=losses.device)[:, None]
     losses = losses[:, None].where(candidates[:, None] == numbers, float("inf"))  # [B, G, N]
     values, rows = best_of_levels(losses, anchors.lengths, per_level, largest=False)
     taken = smaller_mode(values, values.isfinite()).flatten(1)
     answer = torch.full_like(candidates, BACKGROUND)
-    # An anchor is a candidate of one target only, so that at most one of its rows is taken.
+    # An anchor is a candidate of only one target, so at most one of its rows is taken.
     picked = torch.where(taken, candidates.gather(1, rows.flatten(1)), BACKGROUND)
     answer = answer.scatter_reduce(1, rows.flatten(1), picked, "amax")
     return torch.where(candidates == NO_LOSS, NO_LOSS, answer)
@@ -43,12 +43,12 @@ def assign_by_mixture(
 
 def smaller_mode(values: Tensor, real: Tensor, steps: int = 30) -> Tensor:
     """Which of the `real` values, `Tensor[..., n]` each, belong to the smaller of two normal
-    distributions, up to where these values are densest: `Tensor[..., n]` bool.
+    distributions, up to its mode: `Tensor[..., n]` bool.
 
-    The distributions start at the smallest and the largest value with variance 1. They are fitted
-    by expectation and maximisation, and rows that have converged are left as they are. The number
-    of steps is fixed, as to ask whether all have would wait for the device; the published code
-    takes up to 100, of which more than 30 are hardly ever needed.
+    The distributions start at the smallest and the largest value with variance 1, and are fitted by
+    expectation-maximisation; rows that have converged are not changed. The number of steps is
+    fixed, because checking for convergence would wait for the device; the published code takes up
+    to 100, of which more than 30 are hardly ever needed.
     """
     values = torch.where(real, values, 0.0).double()
     mixture = Mixture(values, real)
@@ -62,8 +62,8 @@ def smaller_mode(values: Tensor, real: Tensor, steps: int = 30) -> Tensor:
 
 
 class Mixture:
-    """Two normal distributions for each row of `Tensor[..., n]`, of which only `real` ones count;
-    a component is the first axis of what is kept here, `Tensor[2, ..., 1]`.
+    """Two normal distributions for each row of `Tensor[..., n]`, of which only `real` values count.
+    The first axis of all parameters is the component, `Tensor[2, ..., 1]`.
     """
 
     def __init__(self, values: Tensor, real: Tensor) -> None:
@@ -78,12 +78,14 @@ class Mixture:
         self.moving = torch.ones_like(low, dtype=torch.bool)
 
     def log_densities(self) -> Tensor:
-        """Those of all values in each component times its share, `Tensor[2, ..., n]`."""
+        """Log densities of all values in each component, weighted by its share,
+        `Tensor[2, ..., n]`.
+        """
         distance = (self.values - self.means).square() / self.variances
         return self.shares.log() - (distance + (2 * math.pi * self.variances).log()) / 2
 
     def step(self) -> None:
-        """One of expectation, one of maximisation, for the rows that have not converged."""
+        """One step of expectation-maximisation, for the rows that have not converged."""
         densities = self.log_densities()
         parts = densities.softmax(0) * self.real
         total = parts.sum(-1, keepdim=True) + 10 * torch.finfo(parts.dtype).eps
@@ -96,7 +98,7 @@ class Mixture:
         self._stop(densities.logsumexp(0))
 
     def _stop(self, densities: Tensor) -> None:
-        """Rows whose mean logarithm of the density, `Tensor[..., n]`, hardly changed are done."""
+        """Rows whose mean log density, from `Tensor[..., n]`, hardly changed have converged."""
         count = self.real.sum(-1, keepdim=True).clamp(min=1)
         likelihood = (densities * self.real).sum(-1, keepdim=True) / count
         self.moving = self.moving & ((likelihood - self.likelihood).abs() >= _CONVERGED)

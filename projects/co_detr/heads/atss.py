@@ -13,7 +13,7 @@ from hdetr_d2.structures import Assignment
 
 
 class ATSSHead(CenternessHead):
-    """One square anchor a cell, and the targets whose IoU with it stands out."""
+    """One square anchor per cell; targets are assigned by IoU statistics."""
 
     giou_weight = 2.0
     coder = DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2))

@@ -1,4 +1,4 @@
-"""The contract of a collaborative head."""
+"""The interface of collaborative heads."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,11 +14,10 @@ from hdetr_d2.structures import Assignment
 
 @dataclass
 class Candidates:
-    """What may become queries of the decoder: N of each image.
+    """Candidates for decoder queries: N per image.
 
-    boxes: `Tensor[B, N, 4]` xyxy in pixels, without a gradient. features: `Tensor[B, N, C]`, with
-    one. assignment: `Tensor[B, N]`, the target of each or `BACKGROUND`; `NO_LOSS` where there is no
-    candidate.
+    boxes: `Tensor[B, N, 4]` xyxy in pixels, without gradient. features: `Tensor[B, N, C]`, with
+    gradient. assignment: `Tensor[B, N]`, the target of each or `BACKGROUND`; `NO_LOSS` for padding.
     """
 
     boxes: Tensor
@@ -35,16 +34,16 @@ class HeadOutput:
 
 
 class CollaborativeHead(nn.Module, ABC):
-    """A detector on top of the encoder, in which a target is learned in many places. It trains the
-    encoder, and what it learns a target from becomes queries of the decoder.
+    """A detector on top of the encoder with one-to-many assignment. It trains the encoder, and its
+    positives become decoder queries.
     """
 
     @abstractmethod
     def forward(self, pyramid: Pyramid, targets: PixelTargets, draw: Draw) -> HeadOutput:
-        """Losses and candidates of a training step; `draw` makes all random choices."""
+        """Losses and candidates of a training step; all random choices are made by `draw`."""
 
     @abstractmethod
     def detect(self, pyramid: Pyramid) -> list[Instances]:
-        """What the head alone finds in each image: `pred_boxes` xyxy in pixels of the fed image,
-        `scores` and `pred_classes`, the best first.
+        """The head's own detections in each image: `pred_boxes` xyxy in pixels of the model's
+        input, `scores` and `pred_classes`, best first.
         """

@@ -1,4 +1,4 @@
-"""What heads with a centerness have in common."""
+"""The common base of heads with a centerness output."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -20,17 +20,17 @@ from hdetr_d2.structures import Assignment
 
 
 class CenternessHead(DenseHead):
-    """The losses "class", "giou" and "centerness"; a box counts the more the better it is centred
-    in its target.
+    """The losses "class", "giou" and "centerness"; box losses are weighted by how well the anchor
+    is centred in its target.
 
-    giou_weight: of "giou", beside 1 of the others.
+    giou_weight: weight of "giou"; the others have 1.
     """
 
     giou_weight: float
 
     @abstractmethod
     def normaliser(self, assignment: Assignment) -> Tensor:
-        """What "class" and "centerness" are divided by, 0-d, for an assignment `Tensor[B, N]`."""
+        """The divisor of "class" and "centerness", 0-d, from an assignment `Tensor[B, N]`."""
 
     def losses(
         self,
@@ -40,7 +40,8 @@ class CenternessHead(DenseHead):
         targets: PixelTargets,
     ) -> Mapping[str, Tensor]:
         positive, total = assignment >= 0, self.normaliser(assignment)
-        # Without a target, an anchor stands on both sides: its box has no loss and no gradient.
+        # Without a target, both boxes are replaced by the anchor, so that loss and gradient are
+        # zero.
         boxes = self.decode(predictions.boxes, anchors).where(positive[..., None], anchors.boxes)
         wanted = targets.boxes_of(assignment, anchors.boxes)
         centred = centerness(anchors.centres, wanted) * positive

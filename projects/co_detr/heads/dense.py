@@ -1,4 +1,4 @@
-"""What one-stage heads have in common."""
+"""The common base of one-stage heads."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -20,22 +20,22 @@ from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import BACKGROUND, Assignment
 
 _PAIRS_OF_A_LEVEL = 1000
-"""So many pairs of an anchor and a class go on to the suppression, the best of every level."""
+"""Number of anchor-class pairs per level, the best ones, that enter the suppression."""
 
 
 class DenseHead(CollaborativeHead):
-    """A head that predicts classes and a box at every anchor of the pyramid.
+    """A head that predicts classes and a box for every anchor of the pyramid.
 
-    shapes: of the anchors. suppression: makes detections, unless another one is given.
+    shapes: of the anchors. suppression: default for creating detections.
 
     Args:
         dim: channels C of the maps.
         num_classes: K.
         num_levels: of the pyramid.
-        num_convs: in each tower; one in Co-DETR, four in a detector of its own.
+        num_convs: per tower; one in Co-DETR, four in a standalone detector.
         weight: of all losses.
-        suppression: makes detections; None for that of the class.
-        outputs: further arguments of the `DensePredictor`, for heads that predict something else.
+        suppression: creates detections; None for the default of the class.
+        outputs: further arguments of the `DensePredictor`, for heads with other outputs.
     """
 
     shapes: AnchorShapes = square_anchors()
@@ -80,8 +80,8 @@ class DenseHead(CollaborativeHead):
         """By name, without the weight of the head."""
 
     def scores(self, pairs: Tensor, quality: Tensor | None) -> Tensor:
-        """The scores of detections, by those of their classes and their quality, `Tensor[B, n]`
-        each and in [0, 1].
+        """The scores of detections, from class scores and quality, `Tensor[B, n]` each and in [0,
+        1].
         """
         return pairs if quality is None else pairs * quality
 
@@ -98,8 +98,8 @@ class DenseHead(CollaborativeHead):
     def candidates(
         self, pyramid: Pyramid, anchors: Anchors, assignment: Assignment, draw: Draw
     ) -> Candidates:
-        """Every anchor with the feature of its cell. As published, those outside of an image are
-        background like others, but have a box of four zeros.
+        """Every anchor with the feature of its cell. As in the published code, anchors outside of
+        an image are ordinary background, but with a box of four zeros.
         """
         boxes = anchors.boxes.where(anchors.valid[..., None], 0.0)
         assignment = torch.where(anchors.valid, assignment, BACKGROUND)

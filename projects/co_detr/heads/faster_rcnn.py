@@ -11,11 +11,11 @@ from hdetr_d2.projects.co_detr.targets import PixelTargets
 
 
 class FasterRCNNHead(CollaborativeHead):
-    """Proposals from all levels, and a second stage on those of the encoder. Losses: "class" and
+    """Proposals from all levels, and a second stage on the encoder's levels. Losses: "class" and
     "giou" of the second stage, "class_rpn" and "bbox_rpn" of the proposals.
 
     Args:
-        rpn: finds the proposals.
+        rpn: the proposal network.
         roi_head: the second stage.
         weight: of all losses.
     """

@@ -14,14 +14,16 @@ from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import Assignment
 
 _LARGEST_LOG = 10.0
-"""Of a distance in strides; exp of more is in no image, and its gradient may be no number."""
+"""Limit on the logarithm of a distance in strides; larger distances do not occur, and the gradient
+of exp could overflow.
+"""
 
 
 class FCOSHead(CenternessHead):
-    """One point in the middle of a cell, and the smallest target that has it near its own middle.
+    """One point per cell, which learns the smallest target near whose centre it is.
 
-    A point is no box, so what becomes a query of the decoder is the square of eight strides around
-    it, like the anchor of ATSS: our choice, the paper names the point only.
+    A point is not a box, so the box of a decoder query is the square of eight strides around the
+    point, like ATSS's anchor. This is our choice; the paper only mentions the point.
     """
 
     giou_weight = 1.0

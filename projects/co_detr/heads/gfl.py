@@ -23,16 +23,16 @@ from hdetr_d2.projects.co_detr.targets import PixelTargets
 from hdetr_d2.structures import Assignment
 
 _ROOM = 0.1
-"""A distance stays below the largest number by so much: both of its neighbours are numbers."""
+"""Distances stay below the largest number by this much, so that both neighbours exist."""
 
 
 class GFLHead(DenseHead):
-    """The anchors and targets of ATSS; a class learns the IoU of its box, and a side of a box is a
-    distribution over whole distances. Losses: "class", "giou" and "distribution".
+    """Anchors and assignment of ATSS; the class score learns the IoU of the box, and each side of a
+    box is a distribution over integer distances. Losses: "class", "giou" and "distribution".
 
     Args:
-        farthest: the largest distance between a side and the centre of the anchor, in strides.
-        options: the arguments of a `DenseHead`.
+        farthest: the largest distance between a side and the anchor's centre, in strides.
+        options: arguments of `DenseHead`.
     """
 
     def __init__(self, *, farthest: int = 16, **options: Any) -> None:
@@ -43,7 +43,7 @@ class GFLHead(DenseHead):
     def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:
         shares = raw.unflatten(-1, (4, -1)).softmax(-1)
         numbers = torch.arange(self.farthest + 1.0, device=raw.device)
-        distances = (shares * numbers).sum(-1)  # autocast would round those of a product
+        distances = (shares * numbers).sum(-1)  # autocast would round a matrix product
         return boxes_around(anchors.centres, distances * anchors.strides[:, None])
 
     def assign(
@@ -62,7 +62,7 @@ class GFLHead(DenseHead):
         boxes = self.decode(predictions.boxes, anchors).where(positive[..., None], anchors.boxes)
         wanted = targets.boxes_of(assignment, anchors.boxes)
         quality = box_iou(boxes.detach(), wanted)
-        # Boxes count by the score that they will have beside others.
+        # Boxes are weighted by their predicted score.
         weights = predictions.logits.detach().sigmoid().amax(-1) * positive
         total = at_least_one(weights.sum())
         (classes,) = self.quality_loss(predictions.logits[None], labels[None], quality[None])

@@ -20,8 +20,8 @@ _LEAST_IOU = 1e-6
 
 
 class PAAHead(DenseHead):
-    """One square anchor a cell; a target is learned where that goes well already. Losses: "class",
-    "giou" and "iou". Detections are not moved by voting, which the paper adds in the end.
+    """One square anchor per cell; a target is learned where it already fits well. Losses: "class",
+    "giou" and "iou". The paper's final box voting is not included.
     """
 
     coder = DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2))
@@ -36,7 +36,7 @@ class PAAHead(DenseHead):
         candidates = self.nearby(anchors.boxes, anchors.valid, targets)
         wanted = targets.boxes_of(candidates, anchors.boxes)
         giou = 1 - generalized_box_iou(self.decode(predictions.boxes, anchors), wanted)
-        # Every anchor is a layer of its own, whose loss is told apart.
+        # Every anchor is treated as a layer, to obtain its individual loss.
         logits, labels = predictions.logits, targets.labels_of(candidates)
         focal = sigmoid_focal_loss(logits.flatten(0, 1)[:, None, None], labels.view(-1, 1, 1))
         losses = focal.view_as(giou) + _GIOU_WEIGHT * giou

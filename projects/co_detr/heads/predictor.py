@@ -1,4 +1,4 @@
-"""The convolutions of one-stage heads."""
+"""The convolutional part of one-stage heads."""
 
 import math
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 _PRIOR = 0.01
-"""The score that a new head gives to every class."""
+"""Initial score of every class."""
 
 
 @dataclass
 class DensePredictions:
-    """Of all N anchors, float32. logits: `Tensor[B, N, K]`. boxes: `Tensor[B, N, D]`, what the head
-    decodes to boxes. quality: `Tensor[B, N]`, a logit; None for heads without.
+    """Predictions for all N anchors, float32. logits: `Tensor[B, N, K]`. boxes: `Tensor[B, N, D]`,
+    decoded by the head. quality: `Tensor[B, N]`, a logit; None for heads without it.
     """
 
     logits: Tensor
@@ -24,18 +24,18 @@ class DensePredictions:
 
 
 class DensePredictor(nn.Module):
-    """Two towers of convolutions, one for classes and one for boxes, that all levels share.
+    """Two towers of convolutions, for classes and boxes, shared by all levels.
 
     Args:
         dim: channels C of the maps.
         num_classes: K.
-        num_levels: of the pyramid; each has a factor of its box outputs, which is learned.
-        num_convs: in each tower.
-        num_anchors: of a cell.
+        num_levels: of the pyramid; each has a learned factor on its box outputs.
+        num_convs: per tower.
+        num_anchors: per cell.
         box_outputs: D.
-        quality: whether a third output, of the box tower, tells how good a box is.
+        quality: whether the box tower has a third output, which predicts the quality of the box.
         norm_groups: of the GroupNorm after each convolution; None for none, as in RetinaNet, which
-            has no factors either.
+            also has no factors.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class DensePredictor(nn.Module):
         nn.init.constant_(cast(Tensor, self.class_conv.bias), math.log(_PRIOR / (1 - _PRIOR)))
 
     def forward(self, maps: Sequence[Tensor]) -> DensePredictions:
-        """Maps `Tensor[B, C, H_l, W_l]`, as many as levels."""
+        """Maps `Tensor[B, C, H_l, W_l]`, one per level."""
         of_boxes = [self.box_tower(map_) for map_ in maps]
         logits = [self.class_conv(self.class_tower(map_)) for map_ in maps]
         boxes = [self.box_conv(x).float() for x in of_boxes]
@@ -82,23 +82,23 @@ class DensePredictor(nn.Module):
 
 
 def start_convolution(conv: nn.Conv2d) -> None:
-    """The first weights of a convolution of any of these heads."""
+    """Initialises a convolution of any of these heads."""
     nn.init.normal_(conv.weight, std=0.01)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
 
 
 def rows_of_anchors(maps: Sequence[Tensor], numbers: int) -> Tensor:
-    """Maps `Tensor[B, k * numbers, H_l, W_l]` of k anchors a cell as rows `Tensor[B, N, numbers]`
-    float32, in the order of the anchors.
+    """Rearranges maps `Tensor[B, k * numbers, H_l, W_l]` with k anchors per cell into rows
+    `Tensor[B, N, numbers]` float32, in the order of the anchors.
     """
     levels = [map_.permute(0, 2, 3, 1).reshape(len(map_), -1, numbers) for map_ in maps]
     return torch.cat(levels, 1).float()
 
 
 def tower(dim: int, num_convs: int, norm_groups: int | None) -> nn.Sequential:
-    """Convolutions that keep the size of a map `Tensor[B, dim, H, W]`, each with a norm if there
-    are groups for one.
+    """Convolutions that keep the size of a map `Tensor[B, dim, H, W]`, each followed by a norm if
+    `norm_groups` is set.
     """
     layers: list[nn.Module] = []
     for _ in range(num_convs):

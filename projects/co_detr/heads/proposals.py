@@ -1,4 +1,4 @@
-"""What the first stage of Faster R-CNN hands over to the second."""
+"""Proposals of Faster R-CNN's first stage."""
 
 from typing import NamedTuple
 
@@ -8,8 +8,8 @@ from torchvision.ops import batched_nms
 
 
 class Proposals(NamedTuple):
-    """boxes: `Tensor[B, P, 4]` xyxy in pixels, the best first, without a gradient. valid:
-    `Tensor[B, P]` bool; the others are padding.
+    """boxes: `Tensor[B, P, 4]` xyxy in pixels, best first, without gradient. valid: `Tensor[B, P]`
+    bool, False for padding.
     """
 
     boxes: Tensor
@@ -17,11 +17,11 @@ class Proposals(NamedTuple):
 
 
 class ProposalSelection(NamedTuple):
-    """Which boxes become proposals: the best of every level, of which those of a level that overlap
-    suppress each other.
+    """Selects proposals: the best boxes of every level, after non-maximum suppression within the
+    level.
 
-    per_level: so many go on to the suppression. most: P, what is left of all levels at most. iou:
-    from which on boxes overlap.
+    per_level: number of boxes that enter the suppression. most: P, the maximum over all levels.
+    iou: minimum overlap for suppression.
     """
 
     per_level: int
@@ -29,8 +29,8 @@ class ProposalSelection(NamedTuple):
     iou: float = 0.7
 
     def suppress(self, boxes: Tensor, scores: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        """What is left of the boxes `Tensor[n, 4]` of an image, `Tensor[P, 4]`, and which of these
-        rows are real. A score of minus infinity is that of no box.
+        """The remaining boxes of `Tensor[n, 4]` of an image, `Tensor[P, 4]`, and which rows are
+        real. A score of minus infinity marks padding.
         """
         kept = batched_nms(boxes, scores, level, self.iou)[: self.most]
         missing = self.most - len(kept)

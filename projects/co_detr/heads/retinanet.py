@@ -21,14 +21,14 @@ from hdetr_d2.structures import Assignment
 
 
 class RetinaNetHead(DenseHead):
-    """Nine anchors a cell, and the target with the largest IoU. Losses: "class" and "bbox", the L1
-    distance of the deltas.
+    """Nine anchors per cell, assigned to the target with the largest IoU. Losses: "class" and
+    "bbox", the L1 distance of the deltas.
 
     Args:
-        max_candidates: of an image, at most half of them with a target, drawn at random: the
-            features of all nine anchors of all cells would take most of a step's memory. Nothing is
-            lost if half of them are as many as may become queries.
-        options: the arguments of a `DenseHead`.
+        max_candidates: per image, at most half of them with a target, drawn at random: the features
+            of all nine anchors of all cells would take most of a step's memory. Nothing is lost if
+            half of this number is the maximum number of queries.
+        options: arguments of `DenseHead`.
     """
 
     shapes = nine_anchors()
@@ -67,7 +67,7 @@ class RetinaNetHead(DenseHead):
     def candidates(
         self, pyramid: Pyramid, anchors: Anchors, assignment: Assignment, draw: Draw
     ) -> Candidates:
-        """Some of the anchors in the images."""
+        """A sample of the anchors inside the images."""
         some = sample(assignment, self.max_candidates // 2, self.max_candidates, draw)
         cells = some._replace(rows=some.rows // len(self.shapes))
         return Candidates(anchors.boxes[some.rows], cells.pick(pyramid.tokens), some.assignment)

@@ -29,23 +29,23 @@ _NORM_GROUPS = 32
 
 
 class RoIHead(nn.Module):
-    """Pools the features of proposals, and predicts their class and for every class a better box.
+    """Pools the features of proposals, and predicts their class and, per class, a refined box.
 
-    The defaults are those of Faster R-CNN; Co-DETR on a ViT has `num_convs=4, num_hidden=1,
+    The defaults are Faster R-CNN's; Co-DETR on a ViT has `num_convs=4, num_hidden=1,
     class_agnostic=True, stds=(0.05, 0.05, 0.1, 0.1)`.
 
     Args:
         dim: channels C of the maps.
         num_classes: K.
-        num_levels: maps that are pooled from, the finest ones.
-        num_convs: of the pooled maps.
-        num_hidden: fully connected layers behind them, at least one.
+        num_levels: number of maps to pool from, the finest ones.
+        num_convs: on the pooled maps.
+        num_hidden: fully connected layers after them, at least one.
         hidden_dim: their channels.
-        class_agnostic: one box for all classes.
-        stds: what the four deltas of a box are divided by.
-        num_samples: proposals of an image that have a loss, at most a quarter of them with a
-            target. The targets themselves are among the proposals.
-        suppression: makes detections; None for up to 100 that overlap by less than half.
+        class_agnostic: predict one box for all classes.
+        stds: divisors of the four deltas of a box.
+        num_samples: proposals per image that have a loss, at most a quarter of them with a target.
+            The targets themselves are added to the proposals.
+        suppression: creates detections; None for up to 100 with an IoU below one half.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class RoIHead(nn.Module):
         self, pyramid: Pyramid, proposals: Proposals, targets: PixelTargets, draw: Draw
     ) -> HeadOutput:
         """The losses "class" and "giou" of a training step. The candidates are the sampled
-        proposals, the positive ones first, as many as the image with the fewest has.
+        proposals, positives first, truncated to the image with the fewest.
         """
         boxes = torch.cat([targets.boxes, proposals.boxes], 1)
         assignment = self._assign(proposals, targets)
@@ -111,7 +111,7 @@ class RoIHead(nn.Module):
         return [self.suppression(box, score, classes, size) for box, score, size in images]
 
     def _assign(self, proposals: Proposals, targets: PixelTargets) -> Assignment:
-        """Of the targets, each of which is its own, and of the proposals behind them."""
+        """The assignment of the targets, each to itself, followed by that of the proposals."""
         places = torch.arange(targets.valid.shape[1], device=targets.valid.device)
         own = torch.where(targets.valid, places, NO_LOSS)
         return torch.cat([own, self.assigner(*proposals, targets)], 1)
@@ -121,8 +121,8 @@ class RoIHead(nn.Module):
         return pool_boxes(pyramid.maps[levels], pyramid.strides[levels], boxes, valid, _POOLED)
 
     def _predict(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """Features `Tensor[R, C, 7, 7]` to logits `Tensor[R, K + 1]`, the last one of background,
-        and deltas `Tensor[R, K, 4]`, or `Tensor[R, 1, 4]` of all classes.
+        """Features `Tensor[R, C, 7, 7]` to logits `Tensor[R, K + 1]`, background last, and deltas
+        `Tensor[R, K, 4]`, or `Tensor[R, 1, 4]` if class-agnostic.
         """
         hidden = self.hidden(self.convs(pooled).flatten(1))
         deltas = self.box_layer(hidden).float().unflatten(1, (-1, 4))
@@ -145,7 +145,7 @@ class RoIHead(nn.Module):
 
 
 def _truncated(assignment: Assignment) -> Assignment:
-    """Every image with as many rows as the one that has the fewest."""
+    """Truncates every image to the number of rows of the image with the fewest."""
     fewest = (assignment != NO_LOSS).sum(1).amin()
     places = torch.arange(assignment.shape[1], device=assignment.device)
     return assignment.masked_fill(places >= fewest, NO_LOSS)

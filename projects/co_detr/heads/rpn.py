@@ -22,7 +22,7 @@ from hdetr_d2.structures import BACKGROUND, NO_LOSS
 
 
 class Objectness(NamedTuple):
-    """Of all anchors. logits: `Tensor[B, N, 1]`. deltas: `Tensor[B, N, 4]`."""
+    """For all anchors. logits: `Tensor[B, N, 1]`. deltas: `Tensor[B, N, 4]`."""
 
     logits: Tensor
     deltas: Tensor
@@ -30,17 +30,16 @@ class Objectness(NamedTuple):
 
 
 class RegionProposalNetwork(nn.Module):
-    """Finds boxes of objects of any class at nine anchors a cell.
+    """Proposes class-agnostic boxes from nine anchors per cell.
 
-    The suppression, image by image, waits for the device: it is the only part of a training step
-    that does, and how many boxes it leaves is known when it is done only.
+    The suppression runs image by image and waits for the device, because the number of boxes it
+    leaves is not known before: it is the only part of a training step that does.
 
     Args:
         dim: channels C of the maps.
-        num_samples: anchors of an image that have a loss, at most half of them with a target.
-        train: which boxes become proposals in training; None for up to 1000 of the best 4000 of
-            each level.
-        test: likewise in evaluation; None for up to 1000 of the best 1000.
+        num_samples: anchors per image that have a loss, at most half of them with a target.
+        train: selects proposals in training; None for up to 1000 of the best 4000 of each level.
+        test: selects proposals in evaluation; None for up to 1000 of the best 1000.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class RegionProposalNetwork(nn.Module):
         return losses, self._best(found, pyramid.sizes, self.train_selection)
 
     def propose(self, pyramid: Pyramid) -> Proposals:
-        """The proposals of evaluation."""
+        """The proposals in evaluation."""
         return self._best(self._objectness(pyramid), pyramid.sizes, self.test_selection)
 
     def _objectness(self, pyramid: Pyramid) -> Objectness:
