@@ -1,13 +1,13 @@
 """All training schemes side by side, under conditions that their gain may depend on, for a CPU.
 docs/WHICH_SCHEME.md tells what came out.
 
-Paper:     H-DETR, https://arxiv.org/abs/2207.13080, and those of the other schemes
-Command:   python tools/compare_schemes.py output/which_scheme --at-once 2
+Paper:     H-DETR, https://arxiv.org/abs/2207.13080, and those of the other schemes Command:
+python tools/compare_schemes.py output/which_scheme --at-once 2
            --config-file configs/combined/which_scheme_shapes.py
 Published: none
 
-All detect with the same 40 queries, whatever they add to the training. Of the further queries a
-target takes 4, where a scheme has them.
+All detect with the same 40 queries, whatever they add to the training. Where a scheme adds queries,
+each target is assigned 4 of them.
 """
 
 from detectron2.config import LazyCall as L
@@ -52,7 +52,7 @@ model.encoder = L(DeformableEncoder)(
     sizes=model.encoder.sizes, num_layers=1, position=model.encoder.position
 )
 model.query_selection.num_queries = 40
-model.decoder.attention_bias = None  # one of the conditions has one
+model.decoder.attention_bias = None  # one of the conditions sets one
 
 data.generate.update(root="datasets/shapes_few", max_objects=2)
 dataloader.train.update(total_batch_size=4, num_workers=1)
@@ -66,12 +66,12 @@ group_detr.groups = 4
 contrastive_denoising.max_queries = 40
 mosaic.side = 64  # of images of 128 x 128
 _routing.weight.update(after=0.5, over=1.5)
-# The one that has learned best of those before it, with the same seed.
+# The best one trained before it, with the same seed.
 _taught_by = "${train.output_dir}/../../atss_faster_rcnn/seed_${train.seed}/model_final.pth"
 teach_detr.teacher = L(DetectorTeacher)(checkpoint=_taught_by)
 kd_detr.num_random = 40
 kd_detr.teacher.checkpoint = _taught_by
-# The features that the backbone of all begins with.
+# The features of everyone's initial backbone.
 feature_distillation.update(teacher_dim=112, level=1)
 feature_distillation.teacher.update(
     name="tf_efficientnet_lite0", feature="res4", pretrained="offline", shrink=1
@@ -127,7 +127,7 @@ conditions = dict(
         "model.query_selection": L(LearnedQueries)(num_queries=40, dim=64),
         "model.decoder.heads.size_bias": -2.0,
     },
-    # Relation-DETR's and MDS-DETR's, which are in the model at inference, too.
+    # Relation-DETR's and MDS-DETR's, which are part of the model at inference too.
     box_relation={"model.decoder.attention_bias": L(BoxRelation)(num_heads=4)},
     suppressor={
         "model.decoder": L(SuppressingDecoder)(

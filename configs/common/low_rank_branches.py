@@ -1,5 +1,5 @@
-"""The three branches of LoRA-DETR (https://arxiv.org/abs/2601.09247), which differ in how many
-queries a target takes, and have a third of the weight each.
+"""The three branches of LoRA-DETR (https://arxiv.org/abs/2601.09247), with different numbers of
+queries per target, and a third of the weight each.
 """
 
 from copy import deepcopy

@@ -1,5 +1,5 @@
-"""Instance masks for any model: `model.update(masks)` and a backbone that gives the features, see
-`models/deformable_detr_pp_masks.py`.
+"""Instance masks for any model: `model.update(masks)` and a backbone with the required features,
+see `models/deformable_detr_pp_masks.py`.
 
 The sizes are those of DETR with ResNet-50 (https://arxiv.org/abs/2005.12872, section 4.4).
 """
@@ -19,7 +19,7 @@ masks = dict(
         level=-1,
     )
 )
-# Only the mask head learns, from a box checkpoint in `train.init_checkpoint`: `model.update(...)`
+# Trains only the mask head, from a box checkpoint in `train.init_checkpoint`: `model.update(...)`
 masks_only = dict(freeze=[r"^(?!mask_head\.)"])
-# One segment for every pixel: a panoptic data set, its classes and its metric.
+# One segment per pixel: a panoptic data set, its classes and its metric.
 panoptic = dict(panoptic=L(PanopticMerger)(thing_classes="${data.thing_classes}", threshold=0.85))

@@ -1,4 +1,4 @@
-"""Training schemes, one node each with the values of its paper; a recipe lists the ones it wants in
+"""Training schemes, one node each, with the values of the papers; a recipe lists those it uses in
 `model.schemes`.
 """
 
@@ -30,13 +30,13 @@ from hdetr_d2.teachers import CarriedBoxes, DecoderTeacher, TimmTeacher
 
 one_to_one = L(OneToOne)()
 hybrid_branch = L(HybridBranch)(num_queries=1500, repeats=6, weight=1.0)
-# The same with queries that do not see each other.
+# The same with queries that do not attend to each other.
 hybrid_branch_alone = L(HybridBranch)(num_queries=1500, repeats=6, alone=True, weight=1.0)
-# These two train all of the model's own queries, of which the paper has 1800.
+# These two train all of the model's own queries; the paper has 1800 of them.
 hybrid_epoch = L(HybridEpoch)(repeats=10, until=2 / 3)
 hybrid_layer = L(HybridLayer)(repeats=10, num_layers=4)
-# MDS-DETR's, whose decoder then suppresses the doubles, see models/mds_detr.py; its threshold is of
-# 0.7 IoU + 0.3 score.
+# MDS-DETR's, whose decoder then suppresses duplicates, see models/mds_detr.py; the threshold
+# applies to 0.7 IoU + 0.3 score.
 one_to_many_layers = L(OneToManyLayers)(
     num_layers=None, topk=6, threshold=0.4, iou_weight=0.7, cap=1.0
 )
@@ -45,7 +45,7 @@ group_detr = L(GroupDETR)(groups=11)
 mixed_supervision = L(MixedSupervision)(
     num_layers="${model.decoder.num_layers}",
     assigner=L(TopKByScore)(topk=6, threshold=0.4, iou_weight=0.7, cap=0.25),
-    sizes="${model.decoder.sizes}",  # for feed-forward halves of its own
+    sizes="${model.decoder.sizes}",  # for its own feed-forward networks
     weight=1.0,
 )
 # LoRA-DETR's with one branch, for models with its class loss, `graded`.
@@ -66,9 +66,9 @@ denoising = L(Denoising)(
     groups=5,
     max_queries=None,
 )
-# DINO's, with negatives: as many copies as fit into 200 queries. Its authors' configs have these
-# numbers (a label noise of 0.5, of which they apply half); their training commands put the box
-# noise at 1.
+# DINO's, with negatives: as many copies as fit into 200 queries. The numbers are from its authors'
+# configs (a label noise of 0.5, of which they apply half); their training commands set the box
+# noise to 1.
 contrastive_denoising = L(Denoising)(
     num_classes="${model.num_classes}",
     dim="${model.neck.out_channels}",
@@ -77,10 +77,10 @@ contrastive_denoising = L(Denoising)(
     groups=100,
     max_queries=200,
 )
-# Two queries a target in all layers but the last, with the class loss `iou_aware`.
+# Two queries per target in all layers but the last, with the class loss `iou_aware`.
 align_detr = L(AlignDETR)(repeats=2, tau=1.5, mix=0.25)
-# A second stream without self-attention; the released code has these numbers, and the class loss
-# `iou_aware`. Its paper weighs all queries of a target alike: tau=None.
+# A second stream without self-attention, with the numbers of the released code, and the class loss
+# `iou_aware`. The paper weights all queries of a target equally: tau=None.
 dac_detr = L(DACDETR)(
     topk=6,
     threshold=0.4,
@@ -90,7 +90,7 @@ dac_detr = L(DACDETR)(
     normaliser_factor=3.0,
     weight=1.0,
 )
-# Mr. DETR is both of these. In its authors' code for DINO the iou_weight is 0.8, and there is a
+# Mr. DETR consists of both. Its authors' code for DINO has an iou_weight of 0.8 and a
 # normaliser_factor of 3.
 _by_score = dict(topk=6, threshold=0.4, iou_weight=0.7, cap=0.25, last_wins=True)
 instructed_branch = L(InstructedBranch)(
@@ -107,13 +107,13 @@ separate_branch = L(SeparateBranch)(
     assigner=_by_score,
 )
 query_recollection = L(QueryRecollection)()
-# What a teacher has found is learned as the targets are. It comes with the images, see
-# data.TeacherResults, or from `L(DetectorTeacher)(checkpoint=...)` of hdetr_d2.teachers.
+# A teacher's boxes are learned like the targets. They are loaded with the images, see
+# data.TeacherResults, or computed by `L(DetectorTeacher)(checkpoint=...)` of hdetr_d2.teachers.
 teach_detr = L(TeachDETR)(
     teacher=L(CarriedBoxes)(), num_classes="${model.num_classes}", background=0.5, weight=1.0
 )
-# A teacher, a checkpoint of a larger model with the same kind of queries, answers its own queries
-# and others at random places; the student learns the answers.
+# A teacher (a checkpoint of a larger model with queries of the same form) answers its own queries
+# and others at random positions; the student learns the answers.
 kd_detr = L(KDDETR)(
     teacher=L(DecoderTeacher)(checkpoint="output/teacher/model_best.pth"),
     num_classes="${model.num_classes}",

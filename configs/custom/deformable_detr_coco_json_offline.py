@@ -23,7 +23,8 @@ from ..common.schemes import hybrid_branch
 model.query_selection.num_queries = 100
 hybrid_branch.update(num_queries=150, repeats=4)
 model.schemes = [hybrid_branch]
-model.postprocessing.pick = L(NMSPairs)(iou_threshold=0.7)  # the last doubles would need more steps
+# Suppressing the last duplicates would take more steps
+model.postprocessing.pick = L(NMSPairs)(iou_threshold=0.7)
 
 dataloader.train.mapper.augmentations = [
     L(v2.RandomHorizontalFlip)(p=0.5),

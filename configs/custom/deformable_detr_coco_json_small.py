@@ -21,6 +21,6 @@ from .deformable_detr_coco_json_offline import (
 )
 
 model.merge_with(resnet10_from_scratch)
-model.schemes = [one_to_one]  # from random weights a branch pays late
+model.schemes = [one_to_one]  # from random weights a branch pays off late
 optimizer.lr = 5e-4
-optimizer.params.rules = []  # nothing is pretrained, so everything learns at one rate
+optimizer.params.rules = []  # nothing is pretrained, so everything has the same rate

@@ -18,12 +18,13 @@ from ..common.schemes import contrastive_denoising, hybrid_branch
 
 model.query_selection.num_queries = 40
 hybrid_branch.update(num_queries=60, repeats=4)
-contrastive_denoising.max_queries = 60  # as many as the branch has
+contrastive_denoising.max_queries = 60  # as many as in the branch
 model.schemes = [hybrid_branch, contrastive_denoising]
-model.postprocessing.pick = L(NMSPairs)(iou_threshold=0.7)  # the last doubles would need more steps
+# Suppressing the last duplicates would take more steps
+model.postprocessing.pick = L(NMSPairs)(iou_threshold=0.7)
 
-# Time is short: many small steps, and depthwise filters as ImageNet left them, whose gradients take
-# a CPU a tenth of a step.
+# Time is short: many small steps, and the depthwise filters stay as in ImageNet, because their
+# gradients take a tenth of a step on a CPU.
 model.freeze = ["conv_dw"]
 dataloader.train.update(total_batch_size=4, num_workers=1)
 optimizer.lr = 2e-3

@@ -10,11 +10,11 @@ Published: none; docs/CHANNELS.md tells what to expect
 from .deformable_detr_shapes import data, dataloader, lr_multiplier, model, optimizer, train
 
 data.channels = 5
-# With data.channels=3 the same pictures lack what is in the others.
+# With data.channels=3 the same pictures lack the content of the other channels.
 data.generate.update(
     root="datasets/shapes_${data.channels}_channels",
     image_size=96,
     channels="${data.channels}",
 )
-model.backbone.frozen = 0  # ImageNet's first convolution knows three channels
+model.backbone.frozen = 0  # ImageNet's first convolution has three input channels
 train.update(output_dir="output/quickstart_channels", epochs=2)

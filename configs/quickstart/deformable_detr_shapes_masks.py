@@ -10,7 +10,7 @@ from ..common.masks import masks
 from .deformable_detr_shapes import data, dataloader, lr_multiplier, model, optimizer, train
 
 model.update(masks)
-# The objects are small: the masks end at stride 4.
+# The objects are small: the masks have stride 4.
 model.mask_head.update(num_heads=4, level=2, in_shapes=[40, 24], in_features=["res3", "res2"])
 dataloader.train.mapper.with_masks = True
 model.freeze = []  # there is time

@@ -14,8 +14,8 @@ from ..common.runs.small import lr_multiplier, optimizer, train
 model.merge_with(efficientnet_lite0_offline)
 model.backbone.out_features = ["res4"]
 model.neck.update(in_shapes=[112], out_channels=128)
-# Norms before the parts stand a rate that they do not after them, and the waves of positions are no
-# longer than a small image needs: with the paper's choices the losses hardly fall at first.
+# Pre-norm allows a higher rate than post-norm, and the wavelengths of the positions are no longer
+# than a small image needs: with the paper's choices the losses hardly decrease at first.
 model.encoder.sizes.update(num_heads=4, feedforward_dim=256, dropout=0.0, pre_norm=True)
 model.encoder.position.temperature = 20.0
 model.encoder.num_layers = 2

@@ -18,36 +18,36 @@ from hdetr_d2.pixels.resize_rule import ResizeRule
 
 data = dict(
     train_name="coco_2017_train",
-    train_json=None,  # with a json and an image folder, the name is a new data set's
+    train_json=None,  # with a json and an image folder, the name of a new data set
     train_images=None,
     val_name="coco_2017_val",
     val_json=None,
     val_images=None,
-    # A folder with data of any format that docs/DATA.md names, in the place of all of these
+    # A folder in any format listed in docs/DATA.md, which replaces all of these
     folder=None,
-    val_share=None,  # of its images, that validate where it has no others; null: 0.2
-    split_seed=None,  # which images these are; null: 0
-    num_classes=None,  # written from the json
-    class_names=None,  # written from the json
-    thing_classes=[],  # written from the json: indices of the classes with countable objects
-    image_counts=None,  # written from the training json: in how many images each class is
+    val_share=None,  # fraction of its images for validation, if there is no such split; null: 0.2
+    split_seed=None,  # selects these images; null: 0
+    num_classes=None,  # set from the json
+    class_names=None,  # set from the json
+    thing_classes=[],  # set from the json: indices of the countable classes
+    image_counts=None,  # set from the training json: number of images with each class
     train_panoptic=None,  # the folder of the PNGs of a panoptic json
     val_panoptic=None,
-    channels=None,  # of every image, which the model follows; null: RGB of 8 bits: docs/CHANNELS.md
-    # What is white where pixels have more than 8 bits, as 4095; null: found in the files
+    channels=None,  # of every image, which the model follows; null: 8-bit RGB: docs/CHANNELS.md
+    # White level of pixels with more than 8 bits, such as 4095; null: measured
     pixel_range=None,
-    shown_channels=None,  # in pictures, as [4,1,0]; null: the first three
+    shown_channels=None,  # displayed in pictures, such as [4,1,0]; null: the first three
     # How sizes are rounded and pixels interpolated: docs/DATA.md
     resize=L(ResizeRule)(rounding="nearest", interpolation="torch"),
-    # Side in pixels of the parts of large images that are learned: docs/LARGE_IMAGES.md
+    # Side in pixels of random tiles of large images: docs/LARGE_IMAGES.md
     tile=None,
-    keep_empty=False,  # True: train on images without objects too
+    keep_empty=False,  # True: also train on images without objects
     crowds_as_objects=False,  # True: learn and evaluate annotations with iscrowd as objects
-    skip_classes=[],  # names of classes that are left out with their objects, as [animals]
-    sizes_from_files=False,  # True: width and height of images are those of the files
-    on_missing_mask="stop",  # or skip: where masks are learned, leave out objects without one
-    repeat_threshold=None,  # 0.001: images of a class in fewer than 0.1% come more often
-    generate=None,  # a node that writes the data set before it is read
+    skip_classes=[],  # names of classes that are left out with their objects, such as [animals]
+    sizes_from_files=False,  # True: take width and height of images from the files
+    on_missing_mask="stop",  # or skip: if masks are learned, leave out objects without one
+    repeat_threshold=None,  # 0.001: repeat images with a class that is in fewer than 0.1% of them
+    generate=None,  # a node that generates the data set before it is read
 )
 
 dataloader = dict(
@@ -68,7 +68,7 @@ dataloader = dict(
             tile="${data.tile}",
             with_masks=False,
             copy_paste=None,
-            mosaic=None,  # these two: ../dense_one_to_one.py
+            mosaic=None,  # for this and the next, see ../dense_one_to_one.py
             blends=None,
             teacher=None,
             seed="${train.seed}",
@@ -76,14 +76,14 @@ dataloader = dict(
             channels="${data.channels}",
             shown_channels="${data.shown_channels}",
         ),
-        total_batch_size=16,  # of one optimizer step: all processes and micro-batches together
+        total_batch_size=16,  # per optimizer step, over all processes and micro-batches
         num_workers=4,
         seed="${train.seed}",
         keep_empty="${data.keep_empty}",
         repeat_threshold="${data.repeat_threshold}",
         accumulate="${train.accumulate}",
         on_bad_image="stop",  # or skip: take the next good image, with a warning and a count
-        patience=300,  # seconds to wait for a folder of images that is gone, before that
+        patience=300,  # seconds to wait for an image folder that has disappeared, before that
         aspect_grouping=True,
     ),
     test=L(build_test_loader)(

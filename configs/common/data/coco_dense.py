@@ -10,7 +10,7 @@ from .coco import data, dataloader
 
 __all__ = ["data", "dataloader"]
 
-# A mosaic is not cropped, as in DEIM.
+# Mosaics are not cropped, as in DEIM.
 mosaic.augmentations = [
     L(v2.RandomHorizontalFlip)(p=0.5),
     L(RandomShortSide)(

@@ -1,7 +1,7 @@
-"""COCO 2017's panoptic segments, things and stuff, in coco/annotations below
-$DETECTRON2_DATASETS or datasets.
+"""COCO 2017's panoptic segments, things and stuff, in coco/annotations below $DETECTRON2_DATASETS
+or datasets.
 
-The evaluator needs no panopticapi. Detectron2's own, where both are installed:
+The evaluator does not need panopticapi. Detectron2's own, if both are installed:
 dataloader.evaluator._target_=detectron2.evaluation.COCOPanopticEvaluator
 """
 
@@ -22,7 +22,7 @@ for split in ("train", "val"):
     data[f"{split}_json"] = f"{_root}annotations/panoptic_{split}2017.json"
     data[f"{split}_images"] = f"{_root}{split}2017"
     data[f"{split}_panoptic"] = f"{_root}annotations/panoptic_{split}2017"
-# Written again from the json.
+# Set again from the json.
 data.update(num_classes=133, thing_classes=[*range(80)])
 
 dataloader.train.mapper._target_ = PanopticMapper

@@ -16,14 +16,14 @@ data.generate = L(generate_shapes)(
     image_size=128,
     num_classes=4,
     max_objects=8,
-    seed=0,  # not the seed of the training: runs with other seeds see the same data
+    seed=0,  # not the training's seed: runs with other seeds use the same data
 )
 for split in ("train", "val"):
     data[f"{split}_name"] = f"shapes_{split}"
     data[f"{split}_json"] = "${data.generate.root}/annotations/" + f"{split}.json"
     data[f"{split}_images"] = "${data.generate.root}/" + split
 
-# All images have one size and need no resizing.
+# All images have the same size and need no resizing.
 dataloader.train.mapper.augmentations = [L(v2.RandomHorizontalFlip)(p=0.5)]
 dataloader.train.num_workers = 2
 dataloader.test.mapper.augmentations = []

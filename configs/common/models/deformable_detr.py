@@ -1,4 +1,4 @@
-"""Deformable-DETR (https://arxiv.org/abs/2010.04159), single-stage, R50. Sizes stand in the neck
+"""Deformable-DETR (https://arxiv.org/abs/2010.04159), single-stage, R50. Sizes are set in the neck
 and the encoder.
 """
 
@@ -25,7 +25,7 @@ model = L(DETR)(
     preprocessing=L(Preprocessing)(
         pixel_mean=[123.675, 116.28, 103.53],  # ImageNet, RGB
         pixel_std=[58.395, 57.12, 57.375],
-        size_divisibility=1,  # of padded images, in pixels; more where the backbone needs it
+        size_divisibility=1,  # of padded images, in pixels; more if the backbone requires it
     ),
     backbone=L(TimmBackbone)(
         name="resnet50.tv_in1k",  # torchvision's weights, as in the papers; timm's default differs
@@ -36,7 +36,7 @@ model = L(DETR)(
     ),
     neck=L(ChannelMapper)(
         in_shapes=[512, 1024, 2048],
-        in_features=None,  # all that the backbone gives
+        in_features=None,  # all features of the backbone
         out_channels=256,
         num_levels=4,
     ),

@@ -1,5 +1,5 @@
-"""Deformable-DETR with iterative box refinement: every layer has heads of its own and moves the
-boxes on.
+"""Deformable-DETR with iterative box refinement: every layer has its own heads and refines the
+boxes.
 """
 
 from .deformable_detr import model

@@ -17,4 +17,4 @@ model.query_selection = L(TwoStageQueries)(
     ),
     mixed_selection=False,
 )
-model.decoder.heads.size_bias = 0.0  # a proposal brings its size
+model.decoder.heads.size_bias = 0.0  # proposals have a size

@@ -1,4 +1,4 @@
-"""DETR (https://arxiv.org/abs/2005.12872), R50. Sizes stand in the neck and the encoder."""
+"""DETR (https://arxiv.org/abs/2005.12872), R50. Sizes are set in the neck and the encoder."""
 
 from detectron2.config import LazyCall as L
 

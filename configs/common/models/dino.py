@@ -1,5 +1,5 @@
-"""DINO (https://arxiv.org/abs/2203.03605), 4-scale, R50: Deformable-DETR++ whose proposals have
-classes, whose decoder makes the position of a query in every layer, and with denoising.
+"""DINO (https://arxiv.org/abs/2203.03605), 4-scale, R50: Deformable-DETR++ with class-specific
+proposals, positional queries computed from the references in every decoder layer, and denoising.
 """
 
 from detectron2.config import LazyCall as L

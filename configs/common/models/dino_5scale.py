@@ -1,4 +1,4 @@
-"""DINO (https://arxiv.org/abs/2203.03605), 5-scale, R50: with the features of stride 4, too."""
+"""DINO (https://arxiv.org/abs/2203.03605), 5-scale, R50: also uses features of stride 4."""
 
 from .dino import model
 

@@ -1,5 +1,6 @@
 """MDS-DETR (https://arxiv.org/abs/2605.23507), R50: two-stage Deformable-DETR whose decoder layers
-learn one-to-many, and behind them a layer in which queries see surer ones alone, at inference too.
+learn one-to-many, followed by a layer in which queries attend only to more confident ones, at
+inference too.
 """
 
 from detectron2.config import LazyCall as L

@@ -1,6 +1,6 @@
-"""Relation-DETR (https://arxiv.org/abs/2407.11699), 4-scale, R50: DINO whose main queries look at
-each other by how their boxes lie, at inference too, beside a one-to-many group that does not and
-has proposals of its own.
+"""Relation-DETR (https://arxiv.org/abs/2407.11699), 4-scale, R50: DINO whose main queries attend to
+each other with a bias from the relation of their boxes, at inference too, plus a one-to-many group
+without it, which has its own proposals.
 """
 
 from detectron2.config import LazyCall as L
@@ -33,5 +33,5 @@ hybrid_branch.proposal_heads = L(PredictionHeads)(
     num_layers=1,
     class_loss="${model.criterion.class_loss}",
 )
-contrastive_denoising.label_noise = 0.5  # all of it is drawn anew, where DINO draws half
+contrastive_denoising.label_noise = 0.5  # all of it is redrawn, while DINO redraws half
 model.schemes = [contrastive_denoising, hybrid_branch]
