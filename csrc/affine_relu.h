@@ -1,5 +1,5 @@
-// A constant norm, the sum with a shortcut and the ReLU after them in one pass over a map, which
-// are memory traffic and nothing else.
+// A constant norm, the shortcut and the following ReLU in one pass over a feature map. The cost of
+// each of them is memory traffic only.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace hdetr {
 
-// Of contiguous numbers, `together` of which lie side by side and have one channel: all of a plane,
-// or one where channels are last. `ceiling` is a number of the type of the map, or `no_ceiling()`.
+// The form of a contiguous map: `together` adjacent numbers share a channel (a whole plane, or 1 if
+// channels are last). `ceiling` is a number of the map's type, or `no_ceiling()`.
 struct AffineForm {
   int64_t size, channels, together;
   const float* scale;  // [channels]
@@ -17,30 +17,30 @@ struct AffineForm {
   float ceiling;
 };
 
-// A NaN whose bits no arithmetic gives.
+// A NaN with a bit pattern that no arithmetic produces.
 HDETR_INLINE float no_ceiling() { return bits_as<float>(int32_t{0x7fffffff}); }
 
-// Numbers of the type of `x`. `residual` is null where there is none.
+// Arrays of the type of `x`. `residual` is null if there is none.
 struct AffineInputs {
   ConstArray x, residual;
 };
 
-// The same of the backward: `of_residual` is null where it is not wanted.
+// The same for the backward pass: `of_residual` is null if it is not needed.
 struct AffineGradients {
   ConstArray given, y;
   Array of_x, of_residual;
 };
 
-// Comparisons with NaN are false: a NaN stays one, and no ceiling cuts nothing off.
+// Comparisons with NaN are false: NaN is kept, and `no_ceiling()` clips nothing.
 template <class Number>
 HDETR_INLINE Number cut_off(Number y, float ceiling) {
   const Number positive = y < 0.0f ? Number{} : y;
   return positive > ceiling ? Number{} + ceiling : positive;
 }
 
-// The gradient by what was cut off to be y: 0 where y is 0 or the ceiling. From the bits alone, as
-// compilers may take packs apart to compare them, and without a comparison: what is not 0 has a
-// negative opposite.
+// The gradient with respect to what was clipped to y: 0 where y is 0 or the ceiling. Computed from
+// the bits, because compilers may split packs to compare them, and without a comparison: the
+// negative of a nonzero magnitude has its sign bit set.
 template <class Number>
 HDETR_INLINE Number let_through(Number gradient, Number y, float ceiling) {
   using Bits = IntegerOf<Number>;

@@ -1,5 +1,5 @@
-// The tensors of affine_relu, once for the CPU and for CUDA: checked, as a kernel trusts its
-// arguments, and made into what it takes.
+// The tensors of affine_relu, for CPU and CUDA: checked, since kernels trust their arguments, and
+// converted to what kernels take.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -47,13 +47,13 @@ inline void check_like(const Tensor& other, const Tensor& x, const char* name) {
   HDETR_AFFINE_CHECK(other.device() == x.device(), name, " must be on the device of x.");
 }
 
-// Of x, where that is an order at all: whether channels are last.
+// The memory order of x, if it is contiguous in one: whether channels are last.
 inline MemoryFormat order_of(const Tensor& x) {
   return x.stride(1) == 1 && !x.is_contiguous() ? MemoryFormat::ChannelsLast
                                                 : MemoryFormat::Contiguous;
 }
 
-// As a number of that type; NaN is none.
+// As a number of that type; NaN stands for none.
 inline float ceiling_of(ScalarType type, double ceiling) {
   if (std::isnan(ceiling)) return no_ceiling();
   const auto number = static_cast<float>(ceiling);
@@ -72,7 +72,7 @@ inline AffineForm affine_form(const Tensor& x, MemoryFormat order, const Tensor&
           ceiling_of(x.scalar_type(), ceiling)};
 }
 
-// Arguments of the forward, checked and in one order; `y` is where the result goes.
+// Arguments of the forward, checked and in one memory order; the result is written to `y`.
 struct AffineForward {
   AffineForward(Tensor given, Tensor scales, Tensor shifts, const std::optional<Tensor>& shortcut,
                 double ceiling)
@@ -101,7 +101,7 @@ struct AffineForward {
   }
 };
 
-// The same of the backward; by_residual is empty where it is not wanted.
+// The same for the backward; by_residual is empty if it is not needed.
 struct AffineBackward {
   AffineBackward(Tensor given, Tensor result, Tensor scales, double ceiling, bool of_residual)
       : order(checked(given, result, scales)),

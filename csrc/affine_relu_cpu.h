@@ -1,4 +1,4 @@
-// affine_relu on the CPU: kernels on raw pointers, cut into tasks that are some rows each.
+// affine_relu on the CPU: kernels on raw pointers, divided into tasks of some rows each.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The ops in PyTorch's dispatcher: their schemas, and their kernels for the CPU.
+// The operators in PyTorch's dispatcher: their schemas, and their CPU kernels.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -13,7 +13,7 @@
 namespace hdetr {
 namespace {
 
-constexpr int64_t kTasksWorthAThread = 4;  // some 20 microseconds
+constexpr int64_t kTasksWorthAThread = 4;  // about 20 microseconds
 
 Tensor affine_relu(Tensor x, Tensor scale, Tensor shift, std::optional<Tensor> residual,
                    double ceiling) {

@@ -9,9 +9,9 @@
 
 namespace hdetr {
 
-// A map as rows: planes of a channel each, or cells with all channels.
+// A map as rows: planes with one channel each, or cells with all channels.
 struct AffineRows {
-  static constexpr int64_t kWorth = 1 << 14;  // numbers of a task, some microseconds
+  static constexpr int64_t kWorth = 1 << 14;  // numbers per task, some microseconds
 
   int64_t count, length, per_task;
 
@@ -27,7 +27,7 @@ template <int kLanes>
 struct AffineKernels {
   using Number = Pack<float, kLanes>;
 
-  // As many numbers as a pack has lanes, and the fewer ones at the end of a row.
+  // A full pack of numbers, and the remainder at the end of a row.
   struct Whole {
     HDETR_INLINE Number from(const ConstArray& array, int64_t place) const {
       return read<float, kLanes>(array, place);
@@ -46,7 +46,7 @@ struct AffineKernels {
     }
   };
 
-  // The constants of a row: one for all of it, or one for each place.
+  // The constants of a row: one for all of it, or one per element.
   struct Constants {
     const float* values;
     bool differ;
@@ -61,7 +61,7 @@ struct AffineKernels {
     }
   };
 
-  // Calls use(row, place in it, numbers) for all numbers of some tasks.
+  // Calls use(row, position in it, numbers) for all numbers of some tasks.
   template <class Use>
   HDETR_INLINE static void for_all(const AffineForm& form, int64_t first, int64_t last,
                                    const Use& use) {

@@ -1,5 +1,4 @@
-// affine_relu on CUDA: a thread has 16 bytes of the map, and then those as many further on as there
-// are threads.
+// affine_relu on CUDA: a thread processes 16 bytes of the map at a time, in a grid-stride loop.
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
@@ -10,10 +9,10 @@
 namespace hdetr::cuda {
 namespace {
 
-constexpr int kBytes = 16;  // of a load
+constexpr int kBytes = 16;  // per load
 
-// Calls use(first, channel of the first) for each group of kSize numbers. A group lies in one plane
-// or in one cell. Index: 32 bits where they suffice, as divisions of 64 take long.
+// Calls use(first, channel of the first) for each group of kSize numbers. A group lies within one
+// plane or one cell. Index has 32 bits if they suffice, because 64-bit divisions are slow.
 template <int kSize, class Index, class Use>
 __device__ __forceinline__ void for_each_group(const AffineForm& form, const Use& use) {
   const Index together = Index(form.together), channels = Index(form.channels);
@@ -25,7 +24,8 @@ __device__ __forceinline__ void for_each_group(const AffineForm& form, const Use
   }
 }
 
-// Of number `i` of a group that begins with `channel`; those of a plane have the same one.
+// The constant for number `i` of a group whose first channel is `channel`; in a plane it is the
+// same for all.
 __device__ __forceinline__ float constant(const float* values, const AffineForm& form,
                                           int64_t channel, int i) {
   return __ldg(values + (form.together == 1 ? channel + i : channel));
@@ -84,7 +84,7 @@ bool are_aligned(std::initializer_list<const void*> arrays) {
   });
 }
 
-// Calls call(size of a group, type of an index) for numbers of type T.
+// Calls call(group size, index type) for numbers of type T.
 template <class T, class Call>
 cudaError_t with_groups(const AffineForm& form, std::initializer_list<const void*> arrays,
                         const Call& call) {

@@ -1,4 +1,4 @@
-// affine_relu on CUDA. All pointers are of the device; nothing here waits for it.
+// affine_relu on CUDA. All pointers are device pointers; nothing here waits for the device.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -8,7 +8,7 @@
 
 namespace hdetr::cuda {
 
-// All arrays have one type.
+// All arrays have the same type.
 cudaError_t launch_affine_relu(const AffineForm& form, const AffineInputs& inputs, const Array& y,
                                const Cut& cut, cudaStream_t stream);
 cudaError_t launch_affine_relu_backward(const AffineForm& form, const AffineGradients& gradients,

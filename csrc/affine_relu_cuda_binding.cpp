@@ -1,4 +1,4 @@
-// The kernels for CUDA in PyTorch's dispatcher. The schemas come with those for the CPU.
+// The CUDA kernels in PyTorch's dispatcher. The schemas are registered with the CPU kernels.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>

@@ -1,4 +1,4 @@
-// Arrays of 16-, 32- and 64-bit numbers, read and written as packs of the type that is computed in.
+// Arrays of 16-, 32- and 64-bit numbers, read and written as packs of the computation's type.
 #pragma once
 
 #include <cstdint>
@@ -30,13 +30,13 @@ HDETR_INLINE Pack<float, kLanes> from_half(const Pack<uint16_t, kLanes>& bits) {
   using Floats = Pack<float, kLanes>;
   const Bits wide = __builtin_convertvector(bits, Bits);
   const Bits magnitude = (wide & 0x7fff) << 13;
-  // The exponents' biases differ by 112. The product is right for subnormal numbers, too.
+  // The exponent biases differ by 112. The product is also correct for subnormal numbers.
   const Bits finite = bits_as<Bits>(bits_as<Floats>(magnitude) * 0x1p112f);
   const Bits result = magnitude >= 0x0f800000u ? magnitude | 0x7f800000 : finite;
   return bits_as<Floats>(result | (wide & 0x8000) << 16);
 }
 
-// Rounds to nearest, ties to even; what is too large becomes infinite.
+// Rounds to nearest, ties to even; too large numbers become infinite.
 template <int kLanes>
 HDETR_INLINE Pack<uint16_t, kLanes> to_half(const Pack<float, kLanes>& numbers) {
   using Bits = Pack<uint32_t, kLanes>;
@@ -44,7 +44,7 @@ HDETR_INLINE Pack<uint16_t, kLanes> to_half(const Pack<float, kLanes>& numbers) 
   const Bits bits = bits_as<Bits>(numbers);
   const Bits magnitude = bits & 0x7fffffff;
   const Bits normal = (magnitude - (112u << 23) + 0xfff + ((magnitude >> 13) & 1)) >> 13;
-  // Added to one half, a number below 2^-14 has its last bit where the half's last bit is.
+  // Adding one half aligns the last bit of a number below 2^-14 with that of the half.
   const Bits subnormal = bits_as<Bits>(bits_as<Floats>(magnitude) + 0.5f) - 0x3f000000;
   const Bits nan = magnitude > 0x7f800000 ? Bits{} + 0x7e00 : Bits{} + 0x7c00;
   const Bits finite = magnitude < 0x38800000 ? subnormal : normal;
@@ -75,7 +75,8 @@ HDETR_INLINE void write(const Array& array, int64_t index, const Pack<Real, kLan
   store(static_cast<Real*>(array.data) + index, numbers);
 }
 
-// The first `count` elements from `index` on, fewer than a pack has lanes; the other lanes are 0.
+// The first `count` elements from `index` on, fewer than the lanes of a pack; the other lanes are
+// 0.
 template <class Real, int kLanes>
 HDETR_INLINE Pack<Real, kLanes> read_some(const ConstArray& array, int64_t index, int64_t count) {
   const int64_t size = element_size(array.type);

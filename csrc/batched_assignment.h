@@ -1,23 +1,25 @@
-// Optimal assignment of queries to targets: one problem, by shortest augmenting paths.
+// Optimal assignment of queries to targets for one problem, by shortest augmenting paths.
 //
-// A target takes up to `capacity` queries, a query belongs to one target at most. The rows of the
-// cost matrix are the targets, which are few; the columns are the queries. Of all assignments with
-// the most pairs, the cheapest is found. A search for one more query of a target is Dijkstra's
-// algorithm on reduced costs (Jonker and Volgenant, https://doi.org/10.1007/BF02278710), with two
-// changes. A target is scanned once, whichever of its queries it was reached by, and with it all of
-// them are settled: where repeated rows would be scanned `capacity` times each, a search scans
-// every target once at most. And a scan only looks at queries that have an owner. The others have
-// no price, so the nearest of them is the cheapest, which a short list of each target knows; and
-// what has found an owner keeps having one, so the list only grows shorter.
+// A target takes up to `capacity` queries, and a query belongs to at most one target. Rows of the
+// cost matrix are targets, of which there are few; columns are queries. Among all assignments with
+// the maximum number of pairs, the cheapest is found. The search for one more query of a target is
+// Dijkstra's algorithm on reduced costs (Jonker and Volgenant, https://doi.org/10.1007/BF02278710),
+// with two changes. First, a target is scanned only once, whichever of its queries it was reached
+// by, and all of them are settled with it: where repeated rows would be scanned `capacity` times
+// each, a search scans every target at most once. Second, a scan only looks at queries with an
+// owner. The others have price zero, so the nearest of them is simply the cheapest, which is known
+// from a short list per target; and since a query with an owner keeps having one, the list only
+// gets shorter.
 //
-// Costs are float32, duals and distances float64: a sum of a few hundred costs is exact there to
-// about 1e-13 of the largest, far less than what the costs themselves were rounded by. Equal sums
-// are decided by the index of the query.
+// Costs are float32, duals and distances float64: a sum of a few hundred costs is exact to about
+// 1e-13 of the largest, far below the rounding of the costs themselves. Ties are decided by the
+// index of the query.
 //
 // A problem is solved by a team of threads: one on the CPU, a warp or a block on CUDA. All of them
-// run the same steps, each on its share of the targets or queries; what they do in common, and how
-// they find the cheapest queries of a target, is the team's. A team of many starts at once the
-// targets that do not share their cheapest queries with others. The answer is the same.
+// execute the same steps, each for its share of the targets or queries; how they cooperate, and how
+// they find the cheapest queries of a target, is up to the team. A team of several threads starts
+// all targets at once that share none of their cheapest queries with others. The result is the
+// same.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +36,7 @@ inline constexpr int64_t kNobody = -1;
 
 HDETR_INLINE bool is_allowed(float cost) { return cost <= kLargestCost && cost >= -kLargestCost; }
 
-// Costs of a problem in which every target can have its queries, if every pair is allowed.
+// Costs of a problem in which every target can get its queries if all pairs are allowed.
 struct GivenCosts {
   const float* costs;
   int64_t columns;
@@ -45,16 +47,16 @@ struct GivenCosts {
   }
 };
 
-// Costs of any other problem: with more columns, so that every target can have its queries, and
-// with a price on those and on what is forbidden that no saving elsewhere can outweigh. The
-// cheapest solution has the most pairs that are allowed.
+// Costs of any other problem: with extra columns, so that every target can get its queries, and a
+// price on those and on forbidden pairs that no saving elsewhere can outweigh. The cheapest
+// solution then has the maximum number of allowed pairs.
 struct PricedCosts {
   const float* costs;
   int64_t queries, columns;
   double lowest, price;
 
-  // `lowest` and `highest` are those of the allowed costs. Counted from the lowest, the price, and
-  // with it the rounding, are as small as they can be.
+  // `lowest` and `highest` are those of the allowed costs. Relative to the lowest, the price, and
+  // with it the rounding error, are as small as possible.
   HDETR_INLINE static PricedCosts of(const float* costs, int64_t targets, int64_t queries,
                                      int64_t capacity, double lowest, double highest) {
     const int64_t wanted = targets * capacity;
@@ -70,40 +72,40 @@ struct PricedCosts {
     return column < queries && is_allowed(given(row, column));
   }
 
-  // What the columns of a row are sorted by. Costs that differ can be equal when they are counted
-  // from the lowest.
+  // The sort key of a row's columns. Different costs may become equal when the lowest is
+  // subtracted.
   HDETR_INLINE double rank(int64_t row, int64_t column) const {
     return allows(row, column) ? given(row, column) : double(kLargestCost) * 2;
   }
 
-  // The same as with `allows`, but the cost is read once: on CUDA a search waits for it.
+  // The same including `allows`, but the cost is read once: on CUDA a search waits for it.
   HDETR_INLINE double at(int64_t row, int64_t column) const {
     return counted(column < queries ? given(row, column) : float(kNever));
   }
   HDETR_INLINE double counted(float cost) const { return is_allowed(cost) ? cost - lowest : price; }
 };
 
-// What a solution works in. A query that has an owner stands in a slot, and stays there.
+// The memory of a solution. A query that has an owner occupies a slot, and keeps it.
 template <class Index, class Listed>
 struct AssignmentMemory {
-  // Of each target. `listed` queries are in its list, which has room for `list_size`; those before
+  // Per target. Its list contains `listed` queries, and has room for `list_size`; those before
   // `next` have found an owner.
   double *dual, *distance;
   Listed* list;
   Index *count, *through, *scanned, *listed, *next;
   Index list_size;
-  // Of each slot.
+  // Per slot.
   double *price, *reach;
   Index *column, *owner, *from;
 };
 
-// A query that a search has reached.
+// A query reached by a search.
 template <class Index>
 struct Candidate {
   double distance;
   Index column, slot;
 
-  // Of equal ones the first.
+  // The first one if they are equal.
   HDETR_INLINE bool operator<(const Candidate& other) const {
     return distance < other.distance || (distance == other.distance && column < other.column);
   }
@@ -111,24 +113,23 @@ struct Candidate {
 
 // A Team has an Index, its Lanes of several numbers at once (a pack, or just double), and
 //   at(target, column)               the cost
-//   Listed                           what a list of queries has of each
+//   Listed                           an element of a list of queries
 //   column_of(listed), cost_of(target, listed)
 //   for_each(count, body)            body(i) in one thread for each i < count
-//   for_slots(count, body)           body(Number, first, last, step) on a thread's share of the
-//                                    slots, which is always the same; step counts numbers
-//   least(x)                         the least of what the threads have; all wait for it
-//   sync(), leads()                  waits for all; whether it is the first of them
-//   take(column), is_taken(column)   those that have an owner
-//   find_cheapest(target, list)      the cheapest columns in order, at least `capacity`; how many;
-//                                    0 if one of the target's pairs is forbidden and must not be
-//   find_free(target, list)          one or more of the cheapest columns that are not taken,
-//   written
-//                                    when no thread reads the list any more
-//   kStartsTogether                  whether the lists of all targets are there from the start;
-//   then also
-//   want(column)                     takes it, or finds it contested
-//   is_contested(column)             whether several have wanted it
-//   give_up(column)                  it is not taken
+//   for_slots(count, body)           body(Number, first, last, step) on a thread's fixed share of
+//                                    the slots; step counts numbers
+//   least(x)                         the minimum over the threads; all of them wait for it
+//   sync(), leads()                  waits for all; whether this is the first thread
+//   take(column), is_taken(column)   marks columns that have an owner
+//   find_cheapest(target, list)      the cheapest columns in order, at least `capacity`; returns
+//                                    how many, or 0 if a pair is forbidden although none may be
+//   find_free(target, list)          at least one of the cheapest columns that are not taken;
+//                                    written when no thread reads the list any more
+//   kStartsTogether                  whether the lists of all targets exist from the start, and
+//                                    the team also has:
+//   want(column)                     takes it, or marks it as contested
+//   is_contested(column)             whether several targets have wanted it
+//   give_up(column)                  it is no longer taken
 template <class Team>
 class AssignmentSolver {
  public:
@@ -140,7 +141,7 @@ class AssignmentSolver {
                                        const Memory& memory)
       : team_(team), targets_(targets), capacity_(capacity), m_(memory) {}
 
-  // False if a pair is forbidden and must not be; then nothing is solved.
+  // False if a pair is forbidden although none may be; then nothing is solved.
   HDETR_KERNEL_INLINE bool solve() {
     if constexpr (Team::kStartsTogether) start_together();
     for (Index i = 0; i < targets_; ++i) {
@@ -157,9 +158,10 @@ class AssignmentSolver {
   using Candidate = hdetr::Candidate<Index>;
   static constexpr Index kNowhere = -1;
 
-  // Gives a target its cheapest queries, up to the first that another one has. What it gives up for
-  // those that it gets is their price, and none is dearer to it than its dual: no pair has a
-  // negative reduced cost, and those that are made have none.
+  // Gives a target its cheapest queries, up to the first one that another target owns. Its dual is
+  // the cost of the first query it does not get, or of the last one it gets, and the price of a
+  // query its cost minus the dual: no pair has a negative reduced cost, and that of new pairs is
+  // zero.
   HDETR_KERNEL_INLINE bool start(Index target) {
     Listed* const list = list_of(target);
     const Index listed = team_.find_cheapest(target, list);
@@ -177,8 +179,8 @@ class AssignmentSolver {
     return true;
   }
 
-  // Starts at once those targets whose cheapest queries nobody else has among their own: alone, and
-  // in any order, they would get the same ones. The others have a count of zero.
+  // Starts all targets at once whose cheapest queries are not among those of another target: they
+  // would get the same queries alone, and in any order. The others have a count of zero.
   HDETR_KERNEL_INLINE void start_together() {
     const auto wanted = [&](Index target, Index k)
                             HDETR_INLINE_LAMBDA { return team_.column_of(list_of(target)[k]); };
@@ -216,7 +218,7 @@ class AssignmentSolver {
     return sum;
   }
 
-  // What the dearest query costs that a target gets, or the first that it does not get.
+  // The cost of the most expensive query that a target gets, or of the first that it does not get.
   HDETR_KERNEL_INLINE double start_dual(Index target, Index count) const {
     return team_.cost_of(target, list_of(target)[count < capacity_ ? count : capacity_ - 1]);
   }
@@ -276,7 +278,7 @@ class AssignmentSolver {
     m_.through[target] = through;
   }
 
-  // The place in its list of a target's cheapest query without an owner.
+  // The position, in its list, of a target's cheapest query without an owner.
   HDETR_KERNEL_INLINE Index find_next_free(Index target) {
     Listed* const list = list_of(target);
     const Index listed = m_.listed[target];
@@ -288,8 +290,8 @@ class AssignmentSolver {
     return 0;
   }
 
-  // Reaches for the queries of others from a target at `offset`, which is its distance less its
-  // dual, and settles its own. Returns the nearest that is not settled.
+  // Relaxes the queries of other targets from a target at `offset`, its distance minus its dual,
+  // and settles its own. Returns the nearest unsettled query.
   template <bool kFirst>
   HDETR_KERNEL_INLINE Candidate scan(Index target, double offset) {
     Candidate nearest{kNever, 0, kNowhere};
@@ -302,7 +304,7 @@ class AssignmentSolver {
     return team_.least(nearest);
   }
 
-  // As wide as the numbers: a mask of numbers chooses among indices.
+  // As wide as the numbers: a mask of numbers selects among indices.
   template <class Number>
   using Indices = typename Team::template IndicesOf<Number>;
 
@@ -323,7 +325,8 @@ class AssignmentSolver {
       const auto owner = read<Indices<Number>>(m_.owner + s);
       if constexpr (!kFirst) {
         const Number before = read<Number>(m_.reach + s);
-        // Rounding must not make a query seem nearer from its owner than it was from elsewhere.
+        // Because of rounding, a query could otherwise seem nearer from its owner than from where
+        // it was reached.
         const auto nearer = (reach < before) & (owner != us);
         reach = nearer ? reach : before;
         from = nearer ? us : read<Indices<Number>>(m_.from + s);
@@ -362,7 +365,7 @@ class AssignmentSolver {
     write(m_.price + slot, settled ? price - (end - distance) : price);
   }
 
-  // Hands queries on along the path that ends at a free one, which `target` takes.
+  // Moves queries along the path that ends at a free one, which `target` takes.
   HDETR_KERNEL_INLINE void augment(Index root, Index target, Index column) {
     fill(size_, column, target, 0);
     while (target != root) {
@@ -409,7 +412,7 @@ class AssignmentSolver {
     return places;
   }
 
-  // The numbers with these indices, one a lane.
+  // The numbers with these indices, one per lane.
   template <class Number, class Array>
   HDETR_KERNEL_INLINE static Number picked(const Indices<Number>& indices, const Array& array) {
     if constexpr (kLanes<Number> == 1) {

@@ -1,4 +1,4 @@
-// The arguments of the batched assignment, checked once for the CPU and for CUDA.
+// Argument checks of the batched assignment, for CPU and CUDA.
 #pragma once
 
 #include <torch/csrc/stable/tensor.h>

@@ -10,13 +10,13 @@
 namespace hdetr {
 namespace {
 
-// How many of the cheapest queries of a target are found at once: the longer a row, the more is it
-// worth to look at it less often.
+// Number of a target's cheapest queries that are found at once: the longer a row, the more it pays
+// to scan it less often.
 int64_t list_size(int64_t capacity, int64_t columns) {
   return std::min(std::max(capacity, std::min<int64_t>(8, 1 + columns / 1024)), columns);
 }
 
-// Memory for a solution with so many columns.
+// Memory for a solution with this many columns.
 class Scratch {
  public:
   Scratch(int64_t targets, int64_t columns, int64_t capacity)
@@ -81,8 +81,8 @@ bool solve_with(const Costs& costs, int64_t targets, int64_t capacity, const Scr
                                                                   scratch);
 }
 
-// Solves the problem with these costs, and writes down the pairs that are allowed. False if that
-// would not be the answer, because a pair is forbidden that the costs do not tell.
+// Solves the problem with these costs, and writes the allowed pairs. False if the result would be
+// wrong, because a pair is forbidden that these costs cannot express.
 template <class Costs>
 bool solve(const AssignmentProblem& problem, const Costs& costs, int64_t capacity,
            const AssignmentDuals* duals) {
@@ -134,7 +134,7 @@ void solve_assignment(const AssignmentProblem& problem, const AssignmentDuals* d
 }
 
 int64_t estimate_work(const AssignmentProblem& problem) {
-  // A scan of the costs, and for each pair a search, as a rule a short one.
+  // One scan of the costs, and for each pair a search, which is usually short.
   const int64_t pairs = std::min(problem.targets * problem.capacity, problem.queries);
   return problem.targets * problem.queries + 600 * pairs;
 }

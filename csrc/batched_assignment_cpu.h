@@ -11,7 +11,7 @@ struct AssignmentProblem {
   int64_t* answer;  // [queries]: the target of each, or -1
 };
 
-// For each target and each query, when asked for: a certificate that the answer is the best.
+// Optional, per target and query: a certificate that the result is optimal.
 struct AssignmentDuals {
   double* targets;
   double* queries;
@@ -19,7 +19,7 @@ struct AssignmentDuals {
 
 void solve_assignment(const AssignmentProblem& problem, const AssignmentDuals* duals = nullptr);
 
-// About how long a solution takes, in units of a tenth of a nanosecond.
+// Estimated time of a solution, in tenths of a nanosecond.
 int64_t estimate_work(const AssignmentProblem& problem);
 
 }  // namespace hdetr

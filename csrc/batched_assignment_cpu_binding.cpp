@@ -1,4 +1,4 @@
-// The op in PyTorch's dispatcher: its schema, and its kernel for the CPU.
+// The operator in PyTorch's dispatcher: its schema, and its CPU kernel.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -33,7 +33,7 @@ std::vector<AssignmentProblem> problems_of(const Tensor& cost, const Tensor& num
   return problems;
 }
 
-// The largest first, and whoever is free takes the next: problems differ much in what they need.
+// Largest first, taken by whichever thread is free: problems take very different times.
 void solve_all(std::vector<AssignmentProblem> problems) {
   const auto larger = [](const AssignmentProblem& a, const AssignmentProblem& b) {
     return estimate_work(a) > estimate_work(b);

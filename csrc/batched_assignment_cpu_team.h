@@ -1,4 +1,4 @@
-// The team of one that solves a problem on the CPU.
+// The single-threaded team that solves a problem on the CPU.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace hdetr {
 
 inline constexpr int64_t kBlock = 32;  // queries whose least cost is found at once
 
-// The costs of a target, or, with `kFree`, of those of its queries that have no owner.
+// The costs of a target or, with `kFree`, of its queries without an owner.
 template <class Costs, bool kFree>
 struct Row;
 
@@ -24,8 +24,8 @@ struct Row<GivenCosts, kFree> {
   using Integers = Pack<int32_t, 8>;
 
   const float *costs, *taken;
-  // The largest magnitude of the costs that were looked at. As integers, inf and nan are larger
-  // than any number.
+  // The largest magnitude of the costs examined. As integers, inf and nan are larger than any
+  // number.
   Integers largest{};
   int32_t largest_alone = 0;
 
@@ -36,7 +36,7 @@ struct Row<GivenCosts, kFree> {
     return kFree ? costs[column] + taken[column] : costs[column];
   }
 
-  // The least of `count` columns, a multiple of eight.
+  // The minimum of `count` columns, a multiple of eight.
   HDETR_INLINE double least_of(int64_t column, int64_t count) {
     Floats least = eight(column);
     for (int64_t k = 8; k < count; k += 8) {
@@ -59,7 +59,7 @@ struct Row<GivenCosts, kFree> {
     return at(column);
   }
 
-  // Whether all that was looked at can be paired.
+  // Whether all costs examined allow their pair.
   HDETR_INLINE bool is_allowed() const {
     const int32_t limit = bits_as<int32_t>(kLargestCost);
     bool all = largest_alone <= limit;
@@ -101,14 +101,14 @@ struct Row<PricedCosts, kFree> {
   HDETR_INLINE bool is_allowed() const { return true; }
 };
 
-// The few smallest of the numbers that were inserted, in order; of equal ones the first.
+// The few smallest of the inserted numbers, in order; in case of a tie the first.
 struct Few {
   double* numbers;
   int64_t* indices;
   int64_t most, count = 0;
-  double limit = DBL_MAX;  // nothing dearer is wanted
+  double limit = DBL_MAX;  // larger numbers are not wanted
 
-  // Of equal numbers the first are kept, and they come in the order of their indices.
+  // Of equal numbers the first are kept; they are inserted in the order of their indices.
   HDETR_INLINE bool wants(double number) const {
     return number < limit || (number == limit && count < most);
   }
@@ -126,10 +126,10 @@ struct Few {
   }
 };
 
-// What a team of one works in, beside `AssignmentMemory`.
+// The memory of this team, in addition to `AssignmentMemory`.
 struct LoneMemory {
-  float* taken;      // of each column: infinite if it has an owner, else 0
-  double* least;     // of each block of columns: the least cost
+  float* taken;      // per column: infinite if it has an owner, else 0
+  double* least;     // per block of columns: the least cost
   double* cheapest;  // [list_size]
 };
 
@@ -221,7 +221,8 @@ class LoneTeam {
     const Index blocks = costs_.columns / kBlock + 1;
     Few few{m_.cheapest, list, most};
     for (Index b = 0; b < blocks; ++b) few.insert(m_.least[b], b);
-    // So many blocks hold something as cheap as this: no block that is dearer is worth a look.
+    // This many blocks contain something at most this expensive: more expensive blocks can be
+    // skipped.
     few.count = 0;
     for (Index b = 0; b < blocks; ++b) {
       if (!few.wants(m_.least[b])) continue;

@@ -1,5 +1,5 @@
-// Optimal assignment on CUDA, in two kernels: one sorts out the cheapest queries of every target,
-// on all multiprocessors; the other solves every problem, in a block or in a warp.
+// Optimal assignment on CUDA, in two kernels: one finds the cheapest queries of every target, using
+// all multiprocessors; the other solves every problem, in a block or a warp.
 #include <algorithm>
 #include <utility>
 
@@ -10,14 +10,14 @@
 namespace hdetr::cuda {
 namespace {
 
-// Cheapest queries of a target that the first kernel finds, beyond its capacity: a search rarely
-// needs more, and if it does, it looks for them itself.
+// Number of a target's cheapest queries that the first kernel finds beyond its capacity: a search
+// rarely needs more, and otherwise looks for them itself.
 constexpr int kSpare = 7;
-// Threads of a block; the wider ones sort the rows if some have more than `kNarrow` queries.
+// Threads per block; the wider blocks process the rows if some have more than `kNarrow` queries.
 constexpr int kThreads = 128, kWideThreads = 512, kNarrow = 4096;
-// A problem of so many pairs at most is solved by a warp, which waits for nobody.
+// Problems with up to this many pairs are solved by a warp, which needs no block synchronisation.
 constexpr int kWarpPairs = 256;
-// Of a block. What does not fit is in global memory.
+// Per block. What does not fit is in global memory.
 constexpr int64_t kSharedBytes = 44 * 1024;
 
 // ---- the problems, as a parameter of the kernels
@@ -25,14 +25,14 @@ constexpr int64_t kSharedBytes = 44 * 1024;
 struct Entry {
   AssignmentEntry given;
   int list_size;
-  int64_t first_problem, first_row;  // of all entries together
-  int64_t solver_bytes;              // of a problem
+  int64_t first_problem, first_row;  // over all entries
+  int64_t solver_bytes;              // per problem
   int64_t solver_offset;             // in the workspace; -1: all fit into shared memory
 };
 
-// What the first kernel finds out about a row, and the second puts together of a problem.
+// What the first kernel finds out about a row, and the second one combines for a problem.
 struct CostFacts {
-  float lowest = INFINITY, minus_highest = INFINITY;  // of the costs that are allowed
+  float lowest = INFINITY, minus_highest = INFINITY;  // of the allowed costs
   int none_forbidden = 1;
 
   __device__ __forceinline__ void add(float cost) {
@@ -48,7 +48,7 @@ struct CostFacts {
     minus_highest = min(minus_highest, others.minus_highest);
     none_forbidden = min(none_forbidden, others.none_forbidden);
   }
-  // What all threads have found out.
+  // The combined findings of all threads.
   template <class Threads>
   __device__ __forceinline__ CostFacts together(Threads& threads) const {
     CostFacts all;
@@ -65,14 +65,14 @@ struct Launch {
   int64_t images;
   const int64_t* num_targets;
   CostFacts* facts;  // [all rows]
-  Key* lists;        // of entry after entry, [rows, list_size]
+  Key* lists;        // entry by entry, [rows, list_size]
   char* solvers;
   Entry entries[kMaxEntries];
 };
 
 struct Place {
   const Entry* entry;
-  int64_t index, list;  // of the problem or row in its entry; where the entry's lists begin
+  int64_t index, list;  // of the problem or row within its entry; start of the entry's lists
 };
 
 // One of all problems, or of all rows.
@@ -118,7 +118,7 @@ struct Problem {
 
 // ---- the first kernel
 
-// A block for each row.
+// One block per row.
 template <int kSize>
 __global__ void __launch_bounds__(kSize) sort_rows(const __grid_constant__ Launch launch) {
   __shared__ Exchange<kSize> exchange;
@@ -129,12 +129,12 @@ __global__ void __launch_bounds__(kSize) sort_rows(const __grid_constant__ Launc
   if (target >= problem.targets || problem.queries == 0) return;
   BlockThreads<kSize> threads(exchange);
   const Row row = problem.row(target);
-  CostFacts mine;  // with a column beyond the queries, something is forbidden
+  CostFacts mine;  // columns beyond the queries count as forbidden
   for_each_cost(threads, row, [&](float cost, int) { mine.add(cost); });
   const CostFacts facts = mine.together(threads);
   if (threads.rank() == 0) launch.facts[blockIdx.x] = facts;
 
-  // Which columns there are, and their order, is not a matter of prices.
+  // Which columns exist, and their order, does not depend on prices.
   Key* const list = launch.lists + place.list + place.index * entry.list_size;
   const int size = min(entry.list_size, row.columns);
   const auto any = [](int) { return true; };
@@ -145,12 +145,12 @@ __global__ void __launch_bounds__(kSize) sort_rows(const __grid_constant__ Launc
 
 // ---- the second kernel
 
-// Numbers of a problem that is solved, cut out of one piece of memory.
+// The memory of a problem being solved, divided from one block of memory.
 struct Solver {
   AssignmentMemory<int, Key> memory;
   unsigned *taken, *contested;
 
-  // Returns how many bytes are cut out of `from`, which may be null.
+  // Returns how many bytes are used of `from`, which may be null.
   __host__ __device__ int64_t cut(char* from, int64_t targets, int64_t pairs, int64_t columns,
                                   int64_t list_size) {
     int64_t bytes = 0;
@@ -204,7 +204,7 @@ __device__ __forceinline__ void solve(Threads& threads, const Launch& launch, co
   solver.cut(scratch, problem.targets, pairs, columns, list_size);
   CudaTeam<Threads> team(threads, costs, solver.taken, solver.contested, min(list_size, columns));
   const Key* const lists = launch.lists + place.list + place.index * given.rows * list_size;
-#pragma unroll 8  // as many are under way at once
+#pragma unroll 8  // this many loads are in flight at once
   for (int k = threads.rank(); k < problem.targets * list_size; k += threads.size()) {
     solver.memory.list[k] = read_only(lists + k);
   }
@@ -218,7 +218,7 @@ __device__ __forceinline__ void solve(Threads& threads, const Launch& launch, co
   });
 }
 
-// A warp for each problem, where all are small.
+// One warp per problem, if all are small.
 __global__ void __launch_bounds__(kWarp, 1)
     solve_small_problems(const __grid_constant__ Launch launch) {
   __shared__ double shared[kSharedBytes / sizeof(double)];
@@ -228,8 +228,8 @@ __global__ void __launch_bounds__(kWarp, 1)
   solve(threads, launch, place, problem, reinterpret_cast<char*>(shared));
 }
 
-// A block for each problem. There are few: none needs to share its registers. All call `solve` in
-// one place, whatever memory they have: it is most of the code.
+// One block per problem. There are few, so none needs to share its registers. `solve` is called in
+// one place, whatever memory is used, because it is most of the code.
 __global__ void __launch_bounds__(kThreads, 1)
     solve_problems(const __grid_constant__ Launch launch) {
   __shared__ Exchange<kThreads> exchange;
@@ -250,7 +250,7 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 int64_t aligned(int64_t bytes) { return divide_up(bytes, 256) * 256; }
 
-// The workspace has the facts, the lists and the memory of those solvers that need some.
+// The workspace contains the facts, the lists, and the memory of solvers that need global memory.
 struct Plan {
   Launch launch{};
   int64_t problems = 0, rows = 0, lists = 0, solver_bytes = 0;

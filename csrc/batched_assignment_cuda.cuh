@@ -1,4 +1,4 @@
-// Teams of threads that solve assignment problems: a warp, or a block.
+// Teams of threads that solve assignment problems: a warp or a block.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -9,7 +9,7 @@
 
 namespace hdetr::cuda {
 
-// ---- threads that work together
+// ---- cooperating threads
 
 template <class Word>
 __device__ __forceinline__ Word of_lane_across(const Word& word, int flipped) {
@@ -22,13 +22,13 @@ __device__ __forceinline__ Candidate<int> of_lane_across(const Candidate<int>& c
           of_lane_across(candidate.slot, flipped)};
 }
 
-// A block that is one warp, and waits for nobody.
+// A block consisting of one warp, without block synchronisation.
 struct WarpThreads {
   __device__ __forceinline__ int rank() const { return threadIdx.x; }
   __device__ __forceinline__ int size() const { return kWarp; }
   __device__ __forceinline__ void sync() const { __syncwarp(); }
 
-  // The least of what the threads have. All of them get it, and wait for one another.
+  // The minimum over the threads. All of them receive it, and wait for each other.
   template <class Value>
   __device__ __forceinline__ Value least(Value value) const {
 #pragma unroll
@@ -41,10 +41,10 @@ struct WarpThreads {
   }
 };
 
-// In shared memory. Two of them take turns: what is written to one was read before the other was.
+// In shared memory. Two buffers alternate: one is written while the other may still be read.
 template <int kThreads>
 struct Exchange {
-  Candidate<int> of_warp[2][kThreads / kWarp];  // the largest of the values that are exchanged
+  Candidate<int> of_warp[2][kThreads / kWarp];  // the largest type that is exchanged
 };
 
 template <int kThreads>
@@ -61,7 +61,7 @@ class BlockThreads {
     return least_of_warps(WarpThreads{}.least(value));
   }
 
-  // The same of values that are those of whole warps.
+  // The same for values that are uniform within warps.
   template <class Value>
   __device__ __forceinline__ Value least_of_warps(Value value) {
     static_assert(sizeof(Value) <= sizeof(Candidate<int>));
@@ -81,8 +81,8 @@ class BlockThreads {
   int turn_ = 0;
 };
 
-// A block, or its first warp alone. Which of them turns out on the device, and code for either
-// would be twice as much: a kernel that is run once in a step waits for its code to be fetched.
+// A block, or only its first warp. This is decided on the device, because code for both would be
+// twice as large: a kernel that runs once per step waits for its code to be fetched.
 template <int kThreads>
 class WarpOrBlock {
  public:
@@ -109,18 +109,18 @@ class WarpOrBlock {
   const bool alone_;
 };
 
-// ---- a team, as `AssignmentSolver` wants it
+// ---- a team, as required by `AssignmentSolver`
 
 template <class Threads>
 class CudaTeam {
  public:
   using Index = int;
-  using Listed = Key;  // which tells what it costs: nothing waits for memory that is far away
+  using Listed = Key;  // includes the cost, which avoids waiting for distant memory
   static constexpr bool kStartsTogether = true;
   template <class Number>
   using IndicesOf = int;
 
-  // `taken` and `contested` have a bit for each column.
+  // `taken` and `contested` have one bit per column.
   __device__ __forceinline__ CudaTeam(Threads& threads, const PricedCosts& costs, unsigned* taken,
                                       unsigned* contested, int list_size)
       : threads_(threads),
@@ -165,7 +165,7 @@ class CudaTeam {
     atomicAnd(taken_ + column / kWarp, ~bit_of(column));
   }
 
-  // The lists are there.
+  // The lists exist already.
   __device__ __forceinline__ int find_cheapest(int, const Key*) const { return list_size_; }
   __device__ __forceinline__ int find_free(int target, Key* list) {
     const Row row{costs_.costs + target * costs_.queries, int(costs_.queries), int(costs_.columns)};
@@ -178,7 +178,7 @@ class CudaTeam {
 
  private:
   __device__ __forceinline__ static unsigned bit_of(int column) { return 1u << column % kWarp; }
-  // Returns the bits that there were.
+  // Returns the previous bits.
   __device__ __forceinline__ static unsigned set(unsigned* bits, int column) {
     return atomicOr(bits + column / kWarp, bit_of(column));
   }

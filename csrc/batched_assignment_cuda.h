@@ -1,5 +1,5 @@
-// Optimal assignment on CUDA. All pointers but those to entries are of the device; nothing here
-// waits for the device, and what it needs to know travels as a parameter of the kernels.
+// Optimal assignment on CUDA. All pointers except those to entries are device pointers. Nothing
+// here waits for the device, and host information is passed as a parameter of the kernels.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -16,13 +16,13 @@ struct AssignmentEntry {
   int32_t problems, rows, queries, capacity;
 };
 
-// So many go into one launch.
+// Maximum number per launch.
 constexpr size_t kMaxEntries = 32;
 
-// The size of the scratch memory for these entries, kMaxEntries at most.
+// Size of the workspace for these entries, at most kMaxEntries.
 int64_t assignment_workspace_bytes(const std::vector<AssignmentEntry>& entries);
 
-// num_targets [images]: as if it were within [0, rows]. `workspace` is aligned to 256.
+// num_targets [images] is clamped to [0, rows]. `workspace` is aligned to 256 bytes.
 cudaError_t launch_batched_assignment(const std::vector<AssignmentEntry>& entries,
                                       const int64_t* num_targets, int64_t images, void* workspace,
                                       cudaStream_t stream);

@@ -1,4 +1,5 @@
-// The op's kernels for CUDA in PyTorch's dispatcher. The schema comes with those for the CPU.
+// The operator's CUDA kernels in PyTorch's dispatcher. The schema is registered with the CPU
+// kernel.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>

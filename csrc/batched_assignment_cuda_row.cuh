@@ -1,4 +1,4 @@
-// The cheapest columns of a row of costs, found by threads that work together.
+// The cheapest columns of a row of costs, found by cooperating threads.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -7,14 +7,14 @@
 
 namespace hdetr::cuda {
 
-// Of a target. What its columns beyond the queries cost is not allowed.
+// The costs of a target. Columns beyond the queries are forbidden.
 struct Row {
   const float* costs;  // [queries]
   int queries, columns;
 };
 
-// body(cost, column) on a thread's share of the columns. Several loads are under way at once: each
-// takes hundreds of cycles.
+// body(cost, column) for a thread's share of the columns. Several loads are in flight at once,
+// because each takes hundreds of cycles.
 template <class Threads, class Body>
 __device__ __forceinline__ void for_each_cost(const Threads& threads, const Row& row,
                                               const Body& body) {
@@ -34,27 +34,27 @@ __device__ __forceinline__ void for_each_cost(const Threads& threads, const Row&
   }
 }
 
-// Smaller for a cheaper column, and for the first of equally cheap ones.
+// Smaller for cheaper columns, and in case of a tie for the first.
 using Key = unsigned long long;
 constexpr Key kLastKey = ~Key{0};
 
 __device__ __forceinline__ Key key_of(float cost, int column) {
-  const unsigned bits = __float_as_uint(cost + 0.f);  // -0 costs what 0 does
-  unsigned rank = 0xffffffffu;                        // after every cost that is allowed
+  const unsigned bits = __float_as_uint(cost + 0.f);  // -0 equals 0
+  unsigned rank = 0xffffffffu;                        // after all allowed costs
   if (is_allowed(cost)) rank = bits >> 31 ? ~bits : bits | 0x80000000u;
   return Key{rank} << 32 | unsigned(column);
 }
 
 __device__ __forceinline__ int column_of(Key key) { return int(unsigned(key)); }
 
-// Infinite for all that is not allowed.
+// Infinite if not allowed.
 __device__ __forceinline__ float cost_of(Key key) {
   const unsigned rank = unsigned(key >> 32);
   if (rank == 0xffffffffu) return INFINITY;
   return __uint_as_float(rank >> 31 ? rank & 0x7fffffffu : ~rank);
 }
 
-// The least keys that a thread comes across, in order.
+// The smallest keys that a thread encounters, in order.
 class FewKeys {
  public:
   __device__ __forceinline__ FewKeys() {
@@ -71,7 +71,7 @@ class FewKeys {
       kept = less;
     }
   }
-  // Where all were keys of columns, the last one stays, because nothing is known of the next.
+  // If all were keys of columns, the last one stays, because the next is unknown.
   __device__ __forceinline__ void drop_least() {
 #pragma unroll
     for (int k = 0; k + 1 < kKept; ++k) keys_[k] = keys_[k + 1];
@@ -82,9 +82,9 @@ class FewKeys {
   Key keys_[kKept];
 };
 
-// Lists the cheapest columns that `wanted` lets pass, in order, from the key `first` on, which is
-// then where to go on. Returns how many, `most` at most: less if there are no more, or if a thread
-// has given away all that it kept of one pass over the row, but then at least one.
+// Lists the cheapest columns accepted by `wanted`, in order, starting at the key `first`, which is
+// updated to where to continue. Returns their number, at most `most`: fewer if there are no more,
+// or if a thread has used up all that it kept from one pass over the row, but then at least one.
 template <class Threads, class Wanted>
 __device__ __forceinline__ int list_cheapest(Threads& threads, const Row& row, const Wanted& wanted,
                                              int most, Key* list, Key& first) {
@@ -96,7 +96,7 @@ __device__ __forceinline__ int list_cheapest(Threads& threads, const Row& row, c
   int count = 0;
   for (; count < most; ++count) {
     const Key key = threads.least(mine.least());
-    if (key < first || key == kLastKey) break;  // a thread has run dry, or there are no more
+    if (key < first || key == kLastKey) break;  // a thread has run out, or there are no more
     if (key == mine.least()) {
       list[count] = key;
       mine.drop_least();

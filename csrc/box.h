@@ -1,5 +1,4 @@
-// Boxes, how far they are from each other, and how much of each other they cover; written once for
-// the CPU and for CUDA.
+// Boxes, their distances and their overlap, for CPU and CUDA.
 #pragma once
 
 #include <limits>
@@ -8,7 +7,7 @@
 
 namespace hdetr {
 
-// The reciprocal of less would overflow.
+// The reciprocal of a smaller number would overflow.
 inline constexpr float kLeastArea = std::numeric_limits<float>::min();
 
 template <class Number>
@@ -38,8 +37,8 @@ HDETR_INLINE Number distance(const Box<Number>& a, const Box<Number>& b) {
   return absolute(a.cx - b.cx) + absolute(a.cy - b.cy) + absolute(a.w - b.w) + absolute(a.h - b.h);
 }
 
-// An area, but 1 where there is none: every box that has an area counts in full, however small it
-// is. A coordinate that is NaN makes its area NaN, which is not less than anything and stays.
+// An area, or 1 if it is too small: boxes with an area count in full, however small they are. A NaN
+// coordinate gives a NaN area, which fails the comparison and is kept.
 template <class Number>
 HDETR_INLINE Number divisor(Number area) {
   const Number none{}, one = none + 1.0f, least = none + kLeastArea;

@@ -1,4 +1,4 @@
-// What a box costs that shall be another one, and its slope, written once for the CPU and for CUDA.
+// Losses between boxes and their targets, and their gradients, for CPU and CUDA.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,7 @@
 
 namespace hdetr {
 
-// The sizes of a call: boxes [P, N, 4], of which N are the rows of a problem, truth [P, G, 4],
-// index [P, N], losses [P, N, 2].
+// Sizes: boxes [P, N, 4], N rows per problem, truth [P, G, 4], index [P, N], losses [P, N, 2].
 struct BoxLossSizes {
   int64_t problems, rows, targets;
 };
@@ -18,15 +17,15 @@ struct BoxLossArguments {
   BoxLossSizes sizes;
   const float* boxes;
   const float* truth;
-  const int64_t* index;  // of the target of a row; one below 0 has none
+  const int64_t* index;  // the target of each row; negative for none
 };
 
-// Of a row: the L1 distance of (cx, cy, w, h), and 1 - GIoU.
+// For a row: the L1 distance of (cx, cy, w, h), and 1 - GIoU.
 struct BoxLoss {
   float distance, giou;
 };
 
-// Of a row, by what it predicts.
+// The gradient with respect to a row's predicted box.
 struct BoxSlope {
   float cx, cy, w, h;
 };
@@ -35,8 +34,8 @@ HDETR_INLINE Box<float> box_at(const float* from) {
   return Box<float>::of(from[0], from[1], from[2], from[3]);
 }
 
-// Calls use(its box, its target) for a row that has one. Else it is `none`, and `unknown` if the
-// index says nothing: that is never looked up.
+// Calls use(its box, its target) for a row with a target. Otherwise returns `none`, or `unknown`
+// for an index out of range, which is never dereferenced.
 template <class Value, class Use>
 HDETR_INLINE Value at_row(const BoxLossArguments& given, int64_t row, const Value& none,
                           const Value& unknown, const Use& use) {
@@ -55,18 +54,18 @@ HDETR_INLINE BoxLoss loss_at(const BoxLossArguments& given, int64_t row) {
                 });
 }
 
-// By the first of two numbers, of the larger one: equal ones share it.
+// Derivative of the maximum of two numbers with respect to the first; equal numbers share it.
 HDETR_INLINE float slope_of_larger(float a, float b) { return a > b ? 1 : a == b ? 0.5f : 0; }
 HDETR_INLINE float slope_of_smaller(float a, float b) { return slope_of_larger(b, a); }
 
 HDETR_INLINE float sign(float x) { return float(x > 0) - float(x < 0); }
 
-// By the edges of `a` along one axis, of the GIoU of two boxes.
+// Derivatives of the GIoU of two boxes with respect to the edges of `a` along one axis.
 struct EdgeSlopes {
   float low, high;
 
-  // `covered` and `hull`: of the GIoU by the lengths along this axis of what both boxes cover and
-  // of their hull. `area`: by the length of `a`.
+  // `covered` and `hull`: derivatives of the GIoU with respect to the lengths, along this axis, of
+  // the intersection and of the hull. `area`: with respect to the length of `a`.
   HDETR_INLINE static EdgeSlopes of(float a0, float a1, float b0, float b1, float covered,
                                     float hull, float area) {
     if (smaller(a1, b1) < larger(a0, b0)) covered = 0;
@@ -75,7 +74,8 @@ struct EdgeSlopes {
   }
 };
 
-// Of the GIoU by `a`. An area that is replaced by 1 (see `divisor`) has no slope as a divisor.
+// Gradient of the GIoU with respect to `a`. An area that is replaced by 1 (see `divisor`) has zero
+// derivative as a divisor.
 HDETR_INLINE BoxSlope giou_slope(const Box<float>& a, const Box<float>& b) {
   const float covered_w = larger(smaller(a.x1, b.x1) - larger(a.x0, b.x0), 0.0f);
   const float covered_h = larger(smaller(a.y1, b.y1) - larger(a.y0, b.y0), 0.0f);

@@ -1,5 +1,5 @@
-// The tensors of the losses of boxes, once for the CPU and for CUDA: checked, as a kernel trusts
-// its arguments, and made into what it takes.
+// The tensors of the box losses, for CPU and CUDA: checked, since kernels trust their arguments,
+// and converted to what kernels take.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -49,7 +49,7 @@ inline void check_grad_losses(const Tensor& grad_losses, const Tensor& boxes) {
                   "the gradient of the losses must be on the device of boxes.");
 }
 
-// Tensors that are checked and contiguous, for as long as the arguments are used.
+// Checked, contiguous tensors, which must outlive the arguments.
 struct BoxLossTensors {
   Tensor boxes, truth, index;
 

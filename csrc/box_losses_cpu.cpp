@@ -2,7 +2,7 @@
 
 namespace hdetr {
 
-// Few rows have a target, wherever they are: there is nothing to compute side by side.
+// Few rows have a target, at scattered positions, so nothing can be vectorised.
 void box_losses(const BoxLossArguments& arguments, BoxLoss* losses, int64_t first, int64_t last) {
   for (int64_t row = first; row < last; ++row) losses[row] = loss_at(arguments, row);
 }

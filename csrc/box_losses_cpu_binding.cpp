@@ -1,4 +1,4 @@
-// The ops in PyTorch's dispatcher: their schemas, and their kernels for the CPU.
+// The operators in PyTorch's dispatcher: their schemas, and their CPU kernels.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -11,7 +11,7 @@
 namespace hdetr {
 namespace {
 
-constexpr int64_t kRowsWorthAThread = 16384;  // some 30 microseconds, where few have a target
+constexpr int64_t kRowsWorthAThread = 16384;  // about 30 microseconds, if few have a target
 
 Tensor box_losses_on_cpu(Tensor boxes, Tensor truth, Tensor index) {
   const auto given = BoxLossTensors::of(boxes, truth, index);

@@ -1,5 +1,4 @@
-// The losses of boxes on CUDA: a thread has a row, and the next one as many further on as there are
-// threads.
+// Box losses on CUDA: one row per thread, in a grid-stride loop.
 #include <algorithm>
 
 #include "box_losses_cuda.h"

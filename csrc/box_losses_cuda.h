@@ -1,4 +1,4 @@
-// The losses of boxes on CUDA. All pointers are of the device; nothing here waits for it.
+// Box losses on CUDA. All pointers are device pointers; nothing here waits for the device.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -12,7 +12,7 @@ namespace hdetr::cuda {
 cudaError_t launch_box_losses(const BoxLossArguments& arguments, BoxLoss* losses, const Cut& cut,
                               cudaStream_t stream);
 
-// The gradient by the boxes, [P, N]; `grad_losses` is [P, N].
+// The gradient with respect to the boxes, [P, N]; `grad_losses` is [P, N].
 cudaError_t launch_box_losses_backward(const BoxLossArguments& arguments,
                                        const BoxLoss* grad_losses, BoxSlope* grad_boxes,
                                        const Cut& cut, cudaStream_t stream);

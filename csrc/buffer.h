@@ -1,4 +1,4 @@
-// Memory for kernels: aligned, and not written to before they do.
+// Aligned, uninitialised memory for kernels.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace hdetr {
 
-inline constexpr std::size_t kCacheLine = 64;  // and the widest vector
+inline constexpr std::size_t kCacheLine = 64;  // and the width of the largest vector
 
 template <class Element>
 class Buffer {

@@ -1,16 +1,16 @@
-// How a launch is cut.
+// How a launch is divided into blocks.
 #pragma once
 
 #include <cstdint>
 
 namespace hdetr::cuda {
 
-constexpr int kMostThreads = 256;  // of a block
+constexpr int kMostThreads = 256;  // per block
 
-// It is all the same to the results.
+// Does not affect the results.
 struct Cut {
-  int threads = kMostThreads;  // of a block: a multiple of 32
-  int blocks = INT32_MAX;      // in every dimension of the grid, at most
+  int threads = kMostThreads;  // per block: a multiple of 32
+  int blocks = INT32_MAX;      // maximum in every dimension of the grid
 };
 
 }  // namespace hdetr::cuda

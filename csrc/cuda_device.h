@@ -1,4 +1,4 @@
-// The device and the stream that PyTorch works on.
+// The device and stream that PyTorch uses.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -9,7 +9,7 @@
 
 namespace hdetr::cuda {
 
-// Work for the device of a tensor, on its current stream.
+// Work on the device of a tensor, on its current stream.
 class Device {
  public:
   explicit Device(const torch::stable::Tensor& tensor) : guard_(tensor.get_device_index()) {

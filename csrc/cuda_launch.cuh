@@ -1,4 +1,4 @@
-// On the host: types as template arguments, and what is put on a stream.
+// On the host: types as template arguments, and launches on a stream.
 #pragma once
 
 #include "cuda_number.cuh"
@@ -10,7 +10,7 @@ struct Tag {
   using type = T;
 };
 
-// Types that are computed with in float32.
+// Types that are computed in float32.
 template <class Call>
 cudaError_t with_single_type(Type type, const Call& call) {
   switch (type) {
@@ -30,8 +30,8 @@ cudaError_t with_type(Type type, const Call& call) {
   return type == Type::kDouble ? call(Tag<double>{}) : with_single_type(type, call);
 }
 
-// The only place where kernels are launched; it is a function call and not <<<>>>, so that tests
-// can run the same kernels on the CPU.
+// The only place where kernels are launched; a function call instead of <<<>>>, so that tests can
+// run the same kernels on the CPU.
 template <class... Parameters, class... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream,
                    const Arguments&... arguments) {

@@ -1,4 +1,4 @@
-// Elements of tensors on CUDA, and the numbers that are computed with.
+// Elements of tensors on CUDA, and the numbers used in computations.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -11,11 +11,11 @@
 
 namespace hdetr::cuda {
 
-// The type of coordinates and sums that goes with values of type T.
+// The type of coordinates and sums for values of type T.
 template <class T>
 using RealFor = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-// Not conversions by the language: those of 16-bit types can be switched off by macros.
+// Explicit functions, because conversion operators of 16-bit types can be disabled by macros.
 __device__ __forceinline__ float to_real(float x) { return x; }
 __device__ __forceinline__ double to_real(double x) { return x; }
 __device__ __forceinline__ float to_real(__half x) { return __half2float(x); }

@@ -1,4 +1,4 @@
-// Memory that only kernels see.
+// Memory used only by kernels.
 #pragma once
 
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
@@ -8,9 +8,9 @@
 
 namespace hdetr::cuda {
 
-// On the current device and its current stream, whose later work may have the memory afterwards.
-// Not a tensor: in PyTorch's deterministic mode a new one is filled, and these are written by a
-// kernel before another one reads them.
+// On the current device and its current stream; work queued there later may reuse the memory. Not a
+// tensor: PyTorch's deterministic mode fills new tensors, but these are always written by a kernel
+// before another one reads them.
 class Scratch {
  public:
   explicit Scratch(int64_t bytes) {

@@ -1,4 +1,4 @@
-// Dropout on the CPU: a kernel on raw pointers, cut into tasks that are some chunks of random bits
+// Dropout on the CPU: a kernel on raw pointers, divided into tasks of some chunks of random bits
 // each.
 #pragma once
 
@@ -8,12 +8,12 @@
 
 namespace hdetr {
 
-// Elements of one seed; both arrays are contiguous, and not of doubles.
+// The elements of one seed; both arrays are contiguous, and not of doubles.
 struct DropoutArguments {
   int64_t size;
   uint64_t seed;
-  uint32_t dropped;  // an element whose bits are below is dropped
-  float scale;       // of what is kept
+  uint32_t dropped;  // elements whose random bits are smaller are dropped
+  float scale;       // of kept elements
   ConstArray from;
   Array to;
 };

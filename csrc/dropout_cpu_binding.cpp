@@ -1,5 +1,5 @@
-// The op in PyTorch's dispatcher: its schema, and its kernel for the CPU. On a GPU PyTorch's own
-// dropout is as quick.
+// The operator in PyTorch's dispatcher: its schema, and its CPU kernel. On a GPU PyTorch's own
+// dropout is as fast.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -17,7 +17,7 @@ namespace {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-constexpr int64_t kTasksWorthAThread = 16;  // some 10 microseconds
+constexpr int64_t kTasksWorthAThread = 16;  // about 10 microseconds
 
 #define HDETR_DROPOUT_CHECK(condition, ...) STD_TORCH_CHECK(condition, "dropout: ", __VA_ARGS__)
 
@@ -34,7 +34,7 @@ void check(const Tensor& x, const Tensor& seeds, double p) {
   HDETR_DROPOUT_CHECK(p >= 0 && p < 1, "p is at least 0 and below 1, not ", p, ".");
 }
 
-// Each part of x, of which there are as many as seeds, is dropped with a seed of its own.
+// There are as many equal parts of x as seeds; each uses its own seed.
 Tensor dropout(Tensor x, Tensor seeds, double p) {
   check(x, seeds, p);
   x = torch::stable::contiguous(x);

@@ -1,5 +1,5 @@
-// Elementary functions of float32, for any Number: within two units of the last place, and NaN for
-// NaN. The coefficients are minimax fits to the functions.
+// Elementary functions of float32, for any Number: accurate to two units in the last place, and NaN
+// for NaN. The coefficients are minimax approximations.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,18 @@ HDETR_INLINE Number polynomial(Number x, const float (&coefficients)[kTerms]) {
   return sum;
 }
 
-// exp(x) for x <= 0. What would be smaller than a normal number is 0.
+// exp(x) for x <= 0. Results smaller than a normal number are 0.
 template <class Number>
 HDETR_INLINE Number exp_of_negative(Number x) {
   using Traits = NumberTraits<Number>;
   using Integer = IntegerOf<Number>;
   constexpr float kLog2E = 0x1.715476p+0f, kLowest = -87.33654f;
-  // ln 2 in two parts, the first with so few bits that its products are exact.
+  // ln 2 in two parts, the first with few enough bits that its products are exact.
   constexpr float kLn2 = 0x1.62e4p-1f, kLn2Rest = 0x1.7f7d1cp-20f;
   constexpr float kRest[] = {0x1.fffffcp-2f, 0x1.55548ap-3f, 0x1.555916p-5f, 0x1.123fc6p-7f,
                              0x1.6a1a72p-10f};
   const Number none{};
-  // Only what is in range is ever converted to an integer.
+  // Only values in range are converted to an integer.
   const Number safe = x > none + kLowest ? x : none + kLowest;
   const Integer power = Traits::truncate(safe * kLog2E - 0.5f);
   const Number n = Traits::real(power);

@@ -1,5 +1,5 @@
 // The sigmoid focal loss (https://arxiv.org/abs/1708.02002) of one logit, in float32, from
-// log-sigmoids: nothing is rounded to log(0).
+// log-sigmoids, so that nothing is rounded to log(0).
 #pragma once
 
 #include "elementary.h"
@@ -8,11 +8,11 @@
 namespace hdetr {
 
 struct FocalForm {
-  float alpha;  // weight of a positive; a negative has 1 - alpha
+  float alpha;  // weight of positives; negatives have 1 - alpha
   float gamma;  // at least 0
 };
 
-// What is known of a logit x: the probability p = sigmoid(x), and 1 - p.
+// For a logit x: the probability p = sigmoid(x), and 1 - p.
 template <class Number>
 struct Probability {
   Number yes, no;                      // p, 1 - p
@@ -28,7 +28,7 @@ struct Probability {
             (negative ? -x : none) + log, (negative ? none : x) + log};
   }
 
-  // Of the other answer.
+  // Of the opposite.
   HDETR_INLINE Probability operator!() const { return {no, yes, minus_log_no, minus_log_yes}; }
 };
 
@@ -46,13 +46,13 @@ HDETR_INLINE Number focal_loss(const Probability<Number>& p, float alpha, float 
   return alpha * focus(p, gamma) * p.minus_log_yes;
 }
 
-// Its derivative by the logit.
+// Its derivative with respect to the logit.
 template <class Number>
 HDETR_INLINE Number focal_slope(const Probability<Number>& p, float alpha, float gamma) {
   return -alpha * focus(p, gamma) * (gamma * p.yes * p.minus_log_yes + p.no);
 }
 
-// The loss of a logit whose class is there, and of one whose class is not.
+// The losses of a positive and of a negative logit.
 template <class Number>
 HDETR_INLINE Number positive_loss(const Probability<Number>& p, const FocalForm& form) {
   return focal_loss(p, form.alpha, form.gamma);
@@ -62,7 +62,7 @@ HDETR_INLINE Number negative_loss(const Probability<Number>& p, const FocalForm&
   return focal_loss(!p, 1.0f - form.alpha, form.gamma);
 }
 
-// Their derivatives by the logit.
+// Their derivatives with respect to the logit.
 template <class Number>
 HDETR_INLINE Number positive_slope(const Probability<Number>& p, const FocalForm& form) {
   return focal_slope(p, form.alpha, form.gamma);

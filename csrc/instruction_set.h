@@ -1,7 +1,7 @@
-// Kernels compiled for several instruction sets in one binary, and the choice among them.
+// Kernels compiled for several instruction sets in one binary, and the selection among them.
 //
-// GCC compiles a function for what its `target` attribute names, with everything that is inlined
-// into it. Elsewhere the instruction set is the one that the compiler is called for.
+// GCC compiles a function, with everything inlined into it, for what its `target` attribute names.
+// With other compilers the instruction set is the one given on the command line.
 #pragma once
 
 #include <cstdlib>
@@ -33,7 +33,8 @@ inline InstructionSet processor_instruction_set() {
   return InstructionSet::kBaseline;
 }
 
-// The widest that the processor has. PyTorch's own variable can name a narrower one.
+// The widest one that the processor supports. PyTorch's environment variable can select a narrower
+// one.
 inline InstructionSet chosen_instruction_set() {
   static const InstructionSet chosen = [] {
     const InstructionSet widest = processor_instruction_set();
@@ -45,7 +46,7 @@ inline InstructionSet chosen_instruction_set() {
   return chosen;
 }
 
-// The one that goes with the chosen instruction set.
+// Calls the version for the selected instruction set.
 template <class Choice>
 Choice choose(Choice baseline, Choice avx2, Choice avx512) {
   switch (chosen_instruction_set()) {

@@ -1,4 +1,4 @@
-// The cost of one pair of a target and a query, written once for the CPU and for CUDA.
+// The cost of one pair of target and query, for CPU and CUDA.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,7 @@
 
 namespace hdetr {
 
-// The sizes of a call: logits [P, Q, K], boxes [P, Q, 4], labels [B, G], target boxes [B, G, 4],
-// cost [P, G, Q].
+// Sizes: logits [P, Q, K], boxes [P, Q, 4], labels [B, G], target boxes [B, G, 4], cost [P, G, Q].
 struct MatchingSizes {
   int64_t problems, queries, classes, images, targets;  // P, Q, K, B, G
 };
@@ -33,7 +32,7 @@ struct MatchingArguments {
   const float* target_boxes;   // [B, G, 4] cxcywh
   const int64_t* num_targets;  // [B]
   float* cost;                 // [P, G, Q]
-  int64_t* nonfinite;          // [P, 3], zeros at first
+  int64_t* nonfinite;          // [P, 3], initially zero
 };
 
 inline constexpr float kNoMatch = __builtin_huge_valf();
@@ -46,13 +45,13 @@ struct PairCost {
     return {classes, hdetr::distance(a, b), generalized_iou(a, b)};
   }
 
-  // Not finite if one of the three is not: no weight, not even 0, makes a number of it.
+  // Not finite if any of the three is not: no weight, not even 0, makes it finite.
   HDETR_INLINE Number sum(const MatchingRule& rule) const {
     return rule.classes * classes + rule.bbox * distance - rule.giou * giou;
   }
 };
 
-// Of the logit of the target's class.
+// For the logit of the target's class.
 template <class Number>
 HDETR_INLINE Number focal_cost(Number logit, const FocalForm& form) {
   const auto p = Probability<Number>::of(logit);

@@ -1,5 +1,5 @@
-// The tensors of the matching cost, once for the CPU and for CUDA: checked, as a kernel trusts its
-// arguments, and made into what it takes.
+// The tensors of the matching cost, for CPU and CUDA: checked, since kernels trust their arguments,
+// and converted to what kernels take.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -21,7 +21,7 @@ using torch::stable::Tensor;
 #define HDETR_MATCHING_CHECK(condition, ...) \
   STD_TORCH_CHECK(condition, "matching_cost: ", __VA_ARGS__)
 
-// The tensors of a call, contiguous as the kernels want them.
+// The tensors of a call, contiguous.
 struct MatchingTensors {
   Tensor logits, boxes, labels, target_boxes, num_targets;
 
@@ -45,7 +45,7 @@ inline void check_matching_tensor(const Tensor& tensor, const char* name, Scalar
   HDETR_MATCHING_CHECK(fits, name, " does not fit logits [P, Q, K] and labels [B, G].");
 }
 
-// Raises for whatever the kernels cannot be given.
+// Raises for anything that the kernels cannot take.
 inline MatchingSizes check_matching(const MatchingTensors& tensors) {
   const Tensor &logits = tensors.logits, &labels = tensors.labels;
   const ScalarType type = logits.scalar_type();
@@ -69,7 +69,7 @@ inline MatchingSizes check_matching(const MatchingTensors& tensors) {
   return sizes;
 }
 
-// `form` is 0 for a focal cost, 1 for a softmax; `weights` those of class, L1 and GIoU.
+// `form` is 0 for a focal cost, 1 for a softmax; `weights` are those of class, L1 and GIoU.
 inline MatchingRule matching_rule(int64_t form, double alpha, double gamma,
                                   const std::vector<double>& weights) {
   HDETR_MATCHING_CHECK(form == 0 || form == 1, "there is no class cost ", form, ".");

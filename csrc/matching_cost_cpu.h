@@ -1,4 +1,4 @@
-// Matching costs on the CPU: kernels on raw pointers, cut into tasks that write costs of their own.
+// Matching costs on the CPU: kernels on raw pointers, divided into tasks that write disjoint costs.
 #pragma once
 
 #include <cstdint>

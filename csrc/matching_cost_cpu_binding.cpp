@@ -1,4 +1,4 @@
-// The op in PyTorch's dispatcher: its schema, and its kernel for the CPU.
+// The operator in PyTorch's dispatcher: its schema, and its CPU kernel.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -14,7 +14,7 @@
 namespace hdetr {
 namespace {
 
-constexpr int64_t kWorthAThread = 30'000;  // pairs: some 20 microseconds
+constexpr int64_t kWorthAThread = 30'000;  // pairs: about 20 microseconds
 
 void check_counts(const Tensor& num_targets, const MatchingSizes& sizes) {
   for (int64_t image = 0; image < sizes.images; ++image) {

@@ -1,4 +1,4 @@
-// The class part of matching costs, for packs of any width.
+// The class term of matching costs, for packs of any width.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,8 @@ template <int kLanes>
 struct ClassCostKernels {
   using Number = Pack<float, kLanes>;
 
-  // The logits of one query in scratch.row, and after them what no softmax sees.
+  // Reads the logits of one query into scratch.row, padded with values that do not affect a
+  // softmax.
   HDETR_INLINE static void read_row(const ConstArray& logits, int64_t start, int64_t classes,
                                     const MatchingScratch& scratch) {
     int64_t k = 0;
@@ -25,7 +26,7 @@ struct ClassCostKernels {
     store(scratch.row + classes, Number{} - kNoMatch);
   }
 
-  // What a softmax needs of all logits of each query.
+  // Computes the softmax denominators of each query.
   HDETR_INLINE static void sum_rows(const MatchingArguments& arguments, const QueryBlock& block,
                                     const MatchingScratch& scratch) {
     const int64_t classes = arguments.sizes.classes;
@@ -57,7 +58,7 @@ struct ClassCostKernels {
     }
   }
 
-  // The class cost of a label with the queries of a block, in scratch.classes.
+  // The class costs of a label for the queries of a block, in scratch.classes.
   HDETR_INLINE static void find(const MatchingArguments& arguments, const QueryBlock& block,
                                 int64_t label, const MatchingScratch& scratch) {
     const Type type = arguments.logits.type;

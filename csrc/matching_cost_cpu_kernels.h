@@ -48,7 +48,7 @@ struct MatchingKernels {
     return Box<Number>::of(none + from[0], none + from[1], none + from[2], none + from[3]);
   }
 
-  // Writes the costs of a target; whether one of them was not finite.
+  // Writes the costs of a target; returns whether any of them was not finite.
   HDETR_INLINE static bool write_costs(const MatchingArguments& arguments,
                                        const Box<Number>& target, const QueryBlock& block,
                                        const MatchingScratch& scratch, float* costs) {
@@ -70,7 +70,7 @@ struct MatchingKernels {
     return sum_of_lanes<kLanes>(lost) > 0;
   }
 
-  // Of a target one of whose costs is not finite: seldom more than a few.
+  // For a target with non-finite costs, of which there are rarely more than a few.
   HDETR_INLINE static void count_nonfinite(const Box<Number>& target, const QueryBlock& block,
                                            const MatchingScratch& scratch, int64_t* nonfinite) {
     int64_t counts[3] = {};

@@ -1,4 +1,4 @@
-// The memory that a run of tasks of matching_cost_cpu.h works in.
+// The memory used by a run of tasks of matching_cost_cpu.h.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace hdetr {
 
-constexpr int64_t kMatchingQueries = 64;  // of a task
+constexpr int64_t kMatchingQueries = 64;  // per task
 constexpr int64_t kWidestPack = 16;
 
 // Queries [first, first + count) of a problem.
@@ -20,8 +20,8 @@ struct QueryBlock {
   int64_t problem, first, count;
 };
 
-// What is per query has room for a block of them; beyond the last query of a block it holds what
-// was there before, or zeros.
+// Per-query arrays have room for a block of queries; beyond the last query they contain old values
+// or zeros.
 struct MatchingScratch {
   static constexpr int kFields = sizeof(Box<float>) / sizeof(float);
 
@@ -37,7 +37,7 @@ struct MatchingScratch {
     std::fill(floats_.get(), row, 0.0f);
   }
 
-  // The targets of an image with equal labels next to each other.
+  // Sorts the targets of an image so that equal labels are adjacent.
   void sort_targets(const MatchingArguments& arguments, int64_t image) {
     if (image == image_) return;
     image_ = image;
@@ -49,11 +49,11 @@ struct MatchingScratch {
                      [&](int64_t a, int64_t b) { return labels[a] < labels[b]; });
   }
 
-  float* box[kFields];   // of each query, as in Box
-  void* logits;          // of one class, as they are in their array
-  float *largest, *sum;  // of each query's logits, for a softmax
-  float* classes;        // class cost of one label
-  float* row;            // all logits of a query, filled up to a pack
+  float* box[kFields];   // per query, as in Box
+  void* logits;          // of one class, in the array's type
+  float *largest, *sum;  // over each query's logits, for a softmax
+  float* classes;        // class costs of one label
+  float* row;            // all logits of a query, padded to whole packs
   std::vector<int64_t> targets;
 
  private:

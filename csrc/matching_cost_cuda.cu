@@ -1,5 +1,5 @@
-// Matching costs on CUDA: a thread has a query and walks over a few targets, so that neighbouring
-// threads write neighbouring costs.
+// Matching costs on CUDA: a thread handles one query and iterates over a few targets, so that
+// neighbouring threads write neighbouring costs.
 #include <algorithm>
 
 #include "cuda_launch.cuh"
@@ -8,13 +8,13 @@
 namespace hdetr::cuda {
 namespace {
 
-constexpr int kTargets = 16;  // of a thread
+constexpr int kTargets = 16;  // per thread
 
 __device__ __forceinline__ Box<float> load_box(const float* from) {
   return Box<float>::of(from[0], from[1], from[2], from[3]);
 }
 
-// The logits of a query, and what a softmax needs of all of them.
+// The logits of a query, and its softmax denominator.
 template <class T>
 struct Logits {
   const T* row;  // [K]
@@ -29,7 +29,7 @@ struct Logits {
     for (int64_t k = 0; k < classes; ++k) sum += exp_of_negative(to_real(row[k]) - largest);
   }
 
-  // Nothing is read for a label that is not in [0, K).
+  // Nothing is read for a label outside of [0, K).
   __device__ __forceinline__ float cost(int64_t label, const MatchingRule& rule) const {
     if (label < 0 || label >= classes) return kNoMatch;
     const float logit = to_real(row[label]);
@@ -75,7 +75,7 @@ __device__ __forceinline__ void write_costs(const MatchingArguments& given, int6
   }
 }
 
-// Blocks of the x dimension are queries, of y problems, of z a few targets.
+// Blocks in x are queries, in y problems, in z groups of targets.
 template <class T>
 __global__ void __launch_bounds__(kMostThreads)
     matching_cost(const __grid_constant__ MatchingArguments given) {

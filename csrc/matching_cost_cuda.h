@@ -1,4 +1,4 @@
-// Matching costs on CUDA. All pointers are of the device; nothing here waits for it.
+// Matching costs on CUDA. All pointers are device pointers; nothing here waits for the device.
 #pragma once
 
 #include <cuda_runtime_api.h>

@@ -1,4 +1,4 @@
-// The kernel for CUDA in PyTorch's dispatcher. The schema comes with that for the CPU.
+// The CUDA kernel in PyTorch's dispatcher. The schema is registered with the CPU kernel.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>

@@ -1,7 +1,7 @@
-// How far a box head moves a box, and the slopes of that, written once for the CPU and for CUDA.
+// Box refinement and its derivatives, for CPU and CUDA.
 //
-// A coordinate x that is moved by d becomes sigmoid(d + log(a / b)) with a = clamp(x, eps, 1) and
-// b = clamp(1 - x, eps, 1). It is computed as a / (a + b exp(-d)), which is the same.
+// A coordinate x moved by d becomes sigmoid(d + log(a / b)) with a = clamp(x, eps, 1) and b =
+// clamp(1 - x, eps, 1). It is computed as a / (a + b exp(-d)), which is the same.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@ namespace hdetr {
 
 constexpr int64_t kBoxNumbers = 4;  // cxcywh
 
-// The sizes of a call: deltas and boxes [N, 4], references [N, 2 or 4].
+// Sizes: deltas and boxes [N, 4], references [N, 2 or 4].
 struct MoveSizes {
-  int64_t rows, numbers;  // N, and those of a reference
+  int64_t rows, numbers;  // N, and the numbers of a reference
 };
 
 // All arrays are contiguous.
@@ -25,10 +25,10 @@ struct MoveArguments {
   const float* reference;
 };
 
-// The reference of a coordinate that has none: it is moved from a logit of 0.
+// The reference of a coordinate without one: its logit is 0.
 inline constexpr float kNoReference = 0.5f;
 
-// Where the reference of element `i` of [N, 4] stands; below 0 if it has none.
+// The index of the reference of element `i` of [N, 4]; negative if it has none.
 HDETR_INLINE int64_t reference_of(const MoveSizes& sizes, int64_t i) {
   const int64_t number = i % kBoxNumbers;
   return number < sizes.numbers ? i / kBoxNumbers * sizes.numbers + number : -1;
@@ -39,7 +39,7 @@ HDETR_INLINE float reference_at(const MoveArguments& given, int64_t i) {
   return place < 0 ? kNoReference : given.reference[place];
 }
 
-// One that is NaN stays.
+// NaN is kept.
 template <class Number>
 HDETR_INLINE Number clamp_odds(Number x, float eps) {
   const Number none{}, one = none + 1.0f, least = none + eps;
@@ -47,7 +47,7 @@ HDETR_INLINE Number clamp_odds(Number x, float eps) {
   return below < least ? least : below;
 }
 
-// The coordinate `x` moved by `delta`. Of the odds for and against it, the one is made smaller:
+// The coordinate `x` moved by `delta`. Either the odds for or against it are decreased, so that
 // nothing overflows.
 template <class Number>
 HDETR_INLINE Number moved(Number delta, Number x, float eps) {
@@ -59,8 +59,8 @@ HDETR_INLINE Number moved(Number delta, Number x, float eps) {
   return yes / (yes + no);
 }
 
-// slope / x where x is not clamped; at a bound it is. One comparison for both bounds: GCC takes a
-// mask of two apart with AVX-512.
+// slope / x where x is not clamped, including the bounds. One comparison covers both bounds,
+// because GCC splits a combination of two masks with AVX-512.
 template <class Number>
 HDETR_INLINE Number slope_of_log(Number slope, Number x, float eps) {
   const Number none{}, below = x - eps, above = 1.0f - x;
@@ -68,13 +68,13 @@ HDETR_INLINE Number slope_of_log(Number slope, Number x, float eps) {
   return within > none ? slope / x : none;
 }
 
-// By the delta, from where it has moved the coordinate to.
+// Derivative with respect to the delta, from the resulting coordinate.
 template <class Number>
 HDETR_INLINE Number slope_of_delta(Number gradient, Number box) {
   return gradient * (1.0f - box) * box;
 }
 
-// By the coordinate, from the slope by the delta.
+// Derivative with respect to the coordinate, from that with respect to the delta.
 template <class Number>
 HDETR_INLINE Number slope_of_reference(Number slope, Number x, float eps) {
   return slope_of_log(slope, x, eps) + slope_of_log(slope, 1.0f - x, eps);

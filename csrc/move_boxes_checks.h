@@ -1,5 +1,5 @@
-// The tensors of boxes that are moved, once for the CPU and for CUDA: checked, as a kernel trusts
-// its arguments, and made into what it takes.
+// The tensors of box refinement, for CPU and CUDA: checked, since kernels trust their arguments,
+// and converted to what kernels take.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -35,14 +35,14 @@ inline void check_reference(const Tensor& reference, double eps) {
   HDETR_MOVE_CHECK(eps > 0 && eps < 1, "eps is above 0 and below 1, not ", eps, ".");
 }
 
-// Of a reference that is contiguous.
+// For a contiguous reference.
 inline MoveArguments move_arguments(const Tensor& reference, double eps) {
   return {{reference.size(0) * reference.size(1), reference.size(2)},
           static_cast<float>(eps),
           elements_of<float>(reference)};
 }
 
-// What the backward writes; a slope that nobody asks for has no elements, and a null pointer.
+// The outputs of the backward; one that is not needed has no elements, and a null pointer.
 struct MoveSlopes {
   Tensor by_delta, by_reference;
 

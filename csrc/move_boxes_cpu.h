@@ -1,4 +1,4 @@
-// Boxes moved on the CPU: kernels on raw pointers, over rows of all images together.
+// Box refinement on the CPU: kernels on raw pointers, over the rows of all images.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ void move_boxes(const MoveArguments& arguments, const float* delta, float* boxes
                 int64_t last);
 
 struct MoveGradients {
-  const float* boxes;       // [N, 4], where the deltas have moved them to
+  const float* boxes;       // [N, 4], the refined boxes
   const float* grad_boxes;  // [N, 4]
   float* grad_delta;        // [N, 4]
   float* grad_reference;    // like the reference, or null

@@ -1,4 +1,4 @@
-// The ops in PyTorch's dispatcher: their schemas, and their kernels for the CPU.
+// The operators in PyTorch's dispatcher: their schemas, and their CPU kernels.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -12,7 +12,7 @@
 namespace hdetr {
 namespace {
 
-constexpr int64_t kRowsWorthAThread = 4096;  // some 10 microseconds
+constexpr int64_t kRowsWorthAThread = 4096;  // about 10 microseconds
 
 Tensor move_boxes_on_cpu(Tensor delta, Tensor reference, double eps) {
   check_reference(reference, eps);

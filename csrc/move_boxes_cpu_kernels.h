@@ -14,7 +14,7 @@ template <int kLanes>
 struct MoveKernels {
   using Number = Pack<float, kLanes>;
 
-  // `count` numbers, of which a pack may have more: those are 0.
+  // `count` numbers; further lanes of the pack are 0.
   HDETR_INLINE static Number read(const float* from, int64_t count) {
     if (count == kLanes) return load<Number>(from);
     Number numbers{};
@@ -27,7 +27,7 @@ struct MoveKernels {
     std::memcpy(to, &numbers, count * sizeof(float));
   }
 
-  // Of the elements [i, i + count) of [N, 4], which are whole rows.
+  // For the elements [i, i + count) of [N, 4], which are whole rows.
   HDETR_INLINE static Number read_reference(const MoveArguments& given, int64_t i, int64_t count) {
     if (given.sizes.numbers == kBoxNumbers) return read(given.reference + i, count);
     float numbers[kLanes];

@@ -1,5 +1,4 @@
-// Boxes moved on CUDA: a thread has a coordinate, and the next one as many further on as there are
-// threads.
+// Box refinement on CUDA: one coordinate per thread, in a grid-stride loop.
 #include <algorithm>
 
 #include "cuda_launch.cuh"

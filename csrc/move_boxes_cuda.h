@@ -1,4 +1,4 @@
-// Boxes moved on CUDA. All pointers are of the device; nothing here waits for it.
+// Box refinement on CUDA. All pointers are device pointers; nothing here waits for the device.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -12,8 +12,8 @@ namespace hdetr::cuda {
 cudaError_t launch_move_boxes(const MoveArguments& arguments, const float* delta, float* boxes,
                               const Cut& cut, cudaStream_t stream);
 
-// `boxes` are what the deltas have made, [N, 4] as their gradient and `grad_delta`;
-// `grad_reference` is like the reference, or null.
+// `boxes` are the refined ones, [N, 4] like their gradient and `grad_delta`; `grad_reference` has
+// the form of the reference, or is null.
 cudaError_t launch_move_boxes_backward(const MoveArguments& arguments, const float* grad_boxes,
                                        const float* boxes, float* grad_delta, float* grad_reference,
                                        const Cut& cut, cudaStream_t stream);

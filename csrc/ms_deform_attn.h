@@ -1,5 +1,5 @@
 // The arithmetic of one sampling point of multi-scale deformable attention
-// (https://arxiv.org/abs/2010.04159, equation 3), written once for the CPU and for CUDA.
+// (https://arxiv.org/abs/2010.04159, equation 3), for CPU and CUDA.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +8,13 @@
 
 namespace hdetr {
 
-// The sizes of a call: value [B, S, M, D], sampling locations [B, Q, M, L, P, 2], attention weights
-// [B, Q, M, L, P], output [B, Q, M * D].
+// Sizes: value [B, S, M, D], sampling locations [B, Q, M, L, P, 2], attention weights [B, Q, M, L,
+// P], output [B, Q, M * D].
 struct Sizes {
   int64_t batch, cells, heads, channels, queries, levels, points;  // B, S, M, D, Q, L, P
 };
 
-// One feature level: its size, and where its first cell stands among the S cells of a value.
+// One feature level: its size, and the index of its first cell among the S cells of a value.
 template <class Real>
 struct Level {
   int32_t height, width;
@@ -26,20 +26,21 @@ struct Level {
   }
 };
 
-// Linear interpolation between two neighbouring cells of an axis. A neighbour beyond the border has
-// the share 0 and its cell is the other one's, so that both can always be read.
+// Linear interpolation between two neighbouring cells along an axis. A neighbour beyond the border
+// has weight 0, and is replaced by the other cell, so that both can always be read.
 template <class Number>
 struct Interval {
-  IntegerOf<Number> cell;    // the first of the two that is within
-  IntegerOf<Number> step;    // from there to the second: 1, or 0 when there is only one
-  Number first, second;      // their shares
-  Number d_first, d_second;  // derivatives of the shares by the pixel coordinate: -1 and 1, or 0
-  IntegerOf<Number> within;  // 1, or 0: the point is a cell or more away, and samples nothing
+  IntegerOf<Number> cell;  // the first of the two that is inside
+  IntegerOf<Number> step;  // from there to the second: 1, or 0 if there is only one
+  Number first, second;    // their weights
+  // Derivatives of the weights with respect to the pixel coordinate: -1 and 1, or 0
+  Number d_first, d_second;
+  IntegerOf<Number> within;  // 1, or 0: the point is at least a cell outside, and samples nothing
   IntegerOf<Number> lost;    // 1: the location is not finite
 };
 
-// `location` is the coordinate in [0, 1], `half` is 0.5 / size. The shares of a location that is
-// not finite are NaN: a diverged run must show.
+// `location` is the coordinate in [0, 1], `half` is 0.5 / size. The weights of a non-finite
+// location are NaN, so that a diverged run shows.
 template <class Number>
 HDETR_INLINE Interval<Number> locate_on_axis(Number location, int32_t size, RealOf<Number> half) {
   using Traits = NumberTraits<Number>;
@@ -47,12 +48,12 @@ HDETR_INLINE Interval<Number> locate_on_axis(Number location, int32_t size, Real
   using Real = RealOf<Number>;
   const Number none{}, one = none + Real(1);
   const Integer here{}, next = here + 1;
-  // A difference and a product: no compiler can fuse them into something that rounds otherwise,
-  // so every instruction set chooses the same cell.
+  // A difference followed by a product: no compiler can fuse them into something that rounds
+  // differently, so all instruction sets select the same cell.
   const Number pixel = (location - half) * Real(size);
-  const Number zero = location - location;  // NaN for what is not finite
+  const Number zero = location - location;  // NaN if not finite
   const auto near = (pixel > none - Real(1)) & (pixel < none + Real(size));
-  // Only what is in range is ever converted to an integer.
+  // Only values in range are converted to an integer.
   const Number safe = near ? pixel : none;
   const Integer truncated = Traits::truncate(safe);
   const Integer low = Traits::real(truncated) > safe ? truncated - 1 : truncated;
@@ -79,16 +80,16 @@ struct Sample {
   Interval<Number> row, column;
   int32_t width;
 
-  // 0 where the point samples nothing.
+  // 0 if the point samples nothing.
   HDETR_INLINE IntegerOf<Number> within() const {
     return (row.within & column.within) | row.lost | column.lost;
   }
   // Index of the top left cell within the level.
   HDETR_INLINE IntegerOf<Number> cell() const { return row.cell * width + column.cell; }
-  // Steps from there to the right and downwards.
+  // Steps from there to the right and down.
   HDETR_INLINE IntegerOf<Number> right() const { return column.step; }
   HDETR_INLINE IntegerOf<Number> down() const { return row.step * width; }
-  // The part of `corner` in the interpolated value.
+  // The weight of `corner` in the interpolated value.
   HDETR_INLINE Number share(int corner) const {
     return (corner < kBottomLeft ? row.first : row.second) *
            (corner == kTopLeft || corner == kBottomLeft ? column.first : column.second);
@@ -104,8 +105,8 @@ HDETR_INLINE Sample<Number> locate(Number x, Number y, const Level<RealOf<Number
 // Gradients of one sampling point.
 template <class Number>
 struct SampleGradient {
-  Number x, y;    // by the location, in [0, 1]
-  Number weight;  // by the attention weight
+  Number x, y;    // with respect to the location, in [0, 1]
+  Number weight;  // with respect to the attention weight
 };
 
 // `dots` are the dot products of the output's gradient with the values of the four corners.

@@ -1,4 +1,4 @@
-// The kernel of the backward. The gradients of samples are those of one pair; that of the value is
+// The backward kernel. Gradients of samples belong to a single pair; the gradient of the value is
 // scattered over its cells.
 #pragma once
 
@@ -13,10 +13,10 @@ struct Dots {
   Real of[kCorners];
 };
 
-// Calls `dots_of(i)` for kCount samples from `first` on, and adds up over kCount neighbouring lanes
-// what each finds in its own channels. Lane l gets the sums of sample first + l % kCount: at every
-// step a lane gives away the half of the samples that is not its own, which takes fewer shuffles
-// than one sum after the other.
+// Calls `dots_of(i)` for kCount samples from `first` on, and sums, over kCount neighbouring lanes,
+// what each computes for its own channels. Lane l receives the sums of sample first + l % kCount:
+// at every step a lane passes on the half of the samples that is not its own, which takes fewer
+// shuffles than one sum after the other.
 template <int kCount, class DotsOf>
 __device__ __forceinline__ auto exchange(int lane, int first, const DotsOf& dots_of) {
   if constexpr (kCount == 1) {
@@ -36,7 +36,7 @@ __device__ __forceinline__ auto exchange(int lane, int first, const DotsOf& dots
   }
 }
 
-// The dots of the samples of a round: lane l of the team gets those of sample l % kRound.
+// The dots of the samples of a round: lane l of the team receives those of sample l % kRound.
 template <class Team, class DotsOf>
 __device__ __forceinline__ auto dots_of_round(const DotsOf& dots_of) {
   auto dots = exchange<Team::kRound>(Team::lane(), 0, dots_of);
@@ -69,7 +69,7 @@ __device__ __forceinline__ SampleGradient<Real> gradient_of(const Layout<Real>& 
   return gradient(located.sample, layout.levels[located.level], located.weight, dots.of);
 }
 
-// Adds every corner of a sample for itself.
+// Adds every corner of a sample separately.
 template <class Team_, class Sums_>
 struct Direct {
   using Team = Team_;
@@ -85,13 +85,13 @@ struct Direct {
 
   __device__ __forceinline__ void open() const {}
 
-  // `grad_value` is that of a lane's first channel in the image's first cell.
+  // `grad_value` points to a lane's first channel in the image's first cell.
   __device__ __forceinline__ void add_sample(const Corners<Real>& corners,
                                              const Real (&gradient)[Team::kVector],
                                              Item* grad_value) const {
 #pragma unroll
     for (int corner = 0; corner < kCorners; ++corner) {
-      // A corner without a share is, as a rule, beyond the border.
+      // A corner without weight is usually outside.
       if (corners.shares[corner] == Real(0)) continue;
       Item items[Team::kVector];
 #pragma unroll
@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(kMaxBackwardThreads, sizeof(T) < 8 ? 3 : 2)
     const T* const grad_head = grad_output + pair.index * layout.channels;
     const int32_t own_channel = Team::lane() * kVector;
     const int32_t end = pair.exists ? layout.channels : 0;
-    // Lanes of a whole warp, which may come by more than once, have no registers to keep a vector.
+    // Lanes of a whole warp, which may loop over the channels, have no registers to keep a vector.
     constexpr bool kKept = Team::kLanes < kWarp || kVector == 1;
     Real own_gradient[kVector] = {};
     if (kKept && own_channel < end) load_to(own_gradient, grad_head + own_channel);
@@ -144,7 +144,7 @@ __global__ void __launch_bounds__(kMaxBackwardThreads, sizeof(T) < 8 ? 3 : 2)
           if (!kKept || channel > own_channel) load_to(gradient, grad_head + channel);
           Vector<T, kVector> values[kCorners];
           load_corners(layout, corners, value + pair.in_value + channel, values);
-          // Nothing waits for these sums, which are on their way while the values arrive.
+          // Nothing waits for these additions, which proceed while the values are loaded.
           if constexpr (Scatter::kAtOnce) {
             scatter.add_sample(corners, gradient, sums.items + pair.in_value + channel);
           }

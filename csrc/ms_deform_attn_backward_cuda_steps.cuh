@@ -1,4 +1,4 @@
-// What a backward consists of, for samples of any kind.
+// The steps of a backward, for all kinds of samples.
 #pragma once
 
 #include "ms_deform_attn_backward_cuda.cuh"
@@ -8,10 +8,10 @@
 
 namespace hdetr::cuda {
 
-// At the start of the scratch memory of the deterministic backward; then the sums, aligned.
+// At the start of the workspace of the deterministic backward; the aligned sums follow.
 constexpr int64_t kExtremesBytes = 256;
 
-// How many numbers a value holds, and an output, and the weights.
+// Numbers of elements of a value, an output, and the weights.
 inline int64_t count_value(const Sizes& s) { return s.batch * s.cells * s.heads * s.channels; }
 inline int64_t count_output(const Sizes& s) { return s.batch * s.queries * s.heads * s.channels; }
 inline int64_t count_weights(const Sizes& s) {
@@ -24,24 +24,24 @@ inline int32_t log2_rounded_up(int64_t number) {
   return log2;
 }
 
-// For kernels that go through an array of numbers.
+// For kernels that iterate over an array.
 inline dim3 array_grid(int64_t count, const LaunchShape& shape) {
-  constexpr int64_t kEnough = 1024;  // blocks to keep any device busy
+  constexpr int64_t kEnough = 1024;  // blocks that keep any device busy
   const int64_t blocks = (count + shape.threads - 1) / shape.threads;
   return dim3(unsigned(std::min({blocks, kEnough, int64_t(shape.max_blocks)})));
 }
 
-// Heads of 20 to 32 channels, which those of almost every published model have.
+// Heads with 20 to 32 channels, as in almost every published model.
 using Neighbours = Team<4, 8>;
 
-// Whether samples of a block meet in their cells so often that it pays to sort them.
+// Whether samples of a block share cells so often that sorting them pays.
 inline bool meet_in_cells(const Sizes& sizes, const LaunchShape& shape) {
   return shape.tiled && sizes.cells < kMaxSortedCells &&
          sizes.channels % Neighbours::kVector == 0 && sizes.channels > Neighbours::kChannels / 2 &&
          sizes.channels <= Neighbours::kChannels;
 }
 
-// All that there is to do without pairs.
+// All that is to be done without pairs.
 inline cudaError_t zero_value(const Problem& problem, void* grad_value, cudaStream_t stream) {
   const int64_t bytes = count_value(problem.sizes) * element_size(problem.value);
   return bytes > 0 ? zero(grad_value, bytes, stream) : cudaSuccess;
@@ -53,7 +53,7 @@ struct BackwardBuffers {
   void *grad_value, *workspace;
 };
 
-// What a backward consists of, on one stream. Once a step has failed the others are left out.
+// The steps of a backward, on one stream. After a failed step the others are skipped.
 template <class T, class Samples>
 class Steps {
  public:
@@ -87,7 +87,7 @@ class Steps {
   template <class Sums>
   void main(const Sums& sums) {
     if (error_ != cudaSuccess) return;
-    // Sums of another type than T are in the workspace, which is aligned to more than a vector.
+    // Sums of another type than T are in the workspace, whose alignment is sufficient for vectors.
     const std::initializer_list<const void*> vectors = {buffers.grad_output, buffers.value,
                                                         sums.items};
     if constexpr (std::is_same_v<Real, float>) {
@@ -131,7 +131,7 @@ void sum_in_place(Steps<T, Samples>& steps) {
   steps.main(FloatSums<T>{static_cast<T*>(steps.buffers.grad_value)});
 }
 
-// Sums of 16 bits would lose most of what is added to them.
+// 16-bit sums would lose most of what is added to them.
 template <class T, class Samples>
 void sum_in_float(Steps<T, Samples>& steps) {
   const FloatSums<float> sums{static_cast<float*>(steps.buffers.workspace)};
@@ -159,7 +159,7 @@ void sum_in_fixed_point(Steps<T, Samples>& steps) {
   steps.read(sums);
 }
 
-// All steps of a backward of at least one pair.
+// All steps of a backward with at least one pair.
 template <class T, class Samples>
 cudaError_t run_backward(const Problem& problem, const LaunchShape& shape,
                          const BackwardBuffers& buffers, const Samples& samples,

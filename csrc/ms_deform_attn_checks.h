@@ -1,8 +1,8 @@
-// The arguments of multi-scale deformable attention, checked once for the CPU and for CUDA.
+// Argument checks of multi-scale deformable attention, for CPU and CUDA.
 //
-// Everything is checked here, before any work begins: a kernel trusts its arguments. The Python
-// function has checked the shapes already, and says it better; these checks hold for who calls the
-// op itself.
+// Everything is checked here, before any work begins, since kernels trust their arguments. The
+// Python function has already checked shapes, with better messages; these checks are for direct
+// calls of the operator.
 #pragma once
 
 #include <torch/csrc/stable/tensor.h>
@@ -26,13 +26,14 @@ inline void check_same_device(const Tensor& tensor, const char* name, const Tens
   HDETR_CHECK(tensor.device() == value.device(), name, " must be on the device of value.");
 }
 
-// A tensor under the name that a sentence has for it.
+// A tensor with its name for messages.
 struct Named {
   const Tensor& tensor;
   const char* name;
 };
 
-// places: what locations are made of. factors: what the weights of samples are made of.
+// places: from which locations are computed. factors: from which the weights of samples are
+// computed.
 inline void check_types(const Tensor& value, const Named& places, const Named& factors) {
   const ScalarType type = value.scalar_type();
   const bool wide = type == ScalarType::Double;
@@ -47,7 +48,7 @@ inline void check_types(const Tensor& value, const Named& places, const Named& f
               wide ? "float64 for a value in float64." : "float32 or of the type of value.");
 }
 
-// Cells of all levels together.
+// Number of cells of all levels.
 inline int64_t check_levels(const std::vector<int64_t>& shapes, int64_t cells) {
   HDETR_CHECK(!shapes.empty() && shapes.size() % 2 == 0,
               "spatial_shapes must hold a height and a width for each level, not ", shapes.size(),
@@ -69,7 +70,7 @@ inline void check_size(const Tensor& tensor, const char* name, int64_t dim, int6
               size, " in its dimension ", dim, ".");
 }
 
-// Raises for whatever the kernels cannot be given.
+// Raises for anything that the kernels cannot take.
 inline Sizes check_arguments(const Tensor& value, const std::vector<int64_t>& shapes,
                              const Tensor& locations, const Tensor& weights) {
   HDETR_CHECK(value.dim() == 4, "value must be [B, S, M, D].");

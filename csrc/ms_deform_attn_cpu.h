@@ -1,7 +1,7 @@
-// Multi-scale deformable attention on the CPU: kernels on raw pointers, cut into tasks.
+// Multi-scale deformable attention on the CPU: kernels on raw pointers, divided into tasks.
 //
-// Every task writes memory of its own and adds in an order of its own, so that the results are the
-// same to the bit however the tasks are spread over threads.
+// Tasks write disjoint memory, and each adds in a fixed order, so that results are bitwise equal
+// however the tasks are distributed over threads.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@
 
 namespace hdetr {
 
-// All arrays are contiguous. Real is double for double values, else float; values, outputs and
-// weights may have 16 bits where Real is float.
+// All arrays are contiguous. Real is double for double values, otherwise float; values, outputs and
+// weights may have 16 bits if Real is float.
 
-// Where the points lie and what they weigh, as it is given.
+// Locations and weights of sampling points, as given.
 template <class Real_>
 struct GivenPoints {
   using Real = Real_;
@@ -27,8 +27,7 @@ struct GivenPoints {
   ConstArray weights;     // [B, Q, M, L, P]
 };
 
-// `Points` is GivenPoints, or says by other arrays where the points are
-// (ms_deform_attn_fused_cpu.h).
+// `Points` is GivenPoints, or describes the points by other arrays (ms_deform_attn_fused_cpu.h).
 template <class Points_>
 struct ForwardArguments {
   using Points = Points_;
@@ -46,7 +45,7 @@ struct BackwardArguments {
   const Level<typename Points::Real>* levels;
   ConstArray grad_output, value;
   Points points;
-  Array grad_value;  // zeros
+  Array grad_value;  // initially zero
   typename Points::Gradients gradients;
 };
 
@@ -61,7 +60,7 @@ void run_tasks(const ForwardArguments<Points>& arguments, int64_t first, int64_t
 template <class Points>
 void run_tasks(const BackwardArguments<Points>& arguments, int64_t first, int64_t last);
 
-// Bits of the vectors that the kernels use on this processor.
+// Width in bits of the vectors that the kernels use on this processor.
 int64_t vector_bits();
 
 }  // namespace hdetr

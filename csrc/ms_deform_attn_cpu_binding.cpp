@@ -1,4 +1,4 @@
-// The ops in PyTorch's dispatcher: their schemas, and their kernels for the CPU.
+// The operators in PyTorch's dispatcher: their schemas, and their CPU kernels.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -53,7 +53,7 @@ void backward(const Sizes& sizes, const std::vector<int64_t>& shapes, const Tens
       {mutable_elements_of<Real>(grad_locations), mutable_array_of(grad_weights)}});
 }
 
-// On the CPU the order of the additions is always the same.
+// On the CPU the order of additions is always the same.
 std::tuple<Tensor, Tensor, Tensor> ms_deform_attn_backward(Tensor grad_output, Tensor value,
                                                            std::vector<int64_t> shapes,
                                                            Tensor locations, Tensor weights,
@@ -91,7 +91,7 @@ STABLE_TORCH_LIBRARY_IMPL(hdetr_d2, CPU, m) {
   m.impl("ms_deform_attn_backward", TORCH_BOX(&ms_deform_attn_backward));
 }
 
-// Bits of the vectors that the CPU kernels use on this processor.
+// Width in bits of the vectors that the CPU kernels use on this processor.
 STABLE_TORCH_LIBRARY_IMPL(hdetr_d2, CompositeExplicitAutograd, m) {
   m.impl("cpu_vector_bits", TORCH_BOX(&vector_bits));
 }

@@ -1,5 +1,5 @@
-// The channels of ms_deform_attn_cpu.h: rows of them between the arrays and the scratch memory,
-// and the sums over the cells of sampling points.
+// The channels of ms_deform_attn_cpu.h: copying rows between arrays and scratch memory, and sums
+// over the cells of sampling points.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 
 namespace hdetr {
 
-constexpr int64_t kCellsAhead = 16;  // of the copy of a plane, its values are asked for
-constexpr int64_t kPointsAhead = 4;  // of the sums of a point, the values of its cells
+constexpr int64_t kCellsAhead = 16;  // how far values are prefetched when a plane is copied
+constexpr int64_t kPointsAhead = 4;  // how far the cells of points are prefetched during sums
 static_assert(kPointsAhead <= kSparePoints);
 
 template <class Real, int kLanes>
@@ -22,7 +22,7 @@ struct ChannelKernels {
   using Wide = Pack<Real, kLanes>;
   using Offset = typename Scratch<Real>::Offset;
 
-  // The rows of one head are too far from each other for the processor to see what comes next.
+  // The rows of one head are too far apart for the hardware prefetcher.
   template <class AnyArray>
   HDETR_INLINE static void fetch_row(const AnyArray& array, int64_t index, int64_t channels) {
     constexpr bool kWrite = std::is_same_v<AnyArray, Array>;
@@ -78,7 +78,7 @@ struct ChannelKernels {
     const int64_t n = scratch.points;
     for (int64_t q = 0; q < block.count; ++q) {
       Real* const row = scratch.rows + q * channels + c;
-      Wide above[kPacks], below[kPacks];  // two sums each: an addition waits for the one before
+      Wide above[kPacks], below[kPacks];  // two sums each: an addition waits for the previous one
       for (int k = 0; k < kPacks; ++k) {
         above[k] = load<Wide>(row + k * kLanes);
         below[k] = Wide{};
@@ -100,7 +100,7 @@ struct ChannelKernels {
     }
   }
 
-  // Asks for the cells of a point. Beyond the end of a block they are those of an earlier one.
+  // Prefetches the cells of a point. Beyond the end of a block they are those of an earlier one.
   template <int kPacks>
   HDETR_INLINE static void fetch_cells(int64_t point, int64_t c, const Real* plane,
                                        const Real* grad_plane, const Scratch<Real>& scratch) {
@@ -113,7 +113,8 @@ struct ChannelKernels {
     }
   }
 
-  // Adds to the dot products of the points, and the points' parts to the gradient of the plane.
+  // Adds to the dot products of the points, and adds the points' contributions to the gradient of
+  // the plane.
   template <int kPacks>
   HDETR_INLINE static void scatter(const Block& block, int64_t points, const Layout& layout,
                                    int64_t c, const Real* plane, Real* grad_plane,
@@ -125,7 +126,7 @@ struct ChannelKernels {
         grad[k] = load<Wide>(scratch.rows + q * layout.channels + c + k * kLanes);
       }
       for (int64_t i = q * points; i < (q + 1) * points; ++i) {
-        // A plane of its own is in the cache.
+        // A copied plane is in the cache.
         if (layout.direct) fetch_cells<kPacks>(i + kPointsAhead, c, plane, grad_plane, scratch);
         if (scratch.offset[i] < 0) continue;
         Wide products[kCorners];

@@ -1,5 +1,4 @@
-// The tasks of ms_deform_attn_cpu.h: how many there are, and the kernels of the instruction set
-// that runs them.
+// The tasks of ms_deform_attn_cpu.h: their number, and the kernels of the selected instruction set.
 #pragma once
 
 #include "instruction_set.h"

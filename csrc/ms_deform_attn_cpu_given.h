@@ -1,4 +1,4 @@
-// Sampling points as they are given: from the arrays to the scratch memory and back.
+// Given sampling points: from the arrays to the scratch memory and back.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace hdetr {
 
-// What a kind of points is to the kernels: `open_block` before the levels of a block, `read_level`
+// The interface of a kind of points: `open_block` runs before the levels of a block, `read_level`
 // before and `write_level` after the sums of one level.
 template <class PointsOf, int kLanes>
 struct SourceKernels;
@@ -22,7 +22,7 @@ struct SourceKernels<GivenPoints<Real>, kLanes> {
   using Quad = typename Points::Quad;
   using Gradients = typename GivenPoints<Real>::Gradients;
 
-  static int64_t kept(const Sizes&) { return 0; }  // numbers a query, from `open_block` on
+  static int64_t kept(const Sizes&) { return 0; }  // numbers kept per query, from `open_block` on
 
   HDETR_INLINE static void open_block(const GivenPoints<Real>&, const Head&, const Block&,
                                       const Scratch<Real>&) {}
@@ -55,7 +55,7 @@ struct SourceKernels<GivenPoints<Real>, kLanes> {
     }
   }
 
-  // The gradients stand where the points stood.
+  // The gradients replace the points.
   HDETR_INLINE static void write_level(const Gradients& gradients, const GivenPoints<Real>&,
                                        const Head& head, const Block& block, int64_t level,
                                        const Level<Real>&, const Scratch<Real>& scratch) {

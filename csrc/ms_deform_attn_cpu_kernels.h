@@ -13,7 +13,7 @@
 
 namespace hdetr {
 
-// The kernels of one instruction set, with kLanes numbers in a vector of channels.
+// The kernels of one instruction set, with kLanes numbers per vector of channels.
 template <class PointsOf, int kLanes>
 struct Kernels {
   using Real = typename PointsOf::Real;
@@ -65,7 +65,7 @@ struct Kernels {
       for (int64_t task = first; task < last; ++task) {
         const int64_t query = task % parts * kDirectQueries;
         const int64_t end = std::min(query + kDirectQueries, sizes.queries);
-        // The heads of a query look at the same place, where their values are neighbours.
+        // The heads of a query sample near the same location, where their values are adjacent.
         for (int64_t m = 0; m < sizes.heads; ++m) {
           const Head head{sizes, task / parts, m};
           const auto* plane = static_cast<const Real*>(arguments.value.data) + head.cell(0);
@@ -88,7 +88,7 @@ struct Kernels {
     }
   }
 
-  // Levels [first_level, last_level) of a head; the planes begin with the first of their cells.
+  // Levels [first_level, last_level) of a head; planes begin with the first of their cells.
   struct Levels {
     int64_t first, last;
   };
@@ -155,7 +155,7 @@ struct Kernels {
                                     int64_t last, const Scratch<Real>& scratch) {
     const Sizes& sizes = arguments.sizes;
     const Layout layout = Layout::choose<Real>(sizes, arguments.value.type, kLanes);
-    // A task is one level of a head; tasks of a head that follow each other run together.
+    // A task is one level of a head; consecutive tasks of a head are processed together.
     for (int64_t task = first; task < last;) {
       const int64_t pair = task / sizes.levels, level = task % sizes.levels;
       const Levels levels{level, std::min(sizes.levels, level + last - task)};

@@ -1,4 +1,4 @@
-// The sampling points of ms_deform_attn_cpu.h in the scratch memory: their arithmetic.
+// The arithmetic of the sampling points of ms_deform_attn_cpu.h in scratch memory.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace hdetr {
 template <class Real, int kLanes>
 struct PointKernels {
   using Quad = Pack<Real, 4>;
-  // AVX-512 has masks of another kind, which packs of points would be converted to and fro.
+  // AVX-512 has another kind of masks, to and from which packs of points would be converted.
   static constexpr int kPoints = std::min<int>(kLanes, 32 / sizeof(Real));
   using Points = Pack<Real, kPoints>;
   using Integers = IntegerOf<Points>;
@@ -25,7 +25,7 @@ struct PointKernels {
   HDETR_INLINE static Quad quad(const Quad& a, const Quad& b) {
     return shuffle<Quad, Order>(a, b, std::make_integer_sequence<int, 4>());
   }
-  // Of four points, from pairs (x, y) and back.
+  // Converts four points from pairs (x, y) and back.
   HDETR_INLINE static Quad first_of_pairs(const Quad& a, const Quad& b) {
     return quad<Strided<0, 2>>(a, b);
   }
@@ -55,13 +55,13 @@ struct PointKernels {
     }
   }
 
-  // Of the points from `dots` on the number of one corner each.
+  // One corner's number of each of the points from `dots` on.
   template <int... kLane>
   HDETR_INLINE static Points every_corner(const Real* dots, std::integer_sequence<int, kLane...>) {
     return Points{dots[kLane * kCorners]...};
   }
 
-  // From dot products to gradients, which take the places of the points.
+  // Converts dot products to gradients, which replace the points.
   HDETR_INLINE static void differentiate_points(int64_t count, const Level<Real>& level,
                                                 const Scratch<Real>& scratch) {
     for (int64_t i = 0; i < count; i += kPoints) {

@@ -1,4 +1,4 @@
-// How a run of tasks of ms_deform_attn_cpu.h reads the values, and the memory that it works in.
+// How a run of tasks of ms_deform_attn_cpu.h accesses the values, and its scratch memory.
 #pragma once
 
 #include <algorithm>
@@ -11,18 +11,18 @@
 namespace hdetr {
 
 constexpr int64_t kBlockPoints = 256;   // sampling points of a block on one level: fit in L1
-constexpr int64_t kBlockQueries = 64;   // queries of a block, at most
+constexpr int64_t kBlockQueries = 64;   // maximum queries of a block
 constexpr int64_t kSparePoints = 4;     // room after the points of a block
 constexpr int64_t kPlaneQueries = 512;  // queries of a task that copies a plane
 constexpr int64_t kDirectQueries = 32;  // queries of a task that does not
 
-// How a run of tasks reads the values of a head: where they stand, or from a copy of its own.
+// How a run of tasks accesses the values of a head: in place, or in a copy.
 //
-// In a copy, the plane, the cells of one head are neighbours, 16-bit numbers are already converted
-// and the channels are filled up to whole vectors. It pays when there are many queries.
+// In a copy, the plane, the cells of a head are adjacent, 16-bit numbers are converted, and the
+// channels are padded to whole vectors. It pays off for many queries.
 struct Layout {
   bool direct;
-  int64_t channels;  // of a row, filled up
+  int64_t channels;  // of a row, padded
   int64_t stride;    // from cell to cell
 
   template <class Real>
@@ -42,12 +42,12 @@ inline int64_t block_queries(const Sizes& sizes) {
   return std::clamp<int64_t>(kBlockPoints / std::max<int64_t>(sizes.points, 1), 1, kBlockQueries);
 }
 
-// The memory that a run of tasks works in. What is per point holds one block on one level.
+// The memory of a run of tasks. Per-point arrays cover one block on one level.
 template <class Real>
 struct Scratch {
   using Offset = std::conditional_t<sizeof(Real) == 4, int32_t, int64_t>;
 
-  // `kept`: numbers of a query that a kind of points needs on all levels.
+  // `kept`: numbers per query that a kind of points needs on all levels.
   Scratch(const Sizes& sizes, const Layout& layout, int64_t planes, int64_t kept)
       : points(divide_up(block_queries(sizes) * sizes.points + kSparePoints, 16) * 16),
         kept_numbers(kept),
@@ -63,7 +63,7 @@ struct Scratch {
     kept_rows = rows + block_queries(sizes) * layout.channels;
     offset = offsets.get();
     plane = cells.get();
-    // The last pack of a block may be a part of one, and cells are asked for ahead of their turn.
+    // The last pack of a block may be incomplete, and cells are prefetched.
     std::fill(x, rows, Real(0));
     std::fill(offset, offset + kCorners * points, Offset(0));
   }
@@ -81,7 +81,7 @@ struct Scratch {
   Real* plane;
 };
 
-// One head of one image: where its first elements stand in the arrays.
+// One head of one image: offsets of its first elements in the arrays.
 struct Head {
   const Sizes& sizes;
   int64_t image, head;

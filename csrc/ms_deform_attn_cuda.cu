@@ -5,8 +5,8 @@
 namespace hdetr::cuda {
 
 LaunchShape launch_shape(const Problem& problem, int max_threads) {
-  // Large blocks of neighbouring queries make use of the L1 cache; where the queries are few, small
-  // ones reach all multiprocessors.
+  // Large blocks of neighbouring queries share the L1 cache; if there are few queries, small blocks
+  // use all multiprocessors.
   const bool tiled = problem.sizes.queries == problem.sizes.cells;
   return {tiled ? max_threads : 64, tiled, INT32_MAX};
 }

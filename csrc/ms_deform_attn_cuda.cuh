@@ -1,10 +1,10 @@
-// What the forward and the backward kernel have in common: how the work is dealt out, and how lanes
-// share the samples that they locate.
+// Common parts of the forward and backward kernels: distribution of the work, and sharing of
+// located samples among lanes.
 //
-// A pair of a query and a head is the work of a team of 1 to 32 lanes of one warp. Each lane owns a
+// A pair of a query and a head is processed by a team of 1 to 32 lanes of a warp. Each lane owns a
 // vector of channels, which it loads with one instruction; each of the first lanes locates one
-// sample of a round and hands it to the others by warp shuffles. Every lane of a warp takes part in
-// every shuffle, also those without a channel or a query.
+// sample of a round, and shares it with the others by warp shuffles. All lanes of a warp take part
+// in every shuffle, including those without a channel or a query.
 #pragma once
 
 #include <type_traits>
@@ -16,21 +16,21 @@
 
 namespace hdetr::cuda {
 
-// ---- how the work is dealt out
+// ---- distribution of the work
 
 template <int kVectorSize, int kLaneCount>
 struct Team {
   static constexpr int kVector = kVectorSize;  // channels that a lane loads at once
   static constexpr int kLanes = kLaneCount;
   static constexpr int kChannels = kVector * kLanes;
-  // Samples located at a time. More than 8 would only make the unrolled loops longer.
+  // Samples located at a time. More than 8 would only lengthen the unrolled loops.
   static constexpr int kRound = kLanes < 8 ? kLanes : 8;
 
   static __device__ __forceinline__ int lane() { return threadIdx.x % kLanes; }
 };
 
-// One instruction. From the C++ expression the compiler makes a product of 64 x 64 bits, and with
-// four of these for every sample that shows.
+// A single instruction. For the C++ expression the compiler generates a 64 x 64 bit product, which
+// is noticeable with four per sample.
 __device__ __forceinline__ uint64_t wide_product(uint32_t a, uint32_t b) {
 #if defined(__CUDACC__)
   uint64_t product;
@@ -46,12 +46,12 @@ template <class Real>
 struct Layout {
   int64_t batch, queries;
   int32_t cells, heads, channels, points;
-  int32_t samples;       // of a pair: levels * points
+  int32_t samples;       // per pair: levels * points
   uint32_t cell_stride;  // from a cell to the next: heads * channels
   bool tiled;
   Level<Real> levels[kMaxLevels];
 
-  // `first_cell` is a pointer into the first cell of an image.
+  // `first_cell` points into the first cell of an image.
   template <class T>
   __device__ __forceinline__ T* in_cell(T* first_cell, uint32_t cell) const {
     using Byte = std::conditional_t<std::is_const_v<T>, const char, char>;
@@ -63,7 +63,7 @@ struct Layout {
 };
 
 // In bands of eight rows, column by column: the queries of a block are then neighbours in both
-// directions and find the cells that they share in the L1 cache.
+// directions, and find their common cells in the L1 cache.
 template <class Real>
 __device__ __forceinline__ int64_t Layout<Real>::query_at(int64_t place) const {
   if (!tiled) return place;
@@ -80,17 +80,17 @@ __device__ __forceinline__ int64_t Layout<Real>::query_at(int64_t place) const {
   return start + row * width + column;
 }
 
-// The pair of a query and a head that a team works on.
+// The pair of a query and a head that a team processes.
 struct Pair {
-  int64_t query;     // of all B * Q
-  int64_t head;      // of M
-  int64_t index;     // of all B * Q * M pairs
+  int64_t query;     // among all B * Q
+  int64_t head;      // among M
+  int64_t index;     // among all B * Q * M pairs
   int64_t in_value;  // first element of the head in the image's first cell
-  bool exists;       // false beyond the last query: the lanes only take part in the shuffles
+  bool exists;       // false beyond the last query: the lanes only take part in shuffles
 };
 
-// Calls `body(pair)` for all pairs of this thread. Blocks of the x dimension are heads, of y some
-// neighbouring queries, of z images; a dimension that is larger than the grid is walked in strides.
+// Calls `body(pair)` for all pairs of this thread. Blocks in x are heads, in y some neighbouring
+// queries, in z images; dimensions larger than the grid are covered by strides.
 template <class Team, class Real, class Body>
 __device__ __forceinline__ void for_each_pair(const Layout<Real>& layout, const Body& body) {
   const int32_t at_once = blockDim.x / Team::kLanes;
@@ -111,7 +111,7 @@ __device__ __forceinline__ void for_each_pair(const Layout<Real>& layout, const 
 
 // ---- samples
 
-// A sample as its owner located it.
+// A sample as located by its owner.
 template <class Real>
 struct Located {
   Sample<Real> sample;
@@ -120,18 +120,18 @@ struct Located {
   bool within;  // false: nothing is sampled
 };
 
-// Where the samples lie and what they weigh, as it is given. Another kind of samples, which are
-// made of other arrays, is in ms_deform_attn_fused_cuda.cuh.
+// Given locations and weights of samples. Another kind, computed from other arrays, is in
+// ms_deform_attn_fused_cuda.cuh.
 template <class Real_, class Weight_>
 struct GivenSamples {
   using Real = Real_;
   using Weight = Weight_;
-  static constexpr bool kOfSoftmax = false;  // weights of a pair sum to 1
+  static constexpr bool kOfSoftmax = false;  // the weights of a pair sum to 1
   struct Gradients {
     Real* locations;
     Weight* weights;
   };
-  struct OfPair {};  // what a team knows of its pair before and while it locates the samples
+  struct OfPair {};  // state of a team about its pair, before and while it locates the samples
 
   const Real* locations;  // [B, Q, M, L, P, 2]
   const Weight* weights;  // [B, Q, M, L, P]
@@ -154,7 +154,7 @@ struct GivenSamples {
     return located;
   }
 
-  // Of the sample that a lane owns.
+  // For the sample that a lane owns.
   __device__ __forceinline__ void write(const Layout<Real>& layout, const Pair& pair, OfPair&,
                                         const Located<Real>&, const SampleGradient<Real>& by,
                                         int32_t index, const Gradients& gradients) const {
@@ -164,17 +164,17 @@ struct GivenSamples {
     assign(gradients.weights[at], by.weight);
   }
 
-  // After the last sample; every lane of the warp calls it.
+  // After the last sample; called by every lane of the warp.
   template <class Team>
   __device__ __forceinline__ void close(const Layout<Real>&, const Pair&, const OfPair&,
                                         const Gradients&) const {}
 };
 
-// What all lanes of a team need of a sample: where its corners are and how much of each it takes.
+// What all lanes of a team need about a sample: its corners and their weights.
 template <class Real>
 struct Corners {
-  int32_t cell;           // the top left one, of the image's S; negative: nothing is sampled
-  int32_t steps;          // to the right and, in all but the last bit, downwards
+  int32_t cell;   // the top left one, among the image's S cells; negative: nothing is sampled
+  int32_t steps;  // to the right and, in all but the last bit, down
   Real shares[kCorners];  // times the attention weight
 
   static __device__ __forceinline__ Corners of(const Layout<Real>& layout,
@@ -189,7 +189,7 @@ struct Corners {
     return corners;
   }
 
-  // Those that a lane of the same team holds.
+  // Those held by a lane of the same team.
   template <class Team>
   __device__ __forceinline__ Corners of_lane(int lane) const {
     Corners corners = *this;

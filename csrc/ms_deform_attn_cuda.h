@@ -1,5 +1,5 @@
-// Multi-scale deformable attention on CUDA. All pointers are of the device, all tensors contiguous;
-// nothing here waits for the device.
+// Multi-scale deformable attention on CUDA. All pointers are device pointers, all tensors
+// contiguous; nothing here waits for the device.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -11,7 +11,7 @@
 
 namespace hdetr::cuda {
 
-// The levels are a parameter of the kernels, which has a limit.
+// The levels are a kernel parameter, whose size is limited.
 constexpr int64_t kMaxLevels = 64;
 // What the kernels keep in 32 bits; numbers of elements are in 64.
 constexpr int64_t kMaxChannels = 1 << 28;  // of all heads
@@ -19,20 +19,21 @@ constexpr int64_t kMaxPoints = 1 << 30;    // of all levels
 
 struct Problem {
   Type value;    // of value, output and their gradients
-  Type weights;  // the same, or that of the locations: kDouble for kDouble, else kFloat
+  Type weights;  // the same, or that of the locations: kDouble for kDouble, otherwise kFloat
   Sizes sizes;
   std::vector<int64_t> shapes;  // height and width of each level
 };
 
-// Of a block. The backward needs more registers.
+// Per block. The backward needs more registers.
 constexpr int kMaxForwardThreads = 512;
 constexpr int kMaxBackwardThreads = 256;
 
-// How the work is cut. It is all the same to the results, except for the order in which the plain
-// (not deterministic) backward adds to the gradient of a value.
+// How the work is divided. Does not affect the results, except for the order in which the
+// non-deterministic backward adds to the gradient of a value.
 struct LaunchShape {
-  int threads;     // of a block: a multiple of 32
-  bool tiled;      // the queries are the cells: those of a block are neighbours in both directions
+  int threads;  // per block: a multiple of 32
+  // The queries are the cells, so that those of a block are neighbours in both directions
+  bool tiled;
   int max_blocks;  // in every dimension of the grid
 };
 
@@ -43,7 +44,7 @@ cudaError_t launch_ms_deform_attn(const Problem& problem, const LaunchShape& sha
                                   const void* value, const void* locations, const void* weights,
                                   void* output, cudaStream_t stream);
 
-// The size of the scratch memory that the backward needs; it may be 0.
+// Size of the workspace for the backward; may be 0.
 int64_t backward_workspace_bytes(const Problem& problem, bool deterministic);
 
 struct BackwardTensors {

@@ -1,4 +1,4 @@
-// On the host: how the sizes and types of a problem become template arguments, and the launches.
+// On the host: sizes and types of a problem as template arguments, and the launches.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,7 @@ cudaError_t with_lanes(int64_t channels, const Call& call) {
   return call(Team<kVector, 32>{});
 }
 
-// Whether vectors of so many numbers of type T can be read from the addresses.
+// Whether vectors of this many numbers of type T can be read from the addresses.
 template <class T, int kVector>
 bool are_aligned(std::initializer_list<const void*> tensors) {
   return std::all_of(tensors.begin(), tensors.end(), [](const void* tensor) {
@@ -37,9 +37,9 @@ bool are_aligned(std::initializer_list<const void*> tensors) {
   });
 }
 
-// Calls `call` with the team for so many channels of type T: vectors of kVector if the channels and
-// the addresses are multiples of that, else single channels. Fewer sizes of a team are compiled for
-// those.
+// Calls `call` with the team for this many channels of type T: vectors of kVector if channels and
+// addresses are multiples of that, otherwise single channels, for which fewer team sizes are
+// compiled.
 template <class T, int kVector, class Call>
 cudaError_t with_team(int64_t channels, std::initializer_list<const void*> tensors,
                       const Call& call) {
@@ -77,7 +77,7 @@ inline bool has_no_pairs(const Sizes& sizes) {
   return sizes.batch == 0 || sizes.queries == 0 || sizes.heads == 0;
 }
 
-// As `for_each_pair` has it.
+// As expected by `for_each_pair`.
 template <class Team>
 dim3 grid_of(const Sizes& sizes, const LaunchShape& shape) {
   const auto blocks = [&](int64_t wanted, int64_t limit) {

@@ -1,4 +1,4 @@
-// What the CUDA kernels of multi-scale deformable attention do not take.
+// Limits of the CUDA kernels of multi-scale deformable attention.
 #pragma once
 
 #include "ms_deform_attn_checks.h"

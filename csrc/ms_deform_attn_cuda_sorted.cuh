@@ -1,7 +1,7 @@
-// The terms of the value's gradient, added up in a block before they leave it: for queries that are
-// neighbours, whose samples meet in the same cells. Every round the block's terms are sorted by
-// cell, and each team of lanes adds up an equal part of them; a cell's sum leaves once, or once for
-// each team that has a part of it.
+// Sums the terms of the value's gradient within a block before they leave it, for neighbouring
+// queries, whose samples share cells. In every round the block's terms are sorted by cell, and each
+// team of lanes sums an equal part of them; a cell's sum is written once, or once per team that has
+// a part of it.
 #pragma once
 
 #include "ms_deform_attn_cuda.cuh"
@@ -13,28 +13,28 @@ constexpr int kPairBits = 8;  // pairs of a block
 constexpr int64_t kMaxSortedCells = int64_t(1) << (32 - kPairBits);
 static_assert(kMaxBackwardThreads <= 1 << kPairBits);
 
-// What a pair of a query and a head adds to a cell is the gradient of its output times the share.
+// The contribution of a query-head pair to a cell is the gradient of its output times the weight.
 template <class Real>
 struct alignas(2 * sizeof(Real)) Term {
   uint32_t cell_and_pair;  // the pair in the last bits: its team in the block
   Real share;
 };
 
-// Of the shared memory of a block.
+// In the shared memory of a block.
 template <class Team, class Real>
 struct SortedTerms {
   static constexpr int kPairs = kMaxBackwardThreads / Team::kLanes;
-  static constexpr uint32_t kMost = kPairs * Team::kRound * kCorners;  // terms of a round
+  static constexpr uint32_t kMost = kPairs * Team::kRound * kCorners;  // terms per round
   static constexpr uint32_t kFree = ~0u;
   static_assert((kMost & (kMost - 1)) == 0);
 
   // A hash table of the round's cells, with as many slots as there can be cells.
   uint32_t cells[kMost];   // kFree: none
-  uint32_t places[kMost];  // how many terms a cell has; later, where the first of them stands
+  uint32_t places[kMost];  // number of terms of a cell; later the position of the first
   Term<Real> terms[kMost];
   uint32_t count;  // of terms
-  // A row has some numbers more than channels, so that lanes of different teams that read the same
-  // channels find them in different banks.
+  // Rows are padded, so that lanes of different teams that read the same channels access different
+  // banks.
   alignas(16) Real gradients[kPairs][Team::kChannels + Team::kLanes];
 
   __device__ __forceinline__ void clear_table() {
@@ -44,9 +44,9 @@ struct SortedTerms {
     }
   }
 
-  // The slot of a cell, which is taken for it if it has none. More cells than slots there are not.
+  // The slot of a cell, which is allocated if it has none. There are never more cells than slots.
   __device__ __forceinline__ uint32_t slot_of(uint32_t cell) {
-    uint32_t slot = cell * 2654435769u / (~0u / kMost + 1);  // its first bits are mixed the best
+    uint32_t slot = cell * 2654435769u / (~0u / kMost + 1);  // the first bits are mixed best
     while (true) {
       const uint32_t found = atomicCAS(&cells[slot], kFree, cell);
       if (found == kFree || found == cell) return slot;
@@ -54,10 +54,10 @@ struct SortedTerms {
     }
   }
 
-  // The first of `wanted` places that no other thread has. Every lane of the warp calls it.
+  // Reserves `wanted` places, and returns the first. Called by every lane of the warp.
   __device__ __forceinline__ uint32_t reserve(uint32_t wanted) {
     const int lane = threadIdx.x % kWarp;
-    uint32_t up_to_here = wanted;  // of the lanes before and of this one
+    uint32_t up_to_here = wanted;  // of previous lanes and this one
     for (int step = 1; step < kWarp; step *= 2) {
       const uint32_t earlier = __shfl_up_sync(kAllLanes, up_to_here, step);
       if (lane >= step) up_to_here += earlier;
@@ -83,8 +83,8 @@ struct Sorted {
 
   __device__ __forceinline__ void open() const { shared.clear_table(); }
 
-  // Adds what the block's pairs have found in a round, each lane the sample that is its own.
-  // `grad_value` is that of the head in the image's first cell. Every thread of the block calls it.
+  // Adds the contributions of the block's pairs in a round, each lane for its own sample.
+  // `grad_value` points to the head in the image's first cell. Called by every thread of the block.
   __device__ __forceinline__ void add_round(const Corners<Real>& corners,
                                             const Real (&gradient)[Team::kVector],
                                             Item* grad_value) const {
@@ -92,7 +92,7 @@ struct Sorted {
     const auto has_term = [&](int i) { return owns_sample && corners.shares[i] != Real(0); };
     uint32_t slots[kCorners], ranks[kCorners];  // ranks: among the terms of a cell
 
-    __syncthreads();  // The table is clear, and the terms of the round before have been added.
+    __syncthreads();  // The table is empty, and the terms of the previous round have been added.
     if (threadIdx.x == 0) shared.count = 0;
     store(shared.gradients[pair()] + Team::lane() * Team::kVector, gradient);
 #pragma unroll
@@ -110,7 +110,7 @@ struct Sorted {
       shared.terms[shared.places[slots[i]] + ranks[i]] = {corners.cell_of(i) << kPairBits | pair(),
                                                           corners.shares[i]};
     }
-    __syncthreads();  // The terms are there, and the table is needed no more.
+    __syncthreads();  // The terms are in place, and the table is no longer needed.
     shared.clear_table();
     add_terms(grad_value);
   }
@@ -118,7 +118,7 @@ struct Sorted {
  private:
   static __device__ __forceinline__ uint32_t pair() { return threadIdx.x / Team::kLanes; }
 
-  // For each cell by the one thread that has its first term, which also reads their number.
+  // Done for each cell by the thread with its first term, which also reads their number.
   template <class HasTerm>
   __device__ __forceinline__ void reserve_places(const HasTerm& has_term,
                                                  const uint32_t (&slots)[kCorners],
@@ -137,8 +137,8 @@ struct Sorted {
     }
   }
 
-  // Of the channels that a lane adds up the i-th: neighbours where one addition takes them all,
-  // else such that one addition of neighbouring lanes leaves no gaps.
+  // The i-th of the channels that a lane sums: adjacent ones if one addition takes them all,
+  // otherwise such that an addition by neighbouring lanes has no gaps.
   static __device__ __forceinline__ int32_t channel(int i) {
     return Sums::kAddsVectors ? Team::lane() * Team::kVector + i : i * Team::kLanes + Team::lane();
   }
@@ -156,7 +156,7 @@ struct Sorted {
 
   __device__ __forceinline__ void add_terms(Item* grad_value) const {
     const uint32_t teams = blockDim.x / Team::kLanes;
-    // Odd, for teams of a warp to read from different banks.
+    // Odd, so that teams of a warp access different banks.
     const uint32_t part = ((shared.count + teams - 1) / teams) | 1;
     const uint32_t first = min(pair() * part, shared.count);
     const uint32_t last = min(first + part, shared.count);

@@ -32,12 +32,12 @@ struct FloatSums {
   static constexpr int kVector = 16 / sizeof(Item);  // of floats, from capability 9.0 on
   static constexpr bool kAddsVectors = kAddsFourFloats && std::is_same_v<Real, float>;
 
-  Item* items;  // [B, S, M, D], zeros at first
+  Item* items;  // [B, S, M, D], initially zero
 
   __device__ __forceinline__ void open() {}
   __device__ __forceinline__ void note(const Located<Real>&) const {}
 
-  // What a term is in a sum.
+  // A term as an item of a sum.
   __device__ __forceinline__ Item item_of(Real term) const { return term; }
 
   template <int kSize>
@@ -54,7 +54,7 @@ struct FloatSums {
 
 // ---- fixed point
 
-// A number's bits without the sign: ordered as the magnitudes are, NaN above infinity.
+// A number's bits without the sign: ordered like the magnitudes, NaN above infinity.
 template <class Real>
 struct Bits;
 template <>
@@ -72,16 +72,15 @@ struct Bits<double> {
   }
 };
 
-// What is found on the device, for the device. Zeros at first.
+// Found on the device, for the device. Initially zero.
 template <class Real>
 struct Extremes {
-  typename Bits<Real>::type gradient, weight;  // the largest of grad_output and of the weights
-  int32_t lost;  // a sample's location was not finite, or its weight no number
+  typename Bits<Real>::type gradient, weight;  // the maxima of grad_output and of the weights
+  int32_t lost;  // a sample's location was not finite, or its weight NaN
 };
 
 // A sum counts in units of 2^-exponent, the smallest with which no sum can overflow: its terms are
-// gradient x weight x share, a share is 1 at most, and no more than Q * P samples can meet in a
-// cell.
+// gradient x weight x share, a share is at most 1, and at most Q * P samples can fall into a cell.
 template <class Real_>
 struct FixedSums {
   using Real = Real_;
@@ -89,16 +88,16 @@ struct FixedSums {
   static constexpr int kVector = 1;  // there is no addition of several integers
   static constexpr bool kAddsVectors = false;
 
-  Item* items;  // [B, S, M, D], zeros at first
+  Item* items;  // [B, S, M, D], initially zero
   Extremes<Real>* extremes;
   int32_t log2_terms;  // rounded up
-  bool of_softmax;     // the weights are 1 at most, or NaN: nobody has looked for the largest
-  Real scale = 0;      // units in 1
+  bool of_softmax;     // the weights are at most 1, or NaN, so their maximum is not needed
+  Real scale = 0;      // units per 1
 
   // Before the first use in a kernel.
   __device__ __forceinline__ void open() { scale = ldexp(Real(1), exponent()); }
 
-  // A plain store: whoever stores here, stores the same.
+  // A plain store: all writers store the same value.
   __device__ __forceinline__ void note(const Located<Real>& located) const {
     const bool lost = located.sample.row.lost | located.sample.column.lost;
     if (lost || located.weight != located.weight) extremes->lost = 1;
@@ -112,8 +111,8 @@ struct FixedSums {
     atomicAdd(to, items[0]);
   }
 
-  // NaN everywhere if anything was not finite, as a loss scaler expects it, or if a term may be
-  // beyond the range of Real.
+  // NaN everywhere if anything was not finite, as a loss scaler expects, or if a term may exceed
+  // the range of Real.
   __device__ __forceinline__ Real read(int64_t index) const {
     if (extremes->lost || !in_range()) return Real(NAN);
     return Real(static_cast<long long>(items[index])) / scale;
@@ -122,7 +121,7 @@ struct FixedSums {
  private:
   static constexpr int kLog2Largest = Bits<Real>::kBias + 1;
 
-  // |x| < 2^that; of what is not finite, more than kLog2Largest.
+  // |x| < 2^result; for non-finite x, more than kLog2Largest.
   static __device__ __forceinline__ int32_t log2_of(typename Bits<Real>::type bits) {
     return int32_t(bits >> Bits<Real>::kExponentAt) - Bits<Real>::kBias + 1;
   }
@@ -136,7 +135,7 @@ struct FixedSums {
     return max(log2_of(extremes->gradient), log2_of_weight()) <= kLog2Largest &&
            log2_of_term() < kLog2Largest;
   }
-  // At most such that the scale is a normal number.
+  // Limited so that the scale is a normal number.
   __device__ __forceinline__ int32_t exponent() const {
     return min(62 - log2_terms - log2_of_term(), kLog2Largest - 2);
   }

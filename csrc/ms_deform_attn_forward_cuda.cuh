@@ -1,4 +1,4 @@
-// The kernel of the forward, and its launch.
+// The forward kernel and its launch.
 #pragma once
 
 #include "ms_deform_attn_cuda.cuh"
@@ -21,8 +21,8 @@ __device__ __forceinline__ void add_sample(const Layout<Real>& layout, const Cor
   }
 }
 
-// Two blocks on a multiprocessor leave a thread the registers to load all corners of a sample at
-// once; with three it waits for the first before it loads the others.
+// With two blocks per multiprocessor, a thread has enough registers to load all corners of a sample
+// at once; with three it waits for the first before it loads the others.
 template <class T, class Samples, class Team>
 __global__ void __launch_bounds__(kMaxForwardThreads, 2)
     forward(const __grid_constant__ Layout<RealFor<T>> layout, const T* __restrict__ value,
@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(kMaxForwardThreads, 2)
   using Real = RealFor<T>;
   for_each_pair<Team>(layout, [&](const Pair& pair) {
     const auto of_pair = samples.template open<Team>(layout, pair);
-    // More than once only where there are more channels than a team has lanes for.
+    // Repeated only if there are more channels than a team has lanes for.
     for (int32_t first = 0; first < layout.channels; first += Team::kChannels) {
       const int32_t channel = first + Team::lane() * Team::kVector;
       const bool owns_channels = pair.exists && channel < layout.channels;

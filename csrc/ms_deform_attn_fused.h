@@ -1,6 +1,5 @@
-// Where the points of multi-scale deformable attention lie and what they weigh, from a row of the
-// query: its offsets from a reference, and the logits of a softmax. Written once for the CPU and
-// for CUDA.
+// Locations and weights of the points of multi-scale deformable attention, computed from a row per
+// query: its offsets from a reference, and the logits of a softmax. For CPU and CUDA.
 #pragma once
 
 #include <cmath>
@@ -12,9 +11,9 @@
 
 namespace hdetr {
 
-// Where the numbers of a query's row stand: the offsets [M, L, P, 2], then the logits [M, L * P].
+// Layout of a query's row: the offsets [M, L, P, 2], then the logits [M, L * P].
 struct RowLayout {
-  int64_t samples, size;  // L * P of a head; of the row
+  int64_t samples, size;  // L * P per head; of the row
   int64_t first_logit;
 
   HDETR_INLINE static RowLayout of(const Sizes& sizes) {
@@ -29,7 +28,7 @@ struct RowLayout {
   }
 };
 
-// A product that is rounded before something is added to it: all instruction sets must choose the
+// A product that is rounded before something is added to it: all instruction sets must select the
 // same cell for a point, whether or not they could fuse the two.
 template <class Number>
 HDETR_INLINE Number rounded_product(Number a, RealOf<Number> b) {
@@ -41,18 +40,18 @@ HDETR_INLINE Number rounded_product(Number a, RealOf<Number> b) {
   }
 #else
   Number product = a * b;
-#if defined(__GNUC__) && !defined(__clang__)  // clang fuses nothing across statements
+#if defined(__GNUC__) && !defined(__clang__)  // clang does not fuse across statements
   asm("" : "+m"(product));
 #endif
   return product;
 #endif
 }
 
-// What the offsets of a query on one level are offsets from, and their unit.
+// The origin and unit of a query's offsets on one level.
 template <class Real>
 struct Origin {
   Real x, y;
-  Real unit_x, unit_y;  // a cell, or half of the box for all points together
+  Real unit_x, unit_y;  // a cell, or half of the box divided by the number of points
 
   // `reference` has the numbers of one query and level: a point (x, y), or a box cxcywh.
   HDETR_INLINE static Origin of(const Real* reference, bool boxes, const Level<Real>& level,
@@ -70,18 +69,18 @@ struct Origin {
   }
 };
 
-// Of a box, what an offset of 1 is.
+// For a box, the unit of an offset.
 template <class Real>
 HDETR_INLINE Real part_of_box(int64_t points) {
   return Real(0.5 / static_cast<double>(points));
 }
 
-// A logit's part in the sum of a softmax; `largest` is that of all.
+// A logit's term in the sum of a softmax; `largest` is the maximum over all.
 template <class Number>
 HDETR_INLINE Number softmax_term(Number logit, RealOf<Number> largest) {
   if constexpr (sizeof(RealOf<Number>) == 4) {
     const Number none{}, below = logit - largest;
-    return exp_of_negative(below > none ? none : below);  // beside a NaN none may be the largest
+    return exp_of_negative(below > none ? none : below);  // with a NaN there may be no maximum
   } else if constexpr (sizeof(Number) == 8) {
     return std::exp(logit - largest);
   } else {
@@ -91,7 +90,8 @@ HDETR_INLINE Number softmax_term(Number logit, RealOf<Number> largest) {
   }
 }
 
-// The gradient by a logit: `mean` is that of the gradients by all weights, weighted by these.
+// The gradient with respect to a logit: `mean` is the weighted mean of the gradients with respect
+// to all weights.
 template <class Number>
 HDETR_INLINE Number logit_gradient(Number weight, Number gradient, RealOf<Number> mean) {
   return weight * (gradient - mean);

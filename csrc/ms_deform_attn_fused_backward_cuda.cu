@@ -1,11 +1,12 @@
-// Multi-scale deformable attention from the rows of its queries, on CUDA: the backward.
+// Fused multi-scale deformable attention on CUDA: the backward.
 #include "ms_deform_attn_backward_cuda_steps.cuh"
 #include "ms_deform_attn_fused_cuda_launch.cuh"
 
 namespace hdetr::cuda {
 namespace {
 
-// Gradients by weights need as many bits as sums: they stand in the rows where these have them.
+// Gradients with respect to weights need the precision of sums: they are stored in the rows if
+// these have it.
 template <class Samples>
 typename Samples::Gradients gradients_of(const Samples& samples,
                                          const FusedBackwardTensors& tensors) {

@@ -1,5 +1,5 @@
-// The arguments of multi-scale deformable attention from rows, checked once for the CPU and for
-// CUDA, before any work begins.
+// Argument checks of fused multi-scale deformable attention, for CPU and CUDA, before any work
+// begins.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace hdetr {
 
-// Of a level: of `size` numbers of a row there are three for each point of each head.
+// Per level: of the `size` numbers of a row, three belong to each point of each head.
 inline int64_t count_points(int64_t size, int64_t heads, int64_t levels) {
   const int64_t each = 3 * heads * levels;
   HDETR_CHECK(each == 0 ? size == 0 : size % each == 0, "rows of ", size,
@@ -18,7 +18,7 @@ inline int64_t count_points(int64_t size, int64_t heads, int64_t levels) {
   return each == 0 ? 0 : size / each;
 }
 
-// Raises for whatever the kernels cannot be given.
+// Raises for anything that the kernels cannot take.
 inline Sizes check_row_arguments(const Tensor& value, const std::vector<int64_t>& shapes,
                                  const Tensor& reference, const Tensor& rows) {
   HDETR_CHECK(value.dim() == 4, "value must be [B, S, M, D].");

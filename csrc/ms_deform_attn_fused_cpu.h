@@ -1,5 +1,5 @@
-// Multi-scale deformable attention from the rows of its queries, on the CPU: the tasks of
-// ms_deform_attn_cpu.h with points of another kind, and those that end the backward.
+// Fused multi-scale deformable attention on the CPU: the tasks of ms_deform_attn_cpu.h with another
+// kind of points, and those that complete the backward.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +11,15 @@
 
 namespace hdetr {
 
-// Where the points lie and what they weigh follows from a row of each query.
+// Locations and weights of points, computed from a row per query.
 template <class Real_>
 struct RowPoints {
   using Real = Real_;
   struct Gradients {
-    Array rows;           // [B, Q, 3 * M * L * P], here of the offsets
-    Real* weights;        // by the softmax: [M, L * P] of each query
-    int64_t weights_row;  // from a query's to the next one's
-    Real* locations;      // [B, Q, M, L, P, 2]; null if nobody asks for that by the reference
+    Array rows;           // [B, Q, 3 * M * L * P], here those of the offsets
+    Real* weights;        // with respect to the softmax: [M, L * P] per query
+    int64_t weights_row;  // from a query to the next one
+    Real* locations;      // [B, Q, M, L, P, 2]; null if the gradient of the reference is not needed
   };
 
   const Real* reference;  // [B, Q, L, 2], or of boxes [B, Q, L, 4]
@@ -29,7 +29,8 @@ struct RowPoints {
   HDETR_INLINE int64_t numbers() const { return boxes ? 4 : 2; }
 };
 
-// From the gradients by weights and locations to those by logits and by the reference.
+// From the gradients with respect to weights and locations to those with respect to logits and
+// reference.
 template <class Real>
 struct SoftmaxArguments {
   Sizes sizes;

@@ -1,4 +1,4 @@
-// The op in PyTorch's dispatcher: its schemas, and its kernels for the CPU.
+// The operator in PyTorch's dispatcher: its schemas, and its CPU kernels.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -15,7 +15,7 @@
 namespace hdetr {
 namespace {
 
-// The checked arguments, contiguous as the kernels want them.
+// The checked, contiguous arguments.
 struct Inputs {
   Tensor value, reference, rows;
   Sizes sizes;
@@ -59,7 +59,8 @@ struct Gradients {
   Tensor value, reference, rows;
 };
 
-// Gradients by weights need as many bits as sums: they stand in the rows where these have them.
+// Gradients with respect to weights need the precision of sums: they are stored in the rows if
+// these have it.
 template <class Real>
 void backward(const Inputs& inputs, const Tensor& grad_output, bool of_reference,
               Gradients& result) {
@@ -90,7 +91,7 @@ void backward(const Inputs& inputs, const Tensor& grad_output, bool of_reference
                              of_reference ? mutable_elements_of<Real>(result.reference) : nullptr});
 }
 
-// On the CPU the order of the additions is always the same.
+// On the CPU the order of additions is always the same.
 std::tuple<Tensor, Tensor, Tensor> ms_deform_attn_fused_backward(Tensor grad_output, Tensor value,
                                                                  std::vector<int64_t> shapes,
                                                                  Tensor reference, Tensor rows,

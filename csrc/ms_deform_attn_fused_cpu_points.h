@@ -23,7 +23,7 @@ struct SourceKernels<RowPoints<Real>, kLanes> {
 
   static int64_t kept(const Sizes& sizes) { return filled_samples(sizes); }
 
-  // The query `q` of a block, of all images'.
+  // The index of query `q` of a block among those of all images.
   HDETR_INLINE static int64_t query_of(const Head& head, const Block& block, int64_t q) {
     return head.image * head.sizes.queries + block.first + q;
   }
@@ -76,8 +76,8 @@ struct SourceKernels<RowPoints<Real>, kLanes> {
     }
   }
 
-  // The gradients stand where the points stood. Those by the weights are not yet by the logits,
-  // which have a part in the weights of all levels.
+  // The gradients replace the points. Those with respect to weights are converted to logits later,
+  // because a logit affects the weights of all levels.
   HDETR_INLINE static void write_level(const Gradients& gradients, const RowPoints<Real>& points,
                                        const Head& head, const Block& block, int64_t l,
                                        const Level<Real>& level, const Scratch<Real>& scratch) {

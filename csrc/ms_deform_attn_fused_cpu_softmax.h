@@ -1,4 +1,4 @@
-// The softmax over the samples of a head, and its derivative, of ms_deform_attn_fused_cpu.h.
+// The softmax over the samples of a head, and its derivative, for ms_deform_attn_fused_cpu.h.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace hdetr {
 
-constexpr int64_t kSoftmaxQueries = 32;  // of a task
+constexpr int64_t kSoftmaxQueries = 32;  // per task
 constexpr int64_t kWidestPack = 16;
 
 inline int64_t filled_samples(const Sizes& sizes) {
@@ -36,7 +36,7 @@ struct SoftmaxKernels {
     return four[0] + four[1] + (four[2] + four[3]);
   }
 
-  // `count` numbers from `from` on, and `rest` up to whole packs.
+  // `count` numbers from `from` on, padded with `rest` to whole packs.
   HDETR_INLINE static void read_filled(const ConstArray& array, int64_t from, int64_t count,
                                        Real rest, Real* numbers) {
     int64_t i = 0;
@@ -49,7 +49,7 @@ struct SoftmaxKernels {
     for (; i < end; ++i) numbers[i] = rest;
   }
 
-  // The softmax of `count` logits; zeros fill it up to whole packs.
+  // The softmax of `count` logits, padded with zeros to whole packs.
   HDETR_INLINE static void softmax(const ConstArray& rows, int64_t from, int64_t count,
                                    Real* weights) {
     if (count == 0) return;
@@ -72,7 +72,7 @@ struct SoftmaxKernels {
     }
   }
 
-  // Of one head: `weights` is its softmax, filled up, `by_weights` the gradient by it.
+  // For one head: `weights` is its padded softmax, `by_weights` the gradient with respect to it.
   HDETR_INLINE static void write_logits(const Real* weights, const Real* by_weights, int64_t count,
                                         const Array& rows, int64_t to) {
     Numbers sums{};
@@ -117,7 +117,7 @@ struct SoftmaxKernels {
     }
   }
 
-  // Seldom asked for: one point after the other.
+  // Rarely needed: one point at a time.
   HDETR_INLINE static void differentiate_reference(const SoftmaxArguments<Real>& arguments,
                                                    int64_t query) {
     const Sizes& sizes = arguments.sizes;

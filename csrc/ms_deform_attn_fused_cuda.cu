@@ -1,4 +1,4 @@
-// Multi-scale deformable attention from the rows of its queries, on CUDA: the forward.
+// Fused multi-scale deformable attention on CUDA: the forward.
 #include "ms_deform_attn_forward_cuda.cuh"
 #include "ms_deform_attn_fused_cuda_launch.cuh"
 

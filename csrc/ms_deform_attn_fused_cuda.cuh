@@ -1,5 +1,5 @@
-// Samples from the rows of queries on CUDA: what a team does with them before, while and after it
-// goes through the samples of its pair.
+// Samples from the rows of queries on CUDA: what a team does before, while and after it processes
+// the samples of its pair.
 #pragma once
 
 #include "ms_deform_attn_cuda.cuh"
@@ -7,7 +7,7 @@
 
 namespace hdetr::cuda {
 
-// The sum over the lanes of a team, for all of them.
+// The sum over the lanes of a team, returned to all of them.
 template <class Team, class Real>
 __device__ __forceinline__ Real sum_of_team(Real number) {
 #pragma unroll
@@ -34,13 +34,13 @@ struct RowSamples {
   static constexpr bool kOfSoftmax = true;
   struct Gradients {
     Row* rows;
-    Real* weights;        // by the softmax: [M, L * P] of each query
-    int64_t weights_row;  // from a query's to the next one's
-    Real* locations;      // [B, Q, M, L, P, 2]; null if nobody asks for that by the reference
+    Real* weights;        // with respect to the softmax: [M, L * P] per query
+    int64_t weights_row;  // from a query to the next one
+    Real* locations;      // [B, Q, M, L, P, 2]; null if the gradient of the reference is not needed
   };
   struct OfPair {
-    Real largest, share;  // of the logits; of a softmax's term in its sum
-    Real mean;            // in the backward: of the gradients by the weights, weighted by these
+    Real largest, share;  // of the logits; the reciprocal of the softmax's denominator
+    Real mean;  // in the backward: weighted mean of the gradients with respect to the weights
   };
 
   const Real* reference;  // [B, Q, L, 2 or 4]
@@ -63,7 +63,7 @@ struct RowSamples {
                             part_of_box<Real>(layout.points));
   }
 
-  // Every lane of the warp calls it.
+  // Called by every lane of the warp.
   template <class Team>
   __device__ __forceinline__ OfPair open(const Layout<Real>& layout, const Pair& pair) const {
     const int32_t end = pair.exists ? layout.samples : 0;
@@ -94,8 +94,8 @@ struct RowSamples {
     return located;
   }
 
-  // Of the sample that a lane owns. The gradient by its weight is not yet that by its logit, which
-  // has a part in all weights.
+  // For the sample that a lane owns. The gradient of its weight is converted to that of its logit
+  // later, because a logit affects all weights.
   __device__ __forceinline__ void write(const Layout<Real>& layout, const Pair& pair,
                                         OfPair& of_pair, const Located<Real>& located,
                                         const SampleGradient<Real>& by, int32_t index,
@@ -112,7 +112,7 @@ struct RowSamples {
     gradients.locations[2 * at + 1] = by.y;
   }
 
-  // Every lane of the warp calls it; each ends what it has written itself.
+  // Called by every lane of the warp; each completes what it has written itself.
   template <class Team>
   __device__ __forceinline__ void close(const Layout<Real>& layout, const Pair& pair,
                                         const OfPair& of_pair, const Gradients& gradients) const {
@@ -132,7 +132,7 @@ struct RowSamples {
   }
 };
 
-// The gradient of the reference: one thread for each query and level, always in the same order.
+// The gradient of the reference: one thread per query and level, always in the same order.
 template <class Samples>
 __global__ void __launch_bounds__(kMaxBackwardThreads)
     differentiate_reference(const __grid_constant__ Samples samples, int64_t count, int32_t heads,

@@ -1,5 +1,5 @@
-// Multi-scale deformable attention from the rows of its queries, on CUDA. As in
-// ms_deform_attn_cuda.h all pointers are of the device, all tensors contiguous.
+// Fused multi-scale deformable attention on CUDA. As in ms_deform_attn_cuda.h all pointers are
+// device pointers, and all tensors contiguous.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -8,7 +8,7 @@
 
 namespace hdetr::cuda {
 
-// Of a problem whose `weights` are the type of the rows.
+// For a problem whose `weights` have the type of the rows.
 struct RowTensors {
   const void* reference;  // [B, Q, L, 2] points, or [B, Q, L, 4] boxes
   bool boxes;
@@ -23,14 +23,14 @@ struct FusedBackwardTensors {
   const void *grad_output, *value;
   RowTensors rows;
   void *grad_value, *grad_rows;
-  void* grad_reference;  // null if nobody asks for it
-  // Of the type of the reference, for kernels alone: [B, Q, M, L * P], null where the rows have
-  // this type themselves; [B, Q, M, L, P, 2], null where the gradient of the reference is.
+  void* grad_reference;  // null if it is not needed
+  // In the type of the reference, used only by kernels: [B, Q, M, L * P], null if the rows have
+  // this type themselves; [B, Q, M, L, P, 2], null if the gradient of the reference is.
   void *by_weights, *by_locations;
   void* workspace;  // of backward_workspace_bytes, aligned to 256
 };
 
-// Writes every element of the gradients; `deterministic` as there.
+// Writes every element of the gradients; for `deterministic` see there.
 cudaError_t launch_ms_deform_attn_fused_backward(const Problem& problem, const LaunchShape& shape,
                                                  const FusedBackwardTensors& tensors,
                                                  bool deterministic, cudaStream_t stream);

@@ -1,4 +1,4 @@
-// The kernels for CUDA in PyTorch's dispatcher. The schemas come with those for the CPU.
+// The CUDA kernels in PyTorch's dispatcher. The schemas are registered with the CPU kernels.
 #include <cuda_runtime_api.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/macros.h>
@@ -18,7 +18,7 @@
 namespace hdetr::cuda {
 namespace {
 
-// The checked arguments, contiguous as the kernels want them.
+// The checked, contiguous arguments.
 struct Inputs {
   Tensor value, reference, rows;
   Problem problem;

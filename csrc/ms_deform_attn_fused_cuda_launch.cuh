@@ -1,4 +1,4 @@
-// On the host: the samples of rows as kernels take them.
+// On the host: samples from rows in the form that kernels take.
 #pragma once
 
 #include "ms_deform_attn_fused_cuda.cuh"

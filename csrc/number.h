@@ -1,20 +1,20 @@
 // Numbers that kernels compute with, on the CPU and on CUDA.
 //
-// A Number is a float or a double, or, on the CPU, a pack of them (pack.h), whose lanes are
-// computed side by side. Where a condition would stand for one number, a mask stands for a pack, so
-// code for any Number has no branch, and `&` and `|` take the place of `&&` and `||`.
+// A Number is a float or a double or, on the CPU, a pack of them (pack.h), whose lanes are computed
+// in parallel. A condition on a number becomes a mask of a pack, so that code for any Number has no
+// branches, and uses `&` and `|` instead of `&&` and `||`.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
-// HDETR_INLINE: on the host and in kernels. HDETR_KERNEL_INLINE: in kernels only.
+// HDETR_INLINE: on the host and in kernels. HDETR_KERNEL_INLINE: only in kernels.
 #if defined(__CUDACC__)
 #define HDETR_INLINE __host__ __device__ __forceinline__
 #define HDETR_KERNEL_INLINE __device__ __forceinline__
 #define HDETR_INLINE_LAMBDA
 #else
-// Kernels are compiled for several instruction sets; only what is inlined is compiled with them.
+// Kernels are compiled for several instruction sets, which only applies to inlined functions.
 #define HDETR_INLINE inline __attribute__((always_inline))
 #define HDETR_KERNEL_INLINE HDETR_INLINE
 #define HDETR_INLINE_LAMBDA __attribute__((always_inline))
@@ -22,7 +22,7 @@
 
 namespace hdetr {
 
-// What a Number is made of. A pack specialises this.
+// The scalar type of a Number. Specialised for packs.
 template <class Number>
 struct NumberTraits {
   using Real = Number;
@@ -37,7 +37,7 @@ using IntegerOf = typename NumberTraits<Number>::Integer;
 
 HDETR_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// What the elements of a tensor are.
+// Element types of tensors.
 enum class Type { kFloat, kDouble, kHalf, kBFloat16 };
 
 HDETR_INLINE int64_t element_size(Type type) {
@@ -53,7 +53,7 @@ struct ConstArray {
   Type type;
 };
 
-// The same bits as another type.
+// Reinterprets the bits as another type.
 template <class To, class From>
 HDETR_INLINE To bits_as(const From& from) {
   static_assert(sizeof(To) == sizeof(From));
@@ -67,7 +67,7 @@ HDETR_INLINE Number absolute(Number x) {
   return bits_as<Number>(bits_as<IntegerOf<Number>>(x) & 0x7fffffff);
 }
 
-// A number that nothing writes while a kernel runs: it may be read before what is written earlier.
+// A number that is not written while a kernel runs, so that it may be read ahead of earlier writes.
 template <class Real>
 HDETR_INLINE Real read_only(const Real* from) {
 #if defined(__CUDA_ARCH__)
@@ -77,7 +77,7 @@ HDETR_INLINE Real read_only(const Real* from) {
 #endif
 }
 
-// Of float32, a truth or a mask.
+// For float32, a bool or a mask.
 template <class Number>
 HDETR_INLINE auto is_finite(Number x) {
   return (bits_as<IntegerOf<Number>>(x) & 0x7fffffff) < 0x7f800000;

@@ -1,7 +1,7 @@
-// Packs of numbers: the compiler's vector extensions, and the little that they lack.
+// Packs of numbers: the compiler's vector extensions, and a few missing operations.
 //
-// A pack has the operators of a number (a comparison gives a mask, `mask ? a : b` chooses), and is
-// compiled for the instruction set of the function that it is inlined into.
+// A pack has the operators of a number (a comparison returns a mask, `mask ? a : b` selects), and
+// is compiled for the instruction set of the function into which it is inlined.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ HDETR_INLINE void store(void* to, const Packed& pack) {
   std::memcpy(to, &pack, sizeof pack);
 }
 
-// Lane i of the result is lane `Order::at(i)` of `a` and `b`, one after the other.
+// Lane i of the result is lane `Order::at(i)` of `a` and `b` concatenated.
 template <class Result, class Order, class Packed, int... kLane>
 HDETR_INLINE Result shuffle(const Packed& a, const Packed& b,
                             std::integer_sequence<int, kLane...>) {
@@ -45,16 +45,16 @@ HDETR_INLINE Result shuffle(const Packed& a, const Packed& b,
 #endif
 }
 
-// Orders of lanes. Those that stay within groups of four are single instructions everywhere.
+// Orders of lanes. Those within groups of four are single instructions everywhere.
 template <int kLanes>
-struct Interleaved {  // in a group: a0 b0 a1 b1 with kFirst = 0, a2 b2 a3 b3 with kFirst = 2
+struct Interleaved {  // per group: a0 b0 a1 b1 with kFirst = 0, a2 b2 a3 b3 with kFirst = 2
   template <int kFirst>
   struct From {
     static constexpr int at(int i) { return (i & ~3) + kFirst + (i & 3) / 2 + (i & 1) * kLanes; }
   };
 };
 template <int kLanes>
-struct Paired {  // in a group: a0 a1 b0 b1 with kFirst = 0, a2 a3 b2 b3 with kFirst = 2
+struct Paired {  // per group: a0 a1 b0 b1 with kFirst = 0, a2 a3 b2 b3 with kFirst = 2
   template <int kFirst>
   struct From {
     static constexpr int at(int i) { return (i & ~3) + kFirst + (i & 1) + (i & 3) / 2 * kLanes; }
@@ -85,7 +85,7 @@ HDETR_INLINE float sum_of_lanes(const Pack<float, kLanes>& pack) {
   return four[0] + four[1] + (four[2] + four[3]);
 }
 
-// The sums of four packs: transposed while they are added, which shares the shuffles among them.
+// The sums of four packs: transposed while they are added, which shares the shuffles.
 template <class Real, int kLanes>
 HDETR_INLINE Pack<Real, 4> sums_of_four(const Pack<Real, kLanes> (&packs)[4]) {
   using Packed = Pack<Real, kLanes>;
@@ -108,7 +108,7 @@ template <class Lane, int kLanes>
 struct PackTraits {
   using Real = Lane;
   using Number = Pack<Real, kLanes>;
-  // As wide as the number: the mask of a comparison chooses among integers, too.
+  // As wide as the number: the mask of a comparison also selects among integers.
   using Integer = Pack<std::conditional_t<sizeof(Real) == 4, int32_t, int64_t>, kLanes>;
   HDETR_INLINE static Integer truncate(Number x) { return __builtin_convertvector(x, Integer); }
   HDETR_INLINE static Number real(Integer i) { return __builtin_convertvector(i, Number); }

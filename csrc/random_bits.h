@@ -1,10 +1,9 @@
-// Random bits from a seed and a place, for any Word: the same in whichever order, on however many
-// threads and in packs of whatever width they are computed.
+// Random bits from a seed and a position, for any Word: independent of the order, the number of
+// threads and the width of packs.
 //
-// A chunk of places has a key of its own from the seed (SplitMix64, Steele et al., 2014), with
-// which each place in it is hashed: two rounds of a multiplication and shifts, with constants of
-// low bias. That is much less than a generator for numerical work computes, and enough to choose
-// what is dropped.
+// Each chunk of positions derives a key from the seed (SplitMix64, Steele et al., 2014), with which
+// each position is hashed: two rounds of multiplication and shifts, with constants of low bias.
+// This is much cheaper than a generator for numerical simulations, and sufficient for dropout.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +12,7 @@
 
 namespace hdetr {
 
-inline constexpr int64_t kRandomChunk = 1024;  // places
+inline constexpr int64_t kRandomChunk = 1024;  // positions
 
 struct RandomKey {
   uint32_t first, second;
@@ -27,7 +26,7 @@ struct RandomKey {
   }
 };
 
-// Those of a place in the chunk. Word is uint32_t or a pack of them.
+// The bits for a position in the chunk. Word is uint32_t or a pack of them.
 template <class Word>
 HDETR_INLINE Word random_bits(const RandomKey& key, const Word& place) {
   Word bits = place ^ key.first;

@@ -1,4 +1,4 @@
-// The sigmoid focal loss of every class of a query, written once for the CPU and for CUDA.
+// The sigmoid focal loss of all classes of a query, for CPU and CUDA.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,12 @@
 
 namespace hdetr {
 
-// The sizes of a call: logits [L, B, Q, K], of which B * Q are rows, labels [L, B, Q], loss [L].
+// Sizes: logits [L, B, Q, K], of which B * Q are rows, labels [L, B, Q], loss [L].
 struct FocalSizes {
   int64_t layers, rows, classes;
 };
 
-// All arrays are contiguous; logits are not of doubles.
+// All arrays are contiguous; logits are not doubles.
 struct FocalArguments {
   FocalSizes sizes;
   FocalForm form;
@@ -25,7 +25,7 @@ struct FocalArguments {
 inline constexpr int64_t kBackground = -1;  // no class is there
 inline constexpr int64_t kNoLoss = -2;
 
-// A label that says nothing makes its loss NaN, and is never an index.
+// An invalid label makes its loss NaN, and is never used as an index.
 HDETR_INLINE bool is_unknown(int64_t label, int64_t classes) {
   return label < kNoLoss || label >= classes;
 }

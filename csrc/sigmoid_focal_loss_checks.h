@@ -1,5 +1,5 @@
-// The tensors of the sigmoid focal loss, once for the CPU and for CUDA: checked, as a kernel trusts
-// its arguments, and made into what it takes.
+// The tensors of the sigmoid focal loss, for CPU and CUDA: checked, since kernels trust their
+// arguments, and converted to what kernels take.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -43,7 +43,7 @@ inline void check_grad_loss(const Tensor& grad_loss, const Tensor& logits) {
                     "the gradient of the loss must be on the device of logits.");
 }
 
-// Of tensors that are contiguous.
+// For contiguous tensors.
 inline FocalArguments focal_arguments(const Tensor& logits, const Tensor& labels, double alpha,
                                       double gamma) {
   return {{logits.size(0), logits.size(1) * logits.size(2), logits.size(3)},

@@ -1,4 +1,4 @@
-// The ops in PyTorch's dispatcher: their schemas, and their kernels for the CPU.
+// The operators in PyTorch's dispatcher: their schemas, and their CPU kernels.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -12,7 +12,7 @@
 namespace hdetr {
 namespace {
 
-constexpr int64_t kTasksWorthAThread = 2;  // some 20 microseconds
+constexpr int64_t kTasksWorthAThread = 2;  // about 20 microseconds
 
 Tensor sigmoid_focal_loss(Tensor logits, Tensor labels, double alpha, double gamma) {
   check_focal(logits, labels, gamma);

@@ -1,7 +1,7 @@
 // The tasks of sigmoid_focal_loss_cpu.h, for packs of any width.
 //
-// All logits of a task are first taken as those of classes that are not there, in whole packs
-// across the rows; those of the labels are then gathered and put right.
+// All logits of a task are first treated as negatives, in whole packs across the rows; those of the
+// labels are then gathered and corrected.
 #pragma once
 
 #include <algorithm>
@@ -15,10 +15,10 @@
 
 namespace hdetr {
 
-constexpr int64_t kFocalNumbers = 8192;  // about so many logits are a task
+constexpr int64_t kFocalNumbers = 8192;  // approximate number of logits per task
 
 struct FocalTasks {
-  int64_t rows;       // of a task, at most
+  int64_t rows;       // maximum per task
   int64_t per_layer;  // tasks
 
   static FocalTasks of(const FocalSizes& sizes) {
@@ -128,7 +128,7 @@ struct FocalKernels {
 
   // ---- gradient
 
-  // factor * slope(p) of the numbers [first, last) of an array.
+  // factor * slope(p) for the numbers [first, last) of an array.
   template <class Slope>
   HDETR_INLINE static void differentiate(const ConstArray& from, const Array& to, int64_t first,
                                          int64_t last, float factor, const Slope& slope) {

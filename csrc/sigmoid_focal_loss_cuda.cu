@@ -1,5 +1,5 @@
-// The sigmoid focal loss on CUDA. A warp sums up a piece of a layer's logits, another launch adds
-// the sums of the pieces, a block those of a layer: no order depends on how the launches are cut.
+// The sigmoid focal loss on CUDA. A warp sums a piece of a layer's logits; in a second launch a
+// block adds the sums of a layer's pieces. No order depends on how the launches are divided.
 #include <algorithm>
 
 #include "cuda_launch.cuh"
@@ -9,7 +9,7 @@
 namespace hdetr::cuda {
 namespace {
 
-constexpr int64_t kPiece = 1024;  // logits of a partial sum
+constexpr int64_t kPiece = 1024;  // logits per partial sum
 
 __host__ __device__ __forceinline__ int64_t logits_of_layer(const FocalSizes& sizes) {
   return sizes.rows * sizes.classes;
@@ -18,7 +18,7 @@ __host__ __device__ __forceinline__ int64_t pieces_of_layer(const FocalSizes& si
   return divide_up(logits_of_layer(sizes), kPiece);
 }
 
-// A logit's place among those of its query, from its place among those of a piece.
+// A logit's position within its query, from its position in a piece.
 struct Piece {
   int64_t first_row;
   uint32_t first_class, classes;
@@ -51,7 +51,7 @@ __device__ __forceinline__ float slope_of(float logit, int64_t k, int64_t label,
   return k == label ? positive_slope(p, given.form) : negative_slope(p, given.form);
 }
 
-// Blocks of the x dimension are pieces, one a warp, of y layers.
+// Blocks in x are pieces, one per warp, in y layers.
 template <class T>
 __global__ void __launch_bounds__(kMostThreads)
     sum_pieces(const __grid_constant__ FocalArguments given, float* __restrict__ sums) {
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kMostThreads)
   }
 }
 
-// A block has a layer. Its size is fixed, since the order of the sums depends on it.
+// One block per layer. Its size is fixed, since the order of the sums depends on it.
 __global__ void __launch_bounds__(kMostThreads)
     add_pieces(FocalSizes sizes, const float* __restrict__ sums, float* __restrict__ loss) {
   __shared__ double of_warps[kMostThreads / kWarp];
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(kMostThreads)
   }
 }
 
-// Blocks of the x dimension are pieces, of y layers.
+// Blocks in x are pieces, in y layers.
 template <class T>
 __global__ void __launch_bounds__(kMostThreads)
     differentiate(const __grid_constant__ FocalArguments given, const float* __restrict__ grad_loss,

@@ -1,4 +1,4 @@
-// The kernels for CUDA in PyTorch's dispatcher. The schemas come with those for the CPU.
+// The CUDA kernels in PyTorch's dispatcher. The schemas are registered with the CPU kernels.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -11,7 +11,7 @@
 namespace hdetr::cuda {
 namespace {
 
-constexpr int64_t kMostClasses = 1 << 30;  // the kernels keep them in 32 bits
+constexpr int64_t kMostClasses = 1 << 30;  // the kernels use 32 bits for them
 
 void check(const Tensor& logits, const Tensor& labels, double gamma) {
   check_focal(logits, labels, gamma);

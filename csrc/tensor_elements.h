@@ -1,4 +1,4 @@
-// Tensors as what kernels take.
+// Conversion of tensors to the arguments of kernels.
 #pragma once
 
 #include <torch/csrc/stable/tensor.h>
@@ -8,7 +8,7 @@
 
 namespace hdetr {
 
-// Of a tensor whose type was checked.
+// For a tensor whose type was checked.
 inline Type type_of(const torch::stable::Tensor& tensor) {
   using torch::headeronly::ScalarType;
   switch (tensor.scalar_type()) {

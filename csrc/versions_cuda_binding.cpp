@@ -1,4 +1,4 @@
-// The versions of CUDA that meet here, to be compared before a kernel is called.
+// The CUDA versions involved, to be compared before a kernel is called.
 #include <cuda_runtime_api.h>
 #include <torch/csrc/stable/library.h>
 
@@ -8,11 +8,12 @@
 namespace hdetr::cuda {
 namespace {
 
-// The latest that the driver supports, 0 without one, and that of these kernels; 13020 is 13.2.
+// The latest version supported by the driver, 0 without one, and that of these kernels; 13020 is
+// 13.2.
 std::tuple<int64_t, int64_t> versions() {
   int driver = 0;
   (void)cudaDriverGetVersion(&driver);
-  (void)cudaGetLastError();  // set where there is no driver: no launch must be blamed
+  (void)cudaGetLastError();  // set if there is no driver: no launch must be blamed
   return {driver, CUDART_VERSION};
 }
 
