@@ -1,6 +1,6 @@
-"""What holds for every test: one thread, fixed random numbers, CUDA tests only where CUDA is.
+"""What applies to every test: one thread, fixed random numbers, CUDA tests only with CUDA.
 
-What Detectron2 needs is imported where it is used: the operators are tested without it, too.
+What needs Detectron2 is imported where it is used: the operators are also tested without it.
 """
 
 import hdetr_d2  # noqa: F401  (decides which detectron2 the tests import)
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent
 CONFIGS = ROOT / "configs"
 
-# Many threads on tiny tensors cost more than they give.
+# For tiny tensors, many threads cost more than they gain.
 torch.set_num_threads(1)
 
 
 def pytest_collection_finish() -> None:
-    """What the collected tests are made of stays to the end: no garbage collection looks at it."""
+    """Collected tests live until the end: the garbage collector need not look at them."""
     gc.collect()
     gc.freeze()
 
@@ -66,8 +66,8 @@ def forget_new_datasets() -> Iterator[None]:
             catalog.remove(name)
 
 
-# A name that one test gives to its data is free for the next: what the fixtures of a file
-# register stays until the end of the file.
+# A name that one test gives to its data is free for the next; what a file's fixtures register stays
+# until the end of the file.
 datasets_of_a_file = pytest.fixture(scope="module", autouse=True)(forget_new_datasets)
 datasets_of_a_test = pytest.fixture(autouse=True)(forget_new_datasets)
 
@@ -83,7 +83,7 @@ def restore_loggers() -> Iterator[None]:
         detectron2.setup_logger.cache_clear()  # the next test may set them up again
 
 
-# What a run attaches to the loggers writes to the console of its test, which is closed later.
+# Handlers that a run attaches to loggers write to the console of its test, which is closed later.
 loggers_of_a_file = pytest.fixture(scope="module", autouse=True)(restore_loggers)
 loggers_of_a_test = pytest.fixture(autouse=True)(restore_loggers)
 
@@ -102,9 +102,9 @@ Together = Callable[[list[dict]], list[CompletedProcess[str]]]
 
 @pytest.fixture(scope="session")
 def run_together(warm_python: Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Together:
-    """`run_together([{"command": ["script.py", "argument"]}])`: what comes of new Python processes
-    that run at the same time, where PyTorch and the like need not be imported again; each may have
-    a `folder` and a change of its `environment`.
+    """`run_together([{"command": ["script.py", "argument"]}])`: the results of new Python processes
+    that run at the same time, without importing PyTorch and others again; each may have a `folder`
+    and changes of its `environment`.
     """
 
     def run(wanted: list[dict]) -> list[CompletedProcess[str]]:
@@ -129,7 +129,7 @@ def run_together(warm_python: Popen[str], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="session")
 def run_python(run_together: Together) -> Callable[..., CompletedProcess[str]]:
-    """`run_python("-m", "module", "argument", folder=...)`: what comes of such a process."""
+    """`run_python("-m", "module", "argument", folder=...)`: the result of such a process."""
 
     def run(*command: object, **options: object) -> CompletedProcess[str]:
         (done,) = run_together([{"command": command, **options}])
@@ -140,8 +140,8 @@ def run_python(run_together: Together) -> Callable[..., CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def run_processes(run_together: Together) -> Callable[..., None]:
-    """`run_processes(4, "script.py", "argument")`: so many processes of a script as torchrun starts
-    them; all must succeed.
+    """`run_processes(4, "script.py", "argument")`: this many processes of a script, started as by
+    torchrun; all must succeed.
     """
 
     def run(count: int, *command: object) -> None:
@@ -165,7 +165,7 @@ def run_twice(run_processes: Callable[..., None]) -> Callable[..., None]:
 @pytest.fixture
 def forget_graphs() -> Iterator[None]:
     """Nothing is compiled before a test, and nothing of it is left: compilations are counted, and
-    there is a limit to them.
+    limited in number.
     """
     torch._dynamo.reset()
     yield
@@ -173,7 +173,7 @@ def forget_graphs() -> Iterator[None]:
 
 
 def lacking(item: pytest.Item) -> str:
-    """What this machine has not that the marks `needs_cuda` of a test ask for; empty if nothing."""
+    """What this machine lacks of what a test's marks `needs_cuda` require; empty if nothing."""
     needs = [mark.kwargs for mark in item.iter_markers("needs_cuda")]
     if needs and not torch.cuda.is_available():
         return "a CUDA device"
@@ -188,13 +188,13 @@ def lacking(item: pytest.Item) -> str:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if lacks := lacking(item):
-        # A run that counts every other skip as a failure reads it (tools/gpu).
+        # Read by a run that counts every other skip as a failure (tools/gpu).
         item.user_properties.append(("lacks", lacks))
         pytest.skip(f"needs {lacks}")
 
 
 def shrink_scheme(scheme: "DictConfig") -> "DictConfig":
-    """A scheme that is small, and whose teacher, where it has one, needs no download."""
+    """A small version of a scheme, whose teacher, if any, needs no download."""
     if "num_random" in scheme:
         scheme.num_random = 8
     if "teacher_dim" in scheme:
@@ -204,11 +204,11 @@ def shrink_scheme(scheme: "DictConfig") -> "DictConfig":
 
 
 def shrink_config(cfg: "DictConfig") -> "DictConfig":
-    """A recipe with every size cut down, so that a step takes a fraction of a second. Nothing else
+    """A recipe with all sizes reduced, so that a step takes a fraction of a second. Nothing else
     changes.
     """
     model = cfg.model
-    if "conv_dw" in model.get("freeze", ()):  # depthwise filters, of which the small ones have none
+    if "conv_dw" in model.get("freeze", ()):  # depthwise filters, which the small models lack
         model.freeze = []
     if "window" in model.backbone:  # a plain transformer
         small = {"embed_dim": 64, "depth": 4, "num_heads": 2}
@@ -270,7 +270,9 @@ def tiny_config() -> "Callable[..., DictConfig]":
 
 
 def build_small(node: "DictConfig") -> torch.nn.Module:
-    """The model of a node. A teacher that shall have queries of its kind is one without schemes."""
+    """The model of a node. A teacher that must have the same kind of queries is such a model
+    without schemes.
+    """
     from detectron2.config import instantiate
 
     from hdetr_d2.teachers import DecoderTeacher
@@ -289,7 +291,7 @@ def small_model() -> "Callable[[DictConfig], torch.nn.Module]":
 
 @pytest.fixture(scope="session")
 def tiny_model(tiny_config) -> Callable[..., torch.nn.Module]:
-    """A model of `tiny_config` with the same random weights every time."""
+    """A model of `tiny_config`, always with the same random weights."""
     from omegaconf import OmegaConf
 
     def build(
@@ -307,8 +309,8 @@ def tiny_model(tiny_config) -> Callable[..., torch.nn.Module]:
 
 @contextmanager
 def count_operations() -> Iterator[FlopCounterMode]:
-    """PyTorch's counter, with attention in what it counts: it knows neither the fused attention of
-    the CPU nor, in evaluation, what `nn.MultiheadAttention` does in one piece.
+    """PyTorch's counter, extended by attention: it lacks the CPU's fused attention and, in
+    evaluation, `nn.MultiheadAttention`'s fast path.
     """
     in_one_piece = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -326,7 +328,7 @@ def counted_operations() -> Callable[[], AbstractContextManager[FlopCounterMode]
 
 
 def ellipses(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Masks `Tensor[n, H, W]` that fill the boxes `Tensor[n, 4]` xyxy but for the corners."""
+    """Masks `Tensor[n, H, W]` that fill the boxes `Tensor[n, 4]` xyxy except for the corners."""
     y, x = torch.meshgrid(*(torch.arange(side) + 0.5 for side in size), indexing="ij")
     x0, y0, x1, y1 = boxes[..., None, None].unbind(1)
     return ((2 * x - x0 - x1) / (x1 - x0)) ** 2 + ((2 * y - y0 - y1) / (y1 - y0)) ** 2 <= 1
@@ -334,8 +336,8 @@ def ellipses(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 @pytest.fixture(scope="session")
 def make_batch() -> Callable[..., list[dict]]:
-    """Detectron2 inputs with so many random objects in each image, and a box less that a teacher
-    found: `make_batch([2, 0], size=(64, 96))`.
+    """Detectron2 inputs with this many random objects per image, and one fewer box found by a
+    teacher: `make_batch([2, 0], size=(64, 96))`.
     """
     from detectron2.structures import BitMasks, Boxes, Instances
 

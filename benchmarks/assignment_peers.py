@@ -1,4 +1,4 @@
-"""Other ways to solve the problems of a training step."""
+"""Other solvers for the assignment problems of a training step."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,12 +13,12 @@ from hdetr_d2.ops import batched_assignment
 SCIPY, LAPX, BATCHED = "SciPy", "lapx (lapjvr)", "torch-linear-assignment"
 OURS_ON_HOST = "ours on the CPU, with the copies"
 
-# torch-linear-assignment's kernel unrolls a row over the lanes of one warp.
+# torch-linear-assignment's kernel unrolls a row over the lanes of a warp.
 WIDEST = 4096
 
 
 def on_host(problems: Problems) -> list[np.ndarray]:
-    """As matchers in public have them: `[Q, K * G]`, every target repeated."""
+    """As in public matchers: `[Q, K * G]`, every target repeated."""
     return [
         np.ascontiguousarray(problem.numpy().T)
         for cost in problems.to("cpu").repeated()
@@ -39,7 +39,9 @@ def lapx_loop(problems: Problems) -> Side:
 
 
 def torch_linear_assignment(problems: Problems) -> Side:
-    """A Triton kernel on CUDA, SciPy on the CPU. Targets first: it transposes the other form."""
+    """A Triton kernel on CUDA, SciPy on the CPU. Targets first, because it transposes the other
+    form.
+    """
     from torch_linear_assignment import batch_linear_assignment
 
     costs = problems.repeated()
@@ -51,7 +53,7 @@ def torch_linear_assignment(problems: Problems) -> Side:
 
 
 def ours_on_host(problems: Problems) -> Side:
-    """Where there are few problems, or hard ones, the copies may be the smaller price."""
+    """For few or hard problems, copying to the host may be cheaper."""
     device = problems.counts.device
 
     def solve() -> object:
@@ -62,15 +64,15 @@ def ours_on_host(problems: Problems) -> Side:
     return solve
 
 
-# Name -> what makes a side of the problems; raises ImportError if it is absent, and
-# NotImplementedError if these problems are not for it.
+# Name -> function that creates a side for the problems; raises ImportError if the package is
+# missing, and NotImplementedError if it is not suitable for these problems.
 Peers = Mapping[str, Callable[[Problems], Side]]
 ANYWHERE: Peers = {SCIPY: scipy_loop, LAPX: lapx_loop, BATCHED: torch_linear_assignment}
 ON_CUDA: Peers = {OURS_ON_HOST: ours_on_host}
 
 
 def discover(device: str) -> tuple[Peers, list[str]]:
-    """The peers that are installed, and a line about each that is not."""
+    """The installed peers, and a line about each that is missing."""
     found, absent = {}, []
     for name, make in {**ANYWHERE, **(ON_CUDA if device == "cuda" else {})}.items():
         try:

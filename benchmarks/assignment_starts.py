@@ -19,7 +19,7 @@ TARGETS = (30, 100)
 
 
 def that_share(cost: Tensor, capacity: int) -> int:
-    """How many targets of `cost` `Tensor[G, Q]` want a query that another one wants, too."""
+    """How many targets of `cost` `Tensor[G, Q]` want a query that another one also wants."""
     wanted = cost.topk(capacity, largest=False).indices
     wishes = torch.bincount(wanted.flatten(), minlength=cost.shape[1])
     return int((wishes[wanted] > 1).any(1).sum())
@@ -36,7 +36,7 @@ def row_of(kind: str, name: str, problems: Problems) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Count for every kind of costs, print the table, and write it where asked."""
+    """Counts for all kinds of costs, prints the table, and writes it if requested."""
     options = parse_run(run_parser(__doc__), arguments)
     torch.set_num_threads(options.threads)
     cases = {name: CASES[name].shrunk() if options.smoke else CASES[name] for name in COUNTED}

@@ -1,4 +1,4 @@
-"""How much data a CUDA device can move in a second."""
+"""The bandwidths of a CUDA device."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from timing import CudaClock, Effort, Side, compare
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes in a second, from the L2 cache and from memory, and where the figures come from."""
+    """Bytes per second, from the L2 cache and from memory, and the source of the figures."""
 
     l2: float
     dram: float
@@ -19,8 +19,8 @@ class Limits:
         return f"Limits: L2 {l2:.2f} TB/s, memory {dram:.2f} TB/s, {self.source}."
 
 
-# By a part of the device's name. Memory: data sheets (SXM modules); L2: reads, from measurements
-# that others published.
+# By a part of the device's name. Memory: data sheets (SXM modules); L2: reads, from published
+# measurements.
 KNOWN = {
     "H100 80GB HBM3": Limits(5.5e12, 3.35e12, "known of this device"),
     "H200": Limits(5.5e12, 4.8e12, "known of this device"),
@@ -28,7 +28,7 @@ KNOWN = {
 
 
 def device_limits() -> Limits:
-    """Those of the table, or measured by a copy."""
+    """From the table, or measured by a copy."""
     name = torch.cuda.get_device_name()
     for part, limits in KNOWN.items():
         if part in name:
@@ -38,7 +38,7 @@ def device_limits() -> Limits:
 
 
 def _copy_rate(size: int) -> float:
-    """Bytes read and written in a second when so many bytes are copied again and again."""
+    """Bytes read and written per second when this many bytes are copied repeatedly."""
     source = torch.zeros(size, dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)
     sides: dict[str, Side] = {"copy": lambda: target.copy_(source)}

@@ -32,7 +32,7 @@ def discs(count: int, side: int) -> Tensor:
 
 
 def operations(masks: Tensor) -> Iterator[tuple[str, Mapping[str, Side]]]:
-    """What is measured, by its name, with its sides."""
+    """The measured operations by name, with their sides."""
     wrapped, size = tv_tensors.Mask(masks), [round(1.5 * side) for side in masks.shape[1:]]
     sides: tuple[tuple[str, Side, Side], ...] = (
         ("pixels of each", lambda: bitmaps.areas(masks), lambda: masks.flatten(1).sum(1)),
@@ -52,7 +52,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the cases, print the table, and write it where asked."""
+    """Measures the cases, prints the table, and writes it if requested."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     side = 32 if options.smoke else 1024

@@ -26,7 +26,7 @@ FORWARD, BOTH = "forward", "forward + backward"
 
 
 def layer_by_layer(boxes: Tensor, truth: Tensor, index: Tensor) -> Tensor:
-    """As criteria in public have it: the queries of a layer that have a target are picked."""
+    """As in public criteria: the matched queries of each layer are selected."""
 
     def loss_of_layer(boxes: Tensor, truth: Tensor, index: Tensor) -> Tensor:
         image, query = (index >= 0).nonzero(as_tuple=True)
@@ -47,7 +47,7 @@ SIDES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 
 
 def problems_of(step: Step) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes, targets and index; the matched queries of an image have its targets in turn."""
+    """Boxes, targets and index; the matched queries of an image cycle through its targets."""
     layers = len(step.labels)
     index = torch.arange(step.labels.shape[2], device=step.labels.device) % TARGETS
     index = torch.where(step.labels >= 0, index.clamp(max=step.target_boxes.shape[1] - 1), -1)
@@ -72,7 +72,7 @@ def measure(name: str, options: argparse.Namespace) -> Iterator[list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the cases, print the table, and write it where asked."""
+    """Measures the cases, prints the table, and writes it if requested."""
     options = parse_run(prediction_parser(__doc__), arguments)
     inputs = f"boxes, {TARGETS} targets an image"
     run_cases("box_losses", "box_losses", inputs, "pass", measure, options)

@@ -71,7 +71,7 @@ def draw_truth(random: np.random.Generator, images: int) -> COCO:
 
 
 def draw_predictions(random: np.random.Generator, truth: COCO) -> list[dict]:
-    """A hundred an image: every object, roughly, and what is none."""
+    """A hundred per image: every object, approximately, and false alarms."""
     predictions = []
     for image in truth.imgs:
         known = truth.imgToAnns[image]
@@ -88,7 +88,7 @@ def draw_predictions(random: np.random.Generator, truth: COCO) -> list[dict]:
 
 
 def evaluate(kind: type, truth: COCO, predictions: Sequence[dict]) -> np.ndarray:
-    """Precisions of all thresholds, recalls, classes, sizes and limits."""
+    """Precisions for all thresholds, recalls, classes, sizes and limits."""
     with silence():
         run = kind(truth, truth.loadRes([dict(each) for each in predictions]), "bbox")
         run.evaluate()
@@ -97,7 +97,7 @@ def evaluate(kind: type, truth: COCO, predictions: Sequence[dict]) -> np.ndarray
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the sides, print the table, and write it where asked."""
+    """Measures the sides, prints the table, and writes it if requested."""
     parser = run_parser(__doc__)
     parser.add_argument("--images", type=int, default=500, help="(500)")
     options = parse_run(parser, arguments)

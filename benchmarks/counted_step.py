@@ -1,4 +1,4 @@
-"""How many operations a step has, counted from shapes alone: nothing is computed."""
+"""The number of operations of a step, derived from shapes alone: nothing is computed."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_operations(model: Any, height: int, width: int) -> tuple[int, int]:
-    """Of products and convolutions, for one image, from its pixels to classes and boxes: those of
-    the forward pass, and of both. Further queries and heads of schemes, matching and losses, which
-    depend on the objects, are left out, and so is the sampling of deformable attention.
+    """In products and convolutions, for one image, from its pixels to classes and boxes: of the
+    forward pass, and of both passes. Not included are additional queries and heads of schemes,
+    matching and losses (which depend on the objects), and the sampling of deformable attention.
 
     Args:
         model: a detector in training mode.

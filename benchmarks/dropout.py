@@ -30,7 +30,7 @@ from hdetr_d2.ops import dropout
 
 OURS, PYTORCH = "ours", "PyTorch's"
 P = 0.1
-# An encoder's tokens, and its hidden ones, of an image of 480x640; queries of a decoder.
+# An encoder's tokens and hidden activations for an image of 480x640; queries of a decoder.
 SHAPES: Mapping[str, tuple[int, ...]] = {"tokens": (1, 6400, 256), "hidden": (1, 6400, 1024)}
 QUERIES, HEADS, CHANNELS = 300, 8, 32
 
@@ -59,7 +59,7 @@ def cases(options: argparse.Namespace) -> dict[str, Mapping[str, Side]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the cases, print the table, and write it where asked."""
+    """Measures the cases, prints the table, and writes it if requested."""
     parser = run_parser(__doc__)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     options = parse_run(parser, arguments)

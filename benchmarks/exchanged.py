@@ -1,4 +1,4 @@
-"""What processes tell each other in a step, counted call by call."""
+"""Counts the communication of processes in a step, call by call."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 ROUNDS = {"allreduce": 2, "allgather": 1, "reducescatter": 1, "broadcast": 1}
-"""How often a tensor goes around where the processes form a ring, by what is done with it."""
+"""How many times a tensor travels around a ring of processes, for each operation."""
 
 
 class Exchanged(TorchDispatchMode):
-    """Counts what is done within it.
+    """Counts operations within this context.
 
     bytes: of whole tensors, by the names in `ROUNDS`.
     """
@@ -27,11 +27,12 @@ class Exchanged(TorchDispatchMode):
         self, function: Any, types: Any, args: tuple = (), kwargs: Mapping | None = None
     ) -> Any:
         if any(issubclass(each, DTensor) for each in types):
-            return NotImplemented  # what it does with its parts comes here by itself
+            return NotImplemented  # operations on its parts are dispatched here separately
         result = function(*args, **(kwargs or {}))
         if "c10d" in function.namespace:
             name = function.__name__.replace("_", "")
-            whole = max(map(_bytes, (*args, result)))  # the other side has a part of it, or as much
+            # The other side has a part of it, or the same amount
+            whole = max(map(_bytes, (*args, result)))
             for kind in ROUNDS:
                 if name.startswith(kind):
                     self.bytes[kind] += whole

@@ -6,7 +6,8 @@ python benchmarks/exported.py --size 128 160 --checkpoint model.pth --json val.j
 """
 
 if __name__ == "__main__":
-    # Here: the processes of the models import this file, too, and most of them need no PyTorch.
+    # Imported here, because the models' processes import this file too, and most of them need no
+    # PyTorch.
     from exported_run import main
 
     main(__doc__)

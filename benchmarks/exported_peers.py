@@ -17,7 +17,7 @@ TRANSFORMERS = NAME if transformers else None
 
 
 class _Peer:
-    """Finds nothing that anybody looks at, in the time that it takes."""
+    """Its detections are ignored; only the time matters."""
 
     class_names: tuple[str, ...] = ()
     image_format = EIGHT_BITS
@@ -42,14 +42,14 @@ class TransformersDetector(_Peer):
         self.side = None
 
     def run(self, images: list[Tensor]) -> None:
-        """Always the first images that it is given."""
+        """Always returns results for its first images."""
         if self.side is None:
             self.side = transformers_side(images, self.classes, "cpu")
         self.side()
 
 
 class ExportedTransformers(_Peer):
-    """What computes logits and boxes is given; the best 100 pairs are picked here."""
+    """Logits and boxes are computed by the given function; the best 100 pairs are selected here."""
 
     def __init__(self, compute: Callable[[np.ndarray], Sequence[np.ndarray]]) -> None:
         self.compute = compute
@@ -74,7 +74,7 @@ class _Outputs(nn.Module):
 
 
 def export_transformers(classes: int, size: tuple[int, int], path: Path) -> None:
-    """As ours is exported: by the exporter of torch.export, for one image of the size."""
+    """Exported like ours: with the exporter of torch.export, for one image of this size."""
     model = _Outputs(deformable_detr(classes, "cpu")).eval().requires_grad_(False)
     example = (torch.zeros(1, 3, *size),)
     torch.onnx.export(model, example, path, dynamo=True, opset_version=18, optimize=False)
@@ -106,7 +106,7 @@ def transformers_openvino(path: Path, threads: int, precision: str) -> ExportedT
 def transformers_forms(
     classes: int, size: tuple[int, int], threads: int, folder: Path
 ) -> Mapping[str, Callable[[], _Peer]]:
-    """What opens each form; nothing where transformers is not installed."""
+    """Functions that open each form; empty if transformers is not installed."""
     if TRANSFORMERS is None:
         return {}
     path = folder / "transformers.onnx"

@@ -1,4 +1,4 @@
-"""The AP of a detector, whatever computes it, by pycocotools."""
+"""The AP of a detector, whatever runs it, by pycocotools."""
 
 import io
 import json
@@ -13,10 +13,10 @@ from hdetr_d2.runtime.predictor import Detector
 
 
 def average_precision(detector: Detector, annotations: str, photos: str) -> tuple[float, float]:
-    """AP and AP50 in [0, 1], of all images one by one.
+    """AP and AP50 in [0, 1], processing all images one by one.
 
     Args:
-        annotations: COCO's json; its categories are found by their names.
+        annotations: COCO's json; categories are matched by name.
         photos: folder of its images.
     """
     content = json.loads(Path(annotations).read_text(encoding="utf-8"))

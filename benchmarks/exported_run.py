@@ -59,7 +59,7 @@ FORMS = [
 
 
 def our_detector(options: argparse.Namespace, precision: str = "float32") -> TrainedDetector:
-    """Of the checkpoint, or of the recipe with random weights."""
+    """From the checkpoint, or from the recipe with random weights."""
     torch.set_num_threads(options.threads)
     if options.checkpoint:
         return open_checkpoint(options.checkpoint, "cpu", precision=precision)
@@ -74,7 +74,7 @@ def our_detector(options: argparse.Namespace, precision: str = "float32") -> Tra
 
 @contextmanager
 def photos(options: argparse.Namespace, folder: Path) -> Iterator[Path]:
-    """Those that are given, or noise of the size."""
+    """The given ones, or noise of this size."""
     if options.photos:
         yield Path(options.photos)
         return
@@ -105,7 +105,7 @@ def measure(options: argparse.Namespace, folder: Path) -> list[list[object]]:
                 size=options.size,
                 batch=1,
                 images=pictures,
-                # Its price is in the table.
+                # The loss of precision is in the table.
                 tolerance=None if form.precision == "float32" else float("inf"),
             )
     opened: dict[str, Callable[[], Detector]] = {
@@ -145,7 +145,7 @@ def row(
 
 
 def precision_of(opened: Callable[[], Detector], options: argparse.Namespace) -> tuple[float, ...]:
-    """AP and AP50 on the given images; nothing where there are none."""
+    """AP and AP50 on the given images; empty if there are none."""
     if not options.json:
         return ()
     return average_precision(opened(), options.json, options.photos)
@@ -174,7 +174,7 @@ def parse(description: str | None, arguments: list[str] | None) -> argparse.Name
 
 
 def main(description: str | None, arguments: list[str] | None = None) -> None:
-    """Export, time, evaluate, print the table, and write it where asked."""
+    """Exports, times, evaluates, prints the table, and writes it if requested."""
     options = parse(description, arguments)
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,7 @@ FORWARD, BOTH = "forward", "forward + backward"
 
 
 def dense(logits: Tensor, labels: Tensor) -> Tensor:
-    """As losses in public have it: a target for every logit, and layer by layer."""
+    """As in public losses: a dense target, layer by layer."""
 
     def loss_of_layer(logits: Tensor, labels: Tensor) -> Tensor:
         classes = logits.shape[-1]
@@ -66,7 +66,7 @@ def measure(name: str, options: argparse.Namespace) -> Iterator[list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the cases, print the table, and write it where asked."""
+    """Measures the cases, prints the table, and writes it if requested."""
     options = parse_run(prediction_parser(__doc__), arguments)
     inputs = f"logits of {CLASSES} classes, {TARGETS} targets an image"
     run_cases("focal_loss", "sigmoid_focal_loss", inputs, "pass", measure, options)

@@ -41,11 +41,11 @@ REQUIRED = {TRANSFORMERS: "at least 2.8"}
 
 
 def our_side(options: argparse.Namespace, images: list[Tensor], dtype: torch.dtype) -> Side:
-    """As `Predictor` runs it, in float32 or under autocast."""
+    """As in `Predictor`, in float32 or under autocast."""
     cfg = load_config(shipped_config(options.recipe), [f"data.num_classes={CLASSES}"])
     with without_pretrained():
         model = build(cfg, "model").to(options.device).eval()
-    if folds := getattr(model, "fold_norms", None):  # which earlier commits have not
+    if folds := getattr(model, "fold_norms", None):  # missing in earlier commits
         folds(dtype)
     inputs = [{"image": image} for image in images]
     lower = dtype != torch.float32
@@ -95,7 +95,7 @@ def measure(options: argparse.Namespace, images: list[Tensor]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the sides, print the table, and write it where asked."""
+    """Measures the sides, prints the table, and writes it if requested."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     images = draw_batch(options.images, *options.size, targets=0).images

@@ -1,4 +1,4 @@
-"""Deformable-DETR of Hugging Face's transformers, where it is installed."""
+"""Deformable-DETR of Hugging Face's transformers, if installed."""
 
 from typing import Any
 
@@ -17,9 +17,7 @@ PIXEL_STD = torch.tensor([58.395, 57.12, 57.375])[:, None, None]
 
 
 def deformable_detr(classes: int, device: str, **options: Any) -> Any:
-    """Two stages with refined boxes, with random weights. None where transformers is not
-    installed.
-    """
+    """Two-stage with box refinement, with random weights. None if transformers is not installed."""
     if transformers is None:
         return None
     from transformers import DeformableDetrConfig, DeformableDetrForObjectDetection
@@ -33,7 +31,7 @@ def deformable_detr(classes: int, device: str, **options: Any) -> Any:
 def transformers_side(
     images: list[Tensor], classes: int, device: str, smoke: bool = False
 ) -> Side | None:
-    """Detects in images of one size. None where transformers is not installed."""
+    """Detects objects in images of one size. None if transformers is not installed."""
     small = dict(encoder_layers=1, decoder_layers=1, num_queries=10, two_stage_num_proposals=10)
     model = deformable_detr(classes, device, **(small if smoke else {}))
     if model is None:

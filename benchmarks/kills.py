@@ -24,12 +24,13 @@ from tiny_training import finish, last_iteration, start_training, written_rows
 
 from hdetr_d2.checkpoint import read_checkpoint
 
-# A checkpoint each 15 steps, so that many kills find one half written, and evaluations in between.
+# A checkpoint every 15 steps, so that many kills find one half written, with evaluations in
+# between.
 PERIODS = ("train.checkpoint.period_epochs=0.25", "train.eval_period_epochs=1.5")
 STARTING, STEPPING, WRITING = "before the first step", "between two lines", "in a checkpoint"
 MOMENTS = (WRITING, STEPPING, STARTING, STEPPING)
 LONGEST_START = 5.0  # seconds
-PAUSE = 2e-3  # seconds between two looks
+PAUSE = 2e-3  # seconds between checks
 FILES = {
     "model_final.pth": ("model", "optimizer", "ema"),
     "model_best.pth": ("model",),
@@ -37,21 +38,21 @@ FILES = {
 
 
 class Killer:
-    """Draws the moments of the kills from a seed. How much is done by then depends on the machine,
-    what comes of it must not.
+    """Draws the moments of the kills from a seed. How much is done by then depends on the machine;
+    the outcome must not.
     """
 
     def __init__(self, run: Path, *, seed: int, longest: int) -> None:
         """
         Args:
-            longest: steps that a process may do before it is killed.
+            longest: maximum number of steps before a process is killed.
         """
         self.run = run
         self.random = random.Random(seed)
         self.longest = longest
 
     def kill(self, process: subprocess.Popen, moment: str) -> str:
-        """Wait for such a moment and kill; returns what was found then."""
+        """Waits for such a moment and kills; returns what was found then."""
         if moment == STARTING:
             time.sleep(self.random.uniform(0, LONGEST_START))
         else:
@@ -81,7 +82,7 @@ def train(folder: Path, name: str, options: argparse.Namespace) -> subprocess.Po
 
 
 def measure(folder: Path, options: argparse.Namespace) -> tuple[Counter[str], list[list[str]]]:
-    """How many kills came when, and a row for each run."""
+    """How many kills happened when, and a row for each run."""
     finish(train(folder, "straight", options), folder / "straight.txt")
     killer = Killer(
         folder / "killed", seed=options.seed, longest=max(1, options.steps // options.kills)
@@ -113,7 +114,7 @@ def evaluated(run: Path) -> dict[int, float]:
 
 
 def differences(one: Path, other: Path) -> Iterator[str]:
-    """The parts of what two runs leave that are not equal."""
+    """What differs between the results of two runs."""
     for name, parts in FILES.items():
         contents = [read_checkpoint(run / name) for run in (one, other)]
         for part in parts:
@@ -145,7 +146,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, kill, compare, print the tables, and write them where asked."""
+    """Trains, kills, compares, prints the tables, and writes them if requested."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     lines = describe_run(options.device)

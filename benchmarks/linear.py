@@ -26,8 +26,8 @@ from timing import Side, learn
 from hdetr_d2.ops import linear
 
 OURS, PYTORCH = "ours", "PyTorch's"
-# Rows, channels in and out: an encoder's projections and feed-forward of an image of 480x640, those
-# of a decoder with a branch, the class head.
+# Rows, input and output channels: an encoder's projections and feed-forward network for an image of
+# 480x640, those of a decoder with a branch, the class head.
 SIZES: Mapping[str, tuple[int, int, int]] = {
     "projection": (6380, 256, 256),
     "feed-forward, up": (6380, 256, 1024),
@@ -51,7 +51,7 @@ def cases(options: argparse.Namespace) -> dict[str, Mapping[str, Side]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the cases, print the table, and write it where asked."""
+    """Measures the cases, prints the table, and writes it if requested."""
     options = parse_run(run_parser(__doc__), arguments)
     torch.set_num_threads(options.threads)
     rows = []

@@ -29,16 +29,16 @@ from tiny_training import finish, last_iteration, start_training, written_rows
 
 TENTHS = 10
 SMOKE_STEPS = 100
-LOGGED = 20  # steps of which a line has the median
+LOGGED = 20  # steps per line, which has their median
 PERIODS = ("train.checkpoint.period_epochs=16", "train.eval_period_epochs=80")
-PAUSE = 0.2  # seconds between two looks
+PAUSE = 0.2  # seconds between checks
 COLUMNS = ("steps", "median, ms", "best, ms", "all, ms")
 COLUMNS += ("resident, MiB", "of the loading process, MiB", "open files")
 ENDED_EARLY = 75  # status of a training that was asked to end
 
 
 class Look(NamedTuple):
-    """At the training, when it had written of so many steps."""
+    """The state of the training when it had written this many steps."""
 
     steps: int
     when: float
@@ -46,9 +46,9 @@ class Look(NamedTuple):
 
 
 class Tenth(NamedTuple):
-    """In the order of `COLUMNS`: milliseconds of a step (the median and the least of what the run
-    writes, which are medians of `LOGGED` steps; and time over steps, with checkpoints and
-    evaluations); and medians of what was seen.
+    """In the order of `COLUMNS`: milliseconds per step (the median and minimum of what the run
+    writes, which are medians of `LOGGED` steps; and time divided by steps, including checkpoints
+    and evaluations); and medians of the observations.
     """
 
     steps: int
@@ -61,7 +61,7 @@ class Tenth(NamedTuple):
 
 
 def train(folder: Path, options: argparse.Namespace) -> tuple[list[dict[str, Any]], list[Look]]:
-    """What the run wrote of its steps, and a look for each time that it did."""
+    """What the run wrote about its steps, and an observation for each time it did."""
     given = [f"train.max_iter={options.steps}", f"train.device={options.device}", *PERIODS]
     given += [f"train.log_period={options.logged}"]
     process = start_training(folder, "long", *given, threads=options.threads)
@@ -99,13 +99,13 @@ def tenths(rows: Sequence[dict[str, Any]], looks: Sequence[Look]) -> Iterator[Te
 
 
 def pace(looks: Sequence[Look]) -> float:
-    """Seconds of a step between the first and the last look."""
+    """Seconds per step between the first and last observation."""
     steps = looks[-1].steps - looks[0].steps
     return (looks[-1].when - looks[0].when) / steps if steps else math.nan
 
 
 def compare(each: Sequence[Tenth]) -> str:
-    """The last tenth over the second one."""
+    """The last tenth divided by the second one."""
     second, last = each[1], each[-1]
     rows = [
         [name, f"{was:.4g}", f"{now:.4g}", f"{now / was:.4f}"]
@@ -126,7 +126,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, print the tables, and write them where asked."""
+    """Trains, prints the tables, and writes them if requested."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     lines = describe_run(options.device)

@@ -38,7 +38,7 @@ RECIPES = (
 )
 SMOKE_RECIPES = ("quickstart/deformable_detr_shapes.py",)
 HEIGHT, WIDTH = 800, 1344
-MIN_PARAMETERS = 100_000  # of a unit, as by default
+MIN_PARAMETERS = 100_000  # of a unit, the default
 COUNTED = ("recipe", "parameters, M", "learned, M", "forward, TFLOP", "with the backward", "ratio")
 COLUMNS = ("recipe", "GPUs", "way", "sent, MiB", "exchange, ms", "step, ms", "images/s")
 COLUMNS += ("ratio of one GPU's rate", "state, MiB")
@@ -47,8 +47,8 @@ WAYS = ("ddp", "fsdp2")
 
 @dataclass(frozen=True)
 class Counted:
-    """weights, learned: bytes. whole: of those that a process has to have at once under FSDP2.
-    forward, step: operations of one image, of which a product with its sum has two.
+    """weights, learned: bytes. whole: bytes that a process must hold at once under FSDP2. forward,
+    step: operations for one image, counting a multiply-add as two.
     """
 
     name: str
@@ -69,12 +69,12 @@ class Counted:
         return cls(Path(recipe).stem, size(weights), size(learned), whole, *operations)
 
     def sent(self, way: str, gpus: int) -> float:
-        """Bytes of a step that leave each process."""
+        """Bytes per step that leave each process."""
         around = 2 * self.learned if way == "ddp" else 2 * self.weights + self.learned
         return around * (gpus - 1) / gpus
 
     def state(self, way: str, gpus: int) -> float:
-        """Bytes that a process holds."""
+        """Bytes held by a process."""
         whole = 2 * self.weights + 3 * self.learned
         return whole if way == "ddp" else whole / gpus + self.whole
 
@@ -130,7 +130,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Count, compute, print the tables, and write them where asked."""
+    """Counts, computes, prints the tables, and writes them if requested."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     height, width = options.size

@@ -76,7 +76,7 @@ def mappers() -> Mapping[str, Callable[[dict], object]]:
 
 
 def sides(entries: list[dict]) -> dict[str, Side]:
-    """Of all photographs, one after the other."""
+    """For all photographs, one after the other."""
     return {
         name: lambda mapper=mapper: [mapper(entry) for entry in entries]
         for name, mapper in mappers().items()
@@ -92,9 +92,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the sides, print the table, and write it where asked."""
+    """Measures the sides, prints the table, and writes it if requested."""
     options = parse(arguments)
-    torch.set_num_threads(1)  # as in a worker of a loader
+    torch.set_num_threads(1)  # as in a loader's worker
     with tempfile.TemporaryDirectory() as folder:
         times = time_sides(sides(draw_photos(Path(folder), *options.size)), options)
     height, width = options.size

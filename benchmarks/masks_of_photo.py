@@ -27,12 +27,12 @@ Size = tuple[int, int]
 
 
 class Ellipses(torch.nn.Module):
-    """In the place of a mask head: an ellipse for each query, with a wavy edge."""
+    """Replaces a mask head: an ellipse with a wavy edge for each query."""
 
     upsample = MaskHead.upsample
 
     def forward(self, states: Tensor, maps: ImageMaps) -> Tensor:
-        """Logits `Tensor[1, N, h, w]` at a stride of 4, of `Tensor[1, N, 3]` in [0, 1]."""
+        """Logits `Tensor[1, N, h, w]` at stride 4, from `Tensor[1, N, 3]` in [0, 1]."""
         top, left, radius = states[0, :, :, None, None].unbind(1)
         y = torch.linspace(0, 1, maps.size[0] // 4, device=states.device)[:, None] - top
         x = torch.linspace(0, 1, maps.size[1] // 4, device=states.device) - left
@@ -41,7 +41,7 @@ class Ellipses(torch.nn.Module):
 
 
 def detections(count: int, fed: Size, size: Size, device: str) -> Instances:
-    """Those of one image, with their masks."""
+    """The detections of one image, with their masks."""
     rng = torch.Generator().manual_seed(0)
     states = torch.rand(1, count, 3, generator=rng).to(device)
     found = Instances(size, pred_boxes=Boxes(torch.zeros(count, 4, device=device)))
@@ -60,7 +60,7 @@ def ours(found: Instances) -> list[dict]:
 
 
 def bitmaps(found: Instances) -> list[dict]:
-    """All masks are pasted, then each is encoded."""
+    """Pastes all masks, then encodes each."""
     small = found.pred_masks.small.to(torch.uint8)
     found.pred_masks = torch.cat(
         [F.interpolate(m[None], found.image_size)[0].bool() for m in small.split(20)]
@@ -74,7 +74,7 @@ SIDES = {"ours": ours, "bitmaps": bitmaps}
 
 
 def measure(side: str, options: argparse.Namespace) -> tuple[float, float, list[dict]]:
-    """Seconds, gigabytes beyond those of the start, and run lengths."""
+    """Seconds, gigabytes in addition to those at the start, and run lengths."""
     torch.set_num_threads(options.threads)
     small = ((80, 107), (300, 400), 5)
     fed, size, count = small if options.smoke else ((800, 1066), (3000, 4000), 100)
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_run(run_parser(__doc__), arguments)
     torch.set_num_threads(options.threads)
     lines = describe_run(options.device)
-    # The peak is that of a process: each side has its own.
+    # The peak is per process: each side has its own.
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         results = {side: pool.apply(measure, (side, options)) for side in SIDES}
     own = results["ours"]

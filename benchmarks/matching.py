@@ -34,7 +34,7 @@ from hdetr_d2.ops.extension import why_no_kernel
 
 OURS, OFFICIAL = "ours", "official expressions, SciPy"
 CAPACITIES = [group.capacity for group in GROUPS.values()]
-# By device and targets of an image.
+# By device and targets per image.
 REQUIRED: Mapping[tuple[str, int], str] = {
     ("cuda", 30): "ours at most 0.15 ms",
     ("cuda", 100): "ours at most 0.6 ms",
@@ -42,7 +42,7 @@ REQUIRED: Mapping[tuple[str, int], str] = {
 
 
 def in_one_call(steps: Sequence[Step]) -> Side:
-    """The costs of each group, then all problems at once: `Tensor[P, Q]` of each group."""
+    """The costs of each group, then all problems at once: `Tensor[P, Q]` per group."""
     costs = [ours(step, matching_cost) for step in steps]
     targets = steps[0].target_labels
     counts = torch.full((IMAGES,), targets.shape[1], device=targets.device)
@@ -50,8 +50,8 @@ def in_one_call(steps: Sequence[Step]) -> Side:
 
 
 def layer_by_layer(steps: Sequence[Step]) -> Side:
-    """The costs of a layer go to the host, and SciPy solves image after image there: pairs of
-    queries and repeated targets of each.
+    """The costs of a layer are copied to the host, where SciPy solves one image after the other:
+    pairs of queries and repeated targets.
     """
     costs = [official(step) for step in steps]
 
@@ -68,7 +68,7 @@ def layer_by_layer(steps: Sequence[Step]) -> Side:
 
 
 def measure(targets: int, options: argparse.Namespace) -> Iterator[list[str]]:
-    """The rows of so many targets in each image."""
+    """The rows for this number of targets per image."""
     steps = [draw_case(name, targets, options) for name in GROUPS]
     sides = {OURS: in_one_call(steps), OFFICIAL: layer_by_layer(steps)}
     asked = REQUIRED.get((options.device, targets), "")
@@ -78,7 +78,7 @@ def measure(targets: int, options: argparse.Namespace) -> Iterator[list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the matching, print the table, and write it where asked."""
+    """Measures the matching, prints the table, and writes it if requested."""
     parser = run_parser(__doc__)
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
     parser.add_argument("--targets", nargs="+", type=int, default=[7, 30, 100], help="an image has")

@@ -40,7 +40,7 @@ PASSES: Mapping[str, Callable[[Contender], Side]] = {
     "forward": lambda contender: contender.forward,
     "forward + backward": lambda contender: contender.forward_and_backward,
 }
-# By pass and targets, against the official code on a CPU.
+# By pass and targets, relative to the official code on a CPU.
 REQUIRED: Mapping[tuple[str, int], float] = {
     **{("forward", targets): 4 for targets in (7, 30, 100)},
     ("forward + backward", 7): 3,
@@ -53,7 +53,7 @@ Make = Callable[[Sequence[GroupOutput]], Contender]
 
 
 def check_losses(contenders: Mapping[str, Contender]) -> None:
-    """Ends the run if the peers' losses are not ours."""
+    """Ends the run if the peers' losses differ from ours."""
     own = {name: loss.item() for name, loss in contenders[OURS].losses().items()}
     for peer, contender in contenders.items():
         theirs = {name: loss.item() for name, loss in contender.losses().items()}
@@ -90,7 +90,9 @@ def measure(
 
 
 def print_profile(contender: Contender, options: argparse.Namespace) -> None:
-    """Where the time of a forward and backward goes: "match", "loss", "backward" and the ops."""
+    """Prints where the time of a forward and backward goes: "match", "loss", "backward" and the
+    operators.
+    """
     contender.forward_and_backward()  # the first call may compile
     activities = [ProfilerActivity.CPU]
     activities += [ProfilerActivity.CUDA] * (options.device == "cuda")
@@ -113,7 +115,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure both passes, print the table, and write it where asked."""
+    """Measures both passes, prints the table, and writes it if requested."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     missing = why_no_kernel("batched_assignment", torch.device(options.device))

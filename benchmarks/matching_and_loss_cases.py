@@ -1,4 +1,4 @@
-"""The predictions of a training step of H-Deformable-DETR, and what they learn."""
+"""The predictions of a training step of H-Deformable-DETR, and their objectives."""
 
 from collections.abc import Mapping
 
@@ -17,8 +17,8 @@ SMOKE_GROUPS = {name: group.shrunk() for name, group in GROUPS.items()}
 
 
 def draw_step(groups: Mapping[str, Group], targets: int, device: str) -> list[GroupOutput]:
-    """The outputs of a model that has learned something, with so many targets in each image. Their
-    logits and boxes require gradients.
+    """The outputs of a partially trained model, with this many targets per image. Logits and boxes
+    require gradients.
     """
     rng = torch.Generator().manual_seed(0)
     labels = torch.randint(CLASSES, (IMAGES, targets), generator=rng)

@@ -1,4 +1,4 @@
-"""The predictions of a step in the form that other projects have them in."""
+"""The predictions of a step in the form used by other projects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from torch import Tensor
 from hdetr_d2.structures import GroupOutput
 
 Target = Mapping[str, Tensor]
-"""Of an image: labels `Tensor[G]`, boxes `Tensor[G, 4]`."""
+"""For an image: labels `Tensor[G]`, boxes `Tensor[G, 4]`."""
 
 
 @dataclass(frozen=True)
 class Layers:
-    """A group: of each layer logits `Tensor[B, Q, K]` and boxes `Tensor[B, Q, 4]`, all leaves, and
-    what they learn.
+    """A group: for each layer logits `Tensor[B, Q, K]` and boxes `Tensor[B, Q, 4]`, all leaves, and
+    their targets.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Layers:
         return cls(output.group.name, list(zip(*layers, strict=True)), targets, capacity)
 
     def repeated_targets(self) -> list[Target]:
-        """Every target once for each query that it takes."""
+        """Every target repeated once per query that it takes."""
         times = self.capacity
         return [
             {"labels": target["labels"].repeat(times), "boxes": target["boxes"].repeat(times, 1)}

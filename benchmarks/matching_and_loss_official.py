@@ -1,4 +1,4 @@
-"""Matching and losses of a step by the code of H-DETR's authors."""
+"""Matching and losses of a step with the code of H-DETR's authors."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,9 +16,9 @@ def load_official(checkout: Path) -> Callable[[Sequence[GroupOutput]], Contender
     """The matcher and the criterion of a checkout.
 
     Raises:
-        ImportError: they are not there.
+        ImportError: they do not exist.
     """
-    # The criterion's file imports the model's, too, which have needs of their own.
+    # The criterion's file also imports the model's, which have requirements of their own.
     open_checkout(checkout, ("models.backbone", "models.deformable_transformer"))
     from models.deformable_detr import SetCriterion
     from models.matcher import HungarianMatcher
@@ -29,8 +29,8 @@ def load_official(checkout: Path) -> Callable[[Sequence[GroupOutput]], Contender
 
 
 def _official(criterion: Callable[..., dict], outputs: Sequence[GroupOutput]) -> Contender:
-    """The criterion is called once for each group of the decoder, with the proposals in the first,
-    as its training loop does.
+    """The criterion is called once per group of the decoder, with the proposals in the first call,
+    as in its training loop.
     """
     *groups, proposals = (Layers.of(output) for output in outputs)
     assert proposals.name == PROPOSALS
@@ -54,7 +54,7 @@ def _as_dict(group: Layers) -> dict:
 
 
 def _official_names(groups: Sequence[Layers]) -> dict[str, tuple[str, float]]:
-    """The official name of each loss to ours and the weight: there the layer stands first."""
+    """Maps the official name of each loss, which begins with the layer, to ours and its weight."""
     return {
         f"loss_{theirs}{layer}{group.group_suffix()}": (
             f"loss_{kind}{group.group_suffix()}{layer}",

@@ -16,7 +16,9 @@ ALPHA, GAMMA, EPS = 0.25, 2, 1e-8
 
 
 def published(outputs: Sequence[GroupOutput]) -> Contender:
-    """The formulas of DETR, Deformable-DETR and H-DETR in PyTorch's and torchvision's functions."""
+    """The formulas of DETR, Deformable-DETR and H-DETR with functions of PyTorch and
+    torchvision.
+    """
     groups = [Layers.of(output) for output in outputs]
 
     def losses() -> dict[str, Tensor]:
@@ -51,8 +53,8 @@ def _layer_losses(logits: Tensor, boxes: Tensor, targets: Sequence[Target]) -> d
 
 @torch.no_grad()
 def _match(logits: Tensor, boxes: Tensor, targets: Sequence[Target]) -> list[tuple[Tensor, Tensor]]:
-    """Queries and targets of the pairs of each image. The costs are those of all queries of the
-    batch with all its targets, of which an image uses its own.
+    """Queries and targets of the pairs of each image. Costs are computed between all queries and
+    all targets of the batch, of which an image uses its own.
     """
     labels, learned = (torch.cat([t[name] for t in targets]) for name in ("labels", "boxes"))
     score, predicted = logits.flatten(0, 1).sigmoid(), boxes.flatten(0, 1)

@@ -1,4 +1,4 @@
-"""A way to compute the losses of a step, and ours."""
+"""Ways to compute the losses of a step, including ours."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from hdetr_d2.structures import GroupOutput, Step
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to compute the losses of a step, from predictions in the form that it takes.
+    """A way to compute the losses of a step, from predictions in its own form.
 
-    losses: gives the weighted ones, by the names of ours. leaves: the predictions.
+    losses: returns the weighted losses under our names. leaves: the predictions.
     """
 
     losses: Callable[[], dict[str, Tensor]]
@@ -35,7 +35,7 @@ class Contender:
 
 
 def ours(outputs: Sequence[GroupOutput]) -> Contender:
-    """As the model does it."""
+    """As in the model."""
     matcher = HungarianMatcher(weights=WEIGHTS)
     criterion = Criterion(class_loss=FocalLoss(), matcher=matcher, weights=WEIGHTS)
 

@@ -34,7 +34,7 @@ def ours(step: Step, function: Callable) -> Side:
 
 
 def official(step: Step) -> Side:
-    """Layer by layer, every query with the targets of all images, all classes of a query."""
+    """Layer by layer, every query with the targets of all images, for all classes."""
     labels, truth = step.target_labels.flatten(), step.target_boxes.flatten(0, 1)
 
     def cost_of_layer(logits: Tensor, boxes: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def _required(asked: bool, peer: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the cases, print the table, and write it where asked."""
+    """Measures the cases, prints the table, and writes it if requested."""
     parser = prediction_parser(__doc__)
     parser.add_argument("--targets", nargs="+", type=int, default=[7, 30, 100], help="an image has")
     options = parse_run(parser, arguments)

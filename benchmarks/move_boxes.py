@@ -32,7 +32,7 @@ SIDES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     OURS: move_boxes,
     "our PyTorch twin": move_boxes_reference,
 }
-# Queries, and numbers of a reference.
+# Queries, and numbers per reference.
 SIZES: Mapping[str, tuple[int, int]] = {
     "300 queries, points": (300, 2),
     "300 queries, boxes": (300, 4),
@@ -41,7 +41,7 @@ SIZES: Mapping[str, tuple[int, int]] = {
 
 
 def passes(function: Callable, delta: Tensor, reference: Tensor) -> dict[str, Side]:
-    """The reference learns where a layer looks forward twice."""
+    """The reference receives a gradient with look forward twice."""
     weights = torch.randn_like(delta)
     leaves = [each.detach().requires_grad_() for each in (delta, reference)]
 
@@ -70,7 +70,7 @@ def measure(name: str, options: argparse.Namespace) -> list[list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the cases, print the table, and write it where asked."""
+    """Measures the cases, prints the table, and writes it if requested."""
     options = parse_run(run_parser(__doc__), arguments)
     torch.set_num_threads(options.threads)
     missing = why_no_kernel("move_boxes", torch.device(options.device))

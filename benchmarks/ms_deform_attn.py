@@ -84,7 +84,7 @@ def deterministic_algorithms() -> Iterator[None]:
 def working_peers(
     peers: Mapping[str, Attention], inputs: Inputs
 ) -> tuple[dict[str, Attention], list[str]]:
-    """The peers that take these inputs, and a line about each that fails or differs from us."""
+    """The peers that accept these inputs, and a line about each that fails or differs from us."""
     tolerance = 1e-4 if inputs.value.element_size() >= 4 else 2e-2
     ours = forward(ms_deform_attn, inputs)().double()
     working, notes = {}, []
@@ -132,7 +132,7 @@ def measure(
 
 
 def required(case: Case, what: str, peer: str, options: argparse.Namespace) -> str:
-    """What the ratio of a peer's time to ours has to be; empty where nothing is required."""
+    """The required ratio of a peer's time to ours; empty if there is none."""
     if peer == DETERMINISTIC:
         return "at most 4"
     if options.device == "cpu":
@@ -156,7 +156,7 @@ def ratio_table(measurements: list[Measurement], options: argparse.Namespace) ->
 
 
 def bandwidth_table(measurements: list[Measurement]) -> str:
-    """A row a side: the bytes of `traffic` over its warm time, and the memory it needs."""
+    """One row per side: the bytes of `traffic` divided by its warm time, and its memory."""
     limits, rows = device_limits(), []
     for each in measurements:
         for side, times in each.times.items():
@@ -182,7 +182,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the cases, print the tables, and write them where asked."""
+    """Measures the cases, prints the tables, and writes them if requested."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     peers, absent = discover(options.device)

@@ -1,4 +1,6 @@
-"""What multi-scale deformable attention is timed on, and the bytes it has to move for it."""
+"""The inputs on which multi-scale deformable attention is timed, and the bytes they require to be
+moved.
+"""
 
 import math
 from collections.abc import Mapping
@@ -16,13 +18,13 @@ FORWARD, BACKWARD, BOTH = "forward", "backward", "forward + backward"
 
 @dataclass(frozen=True)
 class Case:
-    """What is sampled, and how many times as fast as its peer the op has to be on a CPU.
+    """What is sampled, and the required speed relative to its peer on a CPU.
 
     Args:
         shapes: (H, W) of the levels.
         queries: None for the encoder, where every cell is a query.
-        near: samples lie around a reference point, as in training; else anywhere in the image.
-        required: of the passes, in float32 on two threads.
+        near: samples lie around a reference point, as in training; otherwise anywhere in the image.
+        required: for each pass, in float32 on two threads.
     """
 
     shapes: Shapes
@@ -31,7 +33,7 @@ class Case:
     required: Mapping[str, float]
 
     def shrunk(self) -> "Case":
-        """The same for a test that only runs it."""
+        """A smaller version for tests that only run it."""
         return replace(self, shapes=((4, 6), (2, 3)), queries=self.queries and 5)
 
 
@@ -46,7 +48,7 @@ CASES = {
 
 @dataclass(frozen=True)
 class Inputs:
-    """Arguments of the op, and the gradient of its output."""
+    """Arguments of the operator, and the gradient of its output."""
 
     value: Tensor
     spatial_shapes: Shapes
@@ -64,9 +66,9 @@ class Inputs:
 
 
 def draw_inputs(case: Case, *, dtype: torch.dtype, batch: int, device: str) -> Inputs:
-    """Random inputs of a case, the same whenever they are drawn."""
+    """Random inputs of a case, always the same."""
     torch.manual_seed(0)
-    # As under autocast: the value may have 16 bits, locations and weights have 32 at least.
+    # As under autocast: the value may have 16 bits, locations and weights have at least 32.
     wide = torch.promote_types(dtype, torch.float32)
     with torch.device(device):
         reference = (
@@ -92,7 +94,7 @@ def draw_inputs(case: Case, *, dtype: torch.dtype, batch: int, device: str) -> I
 
 
 def cell_centres(shapes: Shapes) -> Tensor:
-    """`Tensor[S, 2]` (x, y) in [0, 1] of all cells, level by level."""
+    """Centres of all cells, `Tensor[S, 2]` (x, y) in [0, 1], level by level."""
     centres = []
     for height, width in shapes:
         rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -101,7 +103,7 @@ def cell_centres(shapes: Shapes) -> Tensor:
 
 
 def initial_offsets() -> Tensor:
-    """`Tensor[M, 1, P, 2]` in cells: where an untrained model samples, one direction a head."""
+    """`Tensor[M, 1, P, 2]` in cells: where an untrained model samples, one direction per head."""
     angle = 2 * math.pi * torch.arange(HEADS) / HEADS
     direction = torch.stack([angle.cos(), angle.sin()], -1)
     direction = direction / direction.abs().amax(-1, keepdim=True)
@@ -110,7 +112,9 @@ def initial_offsets() -> Tensor:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bytes that a pass moves at least: between the L2 cache and the cores, and from memory."""
+    """The minimum number of bytes that a pass moves: between the L2 cache and the cores, and from
+    memory.
+    """
 
     l2: int
     dram: int
@@ -120,17 +124,16 @@ class Traffic:
 
 
 def traffic(inputs: Inputs) -> dict[str, Traffic]:
-    """Of each pass, for these samples.
+    """For each pass, for these samples.
 
-    L2: every sample reads the D channels of those of its 4 corners that are in the image; the
+    L2: every sample reads the D channels of those of its 4 corners that are inside the image; the
     backward also adds D sums, in float32 or float64, to each of them.
-        forward   corners * D * size(value)
-        backward  corners * D * (size(value) + size(sum))
+        forward   corners * D * size(value) backward  corners * D * (size(value) + size(sum))
     Memory: every input once, every output once.
-        forward   value + locations + weights + output
-        backward  the same inputs, the output's gradient, and the gradients of the inputs
-    What a kernel reuses in L1, adds up before it leaves a multiprocessor (ms_deform_attn_sums.py),
-    or reads again because a cache is too small, is not in it.
+        forward   value + locations + weights + output backward  the same inputs, the output's
+        gradient, and the gradients of the inputs
+    Not included is what a kernel reuses in L1, sums before it leaves a multiprocessor
+    (ms_deform_attn_sums.py), or reads again because a cache is too small.
     """
     corners = count_corners(inputs.sampling_locations, inputs.spatial_shapes)
     gathered = corners * CHANNELS
@@ -143,7 +146,7 @@ def traffic(inputs: Inputs) -> dict[str, Traffic]:
 
 
 def count_corners(locations: Tensor, shapes: Shapes) -> int:
-    """How many of the 4 cells around the samples are in the image, all samples together."""
+    """How many of the 4 cells around each sample are inside the image, over all samples."""
     sizes = locations.new_tensor([(w, h) for h, w in shapes])[:, None]  # [L, 1, 2]
     low = (locations.detach() * sizes - 0.5).floor()
     inside = ((low >= 0) & (low < sizes)).int() + ((low >= -1) & (low < sizes - 1)).int()

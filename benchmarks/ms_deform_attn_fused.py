@@ -35,7 +35,7 @@ OURS = "ours"
 
 
 class Case(NamedTuple):
-    """queries: None for the encoder, where every cell is a query. numbers: of a reference."""
+    """queries: None for the encoder, where every cell is a query. numbers: per reference."""
 
     queries: int | None
     numbers: int
@@ -109,7 +109,7 @@ def measure(name: str, options: argparse.Namespace) -> list[list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the cases, print the table, and write it where asked."""
+    """Measures the cases, prints the table, and writes it if requested."""
     parser = run_parser(__doc__)
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
     parser.add_argument("--batch", type=int, default=1, help="images (1)")

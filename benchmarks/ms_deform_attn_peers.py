@@ -1,7 +1,7 @@
-"""Multi-scale deformable attention as other projects compute it.
+"""Multi-scale deformable attention of other projects.
 
-Each peer takes what `hdetr_d2.ops.ms_deform_attn` takes. The compiled ones are used where they are
-installed, as their own projects call them.
+Each peer has the arguments of `hdetr_d2.ops.ms_deform_attn`. Compiled ones are used if installed,
+as their own projects call them.
 """
 
 from collections.abc import Callable
@@ -23,10 +23,10 @@ DEFORMABLE_DETR = "Deformable-DETR's kernel"
 def grid_sample_form(
     value: Tensor, spatial_shapes: Shapes, sampling_locations: Tensor, attention_weights: Tensor
 ) -> Tensor:
-    """What every project falls back to: one `grid_sample` a level, all samples kept, their sum."""
+    """The usual fallback: one `grid_sample` per level, all samples kept, then their sum."""
     batch, _, heads, channels = value.shape
     queries, levels, points = (sampling_locations.shape[axis] for axis in (1, 3, 4))
-    # grid_sample takes one dtype, and under autocast that is float32.
+    # grid_sample takes one dtype, which is float32 under autocast.
     images = value.to(sampling_locations.dtype).split([h * w for h, w in spatial_shapes], dim=1)
     grids = 2 * sampling_locations - 1
     sampled = []
@@ -45,7 +45,7 @@ def grid_sample_form(
 
 
 def with_device_levels(kernel: Callable[..., Tensor]) -> Attention:
-    """For kernels that take the shapes and the starts of the levels as tensors on the device:
+    """For kernels that take the shapes and starts of the levels as tensors on the device:
     `kernel(value, shapes, starts, sampling_locations, attention_weights)`.
     """
 
@@ -59,7 +59,7 @@ def with_device_levels(kernel: Callable[..., Tensor]) -> Attention:
 
 
 def deformable_detr() -> Attention:
-    """The extension that Deformable-DETR and its descendants build. It takes one dtype, float32 or
+    """The extension built by Deformable-DETR and its descendants. It takes one dtype, float32 or
     float64, so 16-bit values are cast, as its users do.
     """
     import MultiScaleDeformableAttention as kernels
@@ -106,7 +106,7 @@ def deformops(backend: str) -> Attention:
     return with_device_levels(kernel)
 
 
-# By name: what gives the peer, or raises because it is not there.
+# Name -> function that returns the peer, or raises if it is missing.
 ANYWHERE: dict[str, Callable[[], Attention]] = {
     "grid_sample": lambda: grid_sample_form,
     "our PyTorch twin": lambda: ms_deform_attn_reference,
@@ -120,26 +120,28 @@ ON_CUDA: dict[str, Callable[[], Attention]] = {
 
 
 def discover(device: str) -> tuple[dict[str, Attention], list[str]]:
-    """The peers that are installed, and a line about each that is not."""
+    """The installed peers, and a line about each that is missing."""
     found, absent = {}, []
     for name, load in (ANYWHERE | ON_CUDA if device == "cuda" else ANYWHERE).items():
         try:
             found[name] = load()
         except ModuleNotFoundError as error:
             absent.append(f"{name}: not installed ({error})")
-        except Exception as error:  # built for another Python or PyTorch, say
+        except Exception as error:  # for example, built for another Python or PyTorch
             absent.append(f"{name}: cannot be loaded ({error})")
     return found, absent
 
 
 @cache
 def _on_device(spatial_shapes: Shapes, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Shapes `Tensor[L, 2]` and starts `Tensor[L]` of the levels, made before anything is timed."""
+    """Shapes `Tensor[L, 2]` and starts `Tensor[L]` of the levels, created before anything is
+    timed.
+    """
     shapes = torch.tensor(spatial_shapes, device=device)
     areas = shapes.prod(1)
     return shapes, areas.cumsum(0) - areas
 
 
 def _images_at_once(value: Tensor) -> int:
-    """`im2col_step`: it has to divide the batch, and one step is the fastest."""
+    """`im2col_step`: must divide the batch, and one step is the fastest."""
     return len(value)

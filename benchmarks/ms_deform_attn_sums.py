@@ -15,14 +15,14 @@ from ms_deform_attn_peers import Shapes
 from report import describe_run, parse_run, publish, run_parser, table
 from torch import Tensor
 
-BLOCKS = (32, 64)  # queries of a block; the kernel has 32
-SAMPLES = 8  # of a query that a block sorts at a time
+BLOCKS = (32, 64)  # queries per block; the kernel has 32
+SAMPLES = 8  # samples per query that a block sorts at a time
 BAND = 8  # rows
 SECTOR = 32  # bytes
 
 
 def order_of_queries(shapes: Shapes) -> Tensor:
-    """`Tensor[S]`: the cells as the kernel goes through them: bands of rows, column by column."""
+    """`Tensor[S]`: the cells in the kernel's order: bands of rows, column by column."""
     order, start = [], 0
     for height, width in shapes:
         cells = torch.arange(start, start + height * width).view(height, width)
@@ -44,10 +44,10 @@ def cells_of_corners(locations: Tensor, shapes: Shapes) -> Tensor:
 
 
 def sums_of_blocks(cells: Tensor, order: Tensor, queries: int) -> int:
-    """How many sums leave blocks of so many queries in `order`, of `cells_of_corners`.
+    """The number of sums that leave blocks of queries in `order`, from `cells_of_corners`.
 
-    A block sorts the terms of a round, and its teams, one a query, add up equal parts of them: a
-    sum for every cell, and one more wherever a part ends within a cell.
+    A block sorts the terms of a round, and its teams, one per query, sum equal parts of them: one
+    sum per cell, plus one wherever a part ends within a cell.
     """
     per_round = 4 * SAMPLES
     total = 0
@@ -81,7 +81,7 @@ def rows_of(name: str, case: Case, device: str) -> Iterator[list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Count for the cases of an encoder, print the table, and write it where asked."""
+    """Counts for the encoder cases, prints the table, and writes it if requested."""
     options = parse_run(run_parser(__doc__), arguments)
     torch.set_num_threads(options.threads)
     cases = {name: case for name, case in CASES.items() if case.queries is None}

@@ -1,5 +1,5 @@
-"""A checkout of the code of H-DETR's authors (https://github.com/HDETR/H-Deformable-DETR), beside
-which we are timed.
+"""A checkout of the code of H-DETR's authors (https://github.com/HDETR/H-Deformable-DETR), for
+comparison.
 """
 
 import argparse
@@ -13,14 +13,14 @@ Peer = TypeVar("Peer")
 
 
 class Anything(ModuleType):
-    """A module of which any name can be imported, and nothing used."""
+    """A module from which any name can be imported, for imports that are not used."""
 
     def __getattr__(self, name: str) -> None:
         return None
 
 
 def open_checkout(checkout: Path, unused: Iterable[str]) -> None:
-    """Lets modules of the checkout be imported, those of `unused` names as `Anything`."""
+    """Makes modules of the checkout importable; those with `unused` names become `Anything`."""
     for name in unused:
         sys.modules.setdefault(name, Anything(name))
     sys.path.insert(0, str(checkout.resolve()))
@@ -35,7 +35,9 @@ def add_official_option(parser: argparse.ArgumentParser) -> None:
 def load_peer(
     parser: argparse.ArgumentParser, folder: Path | None, load: Callable[[Path], Peer]
 ) -> Peer | None:
-    """What `load` makes of the checkout, None without one; ends the run where it is not there."""
+    """The result of `load` for the checkout, None without one; ends the run if it does not
+    exist.
+    """
     if folder is None:
         return None
     try:

@@ -33,8 +33,8 @@ CLASSES, SELECTED, IOU = 80, 100, 0.7
 
 
 def draw(batch: int, queries: int, device: str) -> tuple[Tensor, Tensor]:
-    """Scores `Tensor[B, Q, K]` and boxes `Tensor[B, Q, 4]` cxcywh, a tenth of the boxes apart and
-    the others around these.
+    """Scores `Tensor[B, Q, K]` and boxes `Tensor[B, Q, 4]` cxcywh, a tenth of the boxes separate
+    and the others around these.
     """
     rng = torch.Generator().manual_seed(0)
     apart = torch.rand(batch, max(1, queries // 10), 4, generator=rng) * 0.5 + 0.1
@@ -70,7 +70,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the cases, print the table, and write it where asked."""
+    """Measures the cases, prints the table, and writes it if requested."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     lines = [

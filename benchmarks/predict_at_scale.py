@@ -28,13 +28,15 @@ from small_images import SIDE, draw, is_broken
 from tiny_training import finish, start, start_training
 
 TENTHS = 10
-PAUSE = 0.2  # seconds between two looks
+PAUSE = 0.2  # seconds between checks
 TRAINED = ("train.max_iter=20", "train.eval_period_epochs=0")
 COLUMNS = ("process", "images", "images/s", "resident, MiB", "open files", "ratio of memory")
 
 
 class Look(NamedTuple):
-    """At a process, when its file had so many images. life: 0, and 1 after the kill."""
+    """An observation of a process when its file had this many images. life: 0, and 1 after the
+    kill.
+    """
 
     images: int
     when: float
@@ -65,7 +67,7 @@ class Watched:
         self.start()
 
     def start(self) -> None:
-        """Begin, or go on."""
+        """Starts, or continues."""
         self._life += 1
         self.process = start(self._command, self.said, threads=self._threads, **self._environment)
 
@@ -74,7 +76,7 @@ class Watched:
         self.process.wait()
 
     def look(self) -> int:
-        """The number of images that are done."""
+        """The number of completed images."""
         if self._file is None and self.path.exists():
             self._file = self.path.open("rb")
         new = self._file.read().count(b"\n") if self._file else 0
@@ -85,8 +87,8 @@ class Watched:
         return self._images
 
     def rows(self) -> Iterator[list[str]]:
-        """One for each tenth of its images, of the life in which it ended; memory is compared with
-        the second tenth of that life.
+        """One row for each tenth of its images, for the life in which it ended; memory is compared
+        with the second tenth of that life.
         """
         parts: list[tuple[int, list[Look]]] = []
         for number in range(TENTHS):
@@ -110,7 +112,7 @@ def describe(looks: Sequence[Look], base: Sequence[Look]) -> list[str]:
 
 
 def predict(folder: Path, options: argparse.Namespace) -> tuple[list[list[str]], Counter[str]]:
-    """The rows of the table, and how many images are there how."""
+    """The rows of the table, and counts of images."""
     finish(
         start_training(folder, "trained", *TRAINED, threads=options.threads),
         folder / "trained.txt",
@@ -133,8 +135,8 @@ def predict(folder: Path, options: argparse.Namespace) -> tuple[list[list[str]],
 
 
 def check(watched: Sequence[Watched], images: int) -> Counter[str]:
-    """How many images have detections, or an error. Ends this process if one is missing, double, or
-    another one than its number says.
+    """How many images have detections, or an error. Ends this process if one is missing,
+    duplicated, or does not match its number.
     """
     said: Counter[str] = Counter()
     seen: set[int] = set()
@@ -166,7 +168,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Predict, kill, look for doubles and gaps, print the table, and write it where asked."""
+    """Predicts, kills, checks for duplicates and gaps, prints the table, and writes it if
+    requested.
+    """
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     lines = describe_run(options.device)

@@ -1,4 +1,4 @@
-"""The predictions of a training step, for the ops that read all logits of a group of queries."""
+"""The predictions of a training step, for operators that read all logits of a query group."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ GROUPS: Mapping[str, Group] = {"one2one": ONE2ONE, "one2many": ONE2MANY, "encode
 
 
 def prediction_parser(description: str | None) -> argparse.ArgumentParser:
-    """What a benchmark of these predictions can be told, and what every benchmark can."""
+    """The options of a benchmark on these predictions, including those common to all benchmarks."""
     parser = run_parser(description)
     parser.add_argument("--cases", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
@@ -39,7 +39,7 @@ class Step:
 
 
 def draw(group: Group, targets: int, dtype: torch.dtype, device: str) -> Step:
-    """Scores near the prior of a new head; proposals of the encoder know one class."""
+    """Scores near the prior of a new head; the encoder's proposals have one class."""
     rng = torch.Generator().manual_seed(0)
     shape = (group.layers, IMAGES, group.queries)
     logits = (torch.randn(*shape, CLASSES, generator=rng) - 4).to(dtype)
@@ -56,7 +56,7 @@ def draw(group: Group, targets: int, dtype: torch.dtype, device: str) -> Step:
 
 
 def draw_case(name: str, targets: int, options: argparse.Namespace) -> Step:
-    """Those of a case, as a run wants them."""
+    """Those of a case, as configured by a run."""
     group = GROUPS[name].shrunk() if options.smoke else GROUPS[name]
     return draw(group, targets, getattr(torch, options.dtype), options.device)
 
@@ -69,13 +69,13 @@ def run_cases(
     measure: Callable[[str, argparse.Namespace], Iterable[list[str]]],
     options: argparse.Namespace,
 ) -> None:
-    """Measures the cases, prints the table, and writes it where asked.
+    """Measures the cases, prints the table, and writes it if requested.
 
     Args:
-        op: that is timed.
-        inputs: what it is given in the dtype of the run, and besides.
-        column: what tells the rows of a case apart.
-        measure: the rows of a case.
+        op: the operator that is timed.
+        inputs: its arguments in the dtype of the run, and others.
+        column: distinguishes the rows of a case.
+        measure: returns the rows of a case.
     """
     torch.set_num_threads(options.threads)
     missing = why_no_kernel(op, torch.device(options.device))

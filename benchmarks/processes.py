@@ -1,4 +1,4 @@
-"""What the system tells of a process: Linux alone does so, elsewhere all of it is nan."""
+"""What the system reports about a process; only on Linux, elsewhere everything is nan."""
 
 import math
 import os
@@ -11,8 +11,8 @@ MIB = 2**20
 
 
 class Seen(NamedTuple):
-    """Of a process: MiB that are resident, those of the processes that it has started, and the
-    files that all of them have open.
+    """For a process: resident MiB, those of its child processes, and the number of files that all
+    of them have open.
     """
 
     resident: float
@@ -21,7 +21,7 @@ class Seen(NamedTuple):
 
 
 def look_at(pid: int) -> Seen:
-    """nan of a process that is gone."""
+    """nan if the process is gone."""
     try:
         others = [*_started_by(pid)]
         every = (pid, *others)

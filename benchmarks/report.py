@@ -1,4 +1,4 @@
-"""What a benchmark says: the machine it ran on, tables, and its section in RESULTS.md."""
+"""The output of a benchmark: the machine, tables, and its section in RESULTS.md."""
 
 import argparse
 import os
@@ -21,7 +21,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def run_parser(description: str | None) -> argparse.ArgumentParser:
-    """What every benchmark can be told."""
+    """The options common to all benchmarks."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -42,7 +42,7 @@ def run_parser(description: str | None) -> argparse.ArgumentParser:
 def parse_run(
     parser: argparse.ArgumentParser, arguments: Sequence[str] | None
 ) -> argparse.Namespace:
-    """The options of a run, whose device is there."""
+    """The options of a run, after checking that its device exists."""
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: PyTorch sees no CUDA device here.")
@@ -56,7 +56,7 @@ def time_sides(sides: Mapping[str, Side], options: argparse.Namespace) -> dict[s
 
 
 def describe_run(device: str) -> list[str]:
-    """Date, machine, versions and command, a line each."""
+    """Date, machine, versions and command, one per line."""
     lines = [
         f"date: {date.today().isoformat()}",
         f"CPU: {cpu_name()}, {_usable_cores()} cores, {torch.backends.cpu.get_cpu_capability()}, "
@@ -77,7 +77,7 @@ def heading(device: str) -> str:
 
 
 def cpu_name() -> str:
-    """The model's name, or the architecture where the system does not tell it."""
+    """The model's name, or the architecture if the system does not report it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -93,9 +93,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def versus(
     times: Mapping[str, Times], ours: str, required: Callable[[str], str]
 ) -> Iterator[list[str]]:
-    """A row for each side but `ours`: how many times as long as ours it takes.
+    """A row for each side except `ours`: its time relative to ours.
 
-    `required` tells, of a side, what that ratio has to be.
+    `required` returns the required ratio for a side.
     """
     own = times[ours]
     for name, other in times.items():
@@ -116,7 +116,7 @@ def bullets(lines: Sequence[str]) -> str:
 def publish(
     benchmark: str, lines: Sequence[str], results: Sequence[str], options: argparse.Namespace
 ) -> None:
-    """Prints what was measured and where, and writes it where the options of the run say so."""
+    """Prints the measurements and the machine, and writes them if the run's options say so."""
     body = "\n\n".join([bullets(lines), *results])
     print(body, flush=True)
     if options.write:
@@ -124,7 +124,7 @@ def publish(
 
 
 def add_section(page: Path, benchmark: str, title: str, body: str) -> None:
-    """Puts a run in front of the older ones of its benchmark."""
+    """Inserts a run before the older ones of its benchmark."""
     text = page.read_text(encoding="utf-8") if page.exists() else "# Results\n"
     head = f"\n## {benchmark}\n"
     if head not in text:
@@ -135,7 +135,7 @@ def add_section(page: Path, benchmark: str, title: str, body: str) -> None:
 
 
 def _command() -> list[str]:
-    """The script from the repository's root, and its arguments."""
+    """The script relative to the repository's root, and its arguments."""
     script = Path(sys.argv[0]).resolve()
     return [f"{script.parent.name}/{script.name}", *sys.argv[1:]]
 

@@ -43,9 +43,8 @@ COLUMNS += ("most memory, MiB", "exchanged, MiB", "sent in a ring, MiB", "s a st
 
 @dataclass(frozen=True)
 class Held:
-    """By the first process: bytes by their kind, once there are all of them; bytes of what is
-    exchanged in a step, by `exchanged.ROUNDS`; the most memory it has had, in MB; seconds of a
-    step, the best of all rounds.
+    """By the first process: bytes by kind, once all exist; bytes exchanged in a step, by
+    `exchanged.ROUNDS`; peak memory, in MB; seconds per step, the best of all rounds.
     """
 
     bytes: Mapping[str, int]
@@ -88,7 +87,7 @@ class Trained:
         self.ema.update_parameters(self.step.model)
 
     def bytes(self) -> dict[str, int]:
-        """By their kind, between the two halves of a step."""
+        """By kind, between the two halves of a step."""
         state = [each for of in self.step.optimizer.state.values() for each in of.values()]
         models = (
             [*each.parameters(), *each.buffers()] for each in (self.step.model, self.ema.module)
@@ -101,12 +100,14 @@ class Trained:
 def measure(
     file: str, recipe: str, size: int, way: str, device: str, threads: int, rounds: int
 ) -> None:
-    """Steps of this process and the others; what the first one saw is written to `file`."""
+    """Steps of this process together with the others; the results of the first one are written to
+    `file`.
+    """
     torch.set_num_threads(threads)
     where = choose_device(device, comm.get_local_rank())
     trained = Trained(recipe, size, way, where)
     trained.add_gradients()
-    trained.update()  # the optimizer keeps nothing before
+    trained.update()  # the optimizer has no state before
     with Exchanged() as exchanged:
         trained.add_gradients()
         held = trained.bytes()
@@ -134,8 +135,8 @@ def run(recipe: str, processes: int, way: str, options: argparse.Namespace) -> H
 
 
 def rows(recipe: str, options: argparse.Namespace) -> Iterator[list[str]]:
-    """A row for one process, and for each way of several ones. Ratios are to what each process
-    holds under DDP.
+    """A row for one process, and for each strategy with several. Ratios are relative to what each
+    process holds under DDP.
     """
     several = [each for each in options.processes if each > 1]
     runs = [(1, ONE)] if 1 in options.processes else []
@@ -173,7 +174,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the recipes, print the table, and write it where asked."""
+    """Measures the recipes, prints the table, and writes it if requested."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     lines = [

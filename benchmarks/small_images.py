@@ -1,4 +1,4 @@
-"""Very many small images, written in moments, in tar files and as files that a list names."""
+"""Very many small images, generated quickly, in tar files and as files named in a list."""
 
 import io
 import tarfile
@@ -8,15 +8,15 @@ import numpy as np
 from PIL import Image
 
 SIDE = 32  # pixels
-SHARD = 10_000  # images of a tar file
-BROKEN = 1000  # one image in so many is cut off
+SHARD = 10_000  # images per tar file
+BROKEN = 1000  # one image in this many is truncated
 
 
 def draw(folder: Path, images: int) -> list[str]:
     """Writes them: one in ten as a file, the others into tar files.
 
     Returns:
-        The list and the tar files, in which the images stand by their numbers.
+        The list and the tar files, in which the images are ordered by number.
     """
     listed = images // 10
     sources = [str(folder / "names.txt")]
@@ -38,7 +38,7 @@ def draw(folder: Path, images: int) -> list[str]:
 
 
 def jpeg(number: int) -> bytes:
-    """A square on noise, of which the number says where it is and of which colour."""
+    """A square on noise; the number determines its position and colour."""
     generator = np.random.default_rng(number)
     pixels = generator.integers(0, 64, (SIDE, SIDE, 3), np.uint8)
     left, top = generator.integers(0, SIDE // 2, 2)

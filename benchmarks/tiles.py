@@ -3,8 +3,8 @@
 
 python benchmarks/tiles.py --checkpoint output/quickstart/model_final.pth --write
 
-A large image are the validation images of the generated shapes side by side, from which the
-checkpoint has learned to see them.
+Large images are made of validation images of the generated shapes, placed side by side, so that the
+checkpoint knows them.
 """
 
 import hdetr_d2  # noqa: F401  (decides which detectron2 is imported)
@@ -31,7 +31,7 @@ from hdetr_d2.runtime.predictor import Detector
 from hdetr_d2.runtime.tiles import TiledDetector
 
 RECIPE = "quickstart/deformable_detr_shapes.py"
-SIDE, ROW = 128, 16  # pixels of an image of the shapes, and how many of them in a row
+SIDE, ROW = 128, 16  # pixels of an image of the shapes, and images per row
 WHOLE = 512
 SCORE, IOU = 0.3, 0.5
 OVERLAP, BATCH = 0.25, 16
@@ -41,7 +41,7 @@ COLUMNS += ("ratio of the times",)
 
 
 def draw(folder: Path, images: int, row: int) -> tuple[list[np.ndarray], COCO]:
-    """Large images uint8 [H, W, 3] of `row` times `row` shapes, and the truth about them."""
+    """Large images uint8 [H, W, 3] of `row` times `row` shapes, and their ground truth."""
     root = str(folder / "shapes")
     generate_shapes(root=root, num_train=1, num_val=images * row * row, image_size=SIDE)
     with redirect_stdout(StringIO()):
@@ -67,7 +67,7 @@ def draw(folder: Path, images: int, row: int) -> tuple[list[np.ndarray], COCO]:
 
 
 class Reduced:
-    """Looks at an image with a longer side of `WHOLE` pixels."""
+    """Downscales an image to a longer side of `WHOLE` pixels."""
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
@@ -87,7 +87,7 @@ class Reduced:
 
 
 def judge(found: Sequence[Shapes], truth: COCO) -> list[str]:
-    """Shares of the small and medium objects that are found, and the number of detections."""
+    """Fractions of the small and medium objects that are found, and the number of detections."""
     names = [truth.cats[number]["name"] for number in sorted(truth.cats)]
     results = [
         result
@@ -142,7 +142,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Look at the images in every way, print the table, and write it where asked."""
+    """Processes the images in every way, prints the table, and writes it if requested."""
     options = parse(arguments)
     side = options.row * SIDE
     lines = [

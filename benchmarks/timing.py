@@ -1,4 +1,4 @@
-"""Several ways to compute the same thing, timed against each other in one process.
+"""Times several ways to compute the same thing against each other in one process.
 
 A side is one of those ways: a function without arguments that allocates its own output.
 """
@@ -24,10 +24,10 @@ def learn(function: Callable[..., Tensor], *inputs: Tensor) -> Side:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of one call, each the best of all rounds.
+    """Seconds per call, each the best of all rounds.
 
     Args:
-        warm: in a loop of calls of this side alone, so that the caches hold what it uses.
+        warm: in a loop of calls of only this side, so that the caches contain its data.
         cold: when every call follows one of each other side.
     """
 
@@ -41,7 +41,7 @@ class Effort:
 
     Args:
         rounds: in each of them every side has one warm loop.
-        loop_seconds: about as long as a warm loop lasts (it has two calls at least).
+        loop_seconds: approximate duration of a warm loop (which has at least two calls).
     """
 
     rounds: int
@@ -50,7 +50,7 @@ class Effort:
 
 class Clock(Protocol):
     def seconds(self, side: Side, calls: int) -> float:
-        """How long so many calls of the side take together."""
+        """How long this many calls of the side take together."""
 
 
 class HostClock:
@@ -66,15 +66,15 @@ class HostClock:
 class CudaClock:
     """Time on the device, by events around the calls.
 
-    The device is held until the host has queued the calls, so that what it costs to launch them is
-    not in the figures of small cases. The queue of launches is short, hence portions. How long the
-    host takes is what it took the last time that it queued as many calls of the side.
+    The device is blocked until the host has queued the calls, so that launch overhead does not
+    affect small cases. The launch queue is short, hence the portions. The host's time is estimated
+    from the last time that it queued as many calls of the side.
     """
 
     portion = 16
-    longest_hold = 10e-3  # for a side that is not known yet, and for those that take longer
+    longest_hold = 10e-3  # for a side that is not known yet, and for slower ones
     margin = 1.5
-    cycles_of_a_second = 2e9  # about
+    cycles_of_a_second = 2e9  # approximately
 
     def __init__(self) -> None:
         self._queueing: dict[tuple[Side, int], float] = {}
@@ -107,12 +107,12 @@ def clock_for(device: str) -> Clock:
 
 
 def compare(sides: Mapping[str, Side], clock: Clock, effort: Effort) -> dict[str, Times]:
-    """The times of every side, by its name. `clock` is that of the device they run on."""
+    """The times of every side, by name. `clock` is that of their device."""
     calls = {name: _calls(side, clock, effort.loop_seconds) for name, side in sides.items()}
     warm, cold = (dict.fromkeys(sides, math.inf) for _ in range(2))
     for _ in range(effort.rounds):
         for name, side in sides.items():
-            side()  # brings into the caches what the other sides drove out
+            side()  # brings back into the caches what the other sides evicted
             warm[name] = min(warm[name], clock.seconds(side, calls[name]) / calls[name])
     for _ in range(effort.rounds * min(calls.values())):
         for name, side in sides.items():
@@ -121,7 +121,7 @@ def compare(sides: Mapping[str, Side], clock: Clock, effort: Effort) -> dict[str
 
 
 def peak_bytes(side: Side) -> int:
-    """What one call allocates at most on the CUDA device, beyond what is there before it."""
+    """The peak of what one call allocates on the CUDA device, in addition to what exists before."""
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()

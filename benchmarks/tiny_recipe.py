@@ -1,5 +1,5 @@
-"""The smallest training that does all that a long one does: generated images, a loading process, a
-hybrid branch, denoising, a moving average, checkpoints and evaluations.
+"""The smallest training with all parts of a long one: generated images, a loading process, a hybrid
+branch, denoising, a moving average, checkpoints and evaluations.
 """
 
 from ..configs.quickstart.deformable_detr_shapes import (
@@ -31,6 +31,6 @@ for scheme, size in zip(
     scheme.update(size)
 
 optimizer.lr = 2e-4
-lr_multiplier.final = 0.1  # to the end every step changes the weights
+lr_multiplier.final = 0.1  # every step changes the weights until the end
 train.device = "cpu"
 train.checkpoint.keep = 2

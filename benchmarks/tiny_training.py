@@ -1,4 +1,4 @@
-"""Trainings of `tiny_recipe.py` in processes of their own, as anyone starts them."""
+"""Trainings of `tiny_recipe.py` in separate processes, started like any other."""
 
 import json
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 RECIPE = Path(__file__).with_name("tiny_recipe.py")
-TAIL = 2**16  # bytes of metrics.json in which its last line begins
+TAIL = 2**16  # bytes at the end of metrics.json that contain its last line
 
 
 def start_training(folder: Path, name: str, *overrides: str, threads: int) -> subprocess.Popen:
-    """Begins, or goes on with, the run `name` in a folder with the images of all its runs."""
+    """Starts, or continues, the run `name` in a folder with the images of all its runs."""
     command = [sys.executable, "-m", "hdetr_d2", "train", "--config-file", str(RECIPE), "--resume"]
     command += [f"data.generate.root={folder}/data", f"train.output_dir={folder}/{name}"]
     return start([*command, *overrides], folder / f"{name}.txt", threads=threads)
@@ -26,8 +26,8 @@ def start(command: list[str], said: Path, *, threads: int, **environment: str) -
 
 
 def finish(process: subprocess.Popen, said: Path, *also: int) -> None:
-    """Wait for the end, with status 0 or one of these; else this process ends with what that one
-    said last.
+    """Waits for the end, with status 0 or one of these; otherwise this process ends with the last
+    message of the other.
     """
     if process.wait() not in (0, *also):
         last = said.read_text(encoding="utf-8", errors="replace")[-2000:]
@@ -35,12 +35,12 @@ def finish(process: subprocess.Popen, said: Path, *also: int) -> None:
 
 
 def written_rows(run: Path) -> list[dict[str, Any]]:
-    """What the run has written of its steps, as far as the lines are whole."""
+    """The complete lines that the run has written about its steps."""
     return _rows((run / "metrics.json").read_bytes())
 
 
 def last_iteration(run: Path) -> int:
-    """Of the last line that the run has written; -1 where there is none."""
+    """From the last line that the run has written; -1 if there is none."""
     try:
         with (run / "metrics.json").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))

@@ -49,18 +49,18 @@ from hdetr_d2.ops.extension import why_no_kernel
 RECIPES = tuple(ARGUMENTS)
 SMOKE_RECIPES = ("quickstart/deformable_detr_shapes.py",)
 OURS, ONE_BY_ONE, OFFICIAL = "ours", "ours, a decoder pass a group", "H-Deformable-DETR"
-# Ours in less than float32, and the options that ask for it.
+# Ours in lower precision, and the options for it.
 LOWER = {
     "ours, forward in bfloat16": "train.amp.enabled=true",
     "ours, products in bfloat16": "train.matmul_precision=medium",
 }
-# Theirs over ours, by recipe.
+# Theirs divided by ours, by recipe.
 REQUIRED: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("cpu", OFFICIAL): dict(zip(ARGUMENTS, (3.2, 4.0), strict=True)),
     ("cuda", OFFICIAL): dict.fromkeys(ARGUMENTS, 1.3),
     ("cpu", TRANSFORMERS): dict.fromkeys(OF_TRANSFORMERS, 2.2),
 }
-BRANCH = {"cpu": 1.12, "cuda": 1.07}  # a recipe over the first one, by device
+BRANCH = {"cpu": 1.12, "cuda": 1.07}  # a recipe relative to the first one, by device
 TOLERANCE = 1e-4  # relative, of the sum of the losses
 
 AGAINST_FIRST = ("recipe", "side", "ms", "ratio to the first", "required", "cold: ratio")
@@ -73,7 +73,7 @@ Key = tuple[str, str]  # a recipe, and whose it is
 
 
 def build_sides(options: argparse.Namespace, batch: Batch) -> dict[Key, Step]:
-    """The steps of every recipe, whose sums of losses agree."""
+    """The steps of every recipe, after checking that the sums of losses agree."""
     sides: dict[Key, Step] = {}
     for recipe in options.recipes:
         own = sides[recipe, OURS] = step_alone((recipe, OURS), options, batch)
@@ -101,7 +101,7 @@ def _check(recipe: str, own: Step, theirs: Step, whose: str) -> None:
 
 
 def _total(step: Step) -> float:
-    torch.manual_seed(0)  # of schemes that draw
+    torch.manual_seed(0)  # for schemes that draw
     return step.total().item()
 
 
@@ -124,7 +124,7 @@ def _required(device: str, recipe: str, whose: str) -> str:
 
 
 def against_first(times: Mapping[Key, Times], device: str) -> list[list[str]]:
-    """What each step takes beside that of the first recipe on the same side."""
+    """The time of each step relative to that of the first recipe on the same side."""
     first = next(iter(times))[0]
     asked = f"at most {BRANCH[device]:g}" if device in BRANCH else ""
     rows = []
@@ -157,7 +157,7 @@ def compared_costs(costs: Mapping[Key, Costs]) -> list[list[str]]:
 
 
 def costs_alone(side: Key, environment: Environment | None) -> Costs:
-    """Those of a process that runs nothing else, in an environment of its own or in this one."""
+    """Measured in a process that runs nothing else, in a separate environment or in this one."""
     recipe, whose = side
     command = again("--costs-of", recipe, OURS if environment else whose)
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -165,7 +165,7 @@ def costs_alone(side: Key, environment: Environment | None) -> Costs:
 
 
 def step_alone(side: Sequence[str], options: argparse.Namespace, batch: Batch) -> Step:
-    """Of a recipe and a side of this process."""
+    """Measures a recipe and a side in this process."""
     recipe, whose = side
     if whose == OFFICIAL:
         return options.peer.step(recipe, batch)
@@ -209,7 +209,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the steps, print the tables, and write them where asked."""
+    """Measures the steps, prints the tables, and writes them if requested."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     batch = draw_batch(options.images, *options.size, options.targets)

@@ -1,4 +1,4 @@
-"""What a training step costs besides time."""
+"""The costs of a training step other than time."""
 
 import json
 import resource
@@ -21,12 +21,12 @@ MB = 2**20
 
 @dataclass(frozen=True)
 class Costs:
-    """peak_mb: on CUDA what a step allocates at most, on the CPU the largest resident size of this
-    process, model and optimizer included. kept_mb: what the forward keeps for the backward, without
-    weights. forward, backward: operators that are dispatched and compute something, each at least
-    one launch on a GPU. traffic_mb: of the tensors that they read and write, forward and backward;
-    copies inside an operator are not seen. billions: of floating-point operations in products and
-    convolutions, forward and backward.
+    """peak_mb: on CUDA the peak allocation of a step, on the CPU the peak resident size of this
+    process, including model and optimizer. kept_mb: what the forward keeps for the backward,
+    without weights. forward, backward: number of dispatched operators that compute something, each
+    at least one launch on a GPU. traffic_mb: of the tensors that they read and write, forward and
+    backward; copies inside an operator are not seen. billions: of floating-point operations in
+    products and convolutions, forward and backward.
     """
 
     peak_mb: float
@@ -45,7 +45,7 @@ class Costs:
 
 
 def measure_costs(step: Step, device: str) -> Costs:
-    """Of a process that has run nothing else."""
+    """For a process that has run nothing else."""
     kept = _kept_bytes(step)
     step()
     peak = peak_bytes(step) / MB if device == "cuda" else _largest_resident_mb()
@@ -60,10 +60,10 @@ def measure_costs(step: Step, device: str) -> Costs:
 
 
 def product_speed() -> float:
-    """Billions of floating-point operations in a second of one large product of float32, which no
-    step's products outrun.
+    """Billions of floating-point operations per second of one large float32 product, an upper bound
+    for those of a step.
     """
-    from hdetr_d2.ops import linear  # not in every commit that costs are measured of
+    from hdetr_d2.ops import linear  # missing in some commits that costs are measured for
 
     rows, columns, channels = 4096, 2048, 256
     x, weight = torch.randn(rows, channels), torch.randn(columns, channels)
@@ -90,13 +90,13 @@ def _kept_bytes(step: Step) -> int:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         total = step.total()
     bytes_of_all = sum(size for place, size in kept.items() if place not in weights)
-    del total  # until here nothing that is kept was given back
+    del total  # until here nothing that is kept was freed
     return bytes_of_all
 
 
 class _Count(TorchDispatchMode):
-    """number: of operators that reached a device, or would have. bytes: of what they were given and
-    what they returned.
+    """number: of operators that reached a device, or would have. bytes: of their inputs and
+    outputs.
     """
 
     number = bytes = 0
@@ -113,7 +113,7 @@ class _Count(TorchDispatchMode):
 
 
 def _is_view(function: Any) -> bool:
-    """Whether it only looks at what is there in another way."""
+    """Whether the operator only creates a view."""
     returns = [each.alias_info for each in function._schema.returns]
     return function is torch.ops.aten._unsafe_view.default or any(
         alias is not None and not alias.is_write for alias in returns
@@ -121,7 +121,7 @@ def _is_view(function: Any) -> bool:
 
 
 def _largest_resident_mb() -> float:
-    """Of this process. Linux's `ru_maxrss` counts what the parent had, too."""
+    """For this process. On Linux `ru_maxrss` includes the parent's memory."""
     status = Path("/proc/self/status")
     if status.is_file():
         (line,) = (row for row in status.read_text().splitlines() if row.startswith("VmHWM:"))

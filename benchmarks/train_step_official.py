@@ -24,7 +24,7 @@ ARGUMENTS = {
         f"{_PLUS_PLUS} --num_queries_one2many 1500 --k_one2many 6"
     ),
 }
-"""By recipe of ours, what the authors call theirs with."""
+"""By our recipe, the authors' arguments for theirs."""
 
 # What the code imports and a training step does not use.
 _UNUSED = ("wandb", "datasets", "datasets.samplers", "datasets.coco_eval", "datasets.panoptic_eval")
@@ -34,10 +34,10 @@ _UNUSED += ("datasets.data_prefetcher", "models.swin_transformer")
 class Official:
     """Their models from a checkout.
 
-    attention: which multi-scale deformable attention it runs with.
+    attention: the multi-scale deformable attention that it uses.
 
     Raises:
-        ImportError: it is not there.
+        ImportError: it does not exist.
     """
 
     def __init__(self, checkout: Path, device: str) -> None:
@@ -52,7 +52,7 @@ class Official:
         import models.backbone
         import models.ops.modules.ms_deform_attn as attention
 
-        models.backbone.is_main_process = lambda: False  # only that one loads weights
+        models.backbone.is_main_process = lambda: False  # only the main process loads weights
         self.attention = "their attention kernel"
         if device == "cpu" or isinstance(sys.modules["MultiScaleDeformableAttention"], Anything):
             attention.MSDeformAttnFunction = _GridSample
@@ -61,7 +61,7 @@ class Official:
         self.device = device
 
     def step(self, recipe: str, batch: Batch) -> Step:
-        """That of their model with random weights."""
+        """The step of their model with random weights."""
         from engine import train_hybrid
         from models import build_model
         from util.misc import nested_tensor_from_tensor_list
@@ -91,7 +91,7 @@ class Official:
         return Step(model, losses, optimizer, args.clip_max_norm)
 
     def copy_weights(self, recipe: str, theirs: Step, ours: Step) -> None:
-        """Gives our model the weights of theirs, through the importer of their checkpoints."""
+        """Copies their model's weights to ours, through the importer for their checkpoints."""
         importer = find_importer("h-deformable-detr")
         told = Arguments(importer.defaults, vars(self._arguments(recipe)), {})
         ours.model.load_state_dict(importer.read(told, theirs.model.state_dict()).weights)

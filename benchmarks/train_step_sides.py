@@ -1,4 +1,4 @@
-"""Training steps to time: a model, its optimizer, and one batch that comes again and again."""
+"""Training steps to time: a model, its optimizer, and one batch that is used repeatedly."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ CLASSES = 91
 
 @dataclass(frozen=True)
 class Batch:
-    """Of each image: `Tensor[3, H, W]` RGB, 0 to 255; labels, `Tensor[G]`; boxes, `Tensor[G, 4]`
+    """For each image: `Tensor[3, H, W]` RGB, 0 to 255; labels, `Tensor[G]`; boxes, `Tensor[G, 4]`
     cxcywh in [0, 1].
     """
 
@@ -29,7 +29,7 @@ class Batch:
     boxes: list[Tensor]
 
     def as_inputs(self) -> list[dict]:
-        """In Detectron2's form, on the host, as a loader gives them."""
+        """In Detectron2's form, on the host, as returned by a loader."""
         inputs = []
         for image, labels, boxes in zip(self.images, self.labels, self.boxes, strict=True):
             height, width = image.shape[-2:]
@@ -63,8 +63,8 @@ def draw_batch(images: int, height: int, width: int, targets: int) -> Batch:
 class Step:
     """A training step of a model.
 
-    losses: the weighted ones of the batch. optimizer: of all of its parameters. max_norm: of the
-    gradient. products: the precision of products of float32, for PyTorch.
+    losses: returns the weighted losses of the batch. optimizer: of all parameters. max_norm: of the
+    gradient. products: PyTorch's precision of float32 products.
     """
 
     model: nn.Module
@@ -88,7 +88,7 @@ class Step:
 
 @contextmanager
 def _multiplied(precision: str) -> Iterator[None]:
-    """This step alone, not those of the other sides of the process."""
+    """For this step only, not for the other sides of the process."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
     try:
@@ -98,8 +98,8 @@ def _multiplied(precision: str) -> Iterator[None]:
 
 
 def ours(recipe: str, batch: Batch, device: str, changes: Sequence[str] = ()) -> Step:
-    """A shipped recipe, with some of its options changed and random weights, in a process as
-    `train_net.py` makes it, in the precision that its options ask for.
+    """A shipped recipe, with some options changed and random weights, in a process set up as by
+    `train_net.py`, in the precision of its options.
     """
     _keep_freed_memory()
     cfg = load_config(shipped_config(recipe), [f"data.num_classes={CLASSES}", *changes])
@@ -108,8 +108,8 @@ def ours(recipe: str, batch: Batch, device: str, changes: Sequence[str] = ()) ->
     inputs = batch.as_inputs()
     optimizer = build_optimizer(cfg.optimizer, model)
     train, amp = cfg.train, cfg.train.amp
-    products = train.get("matmul_precision", "auto")  # a commit before it has none
-    products = "highest" if products == "auto" else products  # as peers have it, also on a GPU
+    products = train.get("matmul_precision", "auto")  # a commit before this option existed
+    products = "highest" if products == "auto" else products  # as for the peers, also on a GPU
     precision = Precision.choose(enabled=amp.enabled, dtype=amp.dtype, device=torch.device(device))
 
     def losses() -> Mapping[str, Tensor]:
@@ -122,13 +122,13 @@ def ours(recipe: str, batch: Batch, device: str, changes: Sequence[str] = ()) ->
 def _keep_freed_memory() -> None:
     try:
         from hdetr_d2.utils.memory import keep_freed_memory
-    except ImportError:  # a commit before it
+    except ImportError:  # a commit before it existed
         return
     keep_freed_memory()
 
 
 def one_by_one(step: Step) -> Step:
-    """The same step, whose decoder goes over one query group after the other, not over all at
+    """The same step, with a decoder that processes one query group after the other, not all at
     once.
     """
     decoder = step.model.decoder

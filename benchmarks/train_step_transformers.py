@@ -1,4 +1,4 @@
-"""The training step of Hugging Face's transformers, where it is installed."""
+"""The training step of Hugging Face's transformers, if installed."""
 
 import torch
 from inference_peers import PIXEL_MEAN, PIXEL_STD, TRANSFORMERS, deformable_detr
@@ -6,11 +6,11 @@ from torch import Tensor
 from train_step_sides import CLASSES, Batch, Step
 
 RECIPES = ("deformable_detr/deformable_detr_two_stage_r50_50ep.py",)
-"""Of ours, which theirs stands beside."""
+"""Our recipe, with which theirs is compared."""
 
 
 def transformers_step(batch: Batch, dropout: float, device: str) -> Step:
-    """That of their two-stage model with refined boxes, with random weights of its own.
+    """The step of their two-stage model with box refinement, with its own random weights.
 
     Raises:
         SystemExit: transformers is not installed.

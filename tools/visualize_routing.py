@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def load(checkpoint: Path, device: str, trust: Sequence[str]) -> Predictor:
-    """The detector with the routers, which evaluation does without.
+    """The detector with the routers, which evaluation does not need.
 
     Raises:
         UserError: the file cannot be read, or has no routers.

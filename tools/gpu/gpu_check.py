@@ -21,7 +21,7 @@ from gpu_plan import Request, emulated, sanitizers, whole_run
 from gpu_stages import Done, rehearse, run_stages
 from gpu_summary import is_success, summary
 
-# Of nine minutes, less what the start and the end take.
+# Nine minutes, minus the time for start and end.
 SECONDS = 515.0
 
 
@@ -64,7 +64,7 @@ def check(options: argparse.Namespace) -> list[Done]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs what is asked for and prints the tables; the exit status."""
+    """Runs what is requested and prints the tables; returns the exit status."""
     options = parse(arguments)
     options.output = options.output.resolve()
     options.output.mkdir(parents=True, exist_ok=True)

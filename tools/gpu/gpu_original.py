@@ -11,19 +11,19 @@ from pathlib import Path
 
 import torch
 
-# It asks a tensor for what PyTorch no longer takes for a dtype.
+# The original uses an API that PyTorch no longer accepts.
 BEFORE, SINCE = "FLOATING_TYPES(value.type()", "FLOATING_TYPES(value.scalar_type()"
 
 
 def environment() -> dict[str, str]:
-    """With the headers that come with PyTorch: a toolkit may be hardly more than its compiler."""
+    """With the headers included in PyTorch: a toolkit may contain little more than its compiler."""
     folders = Path(torch.__file__).parents[1].glob("nvidia/*/include")
     paths = [os.environ.get("CPATH", ""), *map(str, folders)]
     return {**os.environ, "CPATH": os.pathsep.join(filter(None, paths))}
 
 
 def build(checkout: Path, folder: Path) -> None:
-    """Leaves `MultiScaleDeformableAttention` in the folder.
+    """Puts `MultiScaleDeformableAttention` into the folder.
 
     Raises:
         SystemExit: the checkout has no such kernels, or they cannot be built.

@@ -23,7 +23,7 @@ ROOT = TOOLS.parents[1]
 
 @dataclass(frozen=True)
 class Run:
-    """A command that has ended. status: None if it ran out of time. log: what it printed."""
+    """A finished command. status: None if it ran out of time. log: its output."""
 
     status: int | None
     seconds: float
@@ -43,10 +43,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Part:
-    """A command, by its words after `python`.
+    """A command, given by its words after `python`.
 
-    limit, expected: seconds that it may take, and about takes. prefix: words before `python`.
-    needed: what comes after it makes no sense without it.
+    limit, expected: maximum and expected seconds. prefix: words before `python`. needed: what
+    follows makes no sense without it.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Part:
         return Verdict(state_of(run, run.status == 0), run.last_line())
 
     def rehearsed(self) -> "Part | None":
-        """What can be tried of it without a GPU."""
+        """What can be tried without a GPU."""
         return None
 
     def estimate(self, run: Run | None) -> float:
-        """Seconds that it will take, where that is what its rehearsal was."""
+        """The expected seconds, if the rehearsal provides an estimate."""
         return self.expected
 
 
@@ -82,7 +82,7 @@ def state_of(run: Run, passed: bool) -> str:
 class Suite(Part):
     """Arguments of pytest.
 
-    each: seconds that a test takes. workers: of pytest-xdist, where it is installed.
+    each: seconds per test. workers: of pytest-xdist, if installed.
     """
 
     each: float = 0.2
@@ -112,7 +112,7 @@ class Suite(Part):
 
 @dataclass(frozen=True)
 class Collected(Suite):
-    """Tests that are found, and not run."""
+    """Tests that are collected but not run."""
 
     def verdict(self, run: Run) -> Verdict:
         found = Outcomes.read(run.tally)
@@ -136,7 +136,7 @@ class Sanitizer(Suite):
 class Benchmark(Part):
     """A script of benchmarks/, and its options.
 
-    wanted: goals that are missing where they could not be measured, as a part of their name.
+    wanted: parts of the names of goals that count as missing if they are not measured.
     """
 
     wanted: Sequence[str] = ()
@@ -166,7 +166,7 @@ class Tried(Part):
 
 
 def environment(part: Part, root: Path = ROOT) -> dict[str, str]:
-    """The variables of its process: the clone is imported, installed or not."""
+    """The environment of its process: the clone is imported, installed or not."""
     variables = {**os.environ, "PYTHONUNBUFFERED": "1", **part.environment}
     further = [each.get("PYTHONPATH", "") for each in (part.environment, os.environ)]
     variables["PYTHONPATH"] = os.pathsep.join([str(root), str(TOOLS), *filter(None, further)])

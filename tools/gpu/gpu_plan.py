@@ -1,4 +1,4 @@
-"""Which parts a run has. Those of a stage run at the same time; a benchmark has the GPU alone."""
+"""The parts of a run. Those of a stage run at the same time; a benchmark has the GPU to itself."""
 
 import importlib.util
 import os
@@ -11,7 +11,7 @@ from gpu_parts import ROOT, TOOLS, Benchmark, Part, Sanitizer, Suite
 
 Stage = Sequence[Part]
 ORIGINAL = "Deformable-DETR's kernel"
-# Before the first test: PyTorch and timm are imported, and a context is made on the device.
+# Before the first test: imports of PyTorch and timm, and creation of a context on the device.
 START = 15.0
 SANITIZER = "compute-sanitizer"
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
@@ -19,11 +19,11 @@ SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for.
+    """What is requested.
 
-    capability: of the GPU, to build for it. built: the kernels that are there are taken. original:
-    a checkout of Deformable-DETR, whose kernels are built and timed. page: where benchmarks write.
-    output: a folder for logs and for what is built.
+    capability: of the GPU, to build for. built: use existing kernels. original: a checkout of
+    Deformable-DETR, whose kernels are built and timed. page: where benchmarks write. output: a
+    folder for logs and builds.
     """
 
     capability: str
@@ -34,7 +34,7 @@ class Request:
 
 
 def whole_run(request: Request) -> list[Stage]:
-    """In the order of their weight: what comes last is left out where the time is over."""
+    """In order of importance: what comes last is left out if time runs out."""
     return [builds(request), tests(), *([part] for part in benchmarks(request))]
 
 
@@ -66,7 +66,7 @@ def original_folder(request: Request) -> Path:
 
 
 def files_with(mark: str, root: Path = ROOT) -> list[str]:
-    """Files of tests that have a mark: to collect all others would take a minute."""
+    """Test files that contain a mark: collecting all others would take a minute."""
     folders = [root / "tests", *root.glob("projects/*/tests")]
     found = (path for folder in folders for path in folder.rglob("test_*.py"))
     chosen = (path for path in found if f"mark.{mark}" in path.read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ def on_cuda(name: str, files: Sequence[str], *, each: float, workers: int) -> Su
 
 
 def sanitizer(tool: str) -> Sanitizer:
-    """PyTorch's allocator would hide what is beyond a tensor, and what was never written."""
+    """PyTorch's allocator would hide out-of-bounds accesses and uninitialised memory."""
     prefix = [sanitizer_program(), "--tool", tool, "--print-limit", "20"]
     uncached = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1", "OMP_NUM_THREADS": "1"}
     command = ["-m", "sanitize", *files_with("sanitize")]
@@ -102,14 +102,14 @@ def sanitizer(tool: str) -> Sanitizer:
 
 
 def sanitizer_program() -> str:
-    """Of the toolkit, which need not be on the path."""
+    """From the toolkit, which need not be on the path."""
     homes = [os.environ.get("CUDA_HOME", ""), "/usr/local/cuda"]
     folders = [os.environ.get("PATH", ""), *(f"{home}/bin" for home in homes if home)]
     return shutil.which(SANITIZER, path=os.pathsep.join(folders)) or SANITIZER
 
 
 def benchmarks(request: Request) -> list[Benchmark]:
-    """With the effort that fits into some minutes."""
+    """With an effort that fits into a few minutes."""
     near, far, few = "encoder-near", "encoder-anywhere", "decoder-300-near"
     attention = ["--batch", "2", "--cases", near, far, few, "--deterministic"]
     passes = ("forward", "backward")

@@ -1,4 +1,4 @@
-"""Commands that run at the same time, each until its limit."""
+"""Commands that run at the same time, each with a time limit."""
 
 import os
 import re
@@ -11,11 +11,11 @@ from pathlib import Path
 
 from gpu_parts import ROOT, Part, Run, environment
 
-GRACE = 5.0  # seconds from the wish that a process ends to its end
+GRACE = 5.0  # seconds between the request to end a process and killing it
 
 
 class Process:
-    """A part that has been started. deadline: of `time.monotonic`."""
+    """A started part. deadline: of `time.monotonic`."""
 
     def __init__(self, part: Part, output: Path, deadline: float) -> None:
         self.part = part
@@ -26,7 +26,7 @@ class Process:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen | None:
-        """None where there is no such program, which the log tells."""
+        """None if the program does not exist, which is logged."""
         words = self.part.words(sys.executable, self.log)
         with self.log.open("w", encoding="utf-8") as log:
             try:
@@ -44,7 +44,7 @@ class Process:
                 return None
 
     def ended(self) -> Run | None:
-        """What became of it; None as long as it runs."""
+        """The result; None as long as it runs."""
         if self.process is None:
             return Run(127, 0.0, self.log)
         status = self.process.poll()
@@ -54,7 +54,7 @@ class Process:
         return Run(status, time.monotonic() - self.begun, self.log)
 
     def _end(self) -> None:
-        """Ends it and what it has started."""
+        """Ends it and everything it has started."""
         assert self.process is not None
         for wish in (signal.SIGTERM, signal.SIGKILL):
             try:
@@ -69,7 +69,7 @@ class Process:
 def run_together(
     parts: Sequence[Part], output: Path, deadline: float
 ) -> Iterator[tuple[Part, Run]]:
-    """Each as soon as it has ended, or its time, or that of all, is over."""
+    """Each is returned when it has ended, or when its time, or that of all, is over."""
     running = [Process(part, output, deadline) for part in parts]
     while running:
         for process in list(running):

@@ -1,8 +1,8 @@
-"""A plugin of pytest for machines with a GPU.
+"""A pytest plugin for machines with a GPU.
 
-What becomes of every test is a line of the file `--tally` at once, so that a run that is cut short
-is known up to there. A CUDA test that is skipped, though the machine has what its marks ask for,
-has failed: the kernel that it misses was to be built.
+The result of every test is immediately written as a line of the file `--tally`, so that an
+interrupted run is known up to that point. A CUDA test that is skipped although the machine has what
+its marks require counts as failed: the kernel that it misses should have been built.
 """
 
 import json
@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # the workers of xdist tell it to their controller
+    if not hasattr(config, "workerinput"):  # the workers of xdist report to their controller
         config.pluginmanager.register(Tally(config.getoption("--tally")))
 
 
@@ -42,7 +42,7 @@ class Tally:
             self.note(test=report.nodeid, outcome=report.outcome, why=reason(report))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if not report.passed:  # a file that is skipped as a whole, too
+        if not report.passed:  # including a file that is skipped as a whole
             self.note(test=report.nodeid, outcome="failed", why=reason(report))
 
 
@@ -62,12 +62,14 @@ def needs_cuda(item: pytest.Item) -> bool:
 
 
 def lacks_something(report: pytest.TestReport) -> bool:
-    """Whether conftest.py found that the machine lacks, say, a second device; not one at all."""
+    """Whether conftest.py found that the machine lacks, for example, a second device, but not a
+    first one.
+    """
     return torch.cuda.is_available() and "lacks" in dict(report.user_properties)
 
 
 def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """In a line, why it was skipped or what was raised."""
+    """Why it was skipped or what was raised, in one line."""
     if report.passed:
         return ""
     if isinstance(report.longrepr, tuple):

@@ -1,4 +1,4 @@
-"""What logs tell: outcomes of tests, goals of benchmarks, errors that a sanitizer found."""
+"""Parses logs: results of tests, goals of benchmarks, errors found by a sanitizer."""
 
 import json
 import re
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PASSED, FAILED, OUT_OF_TIME, LEFT_OUT = "passed", "FAILED", "ran out of time", "left out"
-# Tests that see whether the host waits for the device.
+# Tests that check whether the host waits for the device.
 WAITING = re.compile(r"test_no_host_sync|the_host_never_waits|the_host_does_not_wait")
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What was asked of a figure. met: None if it was not measured."""
+    """A required figure. met: None if it was not measured."""
 
     name: str
     required: str
@@ -24,7 +24,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a part. what: in a line. failures: a line each."""
+    """The result of a part. what: in one line. failures: one line each."""
 
     state: str
     what: str
@@ -34,14 +34,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Of tests. last: by name, the outcome and why. selected: how many there are."""
+    """Results of tests. last: by name, the outcome and its reason. selected: number of tests."""
 
     last: Mapping[str, tuple[str, str]]
     selected: int
 
     @classmethod
     def read(cls, tally: Path) -> "Outcomes":
-        """Of the lines that `gpu_pytest` wrote. A failure stays one."""
+        """Reads the lines written by `gpu_pytest`. A failure remains one."""
         last, selected = dict[str, tuple[str, str]](), 0
         lines = tally.read_text(encoding="utf-8").splitlines() if tally.exists() else []
         for fact in map(json.loads, lines):
@@ -74,7 +74,7 @@ class Outcomes:
         ]
 
     def waiting(self) -> list[Goal]:
-        """The goal that the host never waits, if some of these tests are about it."""
+        """The goal that the host never waits, if some of these tests check it."""
         about = [outcome for name, (outcome, _) in self.last.items() if WAITING.search(name)]
         if not about:
             return []
@@ -84,7 +84,7 @@ class Outcomes:
 
 
 def goals_of(text: str) -> Iterator[Goal]:
-    """Of the rows of a benchmark's tables with something under "required"."""
+    """From the rows of a benchmark's tables with something under "required"."""
     for row in rows_of(text):
         if asked := row.get("required"):
             yield Goal(name_of(row), asked, *judged(asked, row))
@@ -113,7 +113,7 @@ def name_of(row: Mapping[str, str]) -> str:
 
 def judged(asked: str, row: Mapping[str, str]) -> tuple[str, bool]:
     """The figure that a requirement is about, and whether it is met: "at least 2", "at most 1.07"
-    of the ratio, "ours at most 0.15 ms" of our time.
+    refer to the ratio, "ours at most 0.15 ms" to our time.
     """
     found = re.fullmatch(r"(ours )?at (least|most) ([\d.]+)( ms)?", asked)
     if found is None:
@@ -125,6 +125,6 @@ def judged(asked: str, row: Mapping[str, str]) -> tuple[str, bool]:
 
 
 def sanitizer_errors(text: str) -> int | None:
-    """How many errors or hazards compute-sanitizer found; None if it did not come to its end."""
+    """The number of errors or hazards found by compute-sanitizer; None if it did not finish."""
     found = re.findall(r"(?:ERROR|RACECHECK) SUMMARY: (\d+) ", text)
     return sum(map(int, found)) if found else None

@@ -1,4 +1,4 @@
-"""Stage after stage, until the time is over."""
+"""Runs stage after stage until the time is over."""
 
 import math
 import sys
@@ -12,7 +12,7 @@ from gpu_plan import Stage
 from gpu_processes import run_together
 from gpu_results import FAILED, LEFT_OUT, PASSED, Verdict
 
-SHORTEST = 20.0  # seconds without which nothing is started
+SHORTEST = 20.0  # minimum seconds left to start anything
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Done:
 
 
 def run_stages(stages: Sequence[Stage], output: Path, deadline: float) -> list[Done]:
-    """What became of each part. One is left out if no time is left for it, or if another one that
+    """The results of the parts. One is left out if no time remains for it, or if another one that
     it needs has not passed.
     """
     done: list[Done] = []
@@ -49,8 +49,8 @@ def why_not(done: Sequence[Done], deadline: float) -> str:
 
 
 def rehearse(stages: Sequence[Stage], output: Path, most: float) -> list[Done]:
-    """What of the parts can be tried without a GPU, and about how many seconds each would take with
-    one, and all together, which must not be more than `most`.
+    """Tries what is possible without a GPU, and estimates the seconds of each part with one; the
+    total must not exceed `most`.
     """
     done, total = list[Done](), 0.0
     for stage in stages:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from gpu_results import Goal
 from gpu_stages import Done
 
-MOST = 20  # lines of one part
+MOST = 20  # lines per part
 MET = {True: "yes", False: "NO", None: ""}
 
 
 def summary(done: Sequence[Done]) -> str:
-    """What became of the parts, how the figures are beside what was asked, and what failed."""
+    """The results of the parts, figures compared with the goals, and failures."""
     parts = [
         [each.part.name, each.verdict.state, f"{each.seconds:.0f}", each.verdict.what]
         for each in done
@@ -28,7 +28,7 @@ def summary(done: Sequence[Done]) -> str:
 
 
 def told(done: Done) -> list[str]:
-    """What failed in a part, the first of it."""
+    """What failed in a part, the first lines."""
     failures = done.verdict.failures
     lines = [f"- {done.part.name}: {failure}" for failure in failures[:MOST]]
     more = len(failures) - len(lines)
@@ -36,7 +36,7 @@ def told(done: Done) -> list[str]:
 
 
 def is_success(done: Sequence[Done]) -> bool:
-    """Every part has passed, and no goal was missed."""
+    """Whether every part has passed, and no goal was missed."""
     goals: list[Goal] = [goal for each in done for goal in each.verdict.goals]
     return all(each.passed for each in done) and not any(goal.met is False for goal in goals)
 
