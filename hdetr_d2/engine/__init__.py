@@ -1,1 +1,1 @@
-"""Training and evaluation. Configs are read in this room only."""
+"""Training and evaluation. This is the only subpackage that reads configs."""

@@ -21,19 +21,19 @@ LAST = "last_checkpoint"
 
 
 def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> Path:
-    """Writes the mean of the weights used in evaluation: of the moving averages, if there are any.
-    Floating-point tensors are averaged in double precision; all others, the config and the class
-    names are those of the last checkpoint.
+    """Writes the mean of the weights used in evaluation, i.e. the moving averages if the
+    checkpoints have them. Floating-point tensors are averaged in double precision; all other
+    tensors, the config and the class names are taken from the last checkpoint.
 
     Args:
         paths: at least two checkpoints of one model.
-        output: a new file.
+        output: path of a new file.
 
     Returns:
         `output`.
 
     Raises:
-        UserError: a checkpoint cannot be read, or belongs to a different model than the last one.
+        UserError: a checkpoint cannot be read, or is of a different model than the last one.
     """
     target = Path(output)
     if target.exists():
@@ -50,7 +50,7 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> Path
         theirs = _weights(other, path)
         sums = {name: value + theirs[name].double() for name, value in sums.items()}
     means = {name: (value / len(paths)).to(weights[name].dtype) for name, value in sums.items()}
-    # The iteration and the metric belong to one of the checkpoints, not to the mean.
+    # The iteration and the metric describe one checkpoint, not the mean.
     told = content.get("metadata", {})
     metadata = {key: told[key] for key in ("config", "class_names") if key in told}
     metadata["averaged"] = [Path(path).name for path in paths]
@@ -60,11 +60,11 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> Path
 
 
 def last_checkpoints(folder: str | Path, count: int) -> list[Path]:
-    """The last checkpoints of the run in a folder, oldest first; those left by another run do not
-    count.
+    """The last `count` checkpoints of the run in `folder`, oldest first. Checkpoints left there by
+    another run are ignored.
 
     Raises:
-        UserError: there are too few.
+        UserError: there are fewer than `count`.
     """
     folder = Path(folder)
     named = folder / LAST
@@ -91,7 +91,7 @@ def _metadata(path: Path) -> dict[str, Any]:
 def _require_same(
     one: Mapping[str, Any], path: str | Path, last: Mapping[str, Any], last_path: str | Path
 ) -> None:
-    """Raises UserError, listing all differences, unless both belong to the same model."""
+    """Raises UserError, listing all differences, unless both checkpoints are of the same model."""
     ours, theirs = (_kinds(evaluated_weights(content)) for content in (last, one))
     changes = {**dict(differences(theirs, ours)), **dict(differences(_said(one), _said(last)))}
     if changes:
@@ -106,7 +106,7 @@ def _weights(content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:
 
 
 def _kinds(weights: Mapping[str, Tensor]) -> dict[str, str]:
-    """Maps each name to shape and type."""
+    """Maps each name to its shape and dtype."""
     return {
         name: f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
         for name, value in weights.items()
@@ -114,7 +114,7 @@ def _kinds(weights: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 def _said(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says about its model; empty if it has no config."""
+    """What a checkpoint says about its model: class names and model options, None where missing."""
     metadata = content.get("metadata", {})
     config = renamed(yaml.safe_load(metadata["config"])) if "config" in metadata else {}
     return {"class_names": metadata.get("class_names"), "model": config.get("model")}

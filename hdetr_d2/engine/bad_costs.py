@@ -1,4 +1,4 @@
-"""Matching costs that are not finite: counted in every step, and described if there are any."""
+"""Non-finite matching costs: counted in every step, and described if there are any."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +10,12 @@ from torch import Tensor
 from hdetr_d2.matching import COST_TERMS, NONFINITE_COSTS
 
 Observed: TypeAlias = Mapping[str, Tensor]
-"""The observations of a micro-batch: those of the matcher, `Tensor[L, B, 3]` for each matched
+"""The observations of a micro-batch. Those of the matcher are `Tensor[L, B, 3]` for each matched
 group.
 """
 
 Place: TypeAlias = tuple[str, str, int, Any]
-"""Group, term, layer and image id of a cost that is not finite."""
+"""Group, term, layer and image id of a non-finite cost."""
 
 METRICS = tuple(f"{NONFINITE_COSTS}_{term}" for term in COST_TERMS)
 """Names of the counts among the metrics of a step."""
@@ -24,7 +24,7 @@ _WORDS = {"class": "class", "bbox": "L1", "giou": "GIoU"}
 
 
 def count(observed: Observed, device: torch.device) -> Tensor:
-    """The number of costs that are not finite for each term, `Tensor[3]` on `device`."""
+    """The number of non-finite costs of each term, `Tensor[3]` on `device`."""
     total = torch.zeros(len(COST_TERMS), device=device)
     for counts in _by_group(observed).values():
         total = total + counts.sum((0, 1))
@@ -32,15 +32,15 @@ def count(observed: Observed, device: torch.device) -> Tensor:
 
 
 def spoil(loss: Tensor, counts: Tensor) -> Tensor:
-    """`loss`, with a NaN gradient if any of `counts` is not 0.
+    """`loss`, with a NaN gradient if any of `counts` is nonzero.
 
-    Such a step then changes no weight in any process, without the host having to know.
+    Such a step then changes no weight in any process, and the host need not know.
     """
     return loss * torch.where(counts.any(), math.nan, 1.0)
 
 
 def find(observed: Observed, image_ids: Sequence[Any]) -> list[Place]:
-    """Where the costs of a micro-batch are not finite. Waits for the device."""
+    """Locates the non-finite costs of a micro-batch. Waits for the device."""
     return [
         (group, COST_TERMS[term], layer, image_ids[image])
         for group, counts in _by_group(observed).items()
@@ -49,7 +49,7 @@ def find(observed: Observed, image_ids: Sequence[Any]) -> list[Place]:
 
 
 def in_words(places: Iterable[Place]) -> str:
-    """`class and L1 of main in layers 0, 1; GIoU of enc in layer 0`."""
+    """Describes the places, e.g. `class and L1 of main in layers 0, 1; GIoU of enc in layer 0`."""
     by_group: dict[str, list[Place]] = {}
     for place in places:
         by_group.setdefault(place[0], []).append(place)

@@ -1,4 +1,4 @@
-"""Everything needed to repeat a step that was not finite: batch, random state and weights."""
+"""Everything needed to replay a non-finite step: batch, random state and weights."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,16 +19,16 @@ WEIGHTS = "weights.pth"
 
 
 def process_file(rank: int) -> str:
-    """The name of the file with the batch of a process."""
+    """The name of the file that holds the batch of a process."""
     return f"process_{rank}.pth"
 
 
 class BadStepFiles:
     """Writes the first `most` bad steps of a training to `folder`/bad_steps/ITERATION: weights.pth,
-    which is a checkpoint, and for every process its batch and the state of the random numbers.
+    which is a checkpoint, and for every process its batch and the random state.
 
-    A bad step changes no weight, so that weights can be saved afterwards. Running statistics of
-    normalisation layers have already seen its images.
+    A bad step changes no weight, so the weights can be saved afterwards. The running statistics of
+    normalisation layers, however, already include its images.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class BadStepFiles:
         """
         Args:
             model: not wrapped in DistributedDataParallel; a sharded model is saved as a whole.
-            metadata: of the weights: class names, and the config as YAML.
+            metadata: stored with the weights: class names, and the config as YAML.
         """
         self.folder = Path(folder) / FOLDER
         self.left = most
@@ -49,7 +49,7 @@ class BadStepFiles:
 
         Args:
             batches: the micro-batches of this process.
-            position: plain Python, everything else that determines the step.
+            position: everything else that determines the step, as plain Python values.
 
         Raises:
             UserError: the files cannot be written.
@@ -64,7 +64,7 @@ class BadStepFiles:
             _write(
                 folder / WEIGHTS, {**weights, "metadata": {**self.metadata, "iteration": iteration}}
             )
-        comm.synchronize()  # the folder exists now
+        comm.synchronize()  # ensures that the folder exists
         content = {"batches": [*batches], "iteration": iteration, **position}
         _write(folder / process_file(comm.get_rank()), content)
         logger.info("`hdetr-d2 replay %s` repeats the step", folder)

@@ -1,4 +1,4 @@
-"""Steps that were not finite: reported one by one; too many of them end the training."""
+"""Non-finite steps: each one is reported, and too many of them end the training."""
 
 import logging
 import math
@@ -21,10 +21,10 @@ SCALE = "loss_scale"
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a step stores to be read later: reading it at once would make the host wait for the
+    """What a step stores to be read later: reading it immediately would make the host wait for the
     device.
 
-    names, values: its metrics, `Tensor[len(names)]` float32. image_ids, observed: of each
+    names, values: its metrics, `Tensor[len(names)]` float32. image_ids, observed: for each
     micro-batch of this process. batches: the micro-batches themselves, if they are to be written to
     files.
     """
@@ -44,7 +44,7 @@ class BadSteps:
     """Checks every step, in all processes together, and counts consecutive bad ones.
 
     Args:
-        most: number of consecutive bad steps that ends the training.
+        most: number of consecutive bad steps after which the training ends.
         keep: called with each bad step and its metrics, in all processes.
     """
 
@@ -55,11 +55,11 @@ class BadSteps:
 
     def is_good(self, record: StepRecord, metrics: Mapping[str, float]) -> bool:
         """Whether loss, gradient and matching costs were finite; warns if not. If only the gradient
-        is not finite, it may have overflowed 16 bits because of the loss scale: as long as the
-        scale, which is now reduced, is above 1, the step counts as good.
+        is not finite, the loss scale may have made it overflow 16 bits: as long as the scale, which
+        is now reduced, is above 1, the step counts as good.
 
         Args:
-            record: of this process.
+            record: the record of this process.
             metrics: the same in all processes, so that all take the same branch.
 
         Raises:
@@ -88,7 +88,7 @@ class BadSteps:
 
 
 def _what_is_wrong(record: StepRecord, metrics: Mapping[str, float]) -> str:
-    """Describes metrics, costs, processes and images of all processes, which must call this
+    """Describes the metrics, costs, processes and images involved. All processes must call this
     together.
     """
     wrong = [f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)]
@@ -98,7 +98,7 @@ def _what_is_wrong(record: StepRecord, metrics: Mapping[str, float]) -> str:
     is_here = bool(places) or not math.isfinite(mine["total_loss"])
     everyone = comm.all_gather((is_here, places, list(chain(*record.image_ids))))
     ranks = [rank for rank, (is_there, *_) in enumerate(everyone) if is_there]
-    # If only the gradient is bad, it belongs to all processes.
+    # If only the gradient is bad, all processes are involved.
     images = list(chain(*(everyone[rank][2] for rank in ranks or range(len(everyone)))))
     if places := list(chain(*(places for _, places, _ in everyone))):
         wrong.append(f"matching costs: {bad_costs.in_words(places)}")

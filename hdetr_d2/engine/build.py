@@ -1,4 +1,4 @@
-"""The parts of a training, built from config nodes."""
+"""Builds the parts of a training from config nodes."""
 
 import logging
 from collections.abc import Iterator
@@ -23,9 +23,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def options_of(name: str) -> Iterator[None]:
-    """Turns a constructor's complaint about its arguments into a UserError about the node
-    `name`.
-    """
+    """Turns a constructor's errors about its arguments into a UserError about the node `name`."""
     try:
         yield
     except (TypeError, ValueError, KeyError, ImportError) as error:
@@ -36,7 +34,7 @@ def build(cfg: DictConfig, name: str) -> Any:
     """Instantiates the node `name` of the config, such as `model` or `dataloader.test`.
 
     Raises:
-        UserError: its options do not fit together.
+        UserError: the options of the node do not fit together.
     """
     with options_of(name):
         return instantiate(OmegaConf.select(cfg, name))
@@ -46,7 +44,8 @@ def build_model(cfg: DictConfig, *, weights_follow: bool) -> nn.Module:
     """The model on its device.
 
     Args:
-        weights_follow: a complete checkpoint will be loaded next, so no other weights are loaded.
+        weights_follow: a complete checkpoint will be loaded next, so no pretrained weights are
+            loaded.
     """
     with without_pretrained() if weights_follow else nullcontext():
         model = build(cfg, "model")
@@ -71,10 +70,10 @@ def build_optimizer(node: DictConfig, model: nn.Module) -> Optimizer:
 
 
 def build_parallel(cfg: DictConfig) -> Parallel:
-    """How the processes of this run train the model together.
+    """The strategy by which the processes of this run train the model together.
 
     Raises:
-        UserError: options of a strategy that is not selected.
+        UserError: there are options of a strategy that is not selected.
     """
     options, sharded = cfg.train.ddp, cfg.train.get("parallel") == "fsdp2"  # older configs lack it
     if sharded and options:
@@ -93,10 +92,10 @@ def build_parallel(cfg: DictConfig) -> Parallel:
 
 
 def build_train_loader(cfg: DictConfig, iteration: int) -> Any:
-    """The training batches of this process, starting after `iteration` steps.
+    """The training batches of this process, continuing after `iteration` steps.
 
     Raises:
-        UserError: its options do not fit together.
+        UserError: the options of the loader do not fit together.
     """
     device = choose_device(cfg.train.device, comm.get_local_rank())
     given = {
@@ -109,7 +108,7 @@ def build_train_loader(cfg: DictConfig, iteration: int) -> Any:
 
 
 def build_validation_loader(cfg: DictConfig) -> Any:
-    """The images of `dataloader.test` with their objects, as in training.
+    """The images of `dataloader.test` with their annotations, as in training.
 
     Raises:
         UserError: the options of the loader and its mapper do not fit together.

@@ -1,4 +1,4 @@
-"""What a model must know about images that are not RGB: the number of channels, and their scale."""
+"""What a model needs to know about images that are not RGB: number of channels and value range."""
 
 import inspect
 import logging
@@ -15,16 +15,16 @@ logger = logging.getLogger(__name__)
 
 
 def follow_channels(cfg: DictConfig, train_files: Sequence[str]) -> None:
-    """Sets `model.backbone.in_chans` and, unless they already have one number per channel,
-    `pixel_mean` and `pixel_std` of `model.preprocessing`, from measurements. Without
-    `data.channels` nothing is changed.
+    """Sets `model.backbone.in_chans`, and sets `pixel_mean` and `pixel_std` of
+    `model.preprocessing` to measured values unless they already have one number per channel.
+    Without `data.channels` nothing is changed.
 
     Args:
         train_files: the training images; empty if the training data were not read.
 
     Raises:
-        UserError: the backbone supports RGB only, there is nothing to measure, or an image does not
-            have these channels.
+        UserError: the backbone supports RGB only, there are no images to measure, or an image does
+            not have this number of channels.
     """
     channels = cfg.data.get("channels")
     if channels is None:

@@ -1,5 +1,5 @@
 """Class names in a config, where some strings have a special meaning: `${x}` refers to another
-option, and `???` marks a missing value. Such names are written with escapes.
+option, and `???` marks a missing value. Such names are stored with escapes.
 """
 
 import re
@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from omegaconf import DictConfig
 
 _CODES = {"\\": "\\u005c", "$": "\\u0024", "?": "\\u003f"}
-# The start of an interpolation, the whole of a missing value, and what would be read as an escape.
+# The start of an interpolation, a complete missing-value marker, and anything that would be read as
+# one of our escapes.
 _SPECIAL = re.compile(r"\$(?=\{)|^\?(?=\?\?$)|\\(?=u00(?:5c|24|3f))")
 _LETTERS = {code: letter for letter, code in _CODES.items()}
 _ESCAPE = re.compile("|".join(map(re.escape, _LETTERS)))
@@ -21,5 +22,5 @@ def put_class_names(cfg: DictConfig, names: Iterable[str]) -> None:
 
 
 def get_class_names(cfg: DictConfig) -> list[str]:
-    """Reads what `put_class_names` has written."""
+    """Returns the class names written by `put_class_names`."""
     return [_ESCAPE.sub(lambda match: _LETTERS[match[0]], name) for name in cfg.data.class_names]

@@ -1,4 +1,4 @@
-"""What may differ between a run and its resumption."""
+"""Which options may differ between a run and its resumption."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# These determine what is learned from what, and how.
+# These determine what is learned, from what data, and how.
 DECISIVE = (
     "data",
     "dataloader.train",
@@ -42,15 +42,15 @@ FREE = (
     "dataloader.train.patience",
 )
 ABSENT = "(none)"
-# Anywhere in the config: trades memory for time, with the same result. A run that ran out of memory
-# needs to change it.
+# Applies anywhere in the config: it trades memory for time with the same result, and a run that ran
+# out of memory needs to change it.
 CHECKPOINTING = "checkpointing"
 # Both may change: the learning rate is a function of iteration / max_iter.
 FOLLOWED = ("train.epochs", "train.max_iter")
 
 
 def compare_configs(old: str, new: DictConfig) -> None:
-    """Compares the config of the checkpoint (YAML) with the one of the resumption.
+    """Compares the config of the checkpoint (YAML) with that of the resumed run.
 
     A longer or shorter training is accepted with a warning. Differences in model, optimizer,
     schedule or data are an error, or a warning with `train.resume_with_changes=true`.
@@ -83,12 +83,14 @@ def compare_configs(old: str, new: DictConfig) -> None:
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted path and `old -> new` of every option that differs between two plain configs."""
+    """Yields the dotted path and `old -> new` of every option that differs between two plain
+    configs.
+    """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in [*old, *(key for key in new if key not in old)]:
             below = f"{path}.{key}" if path else str(key)
             yield from differences(old.get(key, ABSENT), new.get(key, ABSENT), below)
-    # An option that is newer than the run, and off, changes nothing.
+    # An option that is off and did not exist when the run began changes nothing.
     elif old != new and not (old in (None, ABSENT) and new in (None, ABSENT)):
         before, after = ("''" if value == "" else value for value in (old, new))
         yield path, f"{before} -> {after}"

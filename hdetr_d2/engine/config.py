@@ -1,4 +1,4 @@
-"""Config files and overrides, as given by the user and as saved by a run."""
+"""Config files and overrides, both as given by the user and as saved by a run."""
 
 import math
 import os
@@ -19,7 +19,7 @@ from hdetr_d2.errors import UserError
 
 NODES = ("data", "dataloader", "model", "optimizer", "lr_multiplier", "train")
 
-# What reading a file and executing a config can raise.
+# Errors that reading a file and executing a config can raise.
 CONFIG_ERRORS = (
     AttributeError,
     ImportError,
@@ -36,9 +36,9 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Loads the config file `path` (.py or .yaml) and applies `key=value` overrides in Hydra's
     grammar.
 
-    If there is no such file, the recipe of that name is used (see `shipped_configs`). An override
-    must name an existing option; `+key=value` adds a new one. Values are converted to the option's
-    type, see `apply_overrides`.
+    If there is no such file, the shipped recipe of that name is used (see `shipped_configs`). An
+    override must name an existing option; `+key=value` adds a new one. Values are converted to the
+    option's type, see `apply_overrides`.
 
     Raises:
         UserError: the file does not exist or is not a training config, or an override is malformed,
@@ -76,7 +76,7 @@ def _recipe(name: str) -> str:
 
 
 def _forget_derived(cfg: DictConfig) -> None:
-    """What an earlier run derived and saved must follow the overrides of this run."""
+    """Values that an earlier run derived and saved must follow the overrides of this run."""
     derived = cfg.train.get("iterations_per_epoch")
     if derived and cfg.train.max_iter == count_iterations(cfg.train.epochs, derived):
         cfg.train.max_iter = None
@@ -89,7 +89,7 @@ def count_iterations(epochs: float, each: int) -> int:
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
-    """`cfg` as nested dicts and lists, with interpolations, and callables as dotted names.
+    """`cfg` as nested dicts and lists that keep interpolations, with callables as dotted names.
 
     Raises:
         UserError: it contains an object other than strings, numbers, lists, mappings and
@@ -114,8 +114,8 @@ def _plain(value: Any, path: str) -> Any:
 
 
 def _public_name(target: Callable[..., Any]) -> str:
-    """The shortest dotted name from which a callable can be imported, as written by
-    LazyConfig.save.
+    """The shortest dotted name by which a callable can be imported, as LazyConfig.save writes
+    it.
     """
     parts, name = target.__module__.split("."), target.__qualname__
     modules = [".".join(parts[: length + 1]) for length in range(len(parts))]
@@ -130,7 +130,7 @@ def _public_name(target: Callable[..., Any]) -> str:
 
 
 def config_text(cfg: DictConfig) -> str:
-    """`cfg` as YAML that any safe loader can read, and `load_config` accepts."""
+    """`cfg` as YAML that any safe loader can read and `load_config` accepts."""
     return yaml.safe_dump(plain_config(cfg), sort_keys=False, allow_unicode=True, width=100)
 
 

@@ -30,11 +30,11 @@ from hdetr_d2.utils.new_folder import new_folder, require_new
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written, and what the user should know about it.
+    """The files written, and what the user should know about the conversion.
 
-    config, weights: the files. left_out: maps names of the published file that were not needed to
-    the reason. assumed: arguments that neither the file nor the user stated. num_classes: of the
-    class heads.
+    config, weights: the written files. left_out: maps each name in the published file that was not
+    used to the reason. assumed: arguments that neither the file nor the user specified.
+    num_classes: number of classes of the class heads.
     """
 
     config: Path
@@ -59,17 +59,16 @@ def convert_checkpoint(
     Args:
         path: the published file.
         source: the training script that wrote it, see `find_importer`.
-        output: a folder that is empty or does not exist; it is either written completely or not at
-            all.
-        arguments: of that script, if the file does not state them or is wrong about them.
-        classes: "coco80" keeps COCO's 80 classes of 91 category ids, "coco133" the 133 classes of
-            panoptic COCO of 250; "all" keeps all.
+        output: a folder that is empty or does not exist; it is written completely or not at all.
+        arguments: arguments of that script that the file lacks or states incorrectly.
+        classes: "coco80" keeps COCO's 80 classes out of 91 category ids, "coco133" the 133 classes
+            of panoptic COCO out of 250; "all" keeps all.
         ignore: patterns (`*` and `?`) of names in the file that may be left out.
-        weights: the key of the weights, if the file also contains a moving average.
+        weights: the key of the weights to use, if the file also contains a moving average.
 
     Raises:
         UserError: the file cannot be read, contradicts itself or its arguments, or its weights are
-            not exactly those of the model: every name is listed.
+            not exactly those of the model; the message then lists every name.
     """
     folder = require_new(output, "--output")
     importer = find_importer(source)
@@ -96,7 +95,7 @@ def convert_checkpoint(
 def _without(
     weights: Mapping[str, Tensor], patterns: Sequence[str]
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights whose names match no pattern, and the remaining names."""
+    """The weights whose names match no pattern, and the names that do match one."""
     ignored = []
     for pattern in patterns:
         matching = [name for name in weights if fnmatchcase(name, pattern)]
@@ -107,7 +106,9 @@ def _without(
 
 
 def _config(imported: Imported, names: Sequence[str], run: str) -> DictConfig:
-    """The recipe with the options of the published model; all its weights are available."""
+    """The recipe with the options of the published model, without pretrained backbone weights: the
+    file contains all weights.
+    """
     cfg = load_config(shipped_config(imported.recipe))
     options = {
         **imported.options,

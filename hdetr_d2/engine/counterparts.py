@@ -1,4 +1,4 @@
-"""Options that belong together: warns if overrides change only one of them."""
+"""Options that belong together: warns if overrides change only one of a pair."""
 
 import logging
 
@@ -11,11 +11,11 @@ EPOCHS, MILESTONES = "train.epochs", "lr_multiplier.milestones"
 
 
 def warn_of_counterparts(cfg: DictConfig, written: DictConfig) -> None:
-    """Logs a warning for a learning rate that is unchanged although the batch size changes, and for
-    milestones that are unchanged although the length of the training changes.
+    """Logs a warning if the batch size changes but not the learning rate, or the length of the
+    training but not the milestones.
 
     Args:
-        cfg: with the overrides.
+        cfg: the config with the overrides.
         written: the same config without the overrides.
     """
     if _one_alone(cfg, written, BATCH, RATE) and not cfg.train.get("reference_batch"):
@@ -42,7 +42,7 @@ def warn_of_counterparts(cfg: DictConfig, written: DictConfig) -> None:
 
 
 def _one_alone(cfg: DictConfig, written: DictConfig, changed: str, stays: str) -> bool:
-    """Whether the first option differs and the second, which must exist, does not."""
+    """Whether the first option differs while the second, which must exist, does not."""
     first, second = (
         OmegaConf.select(cfg, key) == OmegaConf.select(written, key) for key in (changed, stays)
     )

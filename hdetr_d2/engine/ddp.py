@@ -1,4 +1,4 @@
-"""Data-parallel training: every process has the whole model."""
+"""Data-parallel training: every process holds the whole model."""
 
 import inspect
 from contextlib import AbstractContextManager
@@ -9,7 +9,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hdetr_d2.engine.parallel import Parallel
 
-# The argument of DistributedDataParallel that synchronises buffers, now and before PyTorch 2.13.
+# The argument of DistributedDataParallel that synchronises buffers: its current name, and its name
+# before PyTorch 2.13.
 _SENDING = ("forward_sync_buffers", "broadcast_buffers")
 _PARAMETERS = inspect.signature(DistributedDataParallel).parameters
 _SENDS = next(name for name in _SENDING if name in _PARAMETERS)
@@ -18,17 +19,18 @@ _SENDS = next(name for name in _SENDING if name in _PARAMETERS)
 class DDP(Parallel):
     """DistributedDataParallel.
 
-    There are no `device_ids`, on the CPU or on CUDA: they would only make the wrapper move the
-    inputs and wait for each of them, while the model moves its own inputs without waiting. Every
-    parameter gets a gradient in every step, also in a process with empty images only, so unused
-    parameters are not searched for.
+    `device_ids` is not passed, neither on the CPU nor on CUDA: it would only make the wrapper move
+    the inputs and wait for each of them, while the model moves its own inputs without waiting.
+    Every parameter gets a gradient in every step, even in a process whose images are all empty, so
+    there is no search for unused parameters.
     """
 
     def __init__(self, **options: Any) -> None:
         """
         Args:
-            options: of DistributedDataParallel. By default, buffers are synchronised only if
-                training changes any of them, and gradients are views of the communication buckets.
+            options: arguments of DistributedDataParallel. By default, buffers are synchronised only
+                if training changes any of them, and gradients are views of the communication
+                buckets.
         """
         self.options = options
 
@@ -43,5 +45,5 @@ class DDP(Parallel):
 
 
 def learns_buffers(model: nn.Module) -> bool:
-    """Running statistics are the only buffers that are not constant."""
+    """Whether training changes any buffers: only running statistics are not constant."""
     return any(getattr(module, "track_running_stats", False) for module in model.modules())

@@ -12,11 +12,12 @@ MATMUL_PRECISIONS = ("auto", "highest", "high", "medium")
 
 
 def choose_device(name: str, local_rank: int = 0, *, option: str = "train.device") -> torch.device:
-    """The device for an option: `auto` is CUDA if available, otherwise the CPU.
+    """The device selected by an option: `auto` is CUDA if available, otherwise the CPU.
 
     Args:
-        local_rank: number of this process on its machine; `cuda` without an index is that device.
-        option: name of the option, for messages.
+        local_rank: rank of this process on its machine; `cuda` without an index is the device of
+            that index.
+        option: name of the option, for error messages.
 
     Raises:
         UserError: an unknown name, or a CUDA device that does not exist.
@@ -48,8 +49,8 @@ def set_matmul_precision(name: str, device: torch.device) -> None:
 
     Args:
         name: as for `torch.set_float32_matmul_precision`: highest, high (TF32 on a GPU) or medium
-            (bfloat16, also on CPUs that support it). auto is high on a CUDA device, like the
-            default of PyTorch's convolutions there, and highest elsewhere.
+            (bfloat16, also on CPUs that support it). auto is high on a CUDA device, consistent with
+            PyTorch's default for convolutions there, and highest elsewhere.
 
     Raises:
         UserError: an unknown name.
@@ -64,8 +65,8 @@ def set_matmul_precision(name: str, device: torch.device) -> None:
 
 @dataclass(frozen=True)
 class Precision:
-    """The floating-point type of the forward pass, and the device type; None is float32
-    throughout.
+    """The floating-point type of the forward pass (None is float32 throughout), and the device
+    type.
     """
 
     device_type: str
@@ -84,7 +85,7 @@ class Precision:
 
     @classmethod
     def of(cls, name: str, device: torch.device, *, option: str) -> "Precision":
-        """The precision of this name; `option` is the option that it was given to, for messages.
+        """The precision named `name`; `option` is the option that selected it, for error messages.
 
         Raises:
             UserError: an unknown name, or float16 without CUDA.
@@ -107,7 +108,7 @@ class Precision:
         return torch.autocast(self.device_type, dtype=self.dtype, enabled=self.dtype is not None)
 
     def scaler(self) -> torch.amp.GradScaler:
-        """Keeps non-finite gradients from the weights; scales the loss in float16."""
+        """Prevents non-finite gradients from reaching the weights; scales the loss in float16."""
         return torch.amp.GradScaler(
             self.device_type, init_scale=2.0**16 if self.scales_loss else 1.0
         )

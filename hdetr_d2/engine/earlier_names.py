@@ -1,4 +1,4 @@
-"""Renames options of saved configs that have been renamed since."""
+"""Handles options of saved configs that have since been renamed."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ _POSTPROCESSING = ("num_select", "pick", "panoptic")
 
 
 def renamed(config: dict[str, Any]) -> dict[str, Any]:
-    """Updates a saved config (plain, changed in place) from before matcher and post-processing were
-    separate nodes; newer configs are left unchanged.
+    """Updates a saved config (plain, changed in place) that predates separate nodes for matcher and
+    post-processing; newer configs are left unchanged.
     """
     model = config.get("model")
     if not isinstance(model, dict):
@@ -15,7 +15,8 @@ def renamed(config: dict[str, Any]) -> dict[str, Any]:
     criterion, matcher = model.get("criterion"), model.get("matcher")
     if isinstance(criterion, dict) and isinstance(matcher, dict):
         del model["matcher"]
-        # The cost of the class loss is now the default; any other one is kept, and refused.
+        # The cost of the class loss is the default now; any other value is kept, and rejected
+        # later.
         if matcher.get("class_cost") == "${model.criterion.class_loss}":
             del matcher["class_cost"]
         criterion["matcher"] = matcher

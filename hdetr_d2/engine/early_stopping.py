@@ -1,4 +1,4 @@
-"""Ends a training that no longer improves."""
+"""Ends a training that has stopped improving."""
 
 import logging
 import math
@@ -16,13 +16,13 @@ logger = logging.getLogger(__name__)
 
 
 class TrainingEnds(BaseException):
-    """Ends a training before its last iteration, without an error; the message says why.
-    (Detectron2's training loop reports an Exception as a failure.)
+    """Raised to end a training before its last iteration without an error; the message says why.
+    (Detectron2's training loop reports any Exception as a failure.)
     """
 
 
 class EarlyStopping(HookBase):
-    """Ends the training with a final checkpoint if `patience` consecutive evaluations have not
+    """Ends the training with a final checkpoint once `patience` consecutive evaluations have not
     improved `metric`. A resumed run reads earlier values from its metrics.json.
     """
 
@@ -40,12 +40,13 @@ class EarlyStopping(HookBase):
         """
         Args:
             metric: a name in metrics.json, such as `bbox/AP` or `validation/total_loss`.
-            patience: allowed number of evaluations without improvement; None for no limit.
+            patience: number of consecutive evaluations without improvement that ends the training;
+                None for no limit.
             mode: whether higher or lower is better.
-            min_change: a smaller change is not an improvement.
+            min_change: minimum difference that an improvement must exceed.
             period: iterations between evaluations.
-            folder: of the run.
-            save: writes the final checkpoint, given the number of iterations.
+            folder: output folder of the run.
+            save: writes the final checkpoint, given the number of completed iterations.
 
         Raises:
             ValueError: an option is out of range.
@@ -106,8 +107,8 @@ class EarlyStopping(HookBase):
             )
 
     def _reason(self) -> str | None:
-        """The reason to end the training, in every process; only the main process knows the
-        results.
+        """The reason to end the training, or None; the same in every process, although only the
+        main process has the results.
         """
         best, waited = wait([self.sign * value for value in self._values], self.min_change)
         text = f"no better {self.metric} than {self.sign * best:.4f} in {waited} evaluations"
@@ -115,7 +116,9 @@ class EarlyStopping(HookBase):
 
 
 def wait(values: Sequence[float], min_change: float = 0.0) -> tuple[float, int]:
-    """The best value so far, and how many later values did not improve on it; NaN never does."""
+    """The best value, and how many later values did not improve on it; NaN is never an
+    improvement.
+    """
     best, waited = -math.inf, 0
     for value in values:
         better = value > best + min_change

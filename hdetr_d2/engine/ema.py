@@ -13,8 +13,8 @@ from hdetr_d2.utils.distributed import own_part
 class ModelEma(AveragedModel):
     """The exponential moving average of a model's parameters and buffers, in `self.module`.
 
-    The first update copies. The decay of update n is min(decay, (1 + n) / (10 + n)), so that the
-    random initial weights are soon forgotten.
+    The first update copies the weights. The decay of update n is min(decay, (1 + n) / (10 + n)), so
+    that the random initial weights are soon forgotten.
     """
 
     def __init__(self, model: nn.Module, *, decay: float) -> None:
@@ -32,7 +32,7 @@ class ModelEma(AveragedModel):
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
-        """Blends in the weights of `model`. The base class's own update waits for a CUDA device."""
+        """Blends in the weights of `model`. The base class's own method waits for a CUDA device."""
         count = int(self.n_averaged)
         decay = min(self.decay, (1 + count) / (10 + count)) if count else 0.0
         average, current = (

@@ -1,16 +1,16 @@
-"""Ends a training that has nothing to learn."""
+"""Ends a training that has nothing to learn from."""
 
 from hdetr_d2.errors import UserError
 
 TARGETS = "data/targets"
-"""Name of the ground truths of a step (averaged over processes) among its metrics."""
+"""Name of the metric that counts the ground truths of a step, averaged over processes."""
 
 
 class EmptySteps:
-    """Checks the steps until one of them has an object in any process.
+    """Checks steps until one of them has an object in any process.
 
     Args:
-        most: number of steps without an object that ends the training.
+        most: number of steps without any object after which the training ends.
     """
 
     def __init__(self, most: int) -> None:
@@ -22,12 +22,12 @@ class EmptySteps:
         """Called for every step, in order.
 
         Args:
-            ground_truths: the same in all processes, so that all end together.
-            images: of the step, in all processes.
+            ground_truths: the same in all processes, so that all of them end together.
+            images: number of images of the step, in all processes.
             is_last: whether it is the last step of a training that began with step 0.
 
         Raises:
-            UserError: there has been no object, and the limit is reached.
+            UserError: no step has had an object, and this is the last step or step number `most`.
         """
         self._has_seen = self._has_seen or ground_truths > 0
         self._steps, self._images = self._steps + 1, self._images + images

@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 
 def do_eval(cfg: DictConfig) -> dict[str, Any]:
-    """Evaluates `train.init_checkpoint`, or the last checkpoint of the output folder.
+    """Evaluates `train.init_checkpoint`, or the last checkpoint in the output folder.
 
     Returns:
         The results, in the main process.
 
     Raises:
-        UserError: neither exists, or its weights do not fit.
+        UserError: neither exists, or the weights do not fit.
     """
     model = build_model(cfg, weights_follow=True)
     path, folder = cfg.train.init_checkpoint, cfg.train.output_dir
@@ -49,7 +49,7 @@ def do_eval(cfg: DictConfig) -> dict[str, Any]:
 
 
 class Evaluation:
-    """Evaluates models in their current state on `dataloader.test`; can be called repeatedly."""
+    """Evaluates models on `dataloader.test` in their current state; can be called repeatedly."""
 
     def __init__(self, cfg: DictConfig, precision: Precision) -> None:
         """Raises UserError if the options of loader or evaluator do not fit together."""
@@ -59,7 +59,9 @@ class Evaluation:
         self.evaluator = build(cfg, "dataloader.evaluator")
 
     def __call__(self, model: nn.Module) -> dict[str, Any]:
-        """The results in the form of Detectron2's evaluators, in the main process; {} in others."""
+        """Returns results in the form of Detectron2's evaluators in the main process, and {} in
+        others.
+        """
         with self.precision.autocast():
             results = inference_on_dataset(model, self.loader, self.evaluator)
         self.evaluator.reset()  # frees the memory of the predictions
@@ -68,5 +70,5 @@ class Evaluation:
             if path := self.cfg.dataloader.evaluator.get("output_dir"):
                 folder = Path(path)
                 folder.mkdir(parents=True, exist_ok=True)
-                save_config(self.cfg, folder / "config.yaml")  # the config of these results
+                save_config(self.cfg, folder / "config.yaml")  # records the config of these results
         return results or {}

@@ -1,4 +1,4 @@
-"""With few images, epochs have few iterations: warns, and says how many epochs would be enough."""
+"""Few images make for few iterations per epoch: warns, and says how many epochs would be enough."""
 
 import logging
 import math
@@ -14,7 +14,7 @@ def warn_of_few_iterations(cfg: DictConfig) -> None:
     """Logs a warning if the epochs of a training amount to fewer than `FEW` iterations.
 
     Args:
-        cfg: with `train.max_iter`, derived from `train.epochs`.
+        cfg: has `train.max_iter`, derived from `train.epochs`.
     """
     train = cfg.train
     if train.max_iter < FEW:

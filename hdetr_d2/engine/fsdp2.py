@@ -1,4 +1,4 @@
-"""Sharded training: every process holds a part of the model."""
+"""Sharded training: every process holds a shard of the model."""
 
 import warnings
 from collections import Counter
@@ -23,8 +23,8 @@ HARMLESS = r"FSDP2-wrapped module .* returned a view tensor"
 
 
 class Twin(NamedTuple):
-    """A 0-d parameter, which `fully_shard` does not support, and its replacement for the optimizer:
-    a replicated DTensor in the same memory.
+    """A 0-d parameter, which `fully_shard` does not support, and the replicated DTensor in the same
+    memory that the optimizer updates in its place.
     """
 
     parameter: nn.Parameter
@@ -32,9 +32,9 @@ class Twin(NamedTuple):
 
 
 class FSDP2(Parallel):
-    """`torch.distributed.fsdp.fully_shard`: of each weight, its gradient, optimizer state and
-    moving average, every process holds a shard of the rows. A unit of the model gathers its whole
-    weights only while it computes.
+    """`torch.distributed.fsdp.fully_shard`: every process holds a shard of the rows of each weight,
+    its gradient, optimizer state and moving average. A unit of the model gathers its full weights
+    only while it computes.
 
     Modules that are not called through the `forward` of a unit, such as the heads, belong to the
     root unit, which is gathered during the model's own `forward`.
@@ -47,7 +47,7 @@ class FSDP2(Parallel):
         Args:
             device: of this process.
             min_parameters: blocks and layers with fewer parameters stay in the root unit, because
-                each unit communicates separately.
+                every unit needs its own communication.
         """
         self.device = device
         self.min_parameters = min_parameters
@@ -75,7 +75,7 @@ class FSDP2(Parallel):
             _follow(optimizer, {old: self._learned(after[name]) for name, old in before.items()})
 
     def _learned(self, parameter: nn.Parameter) -> nn.Parameter:
-        """The tensor that an optimizer updates in place of the parameter."""
+        """The tensor that the optimizer updates in place of the parameter."""
         if isinstance(parameter, DTensor):
             return parameter
         seen = DTensor.from_local(parameter.detach(), self.mesh, [Replicate()])
@@ -87,7 +87,8 @@ class FSDP2(Parallel):
             model.register_forward_pre_hook(_send_buffers)
         return model
 
-    # `accumulating` is inherited: gradients that are not yet reduced would not be sharded.
+    # `accumulating` is inherited: without reduction after each backward pass, gradients would not
+    # be sharded.
 
     def finish_gradients(self) -> None:
         for parameter, seen in self._twins:
@@ -121,8 +122,8 @@ def _mesh(device_type: str, size: int) -> DeviceMesh:
 
 
 def units(model: nn.Module, min_parameters: int) -> list[nn.Module]:
-    """The blocks of the backbone and the layers of encoder and decoder with at least this many
-    parameters, none of which is used elsewhere.
+    """The blocks of the backbone and the layers of encoder and decoder that have at least this many
+    parameters and share none with other parts of the model.
     """
     found = [*_elements(getattr(model, "backbone", None))]
     for part in ("encoder", "decoder"):
@@ -137,7 +138,9 @@ def units(model: nn.Module, min_parameters: int) -> list[nn.Module]:
 
 
 def _elements(module: nn.Module | None) -> Iterator[nn.Module]:
-    """The elements, which are called, of the outermost lists and sequences below a module."""
+    """The elements of the outermost lists and sequences below a module; elements that are lists or
+    dicts, which are never called, are searched in turn.
+    """
     if module is None:
         return
     in_list = isinstance(module, nn.ModuleList | nn.Sequential)
@@ -149,7 +152,7 @@ def _elements(module: nn.Module | None) -> Iterator[nn.Module]:
 
 
 def _uses(module: nn.Module) -> Counter[nn.Parameter]:
-    """In how many places of the module each of its parameters occurs."""
+    """How often each parameter occurs in the module."""
     return Counter(each for _, each in module.named_parameters(remove_duplicate=False))
 
 

@@ -20,8 +20,8 @@ Batch = list[dict[str, Any]]
 class Outcome:
     """The results of a micro-batch after its backward pass, detached.
 
-    metrics: 0-d: weighted losses, their sum, counts and means. observed: the model's observations,
-    see `bad_costs`.
+    metrics: 0-d tensors: weighted losses, their sum, counts and means. observed: the model's
+    observations, see `bad_costs`.
     """
 
     metrics: dict[str, Tensor]
@@ -29,7 +29,7 @@ class Outcome:
 
 
 class Gradients:
-    """Adds the gradients of a micro-batch to those of the parameters."""
+    """Adds the gradients of a micro-batch to the `.grad` of the parameters."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Gradients:
         """
         Args:
             model: its `forward(batch, step)` returns a dict of weighted losses.
-            scaler: of the loss.
+            scaler: scales the loss.
             processes: number of processes that train the model.
         """
         self.model = model
@@ -54,7 +54,7 @@ class Gradients:
         return self.of(lambda: self.model(batch, step), step)
 
     def of(self, losses: Callable[[], dict[str, Tensor]], step: Step) -> Outcome:
-        """The gradients of the losses returned by this function."""
+        """Runs `losses` and backpropagates the sum of the losses that it returns."""
         with section("forward"), self.precision.autocast(), Observer() as observer:
             found = losses()
         loss = torch.stack([*found.values()]).sum()

@@ -1,5 +1,5 @@
-"""Forward and backward passes recorded once and then replayed, so that a GPU does not wait for the
-host.
+"""Forward and backward passes that are recorded once and then replayed, so that a GPU does not wait
+for the host.
 """
 
 import logging
@@ -22,20 +22,22 @@ from hdetr_d2.utils.timing import section, untimed
 logger = logging.getLogger(__name__)
 
 WARM_UP = 3
-"""Steps of a kind that run before it is recorded: they select algorithms and fill caches."""
+"""Number of steps of a kind that run before it is recorded: they select algorithms and fill
+caches.
+"""
 MOST = 16
-"""Maximum number of recorded kinds of steps; each keeps its results, including gradients."""
+"""Maximum number of recorded kinds of steps; each keeps its own results, including gradients."""
 PATIENCE = 200
-"""Number of steps after which a warning says that no kind has repeated."""
+"""Number of unrecorded steps after which a warning says that no kind has been recorded."""
 COUNTED = 4096
-"""Number of kinds that are counted before counting restarts: with varying sizes there is no end to
-them.
+"""Number of kinds counted before the counts are reset: with varying sizes their number is
+unbounded.
 """
 LEAST_TARGETS = 8
 
 
 class Record(Protocol):
-    """Records what a function runs on the device. Recording may leave the work undone: each call of
+    """Records what a function runs on the device. Recording need not perform the work: each call of
     the returned function performs it once, with the current values of the tensors, and writes the
     results into the tensors returned by `function`.
     """
@@ -45,7 +47,7 @@ class Record(Protocol):
 
 class CudaGraphs:
     """Records each function as a CUDA graph. All graphs share one memory pool: they run one at a
-    time, and results and intermediate values of one are not read after another has run.
+    time, and results and intermediate values of one graph are not read after another has run.
     """
 
     def __init__(self) -> None:
@@ -61,28 +63,28 @@ class CudaGraphs:
 
 
 class GraphedGradients(Gradients):
-    """Steps of one kind, which differ only in the values of their tensors, are recorded at their
-    fourth occurrence and replayed from then on. The kind of a step is the size of its padded
-    images, the number of its targets rounded up to a power of two (to which targets are padded in
-    all steps), and everything on the host that depends on the training progress.
+    """Records steps of one kind, which differ only in the values of their tensors, at their fourth
+    occurrence and replays them from then on. The kind of a step is the size of its padded images,
+    the number of its targets rounded up to a power of two (to which targets are padded in all
+    steps), and everything on the host that depends on the training progress.
 
     Gradients and metrics are valid until the next step, so a step has one micro-batch.
     """
 
-    model: Any  # a `DETR`, whose forward has two parts
+    model: Any  # a `DETR`, whose forward consists of two parts
 
     def __init__(self, *, record: Record, **options: Any) -> None:
         """
         Args:
             record: records a function.
-            options: see `Gradients`.
+            options: arguments of `Gradients`.
         """
         super().__init__(**options)
         self.record = record
         self.graphs: dict[Hashable, Graph] = {}
         self.constants = Constants()
         self._seen: Counter[Hashable] = Counter()
-        self._steps = 0  # not recorded
+        self._steps = 0  # unrecorded ones
 
     def __call__(self, batch: Batch, step: Step) -> Outcome:
         """
@@ -99,7 +101,7 @@ class GraphedGradients(Gradients):
         self._seen[kind] += 1
         if self._seen[kind] <= WARM_UP or len(self.graphs) == MOST:
             self._note_unrecorded()
-            # The next step of the kind is recorded, and reuses this one's constants.
+            # The next step of this kind is recorded, and reuses the constants of this one.
             is_last = self._seen[kind] == WARM_UP and len(self.graphs) < MOST
             with self.constants if is_last else nullcontext():
                 return self._compute(staged, step)
@@ -172,7 +174,7 @@ class Graph:
             self.replay()
         for parameter, gradient in self.gradients.items():
             parameter.grad = gradient
-        # They are read after later steps have run.
+        # These are read after later steps have run.
         observed = {name: value.clone() for name, value in self.outcome.observed.items()}
         return Outcome(self.outcome.metrics, observed)
 

@@ -1,4 +1,4 @@
-"""What happens around the steps of a training."""
+"""Hooks that run before and after the steps of a training."""
 
 import logging
 import math
@@ -24,8 +24,8 @@ LAST_EVALUATION = "last_evaluation"
 
 
 class LearningRateHook(HookBase):
-    """Sets the learning rate of every parameter group: its base rate times a function of the
-    progress.
+    """Sets the learning rate of every parameter group to its base rate times a function of the
+    training progress.
     """
 
     def __init__(self, optimizer: Optimizer, multiplier: ParamScheduler) -> None:
@@ -47,8 +47,8 @@ class LearningRateHook(HookBase):
 
 
 class ForgetHook(HookBase):
-    """Every `period` iterations, truncates the history of each metric to the last `keep` values: no
-    writer looks further back, and a long training would fill the memory.
+    """Every `period` iterations, truncates the history of each metric to the last `keep` values:
+    writers look no further back, and a long training would fill the memory.
     """
 
     def __init__(self, *, period: int, keep: int = 1000) -> None:
@@ -62,7 +62,9 @@ class ForgetHook(HookBase):
 
 
 class CheckpointHook(HookBase):
-    """Saves every `period` iterations and at the end; keeps the last `keep` periodic files."""
+    """Saves a checkpoint every `period` iterations and at the end; keeps the last `keep` periodic
+    files.
+    """
 
     def __init__(self, checkpointer: Checkpointer, *, period: int, keep: int) -> None:
         self.checkpointer = checkpointer
@@ -73,7 +75,8 @@ class CheckpointHook(HookBase):
 
     def before_train(self) -> None:
         if self.checkpointer.save_to_disk:
-            # Those of the resumed run; files left in the folder by another run are not touched.
+            # Only those of the resumed run; files left in the folder by another run are not
+            # touched.
             self._files = periodic_files(self.checkpointer.save_dir, self.trainer.start_iter)
 
     def after_step(self) -> None:
@@ -82,7 +85,7 @@ class CheckpointHook(HookBase):
             self.save(done)
 
     def save(self, done: int) -> None:
-        """Saves the state after this number of iterations, unless that has been done."""
+        """Saves the state after `done` iterations, unless that has been saved already."""
         if done == self._saved:
             return
         is_last = done == self.trainer.max_iter
@@ -107,7 +110,9 @@ def periodic_files(folder: str, iteration: int) -> list[Path]:
 
 
 def is_evaluated(checkpointer: Checkpointer, iteration: int) -> bool:
-    """Whether the checkpointer's run has been evaluated after this number of iterations."""
+    """Whether the checkpointer's run has been evaluated after this number of iterations or
+    later.
+    """
     path = Path(checkpointer.save_dir) / LAST_EVALUATION
     run, _, done = path.read_text().partition(" ") if path.is_file() else ("", "", "")
     return run == checkpointer.metadata.get("run") and int(done) >= iteration
@@ -118,8 +123,8 @@ class EvaluationHook(HookBase):
 
     The results go to the storage, as `bbox/AP`. The weights with the highest `best_metric` so far
     are saved to `model_best.pth`, with the value in its metadata, from which a resumed run reads
-    it. Likewise, `last_evaluation` records the last evaluation: one during which the run was killed
-    is repeated before the first step.
+    it. Likewise, `last_evaluation` records the last complete evaluation: if the run was killed
+    during one, it is repeated before the first step.
     """
 
     def __init__(
@@ -190,7 +195,7 @@ class EvaluationHook(HookBase):
             )
             return False
         value = float(results[self.best_metric])
-        if not value > self.best:  # also if it is NaN, as without any detections
+        if not value > self.best:  # also for NaN, the value without any detections
             logger.info("%s = %.4f, the best remains %.4f", self.best_metric, value, self.best)
             return False
         logger.info("%s = %.4f is the best so far", self.best_metric, value)

@@ -1,4 +1,4 @@
-"""Detects when a host of a run becomes unreachable."""
+"""Detects that a host of the run has become unreachable."""
 
 import logging
 import secrets
@@ -14,26 +14,26 @@ from detectron2.utils import comm
 logger = logging.getLogger(__name__)
 
 PROBES = 3
-"""Number of unanswered keep-alive probes after which a host counts as gone."""
+"""Number of unanswered keep-alive probes after which a host counts as lost."""
 PATIENCE = 10.0
 """Seconds to establish a connection."""
 FAREWELL = 1.0
-"""Seconds for other hosts to read why this one ends."""
+"""Seconds that the other hosts are given to read why this one ends."""
 HELLO = 40  # bytes: a token and a rank
 
 
 def watch_hosts(
     address: str, *, local_size: int, seconds: float, end: Callable[[str], None]
 ) -> None:
-    """Connects the first process of every host to the first process of all, and monitors the
-    connections. Nothing is sent: the operating systems exchange keep-alive probes, and answer even
-    if a process is busy, stopped or swapped out. All processes must call this.
+    """Connects the first process of every host to process 0, and monitors the connections. Nothing
+    is sent: the operating systems exchange keep-alive probes, and answer them even if a process is
+    busy, stopped or swapped out. All processes must call this.
 
     A closed connection is ignored here: the training's own communication reports lost processes.
 
     Args:
-        address: of the host of process 0.
-        local_size: processes per host.
+        address: address of the host of process 0.
+        local_size: number of processes per host.
         seconds: maximum time without a sign of life from a host.
         end: called in a thread with a sentence that names the lost host. It must end this process,
             because nothing else interrupts a collective operation.
@@ -69,7 +69,7 @@ def _serve() -> socket.socket:
 
 
 def _accept(server: socket.socket, token: str, ranks: set[int]) -> dict[int, socket.socket]:
-    """Accepts connections from these processes until the time is over."""
+    """Accepts connections from processes `ranks` until all have connected or the time is over."""
     links: dict[int, socket.socket] = {}
     last = time.monotonic() + PATIENCE
     with server:
@@ -81,7 +81,7 @@ def _accept(server: socket.socket, token: str, ranks: set[int]) -> dict[int, soc
                 said = link.recv(HELLO, socket.MSG_WAITALL).decode(errors="replace")
                 if said[:32] == token and int(said[32:]) in ranks:
                     links[int(said[32:])] = link
-                else:  # not one of ours
+                else:  # not from our run
                     link.close()
     for rank in sorted(ranks - set(links)):
         _warn(f"process {rank} has not reached process 0")
@@ -105,8 +105,8 @@ def _warn(what: str) -> None:
 
 
 def _let_systems_ask(link: socket.socket, seconds: float) -> None:
-    """Enables keep-alive probes: the first after a fraction of the time without data, and then at
-    the same interval. Systems with other settings keep their own intervals.
+    """Enables keep-alive probes: the first one after a fraction of `seconds` without data, further
+    ones at the same interval. Systems that lack these socket options keep their own intervals.
     """
     part = max(1, int(seconds / (PROBES + 1)))
     link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -132,7 +132,7 @@ def _watch(links: Mapping[socket.socket, str], seconds: float, end: Callable[[st
 
 
 def _reason(link: socket.socket, what: str, seconds: float) -> str:
-    """Why this process must end; empty if the connection was closed."""
+    """Why this process must end; empty if the connection was only closed."""
     try:
         return link.recv(4096).decode(errors="replace")
     except ConnectionResetError:

@@ -1,4 +1,4 @@
-"""The type of value that an option takes: that of the argument it is passed to, otherwise that of
+"""The type of value that an option accepts: that of the argument it is passed to, otherwise that of
 its default.
 """
 
@@ -27,7 +27,7 @@ class UnfitError(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """The values that an option accepts; without information, any.
+    """The values that an option accepts; without any information, all values.
 
     scalars: some of bool, int, float (including whole numbers), str and NoneType. items: the kind
     of a list's items, if lists are accepted. groups: whether groups of options are accepted, such
@@ -55,19 +55,19 @@ class Kind:
 
     @property
     def anything(self) -> bool:
-        """Whether nothing is known."""
+        """Whether nothing is known, except that None may be accepted."""
         return self.items is None and not self.groups and self.scalars <= {NoneType}
 
     def read(self, value: Any, typed: str | None = None) -> Any:
         """Converts a value to this kind.
 
         Args:
-            value: as parsed by Hydra's grammar, which ignores kinds: it reads `2026_11_28` as a
+            value: as parsed by Hydra's grammar, which knows no types: it reads `2026_11_28` as a
                 number, and `off` as a word.
             typed: the original text, if known.
 
         Raises:
-            UnfitError: it cannot be converted without loss.
+            UnfitError: the value cannot be converted without loss.
         """
         if self.anything or str(value).startswith("${"):
             return value
@@ -91,7 +91,7 @@ def _number(value: Any, typed: str | None) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float) and math.isinf(value) and "inf" not in (typed or "").lower():
-        return None  # 1e999
+        return None  # for example 1e999
     return value
 
 
@@ -137,7 +137,7 @@ def of_value(value: Any) -> Kind:
 
 
 def of_argument(target: Any, name: str) -> Kind | None:
-    """The kind of an argument of a node's `_target_`; None if that is unknown."""
+    """The kind of an argument of a node's `_target_`; None if it is unknown."""
     try:
         target = locate(target) if isinstance(target, str) else target
         annotation = inspect.signature(target, eval_str=True).parameters[name].annotation

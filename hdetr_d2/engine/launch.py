@@ -46,15 +46,16 @@ def launch(
     """Runs `main(*args)` in every process of the run, and waits for them.
 
     Under torchrun this process is one of them, and the numbers given here are ignored. Otherwise
-    `num_gpus` processes are spawned on this machine, or none if the run has a single process.
+    `num_gpus` processes are spawned on this machine, or none if the run has only one process.
     Processes on the CPU communicate by gloo and require `train.device=cpu`; without it, several
     processes on a machine without CUDA are considered a mistake.
 
     Args:
-        main: a function that a spawned process can import.
+        main: an importable function, since spawned processes import it.
         device: `train.device`.
-        num_gpus: processes per machine.
-        dist_url: address of the rendezvous, tcp://host:port; `auto` is a free port of this machine.
+        num_gpus: number of processes per machine.
+        dist_url: address of the rendezvous, tcp://host:port; `auto` selects a free port of this
+            machine.
         timeout_minutes: how long a process waits for the others.
         host_timeout_seconds: maximum time without a sign of life from another host.
 
@@ -86,10 +87,11 @@ def is_started_anew() -> bool:
 
 @dataclass(frozen=True)
 class Meeting:
-    """How the processes of a run find each other.
+    """The rendezvous of the processes of a run.
 
-    device: `train.device`. url: of the rendezvous. local_size: processes per machine. timeout: how
-    long to wait for others. host_timeout: maximum seconds without a sign of life from a host.
+    device: `train.device`. url: address of the rendezvous. local_size: number of processes per
+    machine. timeout: how long to wait for others. host_timeout: maximum seconds without a sign of
+    life from a host.
     """
 
     device: str
@@ -100,7 +102,7 @@ class Meeting:
     host_timeout: float
 
     def join(self, rank: int, local_rank: int, give_up: Callable[[str], None]) -> None:
-        """Joins the group as process `rank`.
+        """Joins the process group as process `rank`.
 
         Args:
             give_up: called in a thread with the reason why this process ends.
@@ -134,7 +136,7 @@ class Meeting:
 
     @property
     def address(self) -> str:
-        """Of the machine of process 0."""
+        """Address of the machine of process 0."""
         if self.url == "env://":
             return os.environ["MASTER_ADDR"]
         return urlsplit(self.url).hostname or ""
@@ -190,8 +192,8 @@ def _spawned(
     def give_up(reason: str) -> None:
         complaints.put(reason)
         sys.stdout.flush()
-        # Immediately: a regular exit may abort in threads of the group, which would hide the
-        # reason.
+        # Exit immediately: a regular exit may abort in threads of the process group, which would
+        # hide the reason.
         os._exit(2)
 
     try:
@@ -204,7 +206,7 @@ def _spawned(
 def _run(main: Callable[..., None], args: tuple) -> None:
     with told_in_a_sentence("outside its steps"):
         main(*args)
-        # The first process to leave the group would close the others' connections.
+        # Otherwise the first process to leave the group would close the connections of the others.
         comm.synchronize()
     dist.destroy_process_group()
 

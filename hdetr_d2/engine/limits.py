@@ -1,4 +1,4 @@
-"""Checks that the limits of a model leave room for the objects of its data."""
+"""Checks that the limits of a model are high enough for the objects of its data."""
 
 import logging
 
@@ -11,8 +11,8 @@ def warn_of_limits(cfg: DictConfig, most_objects: int | None) -> None:
     """Logs a warning for every limit that is too low for the data.
 
     Args:
-        cfg: with `data.num_classes`; an option that is missing or not a number sets no limit.
-        most_objects: maximum in one training image; None if the training data were not read.
+        cfg: includes `data.num_classes`; an option that is missing or not a number sets no limit.
+        most_objects: maximum number in one training image; None if the training data were not read.
     """
     queries = _number(cfg, "model.query_selection.num_queries")
     kept = _number(cfg, "model.postprocessing.num_select")

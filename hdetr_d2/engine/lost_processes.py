@@ -1,4 +1,4 @@
-"""Errors about other processes that are gone, or too slow to wait for."""
+"""Errors about other processes that have died, or are too slow to wait for."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,10 +25,10 @@ def tells_of_a_lost_process(error: BaseException) -> bool:
 
 @contextmanager
 def told_in_a_sentence(when: str) -> Iterator[None]:
-    """Context that turns such errors into one sentence.
+    """Context manager that replaces such errors by one sentence.
 
     Args:
-        when: the time of the failure, for that sentence.
+        when: when it failed, as used in that sentence.
 
     Raises:
         LostProcessError: in place of such an error.
@@ -42,7 +42,7 @@ def told_in_a_sentence(when: str) -> Iterator[None]:
 
 
 def lost_at(iteration: int, error: BaseException) -> LostProcessError:
-    """The exception to raise in place of such an error."""
+    """The exception to raise in place of a communication error in this iteration."""
     return _lost(f"in iteration {iteration}", error)
 
 
