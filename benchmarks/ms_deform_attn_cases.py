@@ -128,10 +128,11 @@ def traffic(inputs: Inputs) -> dict[str, Traffic]:
 
     L2: every sample reads the D channels of those of its 4 corners that are inside the image; the
     backward also adds D sums, in float32 or float64, to each of them.
-        forward   corners * D * size(value) backward  corners * D * (size(value) + size(sum))
+        forward   corners * D * size(value)
+        backward  corners * D * (size(value) + size(sum))
     Memory: every input once, every output once.
-        forward   value + locations + weights + output backward  the same inputs, the output's
-        gradient, and the gradients of the inputs
+        forward   value + locations + weights + output
+        backward  the same inputs, the output's gradient, and the gradients of the inputs
     Not included is what a kernel reuses in L1, sums before it leaves a multiprocessor
     (ms_deform_attn_sums.py), or reads again because a cache is too small.
     """

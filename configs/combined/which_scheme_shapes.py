@@ -1,8 +1,8 @@
 """All training schemes side by side, under conditions that their gain may depend on, for a CPU.
 docs/WHICH_SCHEME.md tells what came out.
 
-Paper:     H-DETR, https://arxiv.org/abs/2207.13080, and those of the other schemes Command:
-python tools/compare_schemes.py output/which_scheme --at-once 2
+Paper:     H-DETR, https://arxiv.org/abs/2207.13080, and those of the other schemes
+Command:   python tools/compare_schemes.py output/which_scheme --at-once 2
            --config-file configs/combined/which_scheme_shapes.py
 Published: none
 

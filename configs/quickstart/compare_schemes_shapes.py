@@ -1,8 +1,9 @@
 """One-to-one matching and the three hybrid schemes side by side, small enough for a CPU.
 
-Paper:     DETRs with Hybrid Matching, https://arxiv.org/abs/2207.13080 Command:   python
-tools/compare_schemes.py output/compare_schemes Hours:     1 to 2 on two CPU cores, for three seeds
-of each scheme Published: none
+Paper:     DETRs with Hybrid Matching, https://arxiv.org/abs/2207.13080
+Command:   python tools/compare_schemes.py output/compare_schemes
+Hours:     1 to 2 on two CPU cores, for three seeds of each scheme
+Published: none
 
 In hybrid schemes a target has 3 queries on average over layers and epochs. (7 of 1800 in the paper;
 such small images provide few queries, most of which must stay background.) All schemes detect with

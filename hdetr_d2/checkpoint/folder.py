@@ -63,7 +63,7 @@ def require_files(folder: Path) -> None:
     """Raises UserError, with their names, if files of a model are missing from the folder."""
     if lacking := [name for name in FILES if not (folder / name).is_file()]:
         raise UserError(
-            f"{folder} is no folder of a model that was saved to be shared: it lacks "
+            f"{folder} is not the folder of a shared model: it lacks "
             f"{', '.join(lacking)} (pickles are not read in their place)"
         )
 
@@ -73,7 +73,7 @@ def _weights(path: Path) -> dict[str, Tensor]:
         return safetensors.torch.load_file(path)
     except Exception as error:  # its header may contain anything
         reason = why_unreadable(path, "it is cut, or holds something else")
-        raise UserError(f"{path} is no readable safetensors file: {reason} ({error})") from error
+        raise UserError(f"{path} is not a readable safetensors file: {reason} ({error})") from error
 
 
 def _text(path: Path) -> str:
@@ -101,5 +101,5 @@ def _names(path: Path) -> list[str]:
     except (ValueError, RecursionError):
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{path} is no JSON list of the names of the classes")
+        raise UserError(f"{path} is not a JSON list of class names")
     return names

@@ -77,7 +77,7 @@ def put_classes_in_order(
             number = len(state[key])
             rows = _of_one_name(class_names, of_weights, number, number)
             state[key].copy_(state[key][[rows[row] for row in range(number)]])
-    logger.info("The classes stand in another order in the weights, and are put into this one")
+    logger.info("The classes have another order in the weights, and are put into this one")
 
 
 def _keys(model: nn.Module, name: str) -> list[str]:

@@ -81,7 +81,7 @@ def require_finite(weights: Mapping[str, Tensor], source: str | Path) -> None:
         if value.is_floating_point() and not value.isfinite().all()
     ]
     if bad:
-        raise UserError(f"{source} holds weights that are no finite numbers: {', '.join(bad)}")
+        raise UserError(f"{source} contains weights that are not finite: {', '.join(bad)}")
 
 
 def put_weights(

@@ -33,7 +33,7 @@ def read_results(
     is_whole = isinstance(content, dict) and {"images", "annotations", "categories"} <= {*content}
     entries = content["annotations"] if is_whole and truth is not None else content
     if not isinstance(entries, list):
-        raise UserError(f"{os.fspath(path)} is no list of COCO results")
+        raise UserError(f"{os.fspath(path)} is not a list of COCO results")
     for number, entry in enumerate(entries):
         if fault := _fault(entry, shape):
             raise UserError(f"{os.fspath(path)}: result {number} {fault}")

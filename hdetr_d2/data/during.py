@@ -39,7 +39,7 @@ class During:
                 f"end={epochs / 2:.3g}"
             )
         if not 0 <= p <= 1:
-            raise ValueError(f"p={p:g} is no probability")
+            raise ValueError(f"p={p:g} is not a probability")
         self.p = p
         self.steps = range(round(start * max_iter / epochs), round(end * max_iter / epochs))
         self.total_batch_size = total_batch_size

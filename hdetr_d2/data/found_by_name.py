@@ -31,7 +31,9 @@ def under_ids_of(
     try:
         images, classes = _images(truth, found, source), _classes(truth, found, source)
     except (KeyError, TypeError) as error:
-        raise UserError(f"{source} is no COCO json: in its images or categories {error}") from None
+        raise UserError(
+            f"{source} is not a COCO json: in its images or categories {error}"
+        ) from None
     try:
         return [
             {

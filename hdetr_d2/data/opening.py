@@ -59,7 +59,7 @@ def open_split(data: Mapping, use: Use) -> Split:
     json_file, images = data.get(f"{use.split}_json"), data.get(f"{use.split}_images")
     for key, value in (("name", name), ("json", json_file or ""), ("images", images or "")):
         if not isinstance(value, str):
-            raise UserError(f"{use.option}_{key}={value} must be a text")
+            raise UserError(f"{use.option}_{key}={value} must be a string")
     if json_file is None:
         return _open_registered(name, use)
     if images is None:

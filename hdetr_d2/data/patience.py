@@ -40,7 +40,7 @@ def patiently(read: Callable[[], Sample], entry: Mapping[str, Any], seconds: flo
             if waited >= seconds:
                 raise BadImageError(f"{error}: {folder} is gone, for {waited:.0f} s now") from None
         if not waited and _tells():
-            logger.warning("%s is gone: its return is awaited for %g s", folder, seconds)
+            logger.warning("%s has disappeared: waiting up to %g s for its return", folder, seconds)
         time.sleep(INTERVAL)
         waited += INTERVAL
         if not is_gone(folder) and _tells():

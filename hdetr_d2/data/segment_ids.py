@@ -69,7 +69,7 @@ def _readings(picture: Image.Image, path: str) -> Iterator[np.ndarray]:
         picture = picture.convert("RGB")
     pixels = np.array(picture)
     if pixels.dtype.kind not in "biu" or picture.mode == "CMYK":
-        raise BadImageError(f"{path} has pixels of the kind {picture.mode}, which are no ids")
+        raise BadImageError(f"{path} has pixels of the kind {picture.mode}, which cannot be ids")
     if pixels.ndim == 2:
         yield pixels.astype(np.int64)
     elif pixels.shape[2] == 2:  # grey and alpha

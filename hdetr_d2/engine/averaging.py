@@ -39,7 +39,7 @@ def average_checkpoints(paths: Sequence[str | Path], output: str | Path) -> Path
     if target.exists():
         raise UserError(f"--output {output} is there already")
     if len(paths) < 2:
-        raise UserError(f"a mean takes at least two checkpoints, and not {len(paths)}")
+        raise UserError(f"a mean needs at least two checkpoints, not {len(paths)}")
     *others, last = paths
     content = read_checkpoint(last)
     weights = _weights(content, last)
@@ -69,7 +69,7 @@ def last_checkpoints(folder: str | Path, count: int) -> list[Path]:
     folder = Path(folder)
     named = folder / LAST
     if not named.is_file():
-        raise UserError(f"{folder} is no folder of a run: it holds no {LAST}")
+        raise UserError(f"{folder} is not the folder of a run: it has no {LAST}")
     newest = folder / named.read_text()
     state = _metadata(newest)
     run = state.get("run")

@@ -83,7 +83,7 @@ def build_parallel(cfg: DictConfig) -> Parallel:
         )
     if comm.get_world_size() == 1:
         if sharded:
-            logger.warning("train.parallel=fsdp2 in one process: there is nobody to share with")
+            logger.warning("train.parallel=fsdp2 in one process: there is nothing to shard")
         return Parallel()
     if not sharded:
         return DDP(**options)

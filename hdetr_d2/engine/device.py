@@ -29,7 +29,7 @@ def choose_device(name: str, local_rank: int = 0, *, option: str = "train.device
     except (RuntimeError, TypeError):
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
-        raise UserError(f"{option}={name} is no device: auto, cpu, cuda or cuda:0")
+        raise UserError(f"{option}={name} is not a device: auto, cpu, cuda or cuda:0")
     if device.type == "cpu":
         return device
     if not torch.cuda.is_available():

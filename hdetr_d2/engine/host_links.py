@@ -100,7 +100,7 @@ def _connect(address: str, port: int, token: str, rank: int) -> dict[int, socket
 
 def _warn(what: str) -> None:
     logger.warning(
-        "%s: where the link between them goes down, it takes train.timeout_minutes to be told", what
+        "%s: if their connection breaks, this is noticed only after train.timeout_minutes", what
     )
 
 

@@ -78,7 +78,7 @@ def read_run(folder: str | Path, task: Task = "bbox") -> RunResults:
     paths = (folder / "inference" / CONFIG, folder / CONFIG)  # of the last evaluation, of the run
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
-        raise UserError(f"{folder} is no output folder of a training: it has no {CONFIG}")
+        raise UserError(f"{folder} is not the output folder of a training: it has no {CONFIG}")
     cfg = load_config(str(path))
     cfg.train.output_dir = str(folder)  # it may have been moved
     evaluator = cfg.dataloader.evaluator

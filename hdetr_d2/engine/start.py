@@ -80,7 +80,7 @@ def take_folder(cfg: DictConfig, *, fresh: bool) -> None:
         best, earlier = (folder / f"{name}.pth" for name in (BEST, f"{BEST}_earlier"))
         if best.is_file():
             best.replace(earlier)
-            logger.warning("%s is of an earlier run: it is %s now", best, earlier.name)
+            logger.warning("%s belongs to an earlier run, and is renamed to %s", best, earlier.name)
     save_config(cfg, folder / "config.yaml")
     logger.info("The resolved config is in %s", folder / "config.yaml")
 

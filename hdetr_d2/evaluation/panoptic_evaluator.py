@@ -30,7 +30,9 @@ class PanopticEvaluator(DatasetEvaluator):
         """
         metadata = MetadataCatalog.get(dataset_name)
         if metadata.get("stuff_dataset_id_to_contiguous_id") is None:
-            raise UserError(f"{dataset_name!r} is no panoptic data set: its metadata has no stuff")
+            raise UserError(
+                f"{dataset_name!r} is not a panoptic data set: its metadata has no stuff"
+            )
         self._things = sorted(metadata.thing_dataset_id_to_contiguous_id.values())
         self._stuff = sorted(metadata.stuff_dataset_id_to_contiguous_id.values())
         self.reset()

@@ -294,8 +294,7 @@ def _check(
         longest = max(max(item["original"]) for item in batch)
         if why := _beyond(found, allowed, longest):
             raise UserError(
-                f"the exported file does not find what the model finds: {why} (all: {found}); "
-                "nothing was written"
+                f"the exported file and the model differ: {why} (all: {found}); nothing was written"
             )
         compared += found.pairs
     if not compared:

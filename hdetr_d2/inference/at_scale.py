@@ -83,7 +83,7 @@ def predict_at_scale(
         raise UserError(f"appended results are in one of the formats {', '.join(FORMATS)}")
     folder = Path(output)
     if is_like_a_file(folder):
-        raise UserError(f"results are appended in a folder, and {folder} is like a file: name one")
+        raise UserError(f"results are appended to a folder, but {folder} is like a file: name one")
     asked = {"checkpoint": str(checkpoint), "images": [*map(str, images)], "format": kind}
     asked |= {key: getattr(options, key) for key in ("score_threshold", "tile", "precision")}
     _take_folder(folder, share.rank, asked | {"processes": share.count})

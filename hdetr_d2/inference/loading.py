@@ -83,7 +83,7 @@ def open_checkpoint(
     metadata = content.get("metadata", {})
     if not {"config", "class_names"} <= metadata.keys():
         raise UserError(
-            f"{checkpoint} says neither its config nor its classes: "
+            f"{checkpoint} contains neither its config nor its classes: "
             "prediction needs a checkpoint that train_net.py wrote"
         )
     model_node, mapper_node = _nodes(metadata["config"], str(checkpoint), trust)

@@ -63,7 +63,7 @@ def require_trusted(node: Any, source: str, trust: str | Sequence[str] = ()) -> 
     for target in targets(node):
         if not isinstance(target, str) or not _is_below(target, packages):
             raise UserError(
-                f"the config in {source} asks for {target!r}, which is no part of a model: only "
+                f"the config in {source} asks for {target!r}, which is not part of a model: only "
                 f"parts of {', '.join(packages)} are built from a checkpoint{_hint(target)}"
             )
         # The name alone proves nothing: `hdetr_d2.modeling.os.system` also begins well.

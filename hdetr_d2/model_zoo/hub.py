@@ -68,7 +68,7 @@ def download(model: str, revision: str | None = None) -> Path:
         UserError: see `from_pretrained`.
     """
     if model.count("/") != 1:
-        raise UserError(f"{model} is no folder, and no name of a model on the hub (user/model)")
+        raise UserError(f"{model} is not a folder, and not the name of a model on the hub (user/model)")
     with _sentences(model, "downloaded"):
         folder = snapshot_download(
             model,
@@ -99,7 +99,7 @@ def push(folder: str | Path, model: str, *, private: bool = False) -> str:
     """
     read_folder(folder)
     if model.count("/") != 1:
-        raise UserError(f"{model} is no name of a model on the hub (user/model)")
+        raise UserError(f"{model} is not the name of a model on the hub (user/model)")
     if huggingface_hub.get_token() is None:
         raise UserError(f"{model} cannot be uploaded: {LOGIN}")
     files = [Path(folder) / name for name in SHARED if (Path(folder) / name).is_file()]
@@ -148,9 +148,13 @@ def _sentences(model: str, done: str) -> Iterator[None]:
     try:
         yield
     except HFValidationError as error:
-        raise UserError(f"{model} is no name of a model on the hub: {_first(error)}") from error
+        raise UserError(
+            f"{model} is not the name of a model on the hub: {_first(error)}"
+        ) from error
     except GatedRepoError as error:
-        raise UserError(f"{model} is shown to whom its owner lets: {LOGIN}") from error
+        raise UserError(
+            f"{model} is only shown to users whom its owner has accepted: {LOGIN}"
+        ) from error
     except RepositoryNotFoundError as error:
         raise UserError(
             f"{_hub()} has no model {model} that you may see, and it is no folder: {LOGIN}"

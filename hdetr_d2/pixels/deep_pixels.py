@@ -52,7 +52,7 @@ def scaled(values: np.ndarray, white: int | None, name: str) -> np.ndarray:
     if values.dtype == np.uint8:
         return values.astype(np.float32)
     if values.dtype.kind not in "iuf":
-        raise BadImageError(f"{name} holds {values.dtype}, which are no pixels")
+        raise BadImageError(f"{name} holds {values.dtype}, which cannot be pixels")
     if white is None and values.dtype.kind == "f":
         raise BadImageError(
             f"{name} has floating-point pixels: data.pixel_range must say which value is white"

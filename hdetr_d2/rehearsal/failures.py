@@ -132,7 +132,7 @@ class LostData(Failure):
     """The image folder disappears for some seconds."""
 
     name, what = "lost-data", "the folder of the images gone, and back after 1 to 3 seconds"
-    goes_on, sentence = True, "its return is awaited"
+    goes_on, sentence = True, "for its return"
 
     def strike(self, training: Training, place: Place, chance: random.Random) -> None:
         images = place.data / "train"

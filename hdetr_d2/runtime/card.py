@@ -82,7 +82,7 @@ class Card:
         """
         if text is None:
             raise UserError(
-                f"{path} says neither its classes nor how it takes images: it is no file that "
+                f"{path} does not describe its classes and images: it is not a file that "
                 "hdetr-d2 export wrote"
             )
         try:

@@ -260,6 +260,6 @@ def test_a_kill_at_any_moment_leaves_a_whole_last_checkpoint(tmp_path: Path) -> 
 def test_a_weight_that_is_no_finite_number_is_named(bad: float) -> None:
     model = nn.Linear(2, 1)
     weights = {"weight": torch.tensor([[1.0, bad]]), "bias": torch.ones(1)}
-    with pytest.raises(UserError, match="^a.pth holds weights that are no finite numbers: weight$"):
+    with pytest.raises(UserError, match="^a.pth contains weights that are not finite: weight$"):
         put_weights(model, weights, "a.pth")
     assert model.weight.isfinite().all()

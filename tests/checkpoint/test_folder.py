@@ -77,7 +77,7 @@ def test_a_file_that_is_missing_is_named(folder: Path, name: str) -> None:
 def test_weights_that_are_cut_are_refused(folder: Path, length: int) -> None:
     path = folder / WEIGHTS
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(UserError, match=r"model\.safetensors is no readable .*: it is cut, or"):
+    with pytest.raises(UserError, match=r"model\.safetensors is not a readable .*: it is cut, or"):
         read_folder(folder)
 
 
@@ -106,7 +106,7 @@ def test_a_header_by_hand_is_read() -> None:
 )
 def test_weights_that_are_something_else_are_refused(folder: Path, content: bytes) -> None:
     (folder / WEIGHTS).write_bytes(content)
-    with pytest.raises(UserError, match=r"model\.safetensors is no readable safetensors file"):
+    with pytest.raises(UserError, match=r"model\.safetensors is not a readable safetensors file"):
         read_folder(folder)
 
 
@@ -116,7 +116,7 @@ def test_a_pickle_of_torch_in_its_place_is_not_run(folder: Path) -> None:
             return open, (str(folder / "run"), "w")
 
     torch.save({"model": Evil()}, folder / WEIGHTS)
-    with pytest.raises(UserError, match="no readable safetensors file"):
+    with pytest.raises(UserError, match="not a readable safetensors file"):
         read_folder(folder)
     assert not (folder / "run").exists()
 

@@ -67,9 +67,9 @@ def test_what_was_predicted_is_found_by_the_names_of_files_and_classes(
         (whole("a.png", classes=("cow",)), "cow is no class of the json"),
         (whole("a.png", classes=()), "no image or category 1"),
         ({**whole("a.png"), "annotations": [{}]}, "result 0 has no 'image_id'"),
-        ({**whole("a.png"), "images": [{"id": 1}]}, "is no COCO json: .*'file_name'"),
-        ({**whole("a.png"), "categories": ["dog"]}, "is no COCO json: "),
-        ({"annotations": []}, "is no list of COCO results"),
+        ({**whole("a.png"), "images": [{"id": 1}]}, "is not a COCO json: .*'file_name'"),
+        ({**whole("a.png"), "categories": ["dog"]}, "is not a COCO json: "),
+        ({"annotations": []}, "is not a list of COCO results"),
     ],
 )
 def test_what_is_not_that_of_a_json_is_told(tmp_path: Path, content: object, sentence: str) -> None:
@@ -121,7 +121,7 @@ def test_masks_are_compressed_run_lengths(tmp_path: Path, mask: object) -> None:
 
 
 def test_the_file_is_a_list_in_json(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"found\.json is no list of COCO results"):
+    with pytest.raises(UserError, match=r"found\.json is not a list of COCO results"):
         read_results(write(tmp_path, {"annotations": []}))
     (tmp_path / "text.json").write_text("[")
     with pytest.raises(UserError, match=r"text\.json is not valid JSON: .* \(line 1, column 2\)"):

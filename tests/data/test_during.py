@@ -36,7 +36,7 @@ def test_it_happens_as_often_as_it_says() -> None:
             "from start=4 to end=34 is no part",
         ),
         ({"start": 0.5, "end": 0.5}, "from start=0.5 to end=0.5 is no part"),
-        ({"p": 1.5}, "p=1.5 is no probability"),
+        ({"p": 1.5}, "p=1.5 is not a probability"),
     ],
 )
 def test_what_cannot_be_is_named(options: dict, reason: str) -> None:

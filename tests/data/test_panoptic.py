@@ -176,5 +176,5 @@ def test_png_and_json_that_agree_in_part_are_told(
 
 
 def test_data_without_stuff_have_no_panoptic_quality() -> None:
-    with pytest.raises(UserError, match="no panoptic data set"):
+    with pytest.raises(UserError, match="not a panoptic data set"):
         PanopticEvaluator("coco_2017_val")

@@ -44,7 +44,7 @@ def test_a_folder_that_comes_back_costs_no_image(
     with caplog.at_level(logging.WARNING):
         assert patiently(read_of(path), {"file_name": str(path)}, 10) == "pixels"
     assert [record.getMessage() for record in caplog.records] == [
-        f"{images} is gone: its return is awaited for 10 s",
+        f"{images} has disappeared: waiting up to 10 s for its return",
         f"{images} is back, and no image was left out",
     ]
 

@@ -90,7 +90,7 @@ def test_an_image_without_segments(tmp_path: Path) -> None:
         ("a.jpg", colours(SMALL), "is a JPEG, which changes the ids"),
         ("a.png", colours(SMALL + 10), "has the ids 10, 11, 12, ..., and none of its .*: 1, 2, 3"),
         ("a.png", colours(SMALL)[::2, ::2], "is 2 x 1 pixels, but its data set says 4 x 2"),
-        ("a.tif", SMALL.astype(np.float32), "has pixels of the kind F, which are no ids"),
+        ("a.tif", SMALL.astype(np.float32), "has pixels of the kind F, which cannot be ids"),
     ],
 )
 def test_what_cannot_be(name: str, pixels: np.ndarray, sentence: str, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_files_without_metadata_have_a_mean(tmp_path: Path) -> None:
         ),
         ({"w": torch.ones(2, 1)}, {}, r"w: \(2, 1\) float32 -> \(1, 2\) float32"),
         ({"w": torch.ones(1, 2).long()}, {}, r"w: \(1, 2\) int64 -> \(1, 2\) float32"),
-        ({"w": torch.full((1, 2), torch.nan)}, {}, r"0\.pth holds weights that are no finite"),
+        ({"w": torch.full((1, 2), torch.nan)}, {}, r"0\.pth contains weights that are not finite"),
         ({"w": torch.ones(1, 2)}, {"class_names": ["dog"]}, r"class_names: \['dog'\] -> \['cat'\]"),
         ({"w": torch.ones(1, 2)}, {"config": "model: {heads: 4}"}, r"model\.heads: 4 -> 8"),
     ],
@@ -103,7 +103,7 @@ def test_nothing_is_overwritten_and_one_has_no_mean(tmp_path: Path) -> None:
     one = save(tmp_path / "0.pth", weights(1))
     with pytest.raises(UserError, match=r"--output .*0\.pth is there already"):
         average_checkpoints([one, one], one)
-    with pytest.raises(UserError, match="at least two checkpoints, and not 1"):
+    with pytest.raises(UserError, match="at least two checkpoints, not 1"):
         average_checkpoints([one], tmp_path / "mean.pth")
 
 
@@ -142,7 +142,7 @@ def test_the_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["{run}", "--last", "1"], "N is at least 2"),
         (["{run}", "{run}", "--last", "2"], "takes the folder of one run"),
-        (["{run}/inner", "--last", "2"], "is no folder of a run"),
+        (["{run}/inner", "--last", "2"], "is not the folder of a run"),
         (["{run}/gone.pth", "{run}/model_final.pth"], "gone.pth does not exist"),
     ],
 )

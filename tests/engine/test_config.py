@@ -247,7 +247,7 @@ def test_an_object_in_a_config_is_a_sentence(path: str) -> None:
         ("train.seed=-1", "train.seed=-1 must be a whole number"),
         ("train.accumulate=3", r"total_batch_size=4 cannot be divided .* multiple of 3"),
         ("train.amp={enabled: true, dtype: float16}", "float16 needs CUDA"),
-        ("train.device=tpu9", "train.device=tpu9 is no device"),
+        ("train.device=tpu9", "train.device=tpu9 is not a device"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_a_sentence(path: str, override: str, reason: str) -> None:

@@ -30,13 +30,13 @@ def test_cuda_asked_for_and_absent_is_a_sentence(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_unknown_device_is_a_sentence() -> None:
-    with pytest.raises(UserError, match=r"train.device=gpu is no device"):
+    with pytest.raises(UserError, match=r"train.device=gpu is not a device"):
         choose_device("gpu")
 
 
 @pytest.mark.parametrize("name", ["mps", "meta", "", 1.5])
 def test_only_cpu_and_cuda_are_devices(name: str) -> None:
-    with pytest.raises(UserError, match=rf"^device={name} is no device: auto, cpu, cuda"):
+    with pytest.raises(UserError, match=rf"^device={name} is not a device: auto, cpu, cuda"):
         choose_device(name, option="device")
 
 

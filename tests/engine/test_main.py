@@ -233,7 +233,7 @@ def test_weights_of_classes_in_another_order_are_evaluated_as_they_are(
         results = tmp_path / "out" / "inference" / "coco_instances_results.json"
         found.append(json.loads(results.read_text()))
     log = (tmp_path / "out" / "log.txt").read_text()
-    assert "trained on other classes" not in log and "stand in another order" in log
+    assert "trained on other classes" not in log and "classes have another order" in log
     assert "data.class_names=[a, b] is replaced: the data set has [cross, triangle" in log
     assert found[0]
     for each in found[1]:

@@ -38,7 +38,7 @@ def test_a_file_that_finds_something_else_is_not_kept(tiny_model, tmp_path, monk
 
     form = formats.Format(".pt2", ("float32",), (), wrong)
     monkeypatch.setitem(formats.FORMATS, "torch", form)
-    with pytest.raises(UserError, match="does not find what the model finds: scores above 0.001"):
+    with pytest.raises(UserError, match="and the model differ: scores above 0.001"):
         export(dense(tiny_model), tmp_path / "wrong.pt2", format="torch", **SIZE)
     assert list(tmp_path.iterdir()) == []
 

@@ -178,7 +178,7 @@ def test_a_file_that_others_wrote(tmp_path):
     onnx.save(
         onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10), tmp_path / "o.onnx"
     )
-    with pytest.raises(UserError, match=r"o\.onnx says neither its classes nor how"):
+    with pytest.raises(UserError, match=r"o\.onnx does not describe its classes and"):
         Predictor(tmp_path / "o.onnx")
 
 

@@ -259,7 +259,7 @@ def test_what_is_not_there_is_a_sentence(photos: Path, tmp_path: Path) -> None:
 
 def test_the_name_of_a_file_is_no_folder(photos: Path, tmp_path: Path) -> None:
     for name in ("found.txt", "found.jsonl"):
-        with pytest.raises(UserError, match=f"appended in a folder, and .*{name} is like a file"):
+        with pytest.raises(UserError, match=f"appended to a folder, but .*{name} is like a file"):
             in_all(1, [photos], tmp_path / name)
         assert not (tmp_path / name).exists()
     (tmp_path / "found.txt").mkdir()

@@ -157,7 +157,7 @@ def test_pickles_are_not_downloaded(hub: FakeHub) -> None:
     ("kind", "sentence"),
     [
         ("private", r"has no model user/shapes that you may see.*HF_TOKEN"),
-        ("gated", r"^user/shapes is shown to whom its owner lets: .*HF_TOKEN"),
+        ("gated", r"^user/shapes is only shown to users whom its owner has accepted: .*HF_TOKEN"),
     ],
 )
 def test_some_models_are_not_for_everybody(
@@ -183,9 +183,9 @@ def test_a_revision_is_named(published: FakeHub) -> None:
 
 @pytest.mark.parametrize("name", ["a", "a/b/c", "../shapes", "user/sha pes", "user/", "/x"])
 def test_what_is_no_name_is_told_without_a_request(hub: FakeHub, shared: Path, name: str) -> None:
-    with pytest.raises(UserError, match=r"no name of a model on the hub"):
+    with pytest.raises(UserError, match=r"not the name of a model on the hub"):
         from_pretrained(name)
-    with pytest.raises(UserError, match=r"no name of a model on the hub"):
+    with pytest.raises(UserError, match=r"not the name of a model on the hub"):
         push(shared, name)
     assert hub.requests == []
 
@@ -216,6 +216,6 @@ def test_an_upload_that_fails_changes_nothing(hub: FakeHub, shared: Path) -> Non
 def test_a_damaged_folder_is_not_sent(hub: FakeHub, shared: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(shared, tmp_path / "mine"))
     (folder / WEIGHTS).write_bytes(b"")
-    with pytest.raises(UserError, match="no readable safetensors file"):
+    with pytest.raises(UserError, match="not a readable safetensors file"):
         push(folder, "user/mine")
     assert hub.requests == []

@@ -41,7 +41,7 @@ def test_a_folder_is_written_first_and_sent_as_it_is(
     ("arguments", "sentence"),
     [
         ([], "give the model's name on the hub (user/model), or --folder"),
-        (["a b/c"], "error: a b/c is no name of a model on the hub"),
+        (["a b/c"], "error: a b/c is not the name of a model on the hub"),
         (["other/x"], "error: other/x cannot be uploaded: You don't have the rights"),
         (["--folder", "."], "error: --folder . is there already"),
     ],

@@ -413,7 +413,7 @@ def test_a_checkpoint_may_follow_instead(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"name": "resnet5O"}, "no model 'resnet5O'; near it are resnet50"),
+        ({"name": "resnet5O"}, "no model 'resnet5O'; similar names are resnet50"),
         ({"out_features": ["res7"]}, r"\['res7'\], but resnet10t has the maps res1, res2"),
         ({"out_features": []}, r"out_features is \[\]"),
         ({"norm": "ln"}, "must be frozen_bn, bn, gn or null, not 'ln'"),

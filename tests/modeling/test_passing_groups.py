@@ -157,7 +157,7 @@ def test_groups_that_cannot_start_so(decoder: DeformableDecoder) -> None:
             decoder([main, other], memory())
         assert other.branches_from == name
     seeing = group("dn", slice(0, 2), sees=("c",))
-    with pytest.raises(ValueError, match="'dn' cannot see a group that passes by"):
+    with pytest.raises(ValueError, match="'dn' cannot see a group that skips"):
         decoder([main, group("c", part, attends=False), seeing], memory())
     with pytest.raises(ValueError, match="'c' has sees, but no self-attention"):
         group("c", part, attends=False, sees=("",))

@@ -63,11 +63,11 @@ def test_without_weights_it_does_not_train():
 
 
 def test_what_is_no_vitdet():
-    with pytest.raises(UserError, match="name=vit_base_patch16_224: this form have timm's samvit"):
+    with pytest.raises(UserError, match="name=vit_base_patch16_224: only timm's samvit"):
         ViTDet(name="vit_base_patch16_224")
     with pytest.raises(UserError, match="pretrained=True: the weights of a ViTDet come with a"):
         small(pretrained=True)
-    with pytest.raises(UserError, match="windows are for timm's EVA"):
+    with pytest.raises(UserError, match="only timm's EVA"):
         WindowedViT(name="samvit_base_patch16", window=2, global_every=2)
 
 

@@ -97,7 +97,7 @@ def test_weights_that_do_not_fit(tmp_path: Path):
 
 
 def test_other_families_have_no_windows():
-    with pytest.raises(UserError, match="windows are for timm's EVA models"):
+    with pytest.raises(UserError, match="only timm's EVA models"):
         make(name="resnet10t")
     with pytest.raises(UserError, match="its attention cannot have windows"):
         make(options={**SMALL, "attn_type": "rope"})

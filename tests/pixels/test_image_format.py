@@ -118,7 +118,7 @@ def test_bands_of_other_files_are_channels(mode: str, pixels: list, tmp_path: Pa
         ("a.tif", FIRST[:2], {}, "a.tif is 2 x 2 x 6, but data.channels=5"),
         ("a.npy", VALUES[0], {}, "a.npy is 6 x 5, but data.channels=5"),
         ("a.npy", np.zeros((5, 4, 5), np.uint8), {}, "a.npy is 5 x 4 x 5: .* either end"),
-        ("a.npy", VALUES.astype(complex), {}, "a.npy holds complex128, which are no pixels"),
+        ("a.npy", VALUES.astype(complex), {}, "a.npy holds complex128, which cannot be pixels"),
         ("a.npy", VALUES - 1.0, {}, "a.npy has pixels from -1.0 to 65534.0, but data.pixel_range"),
         ("a.npy", VALUES * np.nan, {}, "a.npy has pixels from nan to nan"),
         (

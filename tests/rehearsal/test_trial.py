@@ -11,7 +11,7 @@ from hdetr_d2.rehearsal.trial import faults_of_an_end, faults_of_files, faults_o
 
 ENDED = "SIGTERM: the training ends after 4 iterations, and --resume goes on\n"
 ERROR = "a line\nerror: process 0 of 2 lost another one\n"
-GONE = "data/train is gone: its return is awaited for 300 s\n"
+GONE = "data/train has disappeared: waiting up to 300 s for its return\n"
 TRACEBACK = "Traceback (most recent call last)\n"
 
 
@@ -42,7 +42,7 @@ def test_ends_as_they_should_be(name: str, statuses: list[int], texts: list[str]
         ("nan", [2, 2], [ERROR, "no error: "], "process 1 ended with status 2 and 0 sentences"),
         ("nan", [2, 2], [ERROR + TRACEBACK, ERROR], "process 0 left a traceback (status 2)"),
         ("slow", [0, 2], ["", ERROR], "process 1 ended with status 2"),
-        ("lost-data", [0, 0], [GONE, GONE], "'its return is awaited' was said 2 times"),
+        ("lost-data", [0, 0], [GONE, GONE], "'for its return' was said 2 times"),
     ],
 )
 def test_faulty_ends(name: str, statuses: list[int | None], texts: list[str], fault: str) -> None:

@@ -179,7 +179,7 @@ def test_masks_of_detections() -> None:
 def test_a_card_as_text() -> None:
     fixed = card(size=(64, 96), batch=2)
     assert Card.from_json(fixed.to_json(), "x") == fixed
-    with pytest.raises(UserError, match=r"x\.onnx says neither its classes"):
+    with pytest.raises(UserError, match=r"x\.onnx does not describe its classes"):
         Card.from_json(None, "x.onnx")
     with pytest.raises(UserError, match=r"the card of x\.onnx cannot be read"):
         Card.from_json('{"class_names": []}', "x.onnx")

@@ -61,7 +61,7 @@ def test_two_files_are_judged_alike(run: Path, capsys: pytest.CaptureFixture[str
     [
         ([], "give a RUN, or both --json and --results"),
         (["{run}", "--json", "x.json"], "give a RUN, or both"),
-        (["{run}/inference"], "is no output folder of a training: it has no config.yaml"),
+        (["{run}/inference"], "is not the output folder of a training: it has no config.yaml"),
         (["{run}", "--iou", "0"], "--iou 0.0 must lie in (0, 1]"),
         (["{run}", "--max-dets", "0"], "--max-dets 0 must be at least 1"),
         (["{run}", "--task", "segm"], "results.json: result 0 has no 'segmentation'"),

@@ -47,5 +47,5 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds no object of JSON")
+        raise UserError(f"{path} does not contain a JSON object")
     return content

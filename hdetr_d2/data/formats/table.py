@@ -112,7 +112,7 @@ def _rows(path: Path) -> Iterator[_Row]:
                 raise UserError(f"{path}: line {line} has only {len(cells)} cells")
             yield _Row({what: cells[place] for what, place in columns.items()}, path, line)
     except csv.Error as error:
-        raise UserError(f"{path} is no table: {error}") from None
+        raise UserError(f"{path} is not a table: {error}") from None
 
 
 def _file(row: _Row, pictures: Pictures) -> Path:

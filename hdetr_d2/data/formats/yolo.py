@@ -115,7 +115,7 @@ def _read_spec(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(spec, dict):
-        raise UserError(f"{path} is no data set of YOLO: it has no train and no names")
+        raise UserError(f"{path} is not a YOLO data set: it has no train and no names")
     return spec
 
 

@@ -91,7 +91,7 @@ class FileVideo:
             raise UserError(f"{self.name} cannot be read as a video: {error.strerror}") from None
         if not self.container.streams.video:
             self.container.close()
-            raise UserError(f"{self.name} has no pictures: it is no video")
+            raise UserError(f"{self.name} contains no video")
         self.stream = self.container.streams.video[0]
         self.stream.thread_type = "AUTO"
         self.rate = _sensible(self.stream.average_rate or self.stream.guessed_rate)

@@ -29,7 +29,8 @@ def family_of(name: str) -> str:
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise UserError(
-            f"timm has no model {name!r}" + (f"; near it are {', '.join(near)}." if near else ".")
+            f"timm has no model {name!r}"
+            + (f"; similar names are {', '.join(near)}." if near else ".")
         )
     return timm.model_entrypoint(name).__module__.rpartition(".")[2]
 

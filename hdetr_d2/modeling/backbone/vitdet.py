@@ -52,7 +52,9 @@ class ViTDet(PatchBackbone):
     ) -> None:
         super().__init__()
         if family_of(name) != _FAMILY:
-            raise UserError(f"model.backbone.name={name}: this form have timm's samvit models.")
+            raise UserError(
+                f"model.backbone.name={name}: only timm's samvit models have this form."
+            )
         if pretrained not in (None, False):
             raise UserError(
                 f"model.backbone.pretrained={pretrained}: the weights of a ViTDet come with a "

@@ -63,7 +63,7 @@ class WindowedViT(PatchBackbone):
     ) -> None:
         super().__init__()
         if family_of(name) != "eva":
-            raise UserError(f"model.backbone.name={name}: windows are for timm's EVA models.")
+            raise UserError(f"model.backbone.name={name}: only timm's EVA models can have windows.")
         options = {
             "patch_size": patch_size,
             "img_size": image_size,

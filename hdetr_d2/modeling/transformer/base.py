@@ -107,7 +107,7 @@ class Decoder(nn.Module, ABC):
                 raise ValueError(f"The group {group.name!r} cannot see a group that starts later.")
             if any(not each.attends or each.branches_from is not None for each in seen):
                 raise ValueError(
-                    f"The group {group.name!r} cannot see a group that passes by self-attention."
+                    f"The group {group.name!r} cannot see a group that skips self-attention."
                 )
             if group.branches_from is not None:
                 _check_source(group, groups)

@@ -236,4 +236,4 @@ def test_folders_that_are_none(tmp_path):
         IMPORTER.load(tmp_path, weights="ema")
     for text in ("{", "[]"):
         (tmp_path / "config.json").write_text(text)
-        load(tmp_path, "config.json (cannot be read|holds no object)")
+        load(tmp_path, "config.json (cannot be read|does not contain)")

@@ -260,7 +260,7 @@ def test_what_is_no_video_is_one_sentence(tmp_path: Path, model: str) -> None:
     for name, sentence in {
         "half.mp4": "half.mp4 cannot be read as a video: Invalid data",
         "text.mp4": "text.mp4 cannot be read as a video: Invalid data",
-        "sound.m4a": "sound.m4a has no pictures",
+        "sound.m4a": "sound.m4a contains no video",
         "gone.mp4": "gone.mp4 is no file",
         ".": "is no file",
     }.items():
