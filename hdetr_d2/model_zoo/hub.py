@@ -68,7 +68,9 @@ def download(model: str, revision: str | None = None) -> Path:
         UserError: see `from_pretrained`.
     """
     if model.count("/") != 1:
-        raise UserError(f"{model} is not a folder, and not the name of a model on the hub (user/model)")
+        raise UserError(
+            f"{model} is neither a folder nor the name of a model on the hub (user/model)"
+        )
     with _sentences(model, "downloaded"):
         folder = snapshot_download(
             model,
