@@ -32,7 +32,7 @@ examples:
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """Detectron2's arguments, and --print-config."""
+    """Parser for Detectron2's arguments, --print-config and the shorthand arguments."""
     parser = default_argument_parser(epilog=EXAMPLES)
     parser.add_argument(
         "--print-config",
@@ -45,10 +45,11 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parses arguments; options may also follow overrides."""
+    """Parses the arguments; options may also come after overrides."""
     parser = argument_parser()
     args, overrides = parser.parse_args(argv), []
-    # What follows the first override is left in place, and searched for the next option.
+    # argparse leaves everything after the first override in `opts`, where the next option is
+    # searched for.
     while behind := [
         i for i, each in enumerate(args.opts) if each.startswith("--") and each != "--"
     ]:
@@ -77,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def start(args: argparse.Namespace) -> Any:
-    """Trains or evaluates.
+    """Starts the processes of the run, which train or evaluate.
 
     Args:
-        args: from `argument_parser`.
+        args: as parsed by `argument_parser`.
 
     Returns:
         The result of `run` if this is the only process, otherwise None.
@@ -111,7 +112,7 @@ def _configured(args: argparse.Namespace) -> DictConfig:
 
 
 def _take_cpu(cfg: DictConfig, args: argparse.Namespace) -> DictConfig:
-    """The config for the CPU; `args` then requests one process."""
+    """The config for the CPU; changes `args` to request one process."""
     if str(cfg.train.device).startswith("cuda"):
         raise UserError(f"--num-gpus 0 is the CPU, and train.device={cfg.train.device}: which?")
     args.num_gpus, args.opts = 1, [*args.opts, "train.device=cpu"]

@@ -1,4 +1,6 @@
-"""Routes the messages of a process: each once to the terminal, and to the log of its run."""
+"""Routes the log messages of a process: each one goes once to the terminal and once to the log of
+its run.
+"""
 
 import logging
 import sys
@@ -10,8 +12,8 @@ _in_use: list[tuple[logging.Logger, logging.Handler]] = []
 
 
 def write_messages(*names: str, folder: str | None = None) -> list[logging.Handler]:
-    """Makes loggers write to the terminal and to `folder`/log.txt. Handlers of earlier calls are
-    removed: a process may train, predict, and train again into another folder.
+    """Makes the loggers `names` write to the terminal and to `folder`/log.txt. Handlers of earlier
+    calls are removed: a process may train, predict, and train again into another folder.
 
     Returns:
         The new handlers.

@@ -8,14 +8,14 @@ from hdetr_d2.utils.strict_json import to_json
 
 
 class MetricsFile(EventWriter):
-    """Like Detectron2's JSONWriter, in order of iterations and without NaN and Infinity, which most
-    JSON readers reject: they become null.
+    """Like Detectron2's JSONWriter, but ordered by iteration, and with null in place of NaN and
+    Infinity, which most JSON readers reject.
     """
 
     def __init__(self, path: str, *, window: int = 20) -> None:
         """
         Args:
-            path: of the file; an existing one is appended to.
+            path: of the file; an existing file is appended to.
             window: smoothed values are medians over this many iterations.
         """
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - `close` closes it

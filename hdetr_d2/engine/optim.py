@@ -1,4 +1,4 @@
-"""Parameter groups: which parameter learns at which rate."""
+"""Parameter groups: which parameters train at which learning rate."""
 
 import re
 from collections import defaultdict
@@ -20,15 +20,16 @@ def param_groups(
     """The parameter groups of an optimizer, without frozen parameters.
 
     Args:
-        lr, weight_decay: for every parameter that no rule matches, including norms and biases.
+        lr, weight_decay: used for every parameter that no rule matches, including norms and biases.
         rules: mappings with `pattern` (a regular expression, searched for in the parameter's name)
             and `lr_scale` (a factor on `lr`), `weight_decay`, or both. The first matching rule
             applies. With `layer_decay`, (\\d+) in the pattern is the index of a layer: the rate of
-            the last layer is multiplied by that factor once, that of each earlier layer once more.
+            the last layer is multiplied by that factor once, that of each earlier layer once more
+            than the next.
 
     Raises:
-        UserError: a rule matches no parameter, has an unknown key, or a `layer_decay` but no
-            layers; or everything is frozen.
+        UserError: a rule matches no parameter, has an unknown key, or has `layer_decay` without
+            layers; or every parameter is frozen.
     """
     rules = [_checked(rule) for rule in rules]
     names = [name for name, _ in model.named_parameters()]
@@ -95,8 +96,8 @@ def _matches(rule: Mapping[str, Any], name: str) -> bool:
 
 
 class OptimizerState:
-    """The part of an optimizer that a checkpoint stores: its averages. Its options come from the
-    config.
+    """The part of an optimizer that is restored from a checkpoint: its moment estimates. Its
+    options come from the config.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -112,6 +113,6 @@ class OptimizerState:
             for group in self.optimizer.param_groups
         ]
         self.optimizer.load_state_dict(state)
-        # The saved rate is that of the iteration; the schedule needs the base rate.
+        # The saved rate is the rate at that iteration; the schedule needs the base rate.
         for group, options in zip(self.optimizer.param_groups, built, strict=True):
             group.update(options)

@@ -16,7 +16,7 @@ from hdetr_d2.errors import UserError
 
 TEXT, WHOLE = Kind.of(str, NoneType), Kind.of(int, NoneType)
 NUMBER = Kind.of(float, NoneType)
-# Types of options that are null by default and whose type no constructor annotation tells.
+# Types of options that are null by default and have no constructor annotation to infer a type from.
 NULL_BY_DEFAULT = {
     **{
         f"data.{split}_{what}": TEXT
@@ -78,7 +78,7 @@ class Options:
         self.written = OmegaConf.to_container(cfg, resolve=False)
 
     def at(self, key: str) -> Any:
-        """The raw value there, with interpolations; None if there is none."""
+        """The raw value of an option, with interpolations; None if it does not exist."""
         found: Any = self.written
         for part in key.split("."):
             if isinstance(found, list) and part.isdigit() and int(part) < len(found):
@@ -88,7 +88,8 @@ class Options:
         return found
 
     def read(self, key: str, value: Any, typed: str | None = None) -> Any:
-        """`value` converted to the option's type; each option of a group by itself.
+        """Returns `value` converted to the option's type; in a group, each option is converted
+        separately.
 
         Args:
             value: as parsed by Hydra's grammar.
@@ -100,7 +101,9 @@ class Options:
         return self._read(key, value, typed, self._target(key.rpartition(".")[0]))
 
     def kind(self, key: str, target: Any) -> Kind:
-        """The kind of the option, which is an argument of `target` if that is not None."""
+        """The kind of the option, which is passed to `target` as an argument unless that is
+        None.
+        """
         old = self.at(key)
         if isinstance(old, str) and "${" in old:
             old = self._meant(key)
@@ -126,7 +129,9 @@ class Options:
         return node.get("_target_") if isinstance(node, Mapping) else None
 
     def _meant(self, key: str) -> Any:
-        """The value of an interpolation; None if it is not known yet."""
+        """The resolved value of an option with an interpolation; None if it cannot be resolved
+        yet.
+        """
         try:
             return OmegaConf.select(self.cfg, key)
         except OmegaConfBaseException:
@@ -149,7 +154,7 @@ def _parse(text: str) -> Override:
 
 
 def _require_group(cfg: DictConfig, key: str) -> None:
-    """Raises UserError if `key` would turn something else on its path into a group of options."""
+    """Raises UserError if `key` would replace a plain value on its path by a group of options."""
     parts = key.split(".")
     for end in range(1, len(parts)):
         node = OmegaConf.select(cfg, ".".join(parts[:end]))
@@ -158,8 +163,8 @@ def _require_group(cfg: DictConfig, key: str) -> None:
 
 
 def _require_known(override: Override, known: set[str], *, grouped: bool) -> None:
-    """Raises UserError for an unknown option. The members of a group are known too; a value that
-    replaces null brings its own.
+    """Raises UserError for an unknown option. The members of an existing group are checked too; a
+    group that replaces null defines its own.
     """
     key, value = override.key_or_group, override.value()
     parts = _dotted(value) if isinstance(value, Mapping) and grouped else ()
@@ -172,7 +177,7 @@ def _require_known(override: Override, known: set[str], *, grouped: bool) -> Non
 
 
 def _nearest(key: str, known: set[str]) -> str:
-    """The known option most similar to `key`; options that end or begin with it come first."""
+    """The known option most similar to `key`; options that end or begin with it are preferred."""
     last = key.rpartition(".")[2]
     alike = (
         [name for name in known if name.endswith(f".{key}")],
@@ -186,7 +191,7 @@ def _nearest(key: str, known: set[str]) -> str:
 
 
 def _dotted(content: Any, prefix: str = "") -> Iterator[str]:
-    """Dotted paths of everything in nested dicts and lists, inner nodes and leaves."""
+    """Dotted paths of everything in nested dicts and lists, both inner nodes and leaves."""
     items = content.items() if isinstance(content, Mapping) else enumerate(content)
     for key, value in items:
         yield f"{prefix}{key}"
@@ -195,7 +200,7 @@ def _dotted(content: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _require_structure(key: str, old: Any, value: Any) -> None:
-    """A group of options must stay a group, and a list a list."""
+    """Raises UserError unless a group of options stays a group, and a list a list."""
     if isinstance(value, str) and value.startswith("${"):
         return
     if isinstance(old, Mapping) and not isinstance(value, Mapping):

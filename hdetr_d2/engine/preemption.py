@@ -1,4 +1,4 @@
-"""Preemption: the training is saved immediately, and ends with a status that says so."""
+"""Preemption: the training saves a checkpoint immediately, and exits with a status that says so."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ from hdetr_d2.engine.lost_processes import LostProcessError
 logger = logging.getLogger(__name__)
 
 STATUS = 75
-"""Exit status of a training that was asked to end, and can be continued by `--resume`: EX_TEMPFAIL
+"""Exit status of a training that was asked to end and can be continued with `--resume`: EX_TEMPFAIL
 of sysexits.h.
 """
 
@@ -29,21 +29,22 @@ SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(s
 
 
 class Preempted(SystemExit):
-    """The training was asked to end. Whoever lets it through ends with the status."""
+    """The training was asked to end. If nobody catches it, the process exits with `STATUS`."""
 
     def __init__(self) -> None:
         super().__init__(STATUS)
 
 
 class Preemption(HookBase):
-    """Ends the training soon after a signal, with a checkpoint of what has been done.
+    """Ends the training soon after a signal, with a checkpoint of the progress so far.
 
     The current step is finished first, in all processes, since weights, optimizer and data are
-    consistent only between steps; a signal to one process suffices. What only reads the weights
-    (`interruptible`), and everything before the first step, is interrupted immediately.
+    consistent only between steps; it is enough that one process gets a signal. Operations that only
+    read the weights (`interruptible`), and everything before the first step, are interrupted
+    immediately.
 
-    As a context manager it handles signals within. As a hook it belongs after the checkpoints and
-    before anything that takes long.
+    As a context manager it handles signals within the context. As a hook it belongs after the
+    checkpoints and before anything that takes long.
     """
 
     def __init__(self, *, timeout_minutes: float = 30.0) -> None:
@@ -55,18 +56,18 @@ class Preemption(HookBase):
         """Whether `save` involves all processes: it is then called before any of them may leave."""
         self.timeout = timedelta(minutes=timeout_minutes)
         self.save: Callable[[int], object] = lambda done: None
-        """Writes a checkpoint of this number of iterations, unless it exists; called by all
+        """Writes a checkpoint after this number of iterations, unless it exists; called by all
         processes.
         """
         self._asked: str | None = None
         self._may_break_off = True
-        self._done: int | None = None  # iterations, once there are any
+        self._done: int | None = None  # completed iterations; None before the first step
         self._group: Any = None  # of torch.distributed; None for all processes in the default group
         self._before: dict[signal.Signals, Any] = {}
         self._process = os.getpid()
 
     def __enter__(self) -> "Preemption":
-        # Python allows this in the main thread only.
+        # Python allows signal handlers to be set in the main thread only.
         if threading.current_thread() is threading.main_thread():
             self._before = {each: signal.signal(each, self._ask) for each in SIGNALS}
         return self
@@ -74,7 +75,7 @@ class Preemption(HookBase):
     def __exit__(self, kind: type | None, error: BaseException | None, *rest: object) -> None:
         for each, handler in self._before.items():
             signal.signal(each, handler)
-        # A process that was also asked may end before this one has time to listen.
+        # Another process that was also asked may have ended before this one could react.
         lost = self._asked and isinstance(error, LostProcessError)
         if kind is Preempted or lost:
             done = f"after {self._done} iterations" if self._done else "before the first step"
@@ -85,7 +86,7 @@ class Preemption(HookBase):
 
     def before_train(self) -> None:
         if comm.get_world_size() > 1 and dist.get_backend() != "gloo":
-            # On the host, so that nobody waits for a device.
+            # On the host, so that no process waits for a device.
             self._group = dist.new_group(backend="gloo", timeout=self.timeout)
         self._may_break_off = False
 
@@ -97,10 +98,10 @@ class Preemption(HookBase):
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Context for a potentially long operation that learns nothing.
+        """Context manager for a potentially long operation that does not change the weights.
 
         Raises:
-            Preempted: at any moment within.
+            Preempted: at any point within the context.
         """
         if self.saves_together and self._done is not None:
             self.save(self._done)
@@ -118,7 +119,7 @@ class Preemption(HookBase):
             self._may_break_off = False
 
     def _end(self) -> NoReturn:
-        # Processes do not wait for each other here: the other one may be gone.
+        # Processes do not wait for each other here: some of them may be gone.
         if self._done is not None:
             self.save(self._done)
         raise Preempted
@@ -131,7 +132,7 @@ class Preemption(HookBase):
         return bool(asked)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a data loader worker inherits this
+        if os.getpid() != self._process:  # a data loader worker that inherited this handler
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return

@@ -13,12 +13,12 @@ from hdetr_d2.engine.preemption import SIGNALS, STATUS, Preempted
 from hdetr_d2.errors import UserError
 
 GRACE = 30.0
-"""Seconds that the other processes get to finish writing once one has ended."""
+"""Seconds that the other processes are given to finish writing once one has ended."""
 
 
 def run_together(main: Callable[..., Any], args: tuple, count: int) -> None:
     """Runs `main(number, *args, complaints)` in `count` new processes, and waits for them. Signals
-    that request the end are forwarded to them. A process puts its reason for giving up into the
+    that request the end are forwarded to them. A process that gives up puts its reason into the
     queue `complaints`.
 
     Raises:
@@ -33,7 +33,7 @@ def run_together(main: Callable[..., Any], args: tuple, count: int) -> None:
             while not processes.join(grace_period=GRACE):
                 pass
     except (mp.ProcessExitedException, mp.ProcessRaisedException) as error:
-        # One process ends and takes the others down: its message is the reason.
+        # The first process to end takes the others down: its message is the reason.
         reason = _reason_of(error)
         if reason is None and not complaints.empty():
             reason = UserError(complaints.get())
@@ -43,10 +43,11 @@ def run_together(main: Callable[..., Any], args: tuple, count: int) -> None:
 
 
 def _reason_of(error: Exception) -> BaseException | None:
-    """The reason according to the exit status of the first process that ended, or None."""
+    """The reason implied by the exit status of the first process that ended, or None."""
     if not isinstance(error, mp.ProcessExitedException):
         return None
-    if error.exit_code == STATUS or -error.exit_code in SIGNALS:  # it did not handle signals yet
+    # Signal handlers were not installed yet
+    if error.exit_code == STATUS or -error.exit_code in SIGNALS:
         return Preempted()
     if error.exit_code < 0:
         return UserError(killed(f"process {error.error_index}", -error.exit_code))
@@ -62,8 +63,8 @@ def killed(what: str, number: int) -> str:
 
 @contextmanager
 def _signals_to(processes: Sequence[int]) -> Iterator[None]:
-    """Within this context signals that request the end are forwarded to the processes, and this
-    process keeps waiting.
+    """Context manager that forwards signals requesting the end to the processes, while this process
+    keeps waiting.
     """
 
     def pass_on(number: int, frame: object) -> None:

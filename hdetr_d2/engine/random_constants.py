@@ -6,9 +6,9 @@ from hdetr_d2.errors import UserError
 
 
 def refuse_random_constants(model: nn.Module) -> None:
-    """For models without loaded weights: refuses a backbone whose constants are random.
+    """For models without loaded weights: rejects a backbone whose constants are random.
 
-    Norms without statistics show that it was not trained. Detectron2's backbones load nothing by
+    Norms without statistics show that it is untrained. Detectron2's backbones load no weights by
     themselves; in others, frozen parameters may be pretrained.
 
     Raises:
@@ -27,7 +27,7 @@ def refuse_random_constants(model: nn.Module) -> None:
 
 
 def _is_empty_norm(module: nn.Module) -> bool:
-    """Whether it is a constant norm with untrained statistics."""
+    """Whether the module is a constant norm with untrained statistics."""
     constants = dict(module.named_buffers(recurse=False))
     if not constants.keys() >= {"weight", "bias", "running_mean", "running_var"}:
         return False

@@ -1,4 +1,4 @@
-"""Repeats a bad step to find the first value that is not finite."""
+"""Replays a bad step to find the first value that is not finite."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,10 +27,10 @@ SAFE = (Instances, Boxes, BitMasks)
 
 @dataclass(frozen=True)
 class Replayed:
-    """A step of one process, forward and backward.
+    """The results of a replayed step of one process, forward and backward.
 
-    losses: by name. output: the first module whose output is not finite. gradient: the first
-    parameter, in model order, with such a gradient; None if there is none.
+    losses: by name. output: name of the first module whose output is not finite. gradient: name of
+    the first parameter, in model order, whose gradient is not finite. None if there is none.
     """
 
     losses: dict[str, float]
@@ -39,15 +39,15 @@ class Replayed:
 
 
 def replay(folder: str | Path, *, process: int = 0, device: str = "auto") -> Replayed:
-    """Repeats a step stored by `train.keep_bad_steps`.
+    """Replays a step stored by `train.keep_bad_steps`.
 
     Args:
-        folder: output/mine/bad_steps/0000123.
-        process: whose batch.
-        device: results on another device than the training's differ slightly.
+        folder: the folder of the step, e.g. output/mine/bad_steps/0000123.
+        process: rank of the process whose batch is used.
+        device: device to run on; results differ slightly if the training ran on another one.
 
     Raises:
-        UserError: the files do not exist, or are not of this kind.
+        UserError: the files do not exist or cannot be read as such.
     """
     folder = Path(folder)
     weights, kept = read_checkpoint(folder / WEIGHTS), _read_batches(folder / process_file(process))
@@ -69,7 +69,7 @@ def _read_batches(path: Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals([*SAFE]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # every layer of the format raises errors of its own
+    except Exception as error:  # every layer of the format raises its own errors
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
 
@@ -92,7 +92,7 @@ def _repeat(model: nn.Module, kept: dict[str, Any], precision: Precision) -> Rep
 
 @contextmanager
 def _first_bad_output(model: nn.Module) -> Iterator[list[str]]:
-    """The modules whose outputs are not finite, in the order in which they finish."""
+    """Collects the names of modules with non-finite outputs, in the order in which they finish."""
     bad: list[str] = []
 
     def watch(name: str, module: nn.Module) -> Any:

@@ -1,4 +1,4 @@
-"""Resolves the options of a config, so that every number is known and valid here."""
+"""Resolves the options of a config, after which every number is known and valid."""
 
 import logging
 import math
@@ -37,7 +37,7 @@ def _is_whole(value: Any) -> bool:
     return _is_number(value) and isinstance(value, int)
 
 
-# Options, the condition on their values, and its description.
+# Option names, the condition on their values, and its description.
 RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (
         (
@@ -179,26 +179,27 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
 
 
 def resolve_config(cfg: DictConfig, *, for_training: bool = True) -> None:
-    """Registers the data sets, then sets everything that follows from them; the rest are
+    """Registers the data sets, then sets all options that depend on them; the rest are
     interpolations.
 
     Sets `data.num_classes`, `data.class_names`, `data.thing_classes`, `data.image_counts`,
     `train.iterations_per_epoch` and, unless the user has set them, `data.pixel_range` and
-    `train.max_iter`; with `data.channels`, what the model must know about them; with
+    `train.max_iter`; with `data.channels`, what the model needs to know about them; with
     `train.reference_batch`, also `optimizer.lr`; with `data.folder`, the options that it replaces.
-    Called by every process.
+    Every process calls this.
 
     Args:
-        for_training: otherwise the training data may be missing, and the length of a training is
+        for_training: if False, the training data may be missing, and the length of the training is
             left open.
 
     Raises:
-        UserError: a data set cannot be read, or options contradict each other or this machine.
+        UserError: a data set cannot be read, or options contradict each other or do not fit this
+            machine.
     """
     _check_interpolations(cfg)
     check_options(cfg)
     if for_training:
-        build(cfg, "lr_multiplier")  # reports its errors before any data are read
+        build(cfg, "lr_multiplier")  # raises its errors before any data are read
         _scale_rate(cfg)
     info = first_on_each_machine(
         lambda: register_datasets(cfg.data, cfg.dataloader, for_training=for_training)
@@ -261,11 +262,12 @@ def _check_interpolations(cfg: DictConfig) -> None:
 
 
 def first_on_each_machine(function: Callable[[], Any]) -> Any:
-    """Calls `function` in every process, first in one process per machine, because it may write
-    files.
+    """Calls `function` in every process, but first in only one process per machine, because it may
+    write files.
 
     Raises:
-        UserError: in all processes if one of the first raised it, so that none waits in vain.
+        UserError: raised in all processes if one of the first raised it, so that none waits in
+            vain.
     """
     result, complaint = None, None
     leads = comm.get_local_rank() == 0
@@ -281,7 +283,9 @@ def first_on_each_machine(function: Callable[[], Any]) -> Any:
 
 
 def check_options(cfg: DictConfig) -> None:
-    """Raises UserError if an option makes no sense by itself, with others, or on this machine."""
+    """Raises UserError if an option is invalid by itself, in combination with others, or on this
+    machine.
+    """
     for names, fits, rule in RULES:
         for name in names:
             value = OmegaConf.select(cfg, name)

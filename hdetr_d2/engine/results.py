@@ -1,4 +1,4 @@
-"""The results of a run's last evaluation, and the data it was evaluated on."""
+"""The results of a run's last evaluation, and the data that it used."""
 
 import logging
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 CONFIG = "config.yaml"
 RESULTS = "coco_instances_results.json"
-SAME = 0.01  # AP in percent
+SAME = 0.01  # tolerance, in AP percent
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class RunResults:
     """A training run, as found in its output folder.
 
     Attributes:
-        folder: of the run.
+        folder: the output folder.
         cfg: the config of its last evaluation.
         truth: the content of the COCO json used in that evaluation.
         results: COCO results, with the ids of that json.
         file: the file with these results.
         images: the folder of the images.
-        max_dets: the evaluation's limit on detections per image and class.
+        max_dets: the limit on detections per image and class in the evaluation.
     """
 
     folder: Path
@@ -46,13 +46,15 @@ class RunResults:
     max_dets: int
 
     def metrics(self) -> list[dict[str, float]]:
-        """The rows of its metrics.json; empty if it was only evaluated."""
+        """The rows of the run's metrics.json; empty if there is none, as after an evaluation
+        alone.
+        """
         path = self.folder / "metrics.json"
         return read_metrics(path) if path.is_file() else []
 
     def warn_of_changes(self, ap: float, task: str) -> None:
-        """Logs a warning if the training reported a different AP, in percent, in its last
-        evaluation.
+        """Logs a warning if the last evaluation of the training reported a different AP, in
+        percent.
         """
         name = f"{task}/AP"
         seen = [row[name] for row in self.metrics() if name in row]
@@ -68,19 +70,20 @@ def read_run(folder: str | Path, task: Task = "bbox") -> RunResults:
     """Reads the output folder of a training or an evaluation.
 
     Args:
-        task: the shapes that the detections must have.
+        task: determines the shapes that the detections must have.
 
     Raises:
-        UserError: there is no config, there are no detections, or the validation data are not COCO
-            instances or cannot be read.
+        UserError: there is no config, there are no detections, or the validation data cannot be
+            read or are not COCO instances.
     """
     folder = Path(folder)
-    paths = (folder / "inference" / CONFIG, folder / CONFIG)  # of the last evaluation, of the run
+    # Config of the last evaluation, config of the run
+    paths = (folder / "inference" / CONFIG, folder / CONFIG)
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         raise UserError(f"{folder} is not the output folder of a training: it has no {CONFIG}")
     cfg = load_config(str(path))
-    cfg.train.output_dir = str(folder)  # it may have been moved
+    cfg.train.output_dir = str(folder)  # the folder may have been moved
     evaluator = cfg.dataloader.evaluator
     file = Path(evaluator.get("output_dir") or folder / "inference") / RESULTS
     if not file.is_file():

@@ -25,7 +25,8 @@ class EpochSchedule(ParamScheduler):
         self.warmup_epochs = warmup_epochs
 
     def __call__(self, where: float) -> float:
-        # iteration / max_iter * epochs may be slightly less than a whole epoch because of rounding.
+        # Because of rounding, iteration / max_iter * epochs may be slightly less than a whole
+        # epoch.
         epoch = (where + self.WHERE_EPSILON) * self.epochs
         warmup = min(1.0, epoch / self.warmup_epochs) if self.warmup_epochs else 1.0
         return warmup * self.decay(epoch)
@@ -62,7 +63,7 @@ class StepDecay(EpochSchedule):
 
 
 class CosineDecay(EpochSchedule):
-    """Decreases from 1 to `final` along half a cosine over the whole training."""
+    """Decreases the multiplier from 1 to `final` along half a cosine over the whole training."""
 
     def __init__(self, *, epochs: float, final: float = 0.0, warmup_epochs: float = 0.0) -> None:
         super().__init__(epochs=epochs, warmup_epochs=warmup_epochs)

@@ -33,15 +33,16 @@ def start_logging(folder: str) -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """False for a UserError and a lost process, which are reported at the end of the run in one
-    line without a traceback.
+    """False for a UserError or a lost process, which are reported in one line without a traceback
+    at the end of the run.
     """
     error = record.exc_info[1] if record.exc_info else None
     return error is None or not (isinstance(error, UserError) or tells_of_a_lost_process(error))
 
 
 def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:
-    """Logs what runs where, and sets the random state for the weights and the precision.
+    """Logs what runs where, sets the precision of matrix products, and seeds the random state for
+    the weights.
 
     Raises:
         UserError: an invalid device or precision.
@@ -53,7 +54,7 @@ def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:
     logger.info("Arguments: %s", vars(args))
     if device.type == "cpu":
         keep_freed_memory()
-    # Older configs lack it
+    # Older configs lack it.
     set_matmul_precision(cfg.train.get("matmul_precision", "highest"), device)
     torch.manual_seed(cfg.train.seed)
     np.random.seed(cfg.train.seed)
@@ -62,6 +63,6 @@ def start_run(cfg: DictConfig, args: argparse.Namespace) -> None:
         # cuBLAS reads this when CUDA starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         # This project's kernels support it. On CUDA some PyTorch operations have no deterministic
-        # form (cumulative sums; the backward pass of grid_sample, which replaces kernels that are
-        # not built): torch warns about each of them.
+        # implementation (cumulative sums; the backward pass of grid_sample, which replaces kernels
+        # that are not built): torch warns about each of them.
         torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")

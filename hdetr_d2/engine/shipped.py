@@ -1,6 +1,4 @@
-"""The recipes that come with the package: at the root of a clone, or within the installed
-package.
-"""
+"""The recipes shipped with the package: at the root of a clone, or within the installed package."""
 
 import difflib
 from collections.abc import Iterable
@@ -11,8 +9,8 @@ from hdetr_d2.errors import UserError
 
 
 def shipped_configs() -> dict[str, Path]:
-    """Every recipe by its path below `configs/`, followed by those of the projects by their paths
-    from `projects/` on. The parts in `common/` are not recipes.
+    """Maps each recipe's path relative to `configs/` to its file, followed by the recipes of the
+    projects by their paths starting with `projects/`. The parts in `common/` are not recipes.
     """
     root = shipped_root()
     own = {path.relative_to(root / "configs"): path for path in _configs(root)}
@@ -29,7 +27,7 @@ def shipped_config(name: str, *, besides: Iterable[str] = ()) -> str:
 
     Args:
         name: as in `shipped_configs`, with or without a leading `configs/`.
-        besides: other names that may have been meant.
+        besides: other names that the user may have meant.
 
     Raises:
         UserError: there is no such recipe; the message suggests the most similar ones.

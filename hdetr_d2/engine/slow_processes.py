@@ -13,13 +13,13 @@ OWN = ("data", "forward", "match", "loss")
 
 
 class SlowProcesses:
-    """Compares the time that processes spend on their own work, and reports those that delay the
-    others, each once.
+    """Compares the time that processes spend on their own work, and reports each process that
+    delays the others, once.
 
     Args:
-        period: steps between checks; all processes check together.
-        ratio: a process is slow if it takes this many times the median of the others.
-        least: minimum difference, in seconds per step.
+        period: number of steps between checks; all processes check together.
+        ratio: a process is slow if it takes more than this factor times the median of the others.
+        least: a slow process also takes more than this many seconds per step longer.
     """
 
     def __init__(self, *, period: int, ratio: float = 2.0, least: float = 0.02) -> None:

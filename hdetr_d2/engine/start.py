@@ -1,5 +1,5 @@
-"""The starting point of a training: another run's weights, its own last checkpoint, or nothing; and
-what happens to the contents of its folder.
+"""The starting point of a training: another run's weights, its own last checkpoint, or initial
+weights; and what happens to the contents of its folder.
 """
 
 import logging
@@ -31,13 +31,13 @@ def has_run(folder: str) -> bool:
 
 
 def starting_point(cfg: DictConfig, checkpointer: Checkpointer, *, resume: bool) -> int:
-    """Loads what there is to start from, and reports it.
+    """Loads the weights or the checkpoint to start from, and logs which.
 
     Returns:
         The number of completed iterations.
 
     Raises:
-        UserError: it cannot be read or does not fit, or belongs to another run.
+        UserError: the checkpoint cannot be read, does not fit, or belongs to another run.
     """
     folder, weights = cfg.train.output_dir, cfg.train.init_checkpoint
     if has_run(folder):
@@ -59,8 +59,8 @@ def starting_point(cfg: DictConfig, checkpointer: Checkpointer, *, resume: bool)
 
 
 def compare_classes(metadata: Mapping[str, Any], class_names: Sequence[str], path: str) -> None:
-    """Warns if the metadata of the checkpoint `path` name other classes than the data set, ignoring
-    the order.
+    """Warns if the metadata of the checkpoint `path` list other classes than the data set,
+    regardless of order.
     """
     names = list(metadata.get("class_names", class_names))
     if sorted(names) != sorted(class_names):
@@ -69,9 +69,9 @@ def compare_classes(metadata: Mapping[str, Any], class_names: Sequence[str], pat
 
 def take_folder(cfg: DictConfig, *, fresh: bool) -> None:
     """Claims the output folder for this run: writes its config and, after a fresh start, makes sure
-    that nothing of an earlier run is mistaken for its own. Called by every process.
+    that no file of an earlier run is mistaken for its own. Every process calls this.
     """
-    comm.synchronize()  # another process may still be reading what is there
+    comm.synchronize()  # another process may still be reading the folder
     if not comm.is_main_process():
         return
     folder = Path(cfg.train.output_dir)
@@ -90,7 +90,7 @@ def _resume(cfg: DictConfig, checkpointer: Checkpointer) -> int:
     metadata = read_checkpoint(path, only_look=True).get("metadata", {})
     if not metadata.keys() >= RUN_METADATA:
         raise UserError(f"{path} was not written by a training of this project: nothing to resume")
-    # Before the weights: one line about options is clearer than a list of keys that do not fit.
+    # Before loading weights: one line about options is clearer than a list of keys that do not fit.
     compare_configs(metadata["config"], cfg)
     checkpointer.load(path)
     checkpointer.metadata["run"] = metadata["run"]

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 TRAINING = ("-m", "hdetr_d2", "train")
 PORTS = range(20000, 30000)
-"""The port at which the nodes of a job meet, from its number."""
+"""Ports at which the nodes of a job meet; the job's number selects one."""
 
 
 @dataclass
 class TorchrunJob:
-    """What every node of a job runs. When its time is over, or it is preempted, the training is
-    saved and the job queued again.
+    """The work of every node of a job. If its time is over, or it is preempted, the training is
+    saved and the job is queued again.
 
-    arguments: of the program. processes: per node. restarts: after processes that failed. program:
-    run by torchrun.
+    arguments: arguments of the program. processes: number per node. restarts: maximum number of
+    restarts after a process has failed. program: the program that torchrun starts.
     """
 
     arguments: Sequence[str]
@@ -71,7 +71,9 @@ class TorchrunJob:
 
 
 def _leave_preemption_to_parent() -> None:
-    """Slurm sends its signal to all processes of a node, and torchrun would end because of it."""
+    """Makes torchrun ignore Slurm's signal, which is sent to all processes of a node and would end
+    it.
+    """
     from submitit import JobEnvironment
 
     signal.signal(getattr(signal, f"SIG{JobEnvironment.USR_SIG}"), signal.SIG_IGN)

@@ -27,7 +27,7 @@ class Tracker(EventWriter):
 
     @abstractmethod
     def send(self, numbers: Mapping[str, float], iteration: int) -> None:
-        """Sends metrics by name for an iteration; called with increasing iterations."""
+        """Sends the metrics of an iteration by name; called with increasing iterations."""
 
     def write(self) -> None:
         fresh: dict[int, dict[str, float]] = {}
@@ -50,7 +50,7 @@ class Tracker(EventWriter):
 
 
 class WandbWriter(Tracker):
-    """Sends metrics to Weights & Biases; with WANDB_MODE=offline into the folder of the run."""
+    """Sends metrics to Weights & Biases, or into the folder of the run with WANDB_MODE=offline."""
 
     def __init__(
         self, *, project: str | None, name: str | None, config: Mapping[str, Any], folder: str
@@ -91,9 +91,9 @@ class MlflowWriter(Tracker):
     ) -> None:
         """
         Args:
-            experiment: created if it does not exist.
-            name: of the run there; None lets MLflow choose one.
-            config: its options become parameters, by their dotted names.
+            experiment: name of the experiment; created if it does not exist.
+            name: name of the run in MLflow; None lets MLflow choose one.
+            config: its options are logged as parameters under their dotted names.
 
         Raises:
             UserError: mlflow is not installed, or does not start.
@@ -139,7 +139,7 @@ class MlflowWriter(Tracker):
 
 
 def _flat(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of a config's options; lists are values."""
+    """Dotted names and values of a config's options; a list is one value."""
     if not isinstance(config, Mapping):
         yield path, config
         return

@@ -1,4 +1,4 @@
-"""A whole training, as described by a resolved config."""
+"""A complete training, as described by a resolved config."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,7 +59,7 @@ def do_train(cfg: DictConfig, *, resume: bool) -> None:
 
     Raises:
         UserError: anything the user can fix.
-        Preempted: a signal requested the end; everything done is saved.
+        Preempted: a signal requested the end; all progress is saved.
     """
     timeout = cfg.train.get("timeout_minutes", 30)  # older configs lack it
     with Preemption(timeout_minutes=timeout) as preemption:
@@ -84,7 +84,7 @@ def _train(cfg: DictConfig, preemption: Preemption, *, resume: bool) -> None:
     metadata = {"class_names": get_class_names(cfg), "config": config_text(cfg)}
     checkpointer = Checkpointer(model, cfg.train.output_dir, metadata=metadata, **states)
     start = starting_point(cfg, checkpointer, resume=resume)
-    # Now, because its errors would otherwise appear only after the first epochs.
+    # Built now, because its errors would otherwise appear only after the first epochs.
     evaluation = Evaluation(cfg, precision)
     parallel.shard(model, optimizer)
     if ema is not None:
@@ -150,8 +150,8 @@ def build_hooks(
 
     Args:
         evaluated: the model itself, or its moving average.
-        precision: of the forward pass in training and validation.
-        start: completed iterations.
+        precision: precision of the forward pass in training and validation.
+        start: number of completed iterations.
     """
     each = cfg.train.iterations_per_epoch
     options = cfg.train.checkpoint
@@ -198,7 +198,7 @@ def build_validation_loss(
     """The hook for the losses on the validation data; None if it is not requested.
 
     Args:
-        looking: makes the context for each look at the model.
+        looking: returns the context manager within which the model is evaluated.
     """
     options = cfg.train.get("validation_loss")  # older configs lack it
     if options is None or not options.period_epochs:
@@ -216,7 +216,7 @@ def build_validation_loss(
 
 
 def parts_to_compile(cfg: DictConfig) -> Sequence[str]:
-    """Raises UserError if they cannot be compiled."""
+    """The parts of the model to compile; raises UserError if they cannot be compiled."""
     parts = cfg.train.get("compile") or []  # older configs lack it
     if parts and cfg.train.parallel == "fsdp2":
         raise UserError("train.compile needs train.parallel=ddp")
@@ -224,10 +224,10 @@ def parts_to_compile(cfg: DictConfig) -> Sequence[str]:
 
 
 def build_record(cfg: DictConfig, device: torch.device) -> Record | None:
-    """How steps are recorded; None if they are not.
+    """Returns what records the steps; None if they are not recorded.
 
     Raises:
-        UserError: they cannot be recorded in this training.
+        UserError: steps of this training cannot be recorded.
     """
     if not cfg.train.get("cuda_graphs", False):  # older configs lack it
         return None
@@ -246,7 +246,7 @@ def build_record(cfg: DictConfig, device: torch.device) -> Record | None:
 def build_bad_step_files(
     cfg: DictConfig, model: nn.Module, metadata: Mapping[str, Any]
 ) -> BadStepFiles | None:
-    """Stores bad steps; None if it is not requested."""
+    """Returns the object that stores bad steps; None if it is not requested."""
     most = cfg.train.get("keep_bad_steps", 0)  # older configs lack it
     return (
         BadStepFiles(cfg.train.output_dir, most=most, model=model, metadata=metadata)
@@ -256,7 +256,9 @@ def build_bad_step_files(
 
 
 def build_early_stopping(cfg: DictConfig, checkpointer: Checkpointer) -> HookBase | None:
-    """Ends a training that no longer improves; None if it is not requested."""
+    """Returns the hook that ends a training that has stopped improving; None if it is not
+    requested.
+    """
     node = cfg.train.get("early_stopping")  # older configs lack it
     if node is None:
         return None
@@ -270,7 +272,7 @@ def build_early_stopping(cfg: DictConfig, checkpointer: Checkpointer) -> HookBas
 
 
 def build_writing(cfg: DictConfig, start: int) -> list[EventWriter]:
-    """The hook that writes metrics to the console and to files."""
+    """Builds the writers of metrics to the console, files and trackers."""
     return build_writers(
         folder=cfg.train.output_dir,
         start_iteration=start,
@@ -283,7 +285,7 @@ def build_writing(cfg: DictConfig, start: int) -> list[EventWriter]:
 
 
 def log_plan(cfg: DictConfig) -> None:
-    """Logs how much is learned from how many images at which rate."""
+    """Logs batch size, learning rate and length of the training."""
     total = cfg.dataloader.train.total_batch_size
     processes, parts = comm.get_world_size(), cfg.train.accumulate
     logger.info(

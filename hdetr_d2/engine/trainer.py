@@ -35,7 +35,9 @@ logger = logging.getLogger(__name__)
 
 
 def seed_step(seed: int, iteration: int, rank: int) -> None:
-    """Makes all random state a function of the position, so that a resumed run repeats it."""
+    """Makes all random state a function of seed, iteration and rank, so that a resumed run repeats
+    it.
+    """
     high, low = (
         int(word) for word in np.random.SeedSequence([seed, iteration, rank]).generate_state(2)
     )
@@ -49,12 +51,12 @@ class Trainer(TrainerBase):
 
     A step consists of `accumulate` micro-batches. The losses of each are divided by the number of
     targets of the whole step (all micro-batches, averaged over the processes), and means are
-    weighted by the micro-batch's share of this process's images: the sum is the loss of the whole
-    batch. A step with a non-finite gradient or matching cost changes no weights; `max_bad_steps`
-    consecutive steps with such a gradient, cost or loss end the training. So do `max_empty_steps`
-    initial steps without an object, or a whole training without one. On CUDA the step does not wait
-    for the device: metrics are read every `log_period` steps. They go to the storage of the main
-    process, which writes them.
+    weighted by the micro-batch's share of this process's images, so that the sum is the loss of the
+    whole batch. A step with a non-finite gradient or matching cost changes no weights;
+    `max_bad_steps` consecutive steps with such a gradient, cost or loss end the training. So do
+    `max_empty_steps` initial steps without an object, or a whole training without one. On CUDA the
+    step does not wait for the device: metrics are read every `log_period` steps. They go to the
+    storage of the main process, from which they are written.
     """
 
     def __init__(
@@ -81,11 +83,12 @@ class Trainer(TrainerBase):
         Args:
             model: on `device`.
             make_loader: maps the number of completed steps to an iterator over this process's
-                micro-batches; if it counts something in a dict `counts`, that is logged.
-            scaler: of the loss; `Precision.scaler()`.
-            parallel: how the processes train the model together; None for a single process.
-            clip_grad_norm: maximum norm of the whole gradient; None disables clipping.
-            bad_step_files: stores bad steps; the host then waits for each step.
+                micro-batches; if the iterator has a dict of counts in its attribute `counts`, these
+                are logged.
+            scaler: loss scaler, from `Precision.scaler()`.
+            parallel: strategy for several processes; None for a single process.
+            clip_grad_norm: maximum norm of the gradient of all parameters; None disables clipping.
+            bad_step_files: stores bad steps; the host then waits for every step.
             record: how forward and backward are recorded, see `GraphedGradients`; requires one
                 process and one micro-batch per step. None runs them normally.
         """
@@ -125,7 +128,7 @@ class Trainer(TrainerBase):
         """Runs until the last iteration, or until a hook ends the training.
 
         Raises:
-            UserError: another process is gone, or see `run_step`.
+            UserError: another process is gone, or as for `run_step`.
         """
         try:
             super().train(start_iter, max_iter)
@@ -144,7 +147,7 @@ class Trainer(TrainerBase):
         super().before_train()
 
     def run_step(self) -> None:
-        """Raises UserError when too many steps were not finite, or had no object."""
+        """Raises UserError if too many steps were not finite or had no objects."""
         seed_step(self.seed, self.iter, comm.get_rank())
         with self.timer:
             with section("data"):
@@ -172,8 +175,8 @@ class Trainer(TrainerBase):
     def _add_gradients(
         self, batches: list[Batch]
     ) -> tuple[dict[str, Tensor], list[bad_costs.Observed]]:
-        """Forward and backward of all micro-batches; returns the step's metrics, detached, and the
-        observations of each micro-batch.
+        """Runs forward and backward of all micro-batches; returns the step's metrics, detached, and
+        the observations of each micro-batch.
         """
         count = sum(len(item["instances"]) for batch in batches for item in batch)
         images = sum(len(batch) for batch in batches)
@@ -182,7 +185,7 @@ class Trainer(TrainerBase):
         observed = []
         for index, batch in enumerate(batches):
             step = Step(ground_truths, len(batch) / images, self.iter / self.max_iter)
-            # Gradients are exchanged once, with the last micro-batch.
+            # Gradients are communicated only once, with the last micro-batch.
             last = index == len(batches) - 1
             with nullcontext() if last else self.parallel.accumulating(self.model):
                 outcome = self._gradients(batch, step)
@@ -194,8 +197,9 @@ class Trainer(TrainerBase):
         return total, observed
 
     def _update(self) -> dict[str, Tensor]:
-        """Clips, updates unless a gradient is not finite, and averages; returns the norm before
-        clipping, and the loss scale if there is one.
+        """Clips the gradients, updates the weights unless a gradient is not finite, and updates the
+        moving average; returns the gradient norm before clipping, and the loss scale if there is
+        one.
         """
         self.scaler.unscale_(self.optimizer)
         norm = self.parallel.clip(self._parameters, self.clip_grad_norm)
@@ -209,7 +213,9 @@ class Trainer(TrainerBase):
         return {"grad_norm": norm} | ({SCALE: scale} if self.precision.scales_loss else {})
 
     def _read_records(self) -> None:
-        """Puts the metrics of the last steps, averaged over processes, into the storage."""
+        """Averages the metrics of the last steps over the processes and puts them into the
+        storage.
+        """
         records, self._records = self._records, []
         # Metrics are averaged over the processes, but counts are summed.
         counts = records[0].values.new_tensor([*self._data_counts.values()])
@@ -236,7 +242,7 @@ class Trainer(TrainerBase):
             self.bad_step_files.keep(record.iteration, record.batches, **given)
 
     def _put(self, metrics: Mapping[str, float], **options: Any) -> None:
-        """Into the storage, in the process that writes it."""
+        """Puts metrics into the storage, in the main process."""
         if comm.is_main_process():
             for name, value in metrics.items():
                 self.storage.put_scalar(name, value, **options)
@@ -248,7 +254,7 @@ class Trainer(TrainerBase):
 
 
 def peak_memory(device: torch.device) -> float:
-    """Peak memory so far, in MB: allocated on a CUDA device, otherwise resident in this process;
+    """Peak memory so far, in MiB: allocated on a CUDA device, otherwise resident in this process;
     NaN if the system does not report it.
     """
     if device.type == "cuda":

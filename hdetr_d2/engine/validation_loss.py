@@ -17,14 +17,14 @@ PREFIX = "validation/"
 
 class ValidationLoss(HookBase):
     """Every `period` iterations (0: never) and at the end, puts the losses on the validation data
-    into the storage, as `validation/loss_class` and `validation/total_loss`.
+    into the storage, e.g. as `validation/loss_class` and `validation/total_loss`.
     """
 
     def __init__(self, losses: Callable[[float], Mapping[str, float]], *, period: int) -> None:
         """
         Args:
-            losses: returns them by name, given the training progress in [0, 1]; called in every
-                process.
+            losses: returns the losses by name, given the training progress in [0, 1]; called in
+                every process.
         """
         self.losses = losses
         self.period = period
@@ -45,24 +45,25 @@ def validation_losses(
     autocast: Callable[[], AbstractContextManager],
 ) -> dict[str, float]:
     """The weighted losses of a model on a data set, and their sum, `total_loss`: averaged over the
-    batches of all processes, weighted by their numbers of objects (at least one).
+    batches of all processes, weighted by each batch's number of objects (at least one).
 
-    Nothing is learned, dropout is off, and random numbers are the same each time and do not affect
-    the training's. Processes work independently, so that they may have different numbers of
-    batches, or none: the result equals that of a single process with all batches.
+    Nothing is learned, dropout is off, and the random numbers are the same each time and do not
+    affect those of the training. Processes work independently, so that they may have different
+    numbers of batches, or none: the result equals that of a single process with all batches.
 
     Args:
         model: not wrapped in DistributedDataParallel; its `forward(batch, step)` returns losses in
             training mode.
-        batches: with "instances", of this process.
-        autocast: creates the context of a forward pass.
+        batches: the batches of this process, with "instances".
+        autocast: returns the context manager of a forward pass.
     """
     device = next(model.parameters()).device
     sums: dict[str, Tensor] = {}
     counted = 0
     modes = {module: module.training for module in model.modules()}
     model.eval()
-    model.training = True  # losses are wanted, but no submodule shall behave as in training
+    # The model shall return losses, but no submodule shall behave as in training
+    model.training = True
     try:
         with seeded(0, [device]), apart():
             for batch in batches:
@@ -81,7 +82,9 @@ def validation_losses(
 
 
 def _means(sums: Mapping[str, Tensor], counted: int) -> dict[str, float]:
-    """Sums over all processes, whose names may differ, divided by the counts."""
+    """Sums over all processes, divided by the total count; the names may differ between
+    processes.
+    """
     values = torch.stack([*sums.values()]).tolist() if sums else []
     gathered = comm.all_gather((counted, dict(zip(sums, values, strict=True))))
     total = sum(count for count, _ in gathered)

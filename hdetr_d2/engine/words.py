@@ -1,4 +1,4 @@
-"""The shorthand arguments `--data`, `--epochs` and `--scheme`; each stands for an override."""
+"""The shorthand arguments `--data`, `--epochs` and `--scheme`; each stands for overrides."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,9 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
 
 
 def _for_epochs(cfg: DictConfig, epochs: float) -> list[str]:
-    """The rate decays at the same fractions of the training as before."""
+    """Overrides for this number of epochs; milestones stay at the same fractions of the
+    training.
+    """
     overrides = [f"train.epochs={epochs:g}"]
     if milestones := cfg.lr_multiplier.get("milestones"):
         moved = [f"{each * epochs / cfg.train.epochs:g}" for each in milestones]
@@ -50,7 +52,7 @@ def _for_epochs(cfg: DictConfig, epochs: float) -> list[str]:
 
 
 def scheme_nodes(names: Sequence[str]) -> list[dict[str, Any]]:
-    """The nodes of schemes, with the values of their papers.
+    """The config nodes of schemes, with the values of their papers.
 
     Raises:
         UserError: an unknown name.
@@ -62,7 +64,7 @@ def scheme_nodes(names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _typed(value: Any) -> str:
-    """A node as typed in an override."""
+    """A node in the syntax of an override."""
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{key}:{_typed(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):

@@ -23,9 +23,10 @@ PARTS = ("data", "forward", "match", "loss", "backward", "graph", "optimizer")
 
 
 class ConsoleWriter(EventWriter):
-    """One log line: iteration, epoch, remaining time, losses, rate, times per iteration, memory.
+    """Writes one log line: iteration, epoch, remaining time, losses, rate, times per iteration,
+    memory.
 
-    Only the total loss and those of the last layer are shown; the others are in the files.
+    Only the total loss and those of the last layer are shown; the files have the others, too.
     """
 
     def __init__(self, *, max_iter: int, iterations_per_epoch: int, window: int = 20) -> None:
@@ -72,14 +73,15 @@ class ConsoleWriter(EventWriter):
         )
 
     def _times(self, storage: EventStorage) -> str:
-        # The mean: on CUDA most steps return early, and an occasional one waits for all of them.
+        # The mean, since on CUDA most steps return early, and an occasional one waits for all of
+        # them.
         total = self._newest(storage, "time")
         first = total[0][1] if total else 0
         seconds = {
             part: [value for value, at in self._newest(storage, f"time/{part}") if at >= first]
             for part in PARTS
         }
-        # Not every step has every part, and on CUDA only some report for all before them.
+        # Not every step has every part, and on CUDA only some steps report for all before them.
         told = max(map(len, seconds.values()))
         parts = ", ".join(
             f"{part} {sum(each) / told:.3f}" for part, each in seconds.items() if each
@@ -89,7 +91,7 @@ class ConsoleWriter(EventWriter):
         return f"{sum(value for value, _ in total) / len(total):.3f} s/it ({parts})"
 
     def _newest(self, storage: EventStorage, name: str) -> list[tuple[float, float]]:
-        """The last values in the window, with their iterations."""
+        """The values within the window, with their iterations."""
         if name not in storage.latest():
             return []
         return storage.history(name).values()[-self.window :]
@@ -108,11 +110,11 @@ def build_writers(
     """The writers of the main process.
 
     Args:
-        folder: for metrics.json (a resumed run appends to it) and the TensorBoard events.
-        start_iteration: events that a killed run wrote from here on are hidden in TensorBoard.
-        wandb: `enabled`, `project` and `name`.
-        mlflow: `enabled`, `experiment` and `name`; None disables it.
-        config: shown by such services as the settings of the run.
+        folder: folder for metrics.json (a resumed run appends to it) and the TensorBoard events.
+        start_iteration: TensorBoard hides events that a killed run wrote from this iteration on.
+        wandb: options `enabled`, `project` and `name`.
+        mlflow: options `enabled`, `experiment` and `name`; None disables it.
+        config: shown by the trackers as the settings of the run.
 
     Raises:
         UserError: wandb or mlflow is requested but not installed, or does not start.
