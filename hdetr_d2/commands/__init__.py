@@ -1,3 +1,3 @@
-"""What `hdetr-d2 COMMAND` and the scripts in tools/ do: one file per command, with its
-arguments.
+"""The commands `hdetr-d2 COMMAND`, also used by the scripts in tools/: one file per command, with
+its arguments.
 """

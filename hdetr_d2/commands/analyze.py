@@ -1,6 +1,6 @@
 """Compare what the encoders and decoders of trained models have learned: score maps over images,
-IoF-IoB curves, for checkpoints of one run how much the matching changes between them, and where a
-model has several heads how far these are from each other.
+and IoF-IoB curves; for checkpoints of one run also how much the matching changes between them, and
+for models with several heads how far these are from each other.
 
 hdetr-d2 analyze output/plain/model_final.pth output/hybrid/model_final.pth
 """
@@ -63,8 +63,8 @@ def metadata_of(checkpoint: Path) -> dict[str, Any]:
 
 
 def data_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The validation data as `register_datasets` takes them. They are only read, so generated data
-    must already exist.
+    """The validation data in the form that `register_datasets` takes. They are only read, so
+    generated data must already exist.
     """
     if args.json is not None:
         return dict(val_name="analysis", val_json=args.json, val_images=args.image_root)
@@ -89,7 +89,7 @@ def snapshot(path: Path, name: str, entries: Sequence[dict], args: argparse.Name
     predictor = Predictor(path, device=args.device, trust=args.trust)
     detector = cast(TrainedDetector, predictor.detector)
     model, mapper = cast(DETR, detector.model), cast(DetrMapper, detector.mapper)
-    mapper.is_train = True  # otherwise as in evaluation, but with the objects
+    mapper.is_train = True  # otherwise as in evaluation, but with annotations
     seen = study(
         model,
         mapper,
@@ -107,8 +107,8 @@ def snapshot(path: Path, name: str, entries: Sequence[dict], args: argparse.Name
 
 
 def heads_in(path: Path, model: DETR) -> dict[str, Head]:
-    """The heads of the model with their weights, which evaluation does not need; empty if the file
-    is an export without them.
+    """The heads of the model, with the weights that evaluation does not need; empty if the file is
+    an export without them.
     """
     heads, weights = heads_of(model), evaluated_weights(read_checkpoint(path))
     if len(heads) == 1 or not any(key.startswith("schemes.") for key in weights):
@@ -118,7 +118,7 @@ def heads_in(path: Path, model: DETR) -> dict[str, Head]:
 
 
 def write(snapshots: Sequence[Snapshot], folder: Path) -> str:
-    """Fills the folder, including the tables."""
+    """Writes pictures, numbers and tables into the folder; returns the tables."""
     folder.mkdir(parents=True, exist_ok=True)
     found = changes(snapshots)
     studies = {snapshot.name: snapshot.study for snapshot in snapshots}

@@ -1,4 +1,4 @@
-"""Write the mean of several checkpoints of one model: evaluate it before you use it.
+"""Write the mean of several checkpoints of one model. Evaluate it before you use it.
 
 hdetr-d2 average output/mine --last 3 --output output/mine/model_mean.pth
 hdetr-d2 average one/model_final.pth two/model_final.pth --output mean.pth

@@ -1,4 +1,4 @@
-"""Time a trained model in any of its forms: a checkpoint, and what hdetr-d2 export wrote.
+"""Time a trained model in any of its forms: checkpoints, and files written by hdetr-d2 export.
 
 hdetr-d2 benchmark model_final.pth model_final.onnx model_final_openvino --size 480 640
 """

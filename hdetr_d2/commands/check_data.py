@@ -1,10 +1,10 @@
-"""Check data before training on them: a few lines a kind of problem, then numbers.
+"""Check data before training on them: a few lines for each kind of problem, then statistics.
 
 hdetr-d2 check-data FOLDER --config-file RECIPE
 hdetr-d2 check-data train.json train/ --val val.json val/ --config-file RECIPE
 
-The exit status is 1 if there are errors (training would stop or be wrong), 2 if the json cannot be
-read at all.
+The exit status is 1 if there are errors (training would stop or be wrong), and 2 if the json cannot
+be read at all.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from hdetr_d2.engine.config import load_config
 from hdetr_d2.engine.messages import write_messages
 from hdetr_d2.errors import UserError
 
-# Lines printed for each kind of problem; the others are counted.
+# Number of lines printed for each kind of problem; the others are only counted.
 LINES = 3
 
 
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     problems = chain(*(report.problems for report in reports))
     for line in _lines(problems, None if options.all else LINES):
         print(line)
-    console = Console(markup=False, emoji=False)  # names are printed as they are
+    console = Console(markup=False, emoji=False)  # names are printed literally
     for table in chain(*map(tables, reports, ("Training data", "Validation data"))):
         console.print(table)
     return 1 if any(report.num_errors for report in reports) else 0
@@ -91,7 +91,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _files(options: argparse.Namespace, cfg: DictConfig | None) -> tuple[list[str], list[str]]:
-    """Json and images of the training data and, if there are any, of the validation data."""
+    """Json and image folder of the training data and, if there are any, of the validation data."""
     if options.images is not None:
         return [options.data, options.images], options.val or []
     if not os.path.isdir(options.data):
@@ -107,7 +107,7 @@ def _files(options: argparse.Namespace, cfg: DictConfig | None) -> tuple[list[st
 
 
 def _limits(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, Any]:
-    """From the options, otherwise from the recipe."""
+    """The limits given by the options, otherwise by the recipe."""
 
     def number(given: int | None, key: str, default: int) -> int:
         found = None if cfg is None else OmegaConf.select(cfg, key)
@@ -120,13 +120,13 @@ def _limits(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, An
 
 
 def _rules(options: argparse.Namespace, cfg: DictConfig | None) -> Rules:
-    """How the json is read."""
+    """The rules for reading the json."""
     masks = options.masks or (cfg is not None and learns_masks(cfg.dataloader))
     return Rules.of(_data(options, cfg), with_masks=masks)
 
 
 def _data(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, Any]:
-    """A config's `data` section: from the options, otherwise from the recipe."""
+    """The `data` section of a config: the recipe's, with the given options."""
     data = {} if cfg is None else dict(cfg.data)
     names = ("crowds_as_objects", "sizes_from_files", "skip_classes", "channels")
     given = {name: getattr(options, name) for name in names}
@@ -134,7 +134,7 @@ def _data(options: argparse.Namespace, cfg: DictConfig | None) -> dict[str, Any]
 
 
 def _transform(cfg: DictConfig | None, loader: str) -> Any:
-    """The transforms of the recipe's mapper; None if it is not ours."""
+    """The transforms of the recipe's mapper; None if the mapper is not a `DetrMapper`."""
     if cfg is None:
         return None
     name = f"dataloader.{loader}.mapper"
@@ -143,19 +143,21 @@ def _transform(cfg: DictConfig | None, loader: str) -> Any:
         kind = locate(target) if isinstance(target, str) else target
     if not isinstance(kind, type) or not issubclass(kind, DetrMapper):
         return None
-    # Not the whole mapper: transforms that mix images may need the length of a training, or files.
-    tile = OmegaConf.select(cfg, f"{name}.tile")  # of a training
+    # Not the whole mapper: transforms that mix images may need files or the length of a training.
+    tile = OmegaConf.select(cfg, f"{name}.tile")  # for training only
     return composed(build(cfg, f"{name}.augmentations") or (), tile)
 
 
 def _lines(problems: Iterable[Problem], most: int | None) -> Iterator[str]:
-    """Errors first, then warnings, sorted by kind; `most` of each kind (None: all), and a count."""
+    """Errors first, then warnings, grouped by kind; at most `most` of each kind (None: all), then a
+    count of the others.
+    """
     kinds: dict[tuple[bool, str], list[str]] = {}
     for problem in problems:
         kinds.setdefault((not problem.is_error, problem.kind), []).append(problem.text)
     for (is_warning, kind), texts in sorted(kinds.items(), key=lambda item: item[0][0]):
         word = "warning" if is_warning else "error"
-        # A line with a count takes as much space as the single problem it would count.
+        # A line with the count takes as much space as the single problem that it would replace.
         shown = texts if most is None or len(texts) <= most + 1 else texts[:most]
         yield from (f"{word}: {text}" for text in shown)
         if shown != texts:

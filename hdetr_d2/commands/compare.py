@@ -1,9 +1,9 @@
-"""Set two runs that were evaluated on the same data side by side: what differs in their configs, a
-table of both, and one HTML page with the images first on which they differ most.
+"""Compare two runs that were evaluated on the same data: differences between their configs, a table
+of both, and one HTML page that starts with the images on which they differ most.
 
 hdetr-d2 compare output/one output/other
 
-(To train the same model under several schemes there is compare-schemes.)
+(compare-schemes trains the same model under several schemes.)
 """
 
 import argparse
@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def table(first: Subject, second: Subject) -> str:
-    """For each class and for all numbers, both values and the difference."""
+    """Both values and their difference, for each class and each metric."""
     headers = ["class", "objects"]
     for column in COLUMNS:
         headers += [f"{column} A", f"{column} B", "B - A"]
@@ -49,7 +49,7 @@ def table(first: Subject, second: Subject) -> str:
 
 
 def changes(first: RunResults, second: RunResults) -> Iterator[str]:
-    """The options in which both configs differ, except for those written by the runs."""
+    """The options that differ between the configs, except for those written by the runs."""
     for option, change in differences(plain_config(first.cfg), plain_config(second.cfg)):
         if option not in WRITTEN:
             yield f"{option}: {change}"

@@ -1,11 +1,11 @@
-"""Train the same model under several schemes, and write what each costs and gives.
+"""Train the same model under several schemes, and report the results and the cost of each.
 
 hdetr-d2 compare-schemes output/compare_schemes --seeds 0 1 2
 
-The config lists the schemes in its node `contenders`; everything else is equal for all of them. It
-may list several conditions in `conditions`, by name, each with the options that it replaces: all
-schemes are then compared under each. Started again with the same output folder, it goes on where it
-was stopped.
+The config lists the schemes in its node `contenders`; everything else is the same for all of them.
+It may list several conditions in `conditions`, by name, each with the options that it replaces: all
+schemes are then compared under each condition. If started again with the same output folder, it
+continues where it was stopped.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.visualization import Runs, plot_comparison, plot_conditions, read_metrics, values_of
 
 CONFIG = "quickstart/compare_schemes_shapes.py"
-# Name in the `bbox` metrics -> column.
+# Name in the `bbox` metrics -> column of the table.
 RESULTS = {"AP": "AP", "AP50": "AP50", "AP_nms": "AP with NMS", "AR": "AR", "doubles": "doubles, %"}
 COLUMNS = ("scheme", *RESULTS.values(), "ms/iteration", "peak memory, MB")
 
@@ -54,8 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def train(cfg: DictConfig, threads: int) -> list[dict[str, float]]:
-    """The metrics of a run in a separate process, so that its memory is measured separately. A run
-    that has completed with this config is not repeated.
+    """Trains in a separate process, so that memory is measured separately, and returns the metrics
+    of the run. A run that has completed with this config is not repeated.
 
     Raises:
         UserError: the run failed; its log is in the folder.
@@ -74,7 +74,7 @@ def train(cfg: DictConfig, threads: int) -> list[dict[str, float]]:
 
 
 def replace(cfg: DictConfig, options: DictConfig) -> None:
-    """Replaces options, nodes or values, given by dotted names.
+    """Replaces options, either nodes or values, given by dotted names.
 
     Raises:
         UserError: such an option does not exist.
@@ -90,7 +90,7 @@ def replace(cfg: DictConfig, options: DictConfig) -> None:
 def run_all(
     args: argparse.Namespace, names: Sequence[str], conditions: Sequence[str]
 ) -> Mapping[str, Runs]:
-    """Under each condition, the metrics of each contender for each seed; seeds are the outermost
+    """The metrics of each contender for each seed, under each condition. Seeds are the outermost
     loop, so that an interrupted comparison covers all contenders.
     """
     threads = max(1, torch.get_num_threads() // args.at_once)
@@ -115,7 +115,7 @@ def run_all(
 
 
 def chosen(cfg: DictConfig, node: str, names: Sequence[str] | None) -> list[str]:
-    """The requested members of the config's node; all if none are requested.
+    """The requested members of the config's node; all members if none are requested.
 
     Raises:
         UserError: one of them does not exist.
@@ -128,7 +128,7 @@ def chosen(cfg: DictConfig, node: str, names: Sequence[str] | None) -> list[str]
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Mean, and standard deviation if there are several values; empty for none."""
+    """Mean, and standard deviation if there are several values; empty if there are none."""
     if not values:
         return ""
     text = f"{statistics.fmean(values):.{digits}f}"
@@ -136,12 +136,12 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 
 
 def quick(times: Sequence[float]) -> float:
-    """The 10 % quantile of the times, which is hardly affected by other work on the machine."""
+    """The 10 % quantile of the times, which is hardly affected by other load on the machine."""
     return sorted(times)[len(times) // 10]
 
 
 def row_of(name: str, runs: Sequence[Sequence[Mapping[str, float]]]) -> list[str]:
-    """A row of the table."""
+    """One row of the table."""
     results = [spread([v[-1] for v in values_of(runs, f"bbox/{kind}")]) for kind in RESULTS]
     times = [1000 * quick(values) for values in values_of(runs, "time")]
     memory = [max(values) for values in values_of(runs, "memory/peak_mb")]
@@ -149,8 +149,8 @@ def row_of(name: str, runs: Sequence[Sequence[Mapping[str, float]]]) -> list[str
 
 
 def write_runs(path: Path, runs: Mapping[str, Runs], seeds: Sequence[int]) -> None:
-    """The result of each run, one row each: a later comparison with more seeds can continue from
-    it.
+    """Writes the result of each run as one row: a later comparison with more seeds can continue
+    from it.
     """
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
@@ -164,7 +164,7 @@ def write_runs(path: Path, runs: Mapping[str, Runs], seeds: Sequence[int]) -> No
 
 
 def write(output: Path, runs: Mapping[str, Runs], seeds: Sequence[int]) -> str:
-    """Writes table, list and pictures of all conditions; returns the table."""
+    """Writes the table, the list and the plots of all conditions; returns the table."""
     several = len(runs) > 1
     rows = [
         [*([condition] if several else []), *row_of(name, of_seeds)]

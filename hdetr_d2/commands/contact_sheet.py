@@ -1,4 +1,4 @@
-"""Draw validation images with their true and their predicted objects side by side.
+"""Draw validation images with ground truth and predictions side by side.
 
 hdetr-d2 contact-sheet output/quickstart
 """
@@ -48,7 +48,7 @@ def chosen_entries(cfg: DictConfig, count: int) -> list[dict[str, Any]]:
 
 
 def true_shapes(entry: Mapping[str, Any]) -> Shapes:
-    """The objects of a data set entry, without crowds."""
+    """The ground truth of a data set entry, without crowds."""
     objects = [item for item in entry.get("annotations", []) if not item.get("iscrowd", 0)]
     corners = [BoxMode.convert(o["bbox"], o["bbox_mode"], BoxMode.XYXY_ABS) for o in objects]
     classes = np.array([o["category_id"] for o in objects], np.int64)

@@ -1,4 +1,4 @@
-"""Convert a published checkpoint: a config and weights of this project, in a new folder.
+"""Convert a published checkpoint to a config and weights of this project, in a new folder.
 
 hdetr-d2 convert --source h-deformable-detr checkpoint.pth --output models/h_detr
 """
@@ -59,7 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def parse_arguments(texts: list[str]) -> dict[str, Any]:
-    """`["nheads=8"]` to `{"nheads": 8}`; values are YAML, but 1e-4 is a number."""
+    """Converts `["nheads=8"]` to `{"nheads": 8}`; values are read as YAML, except that 1e-4 is a
+    number.
+    """
     arguments: dict[str, Any] = {}
     for text in texts:
         if "=" not in text:

@@ -1,5 +1,5 @@
-"""Write a trained model as a file for other runtimes, and check that it finds the same. ONNX and
-OpenVINO run without PyTorch.
+"""Export a trained model to a file for other runtimes, and check that it finds the same objects.
+ONNX and OpenVINO run without PyTorch.
 
 hdetr-d2 export output/quickstart/model_final.pth --images photos/
 hdetr-d2 export model_final.pth --format openvino --size 480 640 --precision int8 --images photos/

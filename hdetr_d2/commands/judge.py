@@ -1,5 +1,6 @@
-"""Judge a detector by what its last evaluation has found: COCO's averages, precision, recall and F1
-with the best score threshold of each class, who is taken for whom, and whether scores are right.
+"""Judge a detector by the results of its last evaluation: COCO's averages; precision, recall and F1
+with the best score threshold of each class; which classes are confused; and whether scores are
+calibrated.
 
 hdetr-d2 judge output/quickstart
 hdetr-d2 judge --json val.json --results others/coco_instances_results.json
@@ -21,7 +22,7 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.judging import SHAPES, Judgement, Numbered, judge
 from hdetr_d2.utils.strict_json import to_json
 
-LONGEST = 20  # classes of a confusion matrix that still fits on the screen
+LONGEST = 20  # largest number of classes whose confusion matrix fits on the screen
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,11 +56,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def judged(args: argparse.Namespace, run: RunResults | None) -> Judgement:
-    """The judgement requested by the options, of a run or, without one, of `args.json` and
+    """The judgement requested by the options, of a run or, without a run, of `args.json` and
     `args.results`.
 
     Raises:
-        UserError: something cannot be read, or an option is out of range.
+        UserError: a file cannot be read, or an option is out of range.
     """
     if not 0 < args.iou <= 1:
         raise UserError(f"--iou {args.iou} must lie in (0, 1]")

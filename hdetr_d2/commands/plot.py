@@ -1,4 +1,4 @@
-"""Draw the losses, AP and learning rate of a training run.
+"""Plot the losses, AP and learning rate of a training run.
 
 hdetr-d2 plot output/quickstart
 """

@@ -1,5 +1,5 @@
-"""Find objects in images with a trained model: a COCO json and pictures with boxes. In a video,
-too, and follow them through it.
+"""Find objects in images with a trained model; writes a COCO json and pictures with boxes. Also
+finds objects in videos, and tracks them.
 
 hdetr-d2 predict output/quickstart/model_final.pth photo.jpg folder/ --output found
 hdetr-d2 predict output/quickstart/model_final.pth --input clip.mp4 --track --output out.mp4

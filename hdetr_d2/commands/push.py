@@ -1,4 +1,4 @@
-"""Share a trained model: on the Hugging Face hub, or as a folder.
+"""Share a trained model on the Hugging Face hub, or as a folder.
 
 hdetr-d2 push output/quickstart/model_best.pth user/shapes
 hdetr-d2 push output/quickstart/model_best.pth user/shapes --folder shared  # sends nothing

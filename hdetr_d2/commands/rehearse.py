@@ -1,10 +1,10 @@
-"""Try what goes wrong in long trainings, in a short one of two processes on the CPU.
+"""Try out what can go wrong in long trainings, in a short one with two processes on the CPU.
 
 hdetr-d2 rehearse output/rehearsal
 hdetr-d2 rehearse /disk/of/the/cluster --only sigterm full-disk --times 20
 
-Each failure is done at a random moment; the training then goes on with --resume, and must reach the
-weights of one that was not disturbed, to the bit.
+Each failure is caused at a random moment; the training then continues with --resume, and must end
+with exactly the same weights, bit for bit, as an undisturbed one.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 0, or 1 if anything was not as expected."""
+    """Returns 0, or 1 if any result was not as expected."""
     parser = build_parser()
     args = parser.parse_args(arguments)
     if min(args.times, args.steps, args.processes) < 1:

@@ -1,4 +1,4 @@
-"""Repeat a step of a training that was not finite, as train.keep_bad_steps has kept it.
+"""Replay a non-finite training step that was stored by train.keep_bad_steps.
 
 hdetr-d2 replay output/mine/bad_steps/0000123
 """

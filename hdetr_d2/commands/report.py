@@ -1,5 +1,5 @@
-"""Write one HTML page of a run: curves, a table of the classes, confusions, and pictures of the
-worst misses and false alarms. It needs no network, and nothing beside it.
+"""Write one HTML page about a run: curves, a table of the classes, confusions, and pictures of the
+worst misses and false alarms. The page needs no network and no other files.
 
 hdetr-d2 report output/quickstart
 """
@@ -39,10 +39,10 @@ def add_page_options(parser: argparse.ArgumentParser) -> None:
 
 
 def subjects_of(args: argparse.Namespace, runs: Sequence[RunResults]) -> list[Subject]:
-    """The runs, judged as the options say.
+    """The runs, judged according to the options.
 
     Raises:
-        UserError: they were not evaluated on the same objects, or an option is out of range.
+        UserError: the runs were not evaluated on the same objects, or an option is out of range.
     """
     if args.images < 0 or args.side < 16:
         raise UserError("--images must not be negative, and --side at least 16")
@@ -50,7 +50,8 @@ def subjects_of(args: argparse.Namespace, runs: Sequence[RunResults]) -> list[Su
     for run in others:
         if what := truth_difference(first.truth, run.truth, args.task):
             raise UserError(f"{first.folder} and {run.folder} were evaluated on different {what}")
-    same = [replace(run, truth=first.truth) for run in runs]  # in one order
+    # All with the images and objects in the same order
+    same = [replace(run, truth=first.truth) for run in runs]
     named = zip(_names([run.folder for run in runs]), same, strict=True)
     return [Subject(name, judged(args, run), run.metrics()) for name, run in named]
 
@@ -86,7 +87,7 @@ def write_page(
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The ends of the paths, as long as needed to distinguish them."""
+    """The ends of the paths, as long as needed to tell them apart."""
     paths = [folder.resolve().parts for folder in folders]
     for count in range(1, max(map(len, paths)) + 1):
         names = ["/".join(parts[-count:]) for parts in paths]

@@ -1,10 +1,10 @@
-"""Queue a training on a cluster with Slurm, and again each time that it must leave its nodes.
+"""Queue a training on a Slurm cluster, and again whenever it must leave its nodes.
 
 hdetr-d2 submit output/mine/jobs --nodes 2 --gpus-per-node 8 --hours 24 --slurm partition=gpu
     -- --config-file CONFIG train.output_dir=output/mine
 
-What stands behind `--` are the arguments of `hdetr-d2 train`. Every node runs one torchrun. It goes
-on from the last checkpoint each time.
+The arguments of `hdetr-d2 train` follow `--`. Every node runs one torchrun. Each time, the training
+continues from its last checkpoint.
 """
 
 import argparse
@@ -16,9 +16,9 @@ from hdetr_d2.engine.torchrun_job import TorchrunJob
 from hdetr_d2.errors import UserError
 
 SAVING = 120
-"""Seconds before the end of its time at which a job is told to save."""
+"""Number of seconds before the end of its time limit at which a job is told to save."""
 TIMES = 1000
-"""How often a job may exhaust its time."""
+"""Number of times that a job may reach its time limit."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def submit(args: argparse.Namespace) -> Any:
-    """The submitit job.
+    """Queues the training; returns the submitit job.
 
     Raises:
-        UserError: there is no submitit, or no cluster.
+        UserError: submitit is not installed, or nothing can be queued.
     """
     try:
         import submitit

@@ -46,7 +46,7 @@ def _reason_of(error: Exception) -> BaseException | None:
     """The reason implied by the exit status of the first process that ended, or None."""
     if not isinstance(error, mp.ProcessExitedException):
         return None
-    # Signal handlers were not installed yet
+    # The process was asked to end before it had installed its signal handlers.
     if error.exit_code == STATUS or -error.exit_code in SIGNALS:
         return Preempted()
     if error.exit_code < 0:

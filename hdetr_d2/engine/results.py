@@ -77,7 +77,7 @@ def read_run(folder: str | Path, task: Task = "bbox") -> RunResults:
             read or are not COCO instances.
     """
     folder = Path(folder)
-    # Config of the last evaluation, config of the run
+    # The config of the last evaluation, or else that of the run.
     paths = (folder / "inference" / CONFIG, folder / CONFIG)
     path = next((path for path in paths if path.is_file()), None)
     if path is None:

@@ -62,7 +62,7 @@ def validation_losses(
     counted = 0
     modes = {module: module.training for module in model.modules()}
     model.eval()
-    # The model shall return losses, but no submodule shall behave as in training
+    # The model must return losses, but no submodule may behave as in training.
     model.training = True
     try:
         with seeded(0, [device]), apart():

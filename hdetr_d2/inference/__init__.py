@@ -1,4 +1,4 @@
-"""Inference: from a checkpoint and images to boxes, files and pictures."""
+"""Inference: from a checkpoint and images to detections, files and pictures."""
 
 from hdetr_d2.inference.prediction import predict
 from hdetr_d2.runtime import (

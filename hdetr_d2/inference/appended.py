@@ -1,4 +1,4 @@
-"""Results that are appended as they are produced, and can be continued after a kill."""
+"""Results that are appended as they are produced, so that prediction can continue after a kill."""
 
 import json
 import os
@@ -10,15 +10,15 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.utils.strict_json import to_json
 
 Row = Mapping[str, Any]
-"""`id` (of the image among all, from 1), `file_name`, `width`, `height` and `detections`; for an
-image that cannot be read, `error` instead of them.
+"""`id` (number of the image among all, from 1), `file_name`, `width`, `height` and `detections`;
+for an image that cannot be read, `error` in place of the last three.
 """
 
 
 class Appended(Protocol):
     """The results of one process.
 
-    done: number of images that are stored permanently. last: the row of the last of these.
+    done: number of images stored permanently. last: the row of the last of them.
     """
 
     done: int
@@ -34,10 +34,10 @@ class JsonLines:
     def __init__(self, stem: Path) -> None:
         """
         Args:
-            stem: of the file, without its ending.
+            stem: path of the file without its ending.
 
         Raises:
-            UserError: it cannot be written, or contains something else.
+            UserError: the file cannot be written, or contains other lines than results.
         """
         path = stem.with_name(f"{stem.name}.jsonl")
         try:
@@ -60,7 +60,7 @@ class JsonLines:
 
     def write(self, row: Row) -> None:
         self.file.write((to_json(row, ensure_ascii=False) + "\n").encode())
-        self.file.flush()  # data handed to the system survive a kill of the process
+        self.file.flush()  # the system keeps flushed data even if the process is killed
 
     def close(self) -> None:
         self.file.close()
@@ -118,7 +118,7 @@ class Parquet:
 
     def _write_part(self) -> None:
         path = self._part(self.part)
-        draft = path.with_name(f".{path.name}")  # ignored by readers of the folder
+        draft = path.with_name(f".{path.name}")  # readers of the folder ignore it
         table = self.arrow.Table.from_pylist(self.waiting, schema=self.schema)
         self.parquet.write_table(table, draft)
         draft.replace(path)

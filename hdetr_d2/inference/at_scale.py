@@ -1,4 +1,4 @@
-"""Prediction on very many images, by any number of independent processes."""
+"""Prediction on very many images by any number of independent processes."""
 
 import logging
 import os
@@ -31,9 +31,9 @@ FORMATS: dict[str, Callable[[Path], Appended]] = {"jsonl": JsonLines, "parquet":
 
 @dataclass(frozen=True)
 class Share:
-    """The share of one process among several: every `count`-th image, starting from number `rank`.
+    """The images of one process among several: every `count`-th image, starting at number `rank`.
 
-    local_rank: its number on its machine.
+    local_rank: rank of the process on its machine.
     """
 
     rank: int = 0
@@ -42,7 +42,9 @@ class Share:
 
     @classmethod
     def of_torchrun(cls, environment: Mapping[str, str] = os.environ) -> "Share":
-        """Set by torchrun or compatible launchers; a single process without them."""
+        """The share set by torchrun or compatible launchers; without them, that of a single
+        process.
+        """
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
         if not all(name in environment for name in names):
             return cls()
@@ -58,24 +60,24 @@ def predict_at_scale(
     format: Sequence[str] | None = None,
     share: Share | None = None,
 ) -> int:
-    """Appends the detections in this process's share of the images to its own file in `output`.
-    Called again after a kill, it continues where it stopped: no image appears twice, and none is
-    left out. Memory does not grow with the number of images.
+    """Appends the detections in this process's share of the images to its own file in `output`. If
+    called again after a kill, it continues where it stopped: no image appears twice, and none is
+    left out. Memory use does not grow with the number of images.
 
     Args:
         checkpoint: see `Predictor`.
         images: see `named_images`.
         output: folder for `results-00000-of-00002.jsonl` and so on, and `run.json`.
-        format: one of "jsonl", one line per image (see `Row`), the default, and "parquet", files of
-            10,000 images each.
-        share: None is what torchrun has set.
+        format: one of "jsonl" (the default), one line per image (see `Row`), and "parquet", files
+            of 10,000 images each.
+        share: None uses the share set by torchrun.
 
     Returns:
         The number of images processed in this call.
 
     Raises:
         UserError: the results in `output` are of other images, options or numbers of processes; or
-            see `predict`. An image that cannot be read gives a row with `error`.
+            see `predict`. An image that cannot be read yields a row with `error` instead.
     """
     share = Share.of_torchrun() if share is None else share
     kind, *others = format or ["jsonl"]
@@ -98,12 +100,12 @@ def predict_at_scale(
 
 
 def _take_folder(folder: Path, rank: int, asked: Mapping[str, object]) -> None:
-    """Raises UserError if it belongs to another run."""
+    """Creates the folder and its run.json; raises UserError if it belongs to another run."""
     path = folder / "run.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            # All processes write the same content, each through a file of its own.
+            # All processes write the same content, each through its own draft file.
             draft = folder / f"run.json.{rank}"
             draft.write_text(to_json(asked), encoding="utf-8")
             draft.replace(path)
@@ -121,10 +123,10 @@ def _take_folder(folder: Path, rank: int, asked: Mapping[str, object]) -> None:
 def _left(
     images: Sequence[str | Path], share: Share, appended: Appended, image_format: ImageFormat
 ) -> Iterator[tuple[int, Named]]:
-    """The images of a share after those already appended.
+    """The images of a share that come after those already appended.
 
     Raises:
-        UserError: the name of the last of these has changed.
+        UserError: the name of the last appended image has changed.
     """
     last = share.rank + share.count * (appended.done - 1)
     first = last if appended.done else share.rank
@@ -149,7 +151,7 @@ def _append(
     share: Share,
     options: InferenceOptions,
 ) -> int:
-    """Returns the number of images."""
+    """Appends a row for each image; returns the number of images."""
     start, done = time.perf_counter(), 0
     for batch in _batches(images, options.batch_size):
         for row in _rows(predictor, batch, options.score_threshold):

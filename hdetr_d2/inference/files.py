@@ -16,22 +16,22 @@ from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 logger = logging.getLogger(__name__)
 
 Source = str | Path
-# Formats known to Pillow that are documents, or that it only identifies.
+# Formats known to Pillow that are documents, or that Pillow only identifies.
 _NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-# Formats that can store any RGB picture; others are not recognised reliably by Pillow.
+# Formats that can store any RGB image; Pillow does not reliably recognise others.
 _DRAWN_IN_PLACE = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
 @cache
 def endings() -> frozenset[str]:
-    """Of all formats that Pillow reads; its plugins are imported at the first call."""
+    """Endings of all formats that Pillow reads; its plugins are imported at the first call."""
     known = Image.registered_extensions()  # imports Pillow's own plugins
     readable = Image.OPEN.keys() - _NO_PICTURES
     return frozenset(ending for ending, form in known.items() if form in readable)
 
 
 def is_drawn_in_place(path: Path) -> bool:
-    """Whether any picture can be stored with the ending of `path`."""
+    """Whether every picture can be stored under the ending of `path`."""
     return path.suffix.lower() in _DRAWN_IN_PLACE
 
 
@@ -41,12 +41,12 @@ def find_images(
     besides: Path | None = None,
     image_format: ImageFormat = EIGHT_BITS,
 ) -> list[Path]:
-    """All image files that are named, or are in or below a named folder; those of a folder are
+    """All image files that are named, or are in or below a named folder; those of one folder are
     sorted.
 
     Args:
-        besides: a folder to leave out if it is below a named one.
-        image_format: may have additional endings.
+        besides: a folder to skip if it is below a named one.
+        image_format: may add endings.
 
     Raises:
         UserError: a source that does not exist, a video, or no images at all.

@@ -1,4 +1,4 @@
-"""Rebuilds a model, and its input pipeline, from a checkpoint alone."""
+"""Rebuilds a model and its input pipeline from a checkpoint alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -27,11 +27,12 @@ from hdetr_d2.runtime.shapes import Shapes
 
 
 class TrainedDetector:
-    """A checkpoint's model in evaluation mode, with the mapper that reads and resizes images of
+    """A checkpoint's model in evaluation mode, with the mapper that reads and resizes the images of
     data set entries for it.
 
-    class_names: by class index. origin: the checkpoint, if it comes from one. metadata: of the
-    checkpoint; see `Checkpointer`. autocast: creates the context of a forward pass.
+    class_names: by class index. origin: path of the checkpoint, if the model comes from one.
+    metadata: metadata of the checkpoint; see `Checkpointer`. autocast: returns the context manager
+    of a forward pass.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class TrainedDetector:
 
     @property
     def image_format(self) -> ImageFormat:
-        """That of the mapper; RGB if it does not tell."""
+        """The image format of the mapper; RGB if it has none."""
         return getattr(self.mapper, "image_format", EIGHT_BITS)
 
     def read(self, entry: dict) -> dict:
@@ -72,7 +73,7 @@ def open_checkpoint(
     threads: int | None = None,
     precision: str = "float32",
 ) -> TrainedDetector:
-    """Rebuilds a model saved by `train_net.py`, with the weights it was evaluated with. For
+    """Rebuilds a model saved by `train_net.py`, with the weights used in its evaluation. For
     arguments and exceptions see `Predictor` and `open_detector`.
     """
     if threads is not None:
@@ -92,7 +93,7 @@ def open_checkpoint(
             model, mapper = instantiate(model_node), instantiate(mapper_node)
     except UserError:
         raise
-    except Exception as error:  # parts may receive any value, and raise errors of their own
+    except Exception as error:  # parts may receive any value, and raise their own errors
         reason = " ".join(str(error).split())
         raise UserError(f"the model in {checkpoint} cannot be built here: {reason}") from error
     if not isinstance(model, nn.Module) or not callable(mapper):
@@ -111,7 +112,9 @@ def open_checkpoint(
 
 
 def _nodes(config: str, source: str, trust: str | Sequence[str]) -> list[Any]:
-    """The nodes of model and input mapper, without interpolations, and safe to instantiate."""
+    """The config nodes of model and input mapper, without interpolations, and safe to
+    instantiate.
+    """
     try:
         plain = yaml.safe_load(config)
         if not isinstance(plain, dict):
@@ -131,9 +134,7 @@ def _nodes(config: str, source: str, trust: str | Sequence[str]) -> list[Any]:
 
 
 def shapes_of(instances: Instances) -> Shapes:
-    """A detector's outputs as shapes to draw, best first: a detector may return them in query
-    order.
-    """
+    """A detector's outputs as shapes, best first: the detector may return them in query order."""
     instances = instances.to("cpu")
     instances = instances[instances.scores.argsort(descending=True, stable=True)]
     masks = instances.pred_masks if instances.has("pred_masks") else None

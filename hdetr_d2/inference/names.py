@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 class Named:
     """An image and its name: a path, or `shard.tar/member.jpg` for a member of a tar file.
 
-    content: the bytes of a member; None for a file.
+    content: the bytes of a tar member; None for a file.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Named:
 
 
 def as_text(name: str) -> str:
-    """A file name as valid text: names are bytes on disk, and those that are not UTF-8 become
+    """A file name as valid text: names are bytes on disk, and bytes that are not UTF-8 become
     `\\xe9` and the like.
     """
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
@@ -48,13 +48,14 @@ def named_images(
     every: int = 1,
     image_format: ImageFormat = EIGHT_BITS,
 ) -> Iterator[tuple[int, Named]]:
-    """The images with numbers `first`, `first + every`, ... of all sources, with their numbers. The
-    order is always the same: folders and everything below them sorted by name, tar files and lists
-    in their own order.
+    """Yields the images with numbers `first`, `first + every`, ... among all sources, with their
+    numbers. The order is always the same: folders and everything below them sorted by name, tar
+    files and lists in their own order.
 
     Args:
-        sources: image files, folders, tar files (.tar), and lists of names (.txt), one per line.
-        image_format: may have additional endings.
+        sources: image files, folders, tar files (.tar), and lists of file names (.txt), one per
+            line.
+        image_format: may add endings.
 
     Raises:
         UserError: a source that does not exist or cannot be read.
@@ -66,7 +67,7 @@ def named_images(
 
 
 Found = tuple[str, Callable[[], bytes | None]]
-"""The name of an image, and a function that reads the bytes of a tar member."""
+"""The name of an image, and a function that reads its bytes if it is a tar member."""
 
 
 def _images_in(source: Path, known: Collection[str]) -> Iterator[Found]:
@@ -87,7 +88,9 @@ def _no_bytes() -> None:
 
 
 def _below(folder: Path, known: Collection[str]) -> Iterator[Found]:
-    """One folder at a time is held in memory."""
+    """Yields the images in and below a folder; only one level of entries per folder is held in
+    memory.
+    """
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
@@ -121,7 +124,7 @@ def _content(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Raises UserError if it is not a tar file, or incomplete."""
+    """Context manager that raises UserError if the file is not a tar file, or is incomplete."""
     try:
         yield
     except (tarfile.TarError, OSError) as error:
@@ -129,8 +132,8 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
-    """Checks a tar file after reading it: tarfile takes a truncation between two members, or in a
-    header, for the regular end. Raises ReadError if it is truncated.
+    """Checks the end of a tar file after reading: tarfile mistakes a truncation between two
+    members, or in a header, for the regular end. Raises ReadError if the file is truncated.
     """
     assert tar.fileobj is not None
     tar.fileobj.seek(tar.offset)

@@ -1,4 +1,4 @@
-"""The combined meaning of the prediction options `output` and `format`."""
+"""What the prediction options `output` and `format` mean together."""
 
 import re
 from collections.abc import Sequence
@@ -11,28 +11,30 @@ from hdetr_d2.runtime.writers import WRITERS, format_of, place_in
 Formats = str | Sequence[str] | None
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm")
 """Endings of video files."""
-# Only letters, as in most file names: `v1.2` and `run.1` are folders.
+# Letters only, as in most endings: `v1.2` and `run.1` are folders.
 _ENDING_OF_FILES = re.compile(r"\.[A-Za-z]{2,5}")
 
 
 class Outputs(NamedTuple):
-    """files: format -> file to write. folder: for everything drawn; None if nothing is."""
+    """files: format -> file to write. folder: folder for everything drawn; None if nothing is
+    drawn.
+    """
 
     files: dict[str, Path]
     folder: Path | None
 
 
 def is_like_a_file(path: Path) -> bool:
-    """Whether a name has the ending of a file, and is not an existing folder."""
+    """Whether a path has a file ending, and is not an existing folder."""
     return bool(_ENDING_OF_FILES.fullmatch(path.suffix)) and not path.is_dir()
 
 
 def outputs_of(output: str | Path | None, format: Formats, *, default: str) -> Outputs:
-    """For a folder, its files in these formats; for a file, only that file, whose format is given
-    by its ending.
+    """If `output` is a folder, its files in these formats; if it is a file, only that file, whose
+    format is given by its ending.
 
     Args:
-        default: the format of a folder's file if none is named.
+        default: the format written to a folder if none is given.
 
     Raises:
         UserError: an unknown format, a file of another format, or no output; or a name that looks
@@ -62,17 +64,17 @@ def outputs_of(output: str | Path | None, format: Formats, *, default: str) -> O
 def video_outputs(
     output: str | Path | None, format: Formats, source: str
 ) -> tuple[dict[str, Path], Path | None]:
-    """For a video file, the video and its detections beside it; for a folder, both in it; for a
-    file of detections, only that.
+    """If `output` is a video file, the video and its detections beside it; if a folder, both in it;
+    if a file of detections, only that file.
 
     Args:
-        source: the name of the input.
+        source: name of the input.
 
     Returns:
-        Format -> file to write; and the video to write, if any.
+        Format -> file to write; and the video to write, or None.
 
     Raises:
-        UserError: see `outputs_of`; or the input would be overwritten.
+        UserError: see `outputs_of`; or the output would overwrite the input.
     """
     if output is None or Path(output).suffix.lower() not in VIDEOS:
         files, folder = outputs_of(output, format, default="csv")
@@ -87,7 +89,7 @@ def video_outputs(
 
 
 def check_formats(format: Formats) -> list[str]:
-    """The formats without duplicates.
+    """Returns the formats without duplicates.
 
     Raises:
         UserError: an unknown format.

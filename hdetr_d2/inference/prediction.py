@@ -1,4 +1,4 @@
-"""From a checkpoint and image files to boxes, a COCO json and drawn pictures."""
+"""From a checkpoint and image files to detections, a COCO json and drawn pictures."""
 
 import logging
 import os
@@ -39,28 +39,29 @@ def predict(
     format: Formats = None,
     **options: "Unpack[InferenceKeywords]",
 ) -> Results:
-    """Finds objects in image files with a trained model, which is loaded for this call. Use
-    `Predictor` for many calls, and for images in memory.
+    """Finds objects in image files with a trained model, which is loaded for this call. For
+    repeated calls, and for images in memory, use `Predictor`.
 
     Args:
         checkpoint: a .pth file written by `train_net.py`, which includes model and class names.
         images: a file, a folder (with its subfolders), or a list of these.
         output: folder for `predictions.json` (a COCO json) and `pictures/`; or one file, whose
-            ending determines the format; None writes nothing. Pictures of an earlier call are not
-            processed if this folder is inside a folder of images.
-        format: what is written to the folder instead of the COCO json: "coco", "csv", "jsonl",
-            "yolo", or several of them.
+            ending determines the format; None writes nothing. If this folder is inside a folder of
+            images, pictures of an earlier call are not processed.
+        format: formats to write to the folder instead of the COCO json: "coco", "csv", "jsonl",
+            "yolo", or several of these.
         options: score_threshold, device, precision, batch_size, tile, overlap and trust, see
             `InferenceOptions`.
 
     Returns:
         The detections of all images, a list of `Result`, best first within each image, which can be
-        converted to other libraries' types. `image_id` counts from 1 in the order of `find_images`.
+        converted to types of other libraries. `image_id` counts from 1 in the order of
+        `find_images`.
 
     Raises:
         UserError: no image can be read, the checkpoint or device cannot be used, the threshold or
-            the tiling is invalid, or the format is unknown. Single broken images are logged and
-            left out.
+            the tiling is invalid, or the format is unknown. Individual unreadable images are logged
+            and left out.
     """
     asked = InferenceOptions(**options)
     return predict_images(checkpoint, images, asked, output=output, format=format)
@@ -123,8 +124,8 @@ def _best_score(shapes: Shapes) -> float:
 
 
 class _Pictures:
-    """Draws images with their objects into a folder, keeping their paths relative to their common
-    folder, so that names are unique.
+    """Draws images with their objects into a folder. Paths relative to the images' common folder
+    are kept, so that names are unique.
     """
 
     def __init__(self, folder: Path, class_names: Sequence[str], paths: Sequence[Path]) -> None:
@@ -137,7 +138,9 @@ class _Pictures:
             raise UserError(f"cannot write to {folder}: {error.strerror}") from None
 
     def draw(self, path: Path, image: Image.Image, shapes: Shapes) -> None:
-        """Pictures that cannot be written are logged; their detections are not lost."""
+        """Draws an image. If the picture cannot be written, this is logged, and the detections are
+        not lost.
+        """
         target = self._place(path)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -146,6 +149,8 @@ class _Pictures:
             logger.warning("No picture of %s: %s", path, error)
 
     def _place(self, path: Path) -> Path:
-        """The file for the picture of `path`; PNG if its own format cannot be written."""
+        """The file for the picture of `path`; PNG if pictures cannot be written in its own
+        format.
+        """
         place = self.folder / path.resolve().relative_to(self.root)
         return place if is_drawn_in_place(path) else place.with_name(f"{place.name}.png")

@@ -12,15 +12,15 @@ from hdetr_d2.runtime.card import KEY, Card
 
 
 class ProgramSession:
-    """See `Session`.
+    """Runs a program; see `Session`.
 
     Args:
-        path: of a .pt2 file.
+        path: path of a .pt2 file.
         device: "auto" or "cpu".
-        threads: of PyTorch, for all models of this process.
+        threads: number of PyTorch threads, for all models of this process.
 
     Raises:
-        UserError: it cannot be read, or the device is not the CPU.
+        UserError: the file cannot be read, or the device is not the CPU.
     """
 
     def __init__(self, path: str | Path, device: str = "auto", threads: int | None = None) -> None:

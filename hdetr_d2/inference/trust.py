@@ -12,7 +12,7 @@ from detectron2.utils.registry import locate
 
 from hdetr_d2.errors import UserError
 
-# Packages that contain parts of models and input transforms, and nothing that acts on the machine.
+# Packages that contain parts of models and input transforms, and nothing that affects the machine.
 TRUSTED = (
     "hdetr_d2.data",
     "hdetr_d2.layers",
@@ -30,12 +30,12 @@ TRUSTED = (
 )
 # Functions in these packages that create parts of a model; static methods of classes may do so too.
 MAKERS = ("detectron2.layers.batch_norm.get_norm",)
-# For the option `--trust` of every command that takes a checkpoint.
+# Help of the option `--trust`, shared by all commands that take a checkpoint.
 HELP = "a package of your own that the model has parts of; may be given several times"
 
 
 def targets(node: Any) -> Iterator[str]:
-    """Every `_target_` below a config node, at any depth."""
+    """Yields every `_target_` in a config node, at any depth."""
     if isinstance(node, Mapping):
         if "_target_" in node:
             yield node["_target_"]
@@ -51,12 +51,12 @@ def require_trusted(node: Any, source: str, trust: str | Sequence[str] = ()) -> 
 
     Args:
         node: plain mappings and lists.
-        source: where it comes from, for messages.
-        trust: additional packages, whose code the user would run anyway.
+        source: where the node comes from, for error messages.
+        trust: additional packages of the user's own, whose code they would run anyway.
 
     Raises:
         UserError: a `_target_` that is neither a class, static method or maker function of a
-            trusted package, nor defined in one of the user's.
+            trusted package, nor defined in one of the user's packages.
     """
     own = (trust,) if isinstance(trust, str) else tuple(trust)
     packages = (*TRUSTED, *own)
@@ -66,7 +66,7 @@ def require_trusted(node: Any, source: str, trust: str | Sequence[str] = ()) -> 
                 f"the config in {source} asks for {target!r}, which is not part of a model: only "
                 f"parts of {', '.join(packages)} are built from a checkpoint{_hint(target)}"
             )
-        # The name alone proves nothing: `hdetr_d2.modeling.os.system` also begins well.
+        # The name alone proves nothing: `hdetr_d2.modeling.os.system` also has a trusted prefix.
         if not _makes_parts(target, packages, own):
             raise UserError(
                 f"the config in {source} asks for {target!r}, which is no class that can be "
@@ -76,9 +76,7 @@ def require_trusted(node: Any, source: str, trust: str | Sequence[str] = ()) -> 
 
 
 def _hint(target: Any) -> str:
-    """How to proceed with a class of one's own; nothing that would allow code that is not the
-    user's.
-    """
+    """How to proceed if the class is the user's own; never suggests trusting code of others."""
     package = target.partition(".")[0] if isinstance(target, str) else ""
     foreign = {*sys.stdlib_module_names, *(name.partition(".")[0] for name in TRUSTED)}
     if not package.isidentifier() or package in foreign:
@@ -101,12 +99,12 @@ def _makes_parts(target: str, packages: Sequence[str], own: Sequence[str]) -> bo
         return True
     if not isinstance(found, FunctionType):
         return False
-    # The user would run functions of their own packages anyway.
+    # Functions of the user's own packages are allowed: they would be run anyway.
     return f"{found.__module__}.{found.__qualname__}" in MAKERS or _is_below(found.__module__, own)
 
 
 def _is_static(target: str, packages: Sequence[str]) -> bool:
-    """Whether it is a static method of a class, such as Detectron2's
+    """Whether the target is a static method of a class, such as Detectron2's
     `ResNet.make_default_stages`.
     """
     path, _, name = target.rpartition(".")

@@ -1,5 +1,5 @@
-"""Using a trained model, whatever runs it. Needs only numpy, Pillow and the runtime of the file;
-whatever needs PyTorch is imported when a file requires it.
+"""Applies trained models, independent of the runtime. Needs only numpy, Pillow and the runtime of
+the model file; code that needs PyTorch is imported only when a file requires it.
 """
 
 from hdetr_d2.runtime.collected import Results

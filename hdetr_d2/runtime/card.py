@@ -11,7 +11,7 @@ from hdetr_d2.pixels import ImageFormat, image_format
 from hdetr_d2.pixels.resize_rule import NEAREST, TORCH, ResizeRule
 
 KEY = "hdetr_d2"
-"""The key of the card in a file, as JSON."""
+"""The key under which a file stores its card, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -19,18 +19,18 @@ class Card:
     """
     Attributes:
         class_names: by class index.
-        short_side, max_size: images are resized until the shorter side has this many pixels, or the
-            longer one `max_size`, whichever comes first; None for no resize, or no bound.
+        short_side, max_size: images are resized until the shorter side has `short_side` pixels or
+            the longer one `max_size`, whichever comes first; None for no resize, or no bound.
         size: (H, W) of the images that the graph accepts; None for any.
-        batch: number of images; None for any.
-        multiple, least: in pixels: H and W are multiples of the first, and at least the second.
-        pixel_mean, pixel_std: subtracted from, and dividing, the channels (0 to 255) inside the
-            graph.
+        batch: number of images that the graph accepts; None for any.
+        multiple, least: in pixels: H and W are multiples of `multiple`, and at least `least`.
+        pixel_mean, pixel_std: the graph subtracts the mean from the channels (0 to 255), and
+            divides them by the standard deviation.
         pixel_range: white level of pixels with more than 8 bits.
-        precision: of the arithmetic: "float32", "float16", "bfloat16" or "int8".
+        precision: arithmetic of the graph: "float32", "float16", "bfloat16" or "int8".
         outputs: names of the graph's outputs, in order.
-        version: of hdetr_d2.
-        rounding, interpolation: see `ResizeRule`. Files of earlier versions lack them and use this
+        version: version of hdetr_d2.
+        rounding, interpolation: see `ResizeRule`. Files of earlier versions lack these and use this
             project's own.
         channels, shown_channels: see `image_format`. Files of earlier versions are for RGB.
     """
@@ -74,11 +74,11 @@ class Card:
         """
         Args:
             text: the value under `KEY` in the file; None if it is missing.
-            path: of the file, for messages.
+            path: path of the file, for error messages.
 
         Raises:
-            UserError: it was not written by `hdetr-d2 export`, or by a version with a different
-                card.
+            UserError: the file was not written by `hdetr-d2 export`, or by a version with a
+                different card.
         """
         if text is None:
             raise UserError(
@@ -101,7 +101,7 @@ class Card:
 
     def fed_size(self, height: int, width: int) -> tuple[int, int]:
         """(H, W) in pixels to which an image of this size is resized: as in the data, or smaller if
-        the graph is limited.
+        the graph's size is limited.
         """
         fed = (height, width)
         if self.short_side is not None:
@@ -112,7 +112,7 @@ class Card:
         return fed
 
     def padded_size(self, sizes: list[tuple[int, int]]) -> tuple[int, int]:
-        """(H, W) of the graph's input for images of these (H, W)."""
+        """(H, W) of the graph's input for a batch of images of these sizes (H, W)."""
         if self.size is not None:
             return self.size
         sides = (max(self.least, *side) for side in zip(*sizes, strict=True))

@@ -1,4 +1,4 @@
-"""The detections of any number of images, and conversions for other libraries."""
+"""The detections of any number of images, and their conversion for other libraries."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ class Results(list[Result]):
 
     Attributes:
         class_names: by class index.
-        images: COCO's entries of all images, including those without detections: `id`, `file_name`
+        images: COCO entries of all images, including those without detections: `id`, `file_name`
             (None for images in memory), `width` and `height`; for frames also `time` in seconds.
     """
 
@@ -34,7 +34,7 @@ class Results(list[Result]):
         """Adds an image with its objects.
 
         Returns:
-            Its detections.
+            The detections of this image.
         """
         name = image["file_name"]
         found = coco_results(shapes, self.class_names, image_id=image["id"], file_name=name)
@@ -43,16 +43,16 @@ class Results(list[Result]):
         return found
 
     def by_image(self) -> Iterator[tuple[Mapping[str, Any], list[Result]]]:
-        """Each image's entry with its detections."""
+        """Iterates over the images' entries, each with its detections."""
         found: dict[int, list[Result]] = {image["id"]: [] for image in self.images}
         for result in self:
             found[result["image_id"]].append(result)
         return ((image, found[image["id"]]) for image in self.images)
 
     def to_supervision(self) -> list[Any]:
-        """A `supervision.Detections` for each image, in order, including those without detections.
-        `class_id` is the class index, its name is in `data["class_name"]`; `tracker_id` is -1 for
-        objects without a track.
+        """Returns a `supervision.Detections` for each image, in order, including those without
+        detections. `class_id` is the class index; the class name is in `data["class_name"]`;
+        `tracker_id` is -1 for objects without a track.
 
         Raises:
             UserError: supervision is not installed.
@@ -61,7 +61,7 @@ class Results(list[Result]):
         return [kind(**_fields(found)) for _, found in self.by_image()]
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` with one row per detection: the columns of a CSV file, plus
+        """Returns a `pandas.DataFrame` with one row per detection: the columns of a CSV file, plus
         `segmentation` (RLE) if there are masks.
 
         Raises:
@@ -83,8 +83,8 @@ class Results(list[Result]):
         """Writes a file in one of the formats of `hdetr-d2 predict`.
 
         Args:
-            path: of the file; for YOLO's labels, of the folder.
-            format: its name; None derives it from the file's ending.
+            path: path of the file; for YOLO labels, of the folder.
+            format: name of the format; None derives it from the file's ending.
 
         Raises:
             UserError: an unknown format, or the file cannot be written.
@@ -96,7 +96,7 @@ class Results(list[Result]):
 
 
 def _fields(found: Sequence[Result]) -> dict[str, Any]:
-    """The fields of `supervision.Detections` for one image."""
+    """The arguments of `supervision.Detections` for one image."""
     boxes = np.array([result["bbox"] for result in found], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     fields: dict[str, Any] = {

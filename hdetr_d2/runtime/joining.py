@@ -1,4 +1,4 @@
-"""Merges the objects found in overlapping parts of an image."""
+"""Merges the objects found in overlapping tiles of an image."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -7,12 +7,12 @@ import numpy as np
 
 from hdetr_d2.runtime.shapes import Masks, Shapes
 
-# Fraction of a tile's side: an object that ends this close to its edge may continue beyond it.
+# As a fraction of a tile's side: an object that ends this close to the edge may continue beyond it.
 NEAR_EDGE = 0.01
 
 
 class Tile(NamedTuple):
-    """A part of an image, in its pixels; `bottom` and `right` are exclusive."""
+    """A part of an image, in pixels of the image; `bottom` and `right` are exclusive."""
 
     top: int
     left: int
@@ -21,17 +21,17 @@ class Tile(NamedTuple):
 
 
 class Join:
-    """Merges detections of the same object, and class, in different tiles.
+    """Merges detections of the same object in different tiles, separately for each class.
 
-    Best first, each detection suppresses those of other tiles that overlap it by `iou_threshold`. A
-    detection cut off by the edge of its tile (where the image continues) has its score halved for
-    this, so that complete objects come first, and is suppressed by anything that covers half of it.
-    If no tile contains the complete object, its parts are merged into their bounding box.
-    Detections of the same tile do not affect each other, because the model has already separated
-    them.
+    In order of decreasing score, each detection suppresses those in other tiles that overlap it
+    with an IoU of at least `iou_threshold`. If a detection is cut off by the edge of its tile
+    (where the image continues), its score is halved for this order, so that complete objects come
+    first, and it is suppressed by anything that covers half of it. If no tile contains the complete
+    object, its parts are merged into their bounding box. Detections in the same tile do not affect
+    each other, because the model has already separated them.
 
     Args:
-        iou_threshold: at which two boxes are the same object.
+        iou_threshold: IoU from which two boxes count as the same object.
         min_score: lower-scored detections are dropped.
     """
 
@@ -40,8 +40,8 @@ class Join:
         self.min_score = min_score
 
     def __call__(self, parts: Sequence[tuple[Tile, Shapes]], size: tuple[int, int]) -> Shapes:
-        """The objects of an image of `size` (H, W), best first, from those of its tiles, given in
-        pixels of the tile.
+        """Merges objects found in the tiles, given in pixels of the tile, into the objects of an
+        image of `size` (H, W), best first.
         """
         parts = [(tile, shapes.above(self.min_score)) for tile, shapes in parts]
         corners = [np.array([tile.left, tile.top] * 2, np.float32) for tile, _ in parts]
@@ -69,7 +69,9 @@ class Join:
     def _stand_for_all(
         self, boxes: np.ndarray, cut: np.ndarray, tiles: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """For sorted detections of one class: which are kept, and their boxes."""
+        """For sorted detections of one class: the indices of those that are kept, and their
+        boxes.
+        """
         boxes, left = boxes.copy(), np.ones(len(boxes), bool)
         for index in range(len(boxes)):
             if not left[index]:
@@ -91,7 +93,7 @@ class Join:
 
 
 def _is_cut(boxes: np.ndarray, tile: Tile, size: tuple[int, int]) -> np.ndarray:
-    """Which boxes [N, 4], in pixels of the tile, end at an edge beyond which the image continues:
+    """Whether boxes [N, 4], in pixels of the tile, end at an edge beyond which the image continues:
     bool [N].
     """
     height, width = tile.bottom - tile.top, tile.right - tile.left
@@ -104,14 +106,14 @@ def _is_cut(boxes: np.ndarray, tile: Tile, size: tuple[int, int]) -> np.ndarray:
 
 
 def _overlap(box: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """The intersections of a box with others [N, 4], their areas, and its own area."""
+    """The intersection areas of a box with boxes [N, 4], the areas of these, and its own area."""
     corner, end = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
     inside = np.maximum(end - corner, 0).prod(1)
     return inside, (boxes[:, 2:] - boxes[:, :2]).prod(1), float((box[2:] - box[:2]).prod())
 
 
 class PlacedMasks:
-    """Masks of tiles as masks of the image, each created on access.
+    """Masks in tiles as masks of the whole image, each created on access.
 
     Args:
         placed: for each object, the masks of its tile, its index there, and the tile.
@@ -126,7 +128,7 @@ class PlacedMasks:
         return len(self.placed)
 
     def __getitem__(self, chosen: Any) -> "PlacedMasks":
-        """Those selected by a slice, indices or bool [N]."""
+        """The masks selected by a slice, indices or bool [N]."""
         indices = np.arange(len(self))[chosen]
         return PlacedMasks([self.placed[index] for index in indices], self.size)
 

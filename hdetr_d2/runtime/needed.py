@@ -1,4 +1,4 @@
-"""Optional libraries that a file requires."""
+"""Optional libraries that some files require."""
 
 from importlib import import_module
 from typing import Any
@@ -10,11 +10,11 @@ def needed(package: str, path: object, bringer: str = "") -> Any:
     """Imports the module `package`.
 
     Args:
-        path: of the file that requires it, or another description.
+        path: path of the file that requires it, or another description.
         bringer: what to install with pip; by default the package itself.
 
     Raises:
-        UserError: it is not installed.
+        UserError: the module is not installed.
     """
     try:
         return import_module(package)

@@ -9,20 +9,21 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.runtime.card import KEY, Card
 from hdetr_d2.runtime.needed import needed
 
-_ERRORS = 3  # warnings concern its own optimiser
+_ERRORS = 3  # errors only: warnings concern its own optimiser
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class OnnxSession:
-    """See `Session`.
+    """Runs an ONNX file; see `Session`.
 
     Args:
-        path: of a .onnx file; its external data are beside it.
+        path: path of a .onnx file, with any external data beside it.
         device: "auto", "cpu", "cuda" or "cuda:1".
-        threads: None uses all cores.
+        threads: number of threads; None uses all cores.
 
     Raises:
-        UserError: ONNX Runtime is not installed, cannot read the file, or lacks the device.
+        UserError: ONNX Runtime is not installed, cannot read the file, or does not support the
+            device.
     """
 
     def __init__(self, path: str | Path, device: str = "auto", threads: int | None = None) -> None:
@@ -34,7 +35,7 @@ class OnnxSession:
             self.session = runtime.InferenceSession(
                 str(path), options, providers=_providers(runtime, device)
             )
-        # Its errors have no other common base.
+        # ONNX Runtime's errors have no other common base.
         except Exception as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{path} cannot be read by ONNX Runtime: {reason}") from error
@@ -46,7 +47,9 @@ class OnnxSession:
 
 
 def _providers(runtime: object, device: str) -> list:
-    """Raises UserError for a device that this ONNX Runtime does not support."""
+    """The execution providers for a device; raises UserError if this ONNX Runtime does not support
+    it.
+    """
     kind, _, index = device.partition(":")
     there = runtime.get_available_providers()  # type: ignore[attr-defined]
     if kind == "auto":

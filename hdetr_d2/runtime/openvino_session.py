@@ -12,16 +12,16 @@ from hdetr_d2.runtime.needed import needed
 
 
 class OpenVINOSession:
-    """See `Session`. Computes in the card's precision: by default OpenVINO would use bfloat16
-    instead of float32 wherever the processor supports it.
+    """Runs an OpenVINO model; see `Session`. Computes in the card's precision: by default OpenVINO
+    would replace float32 by bfloat16 wherever the processor supports it.
 
     Args:
-        path: of the .xml file; the .bin file is beside it.
+        path: path of the .xml file, with the .bin file beside it.
         device: "auto", "cpu", or one of OpenVINO's own names ("GPU").
-        threads: None uses all cores.
+        threads: number of threads; None uses all cores.
 
     Raises:
-        UserError: OpenVINO is not installed, cannot read the file, or lacks the device.
+        UserError: OpenVINO is not installed, cannot read the file, or does not support the device.
     """
 
     def __init__(self, path: str | Path, device: str = "auto", threads: int | None = None) -> None:
@@ -50,7 +50,7 @@ class OpenVINOSession:
         return {name: outputs[name] for name in self.card.outputs}
 
 
-# For a card's precision: float16 applies to weights only, and int8 is encoded in the graph.
+# By precision of the card: float16 applies to weights only, and int8 is encoded in the graph.
 _ARITHMETIC = {"float32": "f32", "float16": "f32", "int8": "f32", "bfloat16": "bf16"}
 
 

@@ -1,4 +1,4 @@
-"""All options of using a trained model, in one object passed down to the model."""
+"""All options for applying a trained model, in one object that is passed down to the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -23,18 +23,18 @@ class InferenceKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class InferenceOptions:
-    """How a trained model is opened and applied to images.
+    """Options for opening a trained model and applying it to images.
 
     Args:
         score_threshold: lower-scored detections are dropped; from 0 to 1.
         device, precision, trust: see `Predictor`.
-        batch_size: images, or tiles, per forward pass.
+        batch_size: number of images, or tiles, per forward pass.
         tile: side in pixels of the tiles into which large images are divided; None processes whole
             images.
-        overlap: the fraction of a tile shared with its neighbour.
+        overlap: fraction of a tile shared with its neighbour.
 
     Raises:
-        UserError: a threshold outside of [0, 1], or a batch size below one.
+        UserError: a threshold outside of [0, 1], or a batch size below 1.
     """
 
     score_threshold: float = 0.5
@@ -52,7 +52,7 @@ class InferenceOptions:
 
     @classmethod
     def of(cls, arguments: object) -> "InferenceOptions":
-        """Reads the options from a command's arguments; others keep their defaults.
+        """Reads the options from a command's arguments; missing ones keep their defaults.
 
         Raises:
             UserError: see the class.
@@ -66,7 +66,7 @@ class InferenceOptions:
         return {name: value for name, (value, default) in each.items() if value != default}
 
     def open(self, model: str | Path) -> Predictor:
-        """Opens the model of a file, with tiling if requested.
+        """Opens the model file `model`, with tiling if requested.
 
         Raises:
             UserError: see `Predictor` and `Predictor.tiled`.
@@ -74,7 +74,7 @@ class InferenceOptions:
         return self.tiled(self.open_whole(model))
 
     def open_whole(self, model: str | Path) -> Predictor:
-        """Opens the model of a file, without tiling.
+        """Opens the model file `model`, without tiling.
 
         Raises:
             UserError: see `Predictor`.
@@ -82,12 +82,12 @@ class InferenceOptions:
         return Predictor(model, device=self.device, precision=self.precision, trust=self.trust)
 
     def tiled(self, predictor: Predictor) -> Predictor:
-        """The same model with this tiling; see `Predictor.tiled`."""
+        """Returns `predictor` with the tiling of these options; see `Predictor.tiled`."""
         if self.tile is None:
             return predictor
         return predictor.tiled(self.tile, self.overlap, batch_size=self.batch_size)
 
     def opens_like(self, other: "InferenceOptions") -> bool:
-        """Whether both open a model in the same way, whatever it is used for."""
+        """Whether both open a model in the same way, regardless of how it is applied."""
         mine, theirs = ((each.device, each.precision, each.trust) for each in (self, other))
         return mine == theirs

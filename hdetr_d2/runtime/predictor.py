@@ -17,11 +17,11 @@ from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.tiles import TiledDetector
 
 Picture: TypeAlias = str | Path | bytes | np.ndarray | Image.Image
-"""A file; an array of integers: [H, W, 3] in RGB (OpenCV reads BGR: `image[..., ::-1]`), or grey
-[H, W]; a Pillow image; or the bytes of a file. Floating-point pixels are refused. For pixels with
-more than 8 bits, white is the detector's `image_format.pixel_range`, that of the training data; if
-these had none, 65535 for uint16, and 255 for other dtypes without higher values. For detectors with
-other channels: see `MultiChannel`.
+"""A file; an integer array: [H, W, 3] in RGB (OpenCV reads BGR: `image[..., ::-1]`), or greyscale
+[H, W]; a Pillow image; or the bytes of a file. Floating-point pixels are rejected. For pixels with
+more than 8 bits, white is the `image_format.pixel_range` of the detector, taken from its training
+data; if these had none, 65535 for uint16, and 255 for other dtypes without higher values. For
+detectors with other channels, see `MultiChannel`.
 """
 
 
@@ -36,9 +36,9 @@ class Seen(NamedTuple):
 
 
 class Detector(Protocol):
-    """A trained model read from a file, whatever runs it.
+    """A trained model read from a file, independent of the runtime.
 
-    class_names: by class index. image_format: of the images that it was trained on.
+    class_names: by class index. image_format: format of the images that it was trained on.
     """
 
     @property
@@ -48,18 +48,18 @@ class Detector(Protocol):
 
     def read(self, entry: dict) -> dict:
         """Prepares an image for `find`, given a data set entry with "file_name" and, if it is in
-        memory, "image", [H, W, C] in the format.
+        memory, "image", [H, W, C] in the detector's format.
 
         Raises:
-            BadImageError: it cannot be read.
+            BadImageError: the image cannot be read.
         """
 
     def find(self, batch: Sequence[dict]) -> list[Shapes]:
-        """The objects of prepared images, in pixels of the upright images, best first."""
+        """Finds the objects of prepared images, in pixels of the upright images, best first."""
 
 
-# File ending -> its session, imported on demand because each needs a library of its own. Everything
-# else is a checkpoint.
+# File ending -> session class, imported on demand because each needs its own library. Any other
+# file is a checkpoint.
 SESSIONS = {
     ".onnx": "hdetr_d2.runtime.onnx_session.OnnxSession",
     ".xml": "hdetr_d2.runtime.openvino_session.OpenVINOSession",
@@ -68,8 +68,8 @@ SESSIONS = {
 CHECKPOINTS = "hdetr_d2.inference.loading.open_checkpoint"
 SAVE = "hdetr_d2.model_zoo.saving.save_pretrained"
 SAFETENSORS = "model.safetensors"
-"""Exists in the folder of a checkpoint written by `Predictor.save_pretrained`, but not in exported
-ones.
+"""File present in folders written by `Predictor.save_pretrained`, but not in those of exported
+models.
 """
 
 
@@ -98,10 +98,10 @@ class Predictor:
                 the output of `hdetr-d2 export`: a .onnx or .pt2 file, or an OpenVINO folder. ONNX
                 and OpenVINO need no PyTorch.
             device: "auto", "cpu", "cuda", "cuda:1", ...; for OpenVINO also its own names ("GPU").
-            precision: of a checkpoint's forward pass, "float32", "bfloat16" or, with CUDA,
-                "float16"; exported files have their own.
-            trust: packages of your own that define classes of the model. Do not trust a package
-                only because a file from elsewhere asks for it.
+            precision: precision of a checkpoint's forward pass: "float32", "bfloat16" or, with
+                CUDA, "float16"; that of an exported file is fixed.
+            trust: your own packages that define classes of the model. Do not trust a package only
+                because a file from elsewhere asks for it.
 
         Raises:
             UserError: the file cannot be read, was not written by `train_net.py` or
@@ -116,14 +116,15 @@ class Predictor:
         return self.detector.class_names
 
     def tiled(self, side: int, overlap: float = 0.2, *, batch_size: int = 1) -> "Predictor":
-        """A predictor with the same model that processes large images in tiles; see
+        """Returns a predictor with the same model that processes large images in tiles; see
         `TiledDetector`.
 
         Args:
-            side: of a tile in pixels; objects then have the same size for the model as in training.
-            overlap: the fraction of a tile shared with its neighbour; should be at least the size
-                of the largest object to be found in tiles.
-            batch_size: tiles per forward pass.
+            side: side of a tile in pixels; a side at which objects appear to the model as large as
+                in training is best.
+            overlap: fraction of a tile shared with its neighbour; should be at least the size of
+                the largest object to be found in tiles.
+            batch_size: number of tiles per forward pass.
 
         Raises:
             UserError: an invalid tiling.
@@ -135,15 +136,15 @@ class Predictor:
         return tiled
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes the model for sharing: the weights used in evaluation, config, class names, and a
-        model card with what is known about the training. `Predictor` and `hdetr_d2.from_pretrained`
-        accept the folder.
+        """Writes the model to a folder for sharing: the weights used in evaluation, config, class
+        names, and a model card with what is known about the training. `Predictor` and
+        `hdetr_d2.from_pretrained` accept the folder.
 
         Args:
-            folder: new or empty; it is either written completely or not at all.
+            folder: new or empty; it is written completely or not at all.
 
         Raises:
-            UserError: it cannot be written, or the predictor's model is not a checkpoint.
+            UserError: the folder cannot be written, or the predictor's model is not a checkpoint.
         """
         _imported(SAVE)(self.detector, folder)
 
@@ -154,16 +155,17 @@ class Predictor:
         score_threshold: float = 0.5,
         batch_size: int = 1,
     ) -> Results:
-        """Finds the objects of images.
+        """Finds the objects in images.
 
         Args:
-            images: one, or any number of them; a generator is consumed `batch_size` at a time.
+            images: one image, or any number of them; a generator is consumed `batch_size` images at
+                a time.
             score_threshold: lower-scored detections are dropped; from 0 to 1.
-            batch_size: images per forward pass.
+            batch_size: number of images per forward pass.
 
         Returns:
             The detections of all images, a list of `Result`, best first within each image, which
-            can be converted to other libraries' types. `image_id` counts the images from 1.
+            can be converted to types of other libraries. `image_id` numbers the images from 1.
 
         Raises:
             UserError: an image cannot be read or has an unsupported type, or the threshold is
@@ -185,10 +187,10 @@ class Predictor:
         """Finds the objects of each image, in order.
 
         Yields:
-            For each image, the image with its objects, or what is wrong with it.
+            For each image, the image with its objects, or the error if it cannot be read.
 
         Raises:
-            UserError: a batch size below one.
+            UserError: a batch size below 1.
         """
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size} must be at least 1")
@@ -201,7 +203,7 @@ class Predictor:
         yield from self._detect(batch)
 
     def picture(self, pixels: np.ndarray) -> Image.Image:
-        """The pixels of `Seen` for display."""
+        """Converts the pixels of a `Seen` to an image for display."""
         return Image.fromarray(self.detector.image_format.picture(pixels))
 
     def _read(self, image: Picture) -> tuple[Picture, np.ndarray, dict] | BadImageError:
@@ -233,7 +235,7 @@ def open_detector(
     """Opens a model for `Predictor`, according to the name of the file.
 
     Args:
-        threads: for computation; None uses all cores. PyTorch has one number for all models of a
+        threads: number of threads; None uses all cores. PyTorch has one setting for all models of a
             process.
     """
     if not is_exported(model):
@@ -276,23 +278,23 @@ def _imported(name: str) -> Callable[..., Any]:
 
 
 def check_score_threshold(threshold: float) -> None:
-    """Checks that a threshold lies between 0 and 1.
+    """Checks that a score threshold lies in [0, 1].
 
     Raises:
-        UserError: it does not, so that no or all detections would exceed it.
+        UserError: it does not, so that no detection or every detection would exceed it.
     """
-    if not 0 <= threshold <= 1:  # NaN is not between them
+    if not 0 <= threshold <= 1:  # also rejects NaN
         percent = f"; for {threshold:g} percent write {threshold / 100:g}" if threshold > 1 else ""
         raise UserError(f"score_threshold={threshold:g} must be from 0 to 1{percent}")
 
 
 def file_name(image: Picture) -> str | None:
-    """None for an image in memory."""
+    """The path of an image as text; None for an image in memory."""
     return str(image) if isinstance(image, str | Path) else None
 
 
 def image_entry(seen: Seen, image_id: int) -> dict[str, Any]:
-    """COCO's entry of an image; `file_name` is None for images in memory."""
+    """The COCO entry of an image; `file_name` is None for images in memory."""
     height, width = seen.pixels.shape[:2]
     name = file_name(seen.image)
     return {"id": image_id, "file_name": name, "width": width, "height": height}

@@ -18,10 +18,11 @@ are tracked.
 def coco_results(
     shapes: Shapes, class_names: Sequence[str], *, image_id: int, file_name: str | None
 ) -> list[Result]:
-    """The detections of one image; category ids count from 1 in the order of the class names.
+    """Converts the detections of one image; category ids start at 1, in the order of the class
+    names.
 
     Args:
-        shapes: with scores.
+        shapes: must have scores.
     """
     assert shapes.scores is not None, "detections have scores"
     rles = [] if shapes.masks is None else _rles(shapes.masks)
@@ -50,11 +51,11 @@ def coco_results(
 def coco_content(
     images: Sequence[Mapping[str, Any]], results: Sequence[Result], class_names: Sequence[str]
 ) -> dict[str, list]:
-    """A complete COCO json, which annotation tools and pycocotools can open.
+    """The content of a complete COCO json, which annotation tools and pycocotools can open.
 
     Args:
-        images: COCO's image entries: id, file_name, width, height.
-        results: for these images.
+        images: COCO image entries: id, file_name, width, height.
+        results: the detections of these images.
     """
     annotations = [
         {"id": number, "iscrowd": 0, "area": _area(result), **result}
@@ -65,7 +66,7 @@ def coco_content(
 
 
 def _area(result: Result) -> float:
-    """In pixels, of the mask if there is one, otherwise of the box."""
+    """The area in pixels of the mask if there is one, otherwise of the box."""
     if "segmentation" in result:
         import pycocotools.mask as mask_utils  # needed for masks only
 

@@ -12,11 +12,11 @@ from hdetr_d2.runtime.scaled import NearestMasks
 from hdetr_d2.runtime.shapes import Shapes
 
 DETECTIONS = ("scores", "labels", "boxes")
-"""Outputs of a graph with post-processing; `masks` may follow."""
+"""Outputs of a graph that includes post-processing; `masks` may follow."""
 
 
 class Session(Protocol):
-    """An opened file.
+    """An opened model file.
 
     card: its metadata.
     """
@@ -24,24 +24,24 @@ class Session(Protocol):
     card: Card
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The graph's outputs, by name.
+        """Runs the graph and returns its outputs by name.
 
         Args:
-            inputs: "images" [B, C, H, W] in the card's format, each at the top left; "sizes" int64
-                [B, 2], their (H, W) there; and "originals" int64 [B, 2], (H, W) of the images
-                before resizing.
+            inputs: "images" [B, C, H, W] in the card's format, each placed at the top left; "sizes"
+                int64 [B, 2], the (H, W) that each occupies there; and "originals" int64 [B, 2], (H,
+                W) of the images before resizing.
         """
 
 
 class ExportedDetector:
-    """Finds objects with a session; see `Detector`.
+    """Finds objects by means of a session; see `Detector`.
 
     Args:
         session: an opened file.
-        path: of the file, for messages.
+        path: path of the file, for error messages.
 
     Raises:
-        UserError: the graph has no post-processing.
+        UserError: the graph does not include post-processing.
     """
 
     def __init__(self, session: Session, path: object) -> None:
@@ -68,7 +68,7 @@ class ExportedDetector:
         return fed(image, self.card)
 
     def find(self, batch: Sequence[dict]) -> list[Shapes]:
-        """Any number of images: a graph with a fixed batch size is run repeatedly."""
+        """Accepts any number of images: a graph with a fixed batch size is run repeatedly."""
         number = self.card.batch or len(batch)
         found: list[Shapes] = []
         for start in range(0, len(batch), number):
@@ -79,13 +79,15 @@ class ExportedDetector:
 
 
 def fed(image: np.ndarray, card: Card) -> dict:
-    """An image, [H, W, C] in its format, as the graph's input, and (H, W) of the original."""
+    """Converts an image, [H, W, C] in the card's format, to the graph's input, and adds (H, W) of
+    the original.
+    """
     original = (image.shape[0], image.shape[1])
     return {"image": card.rule.resize(image, card.fed_size(*original)), "original": original}
 
 
 def stacked(batch: Sequence[dict], card: Card, number: int) -> dict[str, np.ndarray]:
-    """The graph's inputs for `number` images, of which the last ones are black."""
+    """The graph's inputs for `number` images; `batch` is filled up with black images."""
     sizes = [item["image"].shape[:2] for item in batch]
     height, width = card.padded_size(sizes)
     form = card.image_format
@@ -102,7 +104,7 @@ def stacked(batch: Sequence[dict], card: Card, number: int) -> dict[str, np.ndar
 
 
 def shapes_of(outputs: Mapping[str, np.ndarray], index: int, item: dict) -> Shapes:
-    """The objects of the image at `index` of a batch, best first."""
+    """The objects of the image at `index` in a batch, best first."""
     scores, labels, boxes = (outputs[name][index] for name in DETECTIONS)
     solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     kept = np.flatnonzero(solid & (scores > -np.inf))

@@ -19,11 +19,11 @@ class Masks(Protocol):
 
 @dataclass(frozen=True)
 class Shapes:
-    """The objects of one image, in its pixels. CPU tensors can be used in place of arrays.
+    """The objects of one image, in its pixels. CPU tensors can be used instead of arrays.
 
     Attributes:
         boxes: float [N, 4], xyxy.
-        classes: int [N], indices of class names.
+        classes: int [N], class indices.
         scores: float [N] in [0, 1], or None for ground truth.
         masks: bool [N, H, W], or None.
         tracks: int [N], for videos: ids of objects across frames, -1 for objects (so far) without a
@@ -40,13 +40,13 @@ class Shapes:
         return len(self.boxes)
 
     def above(self, threshold: float) -> "Shapes":
-        """Those with a score of at least `threshold`; all if there are no scores."""
+        """The objects with a score of at least `threshold`; all objects if there are no scores."""
         if self.scores is None:
             return self
         return self.chosen(self.scores >= threshold)
 
     def chosen(self, keep: np.ndarray) -> "Shapes":
-        """Those selected by bool [N]."""
+        """The objects selected by bool [N]."""
         scores = None if self.scores is None else self.scores[keep]
         masks = None if self.masks is None else self.masks[keep]
         tracks = None if self.tracks is None else self.tracks[keep]

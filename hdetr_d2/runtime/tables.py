@@ -20,12 +20,12 @@ _OF_VIDEOS = ("time", "track_id")
 
 
 def columns_of(images: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The names of the columns, for images or for frames of a video."""
+    """The column names for images, or for frames of a video."""
     return _COLUMNS + (_OF_VIDEOS if any("time" in image for image in images) else ())
 
 
 def rows_of(image: Mapping[str, Any], results: Sequence[Result]) -> Iterator[dict[str, Any]]:
-    """One row per detection of an image: corners in pixels."""
+    """Yields one row per detection of an image, with box corners in pixels."""
     for result in results:
         left, top, width, height = result["bbox"]
         corners = {"x_min": left, "y_min": top, "x_max": left + width, "y_max": top + height}

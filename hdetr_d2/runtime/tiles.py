@@ -29,14 +29,14 @@ class TiledDetector:
     the whole image downscaled to the size of a tile; see `Detector`.
 
     Only the image itself and the pixels of `batch_size` tiles are held in memory: the memory of a
-    forward pass does not depend on the size of the image.
+    forward pass does not depend on the image size.
 
     Args:
-        detector: applied to each tile.
-        side: of a tile in pixels.
-        overlap: minimum fraction of a tile shared with its neighbour: objects up to that size are
+        detector: the detector to apply to each tile.
+        side: side of a tile in pixels.
+        overlap: minimum fraction of a tile shared with its neighbour: objects up to this size are
             complete in at least one tile.
-        batch_size: tiles per forward pass.
+        batch_size: number of tiles per forward pass.
         join: merges the objects of all tiles.
 
     Raises:
@@ -54,7 +54,7 @@ class TiledDetector:
     ) -> None:
         if side < LEAST_SIDE:
             raise UserError(f"tile={side} must have at least {LEAST_SIDE} pixels")
-        if not 0 <= overlap <= MOST_OVERLAP:  # NaN is neither
+        if not 0 <= overlap <= MOST_OVERLAP:  # also rejects NaN
             raise UserError(f"overlap={overlap:g} must be from 0 to {MOST_OVERLAP:g}, of a tile")
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size} must be at least 1")
@@ -73,7 +73,7 @@ class TiledDetector:
         return self.detector.image_format
 
     def read(self, entry: dict) -> dict:
-        """The full image, [H, W, C]."""
+        """Reads the full image, [H, W, C]."""
         image = entry.get("image")
         image = self.image_format.read(entry["file_name"]) if image is None else image
         return {"file_name": entry["file_name"], "image": image}
@@ -105,8 +105,8 @@ class TiledDetector:
 
 
 def tiles_of(height: int, width: int, side: int, overlap: float) -> list[Tile]:
-    """Tiles that cover an image, of `side` pixels (or the image's own side, if shorter), row by row
-    and evenly spaced; neighbours share at least `overlap` of a tile.
+    """Tiles of `side` pixels (or of the image's own side, if shorter) that cover an image, row by
+    row and evenly spaced; neighbours share at least `overlap` of a tile.
     """
     rows, columns = (_spread(length, side, overlap) for length in (height, width))
     return [
@@ -116,7 +116,7 @@ def tiles_of(height: int, width: int, side: int, overlap: float) -> list[Tile]:
 
 
 def _spread(length: int, side: int, overlap: float) -> list[int]:
-    """The starts of tiles of `side` in `length`."""
+    """The start positions of tiles of `side` pixels within `length`."""
     rest = max(length - side, 0)
     step = max(1, math.floor(side * (1 - overlap)))
     number = math.ceil(rest / step)
@@ -124,18 +124,18 @@ def _spread(length: int, side: int, overlap: float) -> list[int]:
 
 
 def _fitted(height: int, width: int, side: int) -> tuple[int, int]:
-    """(H, W) with a longer side of `side`."""
+    """(H, W) after scaling the longer side to `side`."""
     scale = side / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _reduced(image: np.ndarray, side: int) -> np.ndarray:
-    """The image with a longer side of `side`."""
+    """The image, scaled so that its longer side is `side`."""
     return np.array(pillow(image, _fitted(image.shape[0], image.shape[1], side)))
 
 
 def _enlarged(shapes: Shapes, size: tuple[int, int], side: int) -> Shapes:
-    """Objects found in the downscaled image, in pixels of the original of `size` (H, W)."""
+    """Converts objects found in the downscaled image to pixels of the original of `size` (H, W)."""
     height, width = size
     small = _fitted(height, width, side)
     boxes = np.asarray(shapes.boxes) * np.array([width / small[1], height / small[0]] * 2)

@@ -1,5 +1,5 @@
-"""Measures the speed of trained models, whatever runs them. Each runs in a process of its own, and
-they take turns, so that disturbances of the machine affect all of them.
+"""Measures the speed of trained models, independent of their runtime. Each runs in its own process,
+and they take turns, so that other load on the machine affects all of them.
 """
 
 import multiprocessing
@@ -25,8 +25,8 @@ _WARM_UP = 3
 @dataclass(frozen=True)
 class Setting:
     """size: (H, W) of an image in pixels, before it is resized as in the model's data. batch:
-    images at once. device: see `Predictor`. threads: per model; None for all cores. precision: of
-    checkpoints; see `Predictor`.
+    number of images per call. device: see `Predictor`. threads: threads per model; None for all
+    cores. precision: precision of checkpoints; see `Predictor`.
     """
 
     size: tuple[int, int]
@@ -38,8 +38,8 @@ class Setting:
 
 @dataclass(frozen=True)
 class Timing:
-    """model: its name. seconds: of every round, from pixels to objects of a batch. batch: number of
-    images. memory: peak of the whole process, in MB.
+    """model: its name. seconds: time of each round, from pixels to objects of a batch. batch:
+    number of images. memory: peak memory of the whole process, in MiB.
     """
 
     model: str
@@ -48,7 +48,7 @@ class Timing:
     memory: float
 
     def percentile(self, percent: float) -> float:
-        """The given percentile of the rounds, in milliseconds."""
+        """The given percentile of the times of all rounds, in milliseconds."""
         return float(np.percentile(self.seconds, percent)) * 1000
 
     @property
@@ -71,10 +71,11 @@ def _open(model: str, setting: Setting) -> Detector:
 def time_in_turns(
     models: Mapping[str, Callable[[], Detector]], setting: Setting, rounds: int
 ) -> list[Timing]:
-    """Times models whose processes run one after the other in every round, after one untimed run.
+    """Times models in separate processes, which run one after the other in every round; each timed
+    run follows an untimed one.
 
     Args:
-        models: by name, a function that opens the model in its process.
+        models: maps each name to a function that opens the model in its process.
 
     Raises:
         UserError: a model cannot be opened.
@@ -114,7 +115,9 @@ class _Side:
         return self.answer()
 
     def answer(self) -> float:
-        """Raises UserError with the message of the process, if it sends one."""
+        """Receives the next answer of the process; raises UserError with its message if it sends
+        one.
+        """
         while not self.pipe.poll(1.0):
             if not self.process.is_alive():
                 raise UserError(f"{self.model}: its process has ended ({self.process.exitcode})")
@@ -125,7 +128,7 @@ class _Side:
 
 
 def _serve(pipe: Connection, opened: Callable[[], Detector], setting: Setting) -> None:
-    """Answers with 0 when the model is ready, then with what it is asked for."""
+    """Sends 0 when the model is ready, then answers each request."""
     try:
         detector = opened()
         images = detector.image_format
@@ -143,7 +146,8 @@ def _serve(pipe: Connection, opened: Callable[[], Detector], setting: Setting) -
         if pipe.recv() == "memory":
             pipe.send(_megabytes())
             continue
-        # Caches now belong to other models, and memory may have been returned to the system
+        # An untimed run first: caches belong to other models now, and memory may have been returned
+        # to the system.
         detector.find(batch)
         start = time.perf_counter()
         detector.find(batch)
@@ -151,8 +155,8 @@ def _serve(pipe: Connection, opened: Callable[[], Detector], setting: Setting) -
 
 
 def _megabytes() -> float:
-    """The peak memory of this process. `ru_maxrss` is avoided if possible: on Linux it starts with
-    that of the parent process.
+    """The peak memory of this process in MiB. `ru_maxrss` is avoided if possible: on Linux it
+    starts with the value of the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():

@@ -1,5 +1,5 @@
-"""Writes detections for other tools: one writer per format, which receives one image after the
-other.
+"""Writes detections for other tools: one writer per format, which receives the images one by
+one.
 """
 
 import csv
@@ -29,7 +29,7 @@ pixel.
 class Writer(Protocol):
     """A file being written.
 
-    lost: what the format cannot represent -> how often.
+    lost: maps what the format cannot represent to its number of occurrences.
     """
 
     lost: Counter[str]
@@ -42,10 +42,10 @@ class Writer(Protocol):
 
 
 class CocoWriter:
-    """A COCO json of images, annotations and categories, held in memory until the end.
+    """A COCO json with images, annotations and categories, which is held in memory until `close`.
 
     Args:
-        path: of the file.
+        path: path of the file.
         class_names: by class index.
     """
 
@@ -68,8 +68,8 @@ class CocoWriter:
 
 
 def json_line(image: Mapping[str, Any], results: Sequence[Result]) -> dict[str, Any]:
-    """An image's entry, and its "detections" with all their fields."""
-    told = ("image_id", "file_name")  # of the image
+    """An image's entry, and its "detections" with all fields except those about the image."""
+    told = ("image_id", "file_name")  # already in the entry of the image
     found = [{k: v for k, v in result.items() if k not in told} for result in results]
     return {**image, "detections": found}
 
@@ -109,7 +109,9 @@ class CsvWriter:
         self.file.close()
 
     def _table(self, images: Sequence[Mapping[str, Any]]) -> csv.DictWriter:
-        """The table; its header is written with the first image, or at the end if there is none."""
+        """The CSV table; its header is written with the first image, or at the end if there is
+        none.
+        """
         if self.table is None:
             self.table = csv.DictWriter(self.file, columns_of(images))
             self.table.writeheader()
@@ -117,12 +119,12 @@ class CsvWriter:
 
 
 class YoloWriter:
-    """`labels/`, with one text file per image and one line per object: class index and, in
+    """`labels/`, with one text file per image and one line per object: class index and, as
     fractions of the image, a box (centre, width, height) or, for an object with a mask, its
     outline; and `classes.txt`.
 
     Args:
-        path: of the folder. Files are named after the images, relative to their common folder;
+        path: path of the folder. Files are named after the images, relative to their common folder;
             names of frames include their number.
         class_names: by class index.
     """
@@ -167,8 +169,8 @@ class YoloWriter:
 
 
 def _polygon(mask: Mapping[str, Any], start: np.ndarray, stop: np.ndarray) -> list[float]:
-    """Corners of a mask (or of the box if it is empty) in fractions: readers treat all lines of a
-    file with polygons as polygons.
+    """Corners of a mask (or of the box if the mask is empty) as fractions: readers treat all lines
+    of a file with polygons as polygons.
     """
     import pycocotools.mask as mask_utils  # needed for masks only
 
@@ -181,7 +183,7 @@ def _polygon(mask: Mapping[str, Any], start: np.ndarray, stop: np.ndarray) -> li
 
 
 def _place(image: Mapping[str, Any]) -> Path:
-    """The file of an image, or a suitable name for an image in memory or a frame."""
+    """The path of an image file, or a suitable name for an image in memory or a frame."""
     path = Path(os.path.abspath(image["file_name"] or "image"))
     is_file = image["file_name"] is not None and "time" not in image
     return path if is_file else path.with_name(f"{path.stem}_{image['id']}{path.suffix}")
@@ -193,17 +195,17 @@ WRITERS: dict[str, Any] = {
     "jsonl": JsonLinesWriter,
     "yolo": YoloWriter,
 }
-"""Format -> its writer, called with a path and the class names."""
+"""Format -> writer class, called with a path and the class names."""
 _BY_ENDING = {kind.ending: name for name, kind in WRITERS.items() if kind.ending}
 
 
 def format_of(path: Path) -> str | None:
-    """The format of a file according to its ending, or None."""
+    """The format implied by the ending of a file, or None."""
     return _BY_ENDING.get(path.suffix.lower())
 
 
 def place_in(folder: Path, format: str) -> Path:
-    """The file that a format writes into a folder."""
+    """The path at which a format is written inside a folder."""
     ending = WRITERS[format].ending
     return folder / f"predictions{ending}" if ending else folder
 
@@ -212,8 +214,8 @@ def place_in(folder: Path, format: str) -> Path:
 def open_writer(
     path: str | Path, class_names: Sequence[str], format: str | None = None
 ) -> Iterator[Writer]:
-    """Context with a writer, which is closed in any case; what its format cannot represent is
-    logged.
+    """Context manager that opens a writer and always closes it; logs what its format cannot
+    represent.
 
     Args:
         path, format: see `Results.save`.
