@@ -1,4 +1,4 @@
-"""Analysis of trained detectors beyond AP: numbers and pictures of their inner parts."""
+"""Analysis of trained detectors beyond AP: numbers and pictures of their internals."""
 
 from hdetr_d2.analysis.heads import Head, HeadDistances, heads_of, study_heads
 from hdetr_d2.analysis.instability import Instability, instability

@@ -13,12 +13,13 @@ from hdetr_d2.structures import Memory
 
 
 def activation_maps(memory: Memory, score: Callable[[Memory], Tensor]) -> list[Tensor]:
-    """The class activation of one image, `Tensor[H_l, W_l]` per level, non-negative, and 0 where
-    padded. On each level, a channel is weighted by the mean derivative of the score over the cells.
+    """The class activation of one image, `Tensor[H_l, W_l]` per level, non-negative, and 0 in the
+    padding. On each level, a channel is weighted by the mean derivative of the score over the
+    cells.
 
     Args:
-        memory: of one image.
-        score: of all detections, 0-d.
+        memory: the memory of one image.
+        score: maps a memory to the score of all detections, 0-d.
     """
     tokens = memory.tokens.detach().requires_grad_()
     with torch.enable_grad():
@@ -30,8 +31,8 @@ def activation_maps(memory: Memory, score: Callable[[Memory], Tensor]) -> list[T
 
 
 def _slope(score: Tensor, tokens: Tensor) -> Tensor:
-    """The derivative with respect to the tokens; zeros if the detections (such as none) do not
-    depend on them.
+    """The derivative with respect to the tokens; zeros if the score does not depend on them, as
+    without detections.
     """
     if not score.requires_grad:
         return torch.zeros_like(tokens)

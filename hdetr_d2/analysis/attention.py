@@ -21,10 +21,10 @@ def attended(attention: nn.Module, part: Tensor, *inputs: Any) -> Tensor:
     Args:
         attention: the cross-attention.
         part: `Tensor[B, Q]`, the weight of each query.
-        inputs: of `attention`.
+        inputs: the inputs of `attention`.
 
     Raises:
-        TypeError: an attention of a type that the decoders here do not use.
+        TypeError: an attention type that the decoders here do not use.
     """
     raise TypeError(f"it is not known where {type(attention).__name__} looks")
 
@@ -41,8 +41,8 @@ def _of_deformable(
 ) -> Tensor:
     locations, weights = attention.samples(query, reference, shapes)
     weights = weights * part[..., None, None, None]
-    # The output is linear in the values: its derivative with respect to a cell's value is the total
-    # weight of all samples there, including interpolation.
+    # The output is linear in the values: its derivative with respect to the value of a cell is the
+    # total weight of all samples there, including bilinear interpolation.
     with torch.enable_grad():
         value = weights.new_zeros(*tokens.shape[:2], attention.num_heads, 1, requires_grad=True)
         seen = ms_deform_attn(value, shapes, locations, weights)
@@ -87,8 +87,8 @@ class CrossAttention:
         self._inputs[layer] = inputs
 
     def attended(self, part: Tensor) -> Tensor:
-        """`Tensor[B, S]`, summed over layers and heads; `part` is `Tensor[L, B, Q]`, the weight of
-        each query in each layer.
+        """Attention to each token, `Tensor[B, S]`, summed over layers and heads; `part` is
+        `Tensor[L, B, Q]`, the weight of each query in each layer.
         """
         layers = zip(self._attentions, part, strict=True)
         return torch.stack(

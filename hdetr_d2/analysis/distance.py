@@ -8,37 +8,37 @@ import torch
 from torch import Tensor
 
 Distance = Callable[[Tensor, Tensor], Tensor]
-"""A distance of two non-negative maps `Tensor[H, W]`: 0-d, 0 if they are equal."""
+"""A distance between two non-negative maps `Tensor[H, W]`: 0-d, 0 if they are equal."""
 
 FLOOR = 1e-4
-"""Added to each value of a map, relative to the highest one: one map may be 0 where the other is
+"""Added to each value of a map, as a fraction of its maximum: one map may be 0 where the other is
 not, and the divergence must still be finite.
 """
 
 
 def kl_divergence(first: Tensor, second: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of the first map, as a distribution over positions, from the
-    second; in nats.
+    """Kullback-Leibler divergence of the first map from the second, as distributions over
+    positions; in nats.
     """
     p, q = _distribution(first), _distribution(second)
     return (p * (p.log() - q.log())).sum()
 
 
 def l2_distance(first: Tensor, second: Tensor) -> Tensor:
-    """Distance of the maps as vectors of length 1: from 0 to the square root of 2, for disjoint
-    maps. A map of zeros has the distance 1 to others.
+    """Distance between the maps as vectors of length 1: from 0 to the square root of 2, for
+    disjoint maps. A map of zeros has a distance of 1 to all others.
     """
     return (_unit(first) - _unit(second)).norm()
 
 
 def distances(maps: Sequence[Tensor], distance: Distance) -> Tensor:
-    """`Tensor[K, K]`: from the map of each head (rows) to that of each head (columns)."""
+    """`Tensor[K, K]`: distance from the map of each head (row) to that of each head (column)."""
     return torch.stack([torch.stack([distance(row, other) for other in maps]) for row in maps])
 
 
 def mean_distances(matrix: Tensor) -> Tensor:
-    """`Tensor[K]`: mean distance of each head to the K - 1 others, in both directions; K is at
-    least 2.
+    """`Tensor[K]`: mean distance between each head and the K - 1 others, in both directions; K is
+    at least 2.
     """
     both = matrix + matrix.T
     return (both.sum(1) - both.diagonal()) / (2 * (len(matrix) - 1))

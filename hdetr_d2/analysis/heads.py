@@ -21,13 +21,13 @@ DECODER = "decoder"
 """The name of the main queries among the heads of a model."""
 
 Head: TypeAlias = Callable[[ImageMaps], list[Instances]]
-"""Detects the objects of a batch, with `scores`."""
+"""Detects the objects of a batch; the instances have `scores`."""
 
 
 @dataclass(frozen=True)
 class HeadDistances:
-    """names: of the K heads. kl, l2: `Tensor[K, K]`, from the head of a row to that of a column,
-    averaged over the images.
+    """names: names of the K heads. kl, l2: `Tensor[K, K]`, distance from the head of a row to that
+    of a column, averaged over the images.
     """
 
     names: list[str]
@@ -36,13 +36,13 @@ class HeadDistances:
 
     @property
     def means(self) -> Tensor:
-        """`Tensor[K]`: the mean divergence between each head and the others, in both directions."""
+        """`Tensor[K]`: mean divergence between each head and the others, in both directions."""
         return mean_distances(self.kl)
 
 
 def heads_of(model: DETR) -> dict[str, Head]:
-    """The decoder with the main queries, and the detectors that the schemes of the model have
-    trained.
+    """The decoder with the main queries, and the detectors that were trained by the schemes of the
+    model.
     """
     heads: dict[str, Head] = {DECODER: partial(_decode, model)}
     for scheme in model.schemes:
@@ -64,7 +64,7 @@ def look_with(model: DETR, item: dict[str, Any], heads: Mapping[str, Head]) -> d
     Args:
         model: in evaluation mode.
         item: Detectron2's input dict.
-        heads: by name.
+        heads: the heads by name.
     """
     maps = model.encode([item["image"]])
     activations = {
@@ -75,7 +75,7 @@ def look_with(model: DETR, item: dict[str, Any], heads: Mapping[str, Head]) -> d
 
 
 def _score(head: Head, maps: ImageMaps, memory: Memory) -> Tensor:
-    """The score of all detections of a head on another memory of the same image."""
+    """The summed score of all detections of a head, given another memory of the same image."""
     return head(replace(maps, memory=memory))[0].scores.sum()
 
 

@@ -10,11 +10,11 @@ from hdetr_d2.structures import BACKGROUND
 
 
 class Instability(NamedTuple):
-    """Instability of a data set's matching, from one checkpoint to the next.
+    """Instability of the matching on a data set, from one checkpoint to the next.
 
-    queries: the number of queries per image whose target has changed, appeared or disappeared: the
-    mean over the images (IS of DN-DETR, https://arxiv.org/abs/2203.01305). targets: the fraction of
-    targets whose query has changed; NaN without targets.
+    queries: mean number of queries per image whose target has changed, appeared or disappeared (IS
+    of DN-DETR, https://arxiv.org/abs/2203.01305). targets: the fraction of targets whose query has
+    changed; NaN without targets.
     """
 
     queries: float
@@ -22,11 +22,11 @@ class Instability(NamedTuple):
 
 
 def instability(before: Sequence[Tensor], after: Sequence[Tensor]) -> Instability:
-    """From the assignments of one decoder layer, `Tensor[Q]` per image; at least one image, and
-    both in the same order.
+    """Compares the assignments in one decoder layer, `Tensor[Q]` per image, of at least one image;
+    both sequences have the same order.
 
     Raises:
-        ValueError: the numbers of images or queries differ.
+        ValueError: the numbers of images or of queries differ.
     """
     changed, moved, matched = 0, 0, 0
     for old, new in zip(before, after, strict=True):

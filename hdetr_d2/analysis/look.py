@@ -14,12 +14,12 @@ from hdetr_d2.structures import Assignment, GroupOutput, Match, QueryGroup, Targ
 
 @dataclass(frozen=True)
 class Look:
-    """For one image, on the host.
+    """Intermediate results for one image, on the host.
 
-    image: `Tensor[C, H, W]`, the model's input. boxes: of its objects, `Tensor[G, 4]` xyxy in
-    pixels. features, attention: score maps, `Tensor[H, W]` in [0, 1], of the encoder's features and
-    of the decoder's attention in all layers together. assignment: one-to-one, of the main queries,
-    `Tensor[L, Q]`.
+    image: `Tensor[C, H, W]`, the model's input. boxes: ground-truth boxes, `Tensor[G, 4]` xyxy in
+    pixels. features, attention: score maps, `Tensor[H, W]` in [0, 1], of the encoder's features,
+    and of the decoder's attention over all layers. assignment: one-to-one assignment of the main
+    queries, `Tensor[L, Q]`.
     """
 
     image: Tensor
@@ -31,15 +31,15 @@ class Look:
 
 @torch.no_grad()
 def look(model: DETR, item: dict[str, Any], *, all_queries: bool = False) -> Look:
-    """Runs the main queries of `model`, which is in evaluation mode, on an image with objects.
+    """Runs the main queries of `model`, which is in evaluation mode, on an image with annotations.
 
     Args:
         item: Detectron2's input dict with "instances", as in training.
-        all_queries: use the attention of all main queries; otherwise only of those with a target,
-            in each layer.
+        all_queries: use the attention of all main queries; otherwise, in each layer, only that of
+            queries with a target.
 
     Raises:
-        UserError: objects that do not fit the model.
+        UserError: the annotations do not fit the model.
     """
     maps = model.encode([item["image"]])
     memory, sizes = maps.memory, (maps.size, maps.sizes[0])

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 # The first is below every score. The others are dense at both ends: most cells get almost no
-# attention, and after a layer norm the features of all cells have nearly the same length.
+# attention, and after a layer norm the features of all cells have nearly the same norm.
 THRESHOLDS = (-1.0, 0.0, *torch.linspace(-14, 14, 400, dtype=torch.float64).sigmoid().tolist(), 1.0)
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """By threshold, increasing, `Tensor[T]` float64 each.
+    """Values for increasing thresholds, `Tensor[T]` float64 each.
 
     iof: the fraction of the objects' area with scores above the threshold. iob: the fraction of the
     background with scores not above it.
@@ -26,13 +26,15 @@ class Overlap:
 
     @classmethod
     def mean(cls, overlaps: "Sequence[Overlap]") -> "Overlap":
-        """The mean at each threshold; over at least one."""
+        """The mean of at least one curve, for each threshold."""
         iof, iob = (torch.stack(rows).mean(0) for rows in zip(*map(_rows, overlaps), strict=True))
         return cls(iof, iob)
 
     @property
     def area(self) -> float:
-        """The area of IoF over IoB: 1 if all objects stand out, 0.5 if the map is uninformative."""
+        """The area under IoF as a function of IoB: 1 if all objects stand out, 0.5 if the map is
+        uninformative.
+        """
         return float(torch.trapezoid(self.iof, self.iob))
 
     def iof_at(self, iob: float) -> float:
@@ -47,14 +49,14 @@ class Overlap:
 def overlap(
     scores: Tensor, foreground: Tensor, thresholds: Sequence[float] = THRESHOLDS
 ) -> Overlap | None:
-    """The curve of one image; None if there are no objects, or no background.
+    """The curve of one image; None if it has no objects, or no background.
 
     Args:
         scores: `Tensor[H, W]` in [0, 1].
         foreground: `Tensor[H, W]` bool, True inside objects.
         thresholds: increasing.
     """
-    # How many thresholds are below each score: it is above exactly these.
+    # The number of thresholds below each score, which are exactly those that it exceeds.
     edges = torch.tensor(thresholds, dtype=torch.float64, device=scores.device)
     below = torch.bucketize(scores.double(), edges)
     inside, outside = below[foreground], below[~foreground]
@@ -64,7 +66,9 @@ def overlap(
 
 
 def _not_higher(below: Tensor, thresholds: int) -> Tensor:
-    """For each threshold, the fraction of the pixels (at least one) whose score is not above it."""
+    """For each threshold, the fraction of the pixels (at least one) whose score does not exceed
+    it.
+    """
     counts = torch.bincount(below, minlength=thresholds + 1)[:thresholds]
     return (counts.cumsum(0).double() / len(below)).cpu()
 
@@ -74,7 +78,7 @@ def _rows(overlap: Overlap) -> tuple[Tensor, Tensor]:
 
 
 def foreground_of(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """The pixels of an image of `size` (H, W) whose centres are inside any of the boxes
+    """Which pixels of an image of `size` (H, W) have their centre inside any of the boxes
     `Tensor[G, 4]`, xyxy in pixels: `Tensor[H, W]` bool.
     """
     height, width = size

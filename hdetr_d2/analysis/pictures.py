@@ -1,4 +1,4 @@
-"""Score maps drawn over images, and curves, of several models side by side."""
+"""Draws score maps over images, and curves, of several models side by side."""
 
 from collections.abc import Mapping, Sequence
 
@@ -41,11 +41,12 @@ def _draw_image(axes: Axes, look: Look, alpha: float = 1.0) -> None:
 def _draw_scores(axes: Axes, look: Look, part: str) -> None:
     _draw_image(axes, look)
     scores = getattr(look, part).numpy()
-    axes.imshow(scores, cmap="jet", alpha=0.6)  # from the map's minimum to its maximum
+    # Colours range from the map's minimum to its maximum
+    axes.imshow(scores, cmap="jet", alpha=0.6)
 
 
 def draw_overlaps(studies: Mapping[str, Study]) -> Figure:
-    """The IoF-IoB curves of all models: of the features, and of the attention."""
+    """The IoF-IoB curves of all models, for the features and for the attention."""
     figure = Figure(figsize=(11, 5), layout="constrained")
     places = figure.subplots(1, len(PARTS), sharey=True)
     for axes, part in zip(places, PARTS, strict=True):
@@ -62,7 +63,7 @@ def draw_overlaps(studies: Mapping[str, Study]) -> Figure:
 
 
 def draw_instability(changes: Sequence[Change]) -> Figure:
-    """IS over the iterations of each run; at least one change."""
+    """IS over the iterations of each run; there must be at least one change."""
     runs: dict[str, list[tuple[int, float]]] = {}
     for change in changes:
         assert change.after.run is not None and change.after.iteration is not None

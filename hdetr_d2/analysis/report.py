@@ -1,4 +1,4 @@
-"""The numbers of several checkpoints, as tables and for a file."""
+"""The numbers of several checkpoints, as tables and as json."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +15,8 @@ IOB = 0.8
 
 
 def tables(snapshots: Sequence[Snapshot], changes: Sequence[Change]) -> str:
-    """GitHub tables of the curves and, if there are any, of the changes and of the distances
-    between heads.
+    """GitHub tables of the curves and, if there are any, of the matching changes and of the
+    distances between heads.
     """
     kinds = ("area", "area of each image", f"IoF at IoB {IOB}")
     columns = [f"{part}: {kind}" for part in PARTS for kind in kinds]
@@ -37,7 +37,7 @@ def _heads_table(name: str, heads: HeadDistances) -> str:
 
 
 def content(snapshots: Sequence[Snapshot], changes: Sequence[Change]) -> dict[str, Any]:
-    """All numbers, including the curves, in a form suitable for json."""
+    """All numbers, including the curves, as plain data for json."""
     return {
         "checkpoints": [_entry(snapshot) for snapshot in snapshots],
         "changes": [

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run in order."""
+"""Checkpoints of training runs, in order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from hdetr_d2.analysis.study import Study
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A checkpoint and its study. run: identifies its training. iteration: at which it was written;
-    None for weights that do not tell. heads: None for a model with only the decoder.
+    """A checkpoint and its study. run: id of its training run. iteration: at which it was written;
+    None for weights without that information. heads: None for a model with only the decoder.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of the matching, from one checkpoint of a run to the next."""
+    """The change of the matching from one checkpoint of a run to the next."""
 
     before: Snapshot
     after: Snapshot
@@ -32,8 +32,9 @@ class Change:
 
 
 def changes(snapshots: Sequence[Snapshot]) -> list[Change]:
-    """Between consecutive checkpoints of each run, on the same images. Of several with the same
-    iteration, such as the last checkpoint and the best one, only the first is used.
+    """The changes between consecutive checkpoints of each run, on the same images. Of several
+    checkpoints with the same iteration, such as the last one and the best one, only the first is
+    used.
     """
     runs: dict[str, dict[int, Snapshot]] = {}
     for snapshot in snapshots:

@@ -17,11 +17,11 @@ def score_map(levels: Sequence[Tensor], padded: tuple[int, int], size: tuple[int
 
     Args:
         levels: `Tensor[H_l, W_l]` each, non-negative; a level of zeros stays zero.
-        padded: (H, W) of the image with its padding, covered by the levels.
-        size: (H, W) without it.
+        padded: (H, W) of the image including padding, which the levels cover.
+        size: (H, W) of the image without padding.
 
     Returns:
-        `Tensor[H, W]` in [0, 1], of the image without padding.
+        `Tensor[H, W]` in [0, 1], for the image without padding.
     """
     total = levels[0].new_zeros(padded)
     for level in levels:
@@ -32,15 +32,15 @@ def score_map(levels: Sequence[Tensor], padded: tuple[int, int], size: tuple[int
 
 
 def feature_norms(memory: Memory) -> list[Tensor]:
-    """The norm of the features of one image in every cell: `Tensor[H_l, W_l]` per level, 0 where
-    padded.
+    """The norm of the features of one image in every cell: `Tensor[H_l, W_l]` per level, 0 in the
+    padding.
     """
     return on_levels(memory.tokens.float().norm(dim=-1), memory)
 
 
 def on_levels(values: Tensor, memory: Memory) -> list[Tensor]:
-    """A value per token of one image, `Tensor[1, S]`, as `Tensor[H_l, W_l]` per level, 0 where
-    padded.
+    """Splits one value per token of one image, `Tensor[1, S]`, into levels: `Tensor[H_l, W_l]`
+    each, 0 in the padding.
     """
     inside = values.masked_fill(memory.padding, 0.0)[0]
     parts = inside.split([height * width for height, width in memory.shapes])

@@ -15,14 +15,15 @@ from hdetr_d2.errors import UserError
 from hdetr_d2.modeling import DETR
 
 PARTS = ("features", "attention")
-"""What has a score map: the encoder's features, and the decoder's attention."""
+"""What score maps are made of: the encoder's features, and the decoder's attention."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """features, attention: means over the images that have both objects and background. areas: for
-    both, the mean over these images of the area below each image's own curve. assignments: of the
-    last decoder layer, `Tensor[Q]` per image. looks: of the first images.
+    """features, attention: mean curves of the images that have both objects and background. areas:
+    for each of the two, the mean over these images of the area under each image's own curve.
+    assignments: assignments in the last decoder layer, `Tensor[Q]` per image. looks: those of the
+    first images.
     """
 
     features: Overlap
@@ -41,14 +42,14 @@ def study(
     keep: int = 0,
     picture: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> Study:
-    """Processes every image of `entries`, one after the other.
+    """Studies all images of `entries`, one by one.
 
     Args:
         model: in evaluation mode.
-        mapper: maps an entry of a data set to an image with its "instances".
+        mapper: maps a data set entry to an image with its "instances".
         all_queries: see `look`.
-        keep: how many looks are kept for drawing.
-        picture: maps the pixels of an image, [H, W, C], to what is drawn, uint8 [H, W, 3].
+        keep: number of looks to keep for drawing.
+        picture: maps the pixels of an image, [H, W, C], to the picture to draw, uint8 [H, W, 3].
 
     Raises:
         UserError: an image cannot be read, or none has both objects and background.

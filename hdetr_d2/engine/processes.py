@@ -46,7 +46,7 @@ def _reason_of(error: Exception) -> BaseException | None:
     """The reason implied by the exit status of the first process that ended, or None."""
     if not isinstance(error, mp.ProcessExitedException):
         return None
-    # The process was asked to end before it had installed its signal handlers.
+    # A process killed by one of these signals had not installed its handlers yet.
     if error.exit_code == STATUS or -error.exit_code in SIGNALS:
         return Preempted()
     if error.exit_code < 0:

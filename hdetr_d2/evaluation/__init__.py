@@ -1,4 +1,4 @@
-"""Evaluators for configs: COCO's and LVIS's metrics, panoptic quality."""
+"""Evaluators for configs: COCO and LVIS metrics, panoptic quality."""
 
 from hdetr_d2.data.lvis_shim import import_lvis
 from hdetr_d2.evaluation.coco_evaluator import COCOEvaluator

@@ -1,4 +1,4 @@
-"""COCO's metrics, robust against unusual annotation ids and detection limits."""
+"""COCO metrics, robust to unusual annotation ids and detection limits."""
 
 import logging
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from hdetr_d2.evaluation.run_lengths import TakesRunLengths
 
 logger = logging.getLogger(__name__)
 
-WORTH_SAYING = 1.0  # AP
+WORTH_SAYING = 1.0  # in points of AP
 
 
 class COCOEvaluator(TakesRunLengths, _COCOEvaluator):
@@ -25,7 +25,8 @@ class COCOEvaluator(TakesRunLengths, _COCOEvaluator):
     because COCO sorts its three limits and takes the largest.
 
     The results for boxes have three more entries, in percent: `AR` (average recall) and, about
-    duplicates (see `Doubles`), `AP_nms`, the AP without them, and `doubles`, their fraction.
+    duplicates (see `Doubles`), `AP_nms`, the AP without duplicates, and `doubles`, the fraction of
+    duplicates.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class COCOEvaluator(TakesRunLengths, _COCOEvaluator):
     ) -> None:
         """
         Raises:
-            ValueError: `max_dets_per_image` is not a positive integer.
+            ValueError: `max_dets_per_image` is neither a positive integer nor None.
         """
         check_limit(max_dets_per_image)
         evaluate_on_whole_json(dataset_name)
@@ -54,7 +55,7 @@ class COCOEvaluator(TakesRunLengths, _COCOEvaluator):
 
 
 def say_what_doubles_cost(ap: float, doubles: Doubles) -> None:
-    """Logs nothing if it is less than a point of AP."""
+    """Logs how much AP duplicates cost, if it is at least one point."""
     if doubles.ap - ap >= WORTH_SAYING:
         logger.info(
             f"Duplicates cost {doubles.ap - ap:.1f} AP: {doubles.share:.0f}% of the best "

@@ -1,4 +1,4 @@
-"""How much AP a detector loses to duplicates."""
+"""How much AP a detector loses through duplicates."""
 
 import contextlib
 import io
@@ -14,17 +14,17 @@ from hdetr_d2.judging.average_precision import mean_of_known
 from hdetr_d2.utils.device import on_host
 
 IOU = 0.7
-"""Two boxes of the same class in an image with a higher IoU belong to the same object."""
+"""Two boxes of the same class in an image with a higher IoU count as the same object."""
 
 Marked: TypeAlias = dict[int, list[tuple[dict, bool]]]
-"""Image -> its detections, best first, and whether each is a duplicate of a better one."""
+"""Image -> its detections, best first, each with whether it is a duplicate of a better one."""
 
 
 class Doubles(NamedTuple):
-    """The effect of duplicates on an evaluation; in percent, nan = cannot be computed.
+    """The effect of duplicates on an evaluation, in percent; nan if it cannot be computed.
 
-    share: among the best n detections of every image with n objects, the fraction of duplicates.
-    ap: the AP without duplicates: after non-maximum suppression within the classes.
+    share: the fraction of duplicates among the best n detections of every image with n objects. ap:
+    the AP without duplicates, i.e. after non-maximum suppression within each class.
     """
 
     share: float
@@ -32,13 +32,15 @@ class Doubles(NamedTuple):
 
     @classmethod
     def of(cls, run: COCOeval) -> "Doubles":
-        """`run`: an accumulated evaluation of boxes, which is unchanged."""
+        """`run`: an accumulated evaluation of boxes; it is not changed."""
         marked = _mark(run)
         return cls(100 * _share(run, marked), 100 * _precision(run, marked))
 
 
 def average_recall(run: COCOeval) -> float:
-    """In percent, for the largest number of detections per image; nan = nothing to find."""
+    """Average recall in percent, for the largest number of detections per image; nan without
+    objects.
+    """
     everything = run.params.areaRngLbl.index("all")
     return 100 * mean_of_known(run.eval["recall"][..., everything, -1])
 

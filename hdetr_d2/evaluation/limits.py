@@ -2,7 +2,7 @@
 
 
 def check_limit(limit: object) -> None:
-    """Raises ValueError if it is neither a positive integer nor None, which is the metric's
+    """Raises ValueError if the limit is neither a positive integer nor None, the metric's
     default.
     """
     if limit is not None and (type(limit) is not int or limit < 1):

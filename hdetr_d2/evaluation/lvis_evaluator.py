@@ -1,4 +1,4 @@
-"""LVIS's metrics with current numpy."""
+"""LVIS metrics that work with current numpy."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from hdetr_d2.evaluation.run_lengths import TakesRunLengths
 
 
 class LVISEvaluator(TakesRunLengths, _LVISEvaluator):
-    """Detectron2's evaluator of LVIS, with the same arguments.
+    """Detectron2's LVIS evaluator, with the same arguments.
 
-    The `lvis` package is patched before it is used, and what cannot be computed (the AP of rare
-    classes in a data set without any) is nan, as in the COCO evaluator, instead of -100.
+    The `lvis` package is patched before it is used. Metrics that cannot be computed (such as the AP
+    of rare classes in a data set without any) are nan, as in the COCO evaluator, instead of -100.
 
     Its ground truth is a completed json (see `whole_json`).
 
     Raises:
         UserError: the `lvis` package is not installed.
-        ValueError: `max_dets_per_image` is not a positive integer.
+        ValueError: `max_dets_per_image` is neither a positive integer nor None.
     """
 
     def __init__(

@@ -16,17 +16,17 @@ logger = logging.getLogger(__name__)
 
 
 class PanopticEvaluator(DatasetEvaluator):
-    """PQ, SQ and RQ in percent over all classes, things ("_th") and stuff ("_st"), equal to
-    Detectron2's COCOPanopticEvaluator; panopticapi is not needed, and nothing is written.
+    """PQ, SQ and RQ in percent over all classes, things ("_th") and stuff ("_st"), equal to those
+    of Detectron2's COCOPanopticEvaluator; panopticapi is not needed, and no files are written.
     """
 
     def __init__(self, dataset_name: str) -> None:
         """
         Args:
-            dataset_name: its metadata must distinguish things from stuff.
+            dataset_name: name of a data set whose metadata distinguish things from stuff.
 
         Raises:
-            UserError: it is not a panoptic data set.
+            UserError: the data set is not panoptic.
         """
         metadata = MetadataCatalog.get(dataset_name)
         if metadata.get("stuff_dataset_id_to_contiguous_id") is None:
@@ -55,8 +55,8 @@ class PanopticEvaluator(DatasetEvaluator):
             self._images += 1
 
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """`{"panoptic_seg": {"PQ": ..., "SQ_th": ...}}`; {} in processes other than the first, and
-        if no image was processed.
+        """Returns `{"panoptic_seg": {"PQ": ..., "SQ_th": ...}}`; {} in processes other than the
+        first, and if no image was processed.
         """
         gathered = comm.gather((self._counts, self._images), dst=0)
         if not comm.is_main_process() or not sum(images for _, images in gathered):

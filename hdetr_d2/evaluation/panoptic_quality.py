@@ -1,4 +1,4 @@
-"""Panoptic quality (https://arxiv.org/abs/1801.00868), counted image by image."""
+"""Panoptic quality (https://arxiv.org/abs/1801.00868), accumulated image by image."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,8 +8,8 @@ VOID = 0
 """The id of pixels without a segment."""
 
 IOU, FOUND, WRONG, MISSED = range(4)
-"""Counts for each class, by column: summed IoU of the found segments, and their number; predictions
-without a true segment; true segments that were not found.
+"""Columns of the counts of each class: summed IoU of the matched segments; number of matched
+segments; predictions without a true segment; true segments that were not found.
 """
 
 
@@ -22,8 +22,8 @@ def count_segments(
 ) -> np.ndarray:
     """The contribution of one image to the counts, float [K, 4].
 
-    A prediction finds a true segment of its class at an IoU above 1/2, which is unique. Predictions
-    that lie mostly on void or on a crowd of their class do not count.
+    A prediction matches a true segment of its class if their IoU exceeds 1/2, so that there is at
+    most one. Predictions that lie mostly on void or on a crowd of their class do not count.
 
     Args:
         truth, predicted: segment ids, int [H, W].
@@ -80,7 +80,7 @@ def _areas(ids: np.ndarray) -> dict[int, int]:
 
 
 def _shared_pixels(truth: np.ndarray, predicted: np.ndarray) -> dict[tuple[int, int], int]:
-    """The number of common pixels of each pair of a true and a predicted id."""
+    """The number of common pixels of each pair of a true and a predicted segment id."""
     pairs = np.stack([truth.ravel(), predicted.ravel()])
     values, counts = np.unique(pairs, axis=1, return_counts=True)
     return {(a, b): n for a, b, n in zip(*values.tolist(), counts.tolist(), strict=True)}

@@ -1,4 +1,4 @@
-"""Makes evaluators use the run lengths of masks, without bitmaps of the image's size."""
+"""Makes evaluators use run-length encoded masks, without bitmaps of the image's size."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,8 +10,8 @@ MASKS = "pred_masks"
 
 
 class TakesRunLengths:
-    """A mixin, named before one of Detectron2's evaluators of COCO's or LVIS's results, whose
-    `process` encodes every mask.
+    """A mixin to list before one of Detectron2's COCO or LVIS evaluators, whose `process` encodes
+    every mask.
     """
 
     _predictions: list
@@ -19,7 +19,7 @@ class TakesRunLengths:
     def process(self, inputs: Sequence[dict], outputs: Sequence[dict]) -> None:
         """
         Args:
-            inputs: dicts with image_id.
+            inputs: dicts with `image_id`.
             outputs: dicts with "instances", whose `pred_masks`, if any, may be `ScaledMasks`.
         """
         for given, output in zip(inputs, outputs, strict=True):
@@ -30,13 +30,13 @@ class TakesRunLengths:
                     result["segmentation"] = rle
 
     def _last_results(self) -> Iterator[dict]:
-        """The results of the last image, as stored by Detectron2 or the stand-in."""
+        """The results of the last image, as stored by Detectron2 or its stand-in."""
         last = self._predictions[-1]
         yield from last["instances"] if isinstance(last, dict) else last
 
 
 def _apart(output: Mapping) -> tuple[dict, ScaledMasks | None]:
-    """The instances without masks, and the masks, if they know their run lengths."""
+    """The instances without masks, and the masks, if these are `ScaledMasks`."""
     found = output.get("instances")
     if found is None or not found.has(MASKS) or not isinstance(found.get(MASKS), ScaledMasks):
         return {}, None

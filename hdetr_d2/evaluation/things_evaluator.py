@@ -1,4 +1,4 @@
-"""Average precision of things for models of things and stuff."""
+"""Average precision of the things for models of things and stuff."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ from hdetr_d2.evaluation.coco_evaluator import COCOEvaluator
 
 
 class ThingsEvaluator(COCOEvaluator):
-    """COCO's metrics on a data set whose classes are the first ones of the model; detections of
-    other classes, such as stuff, are left out.
+    """COCO metrics on a data set whose classes are the first ones of the model; detections of other
+    classes, such as stuff, are left out.
     """
 
     def process(self, inputs: Sequence[dict], outputs: Sequence[dict]) -> None:

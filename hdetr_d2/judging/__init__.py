@@ -1,4 +1,4 @@
-"""How good a detector is, computed from detections and ground truth with only numpy and COCO's
+"""Quality of a detector, computed from detections and ground truth with only numpy and COCO's
 matching.
 """
 

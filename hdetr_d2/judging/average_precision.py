@@ -22,8 +22,8 @@ COLUMNS = tuple(_WHICH)
 
 
 def average_precision(data: Numbered, max_dets: int = 100) -> dict[str, np.ndarray]:
-    """pycocotools' numbers for each class and, at the end, overall, by the names in `COLUMNS`:
-    float [K + 1] in [0, 1], nan where there is nothing to find.
+    """The metrics of pycocotools for each class and, as the last value, overall, by the names in
+    `COLUMNS`: float [K + 1] in [0, 1], nan where there are no objects.
 
     Args:
         max_dets: limit on detections per image and class.
@@ -46,17 +46,15 @@ def average_precision(data: Numbered, max_dets: int = 100) -> dict[str, np.ndarr
 
 
 def mean_of_known(values: np.ndarray) -> float:
-    """The mean of precisions or recalls in pycocotools' form, in which -1 means unknown; nan if all
-    are.
+    """The mean of precisions or recalls as returned by pycocotools, where -1 means unknown; nan if
+    all are unknown.
     """
     known = values[values > -1]
     return float(known.mean()) if known.size else float("nan")
 
 
 def _without_detections(data: Numbered) -> dict[str, np.ndarray]:
-    """0 where there is an object, otherwise nan: the fast evaluation cannot handle an empty
-    list.
-    """
+    """0 where there are objects, otherwise nan: the fast evaluation cannot handle an empty list."""
     zeros = {}
     sizes = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
     for name, (_, _, size) in _WHICH.items():

@@ -1,4 +1,4 @@
-"""Calibration: whether scores equal the fraction of correct detections."""
+"""Calibration: whether scores match the fraction of correct detections."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,10 @@ class Calibration:
     """Detections grouped by score into bins of equal width (https://arxiv.org/abs/1706.04599).
 
     Attributes:
-        counts: int [M], detections in the bin [m / M, (m + 1) / M); the last bin includes 1.
-        scores: float [M], their mean score; nan in an empty bin.
-        precisions: float [M], the fraction of them that find an object; nan in an empty bin.
+        counts: int [M], number of detections with scores in [m / M, (m + 1) / M); the last bin
+            includes 1.
+        scores: float [M], their mean score; nan for an empty bin.
+        precisions: float [M], the fraction of them that are correct; nan for an empty bin.
     """
 
     counts: np.ndarray
@@ -23,8 +24,8 @@ class Calibration:
     def of(cls, scores: np.ndarray, hits: np.ndarray, bins: int = 10) -> "Calibration":
         """
         Args:
-            scores: float [D] in [0, 1], of detections that are not ignored.
-            hits: bool [D].
+            scores: float [D] in [0, 1], scores of the detections that are not ignored.
+            hits: bool [D], whether each is correct.
         """
         place = np.clip(scores * bins, 0, bins - 1).astype(np.int64)
         counts = np.bincount(place, minlength=bins)
@@ -34,8 +35,8 @@ class Calibration:
 
     @property
     def error(self) -> float:
-        """The expected calibration error: the mean distance between both, over the detections, in
-        [0, 1]; nan without detections.
+        """The expected calibration error: the difference between mean score and precision, averaged
+        over the detections, in [0, 1]; nan without detections.
         """
         used = self.counts > 0
         if not used.any():

@@ -1,4 +1,4 @@
-"""Which class is mistaken for which, or for background."""
+"""Which classes are confused with each other, or with background."""
 
 import numpy as np
 import pycocotools.mask as mask_utils
@@ -10,16 +10,16 @@ from hdetr_d2.judging.numbered import Numbered
 def confusion_matrix(
     data: Numbered, matches: Matches, *, threshold: float | np.ndarray, iou: float = 0.5
 ) -> np.ndarray:
-    """Objects by their true class and the class they were detected as, int [K + 1, K + 1].
+    """Counts of objects by true class and detected class, int [K + 1, K + 1].
 
-    Rows are true classes, columns detected ones; the last row counts false detections, the last
+    Rows are true classes, columns detected classes; the last row counts false positives, the last
     column missed objects. Detections and objects of an image whose IoU exceeds `iou` are paired one
     to one: pairs of the same class first, then by decreasing IoU (the rule of the package
-    `supervision`). Remaining detections on a crowd of their class do not count, nor do crowds.
+    `supervision`). Unpaired detections on a crowd of their class are not counted, nor are crowds.
 
     Args:
-        matches: provides the detections that count.
-        threshold: the minimum score, for all classes or float [K].
+        matches: determines the detections that count.
+        threshold: the minimum score, either for all classes or per class, float [K].
     """
     classes = len(data.class_names)
     matrix = np.zeros((classes + 1, classes + 1), np.int64)
@@ -54,7 +54,7 @@ def _count(
 def _pairs(
     overlaps: np.ndarray, found: np.ndarray, true: np.ndarray, crowd: np.ndarray, iou: float
 ) -> tuple[list[int], list[int]]:
-    """Detections and the objects they are paired with."""
+    """The paired detections, and the objects that they are paired with."""
     detections, objects = np.nonzero((overlaps > iou) & ~crowd)
     others = found[detections] != true[objects]
     order = np.lexsort((-overlaps[detections, objects], others))
@@ -68,10 +68,11 @@ def _pairs(
 
 
 def _overlaps(detections: list[dict], annotations: list[dict], task: str) -> np.ndarray:
-    """float [D, G]; for a crowd, the fraction of the detection inside it."""
+    """IoU, float [D, G]; for a crowd, the fraction of the detection that is inside it."""
     if not detections or not annotations:
         return np.zeros((len(detections), len(annotations)))
-    key = "segmentation" if task == "segm" else "bbox"  # converted to run lengths by the matching
+    # The matching has converted masks to run lengths
+    key = "segmentation" if task == "segm" else "bbox"
     shapes = [[each[key] for each in entries] for entries in (detections, annotations)]
     crowds = [int(each.get("iscrowd", 0)) for each in annotations]
     return np.asarray(mask_utils.iou(*shapes, crowds))

@@ -1,4 +1,4 @@
-"""Counts above each score threshold, and the best threshold."""
+"""True and false positives at each score threshold, and the best threshold."""
 
 import math
 from dataclasses import dataclass
@@ -10,9 +10,11 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Point:
-    """The detections with a score of at least `threshold`; nan if there is no meaningful threshold.
+    """The counts for detections with a score of at least `threshold`, which is nan if there is no
+    meaningful threshold.
 
-    hits, false_alarms: among them. misses: objects that none of them finds.
+    hits: true positives. false_alarms: false positives. misses: objects that none of the detections
+    finds.
     """
 
     threshold: float
@@ -32,7 +34,7 @@ class Point:
 
     @property
     def f1(self) -> float:
-        """In [0, 1]; nan without both."""
+        """In [0, 1]; nan if there are neither detections nor objects."""
         return _ratio(2 * self.hits, 2 * self.hits + self.false_alarms + self.misses)
 
 
@@ -41,9 +43,9 @@ class Curve:
     """The counts for every threshold that makes a difference.
 
     Attributes:
-        thresholds: float [T], decreasing: the scores that occur. Detections with equal scores are
+        thresholds: float [T], decreasing: all scores that occur. Detections with equal scores are
             counted together.
-        hits, false_alarms: int [T], with at least that score.
+        hits, false_alarms: int [T], true and false positives with at least that score.
         objects: number of objects to find.
     """
 
@@ -56,8 +58,8 @@ class Curve:
     def of(cls, scores: np.ndarray, hits: np.ndarray, objects: int) -> "Curve":
         """
         Args:
-            scores: float [D], of detections that are not ignored.
-            hits: bool [D].
+            scores: float [D], scores of the detections that are not ignored.
+            hits: bool [D], whether each is correct.
             objects: number of objects to find.
         """
         thresholds, place = np.unique(-scores, return_inverse=True)
@@ -68,11 +70,11 @@ class Curve:
 
     @property
     def f1(self) -> np.ndarray:
-        """float [T] in [0, 1]."""
+        """F1 at each threshold, float [T] in [0, 1]."""
         return 2 * self.hits / (self.hits + self.false_alarms + self.objects)
 
     def at(self, threshold: float) -> Point:
-        """The counts at or above `threshold`."""
+        """The counts for scores of at least `threshold`."""
         kept = int((self.thresholds >= threshold).sum())
         if not kept:
             return Point(threshold, 0, 0, self.objects)
@@ -80,8 +82,9 @@ class Curve:
         return Point(threshold, hits, int(self.false_alarms[kept - 1]), self.objects - hits)
 
     def best(self) -> Point:
-        """The threshold with the highest F1, the highest one if there are several, rounded to as
-        few digits as select the same detections. It is nan if no detection is correct.
+        """The point with the highest F1, and the highest threshold if there are several, rounded to
+        the fewest digits that select the same detections. The threshold is nan if no detection is
+        correct.
         """
         if not self.hits.any():
             return Point(NAN, 0, 0, self.objects)
@@ -91,7 +94,7 @@ class Curve:
 
 
 def shortest(low: float, high: float) -> float:
-    """The number in (low, high] with the fewest decimals, at least two."""
+    """The number in (low, high] with the fewest decimals, but at least two."""
     for digits in range(2, 16):
         number = math.floor(high * 10**digits) / 10**digits
         if low < number <= high:

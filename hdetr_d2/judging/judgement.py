@@ -1,4 +1,4 @@
-"""All numbers about a detector on a data set, also as a table and json."""
+"""All metrics of a detector on a data set, also as a table and json."""
 
 import math
 from collections.abc import Iterator
@@ -17,19 +17,19 @@ from hdetr_d2.judging.matches import Matches
 from hdetr_d2.judging.numbered import Numbered
 
 ALL = "all"
-ELSE = 0.5  # the threshold for a detector that is never correct
+ELSE = 0.5  # the threshold if no detection is correct
 HEADERS = ("class", "objects", *COLUMNS, "score from", "precision", "recall", "F1")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The evaluation of a data set's detections.
+    """The evaluation of the detections on a data set.
 
     Attributes:
-        data: objects and detections.
+        data: ground truth and detections.
         matches: which detection finds which object, at an IoU of `iou`.
-        averages: COCO's numbers per class and overall, float [K + 1] in [0, 1], by name.
-        iou: minimum IoU of a detection with the object it finds.
+        averages: COCO's metrics by name, each per class and overall, float [K + 1] in [0, 1].
+        iou: minimum IoU of a detection with the object that it finds.
         max_dets: limit on detections per image and class.
     """
 
@@ -41,7 +41,7 @@ class Judgement:
 
     @cached_property
     def curves(self) -> list[Curve]:
-        """For each class."""
+        """The curve of each class."""
         kept = ~self.matches.ignored
         labels, scores = self.matches.labels, self.matches.scores
         return [
@@ -52,42 +52,44 @@ class Judgement:
 
     @cached_property
     def curve(self) -> Curve:
-        """For all classes with a common threshold."""
+        """The curve of all classes with a common threshold."""
         kept = ~self.matches.ignored
         scores, hits = self.matches.scores[kept], self.matches.hits[kept]
         return Curve.of(scores, hits, int(self.matches.counts.sum()))
 
     @cached_property
     def best(self) -> Point:
-        """The threshold with the highest F1 over all classes."""
+        """The point with the highest F1 over all classes with a common threshold."""
         return self.curve.best()
 
     @property
     def threshold(self) -> float:
-        """The threshold of the confusion matrix and of pictures: with the highest F1, or `ELSE` if
-        no detection finds anything.
+        """The threshold of the confusion matrix and of pictures: that of `best`, or `ELSE` if no
+        detection is correct.
         """
         best = self.best.threshold
         return ELSE if math.isnan(best) else best
 
     @cached_property
     def best_of_classes(self) -> list[Point]:
-        """The threshold with the highest F1 of each class."""
+        """The point with the highest F1 of each class."""
         return [curve.best() for curve in self.curves]
 
     @cached_property
     def confusion(self) -> np.ndarray:
-        """int [K + 1, K + 1] at the threshold, see `confusion_matrix`."""
+        """The confusion matrix at `threshold`, int [K + 1, K + 1], see `confusion_matrix`."""
         return confusion_matrix(self.data, self.matches, threshold=self.threshold, iou=self.iou)
 
     @cached_property
     def calibration(self) -> Calibration:
-        """For all detections that count."""
+        """The calibration of all detections that count."""
         kept = ~self.matches.ignored
         return Calibration.of(self.matches.scores[kept], self.matches.hits[kept])
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """For each class and, at the end, overall: fractions in percent, nan if undefined."""
+        """Yields a row for each class and, at the end, one for all classes: fractions in percent,
+        nan if undefined.
+        """
         names = [*self.data.class_names, ALL]
         points = [*self.best_of_classes, self.best]
         counts = [*self.matches.counts.tolist(), int(self.matches.counts.sum())]
@@ -98,13 +100,15 @@ class Judgement:
             yield dict(zip(HEADERS, values, strict=True))
 
     def table(self) -> str:
-        """`rows` as text."""
+        """The `rows` as a text table."""
         rows = [list(row.values()) for row in self.rows()]
         formats = ("", "", *[".1f"] * len(COLUMNS), ".15g", ".1f", ".1f", ".1f")
         return tabulate(rows, HEADERS, floatfmt=formats, disable_numparse=[0])
 
     def as_json(self) -> dict[str, Any]:
-        """All numbers as plain json: fractions in percent, but scores and bins in [0, 1]."""
+        """All numbers as plain data for json: fractions in percent, but scores and bins in [0,
+        1].
+        """
         bins = self.calibration
         rows = list(self.rows())
         return {
@@ -130,10 +134,10 @@ class Judgement:
 
 
 def judge(data: Numbered, *, iou: float = 0.5, max_dets: int = 100) -> Judgement:
-    """Evaluates the detections of a data set.
+    """Evaluates the detections on a data set.
 
     Args:
-        iou: minimum IoU with the object that a detection finds, for everything except COCO's
+        iou: minimum IoU of a detection with the object that it finds, for everything except COCO's
             averages, which have their own.
         max_dets: limit on detections per image and class.
     """

@@ -1,4 +1,4 @@
-"""Which detection finds which object, by COCO's rules at one IoU."""
+"""Which detection finds which object, by COCO's rules at a single IoU threshold."""
 
 import contextlib
 import io
@@ -14,20 +14,20 @@ NOBODY = -1
 
 @dataclass(frozen=True)
 class Matches:
-    """The detections that count, and the objects; all indices start at 0.
+    """The detections that count, and the objects that they find; all indices start at 0.
 
     In each image and class, the best `max_dets` detections count. In order of decreasing score,
-    each takes the object that it overlaps most, unless a better one has it. Therefore the same
-    matching holds for the detections above any score threshold.
+    each is matched with the object that it overlaps most, unless that is taken by a better one. The
+    matching is therefore also valid for the detections above any score threshold.
 
     Attributes:
-        places: int [D], indices in the list of results.
+        places: int [D], index in the list of results.
         scores: float [D].
-        labels: int [D], classes.
-        images: int [D].
-        objects: int [D], index in the list of annotations; -1 for a false alarm.
-        ignored: bool [D]: on a crowd, neither correct nor wrong.
-        counts: int [K], objects of each class, without crowds.
+        labels: int [D], class indices.
+        images: int [D], image indices.
+        objects: int [D], index in the list of annotations; -1 for a false positive.
+        ignored: bool [D]: whether it lies on a crowd, and is neither correct nor wrong.
+        counts: int [K], number of objects of each class, without crowds.
     """
 
     places: np.ndarray
@@ -40,11 +40,11 @@ class Matches:
 
     @property
     def hits(self) -> np.ndarray:
-        """bool [D]: finds an object that is not a crowd."""
+        """bool [D]: whether it finds an object that is not a crowd."""
         return (self.objects != NOBODY) & ~self.ignored
 
     def by_image(self, count: int) -> list[np.ndarray]:
-        """For each of `count` images, its detections, int [n], in order."""
+        """The detections of each of `count` images, int [n], in order."""
         order = np.argsort(self.images, kind="stable")
         ends = np.searchsorted(self.images[order], np.arange(1, count))
         return np.split(order, ends)[:count]
@@ -53,7 +53,7 @@ class Matches:
     def of(cls, data: Numbered, *, iou: float = 0.5, max_dets: int = 100) -> "Matches":
         """
         Args:
-            iou: minimum IoU.
+            iou: minimum IoU of a detection with the object that it finds.
             max_dets: limit on detections per image and class.
         """
         run = COCOeval(data.truth, data.found, data.task)

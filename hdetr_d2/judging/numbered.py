@@ -1,4 +1,4 @@
-"""Objects and detections of a data set with small numbers as ids, as evaluation requires."""
+"""Ground truth and detections of a data set, renumbered as the evaluation requires."""
 
 import contextlib
 import io
@@ -13,21 +13,22 @@ from hdetr_d2.errors import UserError
 
 Task = Literal["bbox", "segm"]
 SHAPES: dict[Task, Literal["bbox", "segmentation"]] = {"bbox": "bbox", "segm": "segmentation"}
-"""The key of what a task compares, in objects and results."""
+"""The key of the shape that a task compares, in annotations and results."""
 
 
 @dataclass(frozen=True)
 class Numbered:
     """Ground truth and detections. Images, classes, objects and detections are numbered from 1:
-    images and classes in the order of their ids, objects and detections in list order.
+    images and classes in the order of their ids, objects and detections in the order of their
+    lists.
 
-    pycocotools treats an object with the id 0 as missing, so that finding it is a false alarm, and
-    objects with equal ids as one.
+    pycocotools treats an object with id 0 as missing, so that a detection that finds it is a false
+    positive, and objects with equal ids as one.
 
     Attributes:
-        truth: the objects.
+        truth: the ground truth.
         found: the detections.
-        images: the entries of the json, in the order of the numbers.
+        images: the image entries of the json, in the order of their numbers.
         class_names: by class index, which is the number minus 1.
         task: what is compared: boxes or masks.
     """
@@ -49,15 +50,15 @@ class Numbered:
     ) -> "Numbered":
         """
         Args:
-            content: of a COCO json: `images`, `annotations`, `categories`. A missing `iscrowd` is
-                0, and a missing `area` that of the `bbox`.
+            content: content of a COCO json: `images`, `annotations`, `categories`. A missing
+                `iscrowd` is 0, and a missing `area` that of the `bbox`.
             results: COCO results: `image_id`, `category_id`, `score`, and `bbox` (xywh, in pixels)
                 or `segmentation` (run lengths), depending on the task.
-            source: how messages refer to them.
+            source: name of the results in error messages.
 
         Raises:
-            UserError: an object or a result belongs to an image or a category that the json lacks,
-                or lacks what is compared; or a mask has another size than its image.
+            UserError: an object or a result refers to an image or a category that the json lacks,
+                or lacks the shape to compare; or a mask has another size than its image.
         """
         images = _sorted(content["images"])
         categories = _sorted(content["categories"])
@@ -104,14 +105,14 @@ def _renamed(entry: Mapping[str, Any], numbers: Mapping[str, Mapping]) -> dict[s
 
 
 def _whole(entry: dict[str, Any]) -> dict[str, Any]:
-    """An object with optional keys filled in."""
+    """An annotation with missing optional keys filled in."""
     area = entry["area"] if "area" in entry else entry["bbox"][2] * entry["bbox"][3]
     return {**entry, "area": area, "iscrowd": entry.get("iscrowd", 0)}
 
 
 def _compared(entry: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """A copy that may be modified; without the box for masks, because pycocotools would measure
-    object sizes by it.
+    """A copy that may be modified, with only the shape to compare: given a box too, pycocotools
+    would measure the object size of a mask by the box.
     """
     left_out = "bbox" if task == "segm" else "segmentation"
     return {key: deepcopy(value) for key, value in entry.items() if key != left_out}
@@ -120,7 +121,7 @@ def _compared(entry: Mapping[str, Any], task: Task) -> dict[str, Any]:
 def _check(
     what: str, entries: Iterable[Mapping], numbers: Mapping[str, Mapping], keys: Iterable[str]
 ) -> None:
-    """Checks that the `entries` have all `keys`, and refer to what exists."""
+    """Checks that all `entries` have all `keys`, and refer to existing images and categories."""
     for place, entry in enumerate(entries):
         for key, known in numbers.items():
             if entry.get(key) not in known:
@@ -131,7 +132,9 @@ def _check(
 
 
 def _check_sizes(what: str, entries: Iterable[Mapping], images: Mapping[Any, Mapping]) -> None:
-    """Masks must be as large as their images: others would silently overlap nothing."""
+    """Checks that masks are as large as their images: otherwise they would silently overlap
+    nothing.
+    """
     for place, entry in enumerate(entries):
         image, stated = images[entry["image_id"]], list(entry["segmentation"]["size"])
         size = [image.get("height", stated[0]), image.get("width", stated[1])]

@@ -17,7 +17,7 @@ def truth_difference(
 
     Args:
         first, second: from `whole_truth`.
-        task: determines how objects are compared.
+        task: determines which shapes of objects are compared.
     """
     if _classes(first) != _classes(second):
         return "classes"

@@ -1,4 +1,4 @@
-"""Rehearsal of failures of long trainings in a short one."""
+"""Rehearses, in a short training, the failures of long ones."""
 
 from hdetr_d2.rehearsal.failures import FAILURES, Failure
 from hdetr_d2.rehearsal.rehearsal import Rehearsal

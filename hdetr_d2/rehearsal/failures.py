@@ -21,9 +21,9 @@ ERROR = "error: "
 class Place:
     """The setting of a rehearsed training.
 
-    run: its output folder. data: folder of its data set. size: bytes of all files of a run.
-    checkpoint: bytes of one checkpoint. steps, count: steps of the training, and number of
-    processes.
+    run: its output folder. data: folder of its data set. size: size of all files of a run, in
+    bytes. checkpoint: size of one checkpoint, in bytes. steps: number of steps of the training.
+    count: number of processes.
     """
 
     run: Path
@@ -35,10 +35,11 @@ class Place:
 
 
 class Failure:
-    """Does something to a training at some moment; by default nothing.
+    """Does something to a training at a given moment; by default nothing.
 
-    name: used in options. what: description for the table. goes_on: whether the training should
-    continue to its end undisturbed. sentence: what one of the processes must say, once.
+    name: name of the failure in options. what: description for the table. goes_on: whether the
+    training should continue to its end undisturbed. sentence: what the training reports if it
+    notices the failure, without repetition.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Failure:
     sentence: ClassVar[str] = ERROR
 
     def lacks(self, folder: Path) -> str:
-        """Why it cannot be done here; empty if it can."""
+        """Why the failure cannot be caused here; empty if it can."""
         return ""
 
     def prepare(self, place: Place, chance: random.Random) -> Spoil | None:
@@ -66,7 +67,7 @@ class Failure:
 
 @dataclass
 class Signal(Failure):
-    """Asks all processes, or one, to end."""
+    """Sends a signal that requests the end to all processes, or to one."""
 
     number: signal.Signals
     sentence: ClassVar[str] = ENDED
@@ -82,7 +83,7 @@ class Signal(Failure):
 
 
 class FullDisk(Failure):
-    """The run is on a small separate disk, which is filled by something else."""
+    """The run is on a small disk of its own, which something else fills."""
 
     name, what = "full-disk", "the disk of the run fills"
 
@@ -100,7 +101,7 @@ class FullDisk(Failure):
         subprocess.run([*MOUNT, size, "tmpfs", place.run], check=True)
 
     def strike(self, training: Training, place: Place, chance: random.Random) -> None:
-        # There may be room left for a part of a checkpoint.
+        # Part of a checkpoint may still fit.
         left = int(chance.random() * place.checkpoint)
         disk = os.statvfs(place.run)
         with (place.run / "filling").open("wb") as file:
@@ -143,7 +144,7 @@ class LostData(Failure):
 
 
 class KilledLoader(Failure):
-    """A loading process is killed, as when memory runs out."""
+    """A data loading process is killed, as when memory runs out."""
 
     name, what = "killed-loader", "a process that loads images killed (SIGKILL)"
     goes_on, sentence = True, "others take its place"
@@ -173,7 +174,7 @@ class NotANumber(Failure):
 
 
 class SlowProcess(Failure):
-    """A training process is repeatedly stopped, for one or two seconds in total."""
+    """A training process is repeatedly stopped, for 1.2 to 2.4 seconds in total."""
 
     name, what = "slow", "a process stopped for three quarters of the time"
     goes_on, sentence = True, "the others wait for process"

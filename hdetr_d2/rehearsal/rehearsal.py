@@ -36,16 +36,18 @@ SMALL = (
     "model.decoder.num_layers=2",
     "model.freeze=[]",
 )
-"""The quickstart, made as small as possible; its schemes draw random numbers in every step."""
+"""The quickstart config, made as small as possible; its schemes draw random numbers in every
+step.
+"""
 
 
 class Rehearsal:
-    """The same training: once undisturbed, then disturbed and resumed.
+    """Runs the same training once undisturbed, and then disturbed and resumed.
 
     Args:
-        folder: for all output; what fails is kept there.
-        options: of the config, as for the training script.
-        steps: of the training.
+        folder: folder for all output; that of failed trials is kept there.
+        options: config overrides, as for the training script.
+        steps: number of training steps.
         count: number of processes.
     """
 
@@ -63,7 +65,7 @@ class Rehearsal:
         """Trains without a failure.
 
         Raises:
-            UserError: that fails, or is not reproducible.
+            UserError: the training fails.
         """
         reference = self.folder / "undisturbed"
         shutil.rmtree(reference, ignore_errors=True)
@@ -129,7 +131,7 @@ class Rehearsal:
         return Training(arguments, self.folder / "printed", count=self.count, spoil=spoil)
 
     def _keep(self, run: Path, name: str, texts: Sequence[str]) -> None:
-        """For an investigation of what went wrong."""
+        """Keeps the output of a failed trial for investigation."""
         wrong = self.folder / "wrong" / name
         shutil.rmtree(wrong, ignore_errors=True)
         shutil.copytree(run, wrong)

@@ -1,4 +1,4 @@
-"""A training in which the images of one process are NaN in one step."""
+"""Makes the images of one process NaN in one step of a training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from hdetr_d2.engine import train
 
 @dataclass(frozen=True)
 class Spoil:
-    """Which process, and after how many of its steps."""
+    """The rank of the process, and the iteration in which its images are NaN."""
 
     rank: int
     iteration: int
 
     def install(self) -> None:
-        """Spoils the training of this process, if it is the selected one."""
+        """Patches the data loader of this process, if it is the selected one."""
         build = train.build_train_loader
 
         def build_spoiled(cfg: Any, start: int) -> Any:

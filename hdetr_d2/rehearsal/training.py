@@ -1,4 +1,4 @@
-"""A training in a few processes on this machine, started as by torchrun."""
+"""A training with a few processes on this machine, started as by torchrun."""
 
 import multiprocessing
 import os
@@ -17,8 +17,8 @@ from hdetr_d2.rehearsal.spoiled import Spoil
 LIMIT = 900.0
 """Seconds after which a training is considered stuck."""
 GRACE = 20.0
-"""Seconds that the other processes get, once one has failed, before they are asked to end; torchrun
-asks immediately, which would hide their own reaction.
+"""Seconds that the other processes are given, once one has failed, before they are asked to end;
+torchrun asks immediately, which would hide their own reaction.
 """
 
 IMPORTED = [
@@ -30,18 +30,18 @@ IMPORTED = [
     "torchvision.transforms.v2",
     "timm",
 ]
-"""Modules of the training that take seconds to import."""
+"""Modules that the training needs and that take seconds to import."""
 
 
 class Training:
-    """Processes that train together, forked from one that has imported everything."""
+    """Processes that train together, forked from one that has imported everything already."""
 
     def __init__(
         self, arguments: Sequence[str], output: Path, *, count: int, spoil: Spoil | None = None
     ) -> None:
         """
         Args:
-            arguments: of the training script.
+            arguments: arguments of the training script.
             output: a folder for the output of the processes, one file each.
         """
         output.mkdir(parents=True, exist_ok=True)
@@ -63,19 +63,19 @@ class Training:
         return all(process.is_alive() for process in self.processes)
 
     def send(self, rank: int, number: int) -> None:
-        """Sends a signal to one of the processes, if it still exists."""
+        """Sends a signal to process `rank`, if it still exists."""
         process = self.processes[rank]
         if process.is_alive() and process.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, number)
 
     def loaders(self, rank: int) -> list[int]:
-        """The loading processes of one of them."""
+        """The data loading processes of process `rank`."""
         return forks(self.processes[rank].pid or 0)
 
     def wait(self) -> list[int | None]:
-        """Their exit statuses; None for one that did not end and was killed after `LIMIT`
-        seconds.
+        """Waits for all processes and returns their exit statuses; None for one that did not end
+        and was killed after `LIMIT` seconds.
         """
         running = {process.sentinel: process for process in self.processes}
         last, ends = self.began + LIMIT, None
@@ -94,7 +94,7 @@ class Training:
         return [None if process in late else process.exitcode for process in self.processes]
 
     def stop(self) -> None:
-        """Ends all that are left."""
+        """Kills all remaining processes."""
         for process in self.processes:
             process.kill()
         for process in self.processes:
@@ -114,7 +114,8 @@ def _train(
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     os.environ.update({name: str(number) for name, number in numbers.items()})
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    # Loading processes are forked too, as by default; otherwise each would import everything again.
+    # Data loading processes are forked too, which is the default; otherwise each would import
+    # everything again.
     multiprocessing.set_start_method("fork", force=True)
     import torch
 

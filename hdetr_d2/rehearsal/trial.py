@@ -19,11 +19,11 @@ TRACEBACK = "Traceback (most recent call last)"
 
 @dataclass(frozen=True)
 class Trial:
-    """One failure, once.
+    """A failure that was caused once.
 
-    at: seconds from the start to the failure. seconds: from there to the end of all processes.
-    touched: whether the training has noticed anything. faults: sentences; a trial without any is
-    passed.
+    at: seconds from the start to the failure. seconds: from the failure to the end of all
+    processes. touched: whether the training has noticed anything. faults: sentences about what went
+    wrong; without any, the trial has passed.
     """
 
     at: float
@@ -38,7 +38,7 @@ def faults_of_an_end(
     """What is wrong with how the processes ended, and with their output.
 
     Args:
-        statuses: of each process; None: it did not end.
+        statuses: exit status of each process; None if it did not end.
         texts: output of each process.
     """
     faults = []
@@ -60,7 +60,7 @@ def _wrong(failure: Failure, status: int | None, text: str) -> str:
         return f"left a traceback (status {status})"
     if failure.goes_on:
         return f"ended with status {status}" if status else ""
-    if status in (0, -9, -10, -15):  # there was nothing left to do, or no signal handler yet
+    if status in (0, -9, -10, -15):  # done already, killed, or no signal handlers yet
         return ""
     if status not in (2, STATUS):
         return f"ended with status {status}"
@@ -86,7 +86,7 @@ def faults_of_files(run: Path) -> list[str]:
 
 
 def faults_of_weights(run: Path, reference: Path) -> list[str]:
-    """Where the last checkpoint of a run differs from that of another run."""
+    """Where the final checkpoint of a run differs from that of the reference run."""
     files = [each / "model_final.pth" for each in (run, reference)]
     if not files[0].is_file():
         return ["there is no model_final.pth"]

@@ -1,4 +1,4 @@
-"""The content of a page about one run, or two on the same data, as plain json."""
+"""The content of a page about one run, or two runs on the same data, as plain data for json."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from hdetr_d2.judging import Judgement
 LEAST = 0.05
 """Minimum score of detections in the pictures, unless a threshold is lower."""
 CURVES = ("total_loss", "validation/total_loss", "bbox/AP", "bbox/AP50", "segm/AP", "segm/AP50")
-STEPS = 100  # of the slider
+STEPS = 100  # number of steps of the score slider
 WRONG, RIGHT, IGNORED = range(3)
 """The kinds of detections."""
 
@@ -23,9 +23,9 @@ class Subject:
     """A run on a page.
 
     Attributes:
-        name: on the page.
-        judgement: of its detections.
-        metrics: rows of its training, as returned by `read_metrics`; may be empty.
+        name: name of the run on the page.
+        judgement: judgement of its detections.
+        metrics: metrics of its training, as returned by `read_metrics`; may be empty.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Subject:
 
     @cached_property
     def by_image(self) -> list[np.ndarray]:
-        """For each image, its detections, as indices into the matches."""
+        """The detections of each image, as indices into the matches."""
         return self.judgement.matches.by_image(len(self.judgement.data.images))
 
     def errors(self) -> np.ndarray:
-        """Misses and false alarms of each image at the threshold, int [I]."""
+        """Number of misses and false positives of each image at the threshold, int [I]."""
         matches, truth = self.judgement.matches, self.judgement.data.truth
         sizes = np.zeros(len(self.judgement.data.images), np.int64)
         for entry in truth.anns.values():
@@ -50,15 +50,15 @@ class Subject:
 
 
 def content_of(title: str, subjects: Sequence[Subject], images: Iterable[int]) -> dict[str, Any]:
-    """Everything on a page except the pictures.
+    """All content of a page except the pictures.
 
     Args:
-        subjects: evaluated on the same data.
-        images: those with a picture, in order: indices of the data's images.
+        subjects: runs evaluated on the same data.
+        images: the images to show, in order: indices of the data's images.
     """
     data = subjects[0].judgement.data
     least = min(LEAST, *(subject.judgement.threshold for subject in subjects))
-    least = math.floor(least * STEPS) / STEPS  # the slider's first step
+    least = math.floor(least * STEPS) / STEPS  # a step of the slider
     return {
         "title": title,
         "classes": data.class_names,
@@ -91,7 +91,9 @@ def _run(subject: Subject) -> dict[str, Any]:
 
 
 def _curve(rows: Sequence[Mapping[str, float]], name: str, most: int = 500) -> list[list[float]]:
-    """Iterations and values; means of neighbours for a long training."""
+    """Iterations and values; averaged over neighbouring points if a training has more than
+    `most`.
+    """
     points = np.array([[row["iteration"], row[name]] for row in rows if name in row])
     if len(points) > most:
         points = np.array([part.mean(0) for part in np.array_split(points, most)])
@@ -117,7 +119,9 @@ def _image(subjects: Sequence[Subject], place: int, least: float) -> dict[str, A
 def _found(
     subject: Subject, place: int, least: float, numbers: Mapping[int, int]
 ) -> list[list[float]]:
-    """Box (xywh), class, score, kind, and the object it finds or -1; best first."""
+    """Box (xywh), class, score, kind, and the index of the object it finds (or -1) of each
+    detection; best first.
+    """
     matches, found = subject.judgement.matches, subject.judgement.data.found
     here = subject.by_image[place]
     here = here[matches.scores[here] >= least]

@@ -17,18 +17,18 @@ HEAD = """<!DOCTYPE html>
 style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 """
 SCRIPT = ("basics.js", "charts.js", "tables.js", "pictures.js", "viewer.js", "page.js")
-"""The parts of one script, in this order."""
+"""The parts of the page's script, in this order."""
 
 
 def page_of(content: Mapping[str, Any], pictures: Iterable[str]) -> Iterator[str]:
-    """The parts of a page, in order: it is never completely in memory.
+    """Yields the parts of a page in order, so that it is never completely in memory.
 
     No text from the data is interpreted as markup: names are in the json, and displayed as text.
-    Nothing is requested from the network; the browser is told to refuse it.
+    Nothing is requested from the network; the browser is told to refuse any request.
 
     Args:
-        content: from `content_of`.
-        pictures: of its images, JPEG in base64.
+        content: as returned by `content_of`.
+        pictures: pictures of its images, JPEG in base64.
     """
     yield HEAD
     yield f"<title>{escape(content['title'])}</title>\n"

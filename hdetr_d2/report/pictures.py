@@ -1,4 +1,4 @@
-"""The most interesting images, small enough for a page."""
+"""Selects the most interesting images, and makes them small enough for a page."""
 
 import base64
 import io
@@ -13,8 +13,8 @@ from hdetr_d2.report.content import Subject
 
 
 def chosen(subjects: Sequence[Subject], most: int) -> list[int]:
-    """The images with the most misses and false alarms; for two runs, those where they differ most
-    come first. Ties go to the first.
+    """The images with the most misses and false positives; for two runs, those where they differ
+    most come first. The first one wins ties.
     """
     errors = np.stack([subject.errors() for subject in subjects])
     apart = errors.max(0) - errors.min(0)
@@ -24,11 +24,11 @@ def chosen(subjects: Sequence[Subject], most: int) -> list[int]:
 def jpegs(
     files: Sequence[Path], *, side: int, quality: int = 80, image_format: ImageFormat = EIGHT_BITS
 ) -> Iterator[str]:
-    """Images as JPEG in base64, created on demand.
+    """Yields images as JPEG in base64, created on demand.
 
     Args:
         side: maximum width and height.
-        image_format: how they are read and displayed.
+        image_format: how images are read and displayed.
 
     Raises:
         BadImageError: an image cannot be read.
