@@ -96,7 +96,7 @@ def _matches(rule: Mapping[str, Any], name: str) -> bool:
 
 
 class OptimizerState:
-    """The part of an optimizer that is restored from a checkpoint: its moment estimates. Its
+    """The part of an optimizer that is restored from a checkpoint: its running averages. Its
     options come from the config.
     """
 

@@ -77,7 +77,7 @@ class Predictor:
     """Finds objects in images: `Predictor("model_final.pth")(images)`. The model is loaded once.
 
     Attributes:
-        detector: the model; for a checkpoint it has a `model` and a `mapper`.
+        detector: the model; for a checkpoint it has the attributes `model` and `mapper`.
         class_names: by class index.
     """
 
