@@ -50,18 +50,24 @@ def affine_relu(
         TypeError: a tensor is not floating-point.
     """
     _check(x, scale, shift, residual, ceiling)
-    if is_portable() or _is_transformed(x, residual) or not _use_kernels(x.device, x.dtype):
+    if (
+        is_portable()
+        or _is_transformed(x, scale, shift, residual)
+        or not _use_kernels(x.device, x.dtype)
+    ):
         return affine_relu_reference(x, scale, shift, residual, ceiling)
     residual = None if residual is None else residual.to(x.dtype)
     at_most = math.nan if ceiling is None else ceiling
     return torch.ops.hdetr_d2.affine_relu(x, scale.float(), shift.float(), residual, at_most)
 
 
-def _is_transformed(x: Tensor, residual: Tensor | None) -> bool:
-    """The constants have no batch dimension that `torch.vmap` could map."""
+def _is_transformed(*tensors: Tensor | None) -> bool:
+    """The kernels' constants have no batch dimension that `torch.vmap` could map, nor a derivative
+    that `torch.func` could take.
+    """
     if torch.compiler.is_compiling():
         return False
-    return is_transformed(x) or (residual is not None and is_transformed(residual))
+    return any(each is not None and is_transformed(each) for each in tensors)
 
 
 @torch.compiler.assume_constant_result  # checked, and warned about, during tracing

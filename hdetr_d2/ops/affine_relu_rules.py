@@ -47,7 +47,9 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
 def _tangent(arguments: Sequence[Any], tangents: Sequence[Tensor | None]) -> Tensor:
     """Elementwise, so that the forward derivative equals the backward one."""
     x, scale, _, residual, ceiling = arguments
-    of_x, of_residual = tangents[0], tangents[3]
+    of_x, of_scale, of_shift, of_residual, _ = tangents
+    if of_scale is not None or of_shift is not None:
+        raise RuntimeError("affine_relu has no derivative by scale and shift.")
     y = torch.ops.hdetr_d2.affine_relu(*arguments)
     slopes = torch.ops.hdetr_d2.affine_relu_backward(
         torch.ones_like(y), y, scale, ceiling, residual is not None

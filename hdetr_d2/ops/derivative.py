@@ -161,7 +161,9 @@ def _over_batch(op: Any) -> Callable[..., Any]:
 
     def compute(info: Any, axes: Sequence[int | None], *arguments: Any) -> Any:
         times = info.batch_size
-        pairs = zip(arguments, axes, strict=True)
+        pairs = list(zip(arguments, axes, strict=True))
+        if not times:
+            return _of_nothing(op, pairs)
         outputs = op(*(_fold(a, axis, times) if _is_tensor(a) else a for a, axis in pairs))
         if isinstance(outputs, Tensor):
             return _unfold(outputs, times), 0
@@ -173,6 +175,20 @@ def _over_batch(op: Any) -> Callable[..., Any]:
 def _fold(tensor: Tensor, axis: int | None, times: int) -> Tensor:
     each = tensor.expand(times, *tensor.shape) if axis is None else tensor.movedim(axis, 0)
     return each.flatten(0, 1)
+
+
+def _of_nothing(op: Any, pairs: Sequence[tuple[Any, int | None]]) -> Any:
+    """The results for a mapped axis of length 0: empty, in the shapes of the fake kernels."""
+    outputs = op(*(_shape_of_one(a, axis) if _is_tensor(a) else a for a, axis in pairs))
+    like = next(a for a, _ in pairs if _is_tensor(a))
+    each = [outputs] if isinstance(outputs, Tensor) else outputs
+    empty = tuple(like.new_empty((0, *one.shape), dtype=one.dtype) for one in each)
+    return (empty[0], 0) if isinstance(outputs, Tensor) else (empty, (0,) * len(empty))
+
+
+def _shape_of_one(tensor: Tensor, axis: int | None) -> Tensor:
+    shape = [size for place, size in enumerate(tensor.shape) if place != axis]
+    return torch.empty(shape, dtype=tensor.dtype, device="meta")
 
 
 def _unfold(tensor: Tensor, times: int) -> Tensor:

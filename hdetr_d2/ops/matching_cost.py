@@ -56,16 +56,14 @@ def matching_cost(
     Returns:
         cost: `Tensor[P, G, Q]` float32, as `batched_assignment` takes it. Infinite for padding, and
             for costs that are not finite, such as those of an invalid label.
-            nonfinite: `Tensor[P, 3]` int64, the number of target-query pairs in which the class
-                cost, the distance and the GIoU were not finite.
-        ValueError: shapes or devices do not fit each other; for tensors on the host, also invalid
-            counts or labels.
-            TypeError: logits or boxes are not floating-point, or labels or counts are not integers.
+        nonfinite: `Tensor[P, 3]` int64, the number of target-query pairs in which the class cost,
+            the distance and the GIoU were not finite.
 
     Raises:
+        ValueError: shapes or devices do not fit each other; for tensors on the host, also invalid
+            counts or labels.
+        TypeError: logits or boxes are not floating-point, or labels or counts are not integers.
         RuntimeError: called within `torch.vmap`.
-        A class cost as the kernels describe it.
-        None for class costs unknown to the kernels; a subclass may compute anything.
     """
     check_tensors(
         logits=logits,
@@ -85,7 +83,7 @@ def matching_cost(
 
 
 class _Form(NamedTuple):
-    """checked, and warned about, during tracing"""
+    """A class cost as the kernels describe it."""
 
     number: int
     alpha: float
@@ -93,13 +91,13 @@ class _Form(NamedTuple):
 
 
 def _form(class_cost: AnyClassCost) -> _Form | None:
-    """None for one that they do not know; a subclass may compute anything."""
+    """None for class costs unknown to the kernels; a subclass may compute anything."""
     if type(class_cost) is FocalCost:
         return _Form(0, class_cost.alpha, class_cost.gamma)
     return _Form(1, 0.0, 0.0) if type(class_cost) is SoftmaxCost else None
 
 
-@torch.compiler.assume_constant_result  # asked, and warned of, while a graph is traced
+@torch.compiler.assume_constant_result  # checked, and warned about, during tracing
 def _use_kernels(device: torch.device) -> bool:
     how, reason = "in PyTorch's own operations, slower", why_no_kernel("matching_cost", device)
     return not warn_of_fallback("matching_cost", how, reason)

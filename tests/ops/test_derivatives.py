@@ -342,6 +342,54 @@ def test_vmap(function: Callable, make: Callable) -> None:
     torch.testing.assert_close(found.double(), expected.double(), **TOLERANCE)
 
 
+@pytest.mark.parametrize(("function", "make"), EACH)
+def test_vmap_of_nothing(function: Callable, make: Callable) -> None:
+    if function.__name__ in NO_VMAP or function in NO_FORWARD_MODE:
+        pytest.skip("PyTorch's own grid_sample, or not mapped at all")
+    case = make(function)
+    none = case.at[..., None][..., :0]
+    assert torch.vmap(case.function, in_dims=-1)(none).shape == (0, *case.function(case.at).shape)
+    if case.function(case.at).is_floating_point():
+        gradient = torch.vmap(torch.func.grad(lambda at: case.function(at).sum()), in_dims=-1)(none)
+        assert gradient.shape == (0, *case.at.shape)
+
+
+SCALE_AND_SHIFT = [torch.tensor([1.5, -0.5]), torch.tensor([0.1, 0.3])]
+
+
+def of_constant(place: int) -> Callable[[Tensor], Tensor]:
+    """`affine_relu` as a function of the scale (0) or the shift (1)."""
+    x = torch.randn(2, 2, 3, 4)
+
+    def call(tensor: Tensor) -> Tensor:
+        scale, shift = (tensor if i == place else t for i, t in enumerate(SCALE_AND_SHIFT))
+        return ops.affine_relu(x.to(tensor), scale.to(tensor), shift.to(tensor))
+
+    return call
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_constants_in_forward_mode(place: int) -> None:
+    function, at = of_constant(place), SCALE_AND_SHIFT[place]
+    expected = by_dual_numbers(function, at.double(), torch.ones_like(at.double()))  # no kernels
+    assert expected is not None
+    assert expected.any()
+    found = by_jvp(function, at, torch.ones_like(at))
+    torch.testing.assert_close(found, expected.float())
+    if not extension.why_no_kernel("affine_relu", torch.device("cpu")):
+        with pytest.raises(RuntimeError, match="affine_relu has no derivative by scale and shift"):
+            by_dual_numbers(function, at, torch.ones_like(at))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_constants_are_mapped(place: int) -> None:
+    """As those of several models that one `torch.vmap` runs."""
+    function, at = of_constant(place), SCALE_AND_SHIFT[place]
+    many = torch.stack([at, -at, at + 1])
+    expected = torch.stack([function(each) for each in many])
+    torch.testing.assert_close(torch.vmap(function)(many), expected)
+
+
 def assign(function: Callable, cost: Tensor) -> Tensor:
     """An operator whose answer are indices."""
     counts = torch.tensor([2, 1])
