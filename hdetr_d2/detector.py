@@ -16,7 +16,8 @@ from hdetr_d2.inference import InferenceOptions, Predictor, Results
 from hdetr_d2.inference.files import Source, find_images
 from hdetr_d2.inference.outputs import Formats, outputs_of
 from hdetr_d2.inference.prediction import predict_images
-from hdetr_d2.runtime.predictor import Picture, is_exported
+from hdetr_d2.runtime.pictures import Picture, each_picture
+from hdetr_d2.runtime.predictor import is_exported
 from hdetr_d2.utils.override_text import quoted
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Detector:
             UserError: nothing is trained yet, or an image cannot be read; see `InferenceOptions`.
         """
         asked = replace(self.options, **options)
-        given: Any = [images] if isinstance(images, Picture) else list(images)
+        given: Any = list(each_picture(images))
         of_files = all(isinstance(image, str | Path) for image in given)
         outputs_of(output, format, default="coco")  # raises before a model is loaded
         if output is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from hdetr_d2.errors import UserError
 from hdetr_d2.inference.files import endings
 from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
-from hdetr_d2.runtime.predictor import Picture
+from hdetr_d2.runtime.pictures import Picture
 
 logger = logging.getLogger(__name__)
 

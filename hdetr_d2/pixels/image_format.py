@@ -200,7 +200,10 @@ class MultiChannel:
             return scaled(checked(values, self.channels, name), self.pixel_range, name)
         if not isinstance(image, np.ndarray) or not image.size:
             what = type(image).__name__
-            raise BadImageError(f"{what} is no image: give a file, an array or one of Pillow")
+            raise BadImageError(
+                f"{what} is no image: give the path or the bytes of a file, an array or an image "
+                "of Pillow"
+            )
         return scaled(channels_last(image, self.channels, name), self.pixel_range, name)
 
     def picture(self, pixels: np.ndarray) -> np.ndarray:

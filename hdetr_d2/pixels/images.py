@@ -115,7 +115,8 @@ def to_rgb(image: object, pixel_range: int | None = None) -> np.ndarray:
     if isinstance(image, np.ndarray):
         what = f"{image.dtype} {list(image.shape)}"
     raise BadImageError(
-        f"{what} is no image: give a file, an image of Pillow, or an array uint8 [height, width, 3]"
+        f"{what} is no image: give the path or the bytes of a file, an image of Pillow, or an "
+        "array uint8 [height, width, 3]"
     )
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypedDict
 
-from hdetr_d2.errors import UserError
-from hdetr_d2.runtime.predictor import Predictor, check_score_threshold
+from hdetr_d2.runtime.checks import check_batch_size, check_score_threshold
+from hdetr_d2.runtime.predictor import Predictor
 
 
 class InferenceKeywords(TypedDict, total=False):
@@ -34,7 +34,7 @@ class InferenceOptions:
         overlap: fraction of a tile shared with its neighbour.
 
     Raises:
-        UserError: a threshold outside of [0, 1], or a batch size below 1.
+        UserError: a threshold outside of [0, 1], or a batch size that is no whole number above 0.
     """
 
     score_threshold: float = 0.5
@@ -47,8 +47,7 @@ class InferenceOptions:
 
     def __post_init__(self) -> None:
         check_score_threshold(self.score_threshold)
-        if self.batch_size < 1:
-            raise UserError(f"batch_size={self.batch_size} must be at least 1")
+        check_batch_size(self.batch_size)
 
     @classmethod
     def of(cls, arguments: object) -> "InferenceOptions":

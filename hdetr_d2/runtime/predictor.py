@@ -4,25 +4,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels import BadImageError, ImageFormat
+from hdetr_d2.runtime.checks import check_batch_size, check_score_threshold
 from hdetr_d2.runtime.collected import Results
+from hdetr_d2.runtime.pictures import Picture, each_picture
 from hdetr_d2.runtime.session import ExportedDetector, Session
 from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.tiles import TiledDetector
-
-Picture: TypeAlias = str | Path | bytes | np.ndarray | Image.Image
-"""A file; an integer array: [H, W, 3] in RGB (OpenCV reads BGR: `image[..., ::-1]`), or greyscale
-[H, W]; a Pillow image; or the bytes of a file. Floating-point pixels are rejected. For pixels with
-more than 8 bits, white is the `image_format.pixel_range` of the detector, taken from its training
-data; if these had none, 65535 for uint16, and 255 for other dtypes without higher values. For
-detectors with other channels, see `MultiChannel`.
-"""
 
 
 class Seen(NamedTuple):
@@ -168,13 +162,12 @@ class Predictor:
             can be converted to types of other libraries. `image_id` numbers the images from 1.
 
         Raises:
-            UserError: an image cannot be read or has an unsupported type, or the threshold is
-                outside of [0, 1].
+            UserError: an image cannot be read or has an unsupported type, the threshold is outside
+                of [0, 1], or the batch size is no whole number above 0.
         """
         check_score_threshold(score_threshold)
-        given = [images] if isinstance(images, Picture) else images
         results = Results(self.class_names)
-        for image_id, seen in enumerate(self.detect(given, batch_size), start=1):
+        for image_id, seen in enumerate(self.detect(each_picture(images), batch_size), start=1):
             if isinstance(seen, BadImageError):
                 raise seen
             found = seen.shapes.above(score_threshold)
@@ -190,10 +183,9 @@ class Predictor:
             For each image, the image with its objects, or the error if it cannot be read.
 
         Raises:
-            UserError: a batch size below 1.
+            UserError: a batch size that is no whole number, or below 1.
         """
-        if batch_size < 1:
-            raise UserError(f"batch_size={batch_size} must be at least 1")
+        check_batch_size(batch_size)
         batch: list[tuple[Picture, np.ndarray, dict] | BadImageError] = []
         for image in images:
             batch.append(self._read(image))
@@ -275,17 +267,6 @@ def open_session(model: str | Path, device: str = "auto", threads: int | None = 
 def _imported(name: str) -> Callable[..., Any]:
     module, _, own = name.rpartition(".")
     return getattr(import_module(module), own)
-
-
-def check_score_threshold(threshold: float) -> None:
-    """Checks that a score threshold lies in [0, 1].
-
-    Raises:
-        UserError: it does not, so that no detection or every detection would exceed it.
-    """
-    if not 0 <= threshold <= 1:  # also rejects NaN
-        percent = f"; for {threshold:g} percent write {threshold / 100:g}" if threshold > 1 else ""
-        raise UserError(f"score_threshold={threshold:g} must be from 0 to 1{percent}")
 
 
 def file_name(image: Picture) -> str | None:

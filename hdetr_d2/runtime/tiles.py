@@ -13,6 +13,7 @@ import numpy as np
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels import ImageFormat
 from hdetr_d2.pixels.interpolations import pillow
+from hdetr_d2.runtime.checks import check_batch_size
 from hdetr_d2.runtime.joining import Join, Tile
 from hdetr_d2.runtime.scaled import NearestMasks
 from hdetr_d2.runtime.shapes import Shapes
@@ -56,8 +57,7 @@ class TiledDetector:
             raise UserError(f"tile={side} must have at least {LEAST_SIDE} pixels")
         if not 0 <= overlap <= MOST_OVERLAP:  # also rejects NaN
             raise UserError(f"overlap={overlap:g} must be from 0 to {MOST_OVERLAP:g}, of a tile")
-        if batch_size < 1:
-            raise UserError(f"batch_size={batch_size} must be at least 1")
+        check_batch_size(batch_size)
         self.detector = detector
         self.side = side
         self.overlap = overlap

@@ -1,5 +1,7 @@
+import io
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,6 +166,12 @@ def test_an_array_gives_what_its_file_gives(tmp_path: Path) -> None:
         (np.zeros((1, 4, 4, 3), np.uint8), "is no image"),
         (torch.zeros(3, 4, 4, dtype=torch.uint8), "Tensor is no image"),
         ([None], "NoneType is no image"),
+        (None, "NoneType is no image"),
+        (7, "int is no image"),
+        (bytearray(4), "bytearray is no image"),
+        (memoryview(b"four"), "memoryview is no image"),
+        (io.BytesIO(b"two\nlines"), "BytesIO is no image: give the path or the bytes of a file"),
+        ({"image": np.zeros((4, 4, 3), np.uint8)}, "dict is no image"),
         ("gone.png", "gone.png does not exist"),
     ],
 )
@@ -194,6 +202,19 @@ def test_no_images_give_nothing(finder: Predictor) -> None:
 def test_a_batch_of_nothing_is_a_sentence(finder: Predictor) -> None:
     with pytest.raises(UserError, match="batch_size=0 must be at least 1"):
         finder([], batch_size=0)
+
+
+@pytest.mark.parametrize("batch_size", [2.5, "2", None])
+def test_a_batch_is_a_whole_number(finder: Predictor, batch_size: Any) -> None:
+    """Batches of 2.5 would never be full: all images would make one."""
+    with pytest.raises(UserError, match=rf"batch_size={batch_size!r} must be a whole number"):
+        finder(np.zeros((4, 4, 3), np.uint8), batch_size=batch_size)
+
+
+@pytest.mark.parametrize("threshold", ["0.5", None])
+def test_a_threshold_is_a_number(finder: Predictor, threshold: Any) -> None:
+    with pytest.raises(UserError, match=f"score_threshold={threshold!r} must be a number from 0"):
+        finder(np.zeros((4, 4, 3), np.uint8), score_threshold=threshold)
 
 
 @pytest.mark.parametrize(

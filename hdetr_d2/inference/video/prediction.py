@@ -17,9 +17,10 @@ from hdetr_d2.inference.video.reading import Frame, Video, open_video
 from hdetr_d2.inference.video.tracking import Tracker
 from hdetr_d2.inference.video.writing import VideoWriter
 from hdetr_d2.pixels.images import BadImageError
+from hdetr_d2.runtime.checks import check_score_threshold
 from hdetr_d2.runtime.collected import Results
 from hdetr_d2.runtime.options import InferenceOptions
-from hdetr_d2.runtime.predictor import Predictor, check_score_threshold, image_entry
+from hdetr_d2.runtime.predictor import Predictor, image_entry
 from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.writers import open_writer
 from hdetr_d2.visualization import draw_shapes
