@@ -6,8 +6,9 @@ so scripts import it first.
 
 from hdetr_d2 import _detectron2
 
-from importlib import import_module
 from typing import Any
+
+from hdetr_d2.utils.own_modules import own_module
 
 __version__ = "0.1.0"
 __all__ = [
@@ -34,7 +35,11 @@ _detectron2.select()
 
 
 def __getattr__(name: str) -> Any:
-    """Imports names on first access: most of them need torch, this package does not."""
+    """Imports names on first access: most of them need torch, this package does not.
+
+    Raises:
+        UserError: a dependency of the name is not installed.
+    """
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_ROOMS[name]), name)
+    return getattr(own_module(_ROOMS[name], f"{__name__}.{name}"), name)

@@ -6,8 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from io import TextIOWrapper
+
+from hdetr_d2.errors import UserError
+from hdetr_d2.utils.own_modules import own_module
 
 # Command -> the module with its `main`, imported on demand, and its description.
 COMMANDS = {
@@ -61,7 +63,12 @@ def start(command: str, argv: Sequence[str]) -> int:
     _let_threads_wait()
     _write_to_any_console()
     sys.argv = list(argv)
-    return import_module(COMMANDS[command][0]).main()
+    try:
+        module = own_module(COMMANDS[command][0], f"hdetr-d2 {command}")
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return module.main()
 
 
 def _let_threads_wait() -> None:

@@ -124,7 +124,7 @@ def test_threads_wait_as_the_environment_says(
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(given))
     monkeypatch.setitem(commands.COMMANDS, "nothing", ("tests_nothing", ""))
-    monkeypatch.setattr(commands, "import_module", lambda name: argparse.Namespace(main=lambda: 0))
+    monkeypatch.setattr(commands, "own_module", lambda *_: argparse.Namespace(main=lambda: 0))
     monkeypatch.setattr(sys, "argv", [])
     assert commands.start("nothing", ["hdetr-d2 nothing"]) == 0
     assert tuple(map(os.environ.get, ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"))) == expected

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +16,7 @@ from hdetr_d2.runtime.pictures import Picture, each_picture
 from hdetr_d2.runtime.session import ExportedDetector, Session
 from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.tiles import TiledDetector
+from hdetr_d2.utils.own_modules import own_module
 
 
 class Seen(NamedTuple):
@@ -140,7 +140,7 @@ class Predictor:
         Raises:
             UserError: the folder cannot be written, or the predictor's model is not a checkpoint.
         """
-        _imported(SAVE)(self.detector, folder)
+        _imported(SAVE, "save_pretrained")(self.detector, folder)
 
     def __call__(
         self,
@@ -231,7 +231,7 @@ def open_detector(
             process.
     """
     if not is_exported(model):
-        return _imported(CHECKPOINTS)(model, device, trust, threads, precision)
+        return _imported(CHECKPOINTS, model)(model, device, trust, threads, precision)
     if precision != "float32":
         raise UserError(
             f"precision={precision}: {model} has the one that it was exported in (--precision of "
@@ -261,12 +261,12 @@ def open_session(model: str | Path, device: str = "auto", threads: int | None = 
         )
     if not found[0].is_file():
         raise UserError(f"{path} does not exist")
-    return _imported(SESSIONS[found[0].suffix])(found[0], device, threads)
+    return _imported(SESSIONS[found[0].suffix], found[0])(found[0], device, threads)
 
 
-def _imported(name: str) -> Callable[..., Any]:
+def _imported(name: str, what: object) -> Callable[..., Any]:
     module, _, own = name.rpartition(".")
-    return getattr(import_module(module), own)
+    return getattr(own_module(module, what), own)
 
 
 def file_name(image: Picture) -> str | None:

@@ -36,6 +36,38 @@ found = hdetr_d2.Predictor(sys.argv[1])(sys.argv[2], score_threshold=0.0)
 assert not {"torch", "torchvision", "pycocotools", "timm"} & sys.modules.keys()
 print(len(found), found[0]["bbox"], found[0]["category_name"], found[0]["score"])
 """
+ASKING_FOR_MORE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+
+class Wall(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "tqdm", "yaml"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Wall())
+import hdetr_d2
+from hdetr_d2.errors import UserError
+
+
+def told(call):
+    try:
+        call()
+    except UserError as error:
+        print(error)
+
+
+told(lambda: hdetr_d2.Predictor("model.pt2"))
+told(lambda: hdetr_d2.Predictor("model.pth"))
+told(lambda: hdetr_d2.predict)
+told(lambda: hdetr_d2.Detector)
+sys.argv = ["hdetr-d2", "predict", "model.onnx", "photos"]
+from hdetr_d2.__main__ import main
+
+sys.exit(main())
+"""
 ABSENT = ["torch", "torchvision", "timm", "omegaconf", "pycocotools", "scipy", "yaml"]
 ABSENT += ["matplotlib", "fvcore", "iopath", "onnx", "onnxscript", "cloudpickle", "huggingface_hub"]
 
@@ -94,6 +126,25 @@ def test_without_torch(name, exported, photos, tmp_path):
     first = found[0]
     printed = f"{len(found)} {first['bbox']} {first['category_name']} {first['score']}"
     assert done.stdout.strip() == printed
+
+
+def test_what_needs_more_than_a_runtime_says_so(tmp_path):
+    (tmp_path / "model.pt2").touch()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", ASKING_FOR_MORE],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    lines = [*done.stdout.splitlines(), done.stderr.strip()]
+    wanted = ["model.pt2", "model.pth", "hdetr_d2.predict", "hdetr_d2.Detector"]
+    wanted += ["error: hdetr-d2 predict"]
+    assert [line.partition(" needs ")[0] for line in lines] == wanted
+    assert all("install hdetr_d2 with its dependencies" in line for line in lines)
 
 
 @pytest.mark.slow
