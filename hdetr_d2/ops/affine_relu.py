@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hdetr_d2.ops.affine_relu_reference import affine_relu_reference
 from hdetr_d2.ops.affine_relu_rules import register
-from hdetr_d2.ops.arguments import check_tensors
+from hdetr_d2.ops.arguments import check_numbers, check_tensors
 from hdetr_d2.ops.derivative import is_transformed
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.portable import is_portable
@@ -47,7 +47,7 @@ def affine_relu(
     Raises:
         ValueError: shapes or devices do not fit, the constants require a gradient, or the ceiling
             is not above 0.
-        TypeError: a tensor is not floating-point.
+        TypeError: a tensor is not floating-point, or the ceiling is not a number.
     """
     _check(x, scale, shift, residual, ceiling)
     if (
@@ -91,6 +91,8 @@ def _check(
     if residual is not None:
         others["residual"] = residual
     check_tensors(x=x, **others)
+    if ceiling is not None:
+        check_numbers(ceiling=ceiling)
     for name, tensor in {"x": x, **others}.items():
         if not tensor.is_floating_point():
             raise TypeError(f"{name} must be floating, not {tensor.dtype}.")

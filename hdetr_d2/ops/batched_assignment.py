@@ -1,7 +1,8 @@
 """Optimal assignment of queries to targets, for many small problems in one call."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import overload
 
 import torch
@@ -52,7 +53,7 @@ def batched_assignment(
     Raises:
         ValueError: shapes, capacities or (on the host) counts do not fit each other. A GPU is not
             waited for: there, counts are clamped to the valid range.
-        TypeError: costs are not floating-point, or counts are not integers.
+        TypeError: costs are not floating-point, or counts or capacities are not integers.
         RuntimeError: called within `torch.vmap`.
     """
     costs = _costs(cost)
@@ -133,12 +134,18 @@ def _costs(cost: Tensor | Sequence[Tensor]) -> list[Tensor]:
 
 
 def _capacities(capacity: int | Sequence[int], entries: int) -> list[int]:
-    capacities = [capacity] * entries if isinstance(capacity, int) else list(capacity)
+    if isinstance(capacity, Iterable) and not isinstance(capacity, Tensor):
+        capacities = list(capacity)
+    else:
+        capacities = [capacity] * entries
+    for each in capacities:
+        if not isinstance(each, int | Integral):
+            raise TypeError(f"A capacity must be a whole number, not {type(each).__name__}.")
     if len(capacities) != entries:
         raise ValueError(f"{len(capacities)} capacities were given for {entries} cost tensors.")
     if any(each < 1 for each in capacities):
         raise ValueError(f"A capacity is at least 1, not {min(capacities)}.")
-    return capacities
+    return [int(each) for each in capacities]
 
 
 def _check(costs: Sequence[Tensor], num_targets: Tensor) -> None:

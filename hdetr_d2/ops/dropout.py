@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hdetr_d2.ops.arguments import check_tensors
+from hdetr_d2.ops.arguments import check_numbers, check_tensors
 from hdetr_d2.ops.dropout_reference import dropout_reference
 from hdetr_d2.ops.dropout_rules import register
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
@@ -37,7 +37,7 @@ def dropout(x: Tensor, p: float, seeds: Tensor | None = None) -> Tensor:
 
     Raises:
         ValueError: p is out of range, or the seeds do not fit.
-        TypeError: x is not floating-point, or the seeds are not int64.
+        TypeError: x is not floating-point, the seeds are not int64, or p is not a number.
     """
     _check(x, p, seeds)
     if p < 1 and x.device.type == "cpu" and _use_kernels(x.device, x.dtype):
@@ -63,6 +63,7 @@ def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
 
 def _check(x: Tensor, p: float, seeds: Tensor | None) -> None:
     check_tensors(x=x)
+    check_numbers(p=p)
     if not x.is_floating_point():
         raise TypeError(f"x must be floating, not {x.dtype}.")
     if not 0 <= p <= 1:

@@ -33,8 +33,8 @@ def linear_sum_assignment(
         device.
 
     Raises:
-        ValueError: an argument is not a matrix.
-        TypeError: an argument is neither a tensor nor an array.
+        ValueError: an argument is not a matrix, or is one matrix instead of a list.
+        TypeError: an argument is neither a tensor nor an array, or complex.
         RuntimeError: called within `torch.vmap`.
     """
     matrices = _matrices(costs)
@@ -42,6 +42,8 @@ def linear_sum_assignment(
     for cost in matrices:
         if cost.dim() != 2:
             raise ValueError(f"A cost must be Tensor[N, M], not of shape {tuple(cost.shape)}.")
+        if cost.is_complex():
+            raise TypeError(f"A cost must be real, not {cost.dtype}.")
     # Targets are the shorter side, which the solver iterates over.
     wide = [cost if cost.shape[0] <= cost.shape[1] else cost.T for cost in matrices]
     by_width = defaultdict(list)
@@ -58,6 +60,8 @@ def linear_sum_assignment(
 def _matrices(costs: Sequence[Tensor | np.ndarray]) -> list[Tensor]:
     if not isinstance(costs, Iterable):
         raise TypeError(f"costs must be a list of matrices, not {type(costs).__name__}.")
+    if isinstance(costs, Tensor | np.ndarray) and costs.ndim == 2:
+        raise ValueError("costs must be a list of matrices: for one, write [cost].")
     # Copied into C order: PyTorch does not support negative strides.
     matrices = [
         torch.tensor(cost.copy(), device="cpu") if isinstance(cost, np.ndarray) else cost

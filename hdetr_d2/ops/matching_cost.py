@@ -1,6 +1,6 @@
 """The cost of matching each target of an image with each of its queries."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -62,7 +62,8 @@ def matching_cost(
     Raises:
         ValueError: shapes or devices do not fit each other; for tensors on the host, also invalid
             counts or labels.
-        TypeError: logits or boxes are not floating-point, or labels or counts are not integers.
+        TypeError: logits or boxes are not floating-point, labels or counts are not integers, or the
+            class cost or the weights are none.
         RuntimeError: called within `torch.vmap`.
     """
     check_tensors(
@@ -72,6 +73,7 @@ def matching_cost(
         target_boxes=target_boxes,
         num_targets=num_targets,
     )
+    _check_form(class_cost, weights)
     refuse_vmap("matching_cost", (logits, boxes, labels, target_boxes, num_targets))
     check_arguments(logits, boxes, labels, target_boxes, num_targets)
     boxes, target_boxes = boxes.detach().float(), target_boxes.detach().float()
@@ -80,6 +82,15 @@ def matching_cost(
     if form is None or not _use_kernels(logits.device):
         return matching_cost_reference(*tensors, class_cost=class_cost, weights=weights)
     return _compute(*tensors, form, weights)
+
+
+def _check_form(class_cost: Any, weights: Any) -> None:
+    if not callable(class_cost) or isinstance(class_cost, type):
+        what = class_cost.__name__ if isinstance(class_cost, type) else type(class_cost).__name__
+        kind = "the class " if isinstance(class_cost, type) else ""
+        raise TypeError(f"class_cost must be a FocalCost() or a function, not {kind}{what}.")
+    if not isinstance(weights, CostWeights):
+        raise TypeError(f"weights must be CostWeights, not {type(weights).__name__}.")
 
 
 class _Form(NamedTuple):

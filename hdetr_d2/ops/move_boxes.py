@@ -5,7 +5,7 @@ import functools
 import torch
 from torch import Tensor
 
-from hdetr_d2.ops.arguments import check_tensors
+from hdetr_d2.ops.arguments import check_numbers, check_tensors
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.move_boxes_reference import move_boxes_reference
 from hdetr_d2.ops.move_boxes_rules import register
@@ -36,7 +36,7 @@ def move_boxes(delta: Tensor, reference: Tensor, eps: float = 1e-5) -> Tensor:
 
     Raises:
         ValueError: shapes or devices do not fit, or eps is out of range.
-        TypeError: a tensor is not floating-point.
+        TypeError: a tensor is not floating-point, or eps is not a number.
     """
     _check(delta, reference, eps)
     if is_portable():
@@ -76,6 +76,7 @@ def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
 
 def _check(delta: Tensor, reference: Tensor, eps: float) -> None:
     check_tensors(delta=delta, reference=reference)
+    check_numbers(eps=eps)
     for name, tensor in dict(delta=delta, reference=reference).items():
         if not tensor.is_floating_point():
             raise TypeError(f"{name} must be floating, not {tensor.dtype}.")

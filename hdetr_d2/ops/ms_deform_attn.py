@@ -1,8 +1,9 @@
 """Multi-scale deformable attention (https://arxiv.org/abs/2010.04159, equation 3)."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -103,6 +104,7 @@ def flat_sizes(spatial_shapes: Sequence[tuple[int, int]], tokens: int) -> list[i
             "spatial_shapes must be (H, W) of each level as integers on the host, not a tensor: "
             "hdetr_d2.ops.drop_in takes one."
         )
+    _check_levels(spatial_shapes)
     # In a trace every size is a tensor; the graph is specific to this one
     if torch.jit.is_tracing():
         spatial_shapes = [(int(height), int(width)) for height, width in spatial_shapes]
@@ -112,6 +114,14 @@ def flat_sizes(spatial_shapes: Sequence[tuple[int, int]], tokens: int) -> list[i
     if not torch.compiler.is_compiling():
         _check_sizes(spatial_shapes, sizes, tokens)
     return sizes
+
+
+def _check_levels(spatial_shapes: Sequence[tuple[int, int]]) -> None:
+    if torch.compiler.is_compiling():
+        return
+    given: Any = spatial_shapes
+    if not isinstance(given, Iterable) or not all(isinstance(each, Iterable) for each in given):
+        raise TypeError(f"spatial_shapes must be (H, W) of each level, not {given}.")
 
 
 def _check_sizes(

@@ -5,7 +5,7 @@ import functools
 import torch
 from torch import Tensor
 
-from hdetr_d2.ops.arguments import check_tensors
+from hdetr_d2.ops.arguments import check_numbers, check_tensors
 from hdetr_d2.ops.derivative import are_numbers_known
 from hdetr_d2.ops.extension import is_defined, warn_of_fallback, why_no_kernel
 from hdetr_d2.ops.sigmoid_focal_loss_reference import sigmoid_focal_loss_reference
@@ -38,9 +38,10 @@ def sigmoid_focal_loss(
     Raises:
         ValueError: shapes or devices do not fit, gamma is out of range, or (on the host) a label
             has no logit. On a GPU such a label makes its loss NaN.
-        TypeError: logits are not floating-point, or labels are not int64.
+        TypeError: logits are not floating-point, labels are not int64, or alpha or gamma is not a
+            number.
     """
-    _check(logits, labels, gamma)
+    _check(logits, labels, alpha, gamma)
     if _use_kernels(logits.device, logits.dtype):
         return torch.ops.hdetr_d2.sigmoid_focal_loss(logits, labels, alpha, gamma)
     return sigmoid_focal_loss_reference(logits, labels, alpha, gamma)
@@ -60,8 +61,9 @@ def why_no_kernels(device: torch.device, dtype: torch.dtype) -> str:
     return why_no_kernel("sigmoid_focal_loss", device)
 
 
-def _check(logits: Tensor, labels: Tensor, gamma: float) -> None:
+def _check(logits: Tensor, labels: Tensor, alpha: float, gamma: float) -> None:
     check_tensors(logits=logits, labels=labels)
+    check_numbers(alpha=alpha, gamma=gamma)
     if not logits.is_floating_point():
         raise TypeError(f"logits must be floating, not {logits.dtype}.")
     if labels.dtype != torch.int64:

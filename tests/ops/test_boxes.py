@@ -74,6 +74,17 @@ def test_iou_against_torchvision():
     torch.testing.assert_close(box_iou(one[:, None], other), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("side", [512.0, 2.0**-8])  # an area beyond float16, and below its normals
+def test_areas_of_boxes_in_16_bits(side: float, dtype: torch.dtype) -> None:
+    square = torch.tensor([0.0, 0.0, side, side], dtype=dtype)
+    half = torch.tensor([0.0, 0.0, side, side / 2], dtype=dtype)
+    for function in (box_iou, generalized_box_iou):
+        assert function(square, half).dtype == torch.float32
+        assert function(square, half).item() == function(half.float(), square).item() == 0.5
+    assert pairwise_generalized_box_iou(square[None], half[None]).tolist() == [[0.5]]
+
+
 @pytest.mark.parametrize("side", [1.0, 3e-4, 2e-4, 1e-5, 1e-6, 2.0**-20])
 def test_small_boxes_are_boxes(side: float):
     one = box_cxcywh_to_xyxy(torch.tensor([0.5, 0.5, side, side]))
