@@ -26,6 +26,7 @@ from hdetr_d2.modeling.preprocessing import GreySquare
 from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 from hdetr_d2.pixels.resize_rule import ResizeRule
 from hdetr_d2.runtime.card import Card
+from hdetr_d2.runtime.checks import check_pair, check_whole
 from hdetr_d2.runtime.predictor import SESSIONS, open_session
 from hdetr_d2.runtime.session import fed, stacked
 
@@ -162,6 +163,10 @@ def plan_for(
         UserError: sizes or numbers that the model does not support.
     """
     preprocessing, square = model.preprocessing, _square_of(model)
+    if size is not None:
+        check_pair(size)
+    if batch is not None:
+        check_whole(batch=batch)
     if square:
         if size is not None and tuple(size) != (square, square):
             raise UserError(f"size={tuple(size)}: this model takes squares of {square} pixels")
@@ -174,7 +179,9 @@ def plan_for(
     else:
         multiple = preprocessing.multiple
         sides, least, fixed = (size[0], size[1]), min(size), True
-        if least < 1 or any(side % multiple for side in sides):
+        if least < 1:
+            raise UserError(f"size={sides}: sides must have at least 1 pixel")
+        if any(side % multiple for side in sides):
             raise UserError(f"size={sides}: sides must be multiples of {multiple} pixels")
     return Plan(sides, fixed, multiple, least, batch, post_processing, grid_sample, image_format)
 

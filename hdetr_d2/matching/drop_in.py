@@ -60,11 +60,14 @@ class Matcher(nn.Module):
             host.
 
         Raises:
-            ValueError: a cost is not finite; the message says which one, and in which image.
+            ValueError: a cost is not finite; the message says which one, and in which image. Or the
+                targets are not those of the outputs' images, or an image has more labels than
+                boxes, or fewer.
         """
         if not targets:
             return []
         logits, boxes = outputs["pred_logits"], outputs["pred_boxes"]
+        _check(targets, len(logits))
         labels = pad_sequence([target["labels"] for target in targets], batch_first=True)
         counts = to_device([len(target["boxes"]) for target in targets], labels)
         cost, nonfinite = matching_cost(
@@ -146,6 +149,16 @@ class RtDetrMatcher(Matcher):
     ) -> dict[str, list[tuple[Tensor, Tensor]]]:
         """Returns the pairs under "indices"."""
         return {"indices": super().forward(outputs, targets)}
+
+
+def _check(targets: Sequence[Mapping[str, Tensor]], images: int) -> None:
+    """Padding and problems per image would hide these mistakes."""
+    if len(targets) != images:
+        raise ValueError(f"There are outputs of {images} images, but targets of {len(targets)}.")
+    for image, target in enumerate(targets):
+        labels, boxes = len(target["labels"]), len(target["boxes"])
+        if labels != boxes:
+            raise ValueError(f"Image {image} of the batch has {labels} labels, but {boxes} boxes.")
 
 
 def _pairs(answer: Tensor, nonfinite: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from hdetr_d2.ops.ms_deform_attn import ms_deform_attn, why_no_kernels
+from hdetr_d2.ops.ms_deform_attn import check_levels, ms_deform_attn, why_no_kernels
 from hdetr_d2.ops.ms_deform_attn_rules import exact_arguments
 
 LevelShapes: TypeAlias = Tensor | Sequence[tuple[int, int]]
@@ -29,9 +29,9 @@ _known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 def host_shapes(shapes: LevelShapes) -> list[tuple[int, int]]:
     """The sizes as numbers on the host."""
-    if not isinstance(shapes, Tensor):
-        return [(height, width) for height, width in shapes]
-    return [(height, width) for height, width in _on_host(shapes)]
+    sizes = _on_host(shapes) if isinstance(shapes, Tensor) else shapes
+    check_levels(sizes)
+    return [(height, width) for height, width in sizes]
 
 
 def _checked_shapes(shapes: LevelShapes, starts: Tensor | None) -> list[tuple[int, int]]:
@@ -127,10 +127,16 @@ def multi_scale_deformable_attention_v2(
         num_points_list: number of samples on each level.
 
     Raises:
-        ValueError: a method other than "default", the bilinear one.
+        ValueError: a method other than "default", the bilinear one; or the numbers of samples do
+            not add up to S.
     """
     if method != "default":
         raise ValueError(f"method={method!r}: ms_deform_attn is bilinear, which is 'default'.")
+    if sum(num_points_list) != sampling_locations.shape[3]:
+        raise ValueError(
+            f"num_points_list {[*num_points_list]} has {sum(num_points_list)} samples, but "
+            f"sampling_locations have {sampling_locations.shape[3]}."
+        )
     most = max(num_points_list)
     # Missing samples of a level get zero weight.
     locations, weights = (

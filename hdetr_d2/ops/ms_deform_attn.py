@@ -104,7 +104,7 @@ def flat_sizes(spatial_shapes: Sequence[tuple[int, int]], tokens: int) -> list[i
             "spatial_shapes must be (H, W) of each level as integers on the host, not a tensor: "
             "hdetr_d2.ops.drop_in takes one."
         )
-    _check_levels(spatial_shapes)
+    check_levels(spatial_shapes)
     # In a trace every size is a tensor; the graph is specific to this one
     if torch.jit.is_tracing():
         spatial_shapes = [(int(height), int(width)) for height, width in spatial_shapes]
@@ -116,7 +116,8 @@ def flat_sizes(spatial_shapes: Sequence[tuple[int, int]], tokens: int) -> list[i
     return sizes
 
 
-def _check_levels(spatial_shapes: Sequence[tuple[int, int]]) -> None:
+def check_levels(spatial_shapes: Sequence[tuple[int, int]]) -> None:
+    """Raises TypeError if the sizes are no pairs; nothing while a graph is traced."""
     if torch.compiler.is_compiling():
         return
     given: Any = spatial_shapes

@@ -31,10 +31,9 @@ class OnnxSession:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = _ERRORS
+        providers = _providers(runtime, device)
         try:
-            self.session = runtime.InferenceSession(
-                str(path), options, providers=_providers(runtime, device)
-            )
+            self.session = runtime.InferenceSession(str(path), options, providers=providers)
         # ONNX Runtime's errors have no other common base.
         except Exception as error:
             reason = " ".join(str(error).split())

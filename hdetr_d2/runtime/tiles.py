@@ -13,7 +13,7 @@ import numpy as np
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels import ImageFormat
 from hdetr_d2.pixels.interpolations import pillow
-from hdetr_d2.runtime.checks import check_batch_size
+from hdetr_d2.runtime.checks import check_batch_size, check_real, check_whole
 from hdetr_d2.runtime.joining import Join, Tile
 from hdetr_d2.runtime.scaled import NearestMasks
 from hdetr_d2.runtime.shapes import Shapes
@@ -53,8 +53,10 @@ class TiledDetector:
         batch_size: int = 1,
         join: Join | None = None,
     ) -> None:
+        check_whole(tile=side)
         if side < LEAST_SIDE:
             raise UserError(f"tile={side} must have at least {LEAST_SIDE} pixels")
+        check_real(MOST_OVERLAP, overlap=overlap)
         if not 0 <= overlap <= MOST_OVERLAP:  # also rejects NaN
             raise UserError(f"overlap={overlap:g} must be from 0 to {MOST_OVERLAP:g}, of a tile")
         check_batch_size(batch_size)

@@ -213,6 +213,11 @@ def test_a_broken_file_is_one_sentence(tmp_path, ending, content, sentence):
         Predictor(tmp_path / f"none{ending}")
 
 
+def test_a_device_that_is_not_there_is_no_broken_file(exported):
+    with pytest.raises(UserError, match="^device=nowhere: this ONNX Runtime has "):
+        Predictor(exported("onnx"), device="nowhere")
+
+
 def test_a_folder_without_a_model(tmp_path):
     with pytest.raises(UserError, match=r"0 \.xml files"):
         Predictor(tmp_path)

@@ -153,3 +153,18 @@ def test_options_that_cannot_be() -> None:
         DetrMatcher(0, 0, 0)
     with pytest.raises(ValueError, match=r"'focal' is none of \['focal_loss_cost', 'ce_cost'\]"):
         DetrexMatcher(cost_class_type="focal")
+
+
+def test_targets_that_do_not_fit_are_refused() -> None:
+    """Padding would hide a missing label or box, and two images would share one's targets."""
+    matcher, outputs = DeformableDetrMatcher(), make_outputs(2, 6)
+    fits = make_targets([3, 1])
+    matcher(outputs, fits)
+    for counts in ([2], [1, 2, 3]):
+        wanted = f"outputs of 2 images, but targets of {len(counts)}"
+        with pytest.raises(ValueError, match=wanted):
+            matcher(outputs, make_targets(counts))
+    for key, sentence in (("labels", "1 labels, but 3 boxes"), ("boxes", "3 labels, but 1 boxes")):
+        targets = [{**fits[0], key: fits[0][key][:1]}, fits[1]]
+        with pytest.raises(ValueError, match=f"Image 0 of the batch has {sentence}"):
+            matcher(outputs, targets)

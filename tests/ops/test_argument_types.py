@@ -117,7 +117,7 @@ def test_a_capacity_is_a_whole_number(given: Any) -> None:
 
 
 def test_a_capacity_of_numpy() -> None:
-    found = ops.batched_assignment(**CALLS["batched_assignment"], capacity=np.int64(2))  # type: ignore[call-overload]
+    found = ops.batched_assignment(**CALLS["batched_assignment"], capacity=np.int64(2))
     assert torch.equal(found, ops.batched_assignment(**CALLS["batched_assignment"], capacity=2))
 
 

@@ -290,3 +290,17 @@ def test_the_second_function_of_transformers(name, points):
     answer = differentiate(ours, value, shapes, locations, weights)
     expected = differentiate(theirs, value, shapes, locations, weights)
     torch.testing.assert_close(answer, expected)
+
+
+def test_sizes_that_are_no_pairs_are_named():
+    value, _, locations, weights = random_inputs()
+    for given in (None, [3, 4, 2, 2], torch.tensor([3, 4, 2, 2])):
+        with pytest.raises(TypeError, match=r"^spatial_shapes must be \(H, W\) of each level"):
+            drop_in.multi_scale_deformable_attn_pytorch(value, given, locations, weights)
+
+
+def test_numbers_of_samples_that_do_not_add_up():
+    value, _, locations, weights = random_inputs()
+    given = value, SHAPES, locations.flatten(3, 4), weights.flatten(3)
+    with pytest.raises(ValueError, match=r"^num_points_list \[1, 2\] has 3 samples, but sampling"):
+        drop_in.multi_scale_deformable_attention_v2(*given, [1, 2])

@@ -196,6 +196,8 @@ def test_no_objects() -> None:
     ("options", "sentence"),
     [
         ({"side": 31}, "tile=31 must have at least 32 pixels"),
+        ({"side": 100.5}, "tile=100.5 must be a whole number"),
+        ({"overlap": "0.2"}, "overlap='0.2' must be a number from 0 to 0.9"),
         ({"overlap": 1.0}, "overlap=1 must be from 0 to 0.9, of a tile"),
         ({"overlap": float("nan")}, "overlap=nan"),
         ({"batch_size": 0}, "batch_size=0 must be at least 1"),
