@@ -24,6 +24,7 @@ from hdetr_d2.modeling import DETR
 from hdetr_d2.modeling.backbone import without_pretrained
 from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
 from hdetr_d2.runtime.shapes import Shapes
+from hdetr_d2.utils.forks import let_forks_run
 
 
 class TrainedDetector:
@@ -78,6 +79,7 @@ def open_checkpoint(
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    let_forks_run()
     place = choose_device(device, option="device")
     forward = Precision.of(precision, place, option="precision")
     content = read_checkpoint(checkpoint)

@@ -9,9 +9,11 @@ import torch
 
 from hdetr_d2.errors import UserError
 from hdetr_d2.runtime.card import KEY, Card
+from hdetr_d2.runtime.session import Reopened
+from hdetr_d2.utils.forks import let_forks_run
 
 
-class ProgramSession:
+class ProgramSession(Reopened):
     """Runs a program; see `Session`.
 
     Args:
@@ -24,8 +26,10 @@ class ProgramSession:
     """
 
     def __init__(self, path: str | Path, device: str = "auto", threads: int | None = None) -> None:
+        super().__init__(path, device, threads)
         if threads is not None:
             torch.set_num_threads(threads)
+        let_forks_run()
         if device not in ("auto", "cpu"):
             raise UserError(f"device={device}: the program in {path} is one of the CPU")
         extra = {KEY: ""}

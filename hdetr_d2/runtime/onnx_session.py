@@ -8,12 +8,13 @@ import numpy as np
 from hdetr_d2.errors import UserError
 from hdetr_d2.runtime.card import KEY, Card
 from hdetr_d2.runtime.needed import needed
+from hdetr_d2.runtime.session import Reopened
 
 _ERRORS = 3  # errors only: warnings concern its own optimiser
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
-class OnnxSession:
+class OnnxSession(Reopened):
     """Runs an ONNX file; see `Session`.
 
     Args:
@@ -27,6 +28,7 @@ class OnnxSession:
     """
 
     def __init__(self, path: str | Path, device: str = "auto", threads: int | None = None) -> None:
+        super().__init__(path, device, threads)
         runtime = needed("onnxruntime", path)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or 0

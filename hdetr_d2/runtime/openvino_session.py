@@ -9,9 +9,10 @@ import numpy as np
 from hdetr_d2.errors import UserError
 from hdetr_d2.runtime.card import KEY, Card
 from hdetr_d2.runtime.needed import needed
+from hdetr_d2.runtime.session import Reopened
 
 
-class OpenVINOSession:
+class OpenVINOSession(Reopened):
     """Runs an OpenVINO model; see `Session`. Computes in the card's precision: by default OpenVINO
     would replace float32 by bfloat16 wherever the processor supports it.
 
@@ -25,6 +26,7 @@ class OpenVINOSession:
     """
 
     def __init__(self, path: str | Path, device: str = "auto", threads: int | None = None) -> None:
+        super().__init__(path, device, threads)
         openvino = needed("openvino", path)
         core = openvino.Core()
         try:

@@ -70,6 +70,10 @@ models.
 class Predictor:
     """Finds objects in images: `Predictor("model_final.pth")(images)`. The model is loaded once.
 
+    Threads may share it, and it can be pickled, for processes. A forked process may use that of its
+    parent; PyTorch then runs on one thread there. A batch pads its images to a common size, so
+    their scores differ a little from those of single images.
+
     Attributes:
         detector: the model; for a checkpoint it has the attributes `model` and `mapper`.
         class_names: by class index.

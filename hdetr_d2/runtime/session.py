@@ -1,7 +1,7 @@
 """Runs a graph on arrays: images in, objects out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -31,6 +31,20 @@ class Session(Protocol):
                 int64 [B, 2], the (H, W) that each occupies there; and "originals" int64 [B, 2], (H,
                 W) of the images before resizing.
         """
+
+
+class Reopened:
+    """A session that another process opens anew when it is pickled: runtimes cannot pickle theirs.
+
+    Args:
+        opened: the arguments of the subclass, in order.
+    """
+
+    def __init__(self, *opened: Any) -> None:
+        self._opened = opened
+
+    def __reduce__(self) -> tuple:
+        return type(self), self._opened
 
 
 class ExportedDetector:

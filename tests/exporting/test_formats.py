@@ -3,6 +3,7 @@
 from hdetr_d2 import Predictor, __version__
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -211,6 +212,14 @@ def test_a_broken_file_is_one_sentence(tmp_path, ending, content, sentence):
     assert "broken" in str(caught.value)
     with pytest.raises(UserError, match="does not exist"):
         Predictor(tmp_path / f"none{ending}")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_predictor_is_pickled_for_other_processes(name, exported, photos):
+    predictor = Predictor(exported(name))
+    other = pickle.loads(pickle.dumps(predictor))
+    photo = photos / "0.png"
+    assert other(photo, score_threshold=0.0) == predictor(photo, score_threshold=0.0)
 
 
 def test_a_device_that_is_not_there_is_no_broken_file(exported):
