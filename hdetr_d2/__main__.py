@@ -35,6 +35,8 @@ COMMANDS = {
     "doctor": ("hdetr_d2.doctor.__main__", "what is installed and built, and whether it works"),
 }
 
+INTERRUPTED = 130  # exit status, as of a process that SIGINT ended
+
 
 def argument_parser() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS))
@@ -68,7 +70,11 @@ def start(command: str, argv: Sequence[str]) -> int:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    return module.main()
+    try:
+        return module.main()
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted\n")
+        return INTERRUPTED
 
 
 def _let_threads_wait() -> None:

@@ -43,6 +43,19 @@ def test_arguments_and_exit_status_are_passed_on(
     assert "gone.json" in capsys.readouterr().err
 
 
+def test_ctrl_c_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    module = importlib.import_module(MODULES["check-data"])
+    monkeypatch.setattr(module, "main", interrupted)
+    monkeypatch.setattr(sys, "argv", ["hdetr-d2", "check-data", "pets"])
+    assert commands.main() == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
 def test_help_lists_the_commands_without_importing_torch(tmp_path: Path) -> None:
     code = "import sys; sys.argv = ['hdetr-d2', '--help']; from hdetr_d2.__main__ import main\n"
     code += "try: main()\nexcept SystemExit: print('torch' in sys.modules)"

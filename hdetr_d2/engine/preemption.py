@@ -77,8 +77,10 @@ class Preemption(HookBase):
             signal.signal(each, handler)
         # Another process that was also asked may have ended before this one could react.
         lost = self._asked and isinstance(error, LostProcessError)
+        done = f"after {self._done} iterations" if self._done else "before the first step"
+        if kind is KeyboardInterrupt:
+            logger.warning("Ctrl-C: the training ends %s; --resume takes the last checkpoint", done)
         if kind is Preempted or lost:
-            done = f"after {self._done} iterations" if self._done else "before the first step"
             by = self._asked or "Another process was asked"
             logger.warning("%s: the training ends %s, and --resume goes on", by, done)
         if lost:

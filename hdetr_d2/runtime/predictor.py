@@ -258,6 +258,8 @@ def open_session(model: str | Path, device: str = "auto", threads: int | None = 
     """
     path = Path(model)
     found = sorted(path.glob("*.xml")) if path.is_dir() else [path]
+    if not found and (checkpoints := sorted(path.glob("*.pth"))):
+        raise UserError(f"{path} is a folder of checkpoints: name one, as {checkpoints[-1]}")
     if len(found) != 1:
         raise UserError(
             f"{path} is a folder with {len(found)} .xml files: that of an OpenVINO model has one "

@@ -210,6 +210,13 @@ def test_classes_of_one_name_are_a_warning(coco: dict) -> None:
     assert "several categories have the name 'dog'" in problem.text and not problem.is_error
 
 
+def test_classes_that_differ_in_capitals_or_spaces_are_a_warning(coco: dict) -> None:
+    coco["categories"] += [{"id": 9, "name": "Dog "}, {"id": 10, "name": "cow"}]
+    similar = [each for each in problems(coco) if each.kind == "similar category names"]
+    assert [each.text.rpartition(": ")[2] for each in similar] == ["'dog', 'Dog '"]
+    assert not similar[0].is_error
+
+
 def test_duplicates_are_counted(coco: dict) -> None:
     first, second, crowd = coco["annotations"]
     coco["annotations"] += [{**each, "id": 10 + i} for i, each in enumerate([first] * 3 + [second])]

@@ -161,3 +161,14 @@ def test_both_processes_end_after_the_same_step(run_twice: Any, tmp_path: Path) 
     run_twice(Path(__file__).with_name("two_processes_ended.py"), tmp_path)
     ends = [(tmp_path / f"{rank}.txt").read_text() for rank in range(2)]
     assert ends == ["saved after 3 iterations, status 75"] * 2
+
+
+def test_ctrl_c_says_how_to_go_on(
+    run: Callable, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
+        run(Preemption(), Send(signal.SIGINT, iteration=4))
+    assert caplog.messages[-1] == (
+        "Ctrl-C: the training ends after 4 iterations; --resume takes the last checkpoint"
+    )
+    assert saved(tmp_path) == ["model_0000003.pth"]

@@ -230,6 +230,10 @@ def test_a_device_that_is_not_there_is_no_broken_file(exported):
 def test_a_folder_without_a_model(tmp_path):
     with pytest.raises(UserError, match=r"0 \.xml files"):
         Predictor(tmp_path)
+    for name in ("model_0000006.pth", "model_final.pth", "model_best.pth"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=f"folder of checkpoints: .*{tmp_path}/model_final.pth"):
+        Predictor(tmp_path)
 
 
 def test_a_file_that_others_wrote(tmp_path):

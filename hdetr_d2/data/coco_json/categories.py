@@ -20,10 +20,21 @@ def category_problems(coco: CocoJson) -> Iterator[Problem]:
     for value in repeated(category.get("id") for category in coco.categories):
         text = f"{coco.name}: category id {value} is used more than once"
         yield Problem("repeated category id", text)
-    names = (category.get("name") for category in coco.categories)
-    for name in repeated(name for name in names if isinstance(name, str)):
+    names = [c["name"] for c in coco.categories if isinstance(c.get("name"), str)]
+    for name in repeated(names):
         text = f"{coco.name}: several categories have the name {name!r}, and results go by names"
         yield Problem("repeated category name", text, is_error=False)
+    for alike in _alike(names):
+        text = f"{coco.name}: categories whose names differ in capitals or spaces alone: {alike}"
+        yield Problem("similar category names", text, is_error=False)
+
+
+def _alike(names: Sequence[str]) -> Iterator[str]:
+    """Different names that a typing error may have made of one."""
+    spellings: dict[str, dict[str, None]] = {}
+    for name in names:
+        spellings.setdefault("".join(name.casefold().split()), {})[name] = None
+    return (", ".join(map(repr, each)) for each in spellings.values() if len(each) > 1)
 
 
 def labels_of(coco: CocoJson) -> Labels:

@@ -88,6 +88,7 @@ class Found:
         format: its name. mark: the file that identifies it.
         parts: by "train", "val" and "test", as far as they exist.
         notes: decisions made by the reader, one sentence each.
+    losses: what the reader could not use although it belongs to the data, one sentence each.
         channels: of every image.
     """
 
@@ -96,6 +97,7 @@ class Found:
     mark: str
     parts: Mapping[str, Part]
     notes: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
     channels: int = 3
 
     def called(self, split: str) -> str:

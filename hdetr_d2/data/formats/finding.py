@@ -10,7 +10,9 @@ from typing import Protocol
 from hdetr_d2.data.formats import by_datumaro, coco, cvat, label_studio, labelme, table, voc, yolo
 from hdetr_d2.data.formats.content import Found
 from hdetr_d2.data.formats.dividing import divide
+from hdetr_d2.data.formats.incomplete import BRACKETS, incomplete, refuse_incomplete
 from hdetr_d2.data.formats.pictures import lacks_annotations, refuse_arrays_alone
+from hdetr_d2.data.formats.unnamed import unnamed_images
 from hdetr_d2.data.temporary_json import temporary_json
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels import EIGHT_BITS, ImageFormat
@@ -42,6 +44,9 @@ class Reader(Protocol):
 # How messages refer to the splits used in training.
 CALLED = {"train": "training", "val": "validation"}
 READERS: tuple[Reader, ...] = (coco, yolo, voc, cvat, label_studio, labelme)
+# Of annotation files that can be seen to be incomplete.
+ENDINGS = {each.NAME: ".json" for each in (coco, label_studio, labelme)}
+ENDINGS |= {each.NAME: ".xml" for each in (voc, cvat)}
 # Tables are often found beside another format, with other information about the images.
 WHERE_NONE: tuple[Reader, ...] = (table,)
 
@@ -85,12 +90,15 @@ def read_folder(folder: str | os.PathLike, image_format: ImageFormat = EIGHT_BIT
     reader = _reader(path, READERS) or _reader(path, WHERE_NONE)
     refuse_arrays_alone(path, image_format)
     if reader is not None:
+        if reader.NAME in ENDINGS:
+            refuse_incomplete(path, ENDINGS[reader.NAME])
         found = reader.read(path, image_format)
     else:
         found = by_datumaro.read(path, _format_of_datumaro(path))
     if not any(part.content["images"] for part in found.parts.values()):
         raise UserError(f"{path} is in the format {found.format} ({found.mark}), without images")
-    return replace(found, channels=image_format.channels)
+    notes = [*found.notes, *unnamed_images(found, image_format)]
+    return replace(found, notes=notes, channels=image_format.channels)
 
 
 def _reader(path: Path, readers: Sequence[Reader]) -> Reader | None:
@@ -120,7 +128,8 @@ def _format_of_datumaro(path: Path) -> str:
             f"{reader.NAME}: {reader.LOOKS_FOR}" for reader in (*READERS, *WHERE_NONE)
         )
         more = "" if by_datumaro.is_installed() else f"; {by_datumaro.INSTALL} reads more"
-        text = yolo.lacks(path) or table.lacks(path) or lacks_annotations(path)
+        broken = next(filter(None, (incomplete(path, ending) for ending in BRACKETS)), None)
+        text = broken or yolo.lacks(path) or table.lacks(path) or lacks_annotations(path)
         lack = "" if text is None else f": {text}"
         raise UserError(f"{path} has no data in a format that is known here{lack} ({wanted}{more})")
     return names[0]
@@ -147,10 +156,12 @@ def with_validation(found: Found, ways: Ways) -> Found:
 
 
 def tell(found: Found) -> None:
-    """Logs what was found, and the decisions made."""
+    """Logs what was found, the decisions made, and what was lost."""
     logger.info(found.sentence())
     for note in found.notes:
         logger.info(f"{found.folder}: {note}")
+    for loss in found.losses:
+        logger.warning(f"{found.folder}: {loss}")
 
 
 def folder_files(

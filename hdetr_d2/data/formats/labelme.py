@@ -56,13 +56,13 @@ def _picture(path: Path, pictures: Pictures, left_out: Counter[str]) -> Picture:
     if file is None:
         raise UserError(f"{path}: its image {name} is not in the folder")
     pictures.claim(file, str(path))
-    size = _size(content, file, pictures.image_format)
+    size = _size(content, path, file, pictures.image_format)
     groups: dict[Group, list[Labelled]] = {}
     for number, shape in enumerate(content.get("shapes") or [], start=1):
         shape = shape if isinstance(shape, Mapping) else {}
         label, group = shape.get("label"), shape.get("group_id")
         source = f"{path}: shape {number} ({label})"
-        if not label:
+        if label is None or label == "":
             raise UserError(f"{source} has no label")
         found = _labelled(shape, str(label), source, size, left_out)
         if found is not None:
@@ -72,9 +72,15 @@ def _picture(path: Path, pictures: Pictures, left_out: Counter[str]) -> Picture:
     return Picture(file, size, [_joined(parts, size) for parts in groups.values()])
 
 
-def _size(content: Mapping[str, Any], file: Path, image_format: ImageFormat) -> Size:
+def _size(content: Mapping[str, Any], path: Path, file: Path, image_format: ImageFormat) -> Size:
     width, height = content.get("imageWidth"), content.get("imageHeight")
-    return (int(width), int(height)) if width and height else sizes([file], image_format)[file]
+    if not width or not height:
+        return sizes([file], image_format)[file]
+    try:
+        return int(width), int(height)
+    except (TypeError, ValueError, OverflowError):
+        what = f"imageWidth {width!r} and imageHeight {height!r}"
+        raise UserError(f"{path}: {what} must be numbers") from None
 
 
 def _labelled(

@@ -20,7 +20,7 @@ from hdetr_d2.data.formats.placing import (
     placed,
     placed_apart,
 )
-from hdetr_d2.data.formats.yolo import label_file
+from hdetr_d2.data.formats.yolo_labels import label_file
 
 Writer = Callable[[Found, Path, Counter], None]
 

@@ -15,16 +15,15 @@ from hdetr_d2.data.formats.content import Found, Labelled, Picture, parts_of
 from hdetr_d2.data.formats.dividing import split_of_path
 from hdetr_d2.data.formats.looking import files_below, read_text, relative
 from hdetr_d2.data.formats.pictures import pictures_below, sizes
+from hdetr_d2.data.formats.yolo_labels import label_file, labels_alone, looks_like_labels
 from hdetr_d2.data.formats.yolo_splits import split_files
+from hdetr_d2.data.survey import few
 from hdetr_d2.errors import UserError
 from hdetr_d2.pixels import ImageFormat
 
 NAME = "YOLO"
 LOOKS_FOR = "a data.yaml with names, or classes.txt beside images and labels"
 CLASSES = "classes.txt"
-_LABELS = r"\d+( +-?[\d.e+-]+){4,}"
-"""A class, and at least four numbers."""
-_LONGEST = 1000  # characters per line
 _LOOKED_INTO = 20
 # Fractions further outside must be pixels.
 FARTHEST = 2.0
@@ -46,19 +45,10 @@ def lacks(folder: Path) -> str | None:
         if (folder / name).is_file():
             return f"its {name} has no line that begins with names: or nc:"
     for path in files_below(folder, ".txt")[:_LOOKED_INTO]:
-        if re.fullmatch(_LABELS, _beginning(path)):
+        if looks_like_labels(path):
             named = relative(path, folder)
             return f"{named} looks like labels of YOLO, which need a data.yaml with train and names"
     return None
-
-
-def _beginning(path: Path) -> str:
-    """The first line; "" if it is not text."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            return file.readline(_LONGEST).strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
 
 
 def read(folder: Path, image_format: ImageFormat) -> Found:
@@ -88,7 +78,18 @@ def read(folder: Path, image_format: ImageFormat) -> Found:
         for split, images in splits.items()
     }
     parts = parts_of(pictures, [*classes.values()], folder)
-    return Found(folder, NAME, files[0].name if files else CLASSES, parts, notes)
+    mark = files[0].name if files else CLASSES
+    return Found(folder, NAME, mark, parts, notes, _losses(folder, splits, image_format))
+
+
+def _losses(
+    folder: Path, splits: Mapping[str, Sequence[Path]], image_format: ImageFormat
+) -> list[str]:
+    alone = labels_alone((image for images in splits.values() for image in images), image_format)
+    if not alone:
+        return []
+    names = [relative(path, folder) if path.is_relative_to(folder) else str(path) for path in alone]
+    return [f"{len(alone)} label files have no image, and do not count: {few(names)}"]
 
 
 def _splits_by_folders(folder: Path, image_format: ImageFormat) -> dict[str, list[Path]]:
@@ -134,18 +135,6 @@ def _class_names(spec: Mapping[str, Any], path: Path) -> dict[int, str]:
     if stated != len(classes) or not classes:
         raise UserError(f"{path} has nc={count}, and {len(classes)} names")
     return dict(sorted(classes.items()))
-
-
-def label_file(image: Path) -> Path:
-    """The label file of an image: in `labels` if the image is in `images`, otherwise beside it."""
-    parts = list(image.parts)
-    places = [index for index, part in enumerate(parts[:-1]) if part == "images"]
-    beside = image.with_suffix(".txt")
-    if not places:
-        return beside
-    parts[places[-1]] = "labels"
-    found = Path(*parts).with_suffix(".txt")
-    return beside if beside.is_file() and not found.is_file() else found
 
 
 def _pictures(

@@ -22,7 +22,7 @@ def split_files(
 
     Args:
         spec: the content of the yaml file.
-        notes: receives a sentence about a validation or test split that is named but missing.
+        notes: receives a sentence about a split that is named, but missing or empty.
         image_format: of the image files.
 
     Raises:
@@ -39,7 +39,10 @@ def split_files(
             if place is None:
                 notes.append(f"{split}: {entry} of {yaml_file.name} does not exist")
             else:
-                images += _images(place, image_format)
+                inside = _images(place, image_format)
+                images += inside
+                if not inside:
+                    notes.append(f"{split}: {entry} of {yaml_file.name} has no images")
         if images:
             splits[split] = list(dict.fromkeys(images))
     if not splits:

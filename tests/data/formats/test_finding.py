@@ -174,7 +174,7 @@ def test_what_is_there_and_not_read_is_named(tmp_path: Path, pictures: Pictures)
         read_folder(tmp_path)
 
 
-@pytest.mark.parametrize("text", ['{"shapes": []}', '[{"shapes": [], "imagePath": "a"}]', ""])
+@pytest.mark.parametrize("text", ['{"shapes": []}', '[{"shapes": [], "imagePath": "a"}]', "{}"])
 def test_another_json_is_none(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UserError, match=r"known here \(COCO: a json"):

@@ -109,7 +109,7 @@ def test_no_object_is_background_and_no_annotation_is_nothing(
     images = found.parts["train"].content["images"]
     assert [i["file_name"] for i in images] == ["images/a b.jpg"] * 2
     assert (images[0]["width"], images[0]["height"]) == (40, 30)
-    assert found.notes == ["1 tasks are left out, as nobody has labelled them"]
+    assert found.notes[0] == "1 tasks are left out, as nobody has labelled them"
 
 
 @pytest.mark.parametrize(

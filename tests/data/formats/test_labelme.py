@@ -164,3 +164,13 @@ def test_two_files_of_an_image(tmp_path: Path, pictures: Pictures) -> None:
     write(tmp_path / "b.json", image="a.jpg")
     with pytest.raises(UserError, match=r"a\.json and .*b\.json both label .*a\.jpg"):
         make(tmp_path, pictures)
+
+
+def test_a_label_may_be_a_number(tmp_path: Path, pictures: Pictures) -> None:
+    found = make(tmp_path, pictures, shape("rectangle", (1, 1), (9, 9), label=0))
+    assert found.parts["train"].class_names == ["0"]
+
+
+def test_a_size_is_two_numbers(tmp_path: Path, pictures: Pictures) -> None:
+    with pytest.raises(UserError, match=r"a\.json: imageWidth 'wide' and imageHeight 30 "):
+        make(tmp_path, pictures, imageWidth="wide")

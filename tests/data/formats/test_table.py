@@ -68,7 +68,7 @@ a,xclick,/m/0bt9lr,1,0.000000,1.000000,0.5,1.000000,0,1
     cat, dogs = boxes(found, "val")
     assert cat == ("a.jpg", "/m/01yrx", pytest.approx([4, 6, 16, 12]), 0)
     assert dogs == ("a.jpg", "/m/0bt9lr", [0, 15, 40, 15], 1)
-    assert found.notes == ["corners are fractions of the image's size, as none is beyond 1"]
+    assert found.notes[0] == "corners are fractions of the image's size, as none is beyond 1"
 
 
 def test_fractions_of_an_image_that_cannot_be_read(tmp_path: Path, pictures: Pictures) -> None:

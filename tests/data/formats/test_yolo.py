@@ -258,3 +258,12 @@ def test_other_texts_lack_nothing(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_bytes(content)
     with pytest.raises(UserError, match=r"that is known here \(COCO: a json"):
         read_folder(tmp_path)
+
+
+def test_a_split_without_images_is_told(tmp_path: Path, pictures: Pictures) -> None:
+    write(tmp_path / "images" / "val" / "a.heic", "")
+    spec = f"train: images/train\nval: images/val\n{NAMES}"
+    found = make(tmp_path, pictures, "0 0.5 0.5 0.1 0.1", spec=spec)
+    assert (list(found.parts), found.notes) == (
+        ["train"], ["val: images/val of data.yaml has no images"]
+    )  # fmt: skip
