@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.ops import AnyClassCost, FocalCost, sigmoid_focal_loss
 from hdetr_d2.structures import Group, Step
 
@@ -84,9 +85,9 @@ class ClassLoss(nn.Module, ABC):
                 they lack the first dimension of the logits.
 
         Raises:
-            ValueError: the loss does not define a divergence.
+            MisfitError: the loss does not define a divergence.
         """
-        raise ValueError(f"{type(self).__name__} cannot learn the scores of another network.")
+        raise MisfitError(f"{type(self).__name__} cannot learn the scores of another network.")
 
     @abstractmethod
     def forward(

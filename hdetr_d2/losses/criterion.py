@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.losses.class_losses import ClassLoss
 from hdetr_d2.losses.matched import Matched, beside_targets
 from hdetr_d2.matching import HungarianMatcher
@@ -99,10 +100,10 @@ class Criterion(nn.Module):
         layer.
 
         Raises:
-            ValueError: the loss compares the queries of an image.
+            MisfitError: the loss compares the queries of an image.
         """
         if self.class_loss.compares_queries:
-            raise ValueError(
+            raise MisfitError(
                 f"{type(self.class_loss).__name__} compares the queries of an image with each "
                 "other: it cannot be weighed query by query, as a teacher's boxes want it."
             )

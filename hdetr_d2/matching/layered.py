@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.structures import (
     BACKGROUND,
     Assigner,
@@ -64,11 +65,11 @@ def _join(parts: list[Pairs]) -> Pairs:
     """Concatenates the layers of two assignments; neither may carry anything more.
 
     Raises:
-        ValueError: one does.
+        MisfitError: one does.
     """
     said = [each for part in parts for each in (part.weights, part.quality, part.importance)]
     if any(each is not None for each in said):
-        raise ValueError("Assigners of different layers cannot weigh or grade their pairs.")
+        raise MisfitError("Assigners of different layers cannot weigh or grade their pairs.")
     widest = max(part.queries.shape[-1] for part in parts)
     queries = [
         torch.nn.functional.pad(

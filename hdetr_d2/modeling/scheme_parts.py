@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.modeling.transformer import QuerySelection
 from hdetr_d2.modeling.transformer.query_selection import Selection, Slots
 from hdetr_d2.schemes.base import Scheme
@@ -76,12 +77,12 @@ def further_outputs(
     """The outputs of groups that have additional objectives, once per objective.
 
     Raises:
-        ValueError: an objective names a group that does not exist.
+        MisfitError: an objective names a group that does not exist.
     """
     given = {output.group.name: output for output in outputs}
     for task in tasks:
         if task.of not in given:
-            raise ValueError(
+            raise MisfitError(
                 f"The task {task.name!r} is of the group {task.of!r}, but there are {list(given)}."
             )
     return [_further(given[task.of], task) for task in tasks]
@@ -93,7 +94,7 @@ def _further(output: GroupOutput, task: FurtherTask) -> GroupOutput:
 
 
 def add_losses(losses: dict[str, Tensor], more: Mapping[str, Tensor]) -> None:
-    """Raises ValueError for a loss that exists already: two groups have the same name."""
+    """Raises MisfitError for a loss that exists already: two groups have the same name."""
     if twice := sorted(losses.keys() & more.keys()):
-        raise ValueError(f"Two groups of queries or heads have the losses {', '.join(twice)}.")
+        raise MisfitError(f"Two groups of queries or heads have the losses {', '.join(twice)}.")
     losses.update(more)

@@ -5,6 +5,7 @@ learns the features of a large frozen network.
 import torch.nn.functional as F
 from torch import nn
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.schemes.base import Context, Contribution, Scheme, check_at_least
 from hdetr_d2.structures import FeatureTeacher
 
@@ -45,13 +46,13 @@ class FeatureDistillation(Scheme):
     def contribute(self, context: Context) -> Contribution:
         """
         Raises:
-            ValueError: the teacher's map has a different number of channels.
+            MisfitError: the teacher's map has a different number of channels.
         """
         maps = context.maps
         tokens, padding = maps.memory.level(self.level)
         taught = self.teacher(context.inputs, maps.size, tokens.device)
         if taught.shape[1] != self.projector.out_features:
-            raise ValueError(
+            raise MisfitError(
                 f"teacher_dim={self.projector.out_features}, but the teacher's map has "
                 f"{taught.shape[1]} channels."
             )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from detectron2.structures import Instances
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.modeling import DETR, MaskHead, PostProcessing
 from hdetr_d2.modeling.picks import Pick
 from hdetr_d2.modeling.postprocessing import to_original_size
@@ -32,14 +33,14 @@ class HeadDetections(PostProcessing):
             )
 
     def __call__(self, model: DETR, maps: ImageMaps, batched_inputs: Sequence[dict]) -> list[dict]:
-        """Raises ValueError if no scheme has such a head."""
+        """Raises MisfitError if no scheme has such a head."""
         return to_original_size(self.find(model, maps), batched_inputs)
 
     def find(self, model: DETR, maps: ImageMaps) -> list[Instances]:
         """In pixels of the model's input."""
         found = {name: each for s in model.schemes for name, each in s.detectors().items()}
         if self.name not in found:
-            raise ValueError(
+            raise MisfitError(
                 f"model.postprocessing.name={self.name!r}: the schemes have "
                 f"{sorted(found) or 'none'}."
             )

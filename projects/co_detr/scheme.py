@@ -9,6 +9,7 @@ from functools import partial
 from detectron2.structures import Instances
 from torchvision.ops import box_convert
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.projects.co_detr.adapter import Adapter
 from hdetr_d2.projects.co_detr.collaborators import Collaborator, Collaborators
 from hdetr_d2.projects.co_detr.draw import Draw, RandomDraw
@@ -62,11 +63,11 @@ class CollaborativeHeads(Scheme):
         """The input of the heads.
 
         Raises:
-            ValueError: the number of levels and strides differ.
+            MisfitError: the number of levels and strides differ.
         """
         levels = maps.memory.maps()
         if len(levels) + 1 != len(self.strides):
-            raise ValueError(
+            raise MisfitError(
                 f"CollaborativeHeads has strides={self.strides[:-1]}, but the encoder has "
                 f"{len(levels)} levels."
             )

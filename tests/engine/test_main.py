@@ -316,6 +316,11 @@ def test_the_config_is_printed_as_it_can_be_loaded(train: Run, capsys: Any, tmp_
         ("data.train_json=none.json data.train_name=unread", "none.json does not exist"),
         ("data.generate=null", "config option data.train_json: "),
         ("dataloader.train.mapper=${nowhere}", "dataloader.train.mapper: Interpolation key"),
+        (
+            "--scheme=query_recollection "
+            "model.decoder._target_=hdetr_d2.modeling.SuppressingDecoder",
+            "No group can start in layer 2",  # as only a step can tell
+        ),
     ],
 )
 def test_a_wrong_option_is_one_sentence(

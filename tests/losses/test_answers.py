@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_convert, generalized_box_iou
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.losses import ClassLoss, Criterion, FederatedLoss, FocalLoss, SoftmaxLoss
 from hdetr_d2.matching import HungarianMatcher, Ranked
 from hdetr_d2.structures import (
@@ -143,5 +144,5 @@ def test_a_class_loss_that_cannot_learn_them_says_so() -> None:
     class Own(FocalLoss):
         divergence = ClassLoss.divergence
 
-    with pytest.raises(ValueError, match="Own cannot learn the scores"):
+    with pytest.raises(MisfitError, match="Own cannot learn the scores"):
         Own().divergence(torch.zeros(1, 2), torch.zeros(1, 2))

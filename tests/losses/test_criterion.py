@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_convert, generalized_box_iou
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.losses import Criterion, FocalLoss, PositionSupervisedLoss, is_of_last_layer
 from hdetr_d2.matching import HungarianMatcher
 from hdetr_d2.structures import (
@@ -244,5 +245,5 @@ def test_a_loss_that_compares_queries_cannot_weigh_each() -> None:
         matcher=HungarianMatcher(weights=WEIGHTS),
         weights=WEIGHTS,
     )
-    with pytest.raises(ValueError, match="PositionSupervisedLoss compares the queries of an image"):
+    with pytest.raises(MisfitError, match="PositionSupervisedLoss compares the queries"):
         comparing(output, pairs, step)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.layers import ConfidenceOrder, QueryState
 from hdetr_d2.structures import Given, Match, QueryGroup, Start
 
@@ -189,7 +190,7 @@ def test_a_group_cannot_start_in_the_last_layer(model, make_batch):
     late = replace(
         main, name="late", start=Start(layer=3, passed=2, of=("",)), assigner=Match((1,))
     )
-    with pytest.raises(ValueError, match="No group can start in layer 3"):
+    with pytest.raises(MisfitError, match="No group can start in layer 3"):
         model.decoder([main, late], memory)
 
 

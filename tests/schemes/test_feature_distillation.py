@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.schemes import FeatureDistillation
 from hdetr_d2.structures import Memory
 from hdetr_d2.teachers import TimmTeacher
@@ -65,7 +66,7 @@ def test_nothing_but_padding_is_no_loss() -> None:
 
 
 def test_other_channels_are_named() -> None:
-    with pytest.raises(ValueError, match="teacher_dim=2, but the teacher's map has 3 channels"):
+    with pytest.raises(MisfitError, match="teacher_dim=2, but the teacher's map has 3 channels"):
         distance(TOKENS, PADDING, torch.ones(1, 3, 2, 2))
 
 

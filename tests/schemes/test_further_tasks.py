@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.matching import TopKByScore
 from hdetr_d2.schemes import HybridBranch, QueryRecollection
 from hdetr_d2.schemes.base import Contribution, Scheme
@@ -75,7 +76,7 @@ def test_images_without_objects(tiny_model, make_batch, counts):
 def test_a_group_that_is_not_there(tiny_model, make_batch):
     model = tiny_model(schemes=[])
     model.schemes.append(Twice(of="one2many"))
-    with pytest.raises(ValueError, match="The task 'twice' is of the group 'one2many', but there"):
+    with pytest.raises(MisfitError, match="The task 'twice' is of the group 'one2many', but there"):
         model(make_batch([1, 1]))
 
 

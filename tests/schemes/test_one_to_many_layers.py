@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.matching import EarlyLayers, TopKByScore
 from hdetr_d2.schemes import OneToManyLayers
 from hdetr_d2.structures import Group, GroupOutput, Match, Predictions, Step, Targets
@@ -59,7 +60,7 @@ def test_what_losses_are_divided_by():
 
 def test_pairs_of_layers_cannot_be_weighed():
     assigner = EarlyLayers(TopKByScore(grades=True), 1, Match((1, 1)))
-    with pytest.raises(ValueError, match="cannot weigh or grade"):
+    with pytest.raises(MisfitError, match="cannot weigh or grade"):
         assigner.assign(output(2), torch.sigmoid, torch.full((2, 2, 10), -1))
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.layers import Layout, Span
 from hdetr_d2.ops import move_boxes
 from hdetr_d2.schemes import QueryRecollection
@@ -41,6 +42,13 @@ def test_a_decoder_of_one_layer_has_nothing_to_recollect(tiny_model, make_batch)
     plain = model(make_batch([1, 1]))
     model.schemes.append(QueryRecollection())
     assert set(model(make_batch([1, 1]))) == set(plain)
+
+
+def test_points_cannot_enter_beside_the_boxes_of_a_refining_decoder(tiny_model, make_batch):
+    model = tiny_model("common/models/deformable_detr_refine.py", schemes=[])
+    model.schemes.append(QueryRecollection())
+    with pytest.raises(MisfitError, match="'recollected_from1' starts from points"):
+        model(make_batch([1, 1]))
 
 
 def sets_of(model, queries: Queries, memory) -> list[list[Predictions]]:

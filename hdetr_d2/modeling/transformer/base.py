@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.layers import AttentionBias, Entry, Layout, Span
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.taps import Taps
@@ -63,6 +64,7 @@ class Decoder(nn.Module, ABC):
         whose queries are those of the first group.
 
         Raises:
+            MisfitError: a group would enter as points beside boxes.
             ValueError: a group sees another one that does not exist, has padding or skips
                 self-attention; starts from groups that have not entered by then; or branches off
                 from a group that does not allow it or has another number of queries.
@@ -121,6 +123,8 @@ class Decoder(nn.Module, ABC):
         if bias is None and MAIN in (group.name, *group.sees):
             bias = self.attention_bias
         entry = None if group.start is None else _entry(group, group.start, groups)
+        if entry is not None and entry.passed == 0 and self.refine:
+            _check_boxes(group)
         source = None if group.branches_from is None else places[group.branches_from]
         own = (group.own, group.tokens)
         return Span(*group.layout, sees, bias, padding, *own, entry, group.attends, source)
@@ -142,6 +146,19 @@ def _entry(group: QueryGroup, start: Start, groups: Sequence[QueryGroup]) -> Ent
         )
     places = [each.name for each in groups]
     return Entry(start.layer, start.passed, tuple(places.index(name) for name in start.of))
+
+
+def _check_boxes(group: QueryGroup) -> None:
+    """Raises MisfitError for queries that are points: those that the first layers have refined,
+    beside which they enter, are boxes.
+    """
+    reference = group.queries.reference
+    if reference is not None and reference.shape[-1] == 2:
+        raise MisfitError(
+            f"The group {group.name!r} starts from points, beside queries that layers have refined "
+            "to boxes: with decoder.refine=true, model.query_selection must give boxes, as "
+            "proposals and learned anchors are."
+        )
 
 
 def _check_source(group: QueryGroup, groups: Sequence[QueryGroup]) -> None:

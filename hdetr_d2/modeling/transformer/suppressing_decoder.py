@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.layers import ConfidenceOrder, Layout, Linear, Span, attend_or_pass
 from hdetr_d2.modeling.heads import PredictionHeads
 from hdetr_d2.modeling.transformer.coder_layers import run_layer
@@ -87,7 +88,7 @@ class SuppressingDecoder(DeformableDecoder):
         found = super().decode(queries, groups, memory, taps)
         last, boxes = len(self.layers), found.boxes[-1].detach()
         if any(span.entry is not None and span.entry.layer >= last for span in groups):
-            raise ValueError(f"No group can start in layer {last}, which only scores boxes anew.")
+            raise MisfitError(f"No group can start in layer {last}, which only scores boxes anew.")
         layout = Layout(self._spans_here(groups), last, boxes, found.logits[-1], [boxes])
         inputs = (found.states, layout)
         x = run_layer(self.suppressor, *inputs, checkpointing=self.checkpointing)

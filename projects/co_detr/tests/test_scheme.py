@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from hdetr_d2.checkpoint import Checkpointer
 from hdetr_d2.checkpoint.weights import without_training_only
+from hdetr_d2.errors import MisfitError
 from hdetr_d2.modeling import postprocessing
 from hdetr_d2.projects.co_detr import BoxQueries
 from hdetr_d2.projects.co_detr.head_detections import HeadDetections
@@ -134,7 +135,7 @@ def test_a_name_that_looks_like_a_layer(tiny_config):
 def test_strides_that_do_not_fit_the_levels(tiny_config, make_batch):
     cfg = tiny_config(PLUS_PLUS)
     cfg.model.schemes = [small_heads([8, 16, 32])]
-    with pytest.raises(ValueError, match=r"strides=\(8, 16, 32\), but the encoder has 4 levels"):
+    with pytest.raises(MisfitError, match=r"strides=\(8, 16, 32\), but the encoder has 4 levels"):
         instantiate(cfg.model)(make_batch([1]))
 
 
