@@ -1,6 +1,7 @@
 """One object from a folder of pictures to a detector, which prints the equivalent commands."""
 
 import shlex
+from argparse import ArgumentError
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,7 +18,7 @@ from hdetr_d2.inference.files import Source, find_images
 from hdetr_d2.inference.outputs import Formats, outputs_of
 from hdetr_d2.inference.prediction import predict_images
 from hdetr_d2.runtime.pictures import Picture, each_picture
-from hdetr_d2.runtime.predictor import is_exported
+from hdetr_d2.runtime.predictor import is_exported, refuse_checkpoints
 from hdetr_d2.utils.override_text import quoted
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Detector:
         self.config: str | None = None
         self.checkpoint: Path | None = None
         path = Path(source)
+        refuse_checkpoints(path)
         if path.suffix == ".pth" or path.is_dir() or is_exported(path):
             if not path.exists():
                 raise UserError(f"{path} does not exist")
@@ -111,7 +113,7 @@ class Detector:
             output: the folder of the run; None for the config's.
             resume: continue the run in that folder or, if none is given, in that of the checkpoint.
             num_gpus: processes on this machine.
-            options: further overrides of the config, "key=value".
+            options: further overrides of the config, each "key=value".
 
         Returns:
             The final checkpoint, which this object uses from now on.
@@ -119,7 +121,7 @@ class Detector:
         Raises:
             UserError: anything the user can fix; a run that would overwrite the checkpoint's.
         """
-        opts = self._device_options()
+        opts, options = self._device_options(), _overrides(options)
         if output is not None:
             opts.append(_output_dir(output))
         elif resume:
@@ -159,7 +161,7 @@ class Detector:
         """
         weights = f"train.init_checkpoint={quoted(str(self._trained()))}"
         words = ["--eval-only", *_flags({"data": data}), weights]
-        opts = [*self._moved_run(), *self._device_options(), *options]
+        opts = [*self._moved_run(), *self._device_options(), *_overrides(options)]
         return start(self._run([*words, *opts]))
 
     def predict(
@@ -245,8 +247,14 @@ class Detector:
     def _run(self, words: Sequence[str]) -> Any:
         """The arguments of a run, after printing them."""
         arguments = ["--config-file", self.config_file, *words]
+        parser = argument_parser()
+        parser.exit_on_error = False
+        try:
+            args = parser.parse_args(arguments)
+        except ArgumentError as error:
+            raise UserError(str(error)) from None
         _say("train", arguments)
-        return argument_parser().parse_args(arguments)
+        return args
 
 
 def _output_dir(folder: str | Path) -> str:
@@ -261,6 +269,16 @@ def _flags(options: Mapping[str, Any]) -> list[str]:
         values = [value] if single else value
         words += [f"--{name.replace('_', '-')}", *map(str, values)] if value is not None else []
     return words
+
+
+def _overrides(options: Sequence[str]) -> list[str]:
+    """
+    Raises:
+        UserError: one text, or a dict, whose parts would be taken for overrides.
+    """
+    if isinstance(options, str | Mapping):
+        raise UserError(f'options={options!r} must be a list of "key=value"')
+    return list(options)
 
 
 def _each(flag: str, values: str | Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import hdetr_d2
 
+import json
 import re
 import shlex
 import shutil
@@ -242,6 +243,43 @@ def test_what_is_exported_has_no_config(tmp_path: Path) -> None:
     for use in (hdetr_d2.Detector.evaluate, hdetr_d2.Detector.train):
         with pytest.raises(UserError, match=r"model\.onnx is exported: only a checkpoint has"):
             use(hdetr_d2.Detector(tmp_path / "model.onnx"))
+
+
+def test_the_folder_of_a_training_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "model_final.pth").touch()
+    fault = f"{tmp_path} is a folder of checkpoints: name one, as {tmp_path / 'model_final.pth'}"
+    with pytest.raises(UserError, match=re.escape(fault)):
+        hdetr_d2.Detector(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ({"epochs": "three"}, "argument --epochs: invalid float value: 'three'"),
+        ({"options": "optimizer.lr=1"}, "options='optimizer.lr=1' must be a list of"),
+        ({"options": {"optimizer.lr": 1}}, r"options={'optimizer.lr': 1} must be a list of"),
+    ],
+)
+def test_wrong_words_are_one_sentence(
+    words: dict[str, Any], fault: str, folder: Path, capsys: Console
+) -> None:
+    with pytest.raises(UserError, match=fault):
+        hdetr_d2.Detector(RECIPE).train(folder, **words)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_other_classes_are_no_validation(
+    trained: hdetr_d2.Detector, folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    for path in (other / "annotations").glob("*.json"):
+        content = json.loads(path.read_text())
+        content["categories"].append({"id": 99, "name": "ring"})
+        path.write_text(json.dumps(content))
+    fault = "has 4 classes, and cannot be evaluated on data that have 5; only in the data: ring$"
+    with pytest.raises(UserError, match=fault):
+        trained.evaluate(other, options=OPTIONS)
 
 
 def test_a_recipe_predicts_nothing() -> None:

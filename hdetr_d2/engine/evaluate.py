@@ -9,12 +9,17 @@ from detectron2.utils import comm
 from omegaconf import DictConfig
 from torch import nn
 
-from hdetr_d2.checkpoint import Checkpointer, load_for_inference, put_classes_in_order
+from hdetr_d2.checkpoint import (
+    Checkpointer,
+    load_for_inference,
+    put_classes_in_order,
+    read_checkpoint,
+)
 from hdetr_d2.engine.build import build, build_model
 from hdetr_d2.engine.class_names import get_class_names
 from hdetr_d2.engine.config import save_config
 from hdetr_d2.engine.device import Precision
-from hdetr_d2.engine.start import compare_classes, has_run
+from hdetr_d2.engine.start import compare_classes, has_run, require_as_many_classes
 from hdetr_d2.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -37,8 +42,9 @@ def do_eval(cfg: DictConfig) -> dict[str, Any]:
                 f"--eval-only needs weights: set train.init_checkpoint ({folder} holds none)"
             )
         path = Checkpointer(model, folder).get_checkpoint_file()
-    metadata = load_for_inference(model, path)
     names = get_class_names(cfg)
+    require_as_many_classes(read_checkpoint(path, only_look=True).get("metadata", {}), names, path)
+    metadata = load_for_inference(model, path)
     put_classes_in_order(model, names, metadata.get("class_names", names))
     compare_classes(metadata, names, path)
     iterations = metadata.get("iteration", "an unknown number of")

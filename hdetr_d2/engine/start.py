@@ -13,6 +13,7 @@ from detectron2.utils import comm
 from omegaconf import DictConfig
 
 from hdetr_d2.checkpoint import Checkpointer, read_checkpoint
+from hdetr_d2.data.survey import few
 from hdetr_d2.engine.class_names import get_class_names
 from hdetr_d2.engine.compare import compare_configs
 from hdetr_d2.engine.config import save_config
@@ -65,6 +66,25 @@ def compare_classes(metadata: Mapping[str, Any], class_names: Sequence[str], pat
     names = list(metadata.get("class_names", class_names))
     if sorted(names) != sorted(class_names):
         logger.warning("%s was trained on other classes: %s", path, ", ".join(names))
+
+
+def require_as_many_classes(
+    metadata: Mapping[str, Any], class_names: Sequence[str], path: str
+) -> None:
+    """
+    Raises:
+        UserError: the metadata of the checkpoint `path` list another number of classes than the
+            data set has.
+    """
+    names = list(metadata.get("class_names", class_names))
+    if len(names) == len(class_names):
+        return
+    only = {"the file": set(names) - set(class_names), "the data": set(class_names) - set(names)}
+    texts = [f"; only in {who}: {few(sorted(found))}" for who, found in only.items() if found]
+    raise UserError(
+        f"{path} has {len(names)} classes, and cannot be evaluated on data that have "
+        f"{len(class_names)}{''.join(texts)}"
+    )
 
 
 def take_folder(cfg: DictConfig, *, fresh: bool) -> None:

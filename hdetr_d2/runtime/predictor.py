@@ -250,6 +250,16 @@ def is_exported(model: str | Path) -> bool:
     return path.suffix in SESSIONS or (path.is_dir() and not (path / SAFETENSORS).is_file())
 
 
+def refuse_checkpoints(path: Path) -> None:
+    """
+    Raises:
+        UserError: this is the folder of a training, in which several models may be.
+    """
+    has_model = any(path.glob("*.xml")) or (path / SAFETENSORS).is_file()
+    if not has_model and (checkpoints := sorted(path.glob("*.pth"))):
+        raise UserError(f"{path} is a folder of checkpoints: name one, as {checkpoints[-1]}")
+
+
 def open_session(model: str | Path, device: str = "auto", threads: int | None = None) -> Session:
     """Opens an exported file, or the folder of an OpenVINO model.
 
@@ -258,8 +268,7 @@ def open_session(model: str | Path, device: str = "auto", threads: int | None = 
     """
     path = Path(model)
     found = sorted(path.glob("*.xml")) if path.is_dir() else [path]
-    if not found and (checkpoints := sorted(path.glob("*.pth"))):
-        raise UserError(f"{path} is a folder of checkpoints: name one, as {checkpoints[-1]}")
+    refuse_checkpoints(path)
     if len(found) != 1:
         raise UserError(
             f"{path} is a folder with {len(found)} .xml files: that of an OpenVINO model has one "

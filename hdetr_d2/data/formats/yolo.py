@@ -1,10 +1,12 @@
 """YOLO: one text file per image, one line per object, in fractions of the image; classes in a yaml
-file, or in `classes.txt` as exported by Label Studio.
+file, or in `classes.txt` as exported by Label Studio and LabelImg.
 """
 
+import codecs
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +25,15 @@ from hdetr_d2.pixels import ImageFormat
 
 NAME = "YOLO"
 LOOKS_FOR = "a data.yaml with names, or classes.txt beside images and labels"
-CLASSES = "classes.txt"
+CLASSES, IMAGES, LABELS = "classes.txt", "images", "labels"
 _LOOKED_INTO = 20
 # Fractions further outside must be pixels.
 FARTHEST = 2.0
 
 
 def mark(folder: Path) -> str | None:
-    found = _yaml_files(folder)
-    if found:
-        return relative(found[0], folder)
-    is_export = (folder / CLASSES).is_file() and (folder / "labels").is_dir()
-    return CLASSES if is_export else None
+    file = next(iter(_yaml_files(folder)), None) or _classes_file(folder)
+    return None if file is None else relative(file, folder)
 
 
 def lacks(folder: Path) -> str | None:
@@ -44,6 +43,9 @@ def lacks(folder: Path) -> str | None:
     for name in ("data.yaml", "data.yml"):
         if (folder / name).is_file():
             return f"its {name} has no line that begins with names: or nc:"
+    for path in (*files_below(folder, ".yaml"), *files_below(folder, ".yml")):
+        if _has_names(path):
+            return f"a data set of YOLO is in {path.parent}: give that folder"
     for path in files_below(folder, ".txt")[:_LOOKED_INTO]:
         if looks_like_labels(path):
             named = relative(path, folder)
@@ -61,8 +63,10 @@ def read(folder: Path, image_format: ImageFormat) -> Found:
         spec = _read_spec(files[0])
         classes = _class_names(spec, files[0])
         splits = split_files(spec, files[0], notes, image_format)
+        mark = files[0]
     else:
-        spec, lines = {}, read_text(folder / CLASSES).splitlines()
+        mark = _classes_file(folder) or folder / CLASSES
+        spec, lines = {}, read_text(mark).splitlines()
         classes = {index: name.strip() for index, name in enumerate(lines) if name.strip()}
         splits = _splits_by_folders(folder, image_format)
     if twice := [name for name in classes.values() if [*classes.values()].count(name) > 1]:
@@ -78,8 +82,8 @@ def read(folder: Path, image_format: ImageFormat) -> Found:
         for split, images in splits.items()
     }
     parts = parts_of(pictures, [*classes.values()], folder)
-    mark = files[0].name if files else CLASSES
-    return Found(folder, NAME, mark, parts, notes, _losses(folder, splits, image_format))
+    losses = _losses(folder, splits, image_format)
+    return Found(folder, NAME, relative(mark, folder), parts, notes, losses)
 
 
 def _losses(
@@ -96,17 +100,39 @@ def _splits_by_folders(folder: Path, image_format: ImageFormat) -> dict[str, lis
     """The images of an export without a yaml file: the nearest folder named like a split determines
     theirs. Image names do not, because they may describe the content.
     """
+    apart = (folder / LABELS).is_dir()
+    if apart and not (folder / IMAGES).is_dir():
+        raise UserError(f"{folder} has {LABELS}/ and no {IMAGES}/, where their images are expected")
     splits: dict[str, list[Path]] = {}
-    for image in pictures_below(folder / "images", image_format):
+    for image in pictures_below(folder / IMAGES if apart else folder, image_format):
         splits.setdefault(split_of_path(image.parent, folder) or "train", []).append(image)
     return splits
+
+
+def _classes_file(folder: Path) -> Path | None:
+    """`classes.txt` of an export without a yaml file: beside or in the folder of the labels, or, as
+    LabelImg writes it, beside labels and images.
+    """
+    apart = (folder / LABELS).is_dir()
+    places = (folder / CLASSES, folder / LABELS / CLASSES)
+    file = next((path for path in places if path.is_file()), None)
+    beside = islice(sorted(folder.glob("*.txt")), _LOOKED_INTO)
+    return file if apart or any(map(looks_like_labels, beside)) else None
 
 
 def _yaml_files(folder: Path) -> list[Path]:
     """`data.yaml`, otherwise all yaml files with class names."""
     files = sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
-    found = [path for path in files if re.search(r"^(names|nc)\s*:", read_text(path), re.MULTILINE)]
+    found = list(filter(_has_names, files))
     return [path for path in found if path.stem == "data"] or found
+
+
+def _has_names(path: Path) -> bool:
+    try:
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError:
+        return False
+    return re.search(rb"^(names|nc)\s*:", content, re.MULTILINE) is not None
 
 
 def _read_spec(path: Path) -> dict[str, Any]:

@@ -267,3 +267,49 @@ def test_a_split_without_images_is_told(tmp_path: Path, pictures: Pictures) -> N
     assert (list(found.parts), found.notes) == (
         ["train"], ["val: images/val of data.yaml has no images"]
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "images", "labels"),
+    [
+        ("classes.txt", "", ""),
+        ("labels/classes.txt", "images", "labels"),
+        ("labels/classes.txt", "images/val", "labels/val"),
+    ],
+)
+def test_label_img(
+    names: str, images: str, labels: str, tmp_path: Path, pictures: Pictures
+) -> None:
+    write(tmp_path / names, "cat\nguide dog\n")
+    pictures(tmp_path / images / "a.jpg")
+    write(tmp_path / labels / "a.txt", "1 0.5 0.5 0.25 0.2\n")
+    found = read_folder(tmp_path)
+    assert (found.format, found.mark) == ("YOLO", names)
+    (part,) = found.parts.values()
+    assert part.class_names == ["cat", "guide dog"]
+    assert [each["category_id"] for each in part.content["annotations"]] == [2]
+    assert list(found.parts) == ["val" if images.endswith("val") else "train"]
+
+
+def test_a_list_of_classes_alone_is_no_mark(tmp_path: Path, pictures: Pictures) -> None:
+    write(tmp_path / "classes.txt", "cat\n")
+    write(tmp_path / "notes.txt", "3 photographs\n")
+    pictures(tmp_path / "a.jpg")
+    with pytest.raises(UserError, match="no data in a format that is known"):
+        read_folder(tmp_path)
+
+
+def test_a_draft_of_labels_lacks_its_images(tmp_path: Path, pictures: Pictures) -> None:
+    write(tmp_path / "classes.txt", "cat\n")
+    write(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.25 0.2\n")
+    pictures(tmp_path / "a.jpg")
+    with pytest.raises(UserError, match=f"{tmp_path} has labels/ and no images/, where"):
+        read_folder(tmp_path)
+
+
+def test_a_yaml_further_down_is_named(tmp_path: Path, pictures: Pictures) -> None:
+    make(tmp_path / "export", pictures, "0 0.5 0.5 0.25 0.2")
+    (tmp_path / "export" / "latin.yaml").write_bytes(b"place: Z\xfcrich\n")
+    fault = f"a data set of YOLO is in {tmp_path / 'export'}: give that folder"
+    with pytest.raises(UserError, match=fault):
+        read_folder(tmp_path)
