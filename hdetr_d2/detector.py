@@ -18,7 +18,8 @@ from hdetr_d2.inference.files import Source, find_images
 from hdetr_d2.inference.outputs import Formats, outputs_of
 from hdetr_d2.inference.prediction import predict_images
 from hdetr_d2.runtime.pictures import Picture, each_picture
-from hdetr_d2.runtime.predictor import is_exported, refuse_checkpoints
+from hdetr_d2.runtime.predictor import is_exported
+from hdetr_d2.utils.checkpoint_folder import refuse_checkpoints
 from hdetr_d2.utils.override_text import quoted
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Detector:
         self.config: str | None = None
         self.checkpoint: Path | None = None
         path = Path(source)
-        refuse_checkpoints(path)
+        if path.is_dir() and not [*path.glob("*.xml")] and is_exported(path):
+            refuse_checkpoints(path)
         if path.suffix == ".pth" or path.is_dir() or is_exported(path):
             if not path.exists():
                 raise UserError(f"{path} does not exist")

@@ -13,6 +13,7 @@ import yaml
 from torch import Tensor
 
 from hdetr_d2.errors import UserError
+from hdetr_d2.utils.checkpoint_folder import refuse_checkpoints
 from hdetr_d2.utils.git_lfs import why_unreadable
 
 WEIGHTS = "model.safetensors"
@@ -62,6 +63,7 @@ def read_folder(folder: str | Path) -> dict[str, Any]:
 def require_files(folder: Path) -> None:
     """Raises UserError, with their names, if files of a model are missing from the folder."""
     if lacking := [name for name in FILES if not (folder / name).is_file()]:
+        refuse_checkpoints(folder)
         raise UserError(
             f"{folder} is not the folder of a shared model: it lacks "
             f"{', '.join(lacking)} (pickles are not read in their place)"

@@ -20,7 +20,7 @@ def with_common_rows(
 
     - Queries: the first ones.
     - Classes: those with the same name in both, wherever they are, and "no object" after them. If
-      the number of classes is the same but the names differ, rows are kept as they are.
+      the number of classes is the same and no name is, rows are kept as they are.
     - Proposals that are trained without classes: the row that means "object".
 
     Args:

@@ -89,7 +89,7 @@ class TrainDataset(Dataset):
                 skipped.append(str(error))
             except UserError as error:
                 return Failure(str(error))
-        return Failure(skipped[0])
+        return Failure(skipped[0] if self.tries > 1 else _with_way_out(skipped[0], "train"))
 
     def _map(self, index: int, position: int, offset: int) -> dict[str, Any]:
         entry = self.entries[(index + offset) % len(self)]
@@ -268,8 +268,10 @@ class EvaluationLoader:
     def _is_bad(self, result: dict[str, Any] | Failure) -> bool:
         if not isinstance(result, Failure):
             return False
-        if not (self.skip_bad and result.may_be_skipped):
+        if not result.may_be_skipped:
             raise UserError(result.message)
+        if not self.skip_bad:
+            raise UserError(_with_way_out(result.message, "test"))
         self.counts["skipped_images"] += 1
         logger.warning(f"skipped (its objects count as missed): {result.message}")
         return True
@@ -328,6 +330,10 @@ class _Guarded:
             return Failure(str(error), may_be_skipped=True)
         except UserError as error:
             return Failure(str(error))
+
+
+def _with_way_out(message: str, loader: str) -> str:
+    return f"{message}; dataloader.{loader}.on_bad_image=skip goes on without it"
 
 
 def _as_list(batch: list[Any]) -> list[Any]:

@@ -39,6 +39,8 @@ FREE = (
     "data.val_name",
     "data.val_panoptic",
     "dataloader.train.num_workers",
+    # A run that an image has stopped goes on without it.
+    "dataloader.train.on_bad_image",
     "dataloader.train.patience",
 )
 ABSENT = "(none)"

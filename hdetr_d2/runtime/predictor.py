@@ -16,6 +16,7 @@ from hdetr_d2.runtime.pictures import Picture, each_picture
 from hdetr_d2.runtime.session import ExportedDetector, Session
 from hdetr_d2.runtime.shapes import Shapes
 from hdetr_d2.runtime.tiles import TiledDetector
+from hdetr_d2.utils.checkpoint_folder import refuse_checkpoints
 from hdetr_d2.utils.own_modules import own_module
 
 
@@ -250,16 +251,6 @@ def is_exported(model: str | Path) -> bool:
     return path.suffix in SESSIONS or (path.is_dir() and not (path / SAFETENSORS).is_file())
 
 
-def refuse_checkpoints(path: Path) -> None:
-    """
-    Raises:
-        UserError: this is the folder of a training, in which several models may be.
-    """
-    has_model = any(path.glob("*.xml")) or (path / SAFETENSORS).is_file()
-    if not has_model and (checkpoints := sorted(path.glob("*.pth"))):
-        raise UserError(f"{path} is a folder of checkpoints: name one, as {checkpoints[-1]}")
-
-
 def open_session(model: str | Path, device: str = "auto", threads: int | None = None) -> Session:
     """Opens an exported file, or the folder of an OpenVINO model.
 
@@ -268,7 +259,8 @@ def open_session(model: str | Path, device: str = "auto", threads: int | None = 
     """
     path = Path(model)
     found = sorted(path.glob("*.xml")) if path.is_dir() else [path]
-    refuse_checkpoints(path)
+    if not found:
+        refuse_checkpoints(path)
     if len(found) != 1:
         raise UserError(
             f"{path} is a folder with {len(found)} .xml files: that of an OpenVINO model has one "

@@ -73,6 +73,15 @@ def test_a_file_that_is_missing_is_named(folder: Path, name: str) -> None:
         read_checkpoint(folder)
 
 
+def test_the_folder_of_a_training_is_named(tmp_path: Path) -> None:
+    for name in ("model_0000006.pth", "model_final.pth", "model_best.pth"):
+        (tmp_path / name).touch()
+    with pytest.raises(
+        UserError, match=f"is a folder of checkpoints: .*{tmp_path}/model_final.pth"
+    ):
+        read_checkpoint(tmp_path)
+
+
 @pytest.mark.parametrize("length", [0, 4, 8, 40, -1])
 def test_weights_that_are_cut_are_refused(folder: Path, length: int) -> None:
     path = folder / WEIGHTS

@@ -196,8 +196,9 @@ def break_image(folder: Path, number: int) -> None:
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_bad_image_stops_with_one_sentence(num_workers: int, folder: Path) -> None:
     break_image(folder, 5)
-    with pytest.raises(UserError, match=r"^\S+5\.png cannot be read as an image: [^\n]+$"):
+    with pytest.raises(UserError, match=r"^\S+5\.png cannot be read as an image: [^\n]+$") as fault:
         stream(2, num_workers=num_workers)
+    assert str(fault.value).endswith("; dataloader.train.on_bad_image=skip goes on without it")
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -315,7 +316,8 @@ def test_evaluation_stops_or_leaves_a_bad_image_out(
     evaluate: Callable[[str, int], list[list[int]]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with pytest.raises(UserError, match=r"5\.png cannot be read"):
+    way_out = r"; dataloader\.test\.on_bad_image=skip goes on without it$"
+    with pytest.raises(UserError, match=rf"5\.png cannot be read.*{way_out}"):
         evaluate("stop", num_workers)
     assert evaluate("skip", num_workers) == [[0], [1], [2], [3], [4], [6], [7], [8]]
     assert caplog.messages[-1] == "1 images were skipped in this evaluation"

@@ -58,6 +58,7 @@ def test_an_empty_text_is_seen() -> None:
         {"train__log_period": 1},
         {"dataloader__train__num_workers": 0},
         {"dataloader__test__num_workers": 0},
+        {"dataloader__train__on_bad_image": "skip"},
         {"data__train_json": "moved"},
         {"data__train_panoptic": "moved", "data__val_panoptic": "moved"},
         {"model__encoder__checkpointing": True},
